@@ -1,0 +1,1 @@
+# Targets for people: see README.md.

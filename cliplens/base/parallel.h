@@ -1,0 +1,21 @@
+// Parallel loops over independent tasks.
+//
+//   ParallelFor(threads, n, [&](Index i, int worker) { out[i] = Work(i, scratch[worker]); });
+//
+// Tasks are handed out one by one in order of index; each runs whole on one thread, so a task's
+// result does not depend on the number of threads. `worker` is in [0, threads) and unique among the
+// tasks that run at the same moment. The first exception stops the loop and is thrown to the caller.
+#pragma once
+
+#include <functional>
+
+#include "cliplens/base/array.h"
+
+namespace cliplens {
+
+// Threads to use for `requested` (0: all that this process may run on).
+int ResolveThreads(int requested);
+
+void ParallelFor(int threads, Index n, const std::function<void(Index task, int worker)>& body);
+
+}  // namespace cliplens

@@ -1,0 +1,14 @@
+// Progress of long work, told to whoever asked for it. The library itself prints nothing.
+#pragma once
+
+#include <functional>
+
+#include "cliplens/base/array.h"
+
+namespace cliplens {
+
+// Called now and then with the items done and the items in all (0: unknown), never by two threads
+// at once. An empty function is allowed.
+using ProgressSink = std::function<void(Index done, Index total)>;
+
+}  // namespace cliplens

@@ -1,0 +1,72 @@
+// Files: reading with a bound, mapping, and writing that is never half done.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cliplens/base/array.h"
+
+namespace cliplens {
+
+// The whole of a file of at most `max_bytes`. Errors name the path: kNotFound, kInvalidArgument for
+// a directory, kExhausted when larger.
+std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes);
+std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes);
+
+// A file mapped for reading. Movable; the bytes live as long as the object.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  std::span<const std::uint8_t> bytes() const { return bytes_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::span<const std::uint8_t> bytes_;
+};
+
+// Writes to a temporary name beside `path`; Commit() syncs and renames. Without Commit nothing
+// stays. Errors name the path (kNotFound for a missing directory, kExhausted for a full disk).
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void Write(std::span<const std::uint8_t> bytes);
+  void Write(std::string_view text);
+  void Commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+};
+
+void WriteFileAtomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
+void WriteFileAtomically(const std::filesystem::path& path, std::string_view text);
+
+// XXH3, 128 bits, as 32 hexadecimal digits: the checksum of stores and the fingerprint of models.
+class Hasher {
+ public:
+  Hasher();
+  ~Hasher();
+  Hasher(const Hasher&) = delete;
+  Hasher& operator=(const Hasher&) = delete;
+  void Update(std::span<const std::uint8_t> bytes);
+  void Update(std::string_view text);
+  std::string Digest() const;
+
+ private:
+  void* state_;
+};
+std::string HashBytes(std::span<const std::uint8_t> bytes);
+
+}  // namespace cliplens

@@ -1,0 +1,29 @@
+// JSON values. The one place that names the JSON library.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "cliplens/base/array.h"
+
+namespace cliplens {
+
+// Objects keep the order in which their members were added.
+using Json = nlohmann::ordered_json;
+
+// `name` stands in the messages: "open_clip_config.json: line 3, column 7: ...".
+// Throws Error(kCorruptData) on bad JSON, bad UTF-8, a duplicate key or nesting deeper than 64.
+Json ParseJson(std::string_view text, const std::string& name);
+Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes = Index{64} << 20);
+
+// Member `key` of `object` as T; Error(kCorruptData) naming `name` and the key when it is missing or
+// of another type. T: bool, std::int64_t, double, std::string, Json.
+template <typename T>
+T JsonField(const Json& object, const char* key, const std::string& name);
+
+// One line; bytes that are not UTF-8 are replaced by U+FFFD.
+std::string DumpJson(const Json& value, int indent = -1);
+
+}  // namespace cliplens

@@ -1,0 +1,71 @@
+// The safetensors format: an 8-byte header length, a JSON header, raw little-endian tensors.
+//
+//   const SafetensorsFile file("open_clip_model.safetensors");
+//   const TensorEntry& t = file.at("visual.proj");
+//   std::vector<float> values = ReadAsFloat(t);
+//
+// Files are hostile: header length, offsets, shapes and types are checked against the file's size
+// before use; tensors must cover the data exactly, without gaps or overlaps.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/io/file.h"
+
+namespace cliplens {
+
+enum class DataType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
+Index SizeOf(DataType type);
+const char* NameOf(DataType type);  // "F32"
+
+struct TensorEntry {
+  std::string name;
+  DataType type = DataType::kF32;
+  std::vector<Index> shape;
+  std::span<const std::uint8_t> bytes;  // in the mapped file
+};
+
+std::string ShapeText(std::span<const Index> shape);  // "[768, 512]"
+
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  const std::map<std::string, TensorEntry>& tensors() const { return tensors_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  bool contains(const std::string& name) const { return tensors_.contains(name); }
+  // Error(kNotFound) that names the file and the tensor.
+  const TensorEntry& at(const std::string& name) const;
+  const std::filesystem::path& path() const { return file_.path(); }
+
+ private:
+  MappedFile file_;
+  std::map<std::string, TensorEntry> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+// Values of a floating tensor (F64, F32, F16, BF16) as fp32.
+std::vector<float> ReadAsFloat(const TensorEntry& tensor);
+std::vector<double> ReadAsDouble(const TensorEntry& tensor);
+float HalfToFloat(std::uint16_t bits);
+std::uint16_t FloatToHalf(float value);  // nearest, ties to even
+
+// A tensor to be written; `bytes` in little-endian order, shape row-major.
+struct TensorToWrite {
+  std::string name;
+  DataType type = DataType::kF32;
+  std::vector<Index> shape;
+  std::span<const std::uint8_t> bytes;
+};
+
+// Writes atomically; data start at a multiple of 64 bytes. Returns the checksum of the whole file.
+std::string WriteSafetensors(const std::filesystem::path& path,
+                             std::span<const TensorToWrite> tensors,
+                             const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace cliplens

@@ -1,0 +1,18 @@
+# Warnings for the project's own code.
+add_library(cliplens_warnings INTERFACE)
+target_compile_options(cliplens_warnings INTERFACE -Wall -Wextra -Wconversion -Wshadow
+                       $<$<BOOL:${CLIPLENS_WARNINGS_AS_ERRORS}>:-Werror>)
+
+# cliplens_library(NAME DEPENDS ... EXTERNAL ...): one static library for the folder cliplens/NAME.
+# DEPENDS are folders above it in the design's list; EXTERNAL are libraries that it alone names.
+function(cliplens_library name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;EXTERNAL" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
+  add_library(cliplens_${name} STATIC ${sources})
+  target_include_directories(cliplens_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>
+    $<INSTALL_INTERFACE:include>)
+  target_link_libraries(cliplens_${name} PRIVATE $<BUILD_INTERFACE:cliplens_warnings>)
+  list(TRANSFORM ARG_DEPENDS PREPEND cliplens_)
+  target_link_libraries(cliplens_${name} PUBLIC ${ARG_DEPENDS} ${ARG_EXTERNAL})
+endfunction()
