@@ -12,12 +12,13 @@
 
 namespace cliplens {
 
-// The whole of a file of at most `max_bytes`. Errors name the path: kNotFound, kInvalidArgument for
-// a directory, kExhausted when larger.
+// The whole of a file (or pipe) of at most `max_bytes`. Errors name the path: kNotFound,
+// kInvalidArgument for a directory, kExhausted when larger, kPrecondition without permission.
 std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes);
 std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes);
 
-// A file mapped for reading. Movable; the bytes live as long as the object.
+// A file mapped for reading. Movable, and the bytes stay where they are when it moves; they live as
+// long as the object. Errors as above. The file must not be cut shorter while it is mapped.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);
@@ -32,8 +33,10 @@ class MappedFile {
   std::span<const std::uint8_t> bytes_;
 };
 
-// Writes to a temporary name beside `path`; Commit() syncs and renames. Without Commit nothing
-// stays. Errors name the path (kNotFound for a missing directory, kExhausted for a full disk).
+// Writes to a temporary name beside `path`; Commit() syncs and renames, so that `path` holds either
+// its former content or the whole of the new one. Without Commit nothing stays. Errors name the path
+// (kNotFound for a missing directory, kExhausted for a full disk, kPrecondition without permission,
+// kInvalidArgument for a directory, pipe or device).
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);

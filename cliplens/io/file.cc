@@ -1,0 +1,273 @@
+#include "cliplens/io/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <xxhash.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/io/printable.h"
+
+namespace cliplens {
+namespace {
+
+std::string Name(const std::filesystem::path& path) { return Printable(path.native(), 1024); }
+
+[[noreturn]] void ThrowSystemError(const std::string& name, const char* action, int code) {
+  const std::string reason = std::generic_category().message(code);
+  switch (code) {
+    case ENOENT:
+    case ENOTDIR:
+      throw Error(ErrorCode::kNotFound, "{}: {}: {}; check the path", name, action, reason);
+    case EISDIR:
+      throw Error(ErrorCode::kInvalidArgument, "{}: is a directory; name a file", name);
+    case ENAMETOOLONG:
+    case ELOOP:
+    case EINVAL:
+      throw Error(ErrorCode::kInvalidArgument, "{}: {}: {}; name another file", name, action,
+                  reason);
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      throw Error(ErrorCode::kExhausted, "{}: {}: {}; free space or write elsewhere", name, action,
+                  reason);
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+      throw Error(ErrorCode::kExhausted, "{}: {}: {}; raise the limit or do less at once", name,
+                  action, reason);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      throw Error(ErrorCode::kPrecondition, "{}: {}: {}; change the permissions or name another",
+                  name, action, reason);
+    default:
+      throw Error(ErrorCode::kPrecondition, "{}: {}: {}; check the disk and try again", name,
+                  action, reason);
+  }
+}
+
+class Descriptor {
+ public:
+  Descriptor(const std::filesystem::path& path, int flags) {
+    do {
+      value_ = ::open(path.c_str(), flags | O_CLOEXEC);
+    } while (value_ < 0 && errno == EINTR);
+    if (value_ < 0) ThrowSystemError(Name(path), "cannot open", errno);
+  }
+  ~Descriptor() { ::close(value_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+struct stat Status(const Descriptor& file, const std::filesystem::path& path) {
+  struct stat status;
+  if (::fstat(file.get(), &status) != 0) ThrowSystemError(Name(path), "cannot stat", errno);
+  if (S_ISDIR(status.st_mode)) ThrowSystemError(Name(path), "cannot read", EISDIR);
+  return status;
+}
+
+[[noreturn]] void ThrowTooLarge(const std::filesystem::path& path, Index size, Index max_bytes) {
+  throw Error(ErrorCode::kExhausted, "{}: has {} bytes or more, at most {} are read; split the file",
+              Name(path), size, max_bytes);
+}
+
+template <typename Container>
+Container ReadWhole(const std::filesystem::path& path, Index max_bytes) {
+  const Descriptor file(path, O_RDONLY);
+  const struct stat status = Status(file, path);
+  if (S_ISREG(status.st_mode) && status.st_size > max_bytes) {
+    ThrowTooLarge(path, status.st_size, max_bytes);
+  }
+  // Pipes and files that grow have no size to go by, so the bytes are counted as they come. One
+  // byte more than expected is asked for, which lets the end of the file show itself.
+  constexpr Index kChunk = Index{64} << 10;
+  Container out;
+  Index used = 0;
+  Index room = S_ISREG(status.st_mode) ? Index{status.st_size} + 1 : kChunk;
+  while (true) {
+    if (used == room) room += std::max(kChunk, room / 2);
+    if (static_cast<Index>(out.size()) < room) out.resize(static_cast<std::size_t>(room));
+    const ssize_t got =
+        ::read(file.get(), out.data() + used, static_cast<std::size_t>(room - used));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      ThrowSystemError(Name(path), "cannot read", errno);
+    }
+    if (got == 0) break;
+    used += got;
+    if (used > max_bytes) ThrowTooLarge(path, used, max_bytes);
+  }
+  out.resize(static_cast<std::size_t>(used));
+  return out;
+}
+
+std::span<const std::uint8_t> AsBytes(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes) {
+  return ReadWhole<std::vector<std::uint8_t>>(path, max_bytes);
+}
+
+std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes) {
+  return ReadWhole<std::string>(path, max_bytes);
+}
+
+MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
+  const Descriptor file(path, O_RDONLY | O_NONBLOCK);
+  const struct stat status = Status(file, path);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: is a pipe or a device, which cannot be mapped; copy it to a file first",
+                Name(path));
+  }
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size == 0) return;  // mmap refuses a length of 0; the empty span stands for the empty file
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (data == MAP_FAILED) ThrowSystemError(Name(path), "cannot map", errno);
+  bytes_ = {static_cast<const std::uint8_t*>(data), size};
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
+  std::error_code ignored;
+  // A link keeps pointing where it does, and what it points to is replaced.
+  if (std::filesystem::is_symlink(path_, ignored)) {
+    const std::filesystem::path target = std::filesystem::canonical(path_, ignored);
+    if (!ignored) path_ = target;
+  }
+  const std::filesystem::file_status status = std::filesystem::status(path_, ignored);
+  if (std::filesystem::is_directory(status)) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: is a directory; name a file", Name(path_));
+  }
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: is a pipe or a device, which a rename would replace; name a file",
+                Name(path_));
+  }
+  if (path_.filename().empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "\"{}\": has no file name; name a file", Name(path_));
+  }
+  static std::atomic<std::uint64_t> counter{0};
+  // A name that is taken was left by a killed process that had the same id.
+  for (int attempt = 0; attempt < 1000 && descriptor_ < 0; ++attempt) {
+    temporary_ = path_.parent_path() /
+                 fmt::format(".cliplens-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor_ < 0 && errno != EEXIST && errno != EINTR) {
+      ThrowSystemError(Name(path_), "cannot create", errno);
+    }
+  }
+  if (descriptor_ < 0) ThrowSystemError(Name(path_), "cannot create a temporary file", EEXIST);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::Write(std::span<const std::uint8_t> bytes) {
+  if (descriptor_ < 0) {
+    throw Error(ErrorCode::kInternal, "{}: written to after Commit()", Name(path_));
+  }
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      ThrowSystemError(Name(path_), "cannot write", errno);
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+void AtomicFile::Write(std::string_view text) { Write(AsBytes(text)); }
+
+void AtomicFile::Commit() {
+  if (descriptor_ < 0) throw Error(ErrorCode::kInternal, "{}: committed twice", Name(path_));
+  // A disk may report that it is full as late as here.
+  if (::fsync(descriptor_) != 0) ThrowSystemError(Name(path_), "cannot write", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    ThrowSystemError(Name(path_), "cannot rename to", errno);
+  }
+  const int closed = ::close(std::exchange(descriptor_, -1));
+  if (closed != 0 && errno != EINTR) ThrowSystemError(Name(path_), "cannot write", errno);
+  std::filesystem::path directory = path_.parent_path();
+  if (directory.empty()) directory = ".";
+  // The rename lasts through a power cut once the directory is on disk. Some file systems cannot
+  // sync a directory (EINVAL) and some directories cannot be opened for reading; the file is
+  // complete all the same.
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor >= 0) {
+    const int synced = ::fsync(descriptor);
+    const int code = errno;
+    ::close(descriptor);
+    if (synced != 0 && code == EIO) ThrowSystemError(Name(path_), "cannot sync", code);
+  }
+}
+
+void WriteFileAtomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes) {
+  AtomicFile file(path);
+  file.Write(bytes);
+  file.Commit();
+}
+
+void WriteFileAtomically(const std::filesystem::path& path, std::string_view text) {
+  WriteFileAtomically(path, AsBytes(text));
+}
+
+Hasher::Hasher() : state_(XXH3_createState()) {
+  if (state_ == nullptr) throw Error(ErrorCode::kExhausted, "no memory for a checksum");
+  XXH3_128bits_reset(static_cast<XXH3_state_t*>(state_));
+}
+
+Hasher::~Hasher() { XXH3_freeState(static_cast<XXH3_state_t*>(state_)); }
+
+void Hasher::Update(std::span<const std::uint8_t> bytes) {
+  if (bytes.empty()) return;
+  XXH3_128bits_update(static_cast<XXH3_state_t*>(state_), bytes.data(), bytes.size());
+}
+
+void Hasher::Update(std::string_view text) { Update(AsBytes(text)); }
+
+std::string Hasher::Digest() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(static_cast<const XXH3_state_t*>(state_));
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+std::string HashBytes(std::span<const std::uint8_t> bytes) {
+  Hasher hasher;
+  hasher.Update(bytes);
+  return hasher.Digest();
+}
+
+}  // namespace cliplens
