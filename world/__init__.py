@@ -1,0 +1,1 @@
+"""The picture world: pictures whose every factor is known."""
