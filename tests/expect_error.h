@@ -1,9 +1,9 @@
 // Expectations on the library's errors.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "cliplens/base/error.h"
 

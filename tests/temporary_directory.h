@@ -1,20 +1,21 @@
 // A directory that lives as long as a test.
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
+#include <stdlib.h>
+
 namespace cliplens {
 
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "cliplens-test-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "cliplens-test-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     path_ = pattern;
   }

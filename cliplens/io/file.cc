@@ -1,18 +1,16 @@
 #include "cliplens/io/file.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <system_error>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
-
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "cliplens/base/error.h"
@@ -82,8 +80,9 @@ struct stat Status(const Descriptor& file, const std::filesystem::path& path) {
 }
 
 [[noreturn]] void ThrowTooLarge(const std::filesystem::path& path, Index size, Index max_bytes) {
-  throw Error(ErrorCode::kExhausted, "{}: has {} bytes or more, at most {} are read; split the file",
-              Name(path), size, max_bytes);
+  throw Error(ErrorCode::kExhausted,
+              "{}: has {} bytes or more, at most {} are read; split the file", Name(path), size,
+              max_bytes);
 }
 
 template <typename Container>
@@ -180,8 +179,8 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
   static std::atomic<std::uint64_t> counter{0};
   // A name that is taken was left by a killed process that had the same id.
   for (int attempt = 0; attempt < 1000 && descriptor_ < 0; ++attempt) {
-    temporary_ = path_.parent_path() /
-                 fmt::format(".cliplens-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
+    temporary_ =
+        path_.parent_path() / fmt::format(".cliplens-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ < 0 && errno != EEXIST && errno != EINTR) {
       ThrowSystemError(Name(path_), "cannot create", errno);

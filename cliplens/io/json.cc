@@ -46,8 +46,8 @@ class CountingIterator {
 };
 
 // Builds the value from the parser's events. The library's own builder looks through all members of
-// an object for each new one and lets the last duplicate win; this one appends, and finds duplicates
-// in a set, so that a vocabulary of 50,000 members is read in linear time.
+// an object for each new one and lets the last duplicate win; this one appends, and finds
+// duplicates in a set, so that a vocabulary of 50,000 members is read in linear time.
 class Builder : public nlohmann::json_sax<Json> {
  public:
   Builder(std::string_view text, const std::string& name, const char* const* reached)
@@ -83,8 +83,8 @@ class Builder : public nlohmann::json_sax<Json> {
     // errors have no place in their text: "[json.exception.out_of_range.406] what is wrong".
     std::string_view what = error.what();
     const std::size_t column = what.find(", column ");
-    const std::size_t begin = what.find(column == what.npos ? "] " : ": ",
-                                        column == what.npos ? 0 : column);
+    const std::size_t begin =
+        what.find(column == what.npos ? "] " : ": ", column == what.npos ? 0 : column);
     if (begin != what.npos) what.remove_prefix(begin + 2);
     Throw(position > 0 ? position - 1 : 0, Printable(what, 240));
   }
@@ -168,8 +168,9 @@ Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes) {
 template <typename T>
 T JsonField(const Json& object, const char* key, const std::string& name) {
   if (!object.is_object()) {
-    throw Error(ErrorCode::kCorruptData, "{}: a JSON object with \"{}\" is wanted, this is of type {}",
-                name, key, object.type_name());
+    throw Error(ErrorCode::kCorruptData,
+                "{}: a JSON object with \"{}\" is wanted, this is of type {}", name, key,
+                object.type_name());
   }
   const auto found = object.find(key);
   if (found == object.end()) {

@@ -1,8 +1,8 @@
 #include "cliplens/io/printable.h"
 
-#include <fmt/format.h>
-
 #include <cstdint>
+
+#include <fmt/format.h>
 
 namespace cliplens {
 
@@ -56,9 +56,9 @@ std::string Printable(std::string_view text, std::size_t max_bytes) {
     const auto first = static_cast<std::uint8_t>(text[i]);
     std::size_t length = Utf8SequenceLength(text.substr(i, 4));
     // U+0080 to U+009F are control characters too.
-    const bool control = first < 0x20 || first == 0x7F ||
-                         (length == 2 && first == 0xC2 &&
-                          static_cast<std::uint8_t>(text[i + 1]) < 0xA0);
+    const bool control =
+        first < 0x20 || first == 0x7F ||
+        (length == 2 && first == 0xC2 && static_cast<std::uint8_t>(text[i + 1]) < 0xA0);
     std::string piece;
     if (length == 0 || control) {
       length = 1;

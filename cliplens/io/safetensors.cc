@@ -1,0 +1,438 @@
+#include "cliplens/io/safetensors.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/io/json.h"
+#include "cliplens/io/printable.h"
+
+namespace cliplens {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "tensors are copied as they lie in files");
+
+// The format's own bound on a header.
+constexpr Index kMaxHeaderBytes = 100'000'000;
+constexpr Index kPrefixBytes = 8;
+constexpr Index kAlignment = 64;
+constexpr const char* kMetadataKey = "__metadata__";
+
+struct TypeInfo {
+  DataType type;
+  const char* name;
+  Index size;
+};
+
+constexpr TypeInfo kTypes[] = {
+    {DataType::kF64, "F64", 8},   {DataType::kF32, "F32", 4}, {DataType::kF16, "F16", 2},
+    {DataType::kBF16, "BF16", 2}, {DataType::kI64, "I64", 8}, {DataType::kI32, "I32", 4},
+    {DataType::kI16, "I16", 2},   {DataType::kI8, "I8", 1},   {DataType::kU8, "U8", 1},
+    {DataType::kBool, "BOOL", 1},
+};
+
+const TypeInfo& InfoOf(DataType type) {
+  for (const TypeInfo& info : kTypes) {
+    if (info.type == type) return info;
+  }
+  throw Error(ErrorCode::kInternal, "data type {} is not in the table", static_cast<int>(type));
+}
+
+// False on overflow. Both factors are at least 0.
+bool Multiply(Index a, Index b, Index* product) { return !__builtin_mul_overflow(a, b, product); }
+
+// Bytes of a tensor, or -1 when the product does not fit.
+Index SizeInBytes(std::span<const Index> shape, DataType type) {
+  // A dimension of 0 makes the product 0 only if the others do not overflow first; the format's
+  // reference multiplies in order too.
+  Index size = SizeOf(type);
+  for (const Index dimension : shape) {
+    if (dimension < 0 || !Multiply(size, dimension, &size)) return -1;
+  }
+  return size;
+}
+
+Index ReadCount(const Json& value, const std::string& where) {
+  if (!value.is_number_unsigned() ||
+      value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<Index>::max())) {
+    throw Error(ErrorCode::kCorruptData,
+                "{} has {}, a whole number from 0 to 2^63 - 1 is wanted; fetch the file again",
+                where, Printable(DumpJson(value), 40));
+  }
+  return static_cast<Index>(value.get<std::uint64_t>());
+}
+
+const Json& Member(const Json& object, const char* key, const std::string& where) {
+  const auto found = object.find(key);
+  if (found == object.end()) {
+    throw Error(ErrorCode::kCorruptData, "{} has no \"{}\"; fetch the file again", where, key);
+  }
+  return *found;
+}
+
+// Reads one entry of the header; bytes are relative to the data's start and not yet sliced.
+struct Placed {
+  TensorEntry entry;
+  Index begin = 0;
+  Index end = 0;
+};
+
+Placed ReadEntry(const std::string& file, const std::string& name, const Json& value) {
+  const std::string where = fmt::format("{}: tensor \"{}\"", file, Printable(name));
+  if (!value.is_object()) {
+    throw Error(ErrorCode::kCorruptData,
+                "{} is described by a JSON {}, not an object; fetch the "
+                "file again",
+                where, value.type_name());
+  }
+  Placed placed;
+  placed.entry.name = name;
+
+  const Json& type = Member(value, "dtype", where);
+  if (!type.is_string()) {
+    throw Error(ErrorCode::kCorruptData,
+                "{} has the dtype {}, a string is wanted; fetch the file "
+                "again",
+                where, Printable(DumpJson(type), 40));
+  }
+  const std::string& type_name = type.get_ref<const std::string&>();
+  const auto* known = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                   [&](const TypeInfo& info) { return info.name == type_name; });
+  if (known == std::end(kTypes)) {
+    throw Error(ErrorCode::kUnsupported,
+                "{} has the dtype \"{}\", known are F64, F32, F16, BF16, I64, I32, I16, I8, U8 and "
+                "BOOL; convert the file",
+                where, Printable(type_name, 40));
+  }
+  placed.entry.type = known->type;
+
+  const Json& shape = Member(value, "shape", where);
+  if (!shape.is_array()) {
+    throw Error(ErrorCode::kCorruptData,
+                "{} has the shape {}, an array is wanted; fetch the file "
+                "again",
+                where, Printable(DumpJson(shape), 40));
+  }
+  for (const Json& dimension : shape) {
+    placed.entry.shape.push_back(ReadCount(dimension, where + " in its shape"));
+  }
+
+  const Json& offsets = Member(value, "data_offsets", where);
+  if (!offsets.is_array() || offsets.size() != 2) {
+    throw Error(ErrorCode::kCorruptData,
+                "{} has the data_offsets {}, two numbers are wanted; fetch "
+                "the file again",
+                where, Printable(DumpJson(offsets), 40));
+  }
+  placed.begin = ReadCount(offsets[0], where + " in its data_offsets");
+  placed.end = ReadCount(offsets[1], where + " in its data_offsets");
+  if (placed.begin > placed.end) {
+    throw Error(ErrorCode::kCorruptData,
+                "{} ends at {} before it begins at {}; fetch the file again", where, placed.end,
+                placed.begin);
+  }
+  const Index size = SizeInBytes(placed.entry.shape, placed.entry.type);
+  if (size < 0) {
+    throw Error(ErrorCode::kCorruptData,
+                "{} has the shape {} of {}, whose size does not fit 63 bits; fetch the file again",
+                where, Printable(ShapeText(placed.entry.shape)), known->name);
+  }
+  if (size != placed.end - placed.begin) {
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{} has the shape {} of {}, which takes {} bytes, but {} bytes are set aside for it; "
+        "fetch the file again",
+        where, Printable(ShapeText(placed.entry.shape)), known->name, size,
+        placed.end - placed.begin);
+  }
+  return placed;
+}
+
+template <typename T>
+T Load(const std::uint8_t* at) {
+  T value;
+  std::memcpy(&value, at, sizeof(value));
+  return value;
+}
+
+template <typename To>
+std::vector<To> ReadAs(const TensorEntry& tensor) {
+  const Index size = SizeOf(tensor.type);
+  const Index bytes = static_cast<Index>(tensor.bytes.size());
+  if (SizeInBytes(tensor.shape, tensor.type) != bytes) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "tensor \"{}\": the shape {} of {} does not take {} "
+                "bytes; pass the bytes of the whole tensor",
+                Printable(tensor.name), Printable(ShapeText(tensor.shape)), NameOf(tensor.type),
+                bytes);
+  }
+  const auto count = static_cast<std::size_t>(bytes / size);
+  const std::uint8_t* at = tensor.bytes.data();
+  std::vector<To> values(count);
+  switch (tensor.type) {
+    case DataType::kF64:
+      for (std::size_t i = 0; i < count; ++i) {
+        values[i] = static_cast<To>(Load<double>(at + 8 * i));
+      }
+      break;
+    case DataType::kF32:
+      if constexpr (std::is_same_v<To, float>) {
+        if (count > 0) std::memcpy(values.data(), at, tensor.bytes.size());
+      } else {
+        for (std::size_t i = 0; i < count; ++i) values[i] = Load<float>(at + 4 * i);
+      }
+      break;
+    case DataType::kF16:
+      for (std::size_t i = 0; i < count; ++i) {
+        values[i] = HalfToFloat(Load<std::uint16_t>(at + 2 * i));
+      }
+      break;
+    case DataType::kBF16:
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::uint32_t bits = std::uint32_t{Load<std::uint16_t>(at + 2 * i)} << 16;
+        values[i] = std::bit_cast<float>(bits);
+      }
+      break;
+    default:
+      throw Error(
+          ErrorCode::kUnsupported,
+          "tensor \"{}\": has the type {}, where F64, F32, F16 or BF16 is wanted; convert it",
+          Printable(tensor.name), NameOf(tensor.type));
+  }
+  return values;
+}
+
+}  // namespace
+
+Index SizeOf(DataType type) { return InfoOf(type).size; }
+const char* NameOf(DataType type) { return InfoOf(type).name; }
+
+std::string ShapeText(std::span<const Index> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
+  const std::string name = Printable(path.native(), 1024);
+  const std::span<const std::uint8_t> bytes = file_.bytes();
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto size = static_cast<Index>(bytes.size());
+  if (text.starts_with("version https://git-lfs")) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: is a Git LFS pointer of {} bytes, not the tensors; run `git lfs pull`", name,
+                size);
+  }
+  if (size < kPrefixBytes + 2) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: has {} bytes, a safetensors file at least {}; fetch it again", name, size,
+                kPrefixBytes + 2);
+  }
+  const auto claimed = Load<std::uint64_t>(bytes.data());
+  if (claimed > static_cast<std::uint64_t>(size - kPrefixBytes)) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: the header claims {} bytes, {} follow; the file is cut off or no safetensors "
+                "file, fetch it again",
+                name, claimed, size - kPrefixBytes);
+  }
+  if (claimed > static_cast<std::uint64_t>(kMaxHeaderBytes)) {
+    throw Error(ErrorCode::kExhausted,
+                "{}: the header claims {} bytes, the format allows {}; split the file", name,
+                claimed, kMaxHeaderBytes);
+  }
+  const auto header_size = static_cast<std::size_t>(claimed);
+  const std::string_view header_text = text.substr(kPrefixBytes, header_size);
+  if (!header_text.starts_with('{')) {
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{}: the header begins with \"{}\", not with \"{{\"; the file is no safetensors file, "
+        "name another",
+        name, Printable(header_text.substr(0, 1)));
+  }
+  const Json header = ParseJson(header_text, name + ": header");
+  const std::span<const std::uint8_t> data =
+      bytes.subspan(static_cast<std::size_t>(kPrefixBytes) + header_size);
+
+  std::vector<Placed> placed;
+  for (const auto& [key, value] : header.items()) {
+    if (key != kMetadataKey) {
+      placed.push_back(ReadEntry(name, key, value));
+      continue;
+    }
+    if (!value.is_object()) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: {} is a JSON {}, not an object; fetch the file again", name, kMetadataKey,
+                  value.type_name());
+    }
+    for (const auto& [field, content] : value.items()) {
+      if (!content.is_string()) {
+        throw Error(ErrorCode::kCorruptData,
+                    "{}: {} has \"{}\" as a JSON {}, strings are wanted; fetch the file again",
+                    name, kMetadataKey, Printable(field), content.type_name());
+      }
+      metadata_.emplace(field, content.get<std::string>());
+    }
+  }
+
+  std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
+  Index covered = 0;
+  for (Placed& p : placed) {
+    if (p.begin != covered) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: tensor \"{}\" begins at byte {} of the data, the one before it ends at {}; "
+                  "gaps and overlaps are not allowed, fetch the file again",
+                  name, Printable(p.entry.name), p.begin, covered);
+    }
+    if (p.end > static_cast<Index>(data.size())) {
+      throw Error(
+          ErrorCode::kCorruptData,
+          "{}: tensor \"{}\" ends at byte {} of the data, which has {}; the file is cut off, "
+          "fetch it again",
+          name, Printable(p.entry.name), p.end, data.size());
+    }
+    covered = p.end;
+    p.entry.bytes =
+        data.subspan(static_cast<std::size_t>(p.begin), static_cast<std::size_t>(p.end - p.begin));
+    std::string key = p.entry.name;
+    tensors_.emplace(std::move(key), std::move(p.entry));
+  }
+  if (covered != static_cast<Index>(data.size())) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: the tensors take {} bytes, {} follow the header; fetch the file again", name,
+                covered, data.size());
+  }
+}
+
+const TensorEntry& SafetensorsFile::at(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) {
+    const std::string first =
+        tensors_.empty() ? "" : fmt::format(", \"{}\" first", Printable(tensors_.begin()->first));
+    throw Error(ErrorCode::kNotFound,
+                "{}: has no tensor \"{}\" among its {}{}; check that it is the right file",
+                Printable(path().native(), 1024), Printable(name), tensors_.size(), first);
+  }
+  return found->second;
+}
+
+std::vector<float> ReadAsFloat(const TensorEntry& tensor) { return ReadAs<float>(tensor); }
+std::vector<double> ReadAsDouble(const TensorEntry& tensor) { return ReadAs<double>(tensor); }
+
+float HalfToFloat(std::uint16_t bits) {
+  const std::uint32_t sign = std::uint32_t{bits} >> 15 << 31;
+  const std::uint32_t exponent = (std::uint32_t{bits} >> 10) & 0x1F;
+  const std::uint32_t fraction = std::uint32_t{bits} & 0x3FF;
+  if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000U | fraction << 13);
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(fraction) * 0x1p-24F;  // exact
+    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
+  }
+  return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+std::uint16_t FloatToHalf(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = bits >> 31 << 15;
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+  std::uint32_t half = 0;
+  if (magnitude > 0x7F800000U) {
+    half = 0x7E00U | ((magnitude >> 13) & 0x1FFU);  // stays a NaN, and a quiet one
+  } else if (magnitude >= 0x477FF000U) {
+    half = 0x7C00U;  // 65520 and above round to infinity
+  } else if (magnitude < 0x38800000U) {
+    // Below 2^-14 halves are multiples of 2^-24. Adding 0.5, whose last bit is worth 2^-24, lets
+    // the processor round to them, ties to even.
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
+    half = std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(0.5F);
+  } else {
+    const std::uint32_t odd = (magnitude >> 13) & 1U;
+    half = (magnitude - (112U << 23) + 0xFFFU + odd) >> 13;
+  }
+  return static_cast<std::uint16_t>(sign | half);
+}
+
+std::string WriteSafetensors(const std::filesystem::path& path,
+                             std::span<const TensorToWrite> tensors,
+                             const std::map<std::string, std::string>& metadata) {
+  const std::string name = Printable(path.native(), 1024);
+  std::vector<const TensorToWrite*> order;
+  std::set<std::string_view> names;
+  for (const TensorToWrite& tensor : tensors) {
+    if (tensor.name == kMetadataKey || FindInvalidUtf8(tensor.name) != std::string_view::npos) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: \"{}\" cannot name a tensor; use another UTF-8 text", name,
+                  Printable(tensor.name));
+    }
+    if (!names.insert(tensor.name).second) {
+      throw Error(ErrorCode::kInvalidArgument, "{}: two tensors are named \"{}\"; rename one", name,
+                  Printable(tensor.name));
+    }
+    const Index size = SizeInBytes(tensor.shape, tensor.type);
+    if (size < 0 || size != static_cast<Index>(tensor.bytes.size())) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: tensor \"{}\" of shape {} and type {} was given {} bytes; pass the bytes of "
+                  "the whole tensor",
+                  name, Printable(tensor.name), ShapeText(tensor.shape), NameOf(tensor.type),
+                  tensor.bytes.size());
+    }
+    order.push_back(&tensor);
+  }
+  // Wide types first, so that every tensor lies at a multiple of its element's size.
+  std::stable_sort(order.begin(), order.end(), [](const TensorToWrite* a, const TensorToWrite* b) {
+    return SizeOf(a->type) > SizeOf(b->type);
+  });
+
+  Json::object_t entries;
+  Json::object_t::Container& members = entries;  // appends without a look through what is there
+  if (!metadata.empty()) {
+    Json fields = Json::object();
+    for (const auto& [key, value] : metadata) fields[key] = value;
+    members.emplace_back(kMetadataKey, std::move(fields));
+  }
+  Index offset = 0;
+  for (const TensorToWrite* tensor : order) {
+    const Index end = offset + static_cast<Index>(tensor->bytes.size());
+    Json entry = Json::object();
+    entry["dtype"] = NameOf(tensor->type);
+    entry["shape"] = tensor->shape;
+    entry["data_offsets"] = {offset, end};
+    members.emplace_back(tensor->name, std::move(entry));
+    offset = end;
+  }
+  std::string header = DumpJson(Json(std::move(entries)));
+  const auto unpadded = kPrefixBytes + static_cast<Index>(header.size());
+  const Index padded = (unpadded + kAlignment - 1) / kAlignment * kAlignment;
+  header.append(static_cast<std::size_t>(padded - unpadded), ' ');
+  if (static_cast<Index>(header.size()) > kMaxHeaderBytes) {
+    throw Error(ErrorCode::kExhausted,
+                "{}: the header takes {} bytes, the format allows {}; write "
+                "fewer tensors",
+                name, header.size(), kMaxHeaderBytes);
+  }
+
+  AtomicFile file(path);
+  Hasher hasher;
+  const auto write = [&](std::span<const std::uint8_t> bytes) {
+    hasher.Update(bytes);
+    file.Write(bytes);
+  };
+  const std::uint64_t header_size = header.size();
+  std::uint8_t prefix[kPrefixBytes];
+  std::memcpy(prefix, &header_size, sizeof(prefix));
+  write(prefix);
+  write({reinterpret_cast<const std::uint8_t*>(header.data()), header.size()});
+  for (const TensorToWrite* tensor : order) write(tensor->bytes);
+  file.Commit();
+  return hasher.Digest();
+}
+
+}  // namespace cliplens
