@@ -1,0 +1,332 @@
+#include "cliplens/model/config.h"
+
+#include <cmath>
+#include <set>
+#include <string_view>
+
+#include "cliplens/base/error.h"
+
+namespace cliplens {
+namespace {
+
+// Bounds that every published CLIP stays well under; they keep products of sizes far from overflow.
+constexpr Index kMaxLayers = 256;
+constexpr Index kMaxWidth = 16'384;
+constexpr Index kMaxImageSize = 4'096;
+constexpr Index kMaxContext = 4'096;
+constexpr Index kMaxVocabulary = 4'000'000;
+
+// Reads the members of one JSON object and remembers which were asked for.
+class Reader {
+ public:
+  Reader(const Json& object, std::string name) : object_(object), name_(std::move(name)) {
+    if (!object.is_object()) {
+      throw Error(ErrorCode::kCorruptData, "{}: an object was expected here", name_);
+    }
+  }
+
+  bool Has(const char* key) {
+    seen_.insert(key);
+    const auto found = object_.find(key);
+    return found != object_.end() && !found->is_null();
+  }
+
+  Index Integer(const char* key, Index fallback, Index low, Index high) {
+    if (!Has(key)) return fallback;
+    const Json& value = object_.at(key);
+    if (!value.is_number_integer()) {
+      throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a whole number was expected", name_,
+                  key, DumpJson(value));
+    }
+    if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(high)) {
+      OutOfRange(key, value, low, high);
+    }
+    const Index n = value.get<Index>();
+    if (n < low || n > high) OutOfRange(key, value, low, high);
+    return n;
+  }
+
+  // A size that may be given as one number or as two equal ones.
+  Index Square(const char* key, Index fallback, Index high) {
+    if (!Has(key)) return fallback;
+    const Json& value = object_.at(key);
+    if (!value.is_array()) return Integer(key, fallback, 1, high);
+    if (value.size() != 2 || value[0] != value[1]) {
+      throw Error(ErrorCode::kUnsupported,
+                  "{}: '{}' is {}; only square pictures and patches are supported", name_, key,
+                  DumpJson(value));
+    }
+    Json one = {{key, value[0]}};
+    return Reader(one, name_).Integer(key, fallback, 1, high);
+  }
+
+  double Number(const char* key, double fallback) {
+    if (!Has(key)) return fallback;
+    const Json& value = object_.at(key);
+    if (!value.is_number() || !std::isfinite(value.get<double>())) {
+      throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a number was expected", name_, key,
+                  DumpJson(value));
+    }
+    return value.get<double>();
+  }
+
+  bool Bool(const char* key, bool fallback) {
+    if (!Has(key)) return fallback;
+    const Json& value = object_.at(key);
+    if (!value.is_boolean()) {
+      throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, true or false was expected", name_, key,
+                  DumpJson(value));
+    }
+    return value.get<bool>();
+  }
+
+  std::string Text(const char* key, const std::string& fallback) {
+    if (!Has(key)) return fallback;
+    const Json& value = object_.at(key);
+    if (!value.is_string()) {
+      throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a text was expected", name_, key,
+                  DumpJson(value));
+    }
+    return value.get<std::string>();
+  }
+
+  const Json& Object(const char* key) {
+    seen_.insert(key);
+    const auto found = object_.find(key);
+    if (found == object_.end() || !found->is_object()) {
+      throw Error(ErrorCode::kCorruptData, "{}: there is no object '{}' in it", name_, key);
+    }
+    return *found;
+  }
+
+  // A setting that has to have this value (or to be absent, null).
+  void Only(const char* key, const Json& value) {
+    if (Has(key) && object_.at(key) != value) {
+      throw Error(ErrorCode::kUnsupported, "{}: '{}' is {}; only {} is supported", name_, key,
+                  DumpJson(object_.at(key)), DumpJson(value));
+    }
+  }
+
+  // Refuses settings that nobody asked for.
+  void Finish(const std::set<std::string, std::less<>>& without_effect) const {
+    for (const auto& [key, value] : object_.items()) {
+      if (seen_.contains(key) || without_effect.contains(key) || value.is_null()) continue;
+      throw Error(ErrorCode::kUnsupported,
+                  "{}: the setting '{}' ({}) is not supported by this version, and passing over it "
+                  "could give wrong numbers",
+                  name_, key, DumpJson(value));
+    }
+  }
+
+  const std::string& name() const { return name_; }
+  const Json& json(const char* key) const { return object_.at(key); }
+
+ private:
+  [[noreturn]] void OutOfRange(const char* key, const Json& value, Index low, Index high) const {
+    throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, outside of {} to {}", name_, key,
+                DumpJson(value), low, high);
+  }
+
+  const Json& object_;
+  std::string name_;
+  std::set<std::string, std::less<>> seen_;
+};
+
+double ReadEpsilon(Reader& reader) {
+  if (!reader.Has("norm_kwargs")) return 1e-5;
+  Reader kwargs(reader.json("norm_kwargs"), reader.name() + ".norm_kwargs");
+  const double epsilon = kwargs.Number("eps", 1e-5);
+  kwargs.Finish({});
+  return epsilon;
+}
+
+Index MlpWidth(Reader& reader, Index width) {
+  const double ratio = reader.Number("mlp_ratio", 4.0);
+  const double mlp_width = static_cast<double>(width) * ratio;
+  if (!(mlp_width >= 1) || mlp_width > static_cast<double>(8 * kMaxWidth)) {
+    throw Error(ErrorCode::kCorruptData, "{}: 'mlp_ratio' is {}, which makes no MLP for width {}",
+                reader.name(), ratio, width);
+  }
+  return static_cast<Index>(mlp_width);  // cut towards zero, as the reference does
+}
+
+void CheckHeads(const TowerConfig& tower, const std::string& name) {
+  if (tower.heads < 1 || tower.width % tower.heads != 0) {
+    throw Error(ErrorCode::kCorruptData, "{}: width {} cannot be shared by {} heads", name,
+                tower.width, tower.heads);
+  }
+}
+
+void RefuseCustomBlocks(Reader& reader) {
+  for (const char* key : {"qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner",
+                          "scale_attn", "scale_fc"}) {
+    reader.Only(key, false);
+  }
+  reader.Only("block_type", "default");
+}
+
+std::array<float, 3> ReadChannels(Reader& reader, const char* key, std::array<float, 3> fallback,
+                                  bool positive) {
+  if (!reader.Has(key)) return fallback;
+  const Json& value = reader.json(key);
+  std::array<float, 3> channels{};
+  bool good = value.is_array() && value.size() == 3;
+  for (std::size_t i = 0; good && i < 3; ++i) {
+    good = value[i].is_number() && std::isfinite(value[i].get<double>()) &&
+           (!positive || value[i].get<double>() > 0);
+    if (good) channels[i] = value[i].get<float>();
+  }
+  if (!good) {
+    throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, three {}numbers were expected",
+                reader.name(), key, DumpJson(value), positive ? "positive " : "");
+  }
+  return channels;
+}
+
+}  // namespace
+
+ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
+  Reader top(file, name);
+  const bool nested = top.Has("model_cfg");
+  Reader model(nested ? top.Object("model_cfg") : file, nested ? name + ": model_cfg" : name);
+  ModelConfig config;
+  config.embed_width = model.Integer("embed_dim", 0, 1, kMaxWidth);
+  if (config.embed_width == 0) {
+    throw Error(ErrorCode::kCorruptData, "{}: there is no 'embed_dim' in it", name);
+  }
+  config.activation =
+      model.Bool("quick_gelu", false) ? Activation::kQuickGelu : Activation::kGelu;
+  model.Only("custom_text", false);
+  if (model.Has("multimodal_cfg")) {
+    throw Error(ErrorCode::kUnsupported, "{}: CoCa models ('multimodal_cfg') are not supported",
+                name);
+  }
+
+  Reader vision(model.Object("vision_cfg"), name + ": vision_cfg");
+  if (vision.Has("timm_model_name")) {
+    throw Error(ErrorCode::kUnsupported, "{}: vision towers from timm ({}) are not supported", name,
+                DumpJson(vision.json("timm_model_name")));
+  }
+  if (vision.Has("layers") && vision.json("layers").is_array()) {
+    throw Error(ErrorCode::kUnsupported, "{}: ResNet vision towers are not supported", name);
+  }
+  config.vision.layers = vision.Integer("layers", 12, 1, kMaxLayers);
+  config.vision.width = vision.Integer("width", 768, 1, kMaxWidth);
+  const Index head_width = vision.Integer("head_width", 64, 1, kMaxWidth);
+  config.vision.heads = config.vision.width / head_width;
+  CheckHeads(config.vision, vision.name());
+  config.vision.mlp_width = MlpWidth(vision, config.vision.width);
+  config.vision.norm_epsilon = ReadEpsilon(vision);
+  config.patch_size = vision.Square("patch_size", 16, kMaxImageSize);
+  config.preprocess.image_size = vision.Square("image_size", 224, kMaxImageSize);
+  if (config.patch_size > config.preprocess.image_size) {
+    throw Error(ErrorCode::kCorruptData, "{}: patch_size {} is larger than image_size {}",
+                vision.name(), config.patch_size, config.preprocess.image_size);
+  }
+  vision.Only("attentional_pool", false);
+  vision.Only("no_ln_pre", false);
+  vision.Only("pos_embed_type", "learnable");
+  vision.Only("final_ln_after_pool", false);
+  vision.Only("pool_type", "tok");
+  vision.Only("ls_init_value", nullptr);
+  vision.Only("act_kwargs", nullptr);
+  RefuseCustomBlocks(vision);
+  // Patch dropout works in training only; pretraining flags and pooler sizes belong to parts that
+  // are refused above.
+  vision.Finish({"patch_dropout", "attn_pooler_queries", "attn_pooler_heads", "output_tokens",
+                 "timm_model_pretrained", "timm_pool", "timm_proj", "timm_proj_bias", "timm_drop",
+                 "timm_drop_path"});
+
+  Reader text(model.Object("text_cfg"), name + ": text_cfg");
+  if (text.Has("hf_model_name")) {
+    throw Error(ErrorCode::kUnsupported, "{}: Hugging Face text towers ({}) are not supported",
+                name, DumpJson(text.json("hf_model_name")));
+  }
+  config.text.layers = text.Integer("layers", 12, 1, kMaxLayers);
+  config.text.width = text.Integer("width", 512, 1, kMaxWidth);
+  config.text.heads = text.Integer("heads", 8, 1, kMaxWidth);
+  CheckHeads(config.text, text.name());
+  config.text.mlp_width = MlpWidth(text, config.text.width);
+  config.text.norm_epsilon = ReadEpsilon(text);
+  config.context_length = text.Integer("context_length", 77, 2, kMaxContext);
+  config.vocabulary_size = text.Integer("vocab_size", 49'408, 1, kMaxVocabulary);
+  text.Only("embed_cls", false);
+  text.Only("no_causal_mask", false);
+  text.Only("final_ln_after_pool", false);
+  text.Only("pool_type", "argmax");
+  text.Only("proj_bias", false);
+  text.Only("proj_type", "linear");
+  text.Only("ls_init_value", nullptr);
+  text.Only("act_kwargs", nullptr);
+  text.Only("tokenizer_kwargs", nullptr);
+  RefuseCustomBlocks(text);
+  text.Finish({"hf_tokenizer_name", "tokenizer_mode", "pad_id", "eos_id", "output_tokens",
+               "hf_model_pretrained", "hf_proj_type", "hf_pooler_type"});
+  model.Finish({"init_logit_scale", "init_logit_bias", "nonscalar_logit_scale", "cast_dtype",
+                "output_dict", "preprocess_cfg"});
+
+  if (top.Has("preprocess_cfg")) {
+    Reader pre(top.Object("preprocess_cfg"), name + ": preprocess_cfg");
+    PreprocessConfig& p = config.preprocess;
+    p.mean = ReadChannels(pre, "mean", p.mean, false);
+    p.std = ReadChannels(pre, "std", p.std, true);
+    const std::string interpolation = pre.Text("interpolation", "bicubic");
+    if (interpolation == "bilinear") {
+      p.interpolation = Interpolation::kBilinear;
+    } else if (interpolation != "bicubic") {
+      throw Error(ErrorCode::kUnsupported,
+                  "{}: 'interpolation' is '{}'; bicubic and bilinear are supported", pre.name(),
+                  interpolation);
+    }
+    const std::string mode = pre.Text("resize_mode", "shortest");
+    if (mode == "squash") {
+      p.resize_mode = ResizeMode::kSquash;
+    } else if (mode == "longest") {
+      p.resize_mode = ResizeMode::kLongest;
+    } else if (mode != "shortest") {
+      throw Error(ErrorCode::kUnsupported,
+                  "{}: 'resize_mode' is '{}'; shortest, squash and longest are supported",
+                  pre.name(), mode);
+    }
+    const Index fill = pre.Integer("fill_color", 0, 0, 255);
+    p.fill_color.fill(static_cast<std::uint8_t>(fill));
+    pre.Only("mode", "RGB");
+    const Index size = pre.Square("size", p.image_size, kMaxImageSize);
+    if (size != p.image_size) {
+      throw Error(ErrorCode::kCorruptData, "{}: 'size' is {}, the vision tower reads {}",
+                  pre.name(), size, p.image_size);
+    }
+    pre.Finish({});
+  }
+  return config;
+}
+
+Json ToJson(const ModelConfig& config) {
+  const auto tower = [](const TowerConfig& t) {
+    return Json{{"layers", t.layers},       {"heads", t.heads},
+                {"width", t.width},         {"head_width", t.head_width()},
+                {"mlp_width", t.mlp_width}, {"norm_epsilon", t.norm_epsilon}};
+  };
+  const PreprocessConfig& p = config.preprocess;
+  Json vision = tower(config.vision);
+  vision["image_size"] = p.image_size;
+  vision["patch_size"] = config.patch_size;
+  vision["tokens"] = config.tokens();
+  Json text = tower(config.text);
+  text["context_length"] = config.context_length;
+  text["vocabulary_size"] = config.vocabulary_size;
+  constexpr const char* kResizeModes[] = {"shortest", "squash", "longest"};
+  return Json{
+      {"embed_width", config.embed_width},
+      {"activation", config.activation == Activation::kQuickGelu ? "quick_gelu" : "gelu"},
+      {"vision", vision},
+      {"text", text},
+      {"preprocess",
+       {{"mean", p.mean},
+        {"std", p.std},
+        {"interpolation", p.interpolation == Interpolation::kBicubic ? "bicubic" : "bilinear"},
+        {"resize_mode", kResizeModes[static_cast<int>(p.resize_mode)]},
+        {"fill_color", p.fill_color}}}};
+}
+
+}  // namespace cliplens
