@@ -122,7 +122,7 @@ def sentences(factor, value):
     if factor == "style":
         adjectives, nouns = STYLE_WORDS[value]
         return [article(nouns[0]), f"{article(nouns[1])} of something",
-                f"{article(adjectives[0])} picture", f"something {adjectives[1]}",
+                f"{article(adjectives[0])} thing", f"something {adjectives[1]}",
                 f"drawn in {value} style"]
     if factor == "background":
         phrases, nouns = PLACE_WORDS[value]

@@ -8,7 +8,7 @@ import numpy as np
 
 from world import assets
 from world.backgrounds import BACKGROUNDS, LAND, SIDE, VARIANTS, WATER, kind_of
-from world.factors import EFFECTS, FACTORS, POSITIONS, SIZES, STYLES, write_caption
+from world.factors import EFFECTS, POSITIONS, SIZES, STYLES, write_caption
 from world.objects import CATEGORIES, CATEGORY_OF, OBJECTS
 
 SETS = ["train", "test", "heldout", "birds", "single"]
@@ -154,6 +154,13 @@ class World:
         image, mask = self._paint(factors, draw)
         caption, facts = write_caption(factors, draw)
         return Picture(image, mask, factors, caption, facts)
+
+    def plain(self, name, style, background):
+        """A huge `name` in the middle of a background, uint8 [80, 80, 3]: one sprite to look at."""
+        image = self._backgrounds[BACKGROUNDS.index(background), 0].copy()
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        self._place(image, mask, (name, style, "huge"), *ANCHORS[60][1:2] * 2, 1)
+        return image
 
     def _factors(self, set_name, seed, index, draw, easy, agreement):
         balanced = set_name == "test"
