@@ -1,0 +1,56 @@
+// TextSpan: which texts span what a head writes.
+//
+//   const TextSpanResult r = TextSpan(moments, basis.at({5, 2}), texts, {.count = 20});
+//   for (const SpanText& t : r.texts) Print(pool.texts[t.index], t.share);
+#pragma once
+
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/decompose/basis.h"
+#include "cliplens/decompose/statistics.h"
+
+namespace cliplens {
+
+struct TextSpanOptions {
+  Index count = 20;
+  // Directions of the head kept before texts are projected: at most this many, never more than the
+  // numerical rank (0: the numerical rank).
+  Index rank = 0;
+};
+
+struct SpanText {
+  Index index = 0;        // in the pool
+  double share = 0;       // of the head's variance that this text explains beyond those before it
+  double cumulative = 0;
+  // The direction as a weight on the factor: ⟨contribution, direction⟩ = weight · u, a unit vector
+  // of the joint space. [K+3]
+  Vector weight;
+};
+
+struct TextSpanResult {
+  Index rank = 0;          // directions in which texts were compared
+  double variance = 0;     // trace of the head's covariance, in squares of the embedding's length
+  std::vector<SpanText> texts;  // fewer than `count` when the variance is used up before
+};
+
+// Chooses texts that explain most of one head's variance, one after the other.
+// Paper: "Interpreting CLIP's Image Representation via Text-Based Decomposition"
+// (arXiv 2310.05916), Algorithm 1; here from the factor's moments (DESIGN §2.4), so the cost is
+// O(count · M · K) whatever the number of images.
+//   moments: of the head's factor [K+3]; head_basis: B [K+3, E]; texts: unit rows [M, E]
+// Texts are projected onto the span of the head's contributions about zero and never normalised.
+// Ties go to the lower index. Throws Error(kInvalidArgument) if widths differ or there is no text,
+// Error(kPrecondition) on fewer than two images.
+TextSpanResult TextSpan(const Moments& moments, ArrayView<const float, 2> head_basis,
+                        ArrayView<const float, 2> texts, const TextSpanOptions& options);
+
+// All of `heads` in parallel, in their order; the same to the byte for any number of threads.
+std::vector<TextSpanResult> TextSpanOfHeads(const Statistics& statistics, const Basis& basis,
+                                            const std::vector<HeadId>& heads,
+                                            ArrayView<const float, 2> texts,
+                                            const TextSpanOptions& options, int threads);
+
+}  // namespace cliplens

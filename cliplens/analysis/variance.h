@@ -1,0 +1,27 @@
+// How much of the embedding's variance each component brings.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cliplens/base/component.h"
+#include "cliplens/decompose/basis.h"
+#include "cliplens/decompose/statistics.h"
+
+namespace cliplens {
+
+struct ComponentShare {
+  std::string component;  // "L11.H3", "L11.MLP", "INPUT"
+  int layer = -1;         // -1: INPUT
+  int head = -1;          // -1: an MLP or INPUT
+  // Σ ⟨c − mean c, e − mean e⟩ / Σ |e − mean e|²: what the component brings to the embedding's
+  // variance. The shares of all components add up to one; a share may be negative.
+  double share = 0;
+  double spread = 0;   // standard error of the share over the slices of the images
+  double variance = 0; // trace of the component's own covariance
+};
+
+// Heads by layer, then INPUT and the MLPs. Throws Error(kPrecondition) on fewer than two images.
+std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const Basis& basis);
+
+}  // namespace cliplens

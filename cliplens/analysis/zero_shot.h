@@ -1,0 +1,38 @@
+// Zero-shot classification: pictures against class names put into prompt templates.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/progress.h"
+#include "cliplens/dataset/image_set.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/model/clip.h"
+
+namespace cliplens {
+
+// Classifier weights [C, E]: per class every template filled, encoded, unit; their mean, unit again
+// (the protocol of OpenAI's CLIP).
+Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::string> names,
+                               std::span<const std::string> templates, int threads,
+                               const ProgressSink& progress = {});
+
+struct ClassScore {
+  Index index = 0;
+  double similarity = 0;   // cosine
+  double probability = 0;  // softmax over the classes at the model's logit scale
+};
+
+// The best `count` classes of one unit embedding [E]; ties go to the lower index.
+std::vector<ClassScore> TopClasses(std::span<const float> embedding,
+                                   ArrayView<const float, 2> classifier, double logit_scale,
+                                   Index count);
+
+// Embeddings [B, E] of a set's pictures, in order. A picture that cannot be read stops with its
+// name.
+Array<float, 2> EmbedImages(const ClipModel& model, const ImageSet& set, int threads,
+                            const ProgressSink& progress = {});
+
+}  // namespace cliplens

@@ -1,0 +1,56 @@
+// The weights' part of the factored decomposition.
+//
+// "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916) writes
+// the image embedding as a sum of contributions. Summed over tokens, head (l, h) brings
+//     c = u^T B,   u = [z, 1, μ, σ] / (σ n)  [K+3],   B = [A ; p_b/H ; −p_γ/(JH) ; p_β/(JH)]  [K+3, E]
+// with A = W_O^h diag(γ) P, p_b = P^T(γ ⊙ b_O), p_γ = P^T γ, p_β = P^T β and J = 2L+1 components.
+// B depends on the weights alone (DESIGN §2.2), so an image needs K numbers a head and (μ, σ, n).
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/model/clip.h"
+
+namespace cliplens {
+
+// Numbers of a factor beside z.
+inline constexpr Index kExtraFactors = 3;
+
+struct Basis {
+  Array<float, 4> heads;  // [L, H, K+3, E]: the matrices B
+
+  Index layers() const { return heads.dim(0); }
+  Index num_heads() const { return heads.dim(1); }
+  Index head_width() const { return heads.dim(2) - kExtraFactors; }
+  Index factor_width() const { return heads.dim(2); }
+  Index embed_width() const { return heads.dim(3); }
+  ArrayView<const float, 2> at(HeadId id) const { return heads.view()[id.layer][id.head]; }
+};
+
+// Computed in fp64, stored as fp32.
+Basis MakeBasis(const ClipModel& model, int threads);
+
+void WriteBasis(const std::filesystem::path& path, const Basis& basis);
+// Checks the shape [L, H, K+3, E]; Error(kCorruptData) names the file.
+Basis ReadBasis(const std::filesystem::path& path);
+
+// u [K+3] of one head from z [K] and ln = (μ, σ, n).
+void FillFactor(std::span<const float> z, double mean, double sigma, double norm,
+                std::span<double> u);
+
+// Orthonormal coordinates of one head's contributions (DESIGN §2.2): G = B B^T = V Λ V^T cut at its
+// numerical rank r; y = Λ^½ V^T u and q = Λ^−½ V^T B t, so ⟨y, y'⟩ = ⟨c, c'⟩ and ⟨y, q⟩ = ⟨c, t⟩
+// for every text t.
+struct HeadCoordinates {
+  Matrix from_factor;  // [r, K+3]: Λ^½ V^T
+  Matrix from_text;    // [r, E]:   Λ^−½ V^T B
+  Index rank() const { return from_factor.rows(); }
+};
+HeadCoordinates CoordinatesOf(ArrayView<const float, 2> head_basis);
+
+}  // namespace cliplens

@@ -1,0 +1,111 @@
+// Moments of contributions: what is kept of any number of images.
+//
+// Moments are kept for disjoint slices of the images (by a hash of the item), which gives every
+// later figure its spread, and they merge (Chan, Golub and LeVeque's pairwise update), so that
+// shards and machines add up to the answer of one pass (DESIGN §2.3).
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/linear_algebra.h"
+
+namespace cliplens {
+
+inline constexpr Index kDefaultSlices = 8;
+
+// The slice of an item: XXH3 of its path, so it does not depend on order or shards.
+Index SliceOf(std::string_view item_path, Index slices);
+
+// Count, mean [n] and centred second moment Σ (x − mean)(x − mean)^T [n, n], fp64.
+struct Moments {
+  double count = 0;
+  Vector mean;
+  Matrix scatter;
+
+  explicit Moments(Index width = 0) : mean(Vector::Zero(width)), scatter(Matrix::Zero(width, width)) {}
+  void Add(const Matrix& rows);  // [B, n]
+  void Merge(const Moments& other);
+  // Σ / count. Throws Error(kPrecondition) on fewer than two images.
+  Matrix Covariance() const;
+  // (scatter + count · mean mean^T) / count: the second moment about zero.
+  Matrix SecondMoment() const;
+};
+
+// Count, mean [n] and Σ |x − mean|².
+struct TraceMoments {
+  double count = 0;
+  Vector mean;
+  double trace = 0;
+
+  explicit TraceMoments(Index width = 0) : mean(Vector::Zero(width)) {}
+  void Add(const Matrix& rows);
+  void Merge(const TraceMoments& other);
+};
+
+// Moments of one slice. Components are numbered heads first: l·H + h, then INPUT, then MLP 0 … L−1.
+struct SliceStatistics {
+  std::vector<Moments> heads;          // [L·H], of the factor u [K+3]
+  std::vector<TraceMoments> mlps;      // [L+1], of the contribution [E]: INPUT, MLP 0 …
+  std::vector<TraceMoments> cls_attn;  // [L], of the class token's attention to itself [E]
+  TraceMoments embedding;              // of e [E]
+  // Σ ⟨c − mean c, e − mean e⟩ for each component [L·H + L+1]: their sum is the embedding's trace.
+  std::vector<double> shared;
+};
+
+// A block of images, as a shard holds it.
+struct FactorBlock {
+  Array<float, 4> head_z;     // [L, H, B, K]
+  Array<float, 2> ln;         // [B, 3]: μ, σ, n
+  Array<float, 3> mlp;        // [L+1, B, E]: INPUT, MLP 0 …
+  Array<float, 3> cls_attn;   // [L, B, E]
+  Array<float, 2> embedding;  // [B, E]
+  Index images() const { return ln.dim(0); }
+};
+FactorBlock MakeBlock(Index layers, Index heads, Index head_width, Index embed_width, Index images);
+
+struct Basis;
+
+class Statistics {
+ public:
+  Statistics() = default;
+  Statistics(Index layers, Index heads, Index factor_width, Index embed_width, Index slices);
+
+  // Adds a block; slice_of [B]. The order of blocks changes rounding only.
+  void Add(const FactorBlock& block, std::span<const Index> slice_of, const Basis& basis,
+           int threads);
+  // Throws Error(kInvalidArgument) when shapes differ.
+  void Merge(const Statistics& other);
+
+  Index images() const;
+  Index layers() const { return layers_; }
+  Index heads() const { return heads_; }
+  Index factor_width() const { return factor_width_; }
+  Index embed_width() const { return embed_width_; }
+  Index slices() const { return static_cast<Index>(slices_.size()); }
+  const SliceStatistics& slice(Index s) const { return slices_[static_cast<std::size_t>(s)]; }
+
+  // All slices together, or the given ones.
+  SliceStatistics Total(const Basis& basis) const;
+  Moments HeadMoments(HeadId id) const;
+  // Second moments in E of MLPs and class-to-class terms, over all slices: [L+1] and [L].
+  const std::vector<Moments>& mlp_moments() const { return mlp_moments_; }
+  const std::vector<Moments>& cls_attn_moments() const { return cls_attn_moments_; }
+
+  // stats.safetensors, fp64. Returns the file's checksum. Reading checks every shape.
+  std::string Write(const std::filesystem::path& path) const;
+  static Statistics Read(const std::filesystem::path& path);
+
+ private:
+  Index layers_ = 0, heads_ = 0, factor_width_ = 0, embed_width_ = 0;
+  std::vector<SliceStatistics> slices_;
+  std::vector<Moments> mlp_moments_;
+  std::vector<Moments> cls_attn_moments_;
+};
+
+}  // namespace cliplens
