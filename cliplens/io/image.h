@@ -1,10 +1,13 @@
 // Decoding and encoding of pictures: JPEG, PNG, WebP.
 //
-//   Image picture = DecodeImage(bytes, "cat.jpg");          // in the mode of the file, as Pillow opens it
-//   Image rgb = ConvertToRgb(picture);                      // as Pillow's convert("RGB")
+//   Image picture = DecodeImage(bytes, "cat.jpg");  // in the mode of the file, as Pillow opens it
+//   Image rgb = ConvertToRgb(picture);              // as Pillow's convert("RGB")
+//   std::vector<std::uint8_t> file = EncodePng(rgb);
 //
 // Pixels equal Pillow's byte for byte. The EXIF orientation is left alone, as CLIP's reference
-// preprocessing does. Files are hostile: sizes are read and bounded before memory is taken.
+// preprocessing does; colour profiles and gamma are not applied, as there. Of an animation the
+// first picture is read. Files are hostile: sizes are read and bounded before memory is taken.
+// All functions may be called from several threads at once.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +20,22 @@
 namespace cliplens {
 
 // Pillow's modes; a picture is resized in its own mode and only then made RGB, as the reference does.
-enum class PixelMode { kGray, kGrayAlpha, kRgb, kRgba, kCmyk, kPalette, kBilevel, kGray16 };
+enum class PixelMode {
+  kGray,       // L
+  kGrayAlpha,  // LA
+  kRgb,        // RGB
+  kRgba,       // RGBA
+  kCmyk,       // CMYK, 255 is full ink (Adobe's inverted files are turned round while decoding)
+  kPalette,    // P
+  kBilevel,    // 1
+  kGray16,     // I;16
+};
+
+// Pillow's name of the mode.
+const char* NameOf(PixelMode mode);
+
+// Bytes that one pixel takes in Image::pixels.
+Index BytesPerPixel(PixelMode mode);
 
 struct Image {
   PixelMode mode = PixelMode::kRgb;
@@ -26,7 +44,8 @@ struct Image {
   // kGray16: two bytes a sample in the machine's order; otherwise one byte a sample, rows from the
   // top, channels last. Bilevel pixels are 0 or 255, palette pixels indices.
   std::vector<std::uint8_t> pixels;
-  std::vector<std::uint8_t> palette;  // kPalette: 256 x RGBA
+  // kPalette: 256 x RGBA. Entries that the file does not define are opaque black.
+  std::vector<std::uint8_t> palette;
 };
 
 // Most pixels that a picture may have (Pillow's own bound for "decompression bombs", doubled, is
@@ -35,13 +54,23 @@ inline constexpr Index kMaxPixels = 178'956'970;
 
 // `name` stands in the messages. Throws Error(kCorruptData) for a file that is cut off or broken,
 // Error(kUnsupported) for one that is no JPEG, PNG or WebP, Error(kExhausted) above kMaxPixels.
+// Unlike Pillow, a PNG whose checksums fail is refused.
 Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name);
 
+// 16-bit samples are clipped at 255, not scaled, and alpha is dropped, both as Pillow does.
+// Throws Error(kInvalidArgument) if the sizes of `pixels` or `palette` do not fit the mode.
 Image ConvertToRgb(const Image& image);
 
-// RGB pictures [height, width, 3] to files' bytes. Quality is libjpeg's and libwebp's (0-100).
-std::vector<std::uint8_t> EncodePng(const Image& rgb);
-std::vector<std::uint8_t> EncodeJpeg(const Image& rgb, int quality);
-std::vector<std::uint8_t> EncodeWebp(const Image& rgb, int quality);
+// Throws Error(kInvalidArgument) unless `pixels` and `palette` have the sizes that mode, width and
+// height ask for and the picture has at least one pixel.
+void CheckImage(const Image& image);
+
+// Pictures to files' bytes. PNG keeps kGray, kGrayAlpha, kRgb and kRgba, WebP keeps kRgba, JPEG
+// keeps kGray; other modes are written as RGB. Quality is libjpeg's and libwebp's (0-100).
+// Throws Error(kInvalidArgument) as CheckImage, Error(kUnsupported) for a side that the format
+// cannot hold (JPEG 65,500, WebP 16,383, PNG 1,000,000).
+std::vector<std::uint8_t> EncodePng(const Image& image);
+std::vector<std::uint8_t> EncodeJpeg(const Image& image, int quality);
+std::vector<std::uint8_t> EncodeWebp(const Image& image, int quality);
 
 }  // namespace cliplens

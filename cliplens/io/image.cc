@@ -1,0 +1,237 @@
+#include "cliplens/io/image.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "cliplens/base/error.h"
+#include "cliplens/io/image_codecs.h"
+
+namespace cliplens {
+
+namespace {
+
+struct Signature {
+  std::size_t offset;
+  std::string_view bytes;
+  const char* format;
+};
+
+using namespace std::literals;  // NOLINT: signatures hold zero bytes
+
+constexpr std::string_view kJpegSignature = "\xFF\xD8\xFF"sv;
+constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1A\n"sv;
+
+// Formats that people keep pictures in and that are not read here, so that the message can name them.
+constexpr Signature kOtherFormats[] = {
+    {0, "GIF87a"sv, "GIF"},
+    {0, "GIF89a"sv, "GIF"},
+    {0, "BM"sv, "BMP"},
+    {0, "II*\0"sv, "TIFF"},
+    {0, "MM\0*"sv, "TIFF"},
+    {0, "II+\0"sv, "BigTIFF"},
+    {0, "MM\0+"sv, "BigTIFF"},
+    {4, "ftypavif"sv, "AVIF"},
+    {4, "ftypavis"sv, "AVIF"},
+    {4, "ftypheic"sv, "HEIC"},
+    {4, "ftypheix"sv, "HEIC"},
+    {4, "ftypmif1"sv, "HEIF"},
+    {0, "\0\0\0\x0CjP  \r\n"sv, "JPEG 2000"},
+    {0, "\xFF\x4F\xFF\x51"sv, "JPEG 2000"},
+    {0, "\xFF\x0A"sv, "JPEG XL"},
+    {0, "\0\0\0\x0CJXL \r\n"sv, "JPEG XL"},
+    {0, "8BPS"sv, "Photoshop"},
+    {0, "\0\0\1\0"sv, "ICO"},
+    {0, "%PDF"sv, "PDF"},
+    {0, "<svg"sv, "SVG"},
+    {0, "<?xml"sv, "XML"},
+    {0, "P5"sv, "PGM"},
+    {0, "P6"sv, "PPM"},
+};
+
+bool Matches(std::span<const std::uint8_t> bytes, std::size_t offset, std::string_view wanted) {
+  return bytes.size() >= offset + wanted.size() &&
+         std::memcmp(bytes.data() + offset, wanted.data(), wanted.size()) == 0;
+}
+
+// A file that ends inside a signature was cut off; it is no other format.
+bool EndsInside(std::span<const std::uint8_t> bytes, std::string_view wanted) {
+  return bytes.size() < wanted.size() &&
+         std::memcmp(bytes.data(), wanted.data(), bytes.size()) == 0;
+}
+
+// a * b / 255, rounded, for bytes; Pillow's form.
+std::uint8_t MulDiv255(unsigned a, unsigned b) {
+  const unsigned t = a * b + 128;
+  return static_cast<std::uint8_t>(((t >> 8) + t) >> 8);
+}
+
+}  // namespace
+
+const char* NameOf(PixelMode mode) {
+  switch (mode) {
+    case PixelMode::kGray:
+      return "L";
+    case PixelMode::kGrayAlpha:
+      return "LA";
+    case PixelMode::kRgb:
+      return "RGB";
+    case PixelMode::kRgba:
+      return "RGBA";
+    case PixelMode::kCmyk:
+      return "CMYK";
+    case PixelMode::kPalette:
+      return "P";
+    case PixelMode::kBilevel:
+      return "1";
+    case PixelMode::kGray16:
+      return "I;16";
+  }
+  throw Error(ErrorCode::kInternal, "pixel mode {} has no name", static_cast<int>(mode));
+}
+
+Index BytesPerPixel(PixelMode mode) {
+  switch (mode) {
+    case PixelMode::kGray:
+    case PixelMode::kPalette:
+    case PixelMode::kBilevel:
+      return 1;
+    case PixelMode::kGrayAlpha:
+    case PixelMode::kGray16:
+      return 2;
+    case PixelMode::kRgb:
+      return 3;
+    case PixelMode::kRgba:
+    case PixelMode::kCmyk:
+      return 4;
+  }
+  throw Error(ErrorCode::kInternal, "pixel mode {} has no size", static_cast<int>(mode));
+}
+
+namespace internal {
+
+void CheckSize(Index width, Index height, const std::string& name) {
+  if (width <= 0 || height <= 0) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: the header claims {} x {} pixels, a picture has at least 1 x 1; fetch it again",
+                name, width, height);
+  }
+  if (width > kMaxPixels / height) {
+    throw Error(ErrorCode::kExhausted,
+                "{}: the header claims {} x {} pixels, the limit is {} in all; make it smaller", name,
+                width, height, kMaxPixels);
+  }
+}
+
+Image NewImage(PixelMode mode, Index width, Index height) {
+  Image image;
+  image.mode = mode;
+  image.width = width;
+  image.height = height;
+  image.pixels.resize(static_cast<std::size_t>(width * height * BytesPerPixel(mode)));
+  return image;
+}
+
+}  // namespace internal
+
+Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name) {
+  if (bytes.empty()) {
+    throw Error(ErrorCode::kCorruptData, "{}: the file is empty, 0 bytes; fetch it again", name);
+  }
+  if (Matches(bytes, 0, kJpegSignature)) return internal::DecodeJpeg(bytes, name);
+  if (Matches(bytes, 0, kPngSignature)) return internal::DecodePng(bytes, name);
+  if (Matches(bytes, 0, "RIFF"sv) && Matches(bytes, 8, "WEBP"sv)) {
+    return internal::DecodeWebp(bytes, name);
+  }
+  if (EndsInside(bytes, kJpegSignature) || EndsInside(bytes, kPngSignature) ||
+      (Matches(bytes, 0, "RIFF"sv) && bytes.size() < 12)) {
+    throw Error(ErrorCode::kCorruptData, "{}: the file is cut off after {} bytes; fetch it again",
+                name, bytes.size());
+  }
+  for (const Signature& other : kOtherFormats) {
+    if (Matches(bytes, other.offset, other.bytes)) {
+      throw Error(ErrorCode::kUnsupported,
+                  "{}: the file is {}, only JPEG, PNG and WebP are read; convert it to PNG", name,
+                  other.format);
+    }
+  }
+  std::string opening;
+  for (std::uint8_t byte : bytes.first(std::min<std::size_t>(bytes.size(), 8))) {
+    opening += fmt::format("{}{:02x}", opening.empty() ? "" : " ", byte);
+  }
+  throw Error(ErrorCode::kUnsupported,
+              "{}: the file opens with the bytes {}, which are no JPEG, PNG or WebP; "
+              "convert it to PNG",
+              name, opening);
+}
+
+void CheckImage(const Image& image) {
+  if (image.width <= 0 || image.height <= 0 || image.width > kMaxPixels / image.height) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "picture of {} x {} pixels: between 1 and {} pixels are allowed; resize it",
+                image.width, image.height, kMaxPixels);
+  }
+  const Index wanted = image.width * image.height * BytesPerPixel(image.mode);
+  if (static_cast<Index>(image.pixels.size()) != wanted) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "picture of {} x {} pixels in mode {}: {} bytes are needed, {} are there; "
+                "fill Image::pixels whole",
+                image.width, image.height, NameOf(image.mode), wanted, image.pixels.size());
+  }
+  if (image.mode == PixelMode::kPalette && image.palette.size() != 4 * 256) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "palette picture: 1024 palette bytes (256 x RGBA) are needed, {} are there; "
+                "fill Image::palette whole",
+                image.palette.size());
+  }
+}
+
+Image ConvertToRgb(const Image& image) {
+  CheckImage(image);
+  if (image.mode == PixelMode::kRgb) return image;
+  Image rgb = internal::NewImage(PixelMode::kRgb, image.width, image.height);
+  const Index count = image.width * image.height;
+  const std::uint8_t* in = image.pixels.data();
+  std::uint8_t* out = rgb.pixels.data();
+  switch (image.mode) {
+    case PixelMode::kRgb:
+      break;
+    case PixelMode::kGray:
+    case PixelMode::kBilevel:
+    case PixelMode::kGrayAlpha: {
+      const Index step = BytesPerPixel(image.mode);
+      const bool bilevel = image.mode == PixelMode::kBilevel;
+      for (Index i = 0; i < count; ++i, in += step, out += 3) {
+        const std::uint8_t v = bilevel && *in != 0 ? std::uint8_t{255} : *in;
+        out[0] = out[1] = out[2] = v;
+      }
+      break;
+    }
+    case PixelMode::kRgba:
+      for (Index i = 0; i < count; ++i, in += 4, out += 3) std::copy_n(in, 3, out);
+      break;
+    case PixelMode::kCmyk:
+      for (Index i = 0; i < count; ++i, in += 4, out += 3) {
+        const unsigned white = 255u - in[3];
+        for (int c = 0; c < 3; ++c) {
+          out[c] = static_cast<std::uint8_t>(white - MulDiv255(in[c], white));
+        }
+      }
+      break;
+    case PixelMode::kPalette:
+      for (Index i = 0; i < count; ++i, ++in, out += 3) {
+        std::copy_n(image.palette.data() + 4 * *in, 3, out);
+      }
+      break;
+    case PixelMode::kGray16:
+      for (Index i = 0; i < count; ++i, in += 2, out += 3) {
+        std::uint16_t v;
+        std::memcpy(&v, in, sizeof(v));
+        out[0] = out[1] = out[2] = static_cast<std::uint8_t>(std::min<int>(v, 255));
+      }
+      break;
+  }
+  return rgb;
+}
+
+}  // namespace cliplens

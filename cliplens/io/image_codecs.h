@@ -1,0 +1,24 @@
+// What image.cc and the files of the three formats share; no part of the interface.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/io/image.h"
+
+namespace cliplens::internal {
+
+// Refuses sizes of zero and above kMaxPixels; called before memory is taken for the pixels.
+void CheckSize(Index width, Index height, const std::string& name);
+
+// The picture with its pixels allocated, all zero.
+Image NewImage(PixelMode mode, Index width, Index height);
+
+// Each expects bytes that open with the format's signature.
+Image DecodeJpeg(std::span<const std::uint8_t> bytes, const std::string& name);
+Image DecodePng(std::span<const std::uint8_t> bytes, const std::string& name);
+Image DecodeWebp(std::span<const std::uint8_t> bytes, const std::string& name);
+
+}  // namespace cliplens::internal

@@ -1,0 +1,562 @@
+#include "cliplens/model/preprocess.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "cliplens/base/error.h"
+
+namespace cliplens {
+
+namespace {
+
+constexpr Index kMaxImageSize = 16384;
+
+// Pillow's weights are whole numbers in units of 2^-22: 8 bits of result and 2 of headroom stay free.
+constexpr int kPrecisionBits = 32 - 8 - 2;
+constexpr std::uint32_t kHalf = std::uint32_t{1} << (kPrecisionBits - 1);
+
+// A weight w is kept as w = high * 2^15 + low with 0 <= low < 2^15. Both parts fit 16 bits, so a sum
+// of products is the multiply-add of 16-bit pairs that every processor has, and stays exact.
+constexpr int kLowBits = 15;
+
+// Terms whose sum of 255 * (2^15 - 1) each still fits 31 bits.
+constexpr Index kBlock = 256;
+
+// Sums run over a multiple of this, so that the compiler needs no remainder.
+constexpr Index kLanes = 8;
+
+constexpr Index kMaxWeights = Index{1} << 28;
+
+constexpr Index RoundUp(Index n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+double Bilinear(double x) {
+  x = std::abs(x);
+  return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+// The cubic with a = -1/2, in Pillow's order of operations.
+double Bicubic(double x) {
+  constexpr double kA = -0.5;
+  x = std::abs(x);
+  if (x < 1.0) return ((kA + 2.0) * x - (kA + 3.0)) * x * x + 1;
+  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * kA;
+  return 0.0;
+}
+
+// Part of an axis of the resized picture: positions [begin, end).
+struct Range {
+  Index begin;
+  Index end;
+  Index size() const { return end - begin; }
+};
+
+// The weighted sums along one axis that give the positions of a range: position range.begin + o is
+// the sum over t < count[o] of weight[o * width + t] * input[first[o] + t].
+struct Filter {
+  Range range;
+  Index width;  // distance of rows of weights, a multiple of kLanes; weights past `count` are 0
+  std::vector<Index> first;
+  std::vector<Index> count;
+  std::vector<double> exact;      // as computed, for 16-bit samples
+  std::vector<std::int32_t> whole;  // in units of 2^-22, for bytes
+  std::vector<std::int16_t> high;
+  std::vector<std::int16_t> low;
+
+  // Input positions that are used at all.
+  Range used() const { return {first.front(), first.back() + count.back()}; }
+};
+
+// Pillow's precompute_coeffs for `in` pixels resized to `out`.
+Filter MakeFilter(Index in, Index out, Range range, Interpolation interpolation) {
+  // Pillow passes the extent through float32.
+  const double scale = static_cast<double>(static_cast<float>(in)) / static_cast<double>(out);
+  const double stretch = std::max(scale, 1.0);
+  const double support = (interpolation == Interpolation::kBicubic ? 2.0 : 1.0) * stretch;
+  const double inverse = 1.0 / stretch;
+  Filter filter;
+  filter.range = range;
+  filter.width = RoundUp(2 * static_cast<Index>(std::ceil(support)) + 1);
+  if (filter.width > kMaxWeights / range.size()) {
+    throw Error(ErrorCode::kExhausted,
+                "resizing {} pixels to {}: {} filters of {} weights are needed, the limit is {} "
+                "in all; cut the picture up",
+                in, out, range.size(), filter.width, kMaxWeights);
+  }
+  const auto size = static_cast<std::size_t>(range.size());
+  filter.first.resize(size);
+  filter.count.resize(size);
+  filter.exact.resize(size * static_cast<std::size_t>(filter.width));
+  for (Index o = 0; o < range.size(); ++o) {
+    const double center = (static_cast<double>(range.begin + o) + 0.5) * scale;
+    const Index first = std::max<Index>(static_cast<Index>(center - support + 0.5), 0);
+    const Index last = std::min(static_cast<Index>(center + support + 0.5), in);
+    double* weight = filter.exact.data() + o * filter.width;
+    double sum = 0.0;
+    for (Index t = 0; t < last - first; ++t) {
+      const double x = (static_cast<double>(t + first) - center + 0.5) * inverse;
+      weight[t] = interpolation == Interpolation::kBicubic ? Bicubic(x) : Bilinear(x);
+      sum += weight[t];
+    }
+    if (sum != 0.0) {
+      for (Index t = 0; t < last - first; ++t) weight[t] /= sum;
+    }
+    filter.first[static_cast<std::size_t>(o)] = first;
+    filter.count[static_cast<std::size_t>(o)] = last - first;
+  }
+  return filter;
+}
+
+// Rounds the weights for bytes.
+void MakeWhole(Filter* filter) {
+  filter->whole.resize(filter->exact.size());
+  filter->high.resize(filter->exact.size());
+  filter->low.resize(filter->exact.size());
+  for (std::size_t i = 0; i < filter->exact.size(); ++i) {
+    const double scaled = filter->exact[i] * (1 << kPrecisionBits);
+    const auto w = static_cast<std::int32_t>(scaled + (filter->exact[i] < 0 ? -0.5 : 0.5));
+    filter->whole[i] = w;
+    filter->high[i] = static_cast<std::int16_t>(w >> kLowBits);
+    filter->low[i] = static_cast<std::int16_t>(w & ((1 << kLowBits) - 1));
+  }
+  filter->exact = {};
+}
+
+std::uint8_t Clip8(std::int32_t sum) {
+  return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
+}
+
+// a * b / 255, rounded, for bytes; Pillow's form.
+std::uint8_t MulDiv255(unsigned a, unsigned b) {
+  const unsigned t = a * b + 128;
+  return static_cast<std::uint8_t>(((t >> 8) + t) >> 8);
+}
+
+// Spreads pixels [columns.begin, columns.end) of a row over C planes of 16-bit numbers `stride`
+// apart. With alpha in the last channel, the others are multiplied by it.
+template <int C, bool kAlpha>
+void SpreadRow(const std::uint8_t* row, Range columns, std::int16_t* planes, Index stride) {
+  const std::uint8_t* in = row + columns.begin * C;
+  const Index n = columns.size();
+  for (Index x = 0; x < n; ++x, in += C) {
+    for (int c = 0; c < C; ++c) {
+      planes[c * stride + x] = kAlpha && c < C - 1 ? MulDiv255(in[c], in[C - 1]) : in[c];
+    }
+  }
+}
+
+// One row through the horizontal filter: planes of bytes (as 16-bit numbers) that begin at input
+// column `origin`, out as [positions, C].
+template <int C>
+void FilterRow(const std::int16_t* __restrict planes, Index stride, Index origin,
+               const Filter& filter, std::uint8_t* __restrict out) {
+  const Index positions = filter.range.size();
+  for (Index o = 0; o < positions; ++o, out += C) {
+    const std::int16_t* __restrict high = filter.high.data() + o * filter.width;
+    const std::int16_t* __restrict low = filter.low.data() + o * filter.width;
+    const std::int16_t* __restrict in = planes + filter.first[static_cast<std::size_t>(o)] - origin;
+    const Index count = RoundUp(filter.count[static_cast<std::size_t>(o)]);
+    std::uint32_t sums[C];
+    for (int c = 0; c < C; ++c) sums[c] = kHalf;
+    for (Index begin = 0; begin < count; begin += kBlock) {
+      const Index end = std::min(begin + kBlock, count);
+      std::int32_t sum_high[C] = {};
+      std::int32_t sum_low[C] = {};
+      for (Index t = begin; t < end; ++t) {
+        for (int c = 0; c < C; ++c) {
+          sum_high[c] += in[c * stride + t] * high[t];
+          sum_low[c] += in[c * stride + t] * low[t];
+        }
+      }
+      for (int c = 0; c < C; ++c) {
+        sums[c] += (static_cast<std::uint32_t>(sum_high[c]) << kLowBits) +
+                   static_cast<std::uint32_t>(sum_low[c]);
+      }
+    }
+    for (int c = 0; c < C; ++c) out[c] = Clip8(static_cast<std::int32_t>(sums[c]));
+  }
+}
+
+// Undoes the multiplication by alpha, in place, for [count, C] bytes with alpha last.
+template <int C>
+void DivideByAlpha(std::uint8_t* pixels, Index count) {
+  for (Index i = 0; i < count; ++i, pixels += C) {
+    const unsigned alpha = pixels[C - 1];
+    if (alpha == 0 || alpha == 255) continue;
+    for (int c = 0; c < C - 1; ++c) {
+      pixels[c] = static_cast<std::uint8_t>(std::min(255u * pixels[c] / alpha, 255u));
+    }
+  }
+}
+
+// The rows that the vertical filter needs at one time, oldest overwritten first.
+class RowWindow {
+ public:
+  RowWindow(Index rows, Index bytes)
+      : rows_(rows), bytes_(bytes), data_(static_cast<std::size_t>(rows * bytes)) {}
+  std::uint8_t* row(Index y) { return data_.data() + y % rows_ * bytes_; }
+
+ private:
+  Index rows_;
+  Index bytes_;
+  std::vector<std::uint8_t> data_;
+};
+
+Index LargestCount(const Filter& filter) {
+  return *std::max_element(filter.count.begin(), filter.count.end());
+}
+
+// Bytes in C channels: Pillow's two passes, the horizontal one first, each rounded to bytes, limited
+// to `columns` x `rows` of the resized picture. An axis that keeps its size has no pass.
+template <int C, bool kAlpha>
+Image ResampleBytes(const Image& image, Index width, Index height, Range columns, Range rows,
+                    Interpolation interpolation) {
+  const bool horizontal = width != image.width;
+  const bool vertical = height != image.height;
+  Filter across;
+  Range used_columns = columns;
+  if (horizontal) {
+    across = MakeFilter(image.width, width, columns, interpolation);
+    MakeWhole(&across);
+    used_columns = across.used();
+  }
+  Filter down;
+  if (vertical) {
+    down = MakeFilter(image.height, height, rows, interpolation);
+    MakeWhole(&down);
+  }
+
+  Image result;
+  result.mode = image.mode;
+  result.width = columns.size();
+  result.height = rows.size();
+  result.pixels.resize(static_cast<std::size_t>(columns.size() * rows.size() * C));
+
+  const Index row_bytes = columns.size() * C;
+  const Index stride = used_columns.size() + kLanes;  // the last sums read past the end, times 0
+  std::vector<std::int16_t> planes(static_cast<std::size_t>(stride * C));
+  const auto read_row = [&](Index y, std::uint8_t* out) {
+    const std::uint8_t* row = image.pixels.data() + y * image.width * C;
+    SpreadRow<C, kAlpha>(row, used_columns, planes.data(), stride);
+    if (horizontal) {
+      FilterRow<C>(planes.data(), stride, used_columns.begin, across, out);
+      return;
+    }
+    for (Index x = 0; x < columns.size(); ++x) {
+      for (int c = 0; c < C; ++c) {
+        out[x * C + c] = static_cast<std::uint8_t>(planes[static_cast<std::size_t>(c * stride + x)]);
+      }
+    }
+  };
+
+  if (!vertical) {
+    for (Index y = 0; y < rows.size(); ++y) {
+      read_row(rows.begin + y, result.pixels.data() + y * row_bytes);
+    }
+  } else {
+    RowWindow window(LargestCount(down), row_bytes);
+    std::vector<std::int32_t> sums(static_cast<std::size_t>(row_bytes));
+    Index read = down.used().begin;  // input rows before this one are in the window or done with
+    for (Index y = 0; y < rows.size(); ++y) {
+      const Index first = down.first[static_cast<std::size_t>(y)];
+      const Index count = down.count[static_cast<std::size_t>(y)];
+      for (; read < first + count; ++read) read_row(read, window.row(read));
+      std::fill(sums.begin(), sums.end(), static_cast<std::int32_t>(kHalf));
+      std::int32_t* __restrict sum = sums.data();
+      for (Index t = 0; t < count; ++t) {
+        const std::int32_t weight = down.whole[static_cast<std::size_t>(y * down.width + t)];
+        const std::uint8_t* __restrict in = window.row(first + t);
+        for (Index i = 0; i < row_bytes; ++i) sum[i] += in[i] * weight;
+      }
+      std::uint8_t* out = result.pixels.data() + y * row_bytes;
+      for (Index i = 0; i < row_bytes; ++i) out[i] = Clip8(sum[i]);
+    }
+  }
+  if constexpr (kAlpha) {
+    DivideByAlpha<C>(result.pixels.data(), result.width * result.height);
+  }
+  return result;
+}
+
+std::uint16_t Clip16(double sum) {
+  return static_cast<std::uint16_t>(std::clamp(static_cast<int>(sum + (sum >= 0 ? 0.5 : -0.5)), 0,
+                                               65535));
+}
+
+// 16-bit grey: Pillow's two passes in float64, each rounded to 16 bits.
+Image ResampleGray16(const Image& image, Index width, Index height, Range columns, Range rows,
+                     Interpolation interpolation) {
+  const bool horizontal = width != image.width;
+  const bool vertical = height != image.height;
+  Filter across;
+  if (horizontal) across = MakeFilter(image.width, width, columns, interpolation);
+  Filter down;
+  Range used_rows = rows;
+  if (vertical) {
+    down = MakeFilter(image.height, height, rows, interpolation);
+    used_rows = down.used();
+  }
+  std::vector<std::uint16_t> row(static_cast<std::size_t>(image.width));
+  const auto read_row = [&](Index y, std::uint16_t* out) {
+    std::memcpy(row.data(), image.pixels.data() + y * image.width * 2, row.size() * 2);
+    for (Index x = 0; x < columns.size(); ++x) {
+      if (!horizontal) {
+        out[x] = row[static_cast<std::size_t>(columns.begin + x)];
+        continue;
+      }
+      const double* weight = across.exact.data() + x * across.width;
+      const std::uint16_t* in = row.data() + across.first[static_cast<std::size_t>(x)];
+      double sum = 0.0;
+      for (Index t = 0; t < across.count[static_cast<std::size_t>(x)]; ++t) sum += in[t] * weight[t];
+      out[x] = Clip16(sum);
+    }
+  };
+
+  const Index window_rows = vertical ? LargestCount(down) : 1;
+  std::vector<std::uint16_t> window(static_cast<std::size_t>(window_rows * columns.size()));
+  const auto window_row = [&](Index y) { return window.data() + y % window_rows * columns.size(); };
+  Image result;
+  result.mode = image.mode;
+  result.width = columns.size();
+  result.height = rows.size();
+  result.pixels.resize(static_cast<std::size_t>(columns.size() * rows.size() * 2));
+  Index read = used_rows.begin;
+  for (Index y = 0; y < rows.size(); ++y) {
+    const Index first = vertical ? down.first[static_cast<std::size_t>(y)] : rows.begin + y;
+    const Index count = vertical ? down.count[static_cast<std::size_t>(y)] : 1;
+    for (; read < first + count; ++read) read_row(read, window_row(read));
+    for (Index x = 0; x < columns.size(); ++x) {
+      std::uint16_t v = window_row(first)[x];
+      if (vertical) {
+        double sum = 0.0;
+        for (Index t = 0; t < count; ++t) {
+          sum += window_row(first + t)[x] * down.exact[static_cast<std::size_t>(y * down.width + t)];
+        }
+        v = Clip16(sum);
+      }
+      std::memcpy(result.pixels.data() + (y * columns.size() + x) * 2, &v, 2);
+    }
+  }
+  return result;
+}
+
+// The input position of each position of `range`, by adding up the step as Pillow does; `in` where
+// rounding leads past the end (Pillow leaves such pixels 0).
+std::vector<Index> NearestPositions(Index in, Index out, Range range) {
+  const double step = static_cast<double>(static_cast<float>(in)) / static_cast<double>(out);
+  double position = step * 0.5;
+  std::vector<Index> positions;
+  positions.reserve(static_cast<std::size_t>(range.size()));
+  for (Index o = 0; o < range.end; ++o, position += step) {
+    if (o >= range.begin) positions.push_back(std::min(static_cast<Index>(position), in));
+  }
+  return positions;
+}
+
+// Palette and bilevel pictures: one byte a pixel.
+Image ResampleNearest(const Image& image, Index width, Index height, Range columns, Range rows) {
+  const std::vector<Index> xs = NearestPositions(image.width, width, columns);
+  const std::vector<Index> ys = NearestPositions(image.height, height, rows);
+  Image result;
+  result.mode = image.mode;
+  result.width = columns.size();
+  result.height = rows.size();
+  result.palette = image.palette;
+  result.pixels.resize(static_cast<std::size_t>(columns.size() * rows.size()));
+  std::uint8_t* out = result.pixels.data();
+  for (const Index y : ys) {
+    for (const Index x : xs) {
+      *out++ = x < image.width && y < image.height
+                   ? image.pixels[static_cast<std::size_t>(y * image.width + x)]
+                   : std::uint8_t{0};
+    }
+  }
+  return result;
+}
+
+// The part `columns` x `rows` of a picture that keeps its size.
+Image Crop(const Image& image, Range columns, Range rows) {
+  Image result;
+  result.mode = image.mode;
+  result.width = columns.size();
+  result.height = rows.size();
+  result.palette = image.palette;
+  const Index pixel = BytesPerPixel(image.mode);
+  result.pixels.resize(static_cast<std::size_t>(columns.size() * rows.size() * pixel));
+  for (Index y = 0; y < rows.size(); ++y) {
+    std::copy_n(
+        image.pixels.data() + ((rows.begin + y) * image.width + columns.begin) * pixel,
+        columns.size() * pixel, result.pixels.data() + y * columns.size() * pixel);
+  }
+  return result;
+}
+
+// The part `columns` x `rows` of the picture resized to width x height.
+Image ResizePart(const Image& image, Index width, Index height, Range columns, Range rows,
+                 Interpolation interpolation) {
+  if (width == image.width && height == image.height) return Crop(image, columns, rows);
+  switch (image.mode) {
+    case PixelMode::kGray:
+      return ResampleBytes<1, false>(image, width, height, columns, rows, interpolation);
+    case PixelMode::kGrayAlpha:
+      return ResampleBytes<2, true>(image, width, height, columns, rows, interpolation);
+    case PixelMode::kRgb:
+      return ResampleBytes<3, false>(image, width, height, columns, rows, interpolation);
+    case PixelMode::kRgba:
+      return ResampleBytes<4, true>(image, width, height, columns, rows, interpolation);
+    case PixelMode::kCmyk:
+      return ResampleBytes<4, false>(image, width, height, columns, rows, interpolation);
+    case PixelMode::kGray16:
+      return ResampleGray16(image, width, height, columns, rows, interpolation);
+    case PixelMode::kPalette:
+    case PixelMode::kBilevel:
+      return ResampleNearest(image, width, height, columns, rows);
+  }
+  throw Error(ErrorCode::kInternal, "pixel mode {} cannot be resized",
+              static_cast<int>(image.mode));
+}
+
+// torchvision's centre crop of `out` from `in` >= out: halves round to even.
+Range MiddleOf(Index in, Index out) {
+  const auto begin = static_cast<Index>(std::nearbyint(static_cast<double>(in - out) / 2.0));
+  return {begin, begin + out};
+}
+
+// The longer side of a picture whose shorter side becomes S.
+Index LongSide(Index size, Index long_side, Index short_side) {
+  const double side = static_cast<double>(size * long_side) / static_cast<double>(short_side);
+  if (side > static_cast<double>(std::numeric_limits<std::int32_t>::max())) {
+    throw Error(ErrorCode::kExhausted,
+                "picture of {} by {} pixels: its longer side would become {}, the limit is {}; "
+                "cut the picture up",
+                long_side, short_side, side, std::numeric_limits<std::int32_t>::max());
+  }
+  return static_cast<Index>(side);
+}
+
+// `part` in the middle of an S x S square in the picture's own mode, filled as the reference fills.
+Image PadInOwnMode(const Image& part, Index size, std::uint8_t fill) {
+  Image result;
+  result.mode = part.mode;
+  result.width = size;
+  result.height = size;
+  result.palette = part.palette;
+  const Index pixel = BytesPerPixel(part.mode);
+  result.pixels.assign(static_cast<std::size_t>(size * size * pixel), fill);
+  if (part.mode == PixelMode::kGray16) {
+    const std::uint16_t sample = fill;
+    for (std::size_t i = 0; i < result.pixels.size(); i += 2) {
+      std::memcpy(result.pixels.data() + i, &sample, 2);
+    }
+  }
+  const Index left = (size - part.width) / 2;
+  const Index top = (size - part.height) / 2;
+  for (Index y = 0; y < part.height; ++y) {
+    std::copy_n(part.pixels.data() + y * part.width * pixel, part.width * pixel,
+                result.pixels.data() + ((top + y) * size + left) * pixel);
+  }
+  return result;
+}
+
+Image Pad(const Image& part, Index size, const std::array<std::uint8_t, 3>& color) {
+  if (part.width == size && part.height == size) return part;
+  if (color[0] == color[1] && color[1] == color[2]) return PadInOwnMode(part, size, color[0]);
+  const Image rgb = ConvertToRgb(part);
+  Image result = PadInOwnMode(rgb, size, 0);
+  const Index left = (size - rgb.width) / 2;
+  const Index top = (size - rgb.height) / 2;
+  for (Index y = 0; y < size; ++y) {
+    for (Index x = 0; x < size; ++x) {
+      if (y >= top && y < top + rgb.height && x >= left && x < left + rgb.width) continue;
+      std::copy(color.begin(), color.end(), result.pixels.data() + (y * size + x) * 3);
+    }
+  }
+  return result;
+}
+
+void CheckConfig(const PreprocessConfig& config) {
+  if (config.image_size < 1 || config.image_size > kMaxImageSize) {
+    throw Error(ErrorCode::kInvalidArgument, "image size {}: 1 to {} is allowed; check the model's "
+                "configuration", config.image_size, kMaxImageSize);
+  }
+}
+
+}  // namespace
+
+Image Resize(const Image& image, Index width, Index height, Interpolation interpolation) {
+  CheckImage(image);
+  if (width < 1 || height < 1) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "resize to {} x {} pixels: both sides must be at least 1", width, height);
+  }
+  if (width > kMaxPixels / height) {
+    throw Error(ErrorCode::kExhausted,
+                "resize to {} x {} pixels: the limit is {} in all; ask for less", width, height,
+                kMaxPixels);
+  }
+  return ResizePart(image, width, height, {0, width}, {0, height}, interpolation);
+}
+
+Image ResizeAndCrop(const Image& image, const PreprocessConfig& config) {
+  CheckImage(image);
+  CheckConfig(config);
+  const Index size = config.image_size;
+  switch (config.resize_mode) {
+    case ResizeMode::kSquash:
+      return ConvertToRgb(
+          ResizePart(image, size, size, {0, size}, {0, size}, config.interpolation));
+    case ResizeMode::kShortest: {
+      const bool upright = image.width <= image.height;
+      const Index width = upright ? size : LongSide(size, image.width, image.height);
+      const Index height = upright ? LongSide(size, image.height, image.width) : size;
+      return ConvertToRgb(ResizePart(image, width, height, MiddleOf(width, size),
+                                     MiddleOf(height, size), config.interpolation));
+    }
+    case ResizeMode::kLongest: {
+      const double ratio = std::max(static_cast<double>(image.height) / static_cast<double>(size),
+                                    static_cast<double>(image.width) / static_cast<double>(size));
+      const auto side = [&](Index in) {
+        const double rounded = std::nearbyint(static_cast<double>(in) / ratio);
+        return std::clamp<Index>(static_cast<Index>(rounded), 1, size);
+      };
+      const Index width = side(image.width);
+      const Index height = side(image.height);
+      const Image part = ResizePart(image, width, height, {0, width}, {0, height},
+                                    config.interpolation);
+      return ConvertToRgb(Pad(part, size, config.fill_color));
+    }
+  }
+  throw Error(ErrorCode::kInternal, "resize mode {} is unknown",
+              static_cast<int>(config.resize_mode));
+}
+
+Array<float, 3> Preprocess(const Image& image, const PreprocessConfig& config) {
+  for (std::size_t c = 0; c < 3; ++c) {
+    if (config.std[c] == 0.0f) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "standard deviation of channel {} is 0, it divides; check the model's "
+                  "configuration",
+                  c);
+    }
+  }
+  const Image rgb = ResizeAndCrop(image, config);
+  const Index size = config.image_size;
+  Array<float, 3> x({3, size, size});
+  for (std::size_t c = 0; c < 3; ++c) {
+    std::array<float, 256> table;
+    for (std::size_t v = 0; v < table.size(); ++v) {
+      const float unit = static_cast<float>(v) / 255.0f;
+      const float shifted = unit - config.mean[c];
+      table[v] = shifted / config.std[c];
+    }
+    const std::uint8_t* in = rgb.pixels.data() + c;
+    for (float& out : x.row(static_cast<Index>(c))) {
+      out = table[*in];
+      in += 3;
+    }
+  }
+  return x;
+}
+
+}  // namespace cliplens
