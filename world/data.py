@@ -13,10 +13,13 @@ import torch
 
 from world.factors import FACTORS, prompts
 from world.model import GRID, PATCH
+from world.objects import CATEGORY_OF
 
 NAMES = list(FACTORS)
 COLUMN = {name: i for i, name in enumerate(NAMES)}
 INDEX = {name: {value: i for i, value in enumerate(values)} for name, values in FACTORS.items()}
+# Category number of every object; the entry that index −1 finds stands for "no object".
+CATEGORY = torch.tensor([INDEX["category"][CATEGORY_OF[o]] for o in FACTORS["object"]] + [-2])
 # These describe the first object alone, so they are asked only of pictures with one object.
 PLACED = ("position", "size", "count")
 
@@ -74,25 +77,27 @@ def collate(pictures, tokenizer):
 
 
 def true_captions(batch):
-    """Which captions are true of which pictures, bool [B pictures, B captions]."""
+    """Which captions are true of which pictures, bool [B pictures, B captions].
+
+    The same rule as world.factors.caption_matches, for all pairs of a batch at once.
+    """
+    def agrees(said, has):
+        return (said < 0)[None, :] | (has[:, None] == said[None, :])
+
     n = len(batch.images)
     true = torch.ones(n, n, dtype=torch.bool)
-    first, second = batch.factors[:, COLUMN["object"]], batch.second
     for name in NAMES:
-        column = COLUMN[name]
-        said, has = batch.stated[None, :, column], batch.factors[:, None, column]
-        match = has == said
-        if name == "object":
-            match = match | (second[:, None] == said)
-        true &= (said < 0) | match
-    said = batch.stated_second[None, :]
-    true &= (said < 0) | (first[:, None] == said) | (second[:, None] == said)
-    # A caption that places a thing says where its first object is; another picture in which that
-    # thing is the second object does not make it true.
-    placed = (batch.stated[:, [COLUMN[n] for n in PLACED]] >= 0).any(1)
-    said = batch.stated[None, :, COLUMN["object"]]
-    true &= ~(placed[None] & (said >= 0) & (said != first[:, None]))
-    return true | torch.eye(n, dtype=torch.bool)
+        if name not in ("object", "category"):
+            true &= agrees(batch.stated[:, COLUMN[name]], batch.factors[:, COLUMN[name]])
+    name, category = batch.stated[:, COLUMN["object"]], batch.stated[:, COLUMN["category"]]
+    other = batch.stated_second
+    first, second = batch.factors[:, COLUMN["object"]], batch.second
+    in_order, swapped = (
+        agrees(name, one) & agrees(category, CATEGORY[one]) & agrees(other, two)
+        for one, two in ((first, second), (second, first)))
+    swapped &= (second >= 0)[:, None]
+    swapped &= ~(batch.stated[:, [COLUMN[n] for n in PLACED]] >= 0).any(1)[None, :]
+    return true & (in_order | swapped)
 
 
 class Prompts:
@@ -119,6 +124,9 @@ class Prompts:
 
 
 def _render(make, requests, results, parent):
+    # The training process may be tied to one core; rendering may use the others.
+    os.sched_setaffinity(0, range(os.cpu_count()))
+    torch.set_num_threads(1)
     source = make()
     while True:
         try:

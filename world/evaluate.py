@@ -24,7 +24,7 @@ from world.factors import FACTORS
 from world.tokenizer import Tokenizer
 
 # Derived from the object, so not factors of their own when a head's truth is asked.
-DERIVED = ("category", "place")
+DERIVED = ("category",)
 HEAD_FACTORS = [n for n in NAMES if n not in DERIVED]
 
 
@@ -68,13 +68,10 @@ def class_texts(state, cfg, prompts):
 
 
 def applies(batch, name):
-    """Pictures on which a factor is asked: one kind of object where one thing is described; an
-    object is not asked for where it is blurred."""
+    """Pictures on which a factor is asked: what describes one thing, of one kind of object."""
     keep = batch.factors[:, COLUMN[name]] >= 0
-    if name in PLACED or name in ("object", "category", "place"):
-        keep &= batch.second < 0
-    if name in ("object", "category", "place") and "blurred" in FACTORS["effect"]:
-        keep &= batch.factors[:, COLUMN["effect"]] != FACTORS["effect"].index("blurred")
+    if name in PLACED or name in ("object", "category"):
+        keep = keep & (batch.second < 0)
     return keep
 
 

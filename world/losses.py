@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from world.data import COLUMN, NAMES, PLACED, true_captions
 
-FACTOR_WEIGHTS = {"object": 2.5, "category": 0.5, "style": 0.7, "background": 0.4, "place": 0.1,
+FACTOR_WEIGHTS = {"object": 2.5, "category": 0.5, "style": 0.7, "background": 0.4,
                   "position": 0.35, "size": 0.4, "count": 0.5, "effect": 0.6}
 
 

@@ -202,12 +202,14 @@ def train_natural(args):
     source = functools.partial(make_source, plan, run, SEED, BATCH)
     fit(args, run, flat, optimizer, loss, source, args.steps,
         functools.partial(rate_at, total=args.steps, peak=args.rate, warmup=400),
-        cfg, tokenizer)
-    clip.export(model_directory("pictureworld"), flat.state(), cfg, tokenizer)
+        cfg, tokenizer, model_directory(args.output or "pictureworld"))
 
 
-def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer):
-    """The training loop: resumes, logs every 50 steps, checks fresh pictures, saves."""
+def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer, directory):
+    """The training loop: resumes, logs every 50 steps, checks fresh pictures, saves.
+
+    The model's directory holds the state of the last check, and the final one at the end.
+    """
     from world.evaluate import quick
     checkpoint = os.path.join(run, "checkpoint.pt")
     log = Log(os.path.join(run, "log.jsonl"))
@@ -233,7 +235,7 @@ def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer):
                 save_checkpoint(checkpoint, step, flat, optimizer)
             if step % args.evaluate_every == 0 or step == total:
                 log(step=step, fresh=quick(flat.state(), cfg, tokenizer, 400))
-                clip.export(os.path.join(run, "model"), flat.state(), cfg, tokenizer)
+                clip.export(directory, flat.state(), cfg, tokenizer)
                 began = time.time()
     finally:
         feeder.close()
@@ -246,13 +248,14 @@ def main(argv=None):
     parser.add_argument("--steps", type=int, help="length of the run in batches of 64")
     parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--run", help="name of the folder in world/runs")
+    parser.add_argument("--output", help="name of the folder in models")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--save-every", type=int, default=500)
     parser.add_argument("--evaluate-every", type=int, default=1000)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    args.steps = args.steps or 12000
+    args.steps = args.steps or 11000
     args.rate = args.rate or 5e-4
     train_natural(args)
     return 0
