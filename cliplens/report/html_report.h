@@ -1,0 +1,71 @@
+// The report: one self-contained HTML page on what the heads of a model do on a set of pictures.
+//
+//   const Store store = Store::Open("store/");
+//   const TextPool pool = ReadTextPool("phrases.txt");
+//   const Array<float, 2> texts = model.EmbedTexts(pool.texts, threads);
+//   const ReportInput input = CollectReport(store, model.config(), images.get(), pool, texts,
+//                                           ParseHeads("all", layers, heads), {});
+//   WriteFileAtomically("report.html", RenderReport(input));
+//
+// The page needs no network, no script and no other file; the same input gives the same bytes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/extremes.h"
+#include "cliplens/analysis/text_span.h"
+#include "cliplens/analysis/variance.h"
+#include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/progress.h"
+#include "cliplens/dataset/image_set.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/model/config.h"
+#include "cliplens/report/thumbnail.h"
+
+namespace cliplens {
+
+struct ReportOptions {
+  TextSpanOptions span;      // texts for each head, and the rank in which they are compared
+  Index pictured_texts = 3;  // the first texts of a head that get pictures
+  Index pictures = 6;        // highest, and as many lowest, along each of them
+  int threads = 0;
+  ProgressSink progress;  // pictures made small
+};
+
+// One head of the page.
+struct ReportHead {
+  HeadId id;
+  TextSpanResult span;
+  // Of the first texts of `span`, in their order; empty where the store keeps statistics only.
+  std::vector<Extremes> extremes;
+};
+
+// Everything that the page says. Nothing is read or computed while it is written.
+struct ReportInput {
+  StoreInfo store;
+  ModelConfig model;
+  TextPool pool;
+  std::vector<ComponentShare> shares;  // of all components, as ComponentShares gives them
+  std::vector<ReportHead> heads;       // any order; the page puts the largest share first
+  std::vector<Item> items;             // of the store; names the pictures of `extremes`
+  ThumbnailSet thumbnails;             // of the pictures of `extremes`
+};
+
+// Runs the analyses for `heads` and makes the pictures small. `images` is the set that the store
+// was made from, found again by the items' paths; null where it is gone: the page then names
+// pictures instead of showing them, and says so.
+//   texts: unit rows [M, E], one for each text of the pool
+// Throws Error(kInvalidArgument) where texts, pool, model and store do not fit together or a head
+// is not in the store.
+ReportInput CollectReport(const Store& store, const ModelConfig& model, const ImageSet* images,
+                          const TextPool& pool, ArrayView<const float, 2> texts,
+                          const std::vector<HeadId>& heads, const ReportOptions& options);
+
+// The page, UTF-8. Throws Error(kInvalidArgument) for an index outside of the pool or the items,
+// and for a head without a share.
+std::string RenderReport(const ReportInput& input);
+
+}  // namespace cliplens

@@ -1,0 +1,23 @@
+// Results as JSON: the contract of docs/json.md.
+#pragma once
+
+#include <vector>
+
+#include "cliplens/analysis/text_span.h"
+#include "cliplens/analysis/variance.h"
+#include "cliplens/base/component.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/io/json.h"
+
+namespace cliplens {
+
+// "cliplens.span/1". heads[i] goes with spans[i]; shares are those of all components.
+// Throws Error(kInvalidArgument) where their lengths differ or a head has no share.
+Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
+              const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares);
+
+// "cliplens.shares/1".
+Json SharesJson(const StoreInfo& store, const std::vector<ComponentShare>& shares);
+
+}  // namespace cliplens
