@@ -27,8 +27,7 @@ class Decomposer {
   Basis basis_;
   Index layers_ = 0, heads_ = 0, head_width_ = 0, width_ = 0, embed_width_ = 0, tokens_ = 0;
   Array<float, 2> scaled_projection_;  // diag(γ) P [D, E]
-  std::vector<float> p_gain_, p_bias_; // P^T γ, P^T β [E]
-  Array<float, 2> p_out_;              // P^T (γ ⊙ b_O) [L, E]
+  std::vector<float> p_gain_, p_bias_;  // P^T γ, P^T β [E]
 };
 
 // Certificate of each image of a block: ‖Σ c − e‖ / ‖e‖ [B] from the stored factors.

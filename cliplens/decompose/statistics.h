@@ -80,7 +80,7 @@ class Statistics {
   void Add(const FactorBlock& block, std::span<const Index> slice_of, const Basis& basis,
            int threads);
   // Throws Error(kInvalidArgument) when shapes differ.
-  void Merge(const Statistics& other);
+  void Merge(const Statistics& other, const Basis& basis);
 
   Index images() const;
   Index layers() const { return layers_; }

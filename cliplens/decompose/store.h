@@ -20,6 +20,7 @@
 #include "cliplens/decompose/basis.h"
 #include "cliplens/decompose/statistics.h"
 #include "cliplens/io/json.h"
+#include "cliplens/io/partial_directory.h"
 
 namespace cliplens {
 
@@ -33,6 +34,14 @@ struct CertificateSummary {
   double mean = 0;
 };
 
+// A set of pictures that went in.
+struct DataSource {
+  std::string kind;  // ImageSet::kind
+  std::string root;  // absolute path
+  Index images = 0;
+  friend bool operator==(const DataSource&, const DataSource&) = default;
+};
+
 // What the manifest says, beside the list of files.
 struct StoreInfo {
   std::string model_name;
@@ -44,12 +53,12 @@ struct StoreInfo {
   bool stats_only = false;
   Index images = 0;
   Index slices = kDefaultSlices;
-  std::string data_kind;  // "folder", "webdataset", ...
-  std::string data_root;
+  std::vector<DataSource> data;
   CertificateSummary certificate;
 };
 
 struct ShardInfo {
+  Index source = 0;  // in StoreInfo::data
   std::string file;
   std::string items_file;
   Index images = 0;
@@ -87,37 +96,34 @@ class Store {
   std::vector<ShardInfo> shards_;
 };
 
-// Writes a store. Everything goes to `DIRECTORY.partial` and becomes `DIRECTORY` in Finish, so a
-// store that is there is whole; a writer that is dropped removes what it wrote.
+// Writes a store; see PartialDirectory for what stands on disk meanwhile.
 class StoreWriter {
  public:
-  // Error(kPrecondition) when `directory` or its partial exists.
   StoreWriter(const std::filesystem::path& directory, const Basis& basis, StoreInfo info);
   ~StoreWriter();
   StoreWriter(const StoreWriter&) = delete;
   StoreWriter& operator=(const StoreWriter&) = delete;
 
-  // With info.stats_only the items are kept and the factors are not. `certificate_sum` is the sum
-  // over the block's images.
+  // Pictures of source 0 of `info`. Not for a store with statistics only.
   void AddShard(const FactorBlock& block, std::span<const Item> items);
+  // A shard of another store, as it is: its bytes are checked and copied.
+  void CopyShard(const Store& store, Index shard, Index source);
   void Finish(const Statistics& statistics, const CertificateSummary& certificate);
 
  private:
-  std::filesystem::path directory_;
-  std::filesystem::path partial_;
+  PartialDirectory directory_;
   StoreInfo info_;
   std::vector<ShardInfo> shards_;
   std::string basis_checksum_;
-  bool finished_ = false;
 };
 
 // One store out of several of the same model (DESIGN §2.3). Error(kInvalidArgument) names the two
 // stores whose models, slices or types differ, or a picture that is in two of them.
 void MergeStores(std::span<const std::filesystem::path> inputs,
-                 const std::filesystem::path& output, int threads);
+                 const std::filesystem::path& output);
 
 // P1's arrays as float32 .npy files: attn.npy [B, L, H, E], mlp.npy [B, L+1, E],
 // cls_attn.npy [B, L, E], embedding.npy [B, E]; items.jsonl beside them.
-void ExportNpy(const Store& store, const std::filesystem::path& directory, int threads);
+void ExportNpy(const Store& store, const std::filesystem::path& directory);
 
 }  // namespace cliplens

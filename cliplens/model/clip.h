@@ -31,6 +31,7 @@ class ClipModel {
   const ModelConfig& config() const { return checkpoint_->config; }
   const std::string& name() const { return checkpoint_->name; }
   const std::string& fingerprint() const { return checkpoint_->fingerprint; }
+  const std::filesystem::path& directory() const { return checkpoint_->directory; }
   const TensorMap& tensors() const { return checkpoint_->tensors; }
   const Tokenizer& tokenizer() const;
   double logit_scale() const;  // exp of the stored logarithm
