@@ -1,7 +1,6 @@
 #include "cliplens/model/clip.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <mutex>
 
@@ -118,23 +117,48 @@ void ClipModel::EmbedText(const Tokens& tokens, std::span<float> embedding, Work
   text_.Run(count, tokens.end, w, embedding, activations);
 }
 
-Array<float, 2> ClipModel::EmbedTexts(std::span<const std::string> texts, int threads,
-                                      Index* truncated, const ProgressSink& progress) const {
+std::vector<Tokens> ClipModel::TokenizeTexts(std::span<const std::string> texts, bool truncate,
+                                             int threads) const {
+  const Tokenizer& shared = tokenizer();
+  std::vector<Tokens> tokens(texts.size());
+  ParallelFor(threads, static_cast<Index>(texts.size()), [&](Index i, int) {
+    tokens[static_cast<std::size_t>(i)] = shared.Encode(texts[static_cast<std::size_t>(i)]);
+  });
+  if (truncate) return tokens;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (!tokens[i].truncated) continue;
+    constexpr std::size_t kShown = 60;
+    std::string shown = texts[i];
+    if (shown.size() > kShown) {
+      std::size_t cut = kShown;
+      while (cut > 0 && (static_cast<unsigned char>(shown[cut]) & 0xC0) == 0x80) --cut;
+      shown = shown.substr(0, cut) + "…";
+    }
+    throw Error(ErrorCode::kInvalidArgument,
+                "text {} ('{}') has more tokens than the context of {}; shorten it, or cut long "
+                "texts as the reference does with --truncate",
+                i + 1, shown, config().context_length);
+  }
+  return tokens;
+}
+
+Array<float, 2> ClipModel::EmbedTexts(std::span<const std::string> texts, bool truncate,
+                                      int threads, const ProgressSink& progress) const {
+  const std::vector<Tokens> tokens = TokenizeTexts(texts, truncate, threads);
   const auto count = static_cast<Index>(texts.size());
   Array<float, 2> rows({count, config().embed_width});
-  const Tokenizer& shared = tokenizer();
   const int workers = ResolveThreads(threads);
   std::vector<Workspace> workspaces(static_cast<std::size_t>(workers));
-  std::atomic<Index> cut{0};
-  std::atomic<Index> done{0};
+  std::mutex mutex;
+  Index done = 0;
   ParallelFor(workers, count, [&](Index i, int worker) {
-    const Tokens tokens = shared.Encode(texts[static_cast<std::size_t>(i)]);
-    if (tokens.truncated) cut.fetch_add(1, std::memory_order_relaxed);
-    EmbedText(tokens, rows.row(i), workspaces[static_cast<std::size_t>(worker)]);
-    const Index finished = done.fetch_add(1, std::memory_order_relaxed) + 1;
-    if (progress && worker == 0) progress(finished, count);
+    EmbedText(tokens[static_cast<std::size_t>(i)], rows.row(i),
+              workspaces[static_cast<std::size_t>(worker)]);
+    if (progress) {
+      const std::lock_guard lock(mutex);
+      progress(++done, count);
+    }
   });
-  if (truncated != nullptr) *truncated = cut.load();
   return rows;
 }
 

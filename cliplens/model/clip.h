@@ -4,7 +4,7 @@
 //   Workspace workspace;
 //   std::vector<float> e(model.config().embed_width);
 //   model.EmbedImage(Preprocess(DecodeImage(bytes, name), model.config().preprocess), e, workspace);
-//   Array<float, 2> texts = model.EmbedTexts({"a photo of a cat"}, /*threads=*/0);   // [M, E]
+//   Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/false, /*threads=*/0);
 #pragma once
 
 #include <filesystem>
@@ -44,9 +44,14 @@ class ClipModel {
   void EmbedText(const Tokens& tokens, std::span<float> embedding, Workspace& workspace,
                  Activations* activations = nullptr) const;
 
-  // Texts → [M, E], each on one thread. `truncated`, if given, counts texts past the context.
-  Array<float, 2> EmbedTexts(std::span<const std::string> texts, int threads,
-                             Index* truncated = nullptr, const ProgressSink& progress = {}) const;
+  // Texts → tokens. A text past the context is cut as the reference does with `truncate`, otherwise
+  // it is an Error(kInvalidArgument) that quotes it.
+  std::vector<Tokens> TokenizeTexts(std::span<const std::string> texts, bool truncate,
+                                    int threads) const;
+
+  // Texts → [M, E], each on one thread.
+  Array<float, 2> EmbedTexts(std::span<const std::string> texts, bool truncate, int threads,
+                             const ProgressSink& progress = {}) const;
 
  private:
   std::unique_ptr<Checkpoint> checkpoint_;

@@ -1,0 +1,52 @@
+#include "cliplens/analysis/extremes.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "cliplens/base/error.h"
+#include "cliplens/decompose/basis.h"
+
+namespace cliplens {
+
+std::vector<Extremes> ExtremesOf(ArrayView<const float, 2> z, ArrayView<const float, 2> ln,
+                                 const std::vector<Vector>& weights, Index count) {
+  const Index images = z.dim(0);
+  const Index factor_width = z.dim(1) + kExtraFactors;
+  if (ln.dim(0) != images || ln.dim(1) != 3) {
+    throw Error(ErrorCode::kInvalidArgument, "extremes: z of {} pictures, ln [{}, {}]", images,
+                ln.dim(0), ln.dim(1));
+  }
+  Matrix u(images, factor_width);
+  for (Index b = 0; b < images; ++b) {
+    FillFactor(z.row(b), ln(b, 0), ln(b, 1), ln(b, 2),
+               {u.row(b).data(), static_cast<std::size_t>(factor_width)});
+  }
+  std::vector<Extremes> results;
+  for (const Vector& weight : weights) {
+    if (weight.size() != factor_width) {
+      throw Error(ErrorCode::kInvalidArgument, "extremes: a weight of {} numbers for a factor of {}",
+                  weight.size(), factor_width);
+    }
+    Vector scores = u * weight;
+    if (images > 0) scores.array() -= scores.mean();
+    std::vector<Index> order(static_cast<std::size_t>(images));
+    std::iota(order.begin(), order.end(), Index{0});
+    const auto take = static_cast<std::ptrdiff_t>(std::min(count, images));
+    Extremes extremes;
+    const auto collect = [&](auto before, std::vector<ScoredItem>& out) {
+      std::partial_sort(order.begin(), order.begin() + take, order.end(), before);
+      for (std::ptrdiff_t i = 0; i < take; ++i) {
+        const Index item = order[static_cast<std::size_t>(i)];
+        out.push_back({item, scores[item]});
+      }
+    };
+    collect([&](Index a, Index b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; },
+            extremes.highest);
+    collect([&](Index a, Index b) { return scores[a] != scores[b] ? scores[a] < scores[b] : a < b; },
+            extremes.lowest);
+    results.push_back(std::move(extremes));
+  }
+  return results;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,57 @@
+#include "cliplens/analysis/variance.h"
+
+#include <cmath>
+
+#include "cliplens/base/error.h"
+
+namespace cliplens {
+
+std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const Basis& basis) {
+  if (statistics.images() < 2) {
+    throw Error(ErrorCode::kPrecondition,
+                "the variance of {} pictures is not defined; decompose at least two",
+                statistics.images());
+  }
+  const SliceStatistics total = statistics.Total(basis);
+  const Index heads = statistics.layers() * statistics.heads();
+  const Index count = heads + statistics.layers() + 1;
+  std::vector<ComponentShare> shares;
+  for (Index i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    ComponentShare c;
+    if (i < heads) {
+      c.layer = static_cast<int>(i / statistics.heads());
+      c.head = static_cast<int>(i % statistics.heads());
+      c.component = HeadName({c.layer, c.head});
+      const Matrix b = AsEigen(basis.at({c.layer, c.head})).cast<double>();
+      c.variance = (b * b.transpose()).cwiseProduct(total.heads[at].Covariance()).sum();
+    } else {
+      const Index mlp = i - heads;  // 0: INPUT
+      c.layer = static_cast<int>(mlp) - 1;
+      c.component = mlp == 0 ? kInputName : MlpName(c.layer);
+      const TraceMoments& m = total.mlps[static_cast<std::size_t>(mlp)];
+      c.variance = m.trace / m.count;
+    }
+    c.share = total.embedding.trace > 0 ? total.shared[at] / total.embedding.trace : 0.0;
+    // Standard error over the slices that have variance of their own.
+    double sum = 0;
+    double squares = 0;
+    double n = 0;
+    for (Index s = 0; s < statistics.slices(); ++s) {
+      const SliceStatistics& slice = statistics.slice(s);
+      if (slice.embedding.count < 2 || slice.embedding.trace <= 0) continue;
+      const double share = slice.shared[at] / slice.embedding.trace;
+      sum += share;
+      squares += share * share;
+      n += 1;
+    }
+    if (n >= 2) {
+      const double variance = std::max(0.0, (squares - sum * sum / n) / (n - 1));
+      c.spread = std::sqrt(variance / n);
+    }
+    shares.push_back(c);
+  }
+  return shares;
+}
+
+}  // namespace cliplens
