@@ -10,11 +10,11 @@ of groups as adjusted R² is: 1 − (within / (n − groups)) / (total / (n − 
 when its first factor's share is at least twice the second's.
 """
 import argparse
+import dataclasses
 import functools
 import json
 import sys
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -164,9 +164,44 @@ def evaluate(directory, pictures, seed=11):
     return result
 
 
+def bird_kinds(batch):
+    """0 for a water bird, 1 for a land bird, by the category of the picture's object."""
+    return (batch.factors[:, COLUMN["category"]]
+            != FACTORS["category"].index("water bird")).long()
+
+
+def bird_places(batch):
+    """0 for a place of water, 1 for a place of land."""
+    from world.backgrounds import WATER
+    water = torch.tensor([FACTORS["background"].index(name) for name in WATER])
+    return (~torch.isin(batch.factors[:, COLUMN["background"]], water)).long()
+
+
+@torch.no_grad()
+def bird_texts(state, cfg, tokenizer):
+    """Unit rows [2, E] of "water bird" and "land bird"."""
+    rows = class_texts(state, cfg, Prompts(tokenizer))["category"]
+    return rows[[FACTORS["category"].index(n) for n in ("water bird", "land bird")]]
+
+
+def birds(state, cfg, texts, count, seed):
+    """Water or land bird? Accuracy by (bird, place) group, their mean and the worst group.
+
+    The set is balanced: every group has a quarter of the pictures.
+    """
+    batch = fresh("birds", count, seed)
+    right = (embed(state, cfg, batch.images) @ texts.T).argmax(1) == bird_kinds(batch)
+    kinds, places = bird_kinds(batch), bird_places(batch)
+    groups = {}
+    for kind, bird in enumerate(("water bird", "land bird")):
+        for spot, place in enumerate(("water", "land")):
+            chosen = (kinds == kind) & (places == spot)
+            groups[f"{bird} on {place}"] = float(right[chosen].float().mean())
+    return {"average": float(right.float().mean()), "worst": min(groups.values()), **groups}
+
+
 def batch_rows(batch, keep):
     """The chosen rows of a batch."""
-    import dataclasses
     return type(batch)(**{f.name: getattr(batch, f.name)[keep]
                           for f in dataclasses.fields(batch)})
 
@@ -178,8 +213,18 @@ def main(argv=None):
     parser.add_argument("--pictures", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--json", help="file for the full result")
+    parser.add_argument("--birds", type=int, help="pictures of birds; reports groups only")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
+    if args.birds:
+        state, cfg = clip.load(args.model)
+        texts = bird_texts(state, cfg, Tokenizer.load(args.model))
+        result = {"format": "world.birds/1", "pictures": args.birds, "seed": args.seed,
+                  **birds(state, cfg, texts, args.birds, args.seed)}
+        print(json.dumps(result, indent=1))
+        if args.json:
+            clip.write_text(args.json, json.dumps(result, indent=1) + "\n")
+        return 0
     result = evaluate(args.model, args.pictures, args.seed)
     if args.json:
         clip.write_text(args.json, json.dumps(result, indent=1) + "\n")
