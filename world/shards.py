@@ -17,11 +17,11 @@ SETS_FOLDER = Path(__file__).resolve().parent / "sets"
 SEED = 1
 # file -> (set, first index, number of pictures)
 SHARDS = {
-    "test-000.tar": ("test", 0, 590),
-    "test-001.tar": ("test", 590, 590),
-    "heldout.tar": ("heldout", 0, 118),
-    "birds.tar": ("birds", 0, 200),
-    "single.tar": ("single", 0, 150),
+    "test/test-000.tar": ("test", 0, 590),
+    "test/test-001.tar": ("test", 590, 590),
+    "heldout/heldout-000.tar": ("heldout", 0, 118),
+    "birds/birds-000.tar": ("birds", 0, 200),
+    "single/single-000.tar": ("single", 0, 150),
 }
 
 
@@ -79,6 +79,7 @@ def build(workers=2, folder=SETS_FOLDER):
     with ProcessPoolExecutor(workers) as pool:
         found = dict(pool.map(_shard, SHARDS))
     for name, content in found.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     sums = [f"{hashlib.sha256(found[name]).hexdigest()}  {name}\n" for name in sorted(found)]
     (folder / "SHA256SUMS").write_text("".join(sums))
