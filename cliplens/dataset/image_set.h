@@ -1,13 +1,21 @@
-// Sets of pictures: a folder, a list of files, or WebDataset tar shards.
+// Sets of pictures: a picture, a folder, or WebDataset tar shards.
 //
 //   const std::unique_ptr<ImageSet> set = OpenImageSet("pictures/");
 //   for (Index i = 0; i < set->size(); ++i) Decode(set->Read(i), set->item(i).path);
 //
-// Recognised by what is there: one picture; a folder of pictures (recursive, sorted by path; files
-// that are not pictures by their ending are passed over); a `.tar` file or a folder with `.tar`
-// files only (WebDataset: members `key.png`, `key.json`, `key.mask.png` that share a key are one
-// item; the members of the JSON become attributes, its "label" the label). In a folder of folders
-// the name of the first-level folder is the label.
+// Recognised by what is there:
+// - one picture: a set of one item;
+// - a folder of pictures, recursive, sorted by path byte by byte. Hidden files and files that are
+// no
+//   pictures by their ending (.jpg .jpeg .png .webp, any case) are passed over. `1.mask.png` beside
+//   the picture `1.png` is its mask. In a folder of folders the first-level folder's name is the
+//   label. Links to files and folders are followed, each folder once;
+// - a `.tar` file, or a folder with `.tar` files among its files and no pictures (WebDataset):
+//   members that share the key before the first dot of their name are one item. `key.png` is the
+//   picture, `key.mask.png` its mask, the members of the object in `key.json` are the attributes
+//   and its "label" the label; else the text of `key.cls` is the label. The text of `key.txt`
+//   becomes the attribute "caption". Shards are sorted by path, items stand in the order of the
+//   archive, and members without a picture are passed over.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +31,8 @@
 namespace cliplens {
 
 struct Item {
-  std::string path;  // relative to the set's root: "birds/duck/1.png"; in a tar "test-000.tar/000017.png"
+  std::string
+      path;  // relative to the set's root: "birds/duck/1.png"; in a tar "test-000.tar/000017.png"
   std::optional<std::string> label;
   Json attributes = Json::object();
 };
@@ -32,18 +41,22 @@ class ImageSet {
  public:
   virtual ~ImageSet() = default;
   virtual Index size() const = 0;
-  virtual const Item& item(Index i) const = 0;
+  // Made on each call, from the mapped archive in a WebDataset, so that a set of a million pictures
+  // takes about 100 MB. Thread-safe. Throws Error(kCorruptData) for a broken `key.json`.
+  virtual Item item(Index i) const = 0;
   // The file's bytes as they are (JPEG, PNG, WebP). Thread-safe.
   virtual std::vector<std::uint8_t> Read(Index i) const = 0;
   // Object mask [height, width] as a picture's bytes where the set has one, else nothing.
   virtual std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const = 0;
-  // For the manifest: "folder" or "webdataset", and the root as the user gave it.
+  // For the manifest: "picture", "folder" or "webdataset", and the root as the user gave it.
   virtual std::string kind() const = 0;
   virtual std::string root() const = 0;
 };
 
-// Throws Error(kNotFound) for a missing path or a folder without pictures, Error(kCorruptData) for
-// a broken tar; messages say what was looked for.
+// Throws Error(kNotFound) for a missing path or a set without pictures, Error(kInvalidArgument) for
+// a file that is neither picture nor tar and for a folder with both pictures and tars,
+// Error(kCorruptData) for a broken tar, one whose item has two members of one kind, or two
+// pictures; messages say what was looked for.
 std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path);
 
 }  // namespace cliplens

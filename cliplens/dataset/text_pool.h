@@ -12,12 +12,12 @@ namespace cliplens {
 // One text a line, optionally a tab and its property. Blank lines are passed over, outer blanks and
 // a byte-order mark removed.
 struct TextPool {
-  std::string name;                                  // the file's name without directory
+  std::string name;  // the file's name without directory
   std::vector<std::string> texts;
   std::vector<std::optional<std::string>> properties;  // one for each text
 };
 // Throws Error(kInvalidArgument) for a file without texts, Error(kCorruptData) for one that is not
-// UTF-8 (with the line's number).
+// UTF-8 (with the line's number), Error(kExhausted) above 256 MB.
 TextPool ReadTextPool(const std::filesystem::path& path);
 
 // One class a line, optionally a tab and the folder or label it stands for (default: its name).
@@ -29,10 +29,12 @@ struct ClassFile {
 // A label given twice is an Error(kInvalidArgument) that names both lines.
 ClassFile ReadClassFile(const std::filesystem::path& path);
 
-// One template a line with `{}` where the class name goes. `spec` is a file's path, `simple`
-// ("a photo of a {}.") or `imagenet` (the 80 of the zero-shot protocol of OpenAI's CLIP).
+// One template a line with `{}` wherever the class name goes. `spec` is a file's path, `simple`
+// ("a photo of a {}.") or `imagenet` (the 80 of the zero-shot protocol of OpenAI's CLIP). A line
+// without `{}` is an Error(kInvalidArgument).
 std::vector<std::string> ReadTemplates(const std::string& spec);
 
+// `pattern` with every `{}` replaced by `name`.
 std::string FillTemplate(std::string_view pattern, std::string_view name);
 
 }  // namespace cliplens

@@ -21,7 +21,74 @@ namespace {
 
 std::string Name(const std::filesystem::path& path) { return Printable(path.native(), 1024); }
 
-[[noreturn]] void ThrowSystemError(const std::string& name, const char* action, int code) {
+class Descriptor {
+ public:
+  Descriptor(const std::filesystem::path& path, int flags) {
+    do {
+      value_ = ::open(path.c_str(), flags | O_CLOEXEC);
+    } while (value_ < 0 && errno == EINTR);
+    if (value_ < 0) ThrowFileError(path, "cannot open", errno);
+  }
+  ~Descriptor() { ::close(value_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+struct stat Status(const Descriptor& file, const std::filesystem::path& path) {
+  struct stat status;
+  if (::fstat(file.get(), &status) != 0) ThrowFileError(path, "cannot stat", errno);
+  if (S_ISDIR(status.st_mode)) ThrowFileError(path, "cannot read", EISDIR);
+  return status;
+}
+
+[[noreturn]] void ThrowTooLarge(const std::filesystem::path& path, Index size, Index max_bytes) {
+  throw Error(ErrorCode::kExhausted,
+              "{}: has {} bytes or more, at most {} are read; split the file", Name(path), size,
+              max_bytes);
+}
+
+template <typename Container>
+Container ReadWhole(const std::filesystem::path& path, Index max_bytes) {
+  const Descriptor file(path, O_RDONLY);
+  const struct stat status = Status(file, path);
+  if (S_ISREG(status.st_mode) && status.st_size > max_bytes) {
+    ThrowTooLarge(path, status.st_size, max_bytes);
+  }
+  // Pipes and files that grow have no size to go by, so the bytes are counted as they come. One
+  // byte more than expected is asked for, which lets the end of the file show itself.
+  constexpr Index kChunk = Index{64} << 10;
+  Container out;
+  Index used = 0;
+  Index room = S_ISREG(status.st_mode) ? Index{status.st_size} + 1 : kChunk;
+  while (true) {
+    if (used == room) room += std::max(kChunk, room / 2);
+    if (static_cast<Index>(out.size()) < room) out.resize(static_cast<std::size_t>(room));
+    const ssize_t got =
+        ::read(file.get(), out.data() + used, static_cast<std::size_t>(room - used));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      ThrowFileError(path, "cannot read", errno);
+    }
+    if (got == 0) break;
+    used += got;
+    if (used > max_bytes) ThrowTooLarge(path, used, max_bytes);
+  }
+  out.resize(static_cast<std::size_t>(used));
+  return out;
+}
+
+std::span<const std::uint8_t> AsBytes(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+void ThrowFileError(const std::filesystem::path& path, const char* action, int code) {
+  const std::string name = Name(path);
   const std::string reason = std::generic_category().message(code);
   switch (code) {
     case ENOENT:
@@ -55,72 +122,6 @@ std::string Name(const std::filesystem::path& path) { return Printable(path.nati
   }
 }
 
-class Descriptor {
- public:
-  Descriptor(const std::filesystem::path& path, int flags) {
-    do {
-      value_ = ::open(path.c_str(), flags | O_CLOEXEC);
-    } while (value_ < 0 && errno == EINTR);
-    if (value_ < 0) ThrowSystemError(Name(path), "cannot open", errno);
-  }
-  ~Descriptor() { ::close(value_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return value_; }
-
- private:
-  int value_;
-};
-
-struct stat Status(const Descriptor& file, const std::filesystem::path& path) {
-  struct stat status;
-  if (::fstat(file.get(), &status) != 0) ThrowSystemError(Name(path), "cannot stat", errno);
-  if (S_ISDIR(status.st_mode)) ThrowSystemError(Name(path), "cannot read", EISDIR);
-  return status;
-}
-
-[[noreturn]] void ThrowTooLarge(const std::filesystem::path& path, Index size, Index max_bytes) {
-  throw Error(ErrorCode::kExhausted,
-              "{}: has {} bytes or more, at most {} are read; split the file", Name(path), size,
-              max_bytes);
-}
-
-template <typename Container>
-Container ReadWhole(const std::filesystem::path& path, Index max_bytes) {
-  const Descriptor file(path, O_RDONLY);
-  const struct stat status = Status(file, path);
-  if (S_ISREG(status.st_mode) && status.st_size > max_bytes) {
-    ThrowTooLarge(path, status.st_size, max_bytes);
-  }
-  // Pipes and files that grow have no size to go by, so the bytes are counted as they come. One
-  // byte more than expected is asked for, which lets the end of the file show itself.
-  constexpr Index kChunk = Index{64} << 10;
-  Container out;
-  Index used = 0;
-  Index room = S_ISREG(status.st_mode) ? Index{status.st_size} + 1 : kChunk;
-  while (true) {
-    if (used == room) room += std::max(kChunk, room / 2);
-    if (static_cast<Index>(out.size()) < room) out.resize(static_cast<std::size_t>(room));
-    const ssize_t got =
-        ::read(file.get(), out.data() + used, static_cast<std::size_t>(room - used));
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      ThrowSystemError(Name(path), "cannot read", errno);
-    }
-    if (got == 0) break;
-    used += got;
-    if (used > max_bytes) ThrowTooLarge(path, used, max_bytes);
-  }
-  out.resize(static_cast<std::size_t>(used));
-  return out;
-}
-
-std::span<const std::uint8_t> AsBytes(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
-}  // namespace
-
 std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes) {
   return ReadWhole<std::vector<std::uint8_t>>(path, max_bytes);
 }
@@ -140,7 +141,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return;  // mmap refuses a length of 0; the empty span stands for the empty file
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (data == MAP_FAILED) ThrowSystemError(Name(path), "cannot map", errno);
+  if (data == MAP_FAILED) ThrowFileError(path, "cannot map", errno);
   bytes_ = {static_cast<const std::uint8_t*>(data), size};
 }
 
@@ -183,10 +184,10 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
         path_.parent_path() / fmt::format(".cliplens-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ < 0 && errno != EEXIST && errno != EINTR) {
-      ThrowSystemError(Name(path_), "cannot create", errno);
+      ThrowFileError(path_, "cannot create", errno);
     }
   }
-  if (descriptor_ < 0) ThrowSystemError(Name(path_), "cannot create a temporary file", EEXIST);
+  if (descriptor_ < 0) ThrowFileError(path_, "cannot create a temporary file", EEXIST);
 }
 
 AtomicFile::~AtomicFile() {
@@ -203,7 +204,7 @@ void AtomicFile::Write(std::span<const std::uint8_t> bytes) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0) {
       if (errno == EINTR) continue;
-      ThrowSystemError(Name(path_), "cannot write", errno);
+      ThrowFileError(path_, "cannot write", errno);
     }
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
@@ -214,12 +215,12 @@ void AtomicFile::Write(std::string_view text) { Write(AsBytes(text)); }
 void AtomicFile::Commit() {
   if (descriptor_ < 0) throw Error(ErrorCode::kInternal, "{}: committed twice", Name(path_));
   // A disk may report that it is full as late as here.
-  if (::fsync(descriptor_) != 0) ThrowSystemError(Name(path_), "cannot write", errno);
+  if (::fsync(descriptor_) != 0) ThrowFileError(path_, "cannot write", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    ThrowSystemError(Name(path_), "cannot rename to", errno);
+    ThrowFileError(path_, "cannot rename to", errno);
   }
   const int closed = ::close(std::exchange(descriptor_, -1));
-  if (closed != 0 && errno != EINTR) ThrowSystemError(Name(path_), "cannot write", errno);
+  if (closed != 0 && errno != EINTR) ThrowFileError(path_, "cannot write", errno);
   std::filesystem::path directory = path_.parent_path();
   if (directory.empty()) directory = ".";
   // The rename lasts through a power cut once the directory is on disk. Some file systems cannot
@@ -230,7 +231,7 @@ void AtomicFile::Commit() {
     const int synced = ::fsync(descriptor);
     const int code = errno;
     ::close(descriptor);
-    if (synced != 0 && code == EIO) ThrowSystemError(Name(path_), "cannot sync", code);
+    if (synced != 0 && code == EIO) ThrowFileError(path_, "cannot sync", code);
   }
 }
 

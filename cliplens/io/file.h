@@ -12,6 +12,9 @@
 
 namespace cliplens {
 
+// Throws the Error for a failed system call on `path`: `action` is "cannot open", `code` its errno.
+[[noreturn]] void ThrowFileError(const std::filesystem::path& path, const char* action, int code);
+
 // The whole of a file (or pipe) of at most `max_bytes`. Errors name the path: kNotFound,
 // kInvalidArgument for a directory, kExhausted when larger, kPrecondition without permission.
 std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes);
@@ -34,9 +37,9 @@ class MappedFile {
 };
 
 // Writes to a temporary name beside `path`; Commit() syncs and renames, so that `path` holds either
-// its former content or the whole of the new one. Without Commit nothing stays. Errors name the path
-// (kNotFound for a missing directory, kExhausted for a full disk, kPrecondition without permission,
-// kInvalidArgument for a directory, pipe or device).
+// its former content or the whole of the new one. Without Commit nothing stays. Errors name the
+// path (kNotFound for a missing directory, kExhausted for a full disk, kPrecondition without
+// permission, kInvalidArgument for a directory, pipe or device).
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);

@@ -1,0 +1,162 @@
+#include "cliplens/dataset/text_pool.h"
+
+#include <cstddef>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/dataset/imagenet_templates.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/printable.h"
+
+namespace cliplens {
+namespace {
+
+constexpr Index kMaxFileBytes = Index{256} << 20;
+
+struct Line {
+  Index number;  // from 1
+  std::string_view text;
+};
+
+std::string Name(const std::filesystem::path& path) { return Printable(path.native(), 1024); }
+
+std::string_view Trim(std::string_view text) {
+  const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// The lines of a file that are not blank, as parts of `content`. Calls `take(line)` for each.
+template <typename Take>
+void ForEachLine(std::string_view content, const std::string& name, Take take) {
+  if (content.starts_with("\xef\xbb\xbf")) content.remove_prefix(3);
+  Index number = 0;
+  while (!content.empty()) {
+    ++number;
+    const std::size_t end = content.find('\n');
+    const std::string_view line = content.substr(0, end);
+    content.remove_prefix(end == std::string_view::npos ? content.size() : end + 1);
+    const std::size_t bad = FindInvalidUtf8(line);
+    if (bad != std::string_view::npos) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: line {}: byte {} is not UTF-8; save the file as UTF-8", name, number,
+                  bad + 1);
+    }
+    if (line.find('\0') != std::string_view::npos) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: line {}: has a zero byte; save the file as plain UTF-8 text", name, number);
+    }
+    if (!Trim(line).empty()) take(Line{number, line});
+  }
+}
+
+// "text" or "text, tab, more", blanks around both removed. A part that is blank is left out.
+std::pair<std::string_view, std::optional<std::string_view>> Split(const Line& line,
+                                                                   const std::string& name) {
+  const std::size_t tab = line.text.find('\t');
+  const std::string_view first = Trim(line.text.substr(0, tab));
+  std::string_view second;
+  if (tab != std::string_view::npos) second = Trim(line.text.substr(tab + 1));
+  if (first.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: line {}: nothing stands before the tab; write the text first", name,
+                line.number);
+  }
+  if (second.find('\t') != std::string_view::npos) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: line {}: has more than one tab, one at most is allowed; remove the others",
+                name, line.number);
+  }
+  if (second.empty()) return {first, std::nullopt};
+  return {first, second};
+}
+
+}  // namespace
+
+TextPool ReadTextPool(const std::filesystem::path& path) {
+  const std::string name = Name(path);
+  const std::string content = ReadTextFile(path, kMaxFileBytes);
+  TextPool pool;
+  pool.name = path.filename().string();
+  ForEachLine(content, name, [&](const Line& line) {
+    const auto [text, property] = Split(line, name);
+    pool.texts.emplace_back(text);
+    pool.properties.emplace_back(property);
+  });
+  if (pool.texts.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: no texts in it; put one text on each line", name);
+  }
+  return pool;
+}
+
+ClassFile ReadClassFile(const std::filesystem::path& path) {
+  const std::string name = Name(path);
+  const std::string content = ReadTextFile(path, kMaxFileBytes);
+  ClassFile classes;
+  classes.name = path.filename().string();
+  std::map<std::string_view, Index> line_of;  // by label
+  ForEachLine(content, name, [&](const Line& line) {
+    const auto [class_name, given] = Split(line, name);
+    const std::string_view label = given.value_or(class_name);
+    const auto [found, added] = line_of.emplace(label, line.number);
+    if (!added) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: lines {} and {} both stand for the label \"{}\"; remove one", name,
+                  found->second, line.number, Printable(label));
+    }
+    classes.names.emplace_back(class_name);
+    classes.labels.emplace_back(label);
+  });
+  if (classes.names.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: no classes in it; put one name on each line",
+                name);
+  }
+  return classes;
+}
+
+std::vector<std::string> ReadTemplates(const std::string& spec) {
+  if (spec == "simple") return {"a photo of a {}."};
+  if (spec == "imagenet") {
+    const std::span<const std::string_view> templates = ImagenetTemplates();
+    return {templates.begin(), templates.end()};
+  }
+  const std::filesystem::path path = spec;
+  const std::string name = Name(path);
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: no such file of templates; name a file, \"imagenet\" or \"simple\"", name);
+  }
+  const std::string content = ReadTextFile(path, kMaxFileBytes);
+  std::vector<std::string> templates;
+  ForEachLine(content, name, [&](const Line& line) {
+    const std::string_view text = Trim(line.text);
+    if (text.find("{}") == std::string_view::npos) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: line {}: \"{}\" has no {{}}; put it where the class name goes", name,
+                  line.number, Printable(text));
+    }
+    templates.emplace_back(text);
+  });
+  if (templates.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: no templates in it; put one on each line", name);
+  }
+  return templates;
+}
+
+std::string FillTemplate(std::string_view pattern, std::string_view name) {
+  std::string filled;
+  while (true) {
+    const std::size_t gap = pattern.find("{}");
+    filled += pattern.substr(0, gap);
+    if (gap == std::string_view::npos) return filled;
+    filled += name;
+    pattern.remove_prefix(gap + 2);
+  }
+}
+
+}  // namespace cliplens
