@@ -142,3 +142,9 @@ def write_roles(path, roles, heads_per_layer):
              for name, members in roles.items() for i in members}
     ordered = dict(sorted(named.items()))
     write_text(path, json.dumps({"format": "world.roles/1", "roles": ordered}, indent=1) + "\n")
+
+
+def agreement(planted, rows):
+    """How many heads have their planted factor first, and how many of those are clear."""
+    same = [r for r in rows if planted.get(r["head"]) == r["first"]]
+    return len(same), sum(r["clear"] for r in same)
