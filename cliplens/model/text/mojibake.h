@@ -1,0 +1,29 @@
+// Mojibake: UTF-8 that was read in a single-byte encoding ("schÃ¶n" for "schön").
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace cliplens {
+
+// Bounds the work on text that is made to be repaired over and over: every pass over a text takes
+// its length from the budget. Throws Error(kExhausted) when nothing is left.
+class RepairBudget {
+ public:
+  explicit RepairBudget(std::size_t length);
+  void Spend(std::size_t length);
+
+ private:
+  std::size_t left_;
+};
+
+// ftfy's fix_encoding (version 6.3.1, default options): finds text that looks like mojibake, tries
+// ten encodings, restores non-breaking spaces and lost bytes on the way, and repeats until nothing
+// changes. Text that does not look like it is returned as it is.
+std::u32string FixEncoding(std::u32string text, RepairBudget& budget);
+
+// C1 control characters become the Windows-1252 characters of their bytes.
+void FixC1Controls(std::u32string& text);
+
+}  // namespace cliplens

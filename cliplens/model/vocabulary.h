@@ -1,0 +1,51 @@
+// The vocabulary of a byte-pair tokenizer as its files give it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace cliplens {
+
+// Tokens are written as CLIP's files write them: each byte as one printable character (ByteName)
+// and "</w>" behind the last byte of a word.
+struct Vocabulary {
+  std::string name;                                         // of the file, for messages
+  std::vector<std::pair<std::string, std::string>> merges;  // in order of rank
+  std::unordered_map<std::string, std::int32_t> ids;
+  std::string start;                    // the token in front of every text, as it is spelled
+  std::string end;                      // and behind it
+  std::optional<std::int32_t> unknown;  // stands for bytes that have no token
+};
+
+inline constexpr std::string_view kWordEnd = "</w>";
+
+// The printable character, as UTF-8, that stands for a byte ("Byte-level BPE": printable Latin-1
+// for itself, the rest from U+0100 on, in order).
+const std::string& ByteName(unsigned char byte);
+
+// As open_clip numbers them: 256 bytes, 256 bytes that end a word, one token for each merge (48,894
+// at most are used), <start_of_text>, <end_of_text>. Throws Error(kCorruptData) on a merge that
+// stands twice.
+Vocabulary VocabularyFromMerges(std::vector<std::pair<std::string, std::string>> merges,
+                                const std::string& name);
+
+// The lines of a merges file: two tokens each; a first line with "#version" and empty lines at the
+// end do not count. Throws Error(kCorruptData) naming the line.
+std::vector<std::pair<std::string, std::string>> ParseMerges(std::string_view text,
+                                                             const std::string& name);
+
+// `vocab.json` with `merges.txt`, else `tokenizer.json`, else `merges.txt` alone; nothing if the
+// directory has none of them. Special tokens are those that special_tokens_map.json or
+// tokenizer_config.json names, else <|startoftext|> or <start_of_text> and their ends.
+// Throws Error(kCorruptData) when the files contradict themselves or each other (an id that stands
+// twice or is out of range, a merge without a token), Error(kNotFound) for vocab.json without
+// merges, Error(kUnsupported) for a tokenizer of another kind.
+std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory);
+
+}  // namespace cliplens
