@@ -406,8 +406,12 @@ class TarSet : public ImageSet {
 std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path) {
   std::error_code code;
   const std::filesystem::file_status status = std::filesystem::status(path, code);
+  // Only what is known to be missing is said to be; a path that is too long, or without permission,
+  // has its own message.
+  if (status.type() == std::filesystem::file_type::none) {
+    ThrowFileError(path, "cannot open", code.value());
+  }
   if (!std::filesystem::exists(status)) {
-    if (code) ThrowFileError(path, "cannot open", code.value());
     throw Error(ErrorCode::kNotFound,
                 "{}: is not there; name a picture, a folder of pictures, or .tar shards",
                 Name(path));
