@@ -1,23 +1,22 @@
 // Small copies of pictures, ready to stand in a page.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "cliplens/base/array.h"
 #include "cliplens/base/progress.h"
 #include "cliplens/dataset/image_set.h"
+#include "cliplens/model/preprocess.h"
 
 namespace cliplens {
 
-// Longest side of a thumbnail, in pixels: sharp at 48 CSS pixels on a screen of double density.
+// Most pixels along a side of a thumbnail: sharp at 48 CSS pixels on a screen of double density.
 inline constexpr Index kThumbnailSide = 96;
 
 struct Thumbnail {
   Index item = 0;  // in the store
-  Index width = 0;
-  Index height = 0;
+  Index side = 0;  // pixels; thumbnails are square, as what the model reads
   std::string data_uri;  // "data:image/png;base64,..."
 };
 
@@ -29,12 +28,12 @@ struct ThumbnailSet {
   std::string first_reason;
 };
 
-// Thumbnails of `wanted` (numbers into `items`, in any order, repeats allowed). Pictures are looked
-// up in `images` by path; one that is not there or cannot be read is counted, not fatal. Small
-// pictures stay lossless, larger ones are scaled down and become WebP; transparency is laid on
-// white. `images` may be null.
+// Thumbnails of `wanted` (numbers into `items`, in any order, repeats allowed), resized and cropped
+// as `config` says, so that they show what the model reads. Pictures are looked up in `images` by
+// path; one that is not there or cannot be read is counted, not fatal. Small pictures stay lossless
+// (PNG), others become WebP. `images` may be null.
 ThumbnailSet MakeThumbnails(const ImageSet* images, const std::vector<Item>& items,
-                            std::vector<Index> wanted, int threads,
+                            std::vector<Index> wanted, const PreprocessConfig& config, int threads,
                             const ProgressSink& progress = {});
 
 }  // namespace cliplens

@@ -1,0 +1,79 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cliplens/base/error.h"
+#include "cliplens/report/html_report.h"
+
+namespace cliplens {
+namespace {
+
+void Check(const Store& store, const ModelConfig& model, const TextPool& pool,
+           ArrayView<const float, 2> texts, const std::vector<HeadId>& heads) {
+  const Basis& basis = store.basis();
+  if (texts.dim(0) != static_cast<Index>(pool.texts.size())) {
+    throw Error(ErrorCode::kInvalidArgument, "report: {} text embeddings for the {} texts of {}",
+                texts.dim(0), pool.texts.size(), pool.name);
+  }
+  if (model.vision.layers != basis.layers() || model.vision.heads != basis.num_heads() ||
+      model.embed_width != basis.embed_width()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "report: the store was made with {} x {} heads and an embedding of {}, the model has "
+                "{} x {} and {}; give the model that {} was made with",
+                basis.layers(), basis.num_heads(), basis.embed_width(), model.vision.layers,
+                model.vision.heads, model.embed_width, store.directory().string());
+  }
+  for (const HeadId id : heads) {
+    if (id.layer < 0 || id.layer >= basis.layers() || id.head < 0 ||
+        id.head >= basis.num_heads()) {
+      throw Error(ErrorCode::kInvalidArgument, "report: head {} is not in a store of {} x {} heads",
+                  HeadName(id), basis.layers(), basis.num_heads());
+    }
+  }
+}
+
+// The pictures of one head along its first texts.
+std::vector<Extremes> ExtremesOfHead(const Store& store, ArrayView<const float, 2> ln, HeadId id,
+                                     const TextSpanResult& span, const ReportOptions& options) {
+  std::vector<Vector> weights;
+  const auto count = std::min(static_cast<std::size_t>(std::max<Index>(0, options.pictured_texts)),
+                              span.texts.size());
+  for (std::size_t t = 0; t < count; ++t) weights.push_back(span.texts[t].weight);
+  if (weights.empty()) return {};
+  const Array<float, 2> z = store.ReadHead(id);
+  return ExtremesOf(z, ln, weights, options.pictures);
+}
+
+}  // namespace
+
+ReportInput CollectReport(const Store& store, const ModelConfig& model, const ImageSet* images,
+                          const TextPool& pool, ArrayView<const float, 2> texts,
+                          const std::vector<HeadId>& heads, const ReportOptions& options) {
+  Check(store, model, pool, texts, heads);
+  ReportInput input;
+  input.store = store.info();
+  input.model = model;
+  input.pool = pool;
+  input.shares = ComponentShares(store.statistics(), store.basis());
+  input.items = store.ReadItems();
+  std::vector<TextSpanResult> spans = TextSpanOfHeads(store.statistics(), store.basis(), heads,
+                                                      texts, options.span, options.threads);
+  const bool pictures = !store.info().stats_only && options.pictures > 0;
+  const Array<float, 2> ln = pictures ? store.ReadLn() : Array<float, 2>();
+  std::vector<Index> wanted;
+  for (std::size_t h = 0; h < heads.size(); ++h) {
+    ReportHead head{heads[h], std::move(spans[h]), {}};
+    if (pictures) head.extremes = ExtremesOfHead(store, ln, heads[h], head.span, options);
+    for (const Extremes& extremes : head.extremes) {
+      for (const ScoredItem& scored : extremes.highest) wanted.push_back(scored.item);
+      for (const ScoredItem& scored : extremes.lowest) wanted.push_back(scored.item);
+    }
+    input.heads.push_back(std::move(head));
+  }
+  input.thumbnails = MakeThumbnails(images, input.items, std::move(wanted), model.preprocess,
+                                    options.threads, options.progress);
+  return input;
+}
+
+}  // namespace cliplens

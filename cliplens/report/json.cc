@@ -1,0 +1,85 @@
+#include "cliplens/report/json.h"
+
+#include <map>
+#include <string>
+
+#include "cliplens/base/error.h"
+
+namespace cliplens {
+namespace {
+
+Json ModelJson(const StoreInfo& store) {
+  return {{"name", store.model_name}, {"fingerprint", store.fingerprint}};
+}
+
+Json DataJson(const StoreInfo& store) {
+  return {{"kind", store.data_kind}, {"root", store.data_root}};
+}
+
+}  // namespace
+
+Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
+              const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares) {
+  if (heads.size() != spans.size()) {
+    throw Error(ErrorCode::kInvalidArgument, "span: {} heads, but results for {}", heads.size(),
+                spans.size());
+  }
+  std::map<HeadId, const ComponentShare*> share_of;
+  for (const ComponentShare& share : shares) {
+    if (share.head >= 0) share_of[{share.layer, share.head}] = &share;
+  }
+  Json result = {{"format", "cliplens.span/1"},
+                 {"model", ModelJson(store)},
+                 {"data", DataJson(store)},
+                 {"images", store.images},
+                 {"pool", {{"name", pool.name}, {"texts", pool.texts.size()}}},
+                 {"heads", Json::array()}};
+  for (std::size_t h = 0; h < heads.size(); ++h) {
+    const auto found = share_of.find(heads[h]);
+    if (found == share_of.end()) {
+      throw Error(ErrorCode::kInvalidArgument, "span: head {} has no share", HeadName(heads[h]));
+    }
+    Json head = {{"head", HeadName(heads[h])},
+                 {"rank", spans[h].rank},
+                 {"variance_share", found->second->share},
+                 {"variance_share_spread", found->second->spread},
+                 {"variance", spans[h].variance},
+                 {"texts", Json::array()}};
+    for (const SpanText& text : spans[h].texts) {
+      const auto index = static_cast<std::size_t>(text.index);
+      if (text.index < 0 || index >= pool.texts.size()) {
+        throw Error(ErrorCode::kInvalidArgument, "span: text {} of head {}; {} has {} texts",
+                    text.index, HeadName(heads[h]), pool.name, pool.texts.size());
+      }
+      Json row = {{"text", pool.texts[index]}};
+      if (index < pool.properties.size() && pool.properties[index]) {
+        row["property"] = *pool.properties[index];
+      }
+      row["index"] = text.index;
+      row["share"] = text.share;
+      row["cumulative"] = text.cumulative;
+      head["texts"].push_back(std::move(row));
+    }
+    result["heads"].push_back(std::move(head));
+  }
+  return result;
+}
+
+Json SharesJson(const StoreInfo& store, const std::vector<ComponentShare>& shares) {
+  Json result = {{"format", "cliplens.shares/1"},
+                 {"model", ModelJson(store)},
+                 {"data", DataJson(store)},
+                 {"images", store.images},
+                 {"certificate",
+                  {{"max", store.certificate.max}, {"mean", store.certificate.mean}}},
+                 {"components", Json::array()}};
+  for (const ComponentShare& share : shares) {
+    result["components"].push_back({{"component", share.component},
+                                    {"share", share.share},
+                                    {"spread", share.spread},
+                                    {"variance", share.variance}});
+  }
+  return result;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,37 @@
+// Pieces of HTML: escaped text, numbers as people read them, bars.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cliplens/base/array.h"
+
+namespace cliplens {
+
+// `text` fit for element content and for a quoted attribute. Control characters and bytes that are
+// not UTF-8 come out as U+FFFD.
+std::string EscapeHtml(std::string_view text);
+
+std::string EncodeBase64(std::span<const std::uint8_t> bytes);
+
+// 1180 → "1,180".
+std::string FormatCount(Index count);
+
+// `value` with `decimals` digits and a true minus sign; never "−0.0".
+std::string FormatFixed(double value, int decimals);
+// The same with a plus sign before positive numbers.
+std::string FormatSigned(double value, int decimals);
+
+// 7.42e-8 → "7.4 × 10<sup>−8</sup>".
+std::string FormatScientific(double value);
+
+// "1 text", "2 texts".
+std::string Counted(Index count, std::string_view noun);
+
+// A bar in an SVG of 100 × 1 that CSS stretches: `before` in class "c", then `length` in class "s",
+// both parts of one.
+std::string StaircaseBar(double before, double length);
+
+}  // namespace cliplens

@@ -1,0 +1,96 @@
+#include "cliplens/report/thumbnail.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/io/image.h"
+#include "cliplens/report/markup.h"
+
+namespace cliplens {
+namespace {
+
+// A lossless thumbnail may take this much; drawings stay below it, photographs do not.
+constexpr std::size_t kLosslessBytes = 4096;
+constexpr int kWebpQuality = 82;
+
+std::string DataUri(const char* type, std::span<const std::uint8_t> bytes) {
+  return std::string("data:image/") + type + ";base64," + EncodeBase64(bytes);
+}
+
+Thumbnail MakeThumbnail(std::span<const std::uint8_t> file, const Item& item, Index number,
+                        PreprocessConfig config) {
+  const Image picture = DecodeImage(file, item.path);
+  // Never larger than the model's input or than the picture itself: nothing would be gained.
+  const auto [shorter, longer] = std::minmax(picture.width, picture.height);
+  config.image_size = std::min({kThumbnailSide, config.image_size,
+                                config.resize_mode == ResizeMode::kLongest ? longer : shorter});
+  const Image small = ResizeAndCrop(picture, config);
+  Thumbnail thumbnail{number, small.width, {}};
+  const std::vector<std::uint8_t> png = EncodePng(small);
+  if (png.size() <= kLosslessBytes) {
+    thumbnail.data_uri = DataUri("png", png);
+  } else {
+    thumbnail.data_uri = DataUri("webp", EncodeWebp(small, kWebpQuality));
+  }
+  return thumbnail;
+}
+
+}  // namespace
+
+ThumbnailSet MakeThumbnails(const ImageSet* images, const std::vector<Item>& items,
+                            std::vector<Index> wanted, const PreprocessConfig& config, int threads,
+                            const ProgressSink& progress) {
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  for (const Index item : wanted) {
+    if (item < 0 || item >= static_cast<Index>(items.size())) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "thumbnail of picture {}: the store has {} pictures", item, items.size());
+    }
+  }
+  ThumbnailSet set;
+  set.asked = static_cast<Index>(wanted.size());
+  if (images == nullptr) {
+    set.missing = set.asked;
+    if (set.missing > 0) set.first_reason = "the set of pictures could not be opened";
+    return set;
+  }
+  std::unordered_map<std::string_view, Index> by_path;
+  for (Index i = 0; i < images->size(); ++i) by_path.emplace(images->item(i).path, i);
+
+  std::vector<Thumbnail> made(wanted.size());
+  std::vector<std::string> reasons(wanted.size());
+  std::mutex mutex;
+  Index done = 0;
+  ParallelFor(threads, set.asked, [&](Index task, int) {
+    const auto k = static_cast<std::size_t>(task);
+    const Item& item = items[static_cast<std::size_t>(wanted[k])];
+    try {
+      const auto found = by_path.find(item.path);
+      if (found == by_path.end()) {
+        throw Error(ErrorCode::kNotFound, "{}: not in {}", item.path, images->root());
+      }
+      made[k] = MakeThumbnail(images->Read(found->second), item, wanted[k], config);
+    } catch (const Error& error) {
+      reasons[k] = error.what();
+    }
+    if (progress) {
+      const std::lock_guard lock(mutex);
+      progress(++done, set.asked);
+    }
+  });
+  for (std::size_t k = 0; k < made.size(); ++k) {
+    if (!made[k].data_uri.empty()) {
+      set.thumbnails.push_back(std::move(made[k]));
+    } else if (set.missing++ == 0) {
+      set.first_reason = reasons[k];
+    }
+  }
+  return set;
+}
+
+}  // namespace cliplens
