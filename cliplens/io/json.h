@@ -2,15 +2,17 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+
+#include <nlohmann/json.hpp>
 
 #include "cliplens/base/array.h"
 
 namespace cliplens {
 
-// Objects keep the order in which their members were added.
+// Objects keep the order in which their members were added. Finding a member takes time linear in
+// their number, so a large object (a vocabulary) is walked with items() once.
 using Json = nlohmann::ordered_json;
 
 // `name` stands in the messages: "open_clip_config.json: line 3, column 7: ...".
@@ -18,8 +20,8 @@ using Json = nlohmann::ordered_json;
 Json ParseJson(std::string_view text, const std::string& name);
 Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes = Index{64} << 20);
 
-// Member `key` of `object` as T; Error(kCorruptData) naming `name` and the key when it is missing or
-// of another type. T: bool, std::int64_t, double, std::string, Json.
+// Member `key` of `object` as T; Error(kCorruptData) naming `name` and the key when it is missing
+// or of another type. T: bool, std::int64_t, double, std::string, Json.
 template <typename T>
 T JsonField(const Json& object, const char* key, const std::string& name);
 
