@@ -1,0 +1,157 @@
+// A CLIP with random weights, written as an open_clip hub directory.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cliplens/io/file.h"
+#include "cliplens/io/json.h"
+#include "cliplens/io/safetensors.h"
+#include "cliplens/model/checkpoint.h"
+
+namespace cliplens {
+
+struct RandomModel {
+  Index embed_width = 10;
+  Index layers = 3;
+  Index width = 12;
+  Index heads = 2;  // K = 6
+  double mlp_ratio = 2.5;
+  Index patch = 7;
+  Index side = 21;
+  bool quick_gelu = false;
+  std::uint64_t seed = 1;
+  // Changes to what is written.
+  std::map<std::string, std::vector<Index>> shapes;  // a tensor with another shape
+  std::string without;                               // a tensor left out
+
+  Index head_width() const { return width / heads; }
+
+  Json Config() const {
+    return {{"model_cfg",
+             {{"embed_dim", embed_width},
+              {"quick_gelu", quick_gelu},
+              {"vision_cfg",
+               {{"image_size", side},
+                {"layers", layers},
+                {"width", width},
+                {"head_width", head_width()},
+                {"patch_size", patch},
+                {"mlp_ratio", mlp_ratio}}},
+              {"text_cfg",
+               {{"context_length", 9},
+                {"vocab_size", 520},
+                {"width", 8},
+                {"heads", 2},
+                {"layers", 2},
+                {"mlp_ratio", 2.0}}}}}};
+  }
+
+  // Writes configuration, weights and a vocabulary of bytes with two merges.
+  void Write(const std::filesystem::path& directory) const {
+    std::filesystem::create_directories(directory);
+    const Json json = Config();
+    WriteFileAtomically(directory / "open_clip_config.json", DumpJson(json));
+    const ModelConfig config = ParseOpenClipConfig(json, "test");
+    std::mt19937_64 random(seed);
+    std::normal_distribution<float> normal;
+    struct Held {
+      std::string name;
+      std::vector<Index> shape;
+      std::vector<float> values;
+    };
+    std::vector<Held> held;
+    for (const TensorRow& row : OpenClipTable()) {
+      const std::string_view ours = row.name;
+      const bool vision = ours.starts_with("vision.");
+      const TowerConfig& tower = vision ? config.vision : config.text;
+      const bool layered = ours.find("{}") != std::string_view::npos;
+      for (Index l = 0; l < (layered ? tower.layers : 1); ++l) {
+        Held tensor;
+        tensor.name = row.checkpoint;
+        if (layered) tensor.name.replace(tensor.name.find("{}"), 2, std::to_string(l));
+        if (tensor.name == without) continue;
+        tensor.shape = Shape(row.shape, tower, config);
+        if (shapes.contains(tensor.name)) tensor.shape = shapes.at(tensor.name);
+        Index n = 1;
+        for (Index d : tensor.shape) n *= d;
+        // Gains lie about one; matrices keep the scale of what they are given.
+        const bool gain = ours.ends_with("gain");
+        const float scale = tensor.shape.size() > 1
+                                ? 0.8f / std::sqrt(static_cast<float>(n / tensor.shape[0]))
+                                : 0.3f;
+        for (Index i = 0; i < n; ++i) {
+          tensor.values.push_back((gain ? 1.0f : 0.0f) + scale * normal(random));
+        }
+        held.push_back(std::move(tensor));
+      }
+    }
+    std::vector<TensorToWrite> tensors;
+    for (const Held& h : held) {
+      tensors.push_back({h.name,
+                         DataType::kF32,
+                         h.shape,
+                         {reinterpret_cast<const std::uint8_t*>(h.values.data()),
+                          h.values.size() * sizeof(float)}});
+    }
+    WriteSafetensors(directory / "open_clip_model.safetensors", tensors);
+    WriteVocabulary(directory);
+  }
+
+ private:
+  static std::vector<Index> Shape(std::string_view letters, const TowerConfig& tower,
+                                  const ModelConfig& config) {
+    std::vector<Index> shape;
+    const std::map<char, Index> sizes = {{'D', tower.width},
+                                         {'F', tower.mlp_width},
+                                         {'P', config.patch_size},
+                                         {'N', config.tokens()},
+                                         {'T', config.context_length},
+                                         {'V', config.vocabulary_size},
+                                         {'E', config.embed_width}};
+    for (std::size_t i = 0; i < letters.size(); ++i) {
+      if (letters[i] == ',') continue;
+      Index factor = 1;
+      if (letters[i] == '3') {
+        factor = 3;
+        if (i + 1 == letters.size() || letters[i + 1] == ',') {
+          shape.push_back(3);
+          continue;
+        }
+        ++i;
+      }
+      shape.push_back(factor * sizes.at(letters[i]));
+    }
+    return shape;
+  }
+
+  // 256 bytes, 256 at the end of a word, two merges, start and end: ids as CLIP counts them.
+  static void WriteVocabulary(const std::filesystem::path& directory) {
+    std::vector<int> code_points;
+    for (int b = '!'; b <= '~'; ++b) code_points.push_back(b);
+    for (int b = 0xA1; b <= 0xAC; ++b) code_points.push_back(b);
+    for (int b = 0xAE; b <= 0xFF; ++b) code_points.push_back(b);
+    for (int next = 256; code_points.size() < 256;) code_points.push_back(next++);
+    const auto utf8 = [](int c) {
+      if (c < 0x80) return std::string(1, static_cast<char>(c));
+      return std::string{static_cast<char>(0xC0 | (c >> 6)), static_cast<char>(0x80 | (c & 0x3F))};
+    };
+    Json vocabulary = Json::object();
+    int id = 0;
+    for (int c : code_points) vocabulary[utf8(c)] = id++;
+    for (int c : code_points) vocabulary[utf8(c) + "</w>"] = id++;
+    for (const char* word : {"re", "red</w>", "<|startoftext|>", "<|endoftext|>"}) {
+      vocabulary[word] = id++;
+    }
+    WriteFileAtomically(directory / "vocab.json", DumpJson(vocabulary));
+    WriteFileAtomically(directory / "merges.txt", std::string_view("#version: 0.2\nr e\nre d</w>\n"));
+  }
+};
+
+}  // namespace cliplens
