@@ -1,0 +1,143 @@
+// cliplens classify MODEL --images PATH --classes FILE
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+
+#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/base/error.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/report/table.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string images;
+  std::string classes;
+  std::string templates = "imagenet";
+  std::string label;
+  Index count = 5;
+  bool truncate = false;
+};
+
+// The item's label, or the attribute that stands for it, as text.
+std::optional<std::string> LabelOf(const Item& item, const std::string& attribute) {
+  if (attribute.empty()) return item.label;
+  const auto found = item.attributes.find(attribute);
+  if (found == item.attributes.end() || found->is_null()) return std::nullopt;
+  return found->is_string() ? found->get<std::string>() : DumpJson(*found);
+}
+
+void Run(const Options& options, const Common& common) {
+  const ClipModel model = LoadModel(options.model);
+  const std::unique_ptr<ImageSet> set = OpenImageSet(options.images);
+  const ClassFile classes = ReadClassFile(options.classes);
+  const std::vector<std::string> templates = ReadTemplates(options.templates);
+  const Array<float, 2> classifier =
+      MakeClassifier(model, classes.names, templates, options.truncate, common.threads,
+                     Progress(common, "classes"));
+  const Array<float, 2> rows =
+      EmbedImages(model, *set, common.threads, Progress(common, "pictures"));
+  std::map<std::string, Index> index_of;
+  for (std::size_t c = 0; c < classes.labels.size(); ++c) {
+    index_of.emplace(classes.labels[c], static_cast<Index>(c));
+  }
+  Index labelled = 0;
+  Index correct = 0;
+  Index foreign = 0;  // pictures whose label is no class
+  Json results = Json::array();
+  Table table({{"picture"}, {"class"}, {"p", Align::kRight}, {"label"}});
+  for (Index i = 0; i < rows.dim(0); ++i) {
+    const std::vector<ClassScore> top =
+        TopClasses(rows.row(i), classifier, model.logit_scale(), options.count);
+    const Item item = set->item(i);
+    const std::optional<std::string> label = LabelOf(item, options.label);
+    if (label) {
+      const auto found = index_of.find(*label);
+      if (found == index_of.end()) {
+        ++foreign;
+      } else {
+        ++labelled;
+        if (found->second == top.front().index) ++correct;
+      }
+    }
+    const auto name = [&](const ClassScore& s) {
+      return classes.names[static_cast<std::size_t>(s.index)];
+    };
+    if (common.json) {
+      Json best = Json::array();
+      for (const ClassScore& s : top) {
+        best.push_back({{"class", name(s)},
+                        {"similarity", s.similarity},
+                        {"probability", s.probability}});
+      }
+      Json row = {{"path", item.path}, {"top", best}};
+      if (label) row["label"] = *label;
+      results.push_back(row);
+    } else {
+      for (std::size_t k = 0; k < top.size(); ++k) {
+        table.AddRow({k == 0 ? item.path : "", name(top[k]),
+                      fmt::format("{:.3f}", top[k].probability),
+                      k == 0 ? label.value_or("") : ""});
+      }
+    }
+  }
+  if (!options.label.empty() && labelled + foreign == 0) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: no picture has the attribute '{}' that --label names; look at the set's "
+                "manifest",
+                options.images, options.label);
+  }
+  const double accuracy =
+      labelled > 0 ? static_cast<double>(correct) / static_cast<double>(labelled) : 0.0;
+  if (common.json) {
+    Json result = {{"format", "cliplens.classify/1"},
+                   {"model", model.name()},
+                   {"images", rows.dim(0)},
+                   {"classes", classes.names},
+                   {"templates", templates.size()},
+                   {"labelled", labelled},
+                   {"labels_not_among_classes", foreign}};
+    if (labelled > 0) result["accuracy"] = accuracy;
+    result["results"] = results;
+    PrintJson(result);
+    return;
+  }
+  std::string out = table.Render();
+  if (labelled > 0) {
+    out += fmt::format("\naccuracy {:.4f} ({} of {} pictures with a label among the {} classes)\n",
+                       accuracy, correct, labelled, classes.names.size());
+  }
+  if (foreign > 0) out += fmt::format("{} pictures have a label that is no class\n", foreign);
+  Print(out);
+}
+
+}  // namespace
+
+void AddClassify(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(
+      app, common, "classify", "Zero-shot classes of pictures, and accuracy where labels are known",
+      "cliplens classify pictureworld --images world/sets/test --classes world/texts/objects.txt "
+      "--templates world/texts/objects.templates.txt -k 1");
+  verb->add_option("MODEL", options->model, "open_clip hub directory or shipped model")->required();
+  verb->add_option("--images", options->images, "Picture, folder or WebDataset shards")->required();
+  verb->add_option("--classes", options->classes,
+                   "File with one class a line, optionally a tab and its label")
+      ->required();
+  verb->add_option("--templates", options->templates,
+                   "File with one template a line ({} is the class), imagenet (80) or simple")
+      ->capture_default_str();
+  verb->add_option("--label", options->label,
+                   "Attribute that holds the label (default: the picture's own label)");
+  verb->add_option("-k,--count", options->count, "Classes to list for each picture")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli

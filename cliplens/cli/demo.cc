@@ -1,0 +1,104 @@
+// cliplens demo --out DIRECTORY: the whole tour on the shipped model and pictures.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+
+#include "cliplens/analysis/text_span.h"
+#include "cliplens/analysis/variance.h"
+#include "cliplens/base/error.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/decompose/decompose.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/partial_directory.h"
+#include "cliplens/report/html_report.h"
+#include "cliplens/report/json.h"
+
+namespace cliplens::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kModel[] = "models/pictureworld";
+constexpr char kPictures[] = "world/sets/test";
+constexpr char kTexts[] = "world/texts/phrases.txt";
+
+fs::path Shipped(const char* relative) {
+  const fs::path path = SharePath(relative);
+  if (path.empty()) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: not found beside the program; set CLIPLENS_SHARE to the directory that has it "
+                "(the source tree, or share/cliplens of an installation)",
+                relative);
+  }
+  return path;
+}
+
+void Run(const std::string& out, const Common& common) {
+  const auto start = std::chrono::steady_clock::now();
+  const ClipModel model = ClipModel::Load(Shipped(kModel));
+  const std::unique_ptr<ImageSet> set = OpenImageSet(Shipped(kPictures));
+  const TextPool pool = ReadTextPool(Shipped(kTexts));
+  PartialDirectory directory(out);
+
+  DecomposeOptions options;
+  options.out = directory.path() / "store";
+  options.threads = common.threads;
+  options.progress = Progress(common, "decompose");
+  const DecomposeResult result = Decompose(model, *set, options);
+
+  const Store store = Store::Open(options.out);
+  const std::vector<HeadId> heads =
+      ParseHeads("all", static_cast<int>(store.basis().layers()),
+                 static_cast<int>(store.basis().num_heads()));
+  const Array<float, 2> texts =
+      model.EmbedTexts(pool.texts, /*truncate=*/false, common.threads, Progress(common, "texts"));
+  ReportOptions report;
+  report.span.count = 10;
+  report.threads = common.threads;
+  const ReportInput input =
+      CollectReport(store, model.config(), set.get(), pool, texts, heads, report);
+  WriteFileAtomically(directory.path() / "report.html", RenderReport(input));
+  std::vector<TextSpanResult> spans;
+  for (const ReportHead& head : input.heads) spans.push_back(head.span);
+  WriteFileAtomically(
+      directory.path() / "span.json",
+      DumpJson(SpanJson(store.info(), pool, heads, spans, input.shares)) + "\n");
+  directory.Commit();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const std::string page = (fs::path(out) / "report.html").string();
+  if (common.json) {
+    PrintJson({{"format", "cliplens.demo/1"},
+               {"model", model.name()},
+               {"images", result.images},
+               {"heads", heads.size()},
+               {"texts", pool.texts.size()},
+               {"certificate",
+                {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
+               {"seconds", seconds},
+               {"report", page}});
+    return;
+  }
+  Print(fmt::format(
+      "{} pictures, {} heads, {} texts with the model {} in {:.1f} s\n"
+      "report: {}\n"
+      "certificate: |sum of contributions - embedding| / |embedding| is {:.1e} at most, {:.1e} on "
+      "average\n",
+      result.images, heads.size(), pool.texts.size(), model.name(), seconds, page,
+      result.certificate.max, result.certificate.mean));
+}
+
+}  // namespace
+
+void AddDemo(CLI::App& app, Common& common) {
+  auto out = std::make_shared<std::string>("demo");
+  CLI::App* verb = AddVerb(app, common, "demo",
+                           "The whole tour on the shipped model and pictures, with a report",
+                           "cliplens demo --out demo");
+  verb->add_option("--out", *out, "Directory to make")->capture_default_str();
+  verb->callback([out, &common] { Run(*out, common); });
+}
+
+}  // namespace cliplens::cli

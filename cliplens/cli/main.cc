@@ -1,0 +1,73 @@
+// The command line: `cliplens VERB ...`.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/version.h"
+#include "cliplens/cli/verb.h"
+
+namespace {
+
+int Fail(const cliplens::ErrorCodeInfo& info, const char* message) {
+  fmt::print(stderr, "cliplens: {}: {}\n", info.name, message);
+  return info.exit_status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace cliplens;
+  using namespace cliplens::cli;
+  // A reader that goes away is an error of the write, not the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
+
+  CLI::App app{"cliplens explains what CLIP sees: it writes image embeddings as exact sums of "
+               "contributions\nof layers, attention heads and image tokens, and names them in "
+               "words.",
+               "cliplens"};
+  app.set_version_flag("--version", std::string("cliplens ") + kVersion);
+  app.require_subcommand(1);
+  app.footer("A model is an open_clip hub directory or the name of a shipped model; pictures are a "
+             "file,\na folder or WebDataset .tar shards. cliplens VERB --help has an example of "
+             "each verb.\nExit status: 0 done, 2 invalid argument, 3 not found, 4 corrupt data, 5 "
+             "precondition,\n6 exhausted, 7 unsupported, 70 internal.");
+  Common common;
+  AddDemo(app, common);
+  AddInfo(app, common);
+  AddTokenize(app, common);
+  AddPreprocess(app, common);
+  AddEmbed(app, common);
+  AddClassify(app, common);
+  AddDecompose(app, common);
+  AddMerge(app, common);
+  AddSpan(app, common);
+  AddReport(app, common);
+  AddExport(app, common);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForAllHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    const std::string verb =
+        app.get_subcommands().empty() ? "" : " " + app.get_subcommands().front()->get_name();
+    return Fail(InfoOf(ErrorCode::kInvalidArgument),
+                fmt::format("{}; see: cliplens{} --help", e.what(), verb).c_str());
+  } catch (const Error& e) {
+    return Fail(InfoOf(e.code()), e.what());
+  } catch (const std::bad_alloc&) {
+    return Fail(InfoOf(ErrorCode::kExhausted),
+                "out of memory; use fewer --threads or a machine with more");
+  } catch (const std::exception& e) {
+    return Fail(InfoOf(ErrorCode::kInternal), e.what());
+  }
+  return 0;
+}

@@ -1,0 +1,43 @@
+// cliplens merge STORE... --out STORE
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cliplens/cli/verb.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> stores;
+  std::string out;
+};
+
+void Run(const Options& options, const Common& common) {
+  const std::vector<std::filesystem::path> inputs(options.stores.begin(), options.stores.end());
+  MergeStores(inputs, options.out);
+  const Store merged = Store::Open(options.out);
+  if (common.json) {
+    PrintJson({{"format", "cliplens.merge/1"},
+               {"stores", inputs.size()},
+               {"images", merged.info().images},
+               {"shards", merged.num_shards()},
+               {"out", options.out}});
+  } else {
+    Print(fmt::format("{} stores with {} pictures merged into {}\n", inputs.size(),
+                      merged.info().images, options.out));
+  }
+}
+
+}  // namespace
+
+void AddMerge(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(app, common, "merge", "One store out of several of the same model",
+                           "cliplens merge part-0 part-1 --out whole");
+  verb->add_option("STORES", options->stores, "Stores to merge")->required();
+  verb->add_option("--out", options->out, "Store directory to make")->required();
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli

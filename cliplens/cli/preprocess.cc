@@ -1,0 +1,53 @@
+// cliplens preprocess MODEL --image F --out x.npy
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cliplens/cli/verb.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/image.h"
+#include "cliplens/io/npy.h"
+#include "cliplens/model/preprocess.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string image;
+  std::string out;
+};
+
+void Run(const Options& options, const Common& common) {
+  const ClipModel model = LoadModel(options.model);
+  RefuseExisting(options.out);
+  const std::vector<std::uint8_t> bytes = ReadFile(options.image, Index{1} << 30);
+  const Image image = DecodeImage(bytes, options.image);
+  const Array<float, 3> pixels = Preprocess(image, model.config().preprocess);
+  WriteNpy(options.out, pixels.flat(), pixels.shape());
+  if (common.json) {
+    PrintJson({{"format", "cliplens.preprocess/1"},
+               {"image", options.image},
+               {"width", image.width},
+               {"height", image.height},
+               {"shape", pixels.shape()},
+               {"out", options.out}});
+  } else {
+    Print(fmt::format("{}: {} x {} to [3, {}, {}] in {}\n", options.image, image.width,
+                      image.height, pixels.dim(1), pixels.dim(2), options.out));
+  }
+}
+
+}  // namespace
+
+void AddPreprocess(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(app, common, "preprocess", "The tensor that the model reads, [3, S, S]",
+                           "cliplens preprocess pictureworld --image cat.jpg --out cat.npy");
+  verb->add_option("MODEL", options->model, "open_clip hub directory or shipped model")->required();
+  verb->add_option("--image", options->image, "JPEG, PNG or WebP")->required();
+  verb->add_option("--out", options->out, "float32 .npy file to write")->required();
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli

@@ -1,0 +1,80 @@
+// cliplens report STORE --texts FILE --out report.html
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cliplens/cli/verb.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/io/file.h"
+#include "cliplens/report/html_report.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct Options {
+  std::string store;
+  std::string texts;
+  std::string model;
+  std::string images;
+  std::string heads = "all";
+  std::string out;
+  ReportOptions report;
+  bool truncate = false;
+};
+
+void Run(Options& options, const Common& common) {
+  const Store store = Store::Open(options.store);
+  const std::vector<HeadId> heads =
+      ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
+                 static_cast<int>(store.basis().num_heads()));
+  RefuseExisting(options.out);
+  const TextPool pool = ReadTextPool(options.texts);
+  const ClipModel model = LoadModelOf(store, options.model);
+  const std::unique_ptr<ImageSet> images = OpenImagesOf(store, options.images);
+  const Array<float, 2> texts =
+      model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "texts"));
+  options.report.threads = common.threads;
+  options.report.progress = Progress(common, "pictures");
+  const ReportInput input = CollectReport(store, model.config(), images.get(), pool, texts, heads,
+                                          options.report);
+  const std::string page = RenderReport(input);
+  WriteFileAtomically(options.out, page);
+  if (common.json) {
+    PrintJson({{"format", "cliplens.report/1"},
+               {"heads", heads.size()},
+               {"images", store.info().images},
+               {"bytes", page.size()},
+               {"out", options.out}});
+  } else {
+    Print(fmt::format("report of {} heads on {} pictures: {}\n", heads.size(),
+                      store.info().images, options.out));
+  }
+}
+
+}  // namespace
+
+void AddReport(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  options->report.span.count = 10;
+  CLI::App* verb =
+      AddVerb(app, common, "report", "One self-contained HTML page about the heads of a store",
+              "cliplens report store --texts world/texts/phrases.txt --out report.html");
+  verb->add_option("STORE", options->store, "Store directory")->required();
+  verb->add_option("--texts", options->texts, "Text pool, one text a line")->required();
+  verb->add_option("--out", options->out, "HTML file to write")->required();
+  verb->add_option("--heads", options->heads, "L11.H3, L9-L11, last-4, all; commas between")
+      ->capture_default_str();
+  verb->add_option("--count", options->report.span.count, "Texts for each head")
+      ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+  verb->add_option("--pictures", options->report.pictures,
+                   "Pictures highest and lowest along each of a head's first texts")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
+  verb->add_option("--images", options->images, "The pictures, where the store's own have moved");
+  verb->add_option("--model", options->model, "The model, where the store's own has moved");
+  verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli

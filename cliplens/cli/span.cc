@@ -1,0 +1,87 @@
+// cliplens span STORE --texts FILE
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cliplens/analysis/text_span.h"
+#include "cliplens/analysis/variance.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/io/file.h"
+#include "cliplens/report/json.h"
+#include "cliplens/report/table.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct Options {
+  std::string store;
+  std::string texts;
+  std::string model;
+  std::string heads = "all";
+  TextSpanOptions span;
+  std::string out;
+  bool truncate = false;
+};
+
+void Run(const Options& options, const Common& common) {
+  const Store store = Store::Open(options.store);
+  const std::vector<HeadId> heads =
+      ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
+                 static_cast<int>(store.basis().num_heads()));
+  if (!options.out.empty()) RefuseExisting(options.out);
+  const TextPool pool = ReadTextPool(options.texts);
+  const ClipModel model = LoadModelOf(store, options.model);
+  const Array<float, 2> texts =
+      model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "texts"));
+  const std::vector<TextSpanResult> spans = TextSpanOfHeads(
+      store.statistics(), store.basis(), heads, texts, options.span, common.threads);
+  const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());
+  const Json result = SpanJson(store.info(), pool, heads, spans, shares);
+  if (!options.out.empty()) WriteFileAtomically(options.out, DumpJson(result) + "\n");
+  if (common.json) {
+    PrintJson(result);
+    return;
+  }
+  std::string out;
+  for (const Json& head : result["heads"]) {
+    out += fmt::format("{}  {:.1f} % of the embedding's variance, rank {}\n",
+                       head["head"].get<std::string>(),
+                       100 * head["variance_share"].get<double>(), head["rank"].get<Index>());
+    Table table({{"share", Align::kRight}, {"sum", Align::kRight}, {"text"}});
+    for (const Json& text : head["texts"]) {
+      table.AddRow({fmt::format("{:.1f} %", 100 * text["share"].get<double>()),
+                    fmt::format("{:.1f} %", 100 * text["cumulative"].get<double>()),
+                    text["text"].get<std::string>()});
+    }
+    out += table.Render() + "\n";
+  }
+  if (!options.out.empty()) out += fmt::format("written to {}\n", options.out);
+  Print(out);
+}
+
+}  // namespace
+
+void AddSpan(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      AddVerb(app, common, "span", "TextSpan: the texts that span what each head writes",
+              "cliplens span store --texts world/texts/phrases.txt --heads last-2 --count 10");
+  verb->add_option("STORE", options->store, "Store directory")->required();
+  verb->add_option("--texts", options->texts, "Text pool, one text a line")->required();
+  verb->add_option("--heads", options->heads, "L11.H3, L9-L11, last-4, all; commas between")
+      ->capture_default_str();
+  verb->add_option("--count", options->span.count, "Texts for each head")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  verb->add_option("--rank", options->span.rank,
+                   "Directions of the head to keep (0: its numerical rank)")
+      ->check(CLI::Range(0, 100'000))
+      ->capture_default_str();
+  verb->add_option("--model", options->model, "The model, where the store's own has moved");
+  verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+  verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli

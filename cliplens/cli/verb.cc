@@ -1,0 +1,168 @@
+#include "cliplens/cli/verb.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "cliplens/base/error.h"
+
+namespace cliplens::cli {
+namespace fs = std::filesystem;
+
+CLI::App* AddVerb(CLI::App& app, Common& common, const std::string& name,
+                  const std::string& description, const std::string& example) {
+  CLI::App* verb = app.add_subcommand(name, description);
+  verb->add_flag("--json", common.json, "Write the result to standard output as JSON");
+  verb->add_option("--threads", common.threads, "Threads to use (0: all cores)")
+      ->check(CLI::Range(0, 4096));
+  verb->add_flag("--quiet", common.quiet, "No progress bar");
+  verb->footer("Example:\n  " + example);
+  return verb;
+}
+
+ProgressSink Progress(const Common& common, std::string what) {
+  if (common.quiet || isatty(STDERR_FILENO) == 0) return {};
+  using Clock = std::chrono::steady_clock;
+  struct State {
+    Clock::time_point start = Clock::now();
+    Clock::time_point last;
+  };
+  auto state = std::make_shared<State>();
+  return [what = std::move(what), state](Index done, Index total) {
+    const auto now = Clock::now();
+    if (done < total && now - state->last < std::chrono::milliseconds(100)) return;
+    state->last = now;
+    const double seconds = std::chrono::duration<double>(now - state->start).count();
+    const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0.0;
+    constexpr Index kWidth = 30;
+    const Index filled = total > 0 ? done * kWidth / total : 0;
+    std::string bar;
+    for (Index i = 0; i < kWidth; ++i) bar += i < filled ? "█" : "░";
+    fmt::print(stderr, "\r{} {} {}/{}  {:.0f}/s ", what, bar, done, total, rate);
+    if (done >= total) fmt::print(stderr, "\n");
+    std::fflush(stderr);
+  };
+}
+
+void Print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw Error(ErrorCode::kExhausted,
+                "standard output cannot be written (closed, or its disk is full)");
+  }
+}
+
+void PrintJson(const Json& result) { Print(DumpJson(result) + "\n"); }
+
+fs::path SharePath(const std::string& relative) {
+  std::vector<fs::path> roots;
+  if (const char* share = std::getenv("CLIPLENS_SHARE"); share != nullptr && *share != '\0') {
+    roots.emplace_back(share);
+  }
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) {
+    roots.push_back(program.parent_path().parent_path() / "share" / "cliplens");
+    for (fs::path up = program.parent_path(); up.has_relative_path(); up = up.parent_path()) {
+      roots.push_back(up);
+    }
+  }
+  for (const fs::path& root : roots) {
+    if (fs::exists(root / relative, error)) return root / relative;
+  }
+  return {};
+}
+
+ClipModel LoadModel(const std::string& model) {
+  std::error_code ignored;
+  if (!fs::exists(model, ignored) && !model.empty() && model.find('/') == std::string::npos &&
+      model != "." && model != "..") {
+    const fs::path shipped = SharePath("models/" + model);
+    if (!shipped.empty()) return ClipModel::Load(shipped);
+  }
+  return ClipModel::Load(model);
+}
+
+ClipModel LoadModelOf(const Store& store, const std::string& model) {
+  std::string place = model;
+  if (place.empty()) {
+    place = store.info().model_directory;
+    std::error_code ignored;
+    if (!fs::exists(place, ignored)) {
+      throw Error(ErrorCode::kNotFound,
+                  "{}: the model {} of this store is not there any more; say where it is with "
+                  "--model",
+                  place, store.info().model_name);
+    }
+  }
+  ClipModel loaded = LoadModel(place);
+  if (loaded.fingerprint() != store.info().fingerprint) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: made by model {} with fingerprint {}, {} has {}; name the same model with "
+                "--model or decompose again",
+                store.directory().string(), store.info().model_name, store.info().fingerprint,
+                place, loaded.fingerprint());
+  }
+  return loaded;
+}
+
+namespace {
+
+// Several sets as one, for stores that were merged.
+class JoinedSets : public ImageSet {
+ public:
+  explicit JoinedSets(std::vector<std::unique_ptr<ImageSet>> sets) : sets_(std::move(sets)) {}
+
+  Index size() const override {
+    Index n = 0;
+    for (const auto& set : sets_) n += set->size();
+    return n;
+  }
+  Item item(Index i) const override { return At(i).item(i); }
+  std::vector<std::uint8_t> Read(Index i) const override { return At(i).Read(i); }
+  std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
+    return At(i).ReadMask(i);
+  }
+  std::string kind() const override { return "joined"; }
+  std::string root() const override { return sets_.front()->root(); }
+
+ private:
+  // The set that holds picture i; makes i its number there.
+  const ImageSet& At(Index& i) const {
+    std::size_t s = 0;
+    while (i >= sets_[s]->size()) i -= sets_[s++]->size();
+    return *sets_[s];
+  }
+
+  std::vector<std::unique_ptr<ImageSet>> sets_;
+};
+
+}  // namespace
+
+std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images) {
+  if (!images.empty()) return OpenImageSet(images);
+  std::vector<std::unique_ptr<ImageSet>> sets;
+  for (const DataSource& source : store.info().data) {
+    try {
+      sets.push_back(OpenImageSet(source.root));
+    } catch (const Error&) {
+      return nullptr;
+    }
+  }
+  if (sets.empty()) return nullptr;
+  if (sets.size() == 1) return std::move(sets.front());
+  return std::make_unique<JoinedSets>(std::move(sets));
+}
+
+void RefuseExisting(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::exists(fs::symlink_status(path, ignored))) {
+    throw Error(ErrorCode::kPrecondition, "{}: exists already; name a new file or remove this one",
+                path.string());
+  }
+}
+
+}  // namespace cliplens::cli

@@ -1,0 +1,67 @@
+// What every verb of the command line shares.
+//
+// A verb is one file: a function that adds a subcommand with its options, and a callback that calls
+// the library and writes the result. With --json the result, and nothing else, goes to standard
+// output as one JSON object (docs/json.md); everything said to people goes to standard error then.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/progress.h"
+#include "cliplens/dataset/image_set.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/io/json.h"
+#include "cliplens/model/clip.h"
+
+namespace cliplens::cli {
+
+struct Common {
+  bool json = false;
+  int threads = 0;
+  bool quiet = false;
+};
+
+// Adds the subcommand with the options that every verb has. `example` ends its --help.
+CLI::App* AddVerb(CLI::App& app, Common& common, const std::string& name,
+                  const std::string& description, const std::string& example);
+
+// A progress bar on standard error when it is a terminal, else nothing.
+ProgressSink Progress(const Common& common, std::string what);
+
+// Prints to standard output. Throws Error(kExhausted) when that is closed or full.
+void Print(const std::string& text);
+void PrintJson(const Json& result);
+
+// A directory, or the name of a shipped model.
+ClipModel LoadModel(const std::string& model);
+// The model that made a store: `model` if given, else the directory that the manifest names. Throws
+// Error(kInvalidArgument) when its fingerprint is another.
+ClipModel LoadModelOf(const Store& store, const std::string& model);
+
+// The directory of shipped files (models/, world/): $CLIPLENS_SHARE, else beside the program, else
+// the source tree that the program was built in.
+std::filesystem::path SharePath(const std::string& relative);
+
+// The pictures that a store was made of, or null where they are gone; `images` overrides the place
+// that the manifest names.
+std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images);
+
+// Throws Error(kPrecondition) if `path` exists.
+void RefuseExisting(const std::filesystem::path& path);
+
+void AddClassify(CLI::App& app, Common& common);
+void AddDecompose(CLI::App& app, Common& common);
+void AddDemo(CLI::App& app, Common& common);
+void AddEmbed(CLI::App& app, Common& common);
+void AddExport(CLI::App& app, Common& common);
+void AddInfo(CLI::App& app, Common& common);
+void AddMerge(CLI::App& app, Common& common);
+void AddPreprocess(CLI::App& app, Common& common);
+void AddReport(CLI::App& app, Common& common);
+void AddSpan(CLI::App& app, Common& common);
+void AddTokenize(CLI::App& app, Common& common);
+
+}  // namespace cliplens::cli

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Installs the Debian packages that a target of the Makefile needs and that are missing, naming them
+# first. Usage: tools/setup.sh build|test
+set -eu
+
+build="build-essential cmake ninja-build pkg-config libdnnl-dev libhwy-dev libeigen3-dev
+libjpeg62-turbo-dev libpng-dev libwebp-dev libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
+libpcre2-dev libutf8proc-dev"
+test="$build libgtest-dev clang-format clang-tidy python3-venv nodejs npm ca-certificates"
+
+case "${1:-}" in
+  build) packages=$build ;;
+  test) packages=$test ;;
+  *) echo "usage: tools/setup.sh build|test" >&2; exit 2 ;;
+esac
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+  echo "This is no Debian system: install by hand what these packages hold:" >&2
+  echo "$packages" >&2
+  exit 0
+fi
+
+installed() {
+  dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed
+}
+
+missing=""
+for package in $packages; do
+  # A command that is there already, from wherever, is as good as its package.
+  case $package in
+    nodejs) command -v node >/dev/null 2>&1 && continue ;;
+    npm) command -v npm >/dev/null 2>&1 && continue ;;
+    cmake | clang-format | clang-tidy) command -v "$package" >/dev/null 2>&1 && continue ;;
+    ninja-build) command -v ninja >/dev/null 2>&1 && continue ;;
+    python3-venv) python3 -c 'import ensurepip' >/dev/null 2>&1 && continue ;;
+  esac
+  installed "$package" || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+echo "Debian packages to install:$missing"
+if [ "$(id -u)" -eq 0 ]; then
+  as_root=""
+elif command -v sudo >/dev/null 2>&1; then
+  as_root="sudo"
+else
+  echo "Neither root nor sudo here. Ask an administrator to run:" >&2
+  echo "  apt-get install -y --no-install-recommends$missing" >&2
+  exit 1
+fi
+$as_root apt-get update -qq
+# shellcheck disable=SC2086  # a list of names
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing

@@ -1,0 +1,5 @@
+#!/bin/sh
+# clang-tidy over the project's own sources: tools/tidy.sh BUILD_DIRECTORY JOBS
+set -eu
+cd "$(dirname "$0")/.."
+git ls-files 'cliplens/*.cc' | xargs -P "$2" -n 4 clang-tidy --quiet -p "$1"
