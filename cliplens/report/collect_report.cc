@@ -18,15 +18,15 @@ void Check(const Store& store, const ModelConfig& model, const TextPool& pool,
   }
   if (model.vision.layers != basis.layers() || model.vision.heads != basis.num_heads() ||
       model.embed_width != basis.embed_width()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "report: the store was made with {} x {} heads and an embedding of {}, the model has "
-                "{} x {} and {}; give the model that {} was made with",
-                basis.layers(), basis.num_heads(), basis.embed_width(), model.vision.layers,
-                model.vision.heads, model.embed_width, store.directory().string());
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "report: the store was made with {} x {} heads and an embedding of {}, the model has "
+        "{} x {} and {}; give the model that {} was made with",
+        basis.layers(), basis.num_heads(), basis.embed_width(), model.vision.layers,
+        model.vision.heads, model.embed_width, store.directory().string());
   }
   for (const HeadId id : heads) {
-    if (id.layer < 0 || id.layer >= basis.layers() || id.head < 0 ||
-        id.head >= basis.num_heads()) {
+    if (id.layer < 0 || id.layer >= basis.layers() || id.head < 0 || id.head >= basis.num_heads()) {
       throw Error(ErrorCode::kInvalidArgument, "report: head {} is not in a store of {} x {} heads",
                   HeadName(id), basis.layers(), basis.num_heads());
     }

@@ -20,7 +20,10 @@ namespace {
 constexpr int kScaleSteps = 10;
 // Above this the certificate no longer says "the same embedding".
 constexpr double kExactCertificate = 1e-3;
-// Pictures of a head in the table of all heads.
+// Beside the title: heads, and pictures of each.
+constexpr std::size_t kShownHeads = 3;
+constexpr std::size_t kShownPictures = 5;
+// In the table of all heads: pictures and texts of each.
 constexpr std::size_t kGlancePictures = 3;
 constexpr std::size_t kGlanceTexts = 3;
 
@@ -43,8 +46,8 @@ std::string PercentWithSpread(const ComponentShare& share) {
 std::string HashSource(std::string_view hexadecimal) {
   std::vector<std::uint8_t> bytes;
   for (std::size_t i = 0; i + 1 < hexadecimal.size(); i += 2) {
-    bytes.push_back(static_cast<std::uint8_t>(std::stoi(std::string(hexadecimal.substr(i, 2)),
-                                                        nullptr, 16)));
+    bytes.push_back(
+        static_cast<std::uint8_t>(std::stoi(std::string(hexadecimal.substr(i, 2)), nullptr, 16)));
   }
   return "'sha256-" + EncodeBase64(bytes) + "'";
 }
@@ -117,39 +120,74 @@ class Page {
     Put(out_, "<div><dt>{}</dt><dd>{}</dd></div>\n", term, description);
   }
 
+  // How many pictures, of what kind, from where.
+  std::string Pictures() const {
+    const StoreInfo& store = input_.store;
+    std::string text = FormatCount(store.images);
+    for (const DataSource& source : store.data) {
+      Put(text, "<br>{}{} <code>{}</code>",
+          store.data.size() > 1 ? FormatCount(source.images) + " from " : "",
+          EscapeHtml(source.kind), Name(source.root));
+    }
+    return text;
+  }
+
   void PutTitle() {
     const StoreInfo& store = input_.store;
     const ModelConfig& model = input_.model;
     const Index heads = model.vision.layers * model.vision.heads;
     Put(out_,
-        "<header class=\"top\">\n<p class=\"eyebrow\">cliplens report</p>\n<h1>{}</h1>\n"
-        "<p class=\"deck\">What {}, {} and the input write into the image embedding, measured on {} "
+        "<header class=\"top\">\n<div class=\"opening\">\n<div>\n"
+        "<p class=\"eyebrow\">cliplens report</p>\n<h1>{}</h1>\n"
+        "<p class=\"deck\">What {}, {} and the input write into the image embedding, measured on "
+        "{} "
         "and put into words with {}.</p>\n",
         Name(store.model_name), Counted(heads, "attention head"),
         Counted(model.vision.layers, "MLP"), Counted(store.images, "picture"),
         Counted(static_cast<Index>(input_.pool.texts.size()), "text"));
-    out_ += "<dl class=\"facts\">\n";
-    PutFact("Model", Name(store.model_name));
-    PutFact("Architecture",
-            fmt::format("ViT, {} layers \u00d7 {} heads, patch {}, image {} \u00d7 {}, E = {}",
-                        model.vision.layers, model.vision.heads, model.patch_size,
-                        model.preprocess.image_size, model.preprocess.image_size,
-                        model.embed_width));
+    out_ += "</div>\n";
+    PutLargestHeads();
+    out_ += "</div>\n<dl class=\"facts\">\n";
+    PutFact(
+        "Architecture",
+        fmt::format("ViT, {} layers \u00d7 {} heads, patch {}, image {} \u00d7 {}, E = {}",
+                    model.vision.layers, model.vision.heads, model.patch_size,
+                    model.preprocess.image_size, model.preprocess.image_size, model.embed_width));
     PutFact("Fingerprint", "<code>" + EscapeHtml(store.fingerprint) + "</code>");
-    PutFact("Pictures", fmt::format("{} ({})<br><code>{}</code>", FormatCount(store.images),
-                                    EscapeHtml(store.data_kind), Name(store.data_root)));
-    PutFact("Text pool", fmt::format("{}, {}", Name(input_.pool.name),
-                                     Counted(static_cast<Index>(input_.pool.texts.size()), "text")));
     PutFact("Precision", fmt::format("{}{}", EscapeHtml(store.precision),
-                                     store.stats_only              ? ", statistics only"
+                                     store.stats_only                ? ", statistics only"
                                      : store.type == StoreType::kF16 ? ", stored as fp16"
                                                                      : ""));
+    PutFact("Pictures", Pictures());
+    PutFact("Text pool",
+            fmt::format("{}, {}", Name(input_.pool.name),
+                        Counted(static_cast<Index>(input_.pool.texts.size()), "text")));
     PutFact("Made with", fmt::format("cliplens {}", kVersion));
-    out_ += "</dl>\n"
-            "<nav aria-label=\"Contents\"><a href=\"#certificate\">Certificate</a>"
-            "<a href=\"#shares\">Shares</a><a href=\"#glance\">All heads</a>"
-            "<a href=\"#heads\">Head by head</a><a href=\"#method\">How to read</a></nav>\n"
-            "</header>\n";
+    out_ +=
+        "</dl>\n"
+        "<nav aria-label=\"Contents\"><a href=\"#certificate\">Certificate</a>"
+        "<a href=\"#shares\">Shares</a><a href=\"#glance\">All heads</a>"
+        "<a href=\"#heads\">Head by head</a><a href=\"#method\">How to read</a></nav>\n"
+        "</header>\n";
+  }
+
+  // The heads with the largest shares, each by its first text and the pictures highest along it.
+  void PutLargestHeads() {
+    if (thumbnail_of_.empty()) return;
+    out_ += "<div class=\"largest\">\n";
+    for (std::size_t h = 0; h < std::min(kShownHeads, ranked_.size()); ++h) {
+      const ReportHead& head = *ranked_[h];
+      if (head.span.texts.empty() || head.extremes.empty()) continue;
+      out_ += "<figure><div class=\"strip\">";
+      const std::vector<ScoredItem>& highest = head.extremes.front().highest;
+      for (std::size_t k = 0; k < std::min(kShownPictures, highest.size()); ++k) {
+        PutPicture(highest[k]);
+      }
+      Put(out_, "</div><figcaption><a href=\"#{0}\">{0}</a> {1} <q>{2}</q></figcaption></figure>\n",
+          HeadName(head.id), Percent(share_of_.at(head.id)->share),
+          Name(TextOf(head.span.texts.front())));
+    }
+    out_ += "</div>\n";
   }
 
   void PutCertificate() {
@@ -161,16 +199,20 @@ class Page {
         "<div><dt>mean error</dt><dd>{}</dd></div></dl>\n<p>",
         FormatScientific(certificate.max), FormatScientific(certificate.mean));
     if (certificate.max <= kExactCertificate) {
-      out_ += "The contributions of all components, added up, give back the embedding that the model "
-              "itself computes, up to this fraction of its length: the figures below split the "
-              "embedding itself, not an approximation of it.";
+      out_ +=
+          "The contributions of all components, added up, give back the embedding that the model "
+          "itself computes, up to this fraction of its length: the figures below split the "
+          "embedding itself, not an approximation of it.";
     } else {
-      out_ += "The contributions of all components, added up, miss the embedding that the model "
-              "itself computes by this fraction of its length: read the figures below as "
-              "approximate.";
+      out_ +=
+          "The contributions of all components, added up, miss the embedding that the model "
+          "itself computes by this fraction of its length: read the figures below as "
+          "approximate.";
     }
-    Put(out_, " <span class=\"muted\">\u2016\u03a3c \u2212 e\u2016 / \u2016e\u2016 over {}.</span></p>\n"
-        "</section>\n", Counted(input_.store.images, "picture"));
+    Put(out_,
+        " <span class=\"muted\">\u2016\u03a3c \u2212 e\u2016 / \u2016e\u2016 over {}.</span></p>\n"
+        "</section>\n",
+        Counted(input_.store.images, "picture"));
   }
 
   // The class of a cell: the square root spreads the many small shares over the scale.
@@ -220,13 +262,15 @@ class Page {
     Put(out_,
         "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"shares-h\">\n"
         "<table class=\"map{}\">\n"
-        "<caption>Share of the variance, per cent. The picture enters at the bottom; the last layer "
-        "is on top.{}</caption>\n<thead><tr><th scope=\"col\"><span class=\"hide\">Layer</span></th>",
-        heads > 8 ? " wide" : "",
-        listed_.empty() ? "" : " A head\u2019s cell leads to its texts.");
+        "<caption>Share of the variance, per cent. The picture enters at the bottom; the last "
+        "layer "
+        "is on top.{}</caption>\n<thead><tr><th scope=\"col\"><span "
+        "class=\"hide\">Layer</span></th>",
+        heads > 8 ? " wide" : "", listed_.empty() ? "" : " A head\u2019s cell leads to its texts.");
     for (int h = 0; h < heads; ++h) Put(out_, "<th scope=\"col\">H{}</th>", h);
-    out_ += "<th scope=\"col\" class=\"apart\">MLP</th><th scope=\"col\" class=\"sum\">all "
-            "heads</th></tr></thead>\n<tbody>\n";
+    out_ +=
+        "<th scope=\"col\" class=\"apart\">MLP</th><th scope=\"col\" class=\"sum\">all "
+        "heads</th></tr></thead>\n<tbody>\n";
     for (int l = layers - 1; l >= 0; --l) {
       Put(out_, "<tr><th scope=\"row\">L{}</th>", l);
       double sum = 0;
@@ -338,6 +382,10 @@ class Page {
     return head.span.texts.empty() ? 0 : head.span.texts.back().cumulative;
   }
 
+  Index LastLayerFirst(HeadId id) const {
+    return (input_.model.vision.layers - 1 - id.layer) * input_.model.vision.heads + id.head;
+  }
+
   std::string ItemName(const ScoredItem& scored) const {
     if (scored.item < 0 || scored.item >= static_cast<Index>(input_.items.size())) {
       throw Error(ErrorCode::kInvalidArgument, "report: picture {}; the store has {}", scored.item,
@@ -351,11 +399,14 @@ class Page {
     const std::string name = ItemName(scored);
     const std::string score = FormatSigned(scored.score, 3);
     if (thumbnail_of_.contains(scored.item)) {
-      Put(out_, "<svg class=\"t\" role=\"img\"><title>{} \u00b7 {}</title><use href=\"#p{}\"/></svg>",
+      Put(out_,
+          "<svg class=\"t\" role=\"img\"><title>{} \u00b7 {}</title><use href=\"#p{}\"/></svg>",
           name, score, scored.item);
     } else {
-      Put(out_, "<span class=\"t gone\" role=\"img\" aria-label=\"{0}, not readable\" title=\"{0} "
-          "\u00b7 {1}\"></span>", name, score);
+      Put(out_,
+          "<span class=\"t gone\" role=\"img\" aria-label=\"{0}, not readable\" title=\"{0} "
+          "\u00b7 {1}\"></span>",
+          name, score);
     }
   }
 
@@ -382,15 +433,19 @@ class Page {
   void PutPictureNotice() {
     const ThumbnailSet& set = input_.thumbnails;
     if (input_.store.stats_only) {
-      out_ += "<p class=\"notice\">The store keeps statistics only, so no pictures can be ranked "
-              "along the texts. Decompose without <code>--stats-only</code> to see them.</p>\n";
+      out_ +=
+          "<p class=\"notice\">The store keeps statistics only, so no pictures can be ranked "
+          "along the texts. Decompose without <code>--stats-only</code> to see them.</p>\n";
     } else if (set.missing > 0 && set.missing == set.asked) {
-      Put(out_, "<p class=\"notice\">The pictures could not be read when this page was made, so they "
-          "are named instead of shown. First reason: {}.</p>\n", Name(set.first_reason));
-    } else if (set.missing > 0) {
-      Put(out_, "<p class=\"notice\">{} of {} pictures could not be read and are left blank. First "
-          "reason: {}.</p>\n", FormatCount(set.missing), FormatCount(set.asked),
+      Put(out_,
+          "<p class=\"notice\">The pictures could not be read when this page was made, so they "
+          "are named instead of shown. First reason: {}.</p>\n",
           Name(set.first_reason));
+    } else if (set.missing > 0) {
+      Put(out_,
+          "<p class=\"notice\">{} of {} pictures could not be read and are left blank. First "
+          "reason: {}.</p>\n",
+          FormatCount(set.missing), FormatCount(set.asked), Name(set.first_reason));
     }
   }
 
@@ -402,14 +457,15 @@ class Page {
         thumbnail_of_.empty() ? "" : "; pictures lie highest along the first of them");
     PutPictureNotice();
     // Sorting and filtering need the script, which shows the tools.
-    out_ += "<div class=\"tools\" hidden><label>Find <input type=\"search\" id=\"find\" "
-            "placeholder=\"a word, or L5\"></label><label>Order <select id=\"order\">"
-            "<option value=\"share\">share</option><option value=\"layer\">layer</option>"
-            "<option value=\"explained\">explained by texts</option></select></label>"
-            "<output id=\"found\" aria-live=\"polite\"></output></div>\n"
-            "<table class=\"glance\">\n<thead><tr><th scope=\"col\">Head</th><th scope=\"col\" "
-            "class=\"number\">Share</th><th scope=\"col\"><span class=\"hide\">Share as a bar"
-            "</span></th><th scope=\"col\">First texts</th>";
+    out_ +=
+        "<div class=\"tools\" hidden><label>Find <input type=\"search\" id=\"find\" "
+        "placeholder=\"a word, or L5\"></label><label>Order <select id=\"order\">"
+        "<option value=\"share\">share</option><option value=\"layer\">layer</option>"
+        "<option value=\"explained\">explained by texts</option></select></label>"
+        "<output id=\"found\" aria-live=\"polite\"></output></div>\n"
+        "<table class=\"glance\">\n<thead><tr><th scope=\"col\">Head</th><th scope=\"col\" "
+        "class=\"number\">Share</th><th scope=\"col\"><span class=\"hide\">Share as a bar"
+        "</span></th><th scope=\"col\">First texts</th>";
     if (!thumbnail_of_.empty()) out_ += "<th scope=\"col\">Highest</th>";
     out_ += "</tr></thead>\n<tbody>\n";
     double widest = 0;
@@ -462,10 +518,11 @@ class Page {
   }
 
   void PutTexts(const ReportHead& head) {
-    out_ += "<table class=\"texts\">\n<thead><tr><th scope=\"col\"><span class=\"hide\">Place</span>"
-            "</th><th scope=\"col\">Text</th><th scope=\"col\"><span class=\"hide\">Share and sum as "
-            "a bar</span></th><th scope=\"col\" class=\"number\">share</th><th scope=\"col\" "
-            "class=\"number\">sum</th></tr></thead>\n<tbody>\n";
+    out_ +=
+        "<table class=\"texts\">\n<thead><tr><th scope=\"col\"><span class=\"hide\">Place</span>"
+        "</th><th scope=\"col\">Text</th><th scope=\"col\"><span class=\"hide\">Share and sum as "
+        "a bar</span></th><th scope=\"col\" class=\"number\">share</th><th scope=\"col\" "
+        "class=\"number\">sum</th></tr></thead>\n<tbody>\n";
     int place = 0;
     for (const SpanText& text : head.span.texts) {
       const std::string* property = PropertyOf(text);
@@ -474,28 +531,31 @@ class Page {
           "<td class=\"number\">{}</td><td class=\"number sum\">{}</td></tr>\n",
           ++place, Name(TextOf(text)),
           property ? " <span class=\"kind\">" + Name(*property) + "</span>" : "",
-          StaircaseBar(text.cumulative - text.share, text.share),
-          FormatFixed(100 * text.share, 1), FormatFixed(100 * text.cumulative, 1));
+          StaircaseBar(text.cumulative - text.share, text.share), FormatFixed(100 * text.share, 1),
+          FormatFixed(100 * text.cumulative, 1));
     }
     out_ += "</tbody></table>\n";
   }
 
   void PutHeads() {
-    out_ += "<section id=\"heads\" aria-labelledby=\"heads-h\">\n<h2 id=\"heads-h\">Head by head</h2>\n"
-            "<p>The dark part of a bar is what a text explains of the head\u2019s variance beyond the "
-            "texts before it, in per cent.</p>\n<div id=\"cards\">\n";
+    out_ +=
+        "<section id=\"heads\" aria-labelledby=\"heads-h\">\n<h2 id=\"heads-h\">Head by head</h2>\n"
+        "<p>The strong part of a bar is what a text explains of the head\u2019s variance beyond "
+        "the "
+        "texts before it, in per cent.</p>\n<div id=\"cards\">\n";
     Index rank = 0;
     for (const ReportHead* head : ranked_) {
       const ComponentShare& share = *share_of_.at(head->id);
       const std::string name = HeadName(head->id);
       Put(out_,
-          "<article class=\"head\" id=\"{0}\" aria-labelledby=\"{0}-h\" data-layer=\"{1}\" "
+          "<article class=\"head\" id=\"{0}\" aria-labelledby=\"{0}-h\" data-place=\"{1}\" "
           "data-explained=\"{2}\">\n<div class=\"title\"><h3 id=\"{0}-h\">{0}</h3>\n"
           "<dl class=\"figures\"><div><dt>of the variance</dt><dd>{3}</dd></div>"
-          "<div><dt>by share</dt><dd>{4}<small> of {5}</small></dd></div>"
+          "<div><dt>place by share</dt><dd>{4}<small> of {5}</small></dd></div>"
           "<div><dt>explained by {6}</dt><dd>{7}</dd></div>"
-          "<div><dt>rank</dt><dd>{8}</dd></div></dl></div>\n",
-          name, head->id.layer * input_.model.vision.heads + head->id.head, Explained(*head),
+          "<div><dt>rank</dt><dd>{8}</dd></div></dl>"
+          "<a class=\"back\" href=\"#shares\">to the map</a></div>\n",
+          name, LastLayerFirst(head->id), Explained(*head),
           fmt::format("{}<small> \u00b1 {}</small>", Percent(share.share),
                       FormatFixed(100 * share.spread, 1)),
           fmt::format("{}", ++rank), ranked_.size(),
@@ -518,7 +578,7 @@ class Page {
         }
         out_ += "</div>\n";
       }
-      out_ += "</div>\n<p class=\"back\"><a href=\"#shares\">Back to the map</a></p>\n</article>\n";
+      out_ += "</div>\n</article>\n";
     }
     out_ += "</div>\n</section>\n";
   }
@@ -534,22 +594,29 @@ class Page {
         "Representation via Text-Based Decomposition</cite>, ICLR 2024, arXiv 2310.05916).</p>\n"
         "<h3>Share of the variance</h3>\n<p>A component\u2019s share is \u03a3\u2009\u27e8c \u2212 "
         "mean c, e \u2212 mean e\u27e9 / \u03a3\u2009\u2016e \u2212 mean e\u2016\u00b2 over the "
-        "pictures. Shares add up to one. A component that writes the same for every picture has none, "
+        "pictures. Shares add up to one. A component that writes the same for every picture has "
+        "none, "
         "however long its contribution. ";
     Put(out_,
-        "The figure after \u00b1 is the standard error over {} disjoint slices of the pictures.</p>\n",
+        "The figure after \u00b1 is the standard error over {} disjoint slices of the "
+        "pictures.</p>\n",
         input_.store.slices);
     out_ +=
-        "<h3>Texts of a head</h3>\n<p>TextSpan (Algorithm 1 of the same paper) projects every text of "
-        "the pool onto the directions in which the head writes, takes the text that explains most of "
+        "<h3>Texts of a head</h3>\n<p>TextSpan (Algorithm 1 of the same paper) projects every text "
+        "of "
+        "the pool onto the directions in which the head writes, takes the text that explains most "
+        "of "
         "the head\u2019s variance, removes that direction and goes on. <i>Rank</i> counts the "
         "directions in which texts were compared.</p>\n"
         "<h3>Pictures along a text</h3>\n<p>Highest and lowest are the pictures whose contribution "
-        "from this head, its mean removed, goes furthest along the text\u2019s direction and against "
-        "it; for later texts, the part of the direction that earlier texts leave. They are shown as "
+        "from this head, its mean removed, goes furthest along the text\u2019s direction and "
+        "against "
+        "it; for later texts, the part of the direction that earlier texts leave. They are shown "
+        "as "
         "the model reads them, resized and cropped.</p>\n"
         "<h3>Limits</h3>\n<ul><li>A text names what the pool offers. A head can be about something "
-        "that no text of the pool says; then the texts explain little, or the nearest ones stand in "
+        "that no text of the pool says; then the texts explain little, or the nearest ones stand "
+        "in "
         "for it.</li><li>One text may serve several heads, and a head may need several texts: the "
         "list spans a space, it is not a list of concepts.</li><li>The opposite of a text lies on "
         "the same direction. A text can be first because the head tells it from something "

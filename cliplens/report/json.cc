@@ -13,7 +13,11 @@ Json ModelJson(const StoreInfo& store) {
 }
 
 Json DataJson(const StoreInfo& store) {
-  return {{"kind", store.data_kind}, {"root", store.data_root}};
+  Json sources = Json::array();
+  for (const DataSource& source : store.data) {
+    sources.push_back({{"kind", source.kind}, {"root", source.root}, {"images", source.images}});
+  }
+  return sources;
 }
 
 }  // namespace
@@ -66,13 +70,13 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
 }
 
 Json SharesJson(const StoreInfo& store, const std::vector<ComponentShare>& shares) {
-  Json result = {{"format", "cliplens.shares/1"},
-                 {"model", ModelJson(store)},
-                 {"data", DataJson(store)},
-                 {"images", store.images},
-                 {"certificate",
-                  {{"max", store.certificate.max}, {"mean", store.certificate.mean}}},
-                 {"components", Json::array()}};
+  Json result = {
+      {"format", "cliplens.shares/1"},
+      {"model", ModelJson(store)},
+      {"data", DataJson(store)},
+      {"images", store.images},
+      {"certificate", {{"max", store.certificate.max}, {"mean", store.certificate.mean}}},
+      {"components", Json::array()}};
   for (const ComponentShare& share : shares) {
     result["components"].push_back({{"component", share.component},
                                     {"share", share.share},

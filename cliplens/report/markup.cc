@@ -16,8 +16,9 @@ std::string EscapeHtml(std::string_view text) {
     const std::size_t length = Utf8SequenceLength(text);
     const unsigned char first = static_cast<unsigned char>(text.front());
     // C1 controls are two bytes, C2 80 to C2 9F.
-    const bool control = (first < 0x20 && first != '\t' && first != '\n') || first == 0x7f ||
-                         (first == 0xc2 && length == 2 && static_cast<unsigned char>(text[1]) < 0xa0);
+    const bool control =
+        (first < 0x20 && first != '\t' && first != '\n') || first == 0x7f ||
+        (first == 0xc2 && length == 2 && static_cast<unsigned char>(text[1]) < 0xa0);
     if (length == 0 || control) {
       out += "\xef\xbf\xbd";
     } else if (first == '&') {
@@ -94,8 +95,11 @@ std::string StaircaseBar(double before, double length) {
   const double width = std::clamp(length, 0.004, 1.0);
   std::string out =
       "<svg class=\"b\" viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\">";
-  if (start > 0) fmt::format_to(std::back_inserter(out), "<path class=\"c\" d=\"M0 0H{:.2f}V1H0z\"/>", 100 * start);
-  fmt::format_to(std::back_inserter(out), "<path class=\"s\" d=\"M{:.2f} 0H{:.2f}V1H{:.2f}z\"/></svg>",
+  if (start > 0)
+    fmt::format_to(std::back_inserter(out), "<path class=\"c\" d=\"M0 0H{:.2f}V1H0z\"/>",
+                   100 * start);
+  fmt::format_to(std::back_inserter(out),
+                 "<path class=\"s\" d=\"M{:.2f} 0H{:.2f}V1H{:.2f}z\"/></svg>",
                  100 * std::min(start, 1 - width), 100 * std::min(start + width, 1.0),
                  100 * std::min(start, 1 - width));
   return out;

@@ -44,7 +44,8 @@ class Table {
 // Columns that a terminal gives to `text` (valid UTF-8 without control characters).
 Index DisplayWidth(std::string_view text);
 
-// `share` as a percentage: "12.4 %", with `decimals` digits after the point; "-0.0" is never written.
+// `share` as a percentage: "12.4 %", with `decimals` digits after the point; "-0.0" is never
+// written.
 std::string FormatPercent(double share, int decimals = 1);
 
 }  // namespace cliplens

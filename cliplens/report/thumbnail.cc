@@ -39,6 +39,35 @@ Thumbnail MakeThumbnail(std::span<const std::uint8_t> file, const Item& item, In
   return thumbnail;
 }
 
+// The place of each wanted item in `images`, -1 where it is not. Stores that were merged may hold
+// one path several times, each from a set of its own: the first in the store is the first in
+// `images`, if both have it equally often.
+std::vector<Index> FindItems(const ImageSet& images, const std::vector<Item>& items,
+                             const std::vector<Index>& wanted) {
+  struct Places {
+    std::vector<Index> in_store, in_images;
+  };
+  std::unordered_map<std::string_view, Places> places;
+  for (const Index item : wanted) places[items[static_cast<std::size_t>(item)].path];
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const auto found = places.find(items[i].path);
+    if (found != places.end()) found->second.in_store.push_back(static_cast<Index>(i));
+  }
+  for (Index i = 0; i < images.size(); ++i) {
+    const auto found = places.find(images.item(i).path);
+    if (found != places.end()) found->second.in_images.push_back(i);
+  }
+  std::vector<Index> result;
+  for (const Index item : wanted) {
+    const Places& at = places.at(items[static_cast<std::size_t>(item)].path);
+    const auto occurrence = std::find(at.in_store.begin(), at.in_store.end(), item);
+    result.push_back(at.in_store.size() == at.in_images.size()
+                         ? at.in_images[static_cast<std::size_t>(occurrence - at.in_store.begin())]
+                         : -1);
+  }
+  return result;
+}
+
 }  // namespace
 
 ThumbnailSet MakeThumbnails(const ImageSet* images, const std::vector<Item>& items,
@@ -48,8 +77,8 @@ ThumbnailSet MakeThumbnails(const ImageSet* images, const std::vector<Item>& ite
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   for (const Index item : wanted) {
     if (item < 0 || item >= static_cast<Index>(items.size())) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "thumbnail of picture {}: the store has {} pictures", item, items.size());
+      throw Error(ErrorCode::kInvalidArgument, "thumbnail of picture {}: the store has {} pictures",
+                  item, items.size());
     }
   }
   ThumbnailSet set;
@@ -59,9 +88,7 @@ ThumbnailSet MakeThumbnails(const ImageSet* images, const std::vector<Item>& ite
     if (set.missing > 0) set.first_reason = "the set of pictures could not be opened";
     return set;
   }
-  std::unordered_map<std::string_view, Index> by_path;
-  for (Index i = 0; i < images->size(); ++i) by_path.emplace(images->item(i).path, i);
-
+  const std::vector<Index> place = FindItems(*images, items, wanted);
   std::vector<Thumbnail> made(wanted.size());
   std::vector<std::string> reasons(wanted.size());
   std::mutex mutex;
@@ -70,11 +97,10 @@ ThumbnailSet MakeThumbnails(const ImageSet* images, const std::vector<Item>& ite
     const auto k = static_cast<std::size_t>(task);
     const Item& item = items[static_cast<std::size_t>(wanted[k])];
     try {
-      const auto found = by_path.find(item.path);
-      if (found == by_path.end()) {
+      if (place[k] < 0) {
         throw Error(ErrorCode::kNotFound, "{}: not in {}", item.path, images->root());
       }
-      made[k] = MakeThumbnail(images->Read(found->second), item, wanted[k], config);
+      made[k] = MakeThumbnail(images->Read(place[k]), item, wanted[k], config);
     } catch (const Error& error) {
       reasons[k] = error.what();
     }

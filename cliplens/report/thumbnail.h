@@ -15,8 +15,8 @@ namespace cliplens {
 inline constexpr Index kThumbnailSide = 96;
 
 struct Thumbnail {
-  Index item = 0;  // in the store
-  Index side = 0;  // pixels; thumbnails are square, as what the model reads
+  Index item = 0;        // in the store
+  Index side = 0;        // pixels; thumbnails are square, as what the model reads
   std::string data_uri;  // "data:image/png;base64,..."
 };
 

@@ -8,7 +8,7 @@
     const card = document.getElementById(row.dataset.head);
     const words = [row.dataset.head, ...[...card.querySelectorAll('.texts .text')].map(
         (cell) => cell.textContent)].join('\n').toLowerCase();
-    return {row, card, words, share: place, layer: -card.dataset.layer,
+    return {row, card, words, share: place, layer: +card.dataset.place,
             explained: -card.dataset.explained};
   });
   const find = document.getElementById('find');
