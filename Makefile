@@ -54,7 +54,7 @@ test: setup-test $(PYTHON_ENV)/ready
 	ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure --no-tests=error
 
 parity: all setup-test $(PARITY_ENV)/ready
-	$(PARITY_ENV)/bin/python -m pytest -q -p no:cacheprovider tests/parity \
+	$(PARITY_ENV)/bin/python -m pytest -q -p no:cacheprovider tests/parity world/tests/test_train.py \
 	  --cliplens=$(CURDIR)/$(BUILD)/bin/cliplens
 
 sanitize: setup-test $(PYTHON_ENV)/ready
@@ -74,7 +74,7 @@ format: setup-test
 	clang-format -i $(SOURCES)
 
 bench: all
-	bench/decompose.sh $(BUILD)/bin/cliplens
+	python3 bench/decompose.py $(CURDIR)/$(BUILD)/bin/cliplens
 
 world: setup-test $(PYTHON_ENV)/ready
 	PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python sh world/build.sh

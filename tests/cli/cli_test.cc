@@ -1,0 +1,316 @@
+// The command line as a black box: what it prints, its exit status, what it leaves on disk.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/version.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/json.h"
+#include "cliplens/io/npy.h"
+#include "tests/random_model.h"
+#include "tests/random_pictures.h"
+#include "tests/temporary_directory.h"
+
+namespace cliplens {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int status = -1;
+  std::string out;
+  std::string error;
+};
+
+class CliTest : public testing::Test {
+ protected:
+  fs::path path(const std::string& name) const { return directory_.path() / name; }
+  static std::string source(const std::string& name) {
+    return std::string(CLIPLENS_SOURCE_DIR) + "/" + name;
+  }
+
+  // Runs the program in the test's directory; arguments are words of a shell.
+  Outcome Run(const std::string& arguments) const {
+    const std::string command = fmt::format("cd '{}' && '{}' {} 2>stderr.txt", directory_.path().string(),
+                                            CLIPLENS_PROGRAM, arguments);
+    Outcome outcome;
+    FILE* pipe = ::popen(command.c_str(), "r");
+    if (pipe == nullptr) return outcome;
+    char buffer[4096];
+    for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof(buffer), pipe)) > 0;) {
+      outcome.out.append(buffer, n);
+    }
+    const int status = ::pclose(pipe);
+    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -2;
+    outcome.error = ReadTextFile(path("stderr.txt"), 1 << 20);
+    return outcome;
+  }
+
+  // The run fails with this status and says one line with these words, and prints nothing else.
+  void ExpectFailure(const std::string& arguments, int status, const std::string& words) const {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.status, status) << arguments << "\n" << outcome.error;
+    EXPECT_EQ(outcome.out, "") << arguments;
+    EXPECT_NE(outcome.error.find(words), std::string::npos) << arguments << "\n" << outcome.error;
+    EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 1) << outcome.error;
+    EXPECT_TRUE(outcome.error.starts_with("cliplens: ")) << outcome.error;
+  }
+
+  Json RunJson(const std::string& arguments) const {
+    const Outcome outcome = Run(arguments + " --json");
+    EXPECT_EQ(outcome.status, 0) << arguments << "\n" << outcome.error;
+    return ParseJson(outcome.out, "standard output");
+  }
+
+  // A model, pictures and texts to work on.
+  void MakeData() const {
+    RandomModel{}.Write(path("model"));
+    WriteRandomPictures(path("pictures"), 12, 24);
+    directory_.Write("texts.txt", "red\na cat\nblue sky\tplace\n\n  dots  \n");
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(CliTest, HelpAndVersion) {
+  EXPECT_EQ(Run("--version").out, std::string("cliplens ") + kVersion + "\n");
+  const std::string help = Run("--help").out;
+  for (const char* verb : {"demo", "info", "tokenize", "preprocess", "embed", "classify",
+                           "decompose", "merge", "span", "report", "export"}) {
+    EXPECT_NE(help.find(verb), std::string::npos) << verb;
+    const Outcome outcome = Run(std::string(verb) + " --help");
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_NE(outcome.out.find(std::string("cliplens ") + verb), std::string::npos) << verb;
+    EXPECT_NE(outcome.out.find("--json"), std::string::npos) << verb;
+  }
+}
+
+TEST_F(CliTest, BadCommandLinesAreOneLineAndStatusTwo) {
+  ExpectFailure("", 2, "cliplens --help");
+  ExpectFailure("fly", 2, "fly");
+  ExpectFailure("span", 2, "cliplens span --help");
+  ExpectFailure("info model --threads=-1", 2, "--threads");
+  ExpectFailure("embed model --out x.npy", 2, "cliplens embed --help");
+}
+
+TEST_F(CliTest, TheWholeLineOnOwnPicturesAndTexts) {
+  MakeData();
+  const Json info = RunJson("info model");
+  EXPECT_EQ(info["format"], "cliplens.info/1");
+  EXPECT_EQ(info["heads"].size(), 6u);
+  EXPECT_EQ(info["config"]["vision"]["head_width"], 6);
+
+  const Json decomposed = RunJson("decompose model --images pictures --out store");
+  EXPECT_EQ(decomposed["format"], "cliplens.decompose/1");
+  EXPECT_EQ(decomposed["images"], 12);
+  EXPECT_LE(decomposed["certificate"]["max"].get<double>(), 1e-5);
+
+  const Json span = RunJson("span store --texts texts.txt --count 3 --out span.json");
+  EXPECT_EQ(span["format"], "cliplens.span/1");
+  EXPECT_EQ(span["images"], 12);
+  EXPECT_EQ(span["heads"].size(), 6u);
+  for (const Json& head : span["heads"]) {
+    double cumulative = 0;
+    for (const Json& text : head["texts"]) {
+      cumulative += text["share"].get<double>();
+      EXPECT_NEAR(text["cumulative"].get<double>(), cumulative, 1e-12);
+    }
+  }
+  EXPECT_EQ(ReadJsonFile(path("span.json")), span);
+  const Json some = RunJson("span store --texts texts.txt --heads L2.H1,L0");
+  EXPECT_EQ(some["heads"].size(), 3u);
+
+  const Json exported = RunJson("export store --format npy --out arrays");
+  EXPECT_EQ(exported["format"], "cliplens.export/1");
+  EXPECT_EQ(ReadNpy(path("arrays/attn.npy")).shape, (std::vector<Index>{12, 3, 2, 10}));
+
+  const Json report = RunJson("report store --texts texts.txt --out report.html");
+  EXPECT_EQ(report["format"], "cliplens.report/1");
+  const std::string page = ReadTextFile(path("report.html"), 1 << 26);
+  EXPECT_EQ(static_cast<Index>(page.size()), report["bytes"].get<Index>());
+  EXPECT_EQ(page.find("http://"), std::string::npos);
+
+  const Json embedded = RunJson("embed model --images pictures --out e.npy");
+  EXPECT_EQ(embedded["shape"], (std::vector<Index>{12, 10}));
+  const NpyArray rows = ReadNpy(path("e.npy"));
+  const NpyArray stored = ReadNpy(path("arrays/embedding.npy"));
+  EXPECT_EQ(rows.values, stored.values);
+  EXPECT_EQ(RunJson("embed model --texts texts.txt --out t.npy")["items"].size(), 4u);
+
+  const Json classes = RunJson("classify model --images pictures --classes texts.txt "
+                               "--templates simple -k 2");
+  EXPECT_EQ(classes["format"], "cliplens.classify/1");
+  EXPECT_EQ(classes["results"].size(), 12u);
+  EXPECT_EQ(classes["results"][0]["top"].size(), 2u);
+
+  const Json tokens = RunJson("tokenize model --texts texts.txt --truncate");
+  EXPECT_EQ(tokens["texts"].size(), 6u);  // lines as they are, the blank one too
+  EXPECT_EQ(tokens["texts"][0]["ids"], (std::vector<int>{514, 513, 515}));
+
+  const Json pixels = RunJson("preprocess model --image pictures/000.png --out p.npy");
+  EXPECT_EQ(pixels["shape"], (std::vector<Index>{3, 21, 21}));
+  EXPECT_EQ(ReadNpy(path("p.npy")).shape, (std::vector<Index>{3, 21, 21}));
+
+  fs::create_directories(path("more"));
+  fs::rename(path("pictures/003.png"), path("more/x.png"));
+  fs::rename(path("pictures/004.png"), path("more/y.png"));
+  EXPECT_EQ(RunJson("decompose model --images pictures --out a")["images"], 10);
+  EXPECT_EQ(RunJson("decompose model --images more --out b")["images"], 2);
+  const Json merged = RunJson("merge a b --out both");
+  EXPECT_EQ(merged["format"], "cliplens.merge/1");
+  EXPECT_EQ(merged["images"], 12);
+  EXPECT_EQ(RunJson("report both --texts texts.txt --out both.html")["images"], 12);
+}
+
+TEST_F(CliTest, WhatPeopleSeeIsNotJson) {
+  MakeData();
+  const Outcome decomposed = Run("decompose model --images pictures --out store");
+  EXPECT_EQ(decomposed.status, 0);
+  EXPECT_NE(decomposed.out.find("12 pictures"), std::string::npos);
+  EXPECT_NE(decomposed.out.find("certificate"), std::string::npos);
+  EXPECT_EQ(decomposed.error, "");  // no progress bar where there is no terminal
+  EXPECT_NE(Run("span store --texts texts.txt").out.find("L2.H1"), std::string::npos);
+  EXPECT_NE(Run("info model").out.find("fingerprint"), std::string::npos);
+}
+
+TEST_F(CliTest, TheSameBytesForAnyNumberOfThreads) {
+  MakeData();
+  Run("decompose model --images pictures --out store");
+  for (const char* threads : {"1", "3"}) {
+    const std::string t = threads;
+    EXPECT_EQ(Run("span store --texts texts.txt --out s" + t + ".json --threads " + t).status, 0);
+    EXPECT_EQ(Run("report store --texts texts.txt --out r" + t + ".html --threads " + t).status, 0);
+  }
+  EXPECT_EQ(ReadFile(path("s1.json"), 1 << 24), ReadFile(path("s3.json"), 1 << 24));
+  EXPECT_EQ(ReadFile(path("r1.html"), 1 << 26), ReadFile(path("r3.html"), 1 << 26));
+}
+
+TEST_F(CliTest, BadModels) {
+  MakeData();
+  ExpectFailure("info nothing", 3, "nothing: no such model");
+  ExpectFailure("info texts.txt", 2, "texts.txt: not a directory");
+  ExpectFailure("info pictures", 3, "there is no open_clip_config.json in it");
+
+  RandomModel wrong;
+  wrong.shapes["visual.proj"] = {12, 11};
+  wrong.Write(path("wrong"));
+  ExpectFailure("info wrong", 4, "tensor 'visual.proj' has shape [12, 11]");
+  const Json config = RandomModel{.width = 16}.Config();
+  WriteFileAtomically(path("model/open_clip_config.json"), DumpJson(config));
+  ExpectFailure("info model", 4, "the configuration asks for");
+
+  RandomModel{}.Write(path("cut"));
+  const fs::path weights = path("cut/open_clip_model.safetensors");
+  const std::vector<std::uint8_t> bytes = ReadFile(weights, 1 << 24);
+  WriteFileAtomically(weights, std::span(bytes).first(bytes.size() - 100));
+  ExpectFailure("info cut", 4, "open_clip_model.safetensors");
+  std::vector<std::uint8_t> huge = bytes;
+  huge[7] = 0x10;  // a header of 2^60 bytes
+  WriteFileAtomically(weights, huge);
+  ExpectFailure("info cut", 4, "open_clip_model.safetensors");
+  WriteFileAtomically(path("cut/open_clip_config.json"), std::string_view("{\"embed_dim\": "));
+  ExpectFailure("info cut", 4, "open_clip_config.json");
+}
+
+TEST_F(CliTest, BadPicturesAndTextsLeaveNothing) {
+  MakeData();
+  ExpectFailure("decompose model --images nowhere --out store", 3, "nowhere");
+  directory_.Write("empty/readme.md", "no pictures");
+  ExpectFailure("decompose model --images empty --out store", 3, "empty");
+  directory_.Write("fake/a.png", "this is no picture");
+  ExpectFailure("decompose model --images fake --out store", 7, "a.png");
+  ExpectFailure("embed model --images fake --out x.npy", 7, "a.png");
+  const std::vector<std::uint8_t> png = ReadFile(path("pictures/000.png"), 1 << 24);
+  fs::create_directories(path("cut"));
+  WriteFileAtomically(path("cut/b.png"), std::span(png).first(png.size() - 40));
+  ExpectFailure("decompose model --images cut --out store", 4, "b.png");
+  EXPECT_FALSE(fs::exists(path("store")));
+  EXPECT_FALSE(fs::exists(path("store.partial")));
+  EXPECT_FALSE(fs::exists(path("x.npy")));
+
+  Run("decompose model --images pictures --out store");
+  directory_.Write("none.txt", "\n\n");
+  ExpectFailure("span store --texts none.txt", 2, "none.txt: no texts in it");
+  ExpectFailure("span store --texts missing.txt", 3, "missing.txt");
+  directory_.Write("long.txt", "red\na very long text that has more than nine tokens\n");
+  ExpectFailure("span store --texts long.txt", 2, "--truncate");
+  ExpectFailure("tokenize model --texts long.txt", 2, "--truncate");
+  EXPECT_EQ(Run("span store --texts long.txt --truncate").status, 0);
+  ExpectFailure("span store --texts texts.txt --heads L7.H0", 2, "L7.H0: no such head");
+  ExpectFailure("span store --texts texts.txt --out texts.txt", 5, "texts.txt: exists already");
+  ExpectFailure("report store --texts texts.txt --out texts.txt", 5, "exists already");
+  ExpectFailure("decompose model --images pictures --out store", 5, "store: exists already");
+  ExpectFailure("decompose model --images pictures --out no/such/store", 3, "make its parent");
+  ExpectFailure("export store --out pictures", 5, "pictures: exists already");
+  ExpectFailure("embed model --images pictures --out texts.txt", 5, "exists already");
+  ExpectFailure("span pictures --texts texts.txt", 3, "manifest.json");
+  ExpectFailure("span nostore --texts texts.txt", 3, "nostore: no such store");
+}
+
+TEST_F(CliTest, AStoreOfAnotherModelIsRefused) {
+  MakeData();
+  Run("decompose model --images pictures --out store");
+  RandomModel{.seed = 5}.Write(path("other"));
+  ExpectFailure("span store --texts texts.txt --model other", 2, "fingerprint");
+  fs::rename(path("model"), path("moved"));
+  ExpectFailure("span store --texts texts.txt", 3, "--model");
+  EXPECT_EQ(Run("span store --texts texts.txt --model moved").status, 0);
+}
+
+TEST_F(CliTest, AReportIsMadeWhenThePicturesAreGone) {
+  MakeData();
+  Run("decompose model --images pictures --out store");
+  fs::rename(path("pictures"), path("elsewhere"));
+  EXPECT_EQ(Run("report store --texts texts.txt --out without.html").status, 0);
+  EXPECT_EQ(Run("report store --texts texts.txt --out with.html --images elsewhere").status, 0);
+  EXPECT_LT(fs::file_size(path("without.html")), fs::file_size(path("with.html")));
+}
+
+TEST_F(CliTest, AFullStandardOutputIsAnError) {
+  MakeData();
+  const Outcome outcome = Run("info model >/dev/full");
+  EXPECT_EQ(outcome.status, 6);
+  EXPECT_NE(outcome.error.find("standard output"), std::string::npos);
+}
+
+TEST_F(CliTest, TheShippedModelIsFoundByName) {
+  const Json info = RunJson("info pictureworld");
+  EXPECT_EQ(info["name"], "pictureworld");
+  EXPECT_EQ(info["heads"].size(), 36u);
+}
+
+TEST_F(CliTest, TheDemoEndsWithItsReportAndCertificate) {
+  const Outcome outcome = Run("demo --out tour");
+  EXPECT_EQ(outcome.status, 0) << outcome.error;
+  EXPECT_NE(outcome.out.find("report: tour/report.html\n"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("certificate: "), std::string::npos) << outcome.out;
+  EXPECT_TRUE(fs::exists(path("tour/report.html")));
+  EXPECT_EQ(ReadJsonFile(path("tour/span.json"))["heads"].size(), 36u);
+  ExpectFailure("demo --out tour", 5, "tour: exists already");
+}
+
+TEST_F(CliTest, LabelsAndAttributesOfShardsGiveAccuracy) {
+  const Json objects = RunJson(fmt::format(
+      "classify pictureworld --images '{}' --classes '{}' --templates '{}' -k 1",
+      source("world/sets/single"), source("world/texts/objects.txt"),
+      source("world/texts/objects.templates.txt")));
+  EXPECT_EQ(objects["labelled"], 150);
+  EXPECT_GT(objects["accuracy"].get<double>(), 0.5);
+  const Json styles = RunJson(fmt::format(
+      "classify pictureworld --images '{}' --classes '{}' --templates '{}' -k 1 --label style",
+      source("world/sets/single"), source("world/texts/styles.txt"),
+      source("world/texts/styles.templates.txt")));
+  EXPECT_EQ(styles["labelled"], 150);
+  EXPECT_GT(styles["accuracy"].get<double>(), 0.5);
+  ExpectFailure(fmt::format("classify pictureworld --images '{}' --classes '{}' --label nothing",
+                            source("world/sets/single"), source("world/texts/styles.txt")),
+                3, "'nothing'");
+}
+
+}  // namespace
+}  // namespace cliplens
