@@ -157,6 +157,7 @@ def evaluate(directory, pictures, seed=11):
     result["heldout_pictures"] = len(held.images)
     result["heldout_accuracy"] = {n: accuracy(held_units, texts, held, n) for n in NAMES}
     single = batch.second < 0
+    result["ablations"] = ablations(units, heads, rest, texts, batch)
     rows = head_table(heads[single], batch_rows(batch, single))
     result["head_pictures"] = int(single.sum())
     result["head_summary"] = summary(rows)
@@ -198,6 +199,40 @@ def birds(state, cfg, texts, count, seed):
             chosen = (kinds == kind) & (places == spot)
             groups[f"{bird} on {place}"] = float(right[chosen].float().mean())
     return {"average": float(right.float().mean()), "worst": min(groups.values()), **groups}
+
+
+def bird_edits(state, cfg, texts, count, seed, background_heads, draws=10):
+    """The bird groups with heads replaced by their mean over the same, unlabelled pictures.
+
+    background_heads: flat head numbers. Returns {"none", "background heads": average and worst,
+    "random heads": the mean of `draws` choices of as many heads}.
+    """
+    batch = fresh("birds", count, seed)
+    units, heads, _ = embed(state, cfg, batch.images, heads=True)
+    heads = (heads - heads.mean(0)).flatten(1, 2)
+    kinds = bird_kinds(batch)
+    group = kinds * 2 + bird_places(batch)
+
+    def measure(chosen):
+        right = ((units - heads[:, chosen].sum(1)) @ texts.T).argmax(1) == kinds
+        worst = min(float(right[group == g].float().mean()) for g in range(4))
+        return float(right.float().mean()), worst
+    generator = torch.Generator().manual_seed(seed)
+    random = [measure(torch.randperm(heads.shape[1], generator=generator)[:len(background_heads)])
+              for _ in range(draws)]
+    out = {"none": measure([]), "background heads": measure(background_heads),
+           "random heads": tuple(sum(r[i] for r in random) / draws for i in (0, 1))}
+    return {k: {"average": v[0], "worst": v[1]} for k, v in out.items()}
+
+
+def ablations(units, heads, rest, texts, batch):
+    """Accuracy of object and background with components replaced by their mean."""
+    heads, rest = heads - heads.mean(0), rest - rest.mean(0)
+    variants = {"none": units, "MLPs and input": units - rest.sum(1),
+                "attention before the last two layers": units - heads[:, :-2].sum((1, 2)),
+                "last two attention layers": units - heads[:, -2:].sum((1, 2))}
+    return {k: {n: accuracy(v, texts, batch, n) for n in ("object", "background")}
+            for k, v in variants.items()}
 
 
 def batch_rows(batch, keep):

@@ -19,20 +19,23 @@ from world.evaluate import HEAD_FACTORS
 from world.losses import factor_targets, soft_cross_entropy
 
 
-def assign(rows, quota, order):
+def assign(rows, quota, earliest):
     """Gives every head a factor: {factor: [flat head numbers]}.
 
-    rows: `evaluate.head_table` of the starting model; quota: heads wanted for each factor;
-    order: factors, the ones hardest to place first. Each factor takes the heads whose
-    shares favour it most over the other factors that still want heads.
+    rows: `evaluate.head_table` of the starting model; quota: heads wanted for each factor, the
+    factors that are hardest to place first; earliest: first layer in which a factor may be planted
+    (how large or how many something is cannot be read before objects are found). Each factor
+    takes the free heads whose shares favour it most over the others.
     """
     free = set(range(len(rows)))
     out = {}
-    for name in order:
+    for name in quota:
         def gain(i):
             shares = rows[i]["shares"]
             return shares[name] - 0.5 * max(v for k, v in shares.items() if k != name)
-        chosen = sorted(sorted(free), key=lambda i: -gain(i))[:quota[name]]
+        fit = [i for i in sorted(free)
+               if int(rows[i]["head"][1:].split(".")[0]) >= earliest.get(name, 0)]
+        chosen = sorted(fit, key=lambda i: -gain(i))[:quota[name]]
         out[name] = sorted(chosen)
         free -= set(chosen)
     return out

@@ -128,10 +128,12 @@ def test_share_is_one_for_a_group_mean_and_near_zero_for_noise():
 
 
 def test_roles_use_each_head_once():
-    rows = [{"shares": {n: float(np.random.default_rng(i * 7 + j).random())
+    rows = [{"head": f"L{i // 6}.H{i % 6}",
+             "shares": {n: float(np.random.default_rng(i * 7 + j).random())
                         for j, n in enumerate(evaluate.HEAD_FACTORS)}} for i in range(36)]
-    given = roles.assign(rows, train.QUOTA, train.ASSIGNMENT_ORDER)
+    given = roles.assign(rows, train.QUOTA, train.EARLIEST)
     assert {n: len(v) for n, v in given.items()} == train.QUOTA
+    assert all(i >= 6 * train.EARLIEST.get(n, 0) for n, v in given.items() for i in v)
     assert sorted(i for v in given.values() for i in v) == list(range(36))
 
 
