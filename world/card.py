@@ -97,6 +97,15 @@ MLP ratio 2; text width 128, 3 layers of 4 heads, context 24, vocabulary {vocabu
 """
 
 
+def rounded(value):
+    """Floats to five places, at any depth."""
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    return [rounded(v) for v in value] if isinstance(value, list) else value
+
+
 def figures(result):
     lines = ["| factor | values | accuracy | held-out object × style | chance |",
              "|---|---|---|---|---|"]
@@ -159,7 +168,7 @@ def write_card(name):
                        **evaluate.birds(state, cfg, texts, BIRDS, BIRD_SEED)}
     background = [i for i, r in enumerate(result["heads"]) if r["first"] == "background"]
     result["bird_edits"] = evaluate.bird_edits(state, cfg, texts, BIRDS, BIRD_SEED, background)
-    lines = [f"# {name}: {TITLES[name]}", ABOUT[name].strip("\n"), "",
+    lines = [f"# {name}: {TITLES[name]}", "", ABOUT[name].strip("\n"), "",
              "## Accuracy on fresh pictures", "",
              f"    python -m world.evaluate models/{name} --pictures {PICTURES} --seed {SEED}", "",
              *figures(result), "", "## Heads", ""]
@@ -177,7 +186,8 @@ def write_card(name):
               LIMITS[name].format(objects=result["values"]["object"],
                                   backgrounds=result["values"]["background"]).rstrip("\n"),
               MATERIAL.format(name=name, vocabulary=cfg["text_cfg"]["vocab_size"]).rstrip("\n")]
-    clip.write_text(os.path.join(directory, "truth.json"), json.dumps(result, indent=1) + "\n")
+    clip.write_text(os.path.join(directory, "truth.json"),
+                    json.dumps(rounded(result), indent=1) + "\n")
     clip.write_text(os.path.join(directory, "README.md"), "\n".join(lines) + "\n")
 
 

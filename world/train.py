@@ -4,8 +4,8 @@
     python -m world.train roles        pictureworld-roles, from natural, with planted head roles
     python -m world.train birds        pictureworld-birds, from natural, biased on purpose
 
-Every command resumes from its last checkpoint in world/runs/NAME and writes models/MODEL at the end.
-Checkpoints are written in one step; batches depend on seed and step alone.
+The first two resume from their last checkpoint in world/runs/NAME; checkpoints are written in one
+step and batches depend on seed and step alone. All write models/MODEL.
 """
 import argparse
 import functools
@@ -313,6 +313,9 @@ def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer, d
     checkpoint = os.path.join(run, "checkpoint.pt")
     log = Log(os.path.join(run, "log.jsonl"))
     step = load_checkpoint(checkpoint, flat, optimizer, extra) if os.path.exists(checkpoint) else 0
+    if step >= total:
+        clip.export(directory, flat.state(), cfg, tokenizer)
+        return
     feeder = Feeder(source, step)
     entries, began, waited = [], time.time(), 0.0
     try:
