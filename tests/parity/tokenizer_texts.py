@@ -140,18 +140,20 @@ def clear_text(rng):
     return " ".join(rng.choice(samples) for _ in range(rng.randrange(1, 4)))
 
 
+def cesu8(char):
+    """UTF-8 in which a character above U+FFFF is two surrogates."""
+    high = ord(char) - 0x10000
+    if high < 0:
+        return char.encode()
+    pair = chr(0xD800 + (high >> 10)) + chr(0xDC00 + (high & 0x3FF))
+    return pair.encode("utf-8", "surrogatepass")
+
+
 def mojibake(rng):
     text = clear_text(rng)
     data = text.encode("utf-8", "replace")
     if rng.random() < 0.2:
-        data = b"".join(
-            c.encode() if ord(c) < 0x10000
-            else c.encode("utf-16-be").decode("utf-16-be", "surrogatepass")
-            .encode("utf-16-be").hex().encode()[:0]
-            + b"".join(chr(u).encode("utf-8", "surrogatepass") for u in
-                       (0xD800 + ((ord(c) - 0x10000) >> 10), 0xDC00 + ((ord(c) - 0x10000) & 0x3FF)))
-            for c in text
-        )
+        data = b"".join(cesu8(c) for c in text)
     if rng.random() < 0.05:
         data = data.replace(b" ", b"\xc0\x80")
     encoding = rng.choice(ENCODINGS + ["windows-1252"])

@@ -5,7 +5,9 @@
 
   tests/data/tokenizer_merges.txt   a small vocabulary, learned here from the texts' own words
   tests/data/tokenizer_cases.json   {"context": [77, 24], "cases": [[text, ids, ids]]}: with CLIP's
-                                    vocabulary and with the small one, without the zeros at the end
+                                    vocabulary and with the small one, without the zeros at the end;
+                                    "planes": for each plane of Unicode a hash of what cleaning makes
+                                    of its code points (takes minutes)
 
 Unlike the lines of tokenizer_parity.py the texts hold line ends.
 """
@@ -98,6 +100,17 @@ def learn_merges(texts, count):
     return merges
 
 
+def plane_hash(tokenizer, plane):
+    """FNV-1a, 64 bits, over the cleaned form of every code point c as "a c U+0301 c"."""
+    value = 0xCBF29CE484222325
+    for c in range(plane << 16, (plane + 1) << 16):
+        if 0xD800 <= c <= 0xDFFF:
+            continue
+        for byte in tokenizer.clean_fn(f"a{chr(c)}\u0301{chr(c)}").encode("utf-8") + b"\n":
+            value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f"{value:016x}"
+
+
 def main():
     rng = random.Random(7)
     generated = []
@@ -119,11 +132,15 @@ def main():
             ]
             for text in texts
         ]
+        planes = [plane_hash(tokenizers[0], plane) for plane in range(17)]
     lines = ",\n".join(
         json.dumps(case, ensure_ascii=True, separators=(",", ":")) for case in cases
     )
     path = DATA / "tokenizer_cases.json"
-    path.write_text('{"context":%s,"cases":[\n%s\n]}\n' % (json.dumps(list(CONTEXTS)), lines))
+    path.write_text(
+        '{"context":%s,"planes":%s,"cases":[\n%s\n]}\n'
+        % (json.dumps(list(CONTEXTS)), json.dumps(planes), lines)
+    )
     print(f"{len(cases)} cases, {path.stat().st_size} bytes; {len(merges)} merges")
 
 
