@@ -22,7 +22,8 @@ using namespace std::literals;  // NOLINT: signatures hold zero bytes
 constexpr std::string_view kJpegSignature = "\xFF\xD8\xFF"sv;
 constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1A\n"sv;
 
-// Formats that people keep pictures in and that are not read here, so that the message can name them.
+// Formats that people keep pictures in and that are not read here, so that the message can name
+// them.
 constexpr Signature kOtherFormats[] = {
     {0, "GIF87a"sv, "GIF"},
     {0, "GIF89a"sv, "GIF"},
@@ -112,14 +113,15 @@ namespace internal {
 
 void CheckSize(Index width, Index height, const std::string& name) {
   if (width <= 0 || height <= 0) {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: the header claims {} x {} pixels, a picture has at least 1 x 1; fetch it again",
-                name, width, height);
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{}: the header claims {} x {} pixels, a picture has at least 1 x 1; fetch it again", name,
+        width, height);
   }
   if (width > kMaxPixels / height) {
     throw Error(ErrorCode::kExhausted,
-                "{}: the header claims {} x {} pixels, the limit is {} in all; make it smaller", name,
-                width, height, kMaxPixels);
+                "{}: the header claims {} x {} pixels, the limit is {} in all; make it smaller",
+                name, width, height, kMaxPixels);
   }
 }
 

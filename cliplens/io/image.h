@@ -19,7 +19,8 @@
 
 namespace cliplens {
 
-// Pillow's modes; a picture is resized in its own mode and only then made RGB, as the reference does.
+// Pillow's modes; a picture is resized in its own mode and only then made RGB, as the reference
+// does.
 enum class PixelMode {
   kGray,       // L
   kGrayAlpha,  // LA

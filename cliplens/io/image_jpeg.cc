@@ -136,9 +136,10 @@ Outcome JpegReader::ReadRows(std::uint8_t* pixels, std::size_t stride) {
 void Check(Outcome outcome, const JpegReader& reader, std::size_t size, const std::string& name) {
   if (outcome == Outcome::kDone) return;
   if (outcome == Outcome::kCutOff) {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: the JPEG is cut off after {} bytes, before the picture is whole; fetch it again",
-                name, size);
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{}: the JPEG is cut off after {} bytes, before the picture is whole; fetch it again", name,
+        size);
   }
   const ErrorState& error = reader.error();
   switch (error.manager.msg_code) {
@@ -239,8 +240,8 @@ Image DecodeJpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
                   name, info.num_components);
   }
   Check(reader->Start(), *reader, bytes.size(), name);
-  Image image = NewImage(mode, static_cast<Index>(info.output_width),
-                         static_cast<Index>(info.output_height));
+  Image image =
+      NewImage(mode, static_cast<Index>(info.output_width), static_cast<Index>(info.output_height));
   const std::size_t stride = static_cast<std::size_t>(image.width * BytesPerPixel(mode));
   Check(reader->ReadRows(image.pixels.data(), stride), *reader, bytes.size(), name);
   if (mode == PixelMode::kCmyk) {
@@ -259,8 +260,8 @@ std::vector<std::uint8_t> EncodeJpeg(const Image& image, int quality) {
   }
   if (image.width > kMaxJpegSide || image.height > kMaxJpegSide) {
     throw Error(ErrorCode::kUnsupported,
-                "picture of {} x {} pixels: a JPEG holds at most {} a side; write a PNG", image.width,
-                image.height, kMaxJpegSide);
+                "picture of {} x {} pixels: a JPEG holds at most {} a side; write a PNG",
+                image.width, image.height, kMaxJpegSide);
   }
   if (image.mode != PixelMode::kRgb && image.mode != PixelMode::kGray) {
     return EncodeJpeg(ConvertToRgb(image), quality);

@@ -1,12 +1,12 @@
 // PNG through libpng.
-#include <png.h>
-
 #include <algorithm>
 #include <bit>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+
+#include <png.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/image_codecs.h"
@@ -151,9 +151,10 @@ void Check(bool done, const PngReader& reader, std::size_t size, const std::stri
                 name);
   }
   if (reader.error().cut_off) {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: the PNG is cut off after {} bytes, before the picture is whole; fetch it again",
-                name, size);
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{}: the PNG is cut off after {} bytes, before the picture is whole; fetch it again", name,
+        size);
   }
   throw Error(ErrorCode::kCorruptData, "{}: the PNG is broken ({}); fetch it again", name,
               reader.error().message);

@@ -1,11 +1,11 @@
-// WebP through libwebp: lossy and lossless pictures, with and without alpha; the first picture of an
-// animation.
+// WebP through libwebp: lossy and lossless pictures, with and without alpha; the first picture of
+// an animation.
+#include <algorithm>
+#include <memory>
+
 #include <webp/decode.h>
 #include <webp/demux.h>
 #include <webp/encode.h>
-
-#include <algorithm>
-#include <memory>
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/image_codecs.h"
@@ -86,8 +86,8 @@ std::vector<std::uint8_t> EncodeWebp(const Image& image, int quality) {
   }
   if (image.width > kMaxWebpSide || image.height > kMaxWebpSide) {
     throw Error(ErrorCode::kUnsupported,
-                "picture of {} x {} pixels: a WebP holds at most {} a side; write a PNG", image.width,
-                image.height, kMaxWebpSide);
+                "picture of {} x {} pixels: a WebP holds at most {} a side; write a PNG",
+                image.width, image.height, kMaxWebpSide);
   }
   if (image.mode != PixelMode::kRgb && image.mode != PixelMode::kRgba) {
     return EncodeWebp(ConvertToRgb(image), quality);
@@ -96,8 +96,8 @@ std::vector<std::uint8_t> EncodeWebp(const Image& image, int quality) {
   std::uint8_t* data = nullptr;
   const std::size_t size =
       encode(image.pixels.data(), static_cast<int>(image.width), static_cast<int>(image.height),
-             static_cast<int>(image.width * BytesPerPixel(image.mode)),
-             static_cast<float>(quality), &data);
+             static_cast<int>(image.width * BytesPerPixel(image.mode)), static_cast<float>(quality),
+             &data);
   const std::unique_ptr<std::uint8_t, WebpFree> owner(data);
   if (size == 0) {
     throw Error(ErrorCode::kExhausted, "picture of {} x {} pixels: libwebp could not write it",

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <type_traits>
+#include <utility>
 
 #include "cliplens/base/error.h"
 
@@ -13,12 +16,13 @@ namespace {
 
 constexpr Index kMaxImageSize = 16384;
 
-// Pillow's weights are whole numbers in units of 2^-22: 8 bits of result and 2 of headroom stay free.
+// Pillow's weights are whole numbers in units of 2^-22: 8 bits of result and 2 of headroom stay
+// free.
 constexpr int kPrecisionBits = 32 - 8 - 2;
 constexpr std::uint32_t kHalf = std::uint32_t{1} << (kPrecisionBits - 1);
 
-// A weight w is kept as w = high * 2^15 + low with 0 <= low < 2^15. Both parts fit 16 bits, so a sum
-// of products is the multiply-add of 16-bit pairs that every processor has, and stays exact.
+// A weight w is kept as w = high * 2^15 + low with 0 <= low < 2^15. Both parts fit 16 bits, so a
+// sum of products is the multiply-add of 16-bit pairs that every processor has, and stays exact.
 constexpr int kLowBits = 15;
 
 // Terms whose sum of 255 * (2^15 - 1) each still fits 31 bits.
@@ -27,7 +31,7 @@ constexpr Index kBlock = 256;
 // Sums run over a multiple of this, so that the compiler needs no remainder.
 constexpr Index kLanes = 8;
 
-constexpr Index kMaxWeights = Index{1} << 28;
+constexpr Index kMaxWeights = Index{1} << 24;
 
 constexpr Index RoundUp(Index n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
@@ -59,7 +63,7 @@ struct Filter {
   Index width;  // distance of rows of weights, a multiple of kLanes; weights past `count` are 0
   std::vector<Index> first;
   std::vector<Index> count;
-  std::vector<double> exact;      // as computed, for 16-bit samples
+  std::vector<double> exact;        // as computed, for 16-bit samples
   std::vector<std::int32_t> whole;  // in units of 2^-22, for bytes
   std::vector<std::int16_t> high;
   std::vector<std::int16_t> low;
@@ -133,16 +137,12 @@ std::uint8_t MulDiv255(unsigned a, unsigned b) {
   return static_cast<std::uint8_t>(((t >> 8) + t) >> 8);
 }
 
-// Spreads pixels [columns.begin, columns.end) of a row over C planes of 16-bit numbers `stride`
-// apart. With alpha in the last channel, the others are multiplied by it.
-template <int C, bool kAlpha>
-void SpreadRow(const std::uint8_t* row, Range columns, std::int16_t* planes, Index stride) {
-  const std::uint8_t* in = row + columns.begin * C;
-  const Index n = columns.size();
+// Spreads a row of n pixels over C planes of 16-bit numbers `stride` apart.
+template <int C>
+void SpreadRow(const std::uint8_t* __restrict in, Index n, std::int16_t* __restrict planes,
+               Index stride) {
   for (Index x = 0; x < n; ++x, in += C) {
-    for (int c = 0; c < C; ++c) {
-      planes[c * stride + x] = kAlpha && c < C - 1 ? MulDiv255(in[c], in[C - 1]) : in[c];
-    }
+    for (int c = 0; c < C; ++c) planes[c * stride + x] = in[c];
   }
 }
 
@@ -190,153 +190,200 @@ void DivideByAlpha(std::uint8_t* pixels, Index count) {
   }
 }
 
-// The rows that the vertical filter needs at one time, oldest overwritten first.
-class RowWindow {
- public:
-  RowWindow(Index rows, Index bytes)
-      : rows_(rows), bytes_(bytes), data_(static_cast<std::size_t>(rows * bytes)) {}
-  std::uint8_t* row(Index y) { return data_.data() + y % rows_ * bytes_; }
-
- private:
-  Index rows_;
-  Index bytes_;
-  std::vector<std::uint8_t> data_;
-};
-
-Index LargestCount(const Filter& filter) {
-  return *std::max_element(filter.count.begin(), filter.count.end());
+std::uint16_t Clip16(double sum) {
+  const int rounded = static_cast<int>(sum + (sum >= 0 ? 0.5 : -0.5));
+  return static_cast<std::uint16_t>(std::clamp(rounded, 0, 65535));
 }
 
-// Bytes in C channels: Pillow's two passes, the horizontal one first, each rounded to bytes, limited
-// to `columns` x `rows` of the resized picture. An axis that keeps its size has no pass.
+// A stage of the resize gives rows of samples by number, in growing order; a row is valid until the
+// next call. Stages are put one on another, so no intermediate picture is ever whole.
+template <typename T>
+using RowSource = std::function<const T*(Index y)>;
+
+// Pixels [columns.begin, columns.end) of a picture of bytes. With alpha in the last channel, the
+// others are multiplied by it.
 template <int C, bool kAlpha>
-Image ResampleBytes(const Image& image, Index width, Index height, Range columns, Range rows,
-                    Interpolation interpolation) {
-  const bool horizontal = width != image.width;
-  const bool vertical = height != image.height;
-  Filter across;
-  Range used_columns = columns;
-  if (horizontal) {
-    across = MakeFilter(image.width, width, columns, interpolation);
-    MakeWhole(&across);
-    used_columns = across.used();
-  }
-  Filter down;
-  if (vertical) {
-    down = MakeFilter(image.height, height, rows, interpolation);
-    MakeWhole(&down);
-  }
-
-  Image result;
-  result.mode = image.mode;
-  result.width = columns.size();
-  result.height = rows.size();
-  result.pixels.resize(static_cast<std::size_t>(columns.size() * rows.size() * C));
-
-  const Index row_bytes = columns.size() * C;
-  const Index stride = used_columns.size() + kLanes;  // the last sums read past the end, times 0
-  std::vector<std::int16_t> planes(static_cast<std::size_t>(stride * C));
-  const auto read_row = [&](Index y, std::uint8_t* out) {
-    const std::uint8_t* row = image.pixels.data() + y * image.width * C;
-    SpreadRow<C, kAlpha>(row, used_columns, planes.data(), stride);
-    if (horizontal) {
-      FilterRow<C>(planes.data(), stride, used_columns.begin, across, out);
-      return;
-    }
-    for (Index x = 0; x < columns.size(); ++x) {
-      for (int c = 0; c < C; ++c) {
-        out[x * C + c] = static_cast<std::uint8_t>(planes[static_cast<std::size_t>(c * stride + x)]);
-      }
-    }
-  };
-
-  if (!vertical) {
-    for (Index y = 0; y < rows.size(); ++y) {
-      read_row(rows.begin + y, result.pixels.data() + y * row_bytes);
-    }
+RowSource<std::uint8_t> ReadBytes(const Image& image, Range columns) {
+  const std::uint8_t* pixels = image.pixels.data() + columns.begin * C;
+  const Index stride = image.width * C;
+  if constexpr (!kAlpha) {
+    return [=](Index y) { return pixels + y * stride; };
   } else {
-    RowWindow window(LargestCount(down), row_bytes);
-    std::vector<std::int32_t> sums(static_cast<std::size_t>(row_bytes));
-    Index read = down.used().begin;  // input rows before this one are in the window or done with
-    for (Index y = 0; y < rows.size(); ++y) {
-      const Index first = down.first[static_cast<std::size_t>(y)];
-      const Index count = down.count[static_cast<std::size_t>(y)];
-      for (; read < first + count; ++read) read_row(read, window.row(read));
-      std::fill(sums.begin(), sums.end(), static_cast<std::int32_t>(kHalf));
-      std::int32_t* __restrict sum = sums.data();
-      for (Index t = 0; t < count; ++t) {
-        const std::int32_t weight = down.whole[static_cast<std::size_t>(y * down.width + t)];
-        const std::uint8_t* __restrict in = window.row(first + t);
-        for (Index i = 0; i < row_bytes; ++i) sum[i] += in[i] * weight;
+    return [=, row = std::vector<std::uint8_t>(static_cast<std::size_t>(columns.size() * C))](
+               Index y) mutable -> const std::uint8_t* {
+      const std::uint8_t* in = pixels + y * stride;
+      std::uint8_t* out = row.data();
+      for (Index x = 0; x < columns.size(); ++x, in += C, out += C) {
+        for (int c = 0; c < C - 1; ++c) out[c] = MulDiv255(in[c], in[C - 1]);
+        out[C - 1] = in[C - 1];
       }
-      std::uint8_t* out = result.pixels.data() + y * row_bytes;
-      for (Index i = 0; i < row_bytes; ++i) out[i] = Clip8(sum[i]);
+      return row.data();
+    };
+  }
+}
+
+// The same of a 16-bit grey picture.
+RowSource<std::uint16_t> ReadGray16(const Image& image, Range columns) {
+  const std::uint8_t* pixels = image.pixels.data() + columns.begin * 2;
+  const Index stride = image.width * 2;
+  return [=, row = std::vector<std::uint16_t>(static_cast<std::size_t>(columns.size()))](
+             Index y) mutable -> const std::uint16_t* {
+    std::memcpy(row.data(), pixels + y * stride, row.size() * sizeof(std::uint16_t));
+    return row.data();
+  };
+}
+
+// The horizontal pass over rows that hold the input's `columns`.
+template <int C>
+RowSource<std::uint8_t> AcrossBytes(RowSource<std::uint8_t> rows, Range columns,
+                                    const Filter& filter) {
+  const Index stride = columns.size() + kLanes;  // the last sums read past the end, times 0
+  return [=, &filter, rows = std::move(rows),
+          planes = std::vector<std::int16_t>(static_cast<std::size_t>(stride * C)),
+          out = std::vector<std::uint8_t>(static_cast<std::size_t>(filter.range.size() * C))](
+             Index y) mutable -> const std::uint8_t* {
+    SpreadRow<C>(rows(y), columns.size(), planes.data(), stride);
+    FilterRow<C>(planes.data(), stride, columns.begin, filter, out.data());
+    return out.data();
+  };
+}
+
+RowSource<std::uint16_t> AcrossGray16(RowSource<std::uint16_t> rows, Range columns,
+                                      const Filter& filter) {
+  return [=, &filter, rows = std::move(rows),
+          out = std::vector<std::uint16_t>(static_cast<std::size_t>(filter.range.size()))](
+             Index y) mutable -> const std::uint16_t* {
+    const std::uint16_t* row = rows(y) - columns.begin;
+    for (std::size_t x = 0; x < out.size(); ++x) {
+      const double* weight = filter.exact.data() + x * static_cast<std::size_t>(filter.width);
+      const std::uint16_t* in = row + filter.first[x];
+      double sum = 0.0;
+      for (Index t = 0; t < filter.count[x]; ++t) sum += in[t] * weight[t];
+      out[x] = Clip16(sum);
     }
+    return out.data();
+  };
+}
+
+// The vertical pass over rows of `length` samples; row y of it is position range.begin + y. Keeps
+// the input rows that the filter still needs, the oldest overwritten first.
+template <typename T>
+RowSource<T> Down(RowSource<T> rows, Index length, const Filter& filter) {
+  using Sum = std::conditional_t<std::is_same_v<T, std::uint8_t>, std::int32_t, double>;
+  const Index kept = *std::max_element(filter.count.begin(), filter.count.end());
+  return [=, &filter, rows = std::move(rows), next = filter.first.front(),
+          window = std::vector<T>(static_cast<std::size_t>(kept * length)),
+          sums = std::vector<Sum>(static_cast<std::size_t>(length)),
+          result = std::vector<T>(static_cast<std::size_t>(length))](Index y) mutable -> const T* {
+    const Index first = filter.first[static_cast<std::size_t>(y)];
+    const Index count = filter.count[static_cast<std::size_t>(y)];
+    for (; next < first + count; ++next) {
+      std::copy_n(rows(next), length, window.data() + next % kept * length);
+    }
+    Sum* __restrict sum = sums.data();
+    T* __restrict out = result.data();
+    if constexpr (std::is_same_v<T, std::uint8_t>) {
+      std::fill(sums.begin(), sums.end(), static_cast<std::int32_t>(kHalf));
+    } else {
+      std::fill(sums.begin(), sums.end(), 0.0);
+    }
+    for (Index t = 0; t < count; ++t) {
+      const T* __restrict in = window.data() + (first + t) % kept * length;
+      if constexpr (std::is_same_v<T, std::uint8_t>) {
+        const std::int32_t weight = filter.whole[static_cast<std::size_t>(y * filter.width + t)];
+        for (Index i = 0; i < length; ++i) sum[i] += in[i] * weight;
+      } else {
+        const double weight = filter.exact[static_cast<std::size_t>(y * filter.width + t)];
+        for (Index i = 0; i < length; ++i) sum[i] += in[i] * weight;
+      }
+    }
+    for (Index i = 0; i < length; ++i) {
+      if constexpr (std::is_same_v<T, std::uint8_t>) {
+        out[i] = Clip8(sum[i]);
+      } else {
+        out[i] = Clip16(sum[i]);
+      }
+    }
+    return result.data();
+  };
+}
+
+// What a resize to width x height does, limited to `columns` x `rows` of the result: an axis that
+// keeps its size has no pass.
+struct Plan {
+  Plan(const Image& image, Index width, Index height, Range columns_, Range rows_,
+       Interpolation interpolation, PassOrder order)
+      : columns(columns_), rows(rows_), used_columns(columns_) {
+    horizontal = width != image.width;
+    vertical = height != image.height;
+    const Index lost_rows = image.height - height;
+    vertical_first =
+        order == PassOrder::kPillow13 && lost_rows > 0 && lost_rows > 2 * (image.width - width);
+    if (horizontal) {
+      across = MakeFilter(image.width, width, columns, interpolation);
+      used_columns = across.used();
+    }
+    if (vertical) down = MakeFilter(image.height, height, rows, interpolation);
   }
-  if constexpr (kAlpha) {
-    DivideByAlpha<C>(result.pixels.data(), result.width * result.height);
+
+  Image NewResult(PixelMode mode) const {
+    Image result;
+    result.mode = mode;
+    result.width = columns.size();
+    result.height = rows.size();
+    result.pixels.resize(
+        static_cast<std::size_t>(result.width * result.height * BytesPerPixel(mode)));
+    return result;
   }
+
+  // Number of the stages' row for row y of the result.
+  Index RowOf(Index y) const { return vertical ? y : rows.begin + y; }
+
+  Range columns;
+  Range rows;
+  Range used_columns;  // of the input
+  bool horizontal;
+  bool vertical;
+  bool vertical_first;
+  Filter across;
+  Filter down;
+};
+
+template <int C, bool kAlpha>
+Image ResampleBytes(const Image& image, Plan plan) {
+  if (plan.horizontal) MakeWhole(&plan.across);
+  if (plan.vertical) MakeWhole(&plan.down);
+  RowSource<std::uint8_t> source = ReadBytes<C, kAlpha>(image, plan.used_columns);
+  if (plan.vertical && plan.vertical_first) {
+    source = Down<std::uint8_t>(std::move(source), plan.used_columns.size() * C, plan.down);
+  }
+  if (plan.horizontal) source = AcrossBytes<C>(std::move(source), plan.used_columns, plan.across);
+  if (plan.vertical && !plan.vertical_first) {
+    source = Down<std::uint8_t>(std::move(source), plan.columns.size() * C, plan.down);
+  }
+  Image result = plan.NewResult(image.mode);
+  const Index length = result.width * C;
+  for (Index y = 0; y < result.height; ++y) {
+    std::copy_n(source(plan.RowOf(y)), length, result.pixels.data() + y * length);
+  }
+  if constexpr (kAlpha) DivideByAlpha<C>(result.pixels.data(), result.width * result.height);
   return result;
 }
 
-std::uint16_t Clip16(double sum) {
-  return static_cast<std::uint16_t>(std::clamp(static_cast<int>(sum + (sum >= 0 ? 0.5 : -0.5)), 0,
-                                               65535));
-}
-
-// 16-bit grey: Pillow's two passes in float64, each rounded to 16 bits.
-Image ResampleGray16(const Image& image, Index width, Index height, Range columns, Range rows,
-                     Interpolation interpolation) {
-  const bool horizontal = width != image.width;
-  const bool vertical = height != image.height;
-  Filter across;
-  if (horizontal) across = MakeFilter(image.width, width, columns, interpolation);
-  Filter down;
-  Range used_rows = rows;
-  if (vertical) {
-    down = MakeFilter(image.height, height, rows, interpolation);
-    used_rows = down.used();
+Image ResampleGray16(const Image& image, const Plan& plan) {
+  RowSource<std::uint16_t> source = ReadGray16(image, plan.used_columns);
+  if (plan.vertical && plan.vertical_first) {
+    source = Down<std::uint16_t>(std::move(source), plan.used_columns.size(), plan.down);
   }
-  std::vector<std::uint16_t> row(static_cast<std::size_t>(image.width));
-  const auto read_row = [&](Index y, std::uint16_t* out) {
-    std::memcpy(row.data(), image.pixels.data() + y * image.width * 2, row.size() * 2);
-    for (Index x = 0; x < columns.size(); ++x) {
-      if (!horizontal) {
-        out[x] = row[static_cast<std::size_t>(columns.begin + x)];
-        continue;
-      }
-      const double* weight = across.exact.data() + x * across.width;
-      const std::uint16_t* in = row.data() + across.first[static_cast<std::size_t>(x)];
-      double sum = 0.0;
-      for (Index t = 0; t < across.count[static_cast<std::size_t>(x)]; ++t) sum += in[t] * weight[t];
-      out[x] = Clip16(sum);
-    }
-  };
-
-  const Index window_rows = vertical ? LargestCount(down) : 1;
-  std::vector<std::uint16_t> window(static_cast<std::size_t>(window_rows * columns.size()));
-  const auto window_row = [&](Index y) { return window.data() + y % window_rows * columns.size(); };
-  Image result;
-  result.mode = image.mode;
-  result.width = columns.size();
-  result.height = rows.size();
-  result.pixels.resize(static_cast<std::size_t>(columns.size() * rows.size() * 2));
-  Index read = used_rows.begin;
-  for (Index y = 0; y < rows.size(); ++y) {
-    const Index first = vertical ? down.first[static_cast<std::size_t>(y)] : rows.begin + y;
-    const Index count = vertical ? down.count[static_cast<std::size_t>(y)] : 1;
-    for (; read < first + count; ++read) read_row(read, window_row(read));
-    for (Index x = 0; x < columns.size(); ++x) {
-      std::uint16_t v = window_row(first)[x];
-      if (vertical) {
-        double sum = 0.0;
-        for (Index t = 0; t < count; ++t) {
-          sum += window_row(first + t)[x] * down.exact[static_cast<std::size_t>(y * down.width + t)];
-        }
-        v = Clip16(sum);
-      }
-      std::memcpy(result.pixels.data() + (y * columns.size() + x) * 2, &v, 2);
-    }
+  if (plan.horizontal) source = AcrossGray16(std::move(source), plan.used_columns, plan.across);
+  if (plan.vertical && !plan.vertical_first) {
+    source = Down<std::uint16_t>(std::move(source), plan.columns.size(), plan.down);
+  }
+  Image result = plan.NewResult(image.mode);
+  const Index bytes = result.width * 2;
+  for (Index y = 0; y < result.height; ++y) {
+    std::memcpy(result.pixels.data() + y * bytes, source(plan.RowOf(y)),
+                static_cast<std::size_t>(bytes));
   }
   return result;
 }
@@ -385,33 +432,36 @@ Image Crop(const Image& image, Range columns, Range rows) {
   const Index pixel = BytesPerPixel(image.mode);
   result.pixels.resize(static_cast<std::size_t>(columns.size() * rows.size() * pixel));
   for (Index y = 0; y < rows.size(); ++y) {
-    std::copy_n(
-        image.pixels.data() + ((rows.begin + y) * image.width + columns.begin) * pixel,
-        columns.size() * pixel, result.pixels.data() + y * columns.size() * pixel);
+    std::copy_n(image.pixels.data() + ((rows.begin + y) * image.width + columns.begin) * pixel,
+                columns.size() * pixel, result.pixels.data() + y * columns.size() * pixel);
   }
   return result;
 }
 
 // The part `columns` x `rows` of the picture resized to width x height.
 Image ResizePart(const Image& image, Index width, Index height, Range columns, Range rows,
-                 Interpolation interpolation) {
+                 Interpolation interpolation, PassOrder order) {
   if (width == image.width && height == image.height) return Crop(image, columns, rows);
+  if (image.mode == PixelMode::kPalette || image.mode == PixelMode::kBilevel) {
+    return ResampleNearest(image, width, height, columns, rows);
+  }
+  Plan plan(image, width, height, columns, rows, interpolation, order);
   switch (image.mode) {
     case PixelMode::kGray:
-      return ResampleBytes<1, false>(image, width, height, columns, rows, interpolation);
+      return ResampleBytes<1, false>(image, std::move(plan));
     case PixelMode::kGrayAlpha:
-      return ResampleBytes<2, true>(image, width, height, columns, rows, interpolation);
+      return ResampleBytes<2, true>(image, std::move(plan));
     case PixelMode::kRgb:
-      return ResampleBytes<3, false>(image, width, height, columns, rows, interpolation);
+      return ResampleBytes<3, false>(image, std::move(plan));
     case PixelMode::kRgba:
-      return ResampleBytes<4, true>(image, width, height, columns, rows, interpolation);
+      return ResampleBytes<4, true>(image, std::move(plan));
     case PixelMode::kCmyk:
-      return ResampleBytes<4, false>(image, width, height, columns, rows, interpolation);
+      return ResampleBytes<4, false>(image, std::move(plan));
     case PixelMode::kGray16:
-      return ResampleGray16(image, width, height, columns, rows, interpolation);
+      return ResampleGray16(image, plan);
     case PixelMode::kPalette:
     case PixelMode::kBilevel:
-      return ResampleNearest(image, width, height, columns, rows);
+      break;
   }
   throw Error(ErrorCode::kInternal, "pixel mode {} cannot be resized",
               static_cast<int>(image.mode));
@@ -477,14 +527,17 @@ Image Pad(const Image& part, Index size, const std::array<std::uint8_t, 3>& colo
 
 void CheckConfig(const PreprocessConfig& config) {
   if (config.image_size < 1 || config.image_size > kMaxImageSize) {
-    throw Error(ErrorCode::kInvalidArgument, "image size {}: 1 to {} is allowed; check the model's "
-                "configuration", config.image_size, kMaxImageSize);
+    throw Error(ErrorCode::kInvalidArgument,
+                "image size {}: 1 to {} is allowed; check the model's "
+                "configuration",
+                config.image_size, kMaxImageSize);
   }
 }
 
 }  // namespace
 
-Image Resize(const Image& image, Index width, Index height, Interpolation interpolation) {
+Image Resize(const Image& image, Index width, Index height, Interpolation interpolation,
+             PassOrder order) {
   CheckImage(image);
   if (width < 1 || height < 1) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -495,7 +548,7 @@ Image Resize(const Image& image, Index width, Index height, Interpolation interp
                 "resize to {} x {} pixels: the limit is {} in all; ask for less", width, height,
                 kMaxPixels);
   }
-  return ResizePart(image, width, height, {0, width}, {0, height}, interpolation);
+  return ResizePart(image, width, height, {0, width}, {0, height}, interpolation, order);
 }
 
 Image ResizeAndCrop(const Image& image, const PreprocessConfig& config) {
@@ -504,14 +557,15 @@ Image ResizeAndCrop(const Image& image, const PreprocessConfig& config) {
   const Index size = config.image_size;
   switch (config.resize_mode) {
     case ResizeMode::kSquash:
-      return ConvertToRgb(
-          ResizePart(image, size, size, {0, size}, {0, size}, config.interpolation));
+      return ConvertToRgb(ResizePart(image, size, size, {0, size}, {0, size}, config.interpolation,
+                                     config.pass_order));
     case ResizeMode::kShortest: {
       const bool upright = image.width <= image.height;
       const Index width = upright ? size : LongSide(size, image.width, image.height);
       const Index height = upright ? LongSide(size, image.height, image.width) : size;
       return ConvertToRgb(ResizePart(image, width, height, MiddleOf(width, size),
-                                     MiddleOf(height, size), config.interpolation));
+                                     MiddleOf(height, size), config.interpolation,
+                                     config.pass_order));
     }
     case ResizeMode::kLongest: {
       const double ratio = std::max(static_cast<double>(image.height) / static_cast<double>(size),
@@ -523,7 +577,7 @@ Image ResizeAndCrop(const Image& image, const PreprocessConfig& config) {
       const Index width = side(image.width);
       const Index height = side(image.height);
       const Image part = ResizePart(image, width, height, {0, width}, {0, height},
-                                    config.interpolation);
+                                    config.interpolation, config.pass_order);
       return ConvertToRgb(Pad(part, size, config.fill_color));
     }
   }

@@ -1,11 +1,11 @@
 // From a picture to the tensor that CLIP reads: resize, centre crop, RGB, scale, normalise.
 //
-//   PreprocessConfig config;                       // 224, bicubic, shortest side, OpenAI's constants
-//   Array<float, 3> x = Preprocess(picture, config);
+//   PreprocessConfig config;                       // 224, bicubic, shortest side, OpenAI's
+//   constants Array<float, 3> x = Preprocess(picture, config);
 //
 // The order is open_clip's: the resize works on the picture in its own mode (Pillow, antialiased,
-// fixed point) and only then is it cropped and made RGB. Pixels equal Pillow's byte for byte and the
-// floats equal torchvision's bit for bit; Pillow 13.0 and torchvision 0.29 are the yardstick.
+// fixed point) and only then is it cropped and made RGB. Pixels equal Pillow's byte for byte and
+// the floats equal torchvision's bit for bit; Pillow 13.0 and torchvision 0.29 are the yardstick.
 #pragma once
 
 #include <array>
@@ -24,6 +24,13 @@ enum class ResizeMode {
   kLongest,   // the longer side becomes S, the rest of the square is filled
 };
 
+// Which pass of a resize comes first. The result of the first is rounded, so the order shows in the
+// last bit of some pixels.
+enum class PassOrder {
+  kPillow13,  // vertical first where the picture loses more than twice as many rows as columns
+  kPillow12,  // horizontal first, as up to Pillow 12
+};
+
 struct PreprocessConfig {
   Index image_size = 224;  // S: side of the square that the model reads
   std::array<float, 3> mean = {0.48145466f, 0.4578275f, 0.40821073f};
@@ -34,13 +41,15 @@ struct PreprocessConfig {
   // fills every channel of the picture's own mode: 0 is black in RGB, but white in CMYK, and in a
   // palette picture it is the colour of index 0. Three different numbers are always the RGB colour.
   std::array<std::uint8_t, 3> fill_color = {0, 0, 0};
+  PassOrder pass_order = PassOrder::kPillow13;
 };
 
 // Pillow's Image.resize((width, height), resample) in the picture's own mode: palette and bilevel
 // pictures take the nearest pixel, alpha is multiplied in before and divided out after.
 // Throws Error(kInvalidArgument) for a size below 1 or a malformed picture, Error(kExhausted) for
-// a result above kMaxPixels or filters above 2^28 weights.
-Image Resize(const Image& image, Index width, Index height, Interpolation interpolation);
+// a result above kMaxPixels or filters above 2^24 weights (a side reduced some 19,000 times).
+Image Resize(const Image& image, Index width, Index height, Interpolation interpolation,
+             PassOrder order = PassOrder::kPillow13);
 
 // The S x S RGB picture that the model sees. Only what the crop keeps is computed, so a 1 x 5000
 // picture costs no more than another. kLongest gives a side that would round to 0 one pixel (the
