@@ -66,7 +66,7 @@ class Page {
         input_share_ = &share;
       }
       largest_ = std::max(largest_, std::abs(share.share));
-      any_negative_ = any_negative_ || share.share < 0;
+      smallest_ = std::min(smallest_, share.share);
     }
     for (const ReportHead& head : input.heads) {
       const auto found = share_of_.find(head.id);
@@ -215,12 +215,15 @@ class Page {
         Counted(input_.store.images, "picture"));
   }
 
-  // The class of a cell: the square root spreads the many small shares over the scale.
-  std::string ScaleClass(double share) const {
-    if (largest_ <= 0 || share == 0) return "z";
+  // Step on the colour scale, 1 … kScaleSteps: the square root spreads the many small shares.
+  int ScaleStep(double share) const {
     const double step = std::ceil(kScaleSteps * std::sqrt(std::abs(share) / largest_));
-    return fmt::format("{}{}", share > 0 ? 'p' : 'n',
-                       std::clamp(static_cast<int>(step), 1, kScaleSteps));
+    return std::clamp(static_cast<int>(step), 1, kScaleSteps);
+  }
+
+  std::string ScaleClass(double share) const {
+    if (share == 0) return "z";
+    return fmt::format("{}{}", share > 0 ? 'p' : 'n', ScaleStep(share));
   }
 
   void PutCell(const ComponentShare* share, bool listed) {
@@ -255,18 +258,17 @@ class Page {
         "<p>How much of the embedding\u2019s variance over the pictures each component brings, in "
         "per cent; all shares add up to {}.{}{}</p>\n",
         Percent(heads_total_ + mlps_total_ + input_share), HalfSentence(),
-        any_negative_ ? " A negative share marks a component that moves against the sum of the "
+        smallest_ < 0 ? " A negative share marks a component that moves against the sum of the "
                         "others."
                       : "");
     PutStack(input_share);
     Put(out_,
+        "<p class=\"muted\" id=\"map-note\">Share of the variance, per cent. The picture enters at "
+        "the bottom; the last layer is on top.{}</p>\n"
         "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"shares-h\">\n"
-        "<table class=\"map{}\">\n"
-        "<caption>Share of the variance, per cent. The picture enters at the bottom; the last "
-        "layer "
-        "is on top.{}</caption>\n<thead><tr><th scope=\"col\"><span "
-        "class=\"hide\">Layer</span></th>",
-        heads > 8 ? " wide" : "", listed_.empty() ? "" : " A head\u2019s cell leads to its texts.");
+        "<table class=\"map{}\" aria-labelledby=\"map-note\">\n<thead><tr><th scope=\"col\">"
+        "<span class=\"hide\">Layer</span></th>",
+        listed_.empty() ? "" : " A head\u2019s cell leads to its texts.", heads > 8 ? " wide" : "");
     for (int h = 0; h < heads; ++h) Put(out_, "<th scope=\"col\">H{}</th>", h);
     out_ +=
         "<th scope=\"col\" class=\"apart\">MLP</th><th scope=\"col\" class=\"sum\">all "
@@ -344,17 +346,17 @@ class Page {
   }
 
   void PutLegend() {
-    out_ += "<p class=\"legend\"><span>";
     const auto edge = [&](int step) {
       return largest_ * (step * step) / double{kScaleSteps * kScaleSteps};
     };
-    if (any_negative_) {
-      Put(out_, "{} ", Percent(-largest_));
-      for (int step = kScaleSteps; step > 0; --step) {
-        Put(out_, "<i class=\"n{}\" title=\"down to {}\"></i>", step, Percent(-edge(step)));
-      }
+    out_ += "<p class=\"legend\"><span>";
+    // On the side of negative shares no further than the page has them.
+    const int lowest = smallest_ < 0 ? ScaleStep(smallest_) : 0;
+    if (lowest > 0) Put(out_, "{} ", Percent(-edge(lowest)));
+    for (int step = lowest; step > 0; --step) {
+      Put(out_, "<i class=\"n{}\" title=\"down to {}\"></i>", step, Percent(-edge(step)));
     }
-    out_ += any_negative_ ? " 0 " : "0 ";
+    out_ += lowest > 0 ? " 0 " : "0 ";
     for (int step = 1; step <= kScaleSteps; ++step) {
       Put(out_, "<i class=\"p{}\" title=\"up to {}\"></i>", step, Percent(edge(step)));
     }
@@ -645,8 +647,7 @@ class Page {
   std::map<HeadId, bool> listed_;
   std::vector<const ReportHead*> ranked_;
   std::map<Index, const Thumbnail*> thumbnail_of_;
-  double heads_total_ = 0, mlps_total_ = 0, largest_ = 0;
-  bool any_negative_ = false;
+  double heads_total_ = 0, mlps_total_ = 0, largest_ = 0, smallest_ = 0;
 };
 
 }  // namespace
