@@ -43,7 +43,6 @@ $(PYTHON_ENV)/ready: tools/requirements-test.txt
 
 $(PARITY_ENV)/ready: tools/requirements-parity.txt
 	python3 -m venv $(PARITY_ENV)
-	tools/install_torch.sh $(PARITY_ENV)
 	$(PARITY_ENV)/bin/pip install -q --disable-pip-version-check -r $<
 	touch $@
 

@@ -2,9 +2,9 @@
 
     python tests/parity/pixels.py --cliplens build/bin/cliplens
 
-Makes about 300 pictures of odd kinds (odd_pictures.py) and model directories that hold only an
-`open_clip_config.json`, one for each setting below; runs the program once for each picture and
-setting. Needs pillow, numpy, torch, torchvision and open_clip_torch. Exits with 1 on a difference.
+Makes about 300 pictures of odd kinds (odd_pictures.py) and small model directories, one for each
+setting below; runs the program once for each picture and setting. Needs pillow, numpy, torch,
+torchvision and open_clip_torch. Exits with 1 on a difference.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import collections
 import io
-import json
 import pathlib
 import subprocess
 import sys
@@ -22,11 +21,13 @@ import warnings
 import numpy as np
 import open_clip
 import PIL
+import torch
 import torchvision
 from open_clip.transform import image_transform
 from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from models import write_model as write_random_model  # noqa: E402
 from odd_pictures import pictures  # noqa: E402
 
 OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -46,22 +47,82 @@ MOST_PIXELS = 60_000_000
 
 
 def write_model(folder: pathlib.Path, setting: dict) -> None:
-    folder.mkdir()
-    tower = dict(layers=1, width=64, heads=1)
     preprocess = dict(mean=OPENAI_MEAN, std=OPENAI_STD, fill_color=0, mode="RGB") | setting
-    config = dict(
-        model_cfg=dict(embed_dim=32, quick_gelu=False,
-                       vision_cfg=dict(image_size=setting["size"], patch_size=8, head_width=64,
-                                       layers=1, width=64),
-                       text_cfg=dict(context_length=77, vocab_size=49408, **tower)),
-        preprocess_cfg=preprocess)
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    model = dict(embed_dim=8,
+                 vision_cfg=dict(image_size=setting["size"], patch_size=8, head_width=8, layers=1,
+                                 width=8),
+                 text_cfg=dict(context_length=8, vocab_size=520, width=8, heads=1, layers=1))
+    write_random_model(folder, seed=0, dtype=torch.float32, vocabulary=None, model_cfg=model,
+                       preprocess_cfg=preprocess)
 
 
 def resized_pixels(width: int, height: int, setting: dict) -> float:
     if setting["resize_mode"] != "shortest":
         return setting["size"] ** 2
     return setting["size"] ** 2 * max(width, height) / min(width, height)
+
+
+def compare(cliplens: str, folder: pathlib.Path, seed: int, only: str = "",
+            settings: dict = SETTINGS) -> tuple[collections.Counter, collections.Counter]:
+    """Every picture under every setting, in `folder`; prints what differs. Returns how many came
+    out how, and of those that are equal how many of each format."""
+    counts: collections.Counter[str] = collections.Counter()
+    kinds: collections.Counter[str] = collections.Counter()
+    transforms = {}
+    for name, setting in settings.items():
+        model = folder / f"model-{name}"
+        if not model.exists():
+            write_model(model, setting)
+        arguments = dict(setting)
+        transforms[name] = image_transform(arguments.pop("size"), is_train=False, **arguments)
+    for file_name, data in pictures(seed):
+        picture = folder / file_name
+        picture.write_bytes(data)
+        size = Image.open(io.BytesIO(data)).size
+        for name, transform in transforms.items():
+            label = f"{file_name} at {name}"
+            if only not in label:
+                continue
+            if resized_pixels(*size, settings[name]) > MOST_PIXELS:
+                counts["left out (reference would need gigabytes)"] += 1
+                continue
+            out = folder / "x.npy"
+            command = [cliplens, "preprocess", str(folder / f"model-{name}"),
+                       "--image", str(picture), "--out", str(out)]
+            out.unlink(missing_ok=True)
+            run = subprocess.run(command, capture_output=True, text=True)
+            try:
+                wanted = transform(Image.open(io.BytesIO(data))).numpy()
+            except OSError as error:  # Pillow calls the file cut off or broken
+                if run.returncode != 0:
+                    counts["refused by both"] += 1
+                else:
+                    counts["FAILED"] += 1
+                    print(f"{label}: read, but Pillow: {error}")
+                continue
+            except ValueError as error:  # a side that rounds to 0
+                if run.returncode == 0:
+                    counts["refused by the reference alone"] += 1
+                else:
+                    counts["FAILED"] += 1
+                    print(f"{label}: {run.stderr.strip()}; reference: {error}")
+                continue
+            if run.returncode != 0:
+                counts["FAILED"] += 1
+                print(f"{label}: exit {run.returncode}: {run.stderr.strip()}")
+                continue
+            got = np.load(out)
+            if got.dtype == np.float32 and got.shape == wanted.shape and np.array_equal(got, wanted):
+                counts["equal"] += 1
+                kinds[file_name.split("-")[0]] += 1
+            else:
+                counts["DIFFERENT"] += 1
+                where = "" if got.shape != wanted.shape else (
+                    f", {np.count_nonzero(got != wanted)} of {got.size} floats, largest difference "
+                    f"{np.abs(got - wanted).max():.4g}")
+                print(f"{label}: {got.shape} {got.dtype} against {wanted.shape}{where}")
+        counts["pictures"] += 1
+    return counts, kinds
 
 
 def main() -> int:
@@ -75,65 +136,10 @@ def main() -> int:
 
     print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}, "
           f"open_clip {open_clip.__version__}, seed {options.seed}")
-    counts: collections.Counter[str] = collections.Counter()
-    kinds: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(options.keep or scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        transforms = {}
-        for name, setting in SETTINGS.items():
-            model = folder / f"model-{name}"
-            if not model.exists():
-                write_model(model, setting)
-            arguments = dict(setting)
-            transforms[name] = image_transform(arguments.pop("size"), is_train=False, **arguments)
-        for file_name, data in pictures(options.seed):
-            picture = folder / file_name
-            picture.write_bytes(data)
-            size = Image.open(io.BytesIO(data)).size
-            for name, transform in transforms.items():
-                label = f"{file_name} at {name}"
-                if options.only not in label:
-                    continue
-                if resized_pixels(*size, SETTINGS[name]) > MOST_PIXELS:
-                    counts["left out (reference would need gigabytes)"] += 1
-                    continue
-                out = folder / "x.npy"
-                command = [options.cliplens, "preprocess", str(folder / f"model-{name}"),
-                           "--image", str(picture), "--out", str(out)]
-                out.unlink(missing_ok=True)
-                run = subprocess.run(command, capture_output=True, text=True)
-                try:
-                    wanted = transform(Image.open(io.BytesIO(data))).numpy()
-                except OSError as error:  # Pillow calls the file cut off or broken
-                    if run.returncode != 0:
-                        counts["refused by both"] += 1
-                    else:
-                        counts["FAILED"] += 1
-                        print(f"{label}: read, but Pillow: {error}")
-                    continue
-                except ValueError as error:  # a side that rounds to 0
-                    if run.returncode == 0:
-                        counts["refused by the reference alone"] += 1
-                    else:
-                        counts["FAILED"] += 1
-                        print(f"{label}: {run.stderr.strip()}; reference: {error}")
-                    continue
-                if run.returncode != 0:
-                    counts["FAILED"] += 1
-                    print(f"{label}: exit {run.returncode}: {run.stderr.strip()}")
-                    continue
-                got = np.load(out)
-                if got.dtype == np.float32 and got.shape == wanted.shape and np.array_equal(got, wanted):
-                    counts["equal"] += 1
-                    kinds[file_name.split("-")[0]] += 1
-                else:
-                    counts["DIFFERENT"] += 1
-                    where = "" if got.shape != wanted.shape else (
-                        f", {np.count_nonzero(got != wanted)} of {got.size} floats, largest difference "
-                        f"{np.abs(got - wanted).max():.4g}")
-                    print(f"{label}: {got.shape} {got.dtype} against {wanted.shape}{where}")
-            counts["pictures"] += 1
+        counts, kinds = compare(options.cliplens, folder, options.seed, options.only)
     print(dict(counts), "equal by format:", dict(kinds))
     return 1 if counts["DIFFERENT"] or counts["FAILED"] or not counts["equal"] else 0
 
