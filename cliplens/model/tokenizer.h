@@ -28,10 +28,10 @@ struct Tokens {
 
 class Tokenizer {
  public:
-  // The vocabulary beside a model (`vocab.json` + `merges.txt`, or `tokenizer.json`, or `merges.txt`
-  // alone, numbered as open_clip does), else CLIP's own of 49,408 tokens, else Error(kNotFound).
-  // A vocabulary that contradicts itself is Error(kCorruptData), one of another kind
-  // Error(kUnsupported) (cliplens/model/vocabulary.h).
+  // The vocabulary beside a model (`vocab.json` + `merges.txt`, or `tokenizer.json`, or
+  // `merges.txt` alone, numbered as open_clip does), else CLIP's own of 49,408 tokens, else
+  // Error(kNotFound). A vocabulary that contradicts itself is Error(kCorruptData), one of another
+  // kind Error(kUnsupported) (cliplens/model/vocabulary.h).
   static Tokenizer Load(const std::filesystem::path& directory, Index context_length);
   // From the lines of a merges file; ids as open_clip numbers them.
   static Tokenizer FromMerges(const std::vector<std::pair<std::string, std::string>>& merges,
