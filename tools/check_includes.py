@@ -28,7 +28,6 @@ EXTERNAL = {
     "xxhash.h": "io",
     "zip.h": "io",
     "hdf5.h": "io",
-    "pcre2.h": "model",
     "utf8proc.h": "model",
     "sentencepiece_processor.h": "model",
     "hwy/": "model/nn",
