@@ -21,6 +21,12 @@ void OneThread() {
   (void)once;
 }
 
+// Primitives, memory and streams must be of the same engine object.
+const dnnl::engine& Engine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
 [[noreturn]] void Fail(const char* what, const dnnl::error& e) {
   throw Error(e.status == dnnl_out_of_memory ? ErrorCode::kExhausted : ErrorCode::kInternal,
               "oneDNN refused {}: {}", what, e.what());
@@ -59,7 +65,7 @@ const Primitive& PrimitiveFor(const LinearArgs& a) {
   }
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(ops);
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  const dnnl::engine& engine = Engine();
   if (a.bias != nullptr) {
     p.bias = Desc({1, a.out}, kF32, {a.out, 1});
     p.matmul = dnnl::matmul({dnnl::matmul::desc(p.x, p.weight, p.bias, p.y), attributes, engine});
@@ -75,7 +81,7 @@ void Linear(const LinearArgs& args) {
   if (args.rows == 0) return;
   OneThread();
   try {
-    static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+    const dnnl::engine& engine = Engine();
     thread_local dnnl::stream stream(engine);
     const Primitive& p = PrimitiveFor(args);
     const auto memory = [&](const dnnl::memory::desc& desc, const float* data) {
