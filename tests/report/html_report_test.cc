@@ -25,7 +25,7 @@ class ColourSet : public ImageSet {
       items_.push_back({"set/" + std::to_string(i) + ".png", {}, {}});
   }
   Index size() const override { return static_cast<Index>(items_.size()); }
-  const Item& item(Index i) const override { return items_[static_cast<std::size_t>(i)]; }
+  Item item(Index i) const override { return items_[static_cast<std::size_t>(i)]; }
   std::vector<std::uint8_t> Read(Index i) const override {
     if (i + 1 == size()) return {'n', 'o'};
     const Index side = i == 0 ? 300 : 80;
@@ -186,7 +186,7 @@ TEST(HtmlReport, StoresEachPictureOnce) {
   ASSERT_EQ(input.thumbnails.thumbnails.size(), 4u);
   const std::string page = RenderReport(input);
   EXPECT_EQ(Count(page, "href=\"data:image/"), 4u);
-  EXPECT_EQ(Count(page, "<use href=\"#p1\"/>"), 8u);  // four heads, in the table and in the card
+  EXPECT_EQ(Count(page, "<use href=\"#p1\"/>"), 11u);  // title, table and cards
   EXPECT_TRUE(Has(page, "<title>duck \u00b7 set/1.png \u00b7 +0.300</title>"));
 }
 

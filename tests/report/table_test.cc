@@ -43,7 +43,7 @@ TEST(Table, AWideCharacterIsNotCutInTwo) {
 TEST(Table, TextsCannotMoveTheCursor) {
   Table table({{"text"}});
   table.AddRow({"a\x1b[2Jb\nc\xff"});
-  EXPECT_EQ(table.Render(), "text\n────────\na\ufffd[2Jb\ufffdc\ufffd\n");
+  EXPECT_EQ(table.Render(), "text\n─────────\na\ufffd[2Jb\ufffdc\ufffd\n");
 }
 
 TEST(Table, RefusesARowOfAnotherWidth) {
