@@ -146,7 +146,7 @@ Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name) 
     return internal::DecodeWebp(bytes, name);
   }
   if (EndsInside(bytes, kJpegSignature) || EndsInside(bytes, kPngSignature) ||
-      (Matches(bytes, 0, "RIFF"sv) && bytes.size() < 12)) {
+      EndsInside(bytes, "RIFF"sv) || (Matches(bytes, 0, "RIFF"sv) && bytes.size() < 12)) {
     throw Error(ErrorCode::kCorruptData, "{}: the file is cut off after {} bytes; fetch it again",
                 name, bytes.size());
   }
