@@ -56,10 +56,10 @@ ReportInput CollectReport(const Store& store, const ModelConfig& model, const Im
   input.model = model;
   input.pool = pool;
   input.shares = ComponentShares(store.statistics(), store.basis());
-  input.items = store.ReadItems();
   std::vector<TextSpanResult> spans = TextSpanOfHeads(store.statistics(), store.basis(), heads,
                                                       texts, options.span, options.threads);
   const bool pictures = !store.info().stats_only && options.pictures > 0;
+  if (pictures) input.items = store.ReadItems();
   const Array<float, 2> ln = pictures ? store.ReadLn() : Array<float, 2>();
   std::vector<Index> wanted;
   for (std::size_t h = 0; h < heads.size(); ++h) {

@@ -384,6 +384,12 @@ class Page {
     return head.span.texts.empty() ? 0 : head.span.texts.back().cumulative;
   }
 
+  // Place among all heads of the model, on the page or not.
+  Index PlaceByShare(const ComponentShare& share) const {
+    return 1 + std::count_if(share_of_.begin(), share_of_.end(),
+                             [&](const auto& other) { return other.second->share > share.share; });
+  }
+
   Index LastLayerFirst(HeadId id) const {
     return (input_.model.vision.layers - 1 - id.layer) * input_.model.vision.heads + id.head;
   }
@@ -545,7 +551,6 @@ class Page {
         "<p>The strong part of a bar is what a text explains of the head\u2019s variance beyond "
         "the "
         "texts before it, in per cent.</p>\n<div id=\"cards\">\n";
-    Index rank = 0;
     for (const ReportHead* head : ranked_) {
       const ComponentShare& share = *share_of_.at(head->id);
       const std::string name = HeadName(head->id);
@@ -560,7 +565,7 @@ class Page {
           name, LastLayerFirst(head->id), Explained(*head),
           fmt::format("{}<small> \u00b1 {}</small>", Percent(share.share),
                       FormatFixed(100 * share.spread, 1)),
-          fmt::format("{}", ++rank), ranked_.size(),
+          PlaceByShare(share), share_of_.size(),
           Counted(static_cast<Index>(head->span.texts.size()), "text"), Percent(Explained(*head)),
           head->span.rank);
       if (head->span.texts.empty()) {

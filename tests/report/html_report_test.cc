@@ -170,6 +170,12 @@ TEST(HtmlReport, LinksOnlyToHeadsOnThePage) {
   EXPECT_FALSE(Has(page, "href=\"#L1.H0\""));
 }
 
+TEST(HtmlReport, AHeadsPlaceIsAmongAllHeads) {
+  ReportInput input = SmallInput();
+  input.heads.resize(1);
+  EXPECT_TRUE(Has(RenderReport(input), "<dd>3<small> of 4</small></dd>"));
+}
+
 TEST(HtmlReport, LargestShareComesFirst) {
   const std::string page = RenderReport(SmallInput());
   std::size_t last = 0;
