@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -133,6 +134,11 @@ std::string FingerprintDifference(const StoreInfo& a, const StoreInfo& b) {
 
 }  // namespace
 
+struct Store::Checked {
+  std::mutex mutex;
+  std::vector<bool> shards;
+};
+
 Store Store::Open(const fs::path& directory) {
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored)) {
@@ -213,6 +219,8 @@ Store Store::Open(const fs::path& directory) {
     images += shard.images;
     store.shards_.push_back(std::move(shard));
   }
+  store.checked_ = std::make_shared<Checked>();
+  store.checked_->shards.resize(store.shards_.size());
   if (!info.stats_only && images != info.images) {
     throw Error(ErrorCode::kCorruptData, "{}: {} pictures, its shards have {}; decompose again",
                 name, info.images, images);
@@ -236,11 +244,19 @@ Store Store::Open(const fs::path& directory) {
   return store;
 }
 
+SafetensorsFile Store::OpenShard(Index s) const {
+  const fs::path path = directory_ / shard(s).file;
+  const std::lock_guard lock(checked_->mutex);
+  if (!checked_->shards[static_cast<std::size_t>(s)]) {
+    CheckHash(path, shard(s).checksum);
+    checked_->shards[static_cast<std::size_t>(s)] = true;
+  }
+  return SafetensorsFile(path);
+}
+
 FactorBlock Store::ReadShard(Index s) const {
   const ShardInfo& info = shard(s);
-  const fs::path path = directory_ / info.file;
-  CheckHash(path, info.checksum);
-  const SafetensorsFile file(path);
+  const SafetensorsFile file = OpenShard(s);
   FactorBlock block = MakeBlock(basis_.layers(), basis_.num_heads(), basis_.head_width(),
                                 basis_.embed_width(), info.images);
   ReadInto(file, "head_z", block.head_z);
@@ -270,9 +286,7 @@ Array<float, 2> Store::ReadHead(HeadId id) const {
   Array<float, 2> z({info_.images, width});
   Index at = 0;
   for (Index s = 0; s < num_shards(); ++s) {
-    // One head of a shard is one contiguous read: only those bytes are touched, so the shard's
-    // checksum is left to the verbs that read whole shards.
-    const SafetensorsFile file(directory_ / shard(s).file);
+    const SafetensorsFile file = OpenShard(s);  // one head of it is one contiguous read
     const TensorEntry& entry = file.at("head_z");
     const Index images = shard(s).images;
     const std::vector<Index> expected = {basis_.layers(), basis_.num_heads(), images, width};
@@ -295,15 +309,13 @@ Array<float, 2> Store::ReadHead(HeadId id) const {
   return z;
 }
 
-namespace {
-
-Array<float, 2> ReadRows(const Store& store, const char* name, Index width) {
-  NeedFactors(store.info(), store.directory());
-  Array<float, 2> all({store.info().images, width});
+Array<float, 2> Store::ReadRows(const char* name, Index width) const {
+  NeedFactors(info_, directory_);
+  Array<float, 2> all({info_.images, width});
   Index at = 0;
-  for (Index s = 0; s < store.num_shards(); ++s) {
-    const SafetensorsFile file(store.directory() / store.shard(s).file);
-    Array<float, 2> part({store.shard(s).images, width});
+  for (Index s = 0; s < num_shards(); ++s) {
+    const SafetensorsFile file = OpenShard(s);
+    Array<float, 2> part({shard(s).images, width});
     ReadInto(file, name, part);
     std::copy(part.flat().begin(), part.flat().end(), all.data() + at);
     at += part.size();
@@ -311,13 +323,9 @@ Array<float, 2> ReadRows(const Store& store, const char* name, Index width) {
   return all;
 }
 
-}  // namespace
+Array<float, 2> Store::ReadLn() const { return ReadRows("ln", 3); }
 
-Array<float, 2> Store::ReadLn() const { return ReadRows(*this, "ln", 3); }
-
-Array<float, 2> Store::ReadEmbeddings() const {
-  return ReadRows(*this, "embedding", basis_.embed_width());
-}
+Array<float, 2> Store::ReadEmbeddings() const { return ReadRows("embedding", basis_.embed_width()); }
 
 std::vector<Item> Store::ReadItems() const {
   NeedFactors(info_, directory_);

@@ -21,6 +21,7 @@
 #include "cliplens/decompose/statistics.h"
 #include "cliplens/io/json.h"
 #include "cliplens/io/partial_directory.h"
+#include "cliplens/io/safetensors.h"
 
 namespace cliplens {
 
@@ -79,10 +80,11 @@ class Store {
   Index num_shards() const { return static_cast<Index>(shards_.size()); }
   const ShardInfo& shard(Index s) const { return shards_[static_cast<std::size_t>(s)]; }
 
-  // One shard's factors as fp32, its checksum checked. Error(kPrecondition) for a store with
+  // One shard's factors as fp32. Error(kPrecondition) for a store with
   // statistics only; the message says what to do.
   FactorBlock ReadShard(Index s) const;
-  // z of one head for all images [images, K], and ln [images, 3].
+  // z of one head for all images [images, K], and ln [images, 3]. A shard's checksum is checked at
+  // its first use by any of these.
   Array<float, 2> ReadHead(HeadId id) const;
   Array<float, 2> ReadLn() const;
   Array<float, 2> ReadEmbeddings() const;  // [images, E]
@@ -94,15 +96,18 @@ class Store {
   Basis basis_;
   Statistics statistics_;
   std::vector<ShardInfo> shards_;
+
+  // Opens a shard, its checksum checked the first time. Thread-safe.
+  SafetensorsFile OpenShard(Index s) const;
+  Array<float, 2> ReadRows(const char* name, Index width) const;
+  struct Checked;
+  std::shared_ptr<Checked> checked_;
 };
 
 // Writes a store; see PartialDirectory for what stands on disk meanwhile.
 class StoreWriter {
  public:
   StoreWriter(const std::filesystem::path& directory, const Basis& basis, StoreInfo info);
-  ~StoreWriter();
-  StoreWriter(const StoreWriter&) = delete;
-  StoreWriter& operator=(const StoreWriter&) = delete;
 
   // Pictures of source 0 of `info`. Not for a store with statistics only.
   void AddShard(const FactorBlock& block, std::span<const Item> items);

@@ -27,6 +27,12 @@ const dnnl::engine& Engine() {
   return engine;
 }
 
+// Primitives, memory and streams must name the same engine object.
+const dnnl::engine& Engine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
 [[noreturn]] void Fail(const char* what, const dnnl::error& e) {
   throw Error(e.status == dnnl_out_of_memory ? ErrorCode::kExhausted : ErrorCode::kInternal,
               "oneDNN refused {}: {}", what, e.what());
@@ -68,9 +74,9 @@ const Primitive& PrimitiveFor(const LinearArgs& a) {
   const dnnl::engine& engine = Engine();
   if (a.bias != nullptr) {
     p.bias = Desc({1, a.out}, kF32, {a.out, 1});
-    p.matmul = dnnl::matmul({dnnl::matmul::desc(p.x, p.weight, p.bias, p.y), attributes, engine});
+    p.matmul = dnnl::matmul({dnnl::matmul::desc(p.x, p.weight, p.bias, p.y), attributes, Engine()});
   } else {
-    p.matmul = dnnl::matmul({dnnl::matmul::desc(p.x, p.weight, p.y), attributes, engine});
+    p.matmul = dnnl::matmul({dnnl::matmul::desc(p.x, p.weight, p.y), attributes, Engine()});
   }
   return cache.emplace(key, std::move(p)).first->second;
 }
@@ -85,7 +91,7 @@ void Linear(const LinearArgs& args) {
     thread_local dnnl::stream stream(engine);
     const Primitive& p = PrimitiveFor(args);
     const auto memory = [&](const dnnl::memory::desc& desc, const float* data) {
-      return dnnl::memory(desc, engine, const_cast<float*>(data));
+      return dnnl::memory(desc, Engine(), const_cast<float*>(data));
     };
     std::unordered_map<int, dnnl::memory> arguments = {
         {DNNL_ARG_SRC, memory(p.x, args.x)},
