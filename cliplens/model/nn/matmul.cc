@@ -21,12 +21,6 @@ void OneThread() {
   (void)once;
 }
 
-// Primitives, memory and streams must be of the same engine object.
-const dnnl::engine& Engine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
-
 // Primitives, memory and streams must name the same engine object.
 const dnnl::engine& Engine() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -71,7 +65,6 @@ const Primitive& PrimitiveFor(const LinearArgs& a) {
   }
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(ops);
-  const dnnl::engine& engine = Engine();
   if (a.bias != nullptr) {
     p.bias = Desc({1, a.out}, kF32, {a.out, 1});
     p.matmul = dnnl::matmul({dnnl::matmul::desc(p.x, p.weight, p.bias, p.y), attributes, Engine()});
@@ -87,8 +80,7 @@ void Linear(const LinearArgs& args) {
   if (args.rows == 0) return;
   OneThread();
   try {
-    const dnnl::engine& engine = Engine();
-    thread_local dnnl::stream stream(engine);
+    thread_local dnnl::stream stream(Engine());
     const Primitive& p = PrimitiveFor(args);
     const auto memory = [&](const dnnl::memory::desc& desc, const float* data) {
       return dnnl::memory(desc, Engine(), const_cast<float*>(data));
