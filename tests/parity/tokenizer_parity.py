@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Compares token ids with those of open_clip's SimpleTokenizer, text by text.
 
-    python tests/parity/tokenizer_parity.py -- build/bin/cliplens tokenize MODEL --truncate --texts {}
-    python tests/parity/tokenizer_parity.py --merges MODEL/merges.txt --context 24 -- ...
+    python tests/parity/tokenizer_parity.py -- \\
+        build/bin/cliplens tokenize MODEL --truncate --texts {}
+    python tests/parity/tokenizer_parity.py --merges MODEL/merges.txt --context 24 \\
+        --special '<|startoftext|>' '<|endoftext|>' -- ...
 
 The command is run with {} replaced by a file of one text a line; it must print one JSON array of
-ids a line, with the zeros at the end or up to the first end token. MODEL must be one without a vocabulary of its own (the ids are those of CLIP's), or one
-whose merges are given by --merges. Exits with 1 if any text differs.
+ids a line, with the zeros at the end or up to the first end token. MODEL must be one without a
+vocabulary of its own (the ids are those of CLIP's), or one whose merges are given by --merges.
+Exits with 1 if any text differs.
 """
 
 import argparse
@@ -17,9 +20,21 @@ import subprocess
 import sys
 import tempfile
 
+import regex
 from open_clip.tokenizer import SimpleTokenizer, default_bpe
 
 import tokenizer_texts
+
+
+def respell(tokenizer, special):
+    """Gives the start and end token the spelling of Hugging Face's files; ids stay."""
+    for token, old in zip(special, (tokenizer.sot_token_id, tokenizer.eot_token_id)):
+        del tokenizer.encoder[tokenizer.decoder[old]]
+        tokenizer.encoder[token] = old
+    tokenizer.cache = {token: token for token in special}
+    words = tokenizer.pat.pattern.partition("|'s|")
+    names = "|".join(regex.escape(token) for token in special)
+    tokenizer.pat = regex.compile(names + words[1] + words[2], regex.IGNORECASE)
 
 
 def reference(merges, folder):
@@ -50,6 +65,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--context", type=int, default=77)
     parser.add_argument("--merges", help="the merges of MODEL; without it, CLIP's own")
+    parser.add_argument("--special", nargs=2, metavar=("START", "END"),
+                        help="how MODEL's vocab.json spells the special tokens")
     parser.add_argument("--texts", help="compare on the lines of this file instead")
     parser.add_argument("--code-points", action="store_true",
                         help="compare on every code point instead (takes minutes)")
@@ -69,6 +86,8 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = reference(options.merges, folder)
+        if options.special:
+            respell(tokenizer, options.special)
         path = pathlib.Path(folder) / "texts.txt"
         path.write_text("".join(t + "\n" for t in texts), encoding="utf-8", newline="\n")
         command = [part.replace("{}", str(path)) for part in options.command]
