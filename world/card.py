@@ -61,7 +61,8 @@ LIMITS = {
 The model knows drawings of 80 by 80 pixels from one generator: {objects} objects on {backgrounds}
 backgrounds. It knows nothing of photographs. Words outside the world's captions tokenise but
 mean nothing to it. Sprites stand on the patch grid, which makes positions easier than in free
-pictures. One training seed.
+pictures. An object in a style it was never shown in is found in {heldout:.0f} % of pictures only: the model has
+learned that such pairs do not occur. One training seed.
 """,
     "pictureworld-roles": """
 Limits are those of `pictureworld`. The roles hold for the attention heads; MLPs carry every factor.
@@ -184,7 +185,8 @@ def write_card(name):
               f"Water bird or land bird, {BIRDS} pictures, every group a quarter of them.", "",
               *groups(result["birds"]), "", *edits(result, len(background)), "", "## Limits",
               LIMITS[name].format(objects=result["values"]["object"],
-                                  backgrounds=result["values"]["background"]).rstrip("\n"),
+                                  backgrounds=result["values"]["background"],
+                                  heldout=100 * result["heldout_accuracy"]["object"]).rstrip("\n"),
               MATERIAL.format(name=name, vocabulary=cfg["text_cfg"]["vocab_size"]).rstrip("\n")]
     clip.write_text(os.path.join(directory, "truth.json"),
                     json.dumps(rounded(result), indent=1) + "\n")

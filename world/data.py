@@ -133,6 +133,7 @@ def _render(make, requests, results, parent):
             step = requests.get(timeout=5)
         except queue.Empty:
             if os.getppid() != parent:
+                results.cancel_join_thread()  # nobody reads what is still in the pipe
                 return
             continue
         if step is None:
