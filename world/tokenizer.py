@@ -86,7 +86,7 @@ class Tokenizer:
         write_text(os.path.join(directory, "merges.txt"),
                    "\n".join([HEADER] + [" ".join(m) for m in self.merges]))
         settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": CONTEXT,
-                    "bos_token": START, "eos_token": END, "unk_token": END, "pad_token": "!",
+                    "bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END,
                     "add_prefix_space": False, "do_lower_case": True}
         write_text(os.path.join(directory, "tokenizer_config.json"),
                    json.dumps(settings, indent=2) + "\n")
