@@ -1,0 +1,302 @@
+"""The documents say what the program does: their examples run, their tables of fields are complete.
+
+Every ```console block of README.md and docs/*.md is run: `$ ` starts a command, `> ` goes on with
+it, the lines below are what it prints, blank ones at the end left out. The blocks of one page share a directory with the shipped models/ and world/, and
+with photos/, texts.txt and classes.txt in it. A line `...` stands for any lines, `...` in a line for
+any characters; numbers may differ by one in the last digit shown, as they do between processors, and
+errors (1e-5 and smaller) by their size.
+
+    CLIPLENS_PROGRAM=build/release/bin/cliplens python -m pytest tests/python/test_docs.py
+    ... python tests/python/test_docs.py --update      rewrites what the examples print
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+TEXTS = "a picture of a duck\tobject\na pencil sketch\tstyle\na black and white picture\teffect\nin the snow\tplace\n"
+CLASSES = "a duck\tduck\na swan\tswan\na penguin\n"
+
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def commands_of(block):
+    """[(command, lines it prints)] of a block."""
+    commands = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            commands.append((line[2:], []))
+        elif line.startswith("> ") and not commands[-1][1]:
+            commands[-1] = (commands[-1][0] + "\n" + line[2:], [])
+        else:
+            commands[-1][1].append(line)
+    return commands
+
+
+def make_workplace(folder):
+    for name in ("models", "world"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "texts.txt").write_text(TEXTS)
+    (folder / "classes.txt").write_text(CLASSES)
+    (folder / "photos").mkdir()
+    with tarfile.open(ROOT / "world/sets/single/single-000.tar") as shard:
+        pictures = [m for m in shard if m.name.endswith(".png") and ".mask." not in m.name]
+        for picture in pictures[:12]:
+            (folder / "photos" / picture.name).write_bytes(shard.extractfile(picture).read())
+    (folder / "bin").mkdir()
+    (folder / "bin/cliplens").symlink_to(Path(PROGRAM).resolve())
+
+
+def run(command, folder):
+    environment = dict(os.environ, CLIPLENS_SHARE=str(ROOT),
+                       PATH=f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    return subprocess.run(["bash", "-c", command], cwd=folder, env=environment, text=True,
+                          capture_output=True, timeout=600)
+
+
+def printed(command, folder):
+    """Lines of the command's output."""
+    result = run(command, folder)
+    assert result.returncode == 0, f"{command}\n{result.stderr}"
+    return result.stdout.rstrip().splitlines()
+
+
+def same_number(shown, got):
+    a, b = float(shown), float(got)
+    if 0 < abs(a) <= 1e-5 and "e" in shown:
+        return abs(b) <= 1e-5
+    if "e" in shown or "." not in shown:
+        return a == b
+    return abs(a - b) <= 1.01 * 10 ** -len(shown.split(".")[1])
+
+
+def same_line(shown, got):
+    if "..." in shown:
+        return re.fullmatch(".*".join(map(re.escape, shown.split("..."))), got) is not None
+    # Widths of columns follow the numbers in them.
+    words = [re.sub(r"[\s─]+", " ", NUMBER.sub("0", line)) for line in (shown, got)]
+    numbers = [NUMBER.findall(line) for line in (shown, got)]
+    return words[0] == words[1] and all(map(same_number, *numbers))
+
+
+def same_output(shown, got):
+    if not shown:
+        return not got
+    if shown[0] == "...":
+        return any(same_output(shown[1:], got[i:]) for i in range(len(got) + 1))
+    return bool(got) and same_line(shown[0], got[0]) and same_output(shown[1:], got[1:])
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if BLOCK.search(p.read_text())],
+                         ids=lambda p: p.name)
+def test_examples_run_as_shown(page, tmp_path):
+    make_workplace(tmp_path)
+    for block in BLOCK.findall(page.read_text()):
+        for command, shown in commands_of(block):
+            got = printed(command, tmp_path)
+            assert not shown or same_output(shown, got), (
+                f"{page.name}: {command}\nshown:\n" + "\n".join(shown) + "\nprinted:\n" +
+                "\n".join(got[:60]))
+
+
+def test_links_between_documents_lead_somewhere():
+    pages = [p for p in subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, text=True,
+                                       capture_output=True, check=True).stdout.split()]
+    broken = []
+    for page in pages:
+        text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            if "://" not in target and not (ROOT / page).parent.joinpath(target).exists():
+                broken.append(f"{page}: {target}")
+    assert not broken, broken
+
+
+# docs/json.md against what the verbs write.
+
+def kind_of(value):
+    if isinstance(value, bool):
+        return "true or false"
+    for kind, name in ((int, "integer"), (float, "number"), (str, "text")):
+        if isinstance(value, kind):
+            return name
+    raise TypeError(f"no kind for {value!r}")
+
+
+def fields_of(value, path=""):
+    """{path: kind} of every value; members of lists of objects as `list[].member`."""
+    if isinstance(value, dict):
+        fields = {}
+        for key, member in value.items():
+            fields.update(fields_of(member, f"{path}.{key}" if path else key))
+        return fields
+    if isinstance(value, list):
+        if value and isinstance(value[0], dict):
+            fields = {}
+            for member in value:
+                fields.update(fields_of(member, f"{path}[]"))
+            return fields
+        kinds = {kind_of(member) for member in value}
+        return {path: "list of " + ("number" if kinds == {"integer", "number"} else "".join(kinds))}
+    return {path: kind_of(value)}
+
+
+def tables_of(page):
+    """{heading: {field: kind}} of the pages' tables that open with `field | type`."""
+    tables = {}
+    for part in re.split(r"^## ", page.read_text(), flags=re.MULTILINE)[1:]:
+        rows = re.findall(r"^\| `([^`|]+)` \| ([^|]+) \|", part, flags=re.MULTILINE)
+        if "| field | type |" in part:
+            tables[part.splitlines()[0].strip("` ")] = {field: kind.strip() for field, kind in rows}
+    return tables
+
+
+RUNS = [
+    "info pictureworld",
+    "tokenize pictureworld --texts texts.txt",
+    "preprocess pictureworld --image photos/single-000000.png --out x.npy",
+    "embed pictureworld --images photos --out photos.npy",
+    "embed pictureworld --texts texts.txt --out texts.npy",
+    "classify pictureworld --images photos --classes classes.txt --templates simple -k 2",
+    "classify pictureworld --images world/sets/birds --classes world/texts/birds.txt -k 1"
+    " --templates world/texts/birds.templates.txt",
+    "decompose pictureworld --images photos --out store",
+    "decompose pictureworld --images world/sets/birds --out other",
+    "merge store other --out whole",
+    "span store --texts texts.txt --count 2",
+    "span other --texts classes.txt --count 2",
+    "report whole --texts texts.txt --out report.html",
+    "export store --out arrays",
+    "demo --out demo",
+]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("json")
+    make_workplace(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(workplace):
+    """{format: {field: kind}} of the runs above."""
+    formats = {}
+    for line in RUNS:
+        result = run(f"cliplens {line} --json", workplace)
+        assert result.returncode == 0, f"{line}\n{result.stderr}"
+        value = json.loads(result.stdout)
+        assert next(iter(value)) == "format", line
+        fields = formats.setdefault(value["format"], {})
+        for field, kind in fields_of(value).items():
+            # A number that happens to be whole is written without a point.
+            if {kind, fields.get(field, kind)} == {"integer", "number"}:
+                kind = "number"
+            fields[field] = kind
+    return formats
+
+
+def assert_same_fields(documented, real):
+    missing = {field: kind for field, kind in real.items() if field not in documented}
+    assert not missing, f"not documented: {missing}"
+    stale = [field for field in documented if field not in real]
+    assert not stale, f"documented, but never written: {stale}"
+    wrong = {field: (documented[field], kind) for field, kind in real.items()
+             if documented[field] != kind and (documented[field], kind) != ("number", "integer")}
+    assert not wrong, f"(documented, written): {wrong}"
+
+
+def test_every_json_field_is_documented(written):
+    documented = tables_of(ROOT / "docs/json.md")
+    assert sorted(documented) == sorted(written)
+    for name, fields in written.items():
+        assert_same_fields(documented[name], fields)
+
+
+def test_every_field_of_the_manifest_is_documented(written, workplace):
+    documented = tables_of(ROOT / "docs/store.md")["manifest.json"]
+    real = fields_of(json.loads((workplace / "whole/manifest.json").read_text()))
+    # The model's configuration is described once, with `info`.
+    real = {field: kind for field, kind in real.items() if not field.startswith("model.config.")}
+    assert_same_fields({k: v for k, v in documented.items() if k != "model.config"}, real)
+
+
+def tensors_of(path):
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + length])
+    return {name: entry for name, entry in header.items() if name != "__metadata__"}
+
+
+def test_tensors_of_a_store_are_as_documented(written, workplace):
+    info = json.loads((workplace / "whole/manifest.json").read_text())
+    vision = info["model"]["config"]["vision"]
+    layers, heads, width = vision["layers"], vision["heads"], vision["head_width"]
+    sizes = {"L": layers, "H": heads, "K": width, "K+3": width + 3, "L+1": layers + 1, "3": 3,
+             "E": info["model"]["config"]["embed_width"], "S": info["slices"],
+             "B": info["shards"][0]["images"], "LH+L+1": layers * heads + layers + 1, "1": 1}
+    text = (ROOT / "docs/store.md").read_text()
+    for file, stored in (("shard-00000.safetensors", "shard-NNNNN.safetensors"),
+                         ("stats.safetensors",) * 2, ("basis.safetensors",) * 2):
+        part = text.split(f"## {stored}\n")[1].split("\n## ")[0]
+        rows = re.findall(r"^\| `(\w+)` \| (\w+)[^|]*\| \[([^]]+)\] \|", part, flags=re.MULTILINE)
+        documented = {name: (dtype, [sizes[axis.strip()] for axis in shape.split(",")])
+                      for name, dtype, shape in rows}
+        real = {name: (entry["dtype"], entry["shape"])
+                for name, entry in tensors_of(workplace / "whole" / file).items()}
+        assert documented == real, file
+
+
+def rewritten(shown, got):
+    """What a command prints now, with the `...` of what was shown."""
+    if not shown:
+        return []
+    if "..." in shown:
+        head = shown.index("...")
+        tail = len(shown) - head - 1
+        return (rewritten(shown[:head], got[:head]) + ["..."] +
+                (rewritten(shown[-tail:], got[-tail:]) if tail else []))
+    return [old if "..." in old and same_line(old, new) else new
+            for old, new in zip(shown + [""] * len(got), got)]
+
+
+def test_the_python_that_reads_a_store_runs(written, workplace):
+    program = re.search(r"^```python\n(.*?)^```", (ROOT / "docs/store.md").read_text(),
+                        re.MULTILINE | re.DOTALL)[1]
+    result = subprocess.run([sys.executable, "-c", program], cwd=workplace, text=True,
+                            capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout and all(float(line) < 1e-6 for line in result.stdout.splitlines())
+
+
+def update(page):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        make_workplace(folder)
+
+        def block(match):
+            lines = []
+            for command, shown in commands_of(match[1]):
+                lines += ["$ " + command.replace("\n", "\n> "),
+                          *rewritten(shown, printed(command, folder))]
+            return "```console\n" + "\n".join(lines) + "\n```"
+
+        page.write_text(BLOCK.sub(block, page.read_text()))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--update"]:
+        sys.exit(__doc__)
+    for document in PAGES:
+        if BLOCK.search(document.read_text()):
+            update(document)
