@@ -1,5 +1,6 @@
 // JPEG through libjpeg with its defaults, which are Pillow's: accurate integer DCT, smooth
 // upsampling of the colour planes, warnings ignored.
+#include <algorithm>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>  // jpeglib.h needs FILE and size_t

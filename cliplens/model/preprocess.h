@@ -9,7 +9,7 @@
 #pragma once
 
 #include <array>
-#include <string>
+#include <cstdint>
 
 #include "cliplens/base/array.h"
 #include "cliplens/io/image.h"
