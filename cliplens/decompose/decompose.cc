@@ -205,7 +205,17 @@ DecomposeResult Decompose(const ClipModel& model, const ImageSet& set,
       }
     });
     if (options.type == StoreType::kF16) RoundToHalf(block);
-    for (double c : Certify(block, decomposer.basis(), threads)) {
+    const std::vector<double> certificates = Certify(block, decomposer.basis(), threads);
+    for (std::size_t b = 0; b < certificates.size(); ++b) {
+      const double c = certificates[b];
+      if (!std::isfinite(c)) {
+        throw Error(ErrorCode::kUnsupported,
+                    "{}: the contributions of this picture are not finite in {}; {}",
+                    items[b].path, options.type == StoreType::kF16 ? "fp16" : "fp32",
+                    options.type == StoreType::kF16
+                        ? "store them as fp32"
+                        : "the model's activations overflow on it: check the weights");
+      }
       result.certificate.max = std::max(result.certificate.max, c);
       certificate_sum += c;
     }

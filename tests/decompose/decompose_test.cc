@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -208,6 +209,18 @@ TEST_F(DecomposeTest, HalvesAreStoredAndCertifiedAsSuch) {
   }
 }
 
+TEST_F(DecomposeTest, WhatDoesNotFitIntoHalvesIsRefused) {
+  Checkpoint checkpoint = LoadCheckpoint(path("model"));
+  Tensor& in = checkpoint.tensors.at("vision.block.1.attn.in.weight");
+  const auto values = static_cast<std::ptrdiff_t>(in.values.size() / 3 * 2);
+  std::for_each(in.values.begin() + values, in.values.end(), [](float& v) { v *= 1e6f; });
+  model_.emplace(std::move(checkpoint));
+  EXPECT_LE(Run("store").certificate.max, 1e-5);
+  ExpectError(ErrorCode::kUnsupported, "000.png", [&] { Run("halves", 2, StoreType::kF16); });
+  EXPECT_FALSE(fs::exists(path("halves")));
+  EXPECT_FALSE(fs::exists(path("halves.partial")));
+}
+
 TEST_F(DecomposeTest, ABrokenPictureIsNamedAndNothingStays) {
   const std::vector<std::uint8_t> png = ReadFile(path("pictures") / "004.png", 1 << 20);
   WriteFileAtomically(path("pictures") / "004.png", std::span(png).first(png.size() / 2));
@@ -264,7 +277,7 @@ TEST_F(DecomposeTest, AManifestCannotSendTheReaderElsewhere) {
     WriteFileAtomically(file, changed);
   };
   with("shard-00000.safetensors", "../../etc/passwd");
-  ExpectError(ErrorCode::kCorruptData, "was", [&] { Store::Open(path("store")); });
+  ExpectError(ErrorCode::kCorruptData, "were expected", [&] { Store::Open(path("store")); });
   with("\"version\": 1", "\"version\": 2");
   ExpectError(ErrorCode::kUnsupported, "version 2", [&] { Store::Open(path("store")); });
   with("\"images\": 20", "\"images\": 1152921504606846976");
