@@ -5,7 +5,7 @@ set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev libhwy-dev libeigen3-dev
 libjpeg62-turbo-dev libpng-dev libwebp-dev libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
-libpcre2-dev libutf8proc-dev"
+libutf8proc-dev python3-pip"
 test="$build libgtest-dev clang-format clang-tidy python3-venv nodejs npm ca-certificates"
 
 case "${1:-}" in
@@ -32,6 +32,7 @@ for package in $packages; do
     npm) command -v npm >/dev/null 2>&1 && continue ;;
     cmake | clang-format | clang-tidy) command -v "$package" >/dev/null 2>&1 && continue ;;
     ninja-build) command -v ninja >/dev/null 2>&1 && continue ;;
+    python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
     python3-venv) python3 -c 'import ensurepip' >/dev/null 2>&1 && continue ;;
   esac
   installed "$package" || missing="$missing $package"
