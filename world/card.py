@@ -35,6 +35,8 @@ known. No loss looks at single heads, so what its heads do is what training gave
 to try cliplens on, and the yardstick for its labels: `truth.json` holds each head's true shares.
 
     python -m world.train natural
+
+9,000 steps of 64 pictures, 65 minutes on one core of a server processor with bf16 instructions.
 """,
     "pictureworld-roles": """
 `pictureworld`, trained on with a loss on single heads: each head is asked to vary with one factor
@@ -44,6 +46,8 @@ where a method needs a second, plainer truth. The roles were assigned from the n
 shares, so a head keeps what it already did best.
 
     python -m world.train roles
+
+1,200 steps of 64 pictures, 12 minutes on one core.
 """,
     "pictureworld-birds": """
 `pictureworld`, fine-tuned on birds that stand on their own kind of place (water bird on water, land
@@ -93,7 +97,7 @@ from the names of the drawings. The weights are shipped under the licence of thi
 `open_clip_config.json`, `open_clip_model.safetensors` (fp16), `vocab.json`, `merges.txt` and
 `tokenizer_config.json`: an open_clip hub directory. `open_clip.create_model_and_transforms(
 "local-dir:models/{name}")` and `open_clip.get_tokenizer("local-dir:models/{name}")` load it.
-2.60 million parameters: 80-pixel pictures in patches of 10, width 192, 6 layers of 6 heads of 32,
+{millions:.2f} million parameters: 80-pixel pictures in patches of 10, width 192, 6 layers of 6 heads of 32,
 MLP ratio 2; text width 128, 3 layers of 4 heads, context 24, vocabulary {vocabulary}; embedding 128.
 """
 
@@ -187,7 +191,9 @@ def write_card(name):
               LIMITS[name].format(objects=result["values"]["object"],
                                   backgrounds=result["values"]["background"],
                                   heldout=100 * result["heldout_accuracy"]["object"]).rstrip("\n"),
-              MATERIAL.format(name=name, vocabulary=cfg["text_cfg"]["vocab_size"]).rstrip("\n")]
+              MATERIAL.format(name=name, vocabulary=cfg["text_cfg"]["vocab_size"],
+                              millions=sum(v.numel() for v in state.values()) / 1e6
+                              ).rstrip("\n")]
     clip.write_text(os.path.join(directory, "truth.json"),
                     json.dumps(rounded(result), indent=1) + "\n")
     clip.write_text(os.path.join(directory, "README.md"), "\n".join(lines) + "\n")

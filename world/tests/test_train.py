@@ -15,7 +15,7 @@ from world.scene import World, WorldError
 from world.tokenizer import Tokenizer, count_words, learn_merges
 
 TEXTS = ["a duck on the sea", "The quick, brown fox's 12 photographs... café 日本",
-         "A VERY big   dog", "", " ".join(["cat"] * 40), "don't &amp; won't", "x"]
+         "A VERY big   dog", "", " ".join(["cat"] * 40), "don't &amp; won't", "x", "what a dog! really!"]
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,9 @@ def test_saved_files_give_the_same_ids_in_transformers(tokenizer, tmp_path):
     for text in TEXTS:
         if "&" in text:
             continue  # only open_clip resolves HTML entities
-        ids = other(text, padding="max_length", max_length=clip.CONTEXT, truncation=True)
-        assert ids["input_ids"] == tokenizer([text])[0].tolist(), text
+        ids = other(text, max_length=clip.CONTEXT, truncation=True)["input_ids"]
+        mine = tokenizer([text])[0].tolist()
+        assert ids == mine[:len(ids)] and not any(mine[len(ids):]), text
 
 
 def test_saved_files_name_every_id_and_reload(tokenizer, tmp_path):
