@@ -82,6 +82,7 @@ train: world $(PARITY_ENV)/ready
 	$(PARITY_ENV)/bin/python -m world.train natural
 	$(PARITY_ENV)/bin/python -m world.train roles
 	$(PARITY_ENV)/bin/python -m world.train birds
+	$(PARITY_ENV)/bin/python -m world.card
 
 install: all
 	cmake --install $(BUILD) --prefix $(PREFIX)
