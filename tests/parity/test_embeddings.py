@@ -83,10 +83,11 @@ def test_classes(cliplens, measured, model_folders, odd_folder, tmp_path, name):
             torch.nn.functional.normalize(model.encode_text(
                 tokenizer([template(c) for template in templates]), normalize=True).mean(0), dim=-1)
             for c in classes])
+        pixels = torch.stack([transform(Image.open(odd_folder / row["path"]))
+                              for row in result["results"]])
+        similarities = (model.encode_image(pixels, normalize=True) @ classifier.T).double()
         similarity, probability = 0.0, 0.0
-        for row in result["results"]:
-            pixels = transform(Image.open(odd_folder / row["path"]))[None]
-            wanted = (model.encode_image(pixels, normalize=True) @ classifier.T)[0].double()
+        for row, wanted in zip(result["results"], similarities):
             got = torch.tensor([top["similarity"] for top in row["top"]], dtype=torch.float64)
             order = [classes.index(top["class"]) for top in row["top"]]
             similarity = max(similarity, (got - wanted[order]).abs().max().item())

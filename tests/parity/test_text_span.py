@@ -97,7 +97,7 @@ def compare(cliplens, measured, folder, what, store, model, pool, *options) -> d
 
 
 @pytest.mark.parametrize("pool", ["phrases", "generated"])
-@pytest.mark.parametrize("model", [SHIPPED, "odd"])
+@pytest.mark.parametrize("model", [SHIPPED, "plain", "odd"])
 def test_twenty_texts(cliplens, measured, folder, model_folders, stores, pools, model, pool):
     result = compare(cliplens, measured, folder, f"{model}, {pool}, 20 texts",
                      stores(model, "world")[0], model_folders[model], pools[pool], "--count", 20)
@@ -106,7 +106,7 @@ def test_twenty_texts(cliplens, measured, folder, model_folders, stores, pools, 
     assert all(len(head["texts"]) == 20 for head in result["heads"])
 
 
-@pytest.mark.parametrize("model", [SHIPPED, "odd"])
+@pytest.mark.parametrize("model", [SHIPPED, "plain", "odd"])
 def test_sixty_texts_or_all_directions(cliplens, measured, folder, model_folders, stores, pools,
                                        model):
     """Until the head's directions are used up, which the program notices by itself."""
