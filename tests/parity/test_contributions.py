@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import models
-from conftest import SHIPPED
+from harness import SHIPPED
 from reference import VisionTower
 
 MODELS = [*models.MODELS, SHIPPED]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from conftest import SHIPPED
+from harness import SHIPPED
 
 THREADS = (1, 2, 3)
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import models
-from conftest import SHIPPED
+from harness import SHIPPED
 
 MODELS = [*models.MODELS, SHIPPED]
 MAX_ABS = 2e-5

@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 import pixels
-from conftest import PICTURE_SEED
+from harness import PICTURE_SEED
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from conftest import ROOT, SHIPPED
+from harness import ROOT, SHIPPED
 from reference import text_span
 
 WORLD_TEXTS = ROOT / "world" / "texts"

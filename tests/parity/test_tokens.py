@@ -10,7 +10,7 @@ import pytest
 
 import tokenizer_parity
 import tokenizer_texts
-from conftest import ROOT, SHIPPED
+from harness import ROOT, SHIPPED
 
 LINES = 12_000
 CONTEXT = {"plain": 77, SHIPPED: 24}
