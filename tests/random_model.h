@@ -28,8 +28,8 @@ struct RandomModel {
   bool quick_gelu = false;
   std::uint64_t seed = 1;
   // Changes to what is written.
-  std::map<std::string, std::vector<Index>> shapes;  // a tensor with another shape
-  std::string without;                               // a tensor left out
+  std::map<std::string, std::vector<Index>> shapes = {};  // a tensor with another shape
+  std::string without = {};                               // a tensor left out
 
   Index head_width() const { return width / heads; }
 
@@ -108,13 +108,10 @@ struct RandomModel {
   static std::vector<Index> Shape(std::string_view letters, const TowerConfig& tower,
                                   const ModelConfig& config) {
     std::vector<Index> shape;
-    const std::map<char, Index> sizes = {{'D', tower.width},
-                                         {'F', tower.mlp_width},
-                                         {'P', config.patch_size},
-                                         {'N', config.tokens()},
-                                         {'T', config.context_length},
-                                         {'V', config.vocabulary_size},
-                                         {'E', config.embed_width}};
+    const std::map<char, Index> sizes = {
+        {'D', tower.width},       {'F', tower.mlp_width},       {'P', config.patch_size},
+        {'N', config.tokens()},   {'T', config.context_length}, {'V', config.vocabulary_size},
+        {'E', config.embed_width}};
     for (std::size_t i = 0; i < letters.size(); ++i) {
       if (letters[i] == ',') continue;
       Index factor = 1;
@@ -150,7 +147,8 @@ struct RandomModel {
       vocabulary[word] = id++;
     }
     WriteFileAtomically(directory / "vocab.json", DumpJson(vocabulary));
-    WriteFileAtomically(directory / "merges.txt", std::string_view("#version: 0.2\nr e\nre d</w>\n"));
+    WriteFileAtomically(directory / "merges.txt",
+                        std::string_view("#version: 0.2\nr e\nre d</w>\n"));
   }
 };
 

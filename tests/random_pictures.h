@@ -21,7 +21,8 @@ inline Image RandomPicture(std::uint64_t seed, Index width, Index height) {
   const std::uint64_t base = random();
   for (Index i = 0; i < 3 * width * height; ++i) {
     const auto colour = static_cast<int>((base >> (8 * (i % 3))) & 0xFF);
-    image.pixels.push_back(static_cast<std::uint8_t>((colour + static_cast<int>(random() % 96)) & 0xFF));
+    image.pixels.push_back(
+        static_cast<std::uint8_t>((colour + static_cast<int>(random() % 96)) & 0xFF));
   }
   return image;
 }
@@ -30,8 +31,9 @@ inline Image RandomPicture(std::uint64_t seed, Index width, Index height) {
 inline void WriteRandomPictures(const std::filesystem::path& directory, Index count, Index side) {
   std::filesystem::create_directories(directory);
   for (Index i = 0; i < count; ++i) {
-    WriteFileAtomically(directory / fmt::format("{:03d}.png", i),
-                        EncodePng(RandomPicture(static_cast<std::uint64_t>(i) + 1, side, side + 3)));
+    WriteFileAtomically(
+        directory / fmt::format("{:03d}.png", i),
+        EncodePng(RandomPicture(static_cast<std::uint64_t>(i) + 1, side, side + 3)));
   }
 }
 

@@ -24,8 +24,9 @@ std::vector<Extremes> ExtremesOf(ArrayView<const float, 2> z, ArrayView<const fl
   std::vector<Extremes> results;
   for (const Vector& weight : weights) {
     if (weight.size() != factor_width) {
-      throw Error(ErrorCode::kInvalidArgument, "extremes: a weight of {} numbers for a factor of {}",
-                  weight.size(), factor_width);
+      throw Error(ErrorCode::kInvalidArgument,
+                  "extremes: a weight of {} numbers for a factor of {}", weight.size(),
+                  factor_width);
     }
     Vector scores = u * weight;
     if (images > 0) scores.array() -= scores.mean();
@@ -40,10 +41,12 @@ std::vector<Extremes> ExtremesOf(ArrayView<const float, 2> z, ArrayView<const fl
         out.push_back({item, scores[item]});
       }
     };
-    collect([&](Index a, Index b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; },
-            extremes.highest);
-    collect([&](Index a, Index b) { return scores[a] != scores[b] ? scores[a] < scores[b] : a < b; },
-            extremes.lowest);
+    collect(
+        [&](Index a, Index b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; },
+        extremes.highest);
+    collect(
+        [&](Index a, Index b) { return scores[a] != scores[b] ? scores[a] < scores[b] : a < b; },
+        extremes.lowest);
     results.push_back(std::move(extremes));
   }
   return results;

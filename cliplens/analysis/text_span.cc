@@ -14,6 +14,10 @@ namespace {
 constexpr double kRankTolerance = 1e-12;
 // A head is used up when this share of its variance is left, a text when this share of its length.
 constexpr double kRestTolerance = 1e-10;
+// Variance below this share of the second moment about zero is rounding of fp32 factors.
+constexpr double kVarianceTolerance = 1e-14;
+// Variances nearer than this are a tie: texts that encode equal differ by rounding alone.
+constexpr double kTie = 1e-12;
 // Texts' variances are updated step by step and computed anew every few steps, against drift.
 constexpr Index kRefresh = 8;
 
@@ -51,12 +55,14 @@ TextSpanResult TextSpan(const Moments& moments, ArrayView<const float, 2> head_b
   const Matrix weights = span * from_factor;  // y = weights · u, [rank, K+3]
 
   Matrix sigma = weights * covariance_u * weights.transpose();
-  Matrix q = AsEigen(texts).cast<double>() * (span * coordinates.from_text).transpose();  // [M, rank]
+  Matrix q =
+      AsEigen(texts).cast<double>() * (span * coordinates.from_text).transpose();  // [M, rank]
 
   TextSpanResult result;
   result.rank = rank;
   result.variance = (from_factor * covariance_u * from_factor.transpose()).trace();
-  const double floor = kRestTolerance * result.variance;
+  const double floor =
+      std::max(kRestTolerance * result.variance, kVarianceTolerance * second.values.sum());
   const Vector length = q.rowwise().squaredNorm();
   double cumulative = 0;
   Vector v;
@@ -65,7 +71,7 @@ TextSpanResult TextSpan(const Moments& moments, ArrayView<const float, 2> head_b
     if (step % kRefresh == 0) v = (q * sigma).cwiseProduct(q).rowwise().sum();
     Index best = -1;
     for (Index j = 0; j < q.rows(); ++j) {
-      if (best < 0 || v[j] > v[best]) best = j;
+      if (best < 0 || v[j] > v[best] + kTie * std::abs(v[best])) best = j;
     }
     const double rest = q.row(best).squaredNorm();
     if (rest <= kRestTolerance * length[best] || v[best] <= floor * rest) break;

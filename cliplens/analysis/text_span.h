@@ -22,8 +22,8 @@ struct TextSpanOptions {
 };
 
 struct SpanText {
-  Index index = 0;        // in the pool
-  double share = 0;       // of the head's variance that this text explains beyond those before it
+  Index index = 0;   // in the pool
+  double share = 0;  // of the head's variance that this text explains beyond those before it
   double cumulative = 0;
   // The direction as a weight on the factor: ⟨contribution, direction⟩ = weight · u, a unit vector
   // of the joint space. [K+3]
@@ -31,8 +31,8 @@ struct SpanText {
 };
 
 struct TextSpanResult {
-  Index rank = 0;          // directions in which texts were compared
-  double variance = 0;     // trace of the head's covariance, in squares of the embedding's length
+  Index rank = 0;       // directions in which texts were compared
+  double variance = 0;  // trace of the head's covariance, in squares of the embedding's length
   std::vector<SpanText> texts;  // fewer than `count` when the variance is used up before
 };
 

@@ -17,8 +17,8 @@ struct ComponentShare {
   // Σ ⟨c − mean c, e − mean e⟩ / Σ |e − mean e|²: what the component brings to the embedding's
   // variance. The shares of all components add up to one; a share may be negative.
   double share = 0;
-  double spread = 0;   // standard error of the share over the slices of the images
-  double variance = 0; // trace of the component's own covariance
+  double spread = 0;    // standard error of the share over the slices of the images
+  double variance = 0;  // trace of the component's own covariance
 };
 
 // Heads by layer, then INPUT and the MLPs. Throws Error(kPrecondition) on fewer than two images.

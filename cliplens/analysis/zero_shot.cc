@@ -14,8 +14,8 @@
 namespace cliplens {
 
 Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::string> names,
-                               std::span<const std::string> templates, bool truncate,
-                               int threads, const ProgressSink& progress) {
+                               std::span<const std::string> templates, bool truncate, int threads,
+                               const ProgressSink& progress) {
   if (names.empty() || templates.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "a classifier of {} classes and {} templates",
                 names.size(), templates.size());
@@ -54,8 +54,8 @@ std::vector<ClassScore> TopClasses(std::span<const float> embedding,
   for (Index c = 0; c < classes; ++c) {
     const std::span<const float> row = classifier.row(c);
     similarity[static_cast<std::size_t>(c)] =
-        std::inner_product(row.begin(), row.end(), embedding.begin(), 0.0,
-                           std::plus<>(), [](float a, float b) { return double{a} * b; });
+        std::inner_product(row.begin(), row.end(), embedding.begin(), 0.0, std::plus<>(),
+                           [](float a, float b) { return double{a} * b; });
   }
   std::vector<Index> order(similarity.size());
   std::iota(order.begin(), order.end(), Index{0});

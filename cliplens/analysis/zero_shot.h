@@ -16,8 +16,8 @@ namespace cliplens {
 // Classifier weights [C, E]: per class every template filled, encoded, unit; their mean, unit again
 // (the protocol of OpenAI's CLIP).
 Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::string> names,
-                               std::span<const std::string> templates, bool truncate,
-                               int threads, const ProgressSink& progress = {});
+                               std::span<const std::string> templates, bool truncate, int threads,
+                               const ProgressSink& progress = {});
 
 struct ClassScore {
   Index index = 0;

@@ -38,8 +38,8 @@ class ArrayView {
   ArrayView(T* data, const Shape<R>& shape) : data_(data), shape_(shape) {}
   // A view of mutable data converts to a view of constant data.
   template <typename U>
-    requires(std::is_same_v<const U, T>)
-  ArrayView(const ArrayView<U, R>& other) : data_(other.data()), shape_(other.shape()) {}
+  requires(std::is_same_v<const U, T>) ArrayView(const ArrayView<U, R>& other)
+      : data_(other.data()), shape_(other.shape()) {}
 
   T* data() const { return data_; }
   const Shape<R>& shape() const { return shape_; }
@@ -61,9 +61,7 @@ class ArrayView {
   }
 
   // The view under one first index.
-  ArrayView<T, R - 1> operator[](Index i) const
-    requires(R > 1)
-  {
+  ArrayView<T, R - 1> operator[](Index i) const requires(R > 1) {
     assert(i >= 0 && i < shape_[0]);
     Shape<R - 1> rest;
     for (std::size_t k = 1; k < R; ++k) rest[k - 1] = shape_[k];

@@ -16,8 +16,8 @@ struct HeadId {
   friend auto operator<=>(const HeadId&, const HeadId&) = default;
 };
 
-std::string HeadName(HeadId id);       // L11.H3
-std::string MlpName(int layer);        // L11.MLP
+std::string HeadName(HeadId id);  // L11.H3
+std::string MlpName(int layer);   // L11.MLP
 inline constexpr char kInputName[] = "INPUT";
 
 // Heads named by `text` for a model of `layers` x `heads`, sorted, each once.

@@ -1,9 +1,9 @@
 // Small dense linear algebra. The one place that names Eigen; matrices are row-major fp64.
 #pragma once
 
-#include <Eigen/Dense>
-
 #include <span>
+
+#include <Eigen/Dense>
 
 #include "cliplens/base/array.h"
 

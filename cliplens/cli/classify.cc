@@ -1,8 +1,8 @@
 // cliplens classify MODEL --images PATH --classes FILE
-#include <fmt/format.h>
-
 #include <map>
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/base/error.h"
@@ -70,9 +70,8 @@ void Run(const Options& options, const Common& common) {
     if (common.json) {
       Json best = Json::array();
       for (const ClassScore& s : top) {
-        best.push_back({{"class", name(s)},
-                        {"similarity", s.similarity},
-                        {"probability", s.probability}});
+        best.push_back(
+            {{"class", name(s)}, {"similarity", s.similarity}, {"probability", s.probability}});
       }
       Json row = {{"path", item.path}, {"top", best}};
       if (label) row["label"] = *label;
@@ -80,15 +79,14 @@ void Run(const Options& options, const Common& common) {
     } else {
       for (std::size_t k = 0; k < top.size(); ++k) {
         table.AddRow({k == 0 ? item.path : "", name(top[k]),
-                      fmt::format("{:.3f}", top[k].probability),
-                      k == 0 ? label.value_or("") : ""});
+                      fmt::format("{:.3f}", top[k].probability), k == 0 ? label.value_or("") : ""});
       }
     }
   }
   if (!options.label.empty() && labelled + foreign == 0) {
     throw Error(ErrorCode::kNotFound,
-                "{}: no picture has the attribute '{}' that --label names; look at the set's "
-                "manifest",
+                "{}: no picture has the attribute '{}' that --label names; attributes "
+                "come from the .json members of shards",
                 options.images, options.label);
   }
   const double accuracy =

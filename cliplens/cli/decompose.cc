@@ -1,10 +1,10 @@
 // cliplens decompose MODEL --images PATH --out STORE
 #include "cliplens/decompose/decompose.h"
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/cli/verb.h"
 
@@ -29,23 +29,23 @@ void Run(Options& options, const Common& common) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (common.json) {
-    PrintJson({{"format", "cliplens.decompose/1"},
-               {"model", model.name()},
-               {"fingerprint", model.fingerprint()},
-               {"images", result.images},
-               {"shards", result.shards},
-               {"certificate",
-                {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
-               {"seconds", seconds},
-               {"out", options.decompose.out.string()}});
+    PrintJson(
+        {{"format", "cliplens.decompose/1"},
+         {"model", model.name()},
+         {"fingerprint", model.fingerprint()},
+         {"images", result.images},
+         {"shards", result.shards},
+         {"certificate", {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
+         {"seconds", seconds},
+         {"out", options.decompose.out.string()}});
     return;
   }
-  Print(fmt::format("{} pictures decomposed in {:.1f} s ({:.0f}/s) into {}\n"
-                    "certificate: |sum of contributions - embedding| / |embedding| is {:.1e} at "
-                    "most, {:.1e} on average\n",
-                    result.images, seconds, static_cast<double>(result.images) / seconds,
-                    options.decompose.out.string(), result.certificate.max,
-                    result.certificate.mean));
+  Print(
+      fmt::format("{} pictures decomposed in {:.1f} s ({:.0f}/s) into {}\n"
+                  "certificate: |sum of contributions - embedding| / |embedding| is {:.1e} at "
+                  "most, {:.1e} on average\n",
+                  result.images, seconds, static_cast<double>(result.images) / seconds,
+                  options.decompose.out.string(), result.certificate.max, result.certificate.mean));
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // cliplens demo --out DIRECTORY: the whole tour on the shipped model and pictures.
-#include <fmt/format.h>
-
 #include <chrono>
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/variance.h"
@@ -49,9 +49,8 @@ void Run(const std::string& out, const Common& common) {
   const DecomposeResult result = Decompose(model, *set, options);
 
   const Store store = Store::Open(options.out);
-  const std::vector<HeadId> heads =
-      ParseHeads("all", static_cast<int>(store.basis().layers()),
-                 static_cast<int>(store.basis().num_heads()));
+  const std::vector<HeadId> heads = ParseHeads("all", static_cast<int>(store.basis().layers()),
+                                               static_cast<int>(store.basis().num_heads()));
   const Array<float, 2> texts =
       model.EmbedTexts(pool.texts, /*truncate=*/false, common.threads, Progress(common, "texts"));
   ReportOptions report;
@@ -62,23 +61,22 @@ void Run(const std::string& out, const Common& common) {
   WriteFileAtomically(directory.path() / "report.html", RenderReport(input));
   std::vector<TextSpanResult> spans;
   for (const ReportHead& head : input.heads) spans.push_back(head.span);
-  WriteFileAtomically(
-      directory.path() / "span.json",
-      DumpJson(SpanJson(store.info(), pool, heads, spans, input.shares)) + "\n");
+  WriteFileAtomically(directory.path() / "span.json",
+                      DumpJson(SpanJson(store.info(), pool, heads, spans, input.shares)) + "\n");
   directory.Commit();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const std::string page = (fs::path(out) / "report.html").string();
   if (common.json) {
-    PrintJson({{"format", "cliplens.demo/1"},
-               {"model", model.name()},
-               {"images", result.images},
-               {"heads", heads.size()},
-               {"texts", pool.texts.size()},
-               {"certificate",
-                {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
-               {"seconds", seconds},
-               {"report", page}});
+    PrintJson(
+        {{"format", "cliplens.demo/1"},
+         {"model", model.name()},
+         {"images", result.images},
+         {"heads", heads.size()},
+         {"texts", pool.texts.size()},
+         {"certificate", {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
+         {"seconds", seconds},
+         {"report", page}});
     return;
   }
   Print(fmt::format(

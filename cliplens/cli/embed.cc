@@ -1,7 +1,7 @@
 // cliplens embed MODEL (--images PATH | --texts FILE) --out x.npy
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/cli/verb.h"
@@ -30,8 +30,8 @@ void Run(const Options& options, const Common& common) {
     for (Index i = 0; common.json && i < set->size(); ++i) items.push_back(set->item(i).path);
   } else {
     const TextPool pool = ReadTextPool(options.texts);
-    rows = model.EmbedTexts(pool.texts, options.truncate, common.threads,
-                            Progress(common, "embed"));
+    rows =
+        model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "embed"));
     items = pool.texts;
   }
   WriteNpy(options.out, rows.flat(), rows.shape());

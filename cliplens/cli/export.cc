@@ -1,7 +1,7 @@
 // cliplens export STORE --format npy --out DIRECTORY
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/cli/verb.h"
 
@@ -29,9 +29,10 @@ void Run(const Options& options, const Common& common) {
                  {"cls_attn", {n, b.layers(), b.embed_width()}},
                  {"embedding", {n, b.embed_width()}}}}});
   } else {
-    Print(fmt::format("contributions of {} pictures in {}: attn.npy, mlp.npy, cls_attn.npy, "
-                      "embedding.npy, items.jsonl\n",
-                      store.info().images, options.out));
+    Print(
+        fmt::format("contributions of {} pictures in {}: attn.npy, mlp.npy, cls_attn.npy, "
+                    "embedding.npy, items.jsonl\n",
+                    store.info().images, options.out));
   }
 }
 

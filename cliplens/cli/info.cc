@@ -1,7 +1,7 @@
 // cliplens info MODEL
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/base/parallel.h"
 #include "cliplens/cli/verb.h"

@@ -1,10 +1,11 @@
 // The command line: `cliplens VERB ...`.
-#include <fmt/format.h>
-
-#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <new>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/version.h"
@@ -17,6 +18,11 @@ int Fail(const cliplens::ErrorCodeInfo& info, const char* message) {
   return info.exit_status;
 }
 
+bool HasVerb(const CLI::App& app, const std::string& name) {
+  const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
+  return std::ranges::any_of(verbs, [&](const CLI::App* v) { return v->get_name() == name; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -25,16 +31,18 @@ int main(int argc, char** argv) {
   // A reader that goes away is an error of the write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
 
-  CLI::App app{"cliplens explains what CLIP sees: it writes image embeddings as exact sums of "
-               "contributions\nof layers, attention heads and image tokens, and names them in "
-               "words.",
-               "cliplens"};
+  CLI::App app{
+      "cliplens explains what CLIP sees: it writes image embeddings as exact sums of "
+      "contributions\nof layers and attention heads, and names the heads in "
+      "words.",
+      "cliplens"};
   app.set_version_flag("--version", std::string("cliplens ") + kVersion);
   app.require_subcommand(1);
-  app.footer("A model is an open_clip hub directory or the name of a shipped model; pictures are a "
-             "file,\na folder or WebDataset .tar shards. cliplens VERB --help has an example of "
-             "each verb.\nExit status: 0 done, 2 invalid argument, 3 not found, 4 corrupt data, 5 "
-             "precondition,\n6 exhausted, 7 unsupported, 70 internal.");
+  app.footer(
+      "A model is an open_clip hub directory or the name of a shipped model; pictures are a "
+      "file,\na folder or WebDataset .tar shards. cliplens VERB --help has an example of "
+      "each verb.\nExit status: 0 done, 2 invalid argument, 3 not found, 4 corrupt data, 5 "
+      "precondition,\n6 exhausted, 7 unsupported, 70 internal.");
   Common common;
   AddDemo(app, common);
   AddInfo(app, common);
@@ -48,6 +56,10 @@ int main(int argc, char** argv) {
   AddReport(app, common);
   AddExport(app, common);
 
+  if (argc > 1 && argv[1][0] != '-' && !HasVerb(app, argv[1])) {
+    return Fail(InfoOf(ErrorCode::kInvalidArgument),
+                fmt::format("there is no verb '{}'; see: cliplens --help", argv[1]).c_str());
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& e) {

@@ -1,7 +1,7 @@
 // cliplens merge STORE... --out STORE
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/cli/verb.h"
 

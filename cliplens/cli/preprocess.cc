@@ -1,13 +1,15 @@
 // cliplens preprocess MODEL --image F --out x.npy
-#include <fmt/format.h>
+#include "cliplens/model/preprocess.h"
 
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/image.h"
 #include "cliplens/io/npy.h"
-#include "cliplens/model/preprocess.h"
+#include "cliplens/model/checkpoint.h"
 
 namespace cliplens::cli {
 namespace {
@@ -19,11 +21,11 @@ struct Options {
 };
 
 void Run(const Options& options, const Common& common) {
-  const ClipModel model = LoadModel(options.model);
+  const PreprocessConfig config = LoadConfig(ModelPath(options.model)).preprocess;
   RefuseExisting(options.out);
   const std::vector<std::uint8_t> bytes = ReadFile(options.image, Index{1} << 30);
   const Image image = DecodeImage(bytes, options.image);
-  const Array<float, 3> pixels = Preprocess(image, model.config().preprocess);
+  const Array<float, 3> pixels = Preprocess(image, config);
   WriteNpy(options.out, pixels.flat(), pixels.shape());
   if (common.json) {
     PrintJson({{"format", "cliplens.preprocess/1"},

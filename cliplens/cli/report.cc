@@ -1,12 +1,13 @@
 // cliplens report STORE --texts FILE --out report.html
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/file.h"
 #include "cliplens/report/html_report.h"
+#include "cliplens/report/json.h"
 
 namespace cliplens::cli {
 namespace {
@@ -35,19 +36,20 @@ void Run(Options& options, const Common& common) {
       model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "texts"));
   options.report.threads = common.threads;
   options.report.progress = Progress(common, "pictures");
-  const ReportInput input = CollectReport(store, model.config(), images.get(), pool, texts, heads,
-                                          options.report);
+  const ReportInput input =
+      CollectReport(store, model.config(), images.get(), pool, texts, heads, options.report);
   const std::string page = RenderReport(input);
   WriteFileAtomically(options.out, page);
   if (common.json) {
     PrintJson({{"format", "cliplens.report/1"},
                {"heads", heads.size()},
                {"images", store.info().images},
+               {"components", ComponentsJson(input.shares)},
                {"bytes", page.size()},
                {"out", options.out}});
   } else {
-    Print(fmt::format("report of {} heads on {} pictures: {}\n", heads.size(),
-                      store.info().images, options.out));
+    Print(fmt::format("report of {} heads on {} pictures: {}\n", heads.size(), store.info().images,
+                      options.out));
   }
 }
 

@@ -1,7 +1,7 @@
 // cliplens span STORE --texts FILE
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/variance.h"
@@ -46,8 +46,8 @@ void Run(const Options& options, const Common& common) {
   std::string out;
   for (const Json& head : result["heads"]) {
     out += fmt::format("{}  {:.1f} % of the embedding's variance, rank {}\n",
-                       head["head"].get<std::string>(),
-                       100 * head["variance_share"].get<double>(), head["rank"].get<Index>());
+                       head["head"].get<std::string>(), 100 * head["variance_share"].get<double>(),
+                       head["rank"].get<Index>());
     Table table({{"share", Align::kRight}, {"sum", Align::kRight}, {"text"}});
     for (const Json& text : head["texts"]) {
       table.AddRow({fmt::format("{:.1f} %", 100 * text["share"].get<double>()),

@@ -1,7 +1,7 @@
 // cliplens tokenize MODEL --texts FILE
-#include <fmt/format.h>
-
 #include <memory>
+
+#include <fmt/format.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/cli/verb.h"
@@ -34,8 +34,7 @@ std::vector<std::string> ReadLines(const std::string& path) {
 void Run(const Options& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const std::vector<std::string> lines = ReadLines(options.texts);
-  const std::vector<Tokens> tokens =
-      model.TokenizeTexts(lines, options.truncate, common.threads);
+  const std::vector<Tokens> tokens = model.TokenizeTexts(lines, options.truncate, common.threads);
   Json texts = Json::array();
   std::string out;
   for (std::size_t i = 0; i < lines.size(); ++i) {

@@ -1,12 +1,12 @@
 #include "cliplens/cli/verb.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "cliplens/base/error.h"
 
@@ -76,15 +76,18 @@ fs::path SharePath(const std::string& relative) {
   return {};
 }
 
-ClipModel LoadModel(const std::string& model) {
+fs::path ModelPath(const std::string& model) {
   std::error_code ignored;
-  if (!fs::exists(model, ignored) && !model.empty() && model.find('/') == std::string::npos &&
-      model != "." && model != "..") {
+  const bool name =
+      !model.empty() && model.find('/') == std::string::npos && model != "." && model != "..";
+  if (name && !fs::exists(model, ignored)) {
     const fs::path shipped = SharePath("models/" + model);
-    if (!shipped.empty()) return ClipModel::Load(shipped);
+    if (!shipped.empty()) return shipped;
   }
-  return ClipModel::Load(model);
+  return model;
 }
+
+ClipModel LoadModel(const std::string& model) { return ClipModel::Load(ModelPath(model)); }
 
 ClipModel LoadModelOf(const Store& store, const std::string& model) {
   std::string place = model;

@@ -5,10 +5,11 @@
 // output as one JSON object (docs/json.md); everything said to people goes to standard error then.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
+
+#include <CLI/CLI.hpp>
 
 #include "cliplens/base/progress.h"
 #include "cliplens/dataset/image_set.h"
@@ -35,7 +36,8 @@ ProgressSink Progress(const Common& common, std::string what);
 void Print(const std::string& text);
 void PrintJson(const Json& result);
 
-// A directory, or the name of a shipped model.
+// The directory that MODEL names: itself, or that of a shipped model.
+std::filesystem::path ModelPath(const std::string& model);
 ClipModel LoadModel(const std::string& model);
 // The model that made a store: `model` if given, else the directory that the manifest names. Throws
 // Error(kInvalidArgument) when its fingerprint is another.

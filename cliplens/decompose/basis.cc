@@ -32,23 +32,22 @@ Basis MakeBasis(const ClipModel& model, int threads) {
   const TensorMap& tensors = model.tensors();
   const Vector gain = ToMatrix(tensors.at("vision.ln_post.gain")).col(0);
   const Vector bias = ToMatrix(tensors.at("vision.ln_post.bias")).col(0);
-  const Matrix projection = ToMatrix(tensors.at("vision.projection"));        // [D, E]
-  const Matrix scaled_projection = gain.asDiagonal() * projection;            // diag(γ) P
-  const Vector p_gain = projection.transpose() * gain;                        // p_γ
-  const Vector p_bias = projection.transpose() * bias;                        // p_β
+  const Matrix projection = ToMatrix(tensors.at("vision.projection"));  // [D, E]
+  const Matrix scaled_projection = gain.asDiagonal() * projection;      // diag(γ) P
+  const Vector p_gain = projection.transpose() * gain;                  // p_γ
+  const Vector p_bias = projection.transpose() * bias;                  // p_β
 
   Basis basis;
   basis.heads =
       Array<float, 4>({tower.layers, tower.heads, head_width + kExtraFactors, embed_width});
   ParallelFor(threads, tower.layers, [&](Index l, int) {
     const std::string prefix = fmt::format("vision.block.{}.attn.out.", l);
-    const Matrix out = ToMatrix(tensors.at(prefix + "weight"));               // [D, H·K]
-    const Vector out_bias = ToMatrix(tensors.at(prefix + "bias")).col(0);     // b_O
-    const Vector p_out = scaled_projection.transpose() * out_bias;            // p_b
+    const Matrix out = ToMatrix(tensors.at(prefix + "weight"));            // [D, H·K]
+    const Vector out_bias = ToMatrix(tensors.at(prefix + "bias")).col(0);  // b_O
+    const Vector p_out = scaled_projection.transpose() * out_bias;         // p_b
     for (Index h = 0; h < tower.heads; ++h) {
       auto b = AsEigen(basis.heads.view()[l][h]);
-      const Matrix a =
-          out.middleCols(h * head_width, head_width).transpose() * scaled_projection;
+      const Matrix a = out.middleCols(h * head_width, head_width).transpose() * scaled_projection;
       b.topRows(head_width) = a.cast<float>();
       b.row(head_width) = (p_out / heads).cast<float>();
       b.row(head_width + 1) = (-p_gain / (components * heads)).cast<float>();
@@ -59,12 +58,11 @@ Basis MakeBasis(const ClipModel& model, int threads) {
 }
 
 void WriteBasis(const std::filesystem::path& path, const Basis& basis) {
-  const TensorToWrite tensor{
-      "heads",
-      DataType::kF32,
-      {basis.heads.shape().begin(), basis.heads.shape().end()},
-      {reinterpret_cast<const std::uint8_t*>(basis.heads.data()),
-       static_cast<std::size_t>(basis.heads.size()) * sizeof(float)}};
+  const TensorToWrite tensor{"heads",
+                             DataType::kF32,
+                             {basis.heads.shape().begin(), basis.heads.shape().end()},
+                             {reinterpret_cast<const std::uint8_t*>(basis.heads.data()),
+                              static_cast<std::size_t>(basis.heads.size()) * sizeof(float)}};
   WriteSafetensors(path, {&tensor, 1});
 }
 

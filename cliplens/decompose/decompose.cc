@@ -76,17 +76,23 @@ void Decomposer::Fill(const Activations& a, std::span<const float> embedding, Fa
   const auto components = static_cast<double>(2 * layers_ + 1);
   const double scale = 1.0 / (a.sigma * a.norm);
   std::vector<float> rows(static_cast<std::size_t>((layers_ + 1) * embed_width_));
-  nn::Gemm({.m = layers_ + 1, .n = embed_width_, .k = width_, .a = a.mlp.data(),
-            .a_stride = width_, .b = scaled_projection_.data(), .b_stride = embed_width_,
-            .c = rows.data(), .c_stride = embed_width_});
+  nn::Gemm({.m = layers_ + 1,
+            .n = embed_width_,
+            .k = width_,
+            .a = a.mlp.data(),
+            .a_stride = width_,
+            .b = scaled_projection_.data(),
+            .b_stride = embed_width_,
+            .c = rows.data(),
+            .c_stride = embed_width_});
   for (Index j = 0; j <= layers_; ++j) {
     const std::span<float> out = block.mlp[j].row(b);
     for (Index e = 0; e < embed_width_; ++e) {
       const auto i = static_cast<std::size_t>(e);
-      out[i] = static_cast<float>(
-          (rows[static_cast<std::size_t>(j * embed_width_ + e)] - a.mean / components * p_gain_[i]) *
-              scale +
-          p_bias_[i] / components / a.norm);
+      out[i] = static_cast<float>((rows[static_cast<std::size_t>(j * embed_width_ + e)] -
+                                   a.mean / components * p_gain_[i]) *
+                                      scale +
+                                  p_bias_[i] / components / a.norm);
     }
   }
 
@@ -101,10 +107,16 @@ void Decomposer::Fill(const Activations& a, std::span<const float> embedding, Fa
         const bool constant = k >= static_cast<std::size_t>(head_width_);
         factor[k] = static_cast<float>(constant ? u[k] / static_cast<double>(tokens_) : u[k]);
       }
-      nn::Gemm({.m = 1, .n = embed_width_, .k = head_width_ + kExtraFactors, .a = factor.data(),
+      nn::Gemm({.m = 1,
+                .n = embed_width_,
+                .k = head_width_ + kExtraFactors,
+                .a = factor.data(),
                 .a_stride = head_width_ + kExtraFactors,
-                .b = basis_.heads.view()[l][h].data(), .b_stride = embed_width_, .c = out,
-                .c_stride = embed_width_, .beta = h == 0 ? 0.0f : 1.0f});
+                .b = basis_.heads.view()[l][h].data(),
+                .b_stride = embed_width_,
+                .c = out,
+                .c_stride = embed_width_,
+                .beta = h == 0 ? 0.0f : 1.0f});
     }
   }
 }
@@ -130,9 +142,16 @@ std::vector<double> Certify(const FactorBlock& block, const Basis& basis, int th
         std::ranges::transform(u, factors.row(b).data(),
                                [](double v) { return static_cast<float>(v); });
       }
-      nn::Gemm({.m = count, .n = width, .k = factor_width, .a = factors.data(),
-                .a_stride = factor_width, .b = basis.heads.view()[l][h].data(), .b_stride = width,
-                .c = sum.data(), .c_stride = width, .beta = 1.0f});
+      nn::Gemm({.m = count,
+                .n = width,
+                .k = factor_width,
+                .a = factors.data(),
+                .a_stride = factor_width,
+                .b = basis.heads.view()[l][h].data(),
+                .b_stride = width,
+                .c = sum.data(),
+                .c_stride = width,
+                .beta = 1.0f});
     }
     for (Index b = 0; b < count; ++b) {
       double error = 0;
@@ -210,8 +229,8 @@ DecomposeResult Decompose(const ClipModel& model, const ImageSet& set,
       const double c = certificates[b];
       if (!std::isfinite(c)) {
         throw Error(ErrorCode::kUnsupported,
-                    "{}: the contributions of this picture are not finite in {}; {}",
-                    items[b].path, options.type == StoreType::kF16 ? "fp16" : "fp32",
+                    "{}: the contributions of this picture are not finite in {}; {}", items[b].path,
+                    options.type == StoreType::kF16 ? "fp16" : "fp32",
                     options.type == StoreType::kF16
                         ? "store them as fp32"
                         : "the model's activations overflow on it: check the weights");

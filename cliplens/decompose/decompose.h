@@ -26,7 +26,7 @@ class Decomposer {
  private:
   Basis basis_;
   Index layers_ = 0, heads_ = 0, head_width_ = 0, width_ = 0, embed_width_ = 0, tokens_ = 0;
-  Array<float, 2> scaled_projection_;  // diag(γ) P [D, E]
+  Array<float, 2> scaled_projection_;   // diag(γ) P [D, E]
   std::vector<float> p_gain_, p_bias_;  // P^T γ, P^T β [E]
 };
 

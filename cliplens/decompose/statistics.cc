@@ -152,8 +152,7 @@ std::vector<Matrix> HeadBases(const Basis& basis) {
   std::vector<Matrix> bases;
   for (Index l = 0; l < basis.layers(); ++l) {
     for (Index h = 0; h < basis.num_heads(); ++h) {
-      bases.push_back(
-          AsEigen(basis.at({static_cast<int>(l), static_cast<int>(h)})).cast<double>());
+      bases.push_back(AsEigen(basis.at({static_cast<int>(l), static_cast<int>(h)})).cast<double>());
     }
   }
   return bases;
@@ -236,7 +235,8 @@ void Statistics::Merge(const Statistics& other, const Basis& basis) {
   CheckSame(slices(), other.slices(), "slices");
   const std::vector<Matrix> bases = HeadBases(basis);
   for (std::size_t s = 0; s < slices_.size(); ++s) MergeSlice(slices_[s], other.slices_[s], bases);
-  for (std::size_t i = 0; i < mlp_moments_.size(); ++i) mlp_moments_[i].Merge(other.mlp_moments_[i]);
+  for (std::size_t i = 0; i < mlp_moments_.size(); ++i)
+    mlp_moments_[i].Merge(other.mlp_moments_[i]);
   for (std::size_t i = 0; i < cls_attn_moments_.size(); ++i) {
     cls_attn_moments_[i].Merge(other.cls_attn_moments_[i]);
   }

@@ -28,7 +28,8 @@ struct Moments {
   Vector mean;
   Matrix scatter;
 
-  explicit Moments(Index width = 0) : mean(Vector::Zero(width)), scatter(Matrix::Zero(width, width)) {}
+  explicit Moments(Index width = 0)
+      : mean(Vector::Zero(width)), scatter(Matrix::Zero(width, width)) {}
   void Add(const Matrix& rows);  // [B, n]
   void Merge(const Moments& other);
   // Σ / count. Throws Error(kPrecondition) on fewer than two images.

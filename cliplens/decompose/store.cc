@@ -94,30 +94,29 @@ Json ManifestJson(const StoreInfo& info, const std::vector<ShardInfo>& shards,
                      {"items_checksum", s.items_checksum},
                      {"data", s.source}});
   }
-  return Json{
-      {"format", kFormat},
-      {"version", kStoreFormatVersion},
-      {"model",
-       {{"name", info.model_name},
-        {"directory", info.model_directory},
-        {"fingerprint", info.fingerprint},
-        {"config", info.model_config}}},
-      {"precision", info.precision},
-      {"store_dtype", NameOf(info.type)},
-      {"stats_only", info.stats_only},
-      {"images", info.images},
-      {"slices", info.slices},
-      {"certificate", {{"max", info.certificate.max}, {"mean", info.certificate.mean}}},
-      {"data", data},
-      {"statistics", {{"file", kStatisticsFile}, {"checksum", statistics_checksum}}},
-      {"basis", {{"file", kBasisFile}, {"checksum", basis_checksum}}},
-      {"shards", files}};
+  return Json{{"format", kFormat},
+              {"version", kStoreFormatVersion},
+              {"model",
+               {{"name", info.model_name},
+                {"directory", info.model_directory},
+                {"fingerprint", info.fingerprint},
+                {"config", info.model_config}}},
+              {"precision", info.precision},
+              {"store_dtype", NameOf(info.type)},
+              {"stats_only", info.stats_only},
+              {"images", info.images},
+              {"slices", info.slices},
+              {"certificate", {{"max", info.certificate.max}, {"mean", info.certificate.mean}}},
+              {"data", data},
+              {"statistics", {{"file", kStatisticsFile}, {"checksum", statistics_checksum}}},
+              {"basis", {{"file", kBasisFile}, {"checksum", basis_checksum}}},
+              {"shards", files}};
 }
 
 std::string FingerprintDifference(const StoreInfo& a, const StoreInfo& b) {
   if (a.fingerprint != b.fingerprint) {
-    return fmt::format("models differ ({} {} and {} {})", a.model_name, a.fingerprint,
-                       b.model_name, b.fingerprint);
+    return fmt::format("models differ ({} {} and {} {})", a.model_name, a.fingerprint, b.model_name,
+                       b.fingerprint);
   }
   if (a.slices != b.slices) {
     return fmt::format("numbers of slices differ ({} and {})", a.slices, b.slices);
@@ -298,7 +297,9 @@ Array<float, 2> Store::ReadHead(HeadId id) const {
     const Index count = images * width;
     const Index bytes = count * SizeOf(entry.type);
     const TensorEntry head{
-        entry.name, entry.type, {images, width},
+        entry.name,
+        entry.type,
+        {images, width},
         entry.bytes.subspan(
             static_cast<std::size_t>((id.layer * basis_.num_heads() + id.head) * bytes),
             static_cast<std::size_t>(bytes))};
@@ -325,7 +326,9 @@ Array<float, 2> Store::ReadRows(const char* name, Index width) const {
 
 Array<float, 2> Store::ReadLn() const { return ReadRows("ln", 3); }
 
-Array<float, 2> Store::ReadEmbeddings() const { return ReadRows("embedding", basis_.embed_width()); }
+Array<float, 2> Store::ReadEmbeddings() const {
+  return ReadRows("embedding", basis_.embed_width());
+}
 
 std::vector<Item> Store::ReadItems() const {
   NeedFactors(info_, directory_);
@@ -387,7 +390,8 @@ void StoreWriter::AddShard(const FactorBlock& block, std::span<const Item> items
   shard.checksum = WriteSafetensors(directory_.path() / shard.file, tensors);
   std::string lines;
   for (const Item& item : items) lines += ItemLine(item);
-  shard.items_checksum = HashBytes({reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()});
+  shard.items_checksum =
+      HashBytes({reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()});
   WriteFileAtomically(directory_.path() / shard.items_file, lines);
   info_.images += shard.images;
   shards_.push_back(std::move(shard));
@@ -447,7 +451,16 @@ void MergeStores(std::span<const fs::path> inputs, const fs::path& output) {
         same->images += source.images;
       }
     }
-    if (store.info().stats_only) continue;
+    if (store.info().stats_only) {
+      // Pictures are not listed here; a store given twice still shows by its sums.
+      if (!seen.emplace("", HashFile(store.directory() / kStatisticsFile)).second) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    "{}: another of these stores has the same statistics; a picture must be "
+                    "counted once",
+                    store.directory().string());
+      }
+      continue;
+    }
     const std::vector<Item> items = store.ReadItems();
     std::size_t at = 0;
     for (Index s = 0; s < store.num_shards(); ++s) {
@@ -475,8 +488,7 @@ void MergeStores(std::span<const fs::path> inputs, const fs::path& output) {
     certificate.mean += store.info().certificate.mean * count;
     images += count;
     for (Index s = 0; s < store.num_shards(); ++s) {
-      const DataSource& source =
-          store.info().data[static_cast<std::size_t>(store.shard(s).source)];
+      const DataSource& source = store.info().data[static_cast<std::size_t>(store.shard(s).source)];
       const auto at = std::ranges::find_if(info.data, [&](const DataSource& d) {
         return d.kind == source.kind && d.root == source.root;
       });
@@ -502,7 +514,8 @@ void ExportNpy(const Store& store, const fs::path& directory) {
     NpyWriter embedding(out.path() / "embedding.npy", {images, width});
     std::vector<Matrix> bases;
     for (Index l = 0; l < layers; ++l) {
-      for (Index h = 0; h < heads; ++h) bases.push_back(AsEigen(basis.heads.view()[l][h]).cast<double>());
+      for (Index h = 0; h < heads; ++h)
+        bases.push_back(AsEigen(basis.heads.view()[l][h]).cast<double>());
     }
     std::vector<double> factor(static_cast<std::size_t>(basis.factor_width()));
     std::vector<float> row(static_cast<std::size_t>(layers * heads * width));

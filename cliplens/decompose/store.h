@@ -31,7 +31,7 @@ inline constexpr Index kShardImages = 1024;
 enum class StoreType { kF32, kF16 };
 
 struct CertificateSummary {
-  double max = 0;   // of ‖Σc − e‖ / ‖e‖ over the images
+  double max = 0;  // of ‖Σc − e‖ / ‖e‖ over the images
   double mean = 0;
 };
 

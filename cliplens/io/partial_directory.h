@@ -1,7 +1,7 @@
 // A directory that is there whole or not at all.
 //
-// Files go to `DIRECTORY.partial`, which Commit() renames to `DIRECTORY`. Dropped without Commit, it
-// removes what it wrote.
+// Files go to `DIRECTORY.partial`, which Commit() renames to `DIRECTORY`. Dropped without Commit,
+// it removes what it wrote.
 #pragma once
 
 #include <filesystem>

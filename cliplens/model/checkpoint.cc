@@ -1,11 +1,11 @@
 #include "cliplens/model/checkpoint.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <set>
 #include <string_view>
+
+#include <fmt/format.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
@@ -83,14 +83,29 @@ std::vector<Index> ShapeOf(std::string_view letters, const TowerConfig& tower,
     }
     Index size = 1;
     switch (axis.empty() ? ' ' : axis.front()) {
-      case 'D': size = tower.width; break;
-      case 'F': size = tower.mlp_width; break;
-      case 'P': size = config.patch_size; break;
-      case 'N': size = config.tokens(); break;
-      case 'T': size = config.context_length; break;
-      case 'V': size = config.vocabulary_size; break;
-      case 'E': size = config.embed_width; break;
-      default: break;
+      case 'D':
+        size = tower.width;
+        break;
+      case 'F':
+        size = tower.mlp_width;
+        break;
+      case 'P':
+        size = config.patch_size;
+        break;
+      case 'N':
+        size = config.tokens();
+        break;
+      case 'T':
+        size = config.context_length;
+        break;
+      case 'V':
+        size = config.vocabulary_size;
+        break;
+      case 'E':
+        size = config.embed_width;
+        break;
+      default:
+        break;
     }
     shape.push_back(factor * size);
   }
@@ -138,7 +153,7 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
 
 std::span<const TensorRow> OpenClipTable() { return kOpenClip; }
 
-Checkpoint LoadCheckpoint(const std::filesystem::path& directory) {
+ModelConfig LoadConfig(const std::filesystem::path& directory) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   if (!fs::exists(directory, ignored)) {
@@ -159,13 +174,18 @@ Checkpoint LoadCheckpoint(const std::filesystem::path& directory) {
                   directory.string(), file, kConfigFile, kWeightsFile);
     }
   }
+  const fs::path config_path = directory / kConfigFile;
+  return ParseOpenClipConfig(ReadJsonFile(config_path, Index{1} << 20), config_path.string());
+}
+
+Checkpoint LoadCheckpoint(const std::filesystem::path& directory) {
+  namespace fs = std::filesystem;
   Checkpoint checkpoint;
+  checkpoint.config = LoadConfig(directory);
   checkpoint.directory = directory;
+  std::error_code ignored;
   fs::path named = fs::weakly_canonical(directory, ignored);
   checkpoint.name = (ignored ? directory : named).filename().string();
-  const fs::path config_path = directory / kConfigFile;
-  checkpoint.config =
-      ParseOpenClipConfig(ReadJsonFile(config_path, Index{1} << 20), config_path.string());
 
   const SafetensorsFile file(directory / kWeightsFile);
   std::set<std::string> used;

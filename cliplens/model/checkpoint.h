@@ -35,7 +35,7 @@ struct Tensor {
 using TensorMap = std::map<std::string, Tensor>;
 
 struct Checkpoint {
-  std::string name;   // the directory's name, for people
+  std::string name;  // the directory's name, for people
   std::filesystem::path directory;
   ModelConfig config;
   TensorMap tensors;
@@ -43,6 +43,9 @@ struct Checkpoint {
   // fingerprint in any layout or file type.
   std::string fingerprint;
 };
+
+// The configuration of a model alone, without its weights. Errors as LoadCheckpoint's.
+ModelConfig LoadConfig(const std::filesystem::path& directory);
 
 // Reads an open_clip hub directory: `open_clip_config.json` and `open_clip_model.safetensors`.
 // Throws Error that names the file and the tensor: kNotFound, kCorruptData (a shape that

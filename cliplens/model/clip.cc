@@ -78,9 +78,14 @@ void ClipModel::EmbedImage(ArrayView<const float, 3> pixels, std::span<float> em
   }
   const auto weights = [&](const char* name) { return tensors().at(name).values.data(); };
   std::copy_n(weights("vision.class"), width, w.x.data());
-  nn::Linear({.rows = grid * grid, .in = inputs, .out = width, .x = w.patches.data(),
-              .x_stride = inputs, .weight = weights("vision.patch.weight"),
-              .y = w.x.data() + width, .y_stride = width});
+  nn::Linear({.rows = grid * grid,
+              .in = inputs,
+              .out = width,
+              .x = w.patches.data(),
+              .x_stride = inputs,
+              .weight = weights("vision.patch.weight"),
+              .y = w.x.data() + width,
+              .y_stride = width});
   const float* position = weights("vision.position");
   for (Index i = 0; i < config().tokens() * width; ++i) {
     w.x[static_cast<std::size_t>(i)] += position[i];
@@ -111,7 +116,8 @@ void ClipModel::EmbedText(const Tokens& tokens, std::span<float> embedding, Work
                   config().vocabulary_size);
     }
     for (Index k = 0; k < width; ++k) {
-      w.x[static_cast<std::size_t>(i * width + k)] = table[id * width + k] + position[i * width + k];
+      w.x[static_cast<std::size_t>(i * width + k)] =
+          table[id * width + k] + position[i * width + k];
     }
   }
   text_.Run(count, tokens.end, w, embedding, activations);

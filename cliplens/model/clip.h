@@ -3,8 +3,9 @@
 //   const ClipModel model = ClipModel::Load("models/pictureworld");
 //   Workspace workspace;
 //   std::vector<float> e(model.config().embed_width);
-//   model.EmbedImage(Preprocess(DecodeImage(bytes, name), model.config().preprocess), e, workspace);
-//   Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/false, /*threads=*/0);
+//   model.EmbedImage(Preprocess(DecodeImage(bytes, name), model.config().preprocess), e,
+//   workspace); Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/false,
+//   /*threads=*/0);
 #pragma once
 
 #include <filesystem>

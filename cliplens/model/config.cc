@@ -38,7 +38,8 @@ class Reader {
       throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a whole number was expected", name_,
                   key, DumpJson(value));
     }
-    if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(high)) {
+    if (value.is_number_unsigned() &&
+        value.get<std::uint64_t>() > static_cast<std::uint64_t>(high)) {
       OutOfRange(key, value, low, high);
     }
     const Index n = value.get<Index>();
@@ -194,8 +195,7 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   if (config.embed_width == 0) {
     throw Error(ErrorCode::kCorruptData, "{}: there is no 'embed_dim' in it", name);
   }
-  config.activation =
-      model.Bool("quick_gelu", false) ? Activation::kQuickGelu : Activation::kGelu;
+  config.activation = model.Bool("quick_gelu", false) ? Activation::kQuickGelu : Activation::kGelu;
   model.Only("custom_text", false);
   if (model.Has("multimodal_cfg")) {
     throw Error(ErrorCode::kUnsupported, "{}: CoCa models ('multimodal_cfg') are not supported",

@@ -1,9 +1,9 @@
 #include "cliplens/model/tower.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
+
+#include <fmt/format.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/model/nn/kernels.h"
@@ -49,9 +49,9 @@ Tower::Tower(const TowerConfig& config, Activation activation, const TensorMap& 
     const auto get = [&](const char* part) {
       return Weights(tensors, fmt::format("{}.block.{}.{}", prefix, l, part));
     };
-    blocks_.push_back({get("ln1.gain"), get("ln1.bias"), get("attn.in.weight"),
-                       get("attn.in.bias"), get("attn.out.weight"), get("attn.out.bias"),
-                       get("ln2.gain"), get("ln2.bias"), get("mlp.in.weight"), get("mlp.in.bias"),
+    blocks_.push_back({get("ln1.gain"), get("ln1.bias"), get("attn.in.weight"), get("attn.in.bias"),
+                       get("attn.out.weight"), get("attn.out.bias"), get("ln2.gain"),
+                       get("ln2.bias"), get("mlp.in.weight"), get("mlp.in.bias"),
                        get("mlp.out.weight"), get("mlp.out.bias")});
   }
   ln_post_gain_ = Weights(tensors, prefix + ".ln_post.gain");
@@ -89,29 +89,60 @@ void Tower::Run(Index tokens, Index pooled, Workspace& w, std::span<float> embed
     nn::LayerNorm(w.x.data(), tokens, width, block.ln1_gain, block.ln1_bias, epsilon,
                   w.normed.data());
     if (last) {
-      nn::Linear({.rows = 1, .in = width, .out = width, .x = w.normed.data() + pooled * width,
-                  .x_stride = width, .weight = block.in_weight, .bias = block.in_bias,
-                  .y = w.qkv.data() + pooled * 3 * width, .y_stride = 3 * width});
-      nn::Linear({.rows = tokens, .in = width, .out = 2 * width, .x = w.normed.data(),
-                  .x_stride = width, .weight = block.in_weight + width * width,
-                  .bias = block.in_bias + width, .y = w.qkv.data() + width,
+      nn::Linear({.rows = 1,
+                  .in = width,
+                  .out = width,
+                  .x = w.normed.data() + pooled * width,
+                  .x_stride = width,
+                  .weight = block.in_weight,
+                  .bias = block.in_bias,
+                  .y = w.qkv.data() + pooled * 3 * width,
+                  .y_stride = 3 * width});
+      nn::Linear({.rows = tokens,
+                  .in = width,
+                  .out = 2 * width,
+                  .x = w.normed.data(),
+                  .x_stride = width,
+                  .weight = block.in_weight + width * width,
+                  .bias = block.in_bias + width,
+                  .y = w.qkv.data() + width,
                   .y_stride = 3 * width});
     } else {
-      nn::Linear({.rows = tokens, .in = width, .out = 3 * width, .x = w.normed.data(),
-                  .x_stride = width, .weight = block.in_weight, .bias = block.in_bias,
-                  .y = w.qkv.data(), .y_stride = 3 * width});
+      nn::Linear({.rows = tokens,
+                  .in = width,
+                  .out = 3 * width,
+                  .x = w.normed.data(),
+                  .x_stride = width,
+                  .weight = block.in_weight,
+                  .bias = block.in_bias,
+                  .y = w.qkv.data(),
+                  .y_stride = 3 * width});
     }
     for (Index h = 0; h < config_.heads; ++h) {
       const float* query = w.qkv.data() + first * 3 * width + h * head_width;
       const float* key = w.qkv.data() + width + h * head_width;
       const float* value = w.qkv.data() + 2 * width + h * head_width;
-      nn::Gemm({.m = rows, .n = tokens, .k = head_width, .a = query, .a_stride = 3 * width,
-                .b = key, .b_stride = 3 * width, .transpose_b = true, .c = w.scores.data(),
-                .c_stride = tokens, .alpha = scale});
+      nn::Gemm({.m = rows,
+                .n = tokens,
+                .k = head_width,
+                .a = query,
+                .a_stride = 3 * width,
+                .b = key,
+                .b_stride = 3 * width,
+                .transpose_b = true,
+                .c = w.scores.data(),
+                .c_stride = tokens,
+                .alpha = scale});
       nn::Softmax(w.scores.data(), rows, tokens, causal_ ? first + 1 : tokens, causal_);
-      nn::Gemm({.m = rows, .n = head_width, .k = tokens, .a = w.scores.data(),
-                .a_stride = tokens, .b = value, .b_stride = 3 * width,
-                .c = attended + h * head_width, .c_stride = width});
+      nn::Gemm({.m = rows,
+                .n = head_width,
+                .k = tokens,
+                .a = w.scores.data(),
+                .a_stride = tokens,
+                .b = value,
+                .b_stride = 3 * width,
+                .c = attended + h * head_width,
+                .c_stride = width});
       if (activations != nullptr) {
         const float* alpha = w.scores.data() + (pooled - first) * tokens;
         std::span<float> self = (*activations).z_self[l].row(h);
@@ -132,17 +163,37 @@ void Tower::Run(Index tokens, Index pooled, Workspace& w, std::span<float> embed
         }
       }
     }
-    nn::Linear({.rows = rows, .in = width, .out = width, .x = attended, .x_stride = width,
-                .weight = block.out_weight, .bias = block.out_bias, .y = x, .y_stride = width,
+    nn::Linear({.rows = rows,
+                .in = width,
+                .out = width,
+                .x = attended,
+                .x_stride = width,
+                .weight = block.out_weight,
+                .bias = block.out_bias,
+                .y = x,
+                .y_stride = width,
                 .accumulate = true});
     nn::LayerNorm(x, rows, width, block.ln2_gain, block.ln2_bias, epsilon, w.normed.data());
-    nn::Linear({.rows = rows, .in = width, .out = config_.mlp_width, .x = w.normed.data(),
-                .x_stride = width, .weight = block.mlp_in_weight, .bias = block.mlp_in_bias,
-                .y = w.hidden.data(), .y_stride = config_.mlp_width, .epilogue = gelu});
+    nn::Linear({.rows = rows,
+                .in = width,
+                .out = config_.mlp_width,
+                .x = w.normed.data(),
+                .x_stride = width,
+                .weight = block.mlp_in_weight,
+                .bias = block.mlp_in_bias,
+                .y = w.hidden.data(),
+                .y_stride = config_.mlp_width,
+                .epilogue = gelu});
     // The MLP's output on its own is what the decomposition asks for; the residual is added after.
-    nn::Linear({.rows = rows, .in = config_.mlp_width, .out = width, .x = w.hidden.data(),
-                .x_stride = config_.mlp_width, .weight = block.mlp_out_weight,
-                .bias = block.mlp_out_bias, .y = w.normed.data(), .y_stride = width});
+    nn::Linear({.rows = rows,
+                .in = config_.mlp_width,
+                .out = width,
+                .x = w.hidden.data(),
+                .x_stride = config_.mlp_width,
+                .weight = block.mlp_out_weight,
+                .bias = block.mlp_out_bias,
+                .y = w.normed.data(),
+                .y_stride = width});
     for (Index i = 0; i < rows * width; ++i) x[i] += w.normed[static_cast<std::size_t>(i)];
     if (activations != nullptr) {
       std::copy_n(w.normed.data() + (pooled - first) * width, width,
@@ -162,8 +213,14 @@ void Tower::Run(Index tokens, Index pooled, Workspace& w, std::span<float> embed
     w.normed[static_cast<std::size_t>(i)] = static_cast<float>(
         (row[i] - mean) / sigma * ln_post_gain_[i] + static_cast<double>(ln_post_bias_[i]));
   }
-  nn::Gemm({.m = 1, .n = embed_width_, .k = width, .a = w.normed.data(), .a_stride = width,
-            .b = projection_, .b_stride = embed_width_, .c = embedding.data(),
+  nn::Gemm({.m = 1,
+            .n = embed_width_,
+            .k = width,
+            .a = w.normed.data(),
+            .a_stride = width,
+            .b = projection_,
+            .b_stride = embed_width_,
+            .c = embedding.data(),
             .c_stride = embed_width_});
   double square = 0;
   for (float v : embedding) square += static_cast<double>(v) * v;

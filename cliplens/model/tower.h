@@ -18,10 +18,10 @@ namespace cliplens {
 struct Activations {
   Array<float, 3> z;       // [L, H, K] Σ_i α_i v_i: attention before W_O
   Array<float, 3> z_self;  // [L, H, K] the pooled token's own share α_p v_p
-  Array<float, 2> mlp;     // [L+1, D] row 0: the input to block 0, row l+1: output of MLP l, with bias
-  double mean = 0;         // μ of the final LayerNorm's input
-  double sigma = 0;        // σ = sqrt(var + ε) of it
-  double norm = 0;         // n: length of the embedding before it is made unit
+  Array<float, 2> mlp;  // [L+1, D] row 0: the input to block 0, row l+1: output of MLP l, with bias
+  double mean = 0;      // μ of the final LayerNorm's input
+  double sigma = 0;     // σ = sqrt(var + ε) of it
+  double norm = 0;      // n: length of the embedding before it is made unit
 
   // The tokens' parts, filled when `tokens` is set before the run.
   bool tokens = false;

@@ -69,21 +69,15 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
   return result;
 }
 
-Json SharesJson(const StoreInfo& store, const std::vector<ComponentShare>& shares) {
-  Json result = {
-      {"format", "cliplens.shares/1"},
-      {"model", ModelJson(store)},
-      {"data", DataJson(store)},
-      {"images", store.images},
-      {"certificate", {{"max", store.certificate.max}, {"mean", store.certificate.mean}}},
-      {"components", Json::array()}};
+Json ComponentsJson(const std::vector<ComponentShare>& shares) {
+  Json components = Json::array();
   for (const ComponentShare& share : shares) {
-    result["components"].push_back({{"component", share.component},
-                                    {"share", share.share},
-                                    {"spread", share.spread},
-                                    {"variance", share.variance}});
+    components.push_back({{"component", share.component},
+                          {"share", share.share},
+                          {"spread", share.spread},
+                          {"variance", share.variance}});
   }
-  return result;
+  return components;
 }
 
 }  // namespace cliplens

@@ -17,7 +17,7 @@ namespace cliplens {
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
               const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares);
 
-// "cliplens.shares/1".
-Json SharesJson(const StoreInfo& store, const std::vector<ComponentShare>& shares);
+// The list "components" of "cliplens.report/1": shares of the embedding's variance.
+Json ComponentsJson(const std::vector<ComponentShare>& shares);
 
 }  // namespace cliplens

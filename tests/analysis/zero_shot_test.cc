@@ -1,14 +1,14 @@
 #include "cliplens/analysis/zero_shot.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 
-#include "cliplens/analysis/extremes.h"
 #include "tests/expect_error.h"
 #include "tests/random_model.h"
 #include "tests/random_pictures.h"
 #include "tests/temporary_directory.h"
+#include <gtest/gtest.h>
+
+#include "cliplens/analysis/extremes.h"
 
 namespace cliplens {
 namespace {

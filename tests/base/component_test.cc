@@ -1,8 +1,7 @@
 #include "cliplens/base/component.h"
 
-#include <gtest/gtest.h>
-
 #include "tests/expect_error.h"
+#include <gtest/gtest.h>
 
 namespace cliplens {
 namespace {
@@ -26,8 +25,9 @@ TEST(ParseHeads, SortsAndListsEachHeadOnce) {
 }
 
 TEST(ParseHeads, QuotesWhatItCannotUse) {
-  for (const char* bad : {"L12.H0", "L0.H2", "L12", "L3-L12", "L5-L3", "last-13", "last-0", "last-x",
-                          "", "L", "L1.", "L1.H", "H3", "L1.H0,", "l1.h0", "L1.H-1", "L99999999999"}) {
+  for (const char* bad :
+       {"L12.H0", "L0.H2", "L12", "L3-L12", "L5-L3", "last-13", "last-0", "last-x", "", "L", "L1.",
+        "L1.H", "H3", "L1.H0,", "l1.h0", "L1.H-1", "L99999999999"}) {
     ExpectError(ErrorCode::kInvalidArgument, std::string("heads '"),
                 [&] { ParseHeads(bad, 12, 2); });
   }

@@ -1,10 +1,9 @@
 #include "cliplens/decompose/basis.h"
 
-#include <gtest/gtest.h>
-
 #include "tests/expect_error.h"
 #include "tests/random_model.h"
 #include "tests/temporary_directory.h"
+#include <gtest/gtest.h>
 
 namespace cliplens {
 namespace {

@@ -1,19 +1,19 @@
 // From pictures to a store and back, on a model with random weights (K = 6, side 21, patch 7).
 #include "cliplens/decompose/decompose.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <fstream>
 
-#include "cliplens/analysis/variance.h"
-#include "cliplens/io/file.h"
-#include "cliplens/io/npy.h"
 #include "tests/expect_error.h"
 #include "tests/random_model.h"
 #include "tests/random_pictures.h"
 #include "tests/temporary_directory.h"
+#include <gtest/gtest.h>
+
+#include "cliplens/analysis/variance.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/npy.h"
 
 namespace cliplens {
 namespace {
@@ -31,8 +31,8 @@ class DecomposeTest : public testing::Test {
 
   fs::path path(const std::string& name) const { return directory_.path() / name; }
 
-  DecomposeResult Run(const std::string& out, int threads = 2,
-                      StoreType type = StoreType::kF32, bool stats_only = false) {
+  DecomposeResult Run(const std::string& out, int threads = 2, StoreType type = StoreType::kF32,
+                      bool stats_only = false) {
     DecomposeOptions options;
     options.out = path(out);
     options.threads = threads;
@@ -188,9 +188,14 @@ TEST_F(DecomposeTest, StatisticsOnlyKeepsNoFactors) {
   EXPECT_EQ(result.shards, 0);
   const Store stats = Store::Open(path("stats"));
   EXPECT_EQ(stats.info().images, 20);
-  EXPECT_EQ(Files(path("stats")).at("stats.safetensors"), Files(path("store")).at("stats.safetensors"));
+  EXPECT_EQ(Files(path("stats")).at("stats.safetensors"),
+            Files(path("store")).at("stats.safetensors"));
   ExpectError(ErrorCode::kPrecondition, "statistics only", [&] { stats.ReadHead({0, 0}); });
-  ExpectError(ErrorCode::kPrecondition, "statistics only", [&] { ExportNpy(stats, path("arrays")); });
+  ExpectError(ErrorCode::kInvalidArgument, "counted once", [&] {
+    MergeStores(std::vector<fs::path>{path("stats"), path("stats")}, path("twice"));
+  });
+  ExpectError(ErrorCode::kPrecondition, "statistics only",
+              [&] { ExportNpy(stats, path("arrays")); });
   EXPECT_FALSE(fs::exists(path("arrays")));
 }
 

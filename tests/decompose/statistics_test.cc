@@ -1,10 +1,9 @@
 #include "cliplens/decompose/statistics.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 
 #include "tests/expect_error.h"
+#include <gtest/gtest.h>
 
 namespace cliplens {
 namespace {
@@ -24,7 +23,8 @@ TEST(Moments, PartsMergedEqualOnePass) {
   Moments whole(6);
   whole.Add(rows);
   Moments merged(6);
-  for (const auto& [begin, count] : {std::pair<Index, Index>{0, 1}, {1, 99}, {100, 0}, {100, 400}}) {
+  for (const auto& [begin, count] :
+       {std::pair<Index, Index>{0, 1}, {1, 99}, {100, 0}, {100, 400}}) {
     Moments part(6);
     part.Add(rows.middleRows(begin, count));
     merged.Merge(part);

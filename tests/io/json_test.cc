@@ -1,6 +1,6 @@
 #include "cliplens/io/json.h"
 
-#include <chrono>
+#include <ctime>
 #include <string>
 
 #include "tests/expect_error.h"
@@ -64,13 +64,13 @@ TEST(ParseJsonTest, LargeObjectsTakeLinearTime) {
     text += "\"token" + std::to_string(i) + "\":" + std::to_string(i);
   }
   text += '}';
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();  // of the processor: other programs do not count
   const Json value = ParseJson(text, "vocab.json");
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
   EXPECT_EQ(value.size(), 200'000u);
   EXPECT_EQ(value.back(), 199'999);
   // About 0.2 s; a quadratic reader takes minutes.
-  EXPECT_LT(seconds.count(), 10.0);
+  EXPECT_LT(seconds, 10.0);
 }
 
 TEST(ParseJsonTest, EveryCutAndEveryFlippedByteIsAnErrorOrAValue) {

@@ -1,11 +1,11 @@
 #include "cliplens/model/checkpoint.h"
 
-#include <gtest/gtest.h>
-
-#include "cliplens/model/clip.h"
 #include "tests/expect_error.h"
 #include "tests/random_model.h"
 #include "tests/temporary_directory.h"
+#include <gtest/gtest.h>
+
+#include "cliplens/model/clip.h"
 
 namespace cliplens {
 namespace {

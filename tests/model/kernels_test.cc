@@ -1,11 +1,11 @@
 // The fast kernels against the plain ones.
 #include "cliplens/model/nn/kernels.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <random>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "cliplens/model/nn/matmul.h"
 
@@ -71,7 +71,8 @@ TEST(Softmax, CausalRowsSeeOneMoreEachAndZerosBehind) {
     RefSoftmax(reference.data(), rows, rows, 1, true);
     EXPECT_LT(LargestDifference(fast, reference), 1e-6) << rows;
     for (Index i = 0; i < rows; ++i) {
-      for (Index j = i + 1; j < rows; ++j) EXPECT_EQ(fast[static_cast<std::size_t>(i * rows + j)], 0.0f);
+      for (Index j = i + 1; j < rows; ++j)
+        EXPECT_EQ(fast[static_cast<std::size_t>(i * rows + j)], 0.0f);
     }
   }
 }
@@ -95,9 +96,17 @@ TEST(Linear, EqualsReferenceWithEveryEpilogue) {
         if (accumulate && epilogue != Epilogue::kNone) continue;
         std::vector<float> fast = Random(rows * out, 10);
         std::vector<float> reference = fast;
-        LinearArgs args{.rows = rows, .in = in, .out = out, .x = x.data(), .x_stride = in,
-                        .weight = weight.data(), .bias = bias.data(), .y = fast.data(),
-                        .y_stride = out, .epilogue = epilogue, .accumulate = accumulate};
+        LinearArgs args{.rows = rows,
+                        .in = in,
+                        .out = out,
+                        .x = x.data(),
+                        .x_stride = in,
+                        .weight = weight.data(),
+                        .bias = bias.data(),
+                        .y = fast.data(),
+                        .y_stride = out,
+                        .epilogue = epilogue,
+                        .accumulate = accumulate};
         Linear(args);
         args.y = reference.data();
         RefLinear(args);
@@ -114,9 +123,18 @@ TEST(Gemm, EqualsReferenceWithStridesAndScales) {
   for (bool transpose : {false, true}) {
     std::vector<float> fast = Random(9 * 30, 13);
     std::vector<float> reference = fast;
-    GemmArgs args{.m = 9, .n = 24, .k = 32, .a = a.data(), .a_stride = 50, .b = b.data(),
-                  .b_stride = 50, .transpose_b = transpose, .c = fast.data(), .c_stride = 30,
-                  .alpha = 0.25f, .beta = 0.5f};
+    GemmArgs args{.m = 9,
+                  .n = 24,
+                  .k = 32,
+                  .a = a.data(),
+                  .a_stride = 50,
+                  .b = b.data(),
+                  .b_stride = 50,
+                  .transpose_b = transpose,
+                  .c = fast.data(),
+                  .c_stride = 30,
+                  .alpha = 0.25f,
+                  .beta = 0.5f};
     Gemm(args);
     args.c = reference.data();
     RefGemm(args);

@@ -62,7 +62,8 @@ void SoftmaxRows(float* x, Index rows, Index stride, Index count, bool causal) {
     }
     for (; i < n; ++i) maximum = x[i] > maximum ? x[i] : maximum;
 
-    // The last, partial vector goes through a buffer so that every entry takes the same exponential.
+    // The last, partial vector goes through a buffer so that every entry takes the same
+    // exponential.
     const auto vector_maximum = hn::Set(d, maximum);
     auto vector_sum = hn::Zero(d);
     for (i = 0; i + lanes <= n; i += lanes) {

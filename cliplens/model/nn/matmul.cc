@@ -1,10 +1,10 @@
 #include "cliplens/model/nn/matmul.h"
 
-#include <omp.h>
-
 #include <map>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <tuple>
+
+#include <omp.h>
+#include <oneapi/dnnl/dnnl.hpp>
 
 #include "cliplens/base/error.h"
 
@@ -46,8 +46,14 @@ using Key = std::tuple<Index, Index, Index, Index, Index, int, bool, bool>;
 // shared.
 const Primitive& PrimitiveFor(const LinearArgs& a) {
   thread_local std::map<Key, Primitive> cache;
-  const Key key{a.rows,     a.in, a.out, a.x_stride, a.y_stride, static_cast<int>(a.epilogue),
-                a.bias != nullptr, a.accumulate};
+  const Key key{a.rows,
+                a.in,
+                a.out,
+                a.x_stride,
+                a.y_stride,
+                static_cast<int>(a.epilogue),
+                a.bias != nullptr,
+                a.accumulate};
   const auto found = cache.find(key);
   if (found != cache.end()) return found->second;
   using Desc = dnnl::memory::desc;

@@ -10,8 +10,8 @@ namespace cliplens::nn {
 
 enum class Epilogue { kNone, kGelu, kQuickGelu };
 
-// y [rows, out] = epilogue(x [rows, in] · weight^T + bias), weight [out, in] as in PyTorch's Linear;
-// with `accumulate` the product is added to y (and there is no epilogue).
+// y [rows, out] = epilogue(x [rows, in] · weight^T + bias), weight [out, in] as in PyTorch's
+// Linear; with `accumulate` the product is added to y (and there is no epilogue).
 struct LinearArgs {
   Index rows = 0;
   Index in = 0;
