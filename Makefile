@@ -1,4 +1,4 @@
-# What people run. `make demo` and `make test` do all that is needed first.
+# `make demo` and `make test` install, build and run all that they need.
 #
 #   make demo      build, decompose the shipped pictures, write demo/report.html
 #   make test      build and run every test
@@ -67,6 +67,7 @@ lint: setup-test
 	clang-format --dry-run -Werror $(SOURCES)
 	python3 tools/check_includes.py
 	cmake -S . -B $(BUILD) -G Ninja -DCLIPLENS_BUILD_TESTS=ON
+	cmake --build $(BUILD) -j $(JOBS)
 	tools/tidy.sh $(BUILD) $(JOBS)
 
 format: setup-test
