@@ -45,9 +45,14 @@ void Run(const Options& options, const Common& common) {
   }
   std::string out;
   for (const Json& head : result["heads"]) {
-    out += fmt::format("{}  {:.1f} % of the embedding's variance, rank {}\n",
+    const auto rank = head["rank"].get<Index>();
+    out += fmt::format("{}  {:.1f} % of the embedding's variance, rank {}",
                        head["head"].get<std::string>(), 100 * head["variance_share"].get<double>(),
-                       head["rank"].get<Index>());
+                       rank);
+    if (options.span.rank > rank) {
+      out += fmt::format(" ({} asked for, the head has no more)", options.span.rank);
+    }
+    out += "\n";
     Table table({{"share", Align::kRight}, {"sum", Align::kRight}, {"text"}});
     for (const Json& text : head["texts"]) {
       table.AddRow({fmt::format("{:.1f} %", 100 * text["share"].get<double>()),

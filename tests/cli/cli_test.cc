@@ -176,6 +176,8 @@ TEST_F(CliTest, WhatPeopleSeeIsNotJson) {
   EXPECT_NE(decomposed.out.find("certificate"), std::string::npos);
   EXPECT_EQ(decomposed.error, "");  // no progress bar where there is no terminal
   EXPECT_NE(Run("span store --texts texts.txt").out.find("L2.H1"), std::string::npos);
+  EXPECT_NE(Run("span store --texts texts.txt --rank 80").out.find("(80 asked for"),
+            std::string::npos);
   EXPECT_NE(Run("info model").out.find("fingerprint"), std::string::npos);
 }
 
