@@ -57,7 +57,8 @@ parity: all setup-test $(PARITY_ENV)/ready
 	  --cliplens=$(CURDIR)/$(BUILD)/bin/cliplens
 
 sanitize: setup-test $(PYTHON_ENV)/ready
-	cmake -S . -B $(SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCLIPLENS_BUILD_TESTS=ON \
+	cmake -S . -B $(SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" -DCLIPLENS_BUILD_TESTS=ON \
 	  -DCLIPLENS_SANITIZE=address,undefined \
 	  -DCLIPLENS_PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python
 	cmake --build $(SANITIZED) -j $(JOBS)

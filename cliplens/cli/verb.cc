@@ -81,7 +81,7 @@ fs::path ModelPath(const std::string& model) {
   const bool name =
       !model.empty() && model.find('/') == std::string::npos && model != "." && model != "..";
   if (name && !fs::exists(model, ignored)) {
-    const fs::path shipped = SharePath("models/" + model);
+    fs::path shipped = SharePath("models/" + model);
     if (!shipped.empty()) return shipped;
   }
   return model;
