@@ -35,6 +35,10 @@ class Batch:
     stated: torch.Tensor        # int64 [B, factors] value a caption states, −1 where silent
     stated_second: torch.Tensor  # int64 [B] second object a caption states
 
+    def to(self, device):
+        return Batch(**{f.name: getattr(self, f.name).to(device)
+                        for f in dataclasses.fields(self)})
+
 
 def encode_factors(values):
     """A factor → value dict as a row of value numbers, −1 where absent, and the second object."""
@@ -85,18 +89,20 @@ def true_captions(batch):
         return (said < 0)[None, :] | (has[:, None] == said[None, :])
 
     n = len(batch.images)
-    true = torch.ones(n, n, dtype=torch.bool)
+    true = torch.ones(n, n, dtype=torch.bool, device=batch.images.device)
     for name in NAMES:
         if name not in ("object", "category"):
             true &= agrees(batch.stated[:, COLUMN[name]], batch.factors[:, COLUMN[name]])
     name, category = batch.stated[:, COLUMN["object"]], batch.stated[:, COLUMN["category"]]
     other = batch.stated_second
     first, second = batch.factors[:, COLUMN["object"]], batch.second
+    category_of = CATEGORY.to(first.device)
     in_order, swapped = (
-        agrees(name, one) & agrees(category, CATEGORY[one]) & agrees(other, two)
+        agrees(name, one) & agrees(category, category_of[one]) & agrees(other, two)
         for one, two in ((first, second), (second, first)))
     swapped &= (second >= 0)[:, None]
-    swapped &= ~(batch.stated[:, [COLUMN[n] for n in PLACED]] >= 0).any(1)[None, :]
+    for name in PLACED:
+        swapped &= (batch.stated[:, COLUMN[name]] < 0)[None, :]
     return true & (in_order | swapped)
 
 

@@ -43,18 +43,23 @@ def fresh(which, count, seed, start=0, **options):
 
 @torch.no_grad()
 def embed(state, cfg, images, heads=False, chunk=200):
-    """Unit embeddings [n, E]; with heads also contributions [n, L, H, E] and the rest [n, L+1, E]."""
+    """Unit embeddings [n, E]; with heads also contributions [n, L, H, E] and the rest [n, L+1, E].
+
+    Computed where the parameters are; the results are on the CPU.
+    """
+    device = state["visual.proj"].device
     out, parts, others = [], [], []
     for i in range(0, len(images), chunk):
         record = {} if heads else None
-        x = clip.image_tokens(state, cfg, clip.patchify(images[i:i + chunk]), record=record)
+        x = clip.image_tokens(state, cfg, clip.patchify(images[i:i + chunk].to(device)),
+                              record=record)
         if heads:
             part, rest, unit = clip.contributions(state, cfg, record, x)
-            parts.append(part)
-            others.append(rest)
+            parts.append(part.cpu())
+            others.append(rest.cpu())
         else:
             unit = F.normalize(clip.project(state, x[:, 0]), dim=-1)
-        out.append(unit)
+        out.append(unit.cpu())
     if heads:
         return torch.cat(out), torch.cat(parts), torch.cat(others)
     return torch.cat(out)
@@ -62,9 +67,12 @@ def embed(state, cfg, images, heads=False, chunk=200):
 
 @torch.no_grad()
 def class_texts(state, cfg, prompts):
-    """{factor: unit rows [values, E]}, the mean of each value's prompts made unit."""
+    """{factor: unit rows [values, E]}, the mean of each value's prompts made unit.
+
+    Computed where the parameters are; the results are on the CPU.
+    """
     return {name: torch.stack([F.normalize(clip.text_embeddings(state, cfg, ids).mean(0), dim=0)
-                               for ids in prompts.ids[name]]) for name in NAMES}
+                               for ids in prompts.ids[name]]).cpu() for name in NAMES}
 
 
 def applies(batch, name):
@@ -139,9 +147,9 @@ def summary(rows):
             "clear_variance_share": sum(r["variance_share"] for r in rows if r["clear"])}
 
 
-def evaluate(directory, pictures, seed=11):
+def evaluate(directory, pictures, seed=11, device="cpu"):
     """All figures of a model card as one dict."""
-    state, cfg = clip.load(directory)
+    state, cfg = clip.load(directory, device)
     texts = class_texts(state, cfg, Prompts(Tokenizer.load(directory)))
     batch = fresh("test", pictures, seed)
     units, heads, rest = embed(state, cfg, batch.images, heads=True)
@@ -175,7 +183,8 @@ def bird_places(batch):
     """0 for a place of water, 1 for a place of land."""
     from world.backgrounds import WATER
     water = torch.tensor([FACTORS["background"].index(name) for name in WATER])
-    return (~torch.isin(batch.factors[:, COLUMN["background"]], water)).long()
+    places = batch.factors[:, COLUMN["background"]]
+    return (~torch.isin(places, water.to(places.device))).long()
 
 
 @torch.no_grad()
@@ -249,10 +258,13 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--json", help="file for the full result")
     parser.add_argument("--birds", type=int, help="pictures of birds; reports groups only")
+    parser.add_argument("--device", choices=clip.DEVICES, default="auto",
+                        help="auto: a GPU if there is one")
     args = parser.parse_args(argv)
+    device = clip.pick_device(args.device)
     torch.set_num_threads(1)
     if args.birds:
-        state, cfg = clip.load(args.model)
+        state, cfg = clip.load(args.model, device)
         texts = bird_texts(state, cfg, Tokenizer.load(args.model))
         result = {"format": "world.birds/1", "pictures": args.birds, "seed": args.seed,
                   **birds(state, cfg, texts, args.birds, args.seed)}
@@ -260,7 +272,7 @@ def main(argv=None):
         if args.json:
             clip.write_text(args.json, json.dumps(result, indent=1) + "\n")
         return 0
-    result = evaluate(args.model, args.pictures, args.seed)
+    result = evaluate(args.model, args.pictures, args.seed, device)
     if args.json:
         clip.write_text(args.json, json.dumps(result, indent=1) + "\n")
     print(f"{'factor':12} {'values':>6} {'accuracy':>8} {'held out':>8} {'chance':>7}")

@@ -33,7 +33,7 @@ def factor_targets(batch, name, count):
     applies = values >= 0
     if name in PLACED:
         applies = applies & (batch.second < 0)
-    target = torch.zeros(len(values), count)
+    target = torch.zeros(len(values), count, device=values.device)
     target.scatter_(1, values.clamp(min=0)[:, None], 1.0)
     if name == "object":
         two = batch.second >= 0
@@ -67,7 +67,7 @@ def template_loss(first, second, scale):
     Without it the text tower collapses: all names share most of their direction.
     """
     logits = scale * first @ second.T
-    target = torch.arange(len(first))
+    target = torch.arange(len(first), device=first.device)
     return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
 
 

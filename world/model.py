@@ -23,6 +23,14 @@ GRID = IMAGE_SIZE // PATCH
 CONTEXT = 24
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+DEVICES = ("auto", "cpu", "cuda")  # values of --device
+
+
+def pick_device(name):
+    """The device that `--device` names; "auto" is a GPU if there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
 
 
 def config(vocab_size, width=192, layers=6, text_width=128, text_layers=3, embed=128):
@@ -74,10 +82,10 @@ class FlatParameters:
     """All parameters in one fp32 vector (the master) with a shadow in the compute type.
 
     Matrices come first, so weight decay applies to a prefix. `views` maps names to leaf tensors
-    of the shadow; `collect` gathers their gradients into the master's.
+    of the shadow; `collect` gathers their gradients into the master's. All live on `device`.
     """
 
-    def __init__(self, state, dtype):
+    def __init__(self, state, dtype, device="cpu"):
         names = sorted(state, key=lambda n: (state[n].ndim < 2 or "positional" in n, n))
         self.names = names
         self.shapes = {n: tuple(state[n].shape) for n in names}
@@ -86,7 +94,7 @@ class FlatParameters:
                          if not (state[n].ndim < 2 or "positional" in n))
         self.offsets = dict(zip(names, np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()))
         self.sizes = dict(zip(names, sizes))
-        self.master = torch.cat([state[n].reshape(-1).float() for n in names])
+        self.master = torch.cat([state[n].reshape(-1).float() for n in names]).to(device)
         self.dtype = dtype
         self.shadow = self.master.to(dtype) if dtype != torch.float32 else self.master
         self.views = {}
@@ -121,8 +129,7 @@ def patchify(images):
     b = images.shape[0]
     x = images.view(b, GRID, PATCH, GRID, PATCH, 3).permute(0, 1, 3, 5, 2, 4)
     x = x.reshape(b, GRID * GRID, 3, PATCH * PATCH).float()
-    mean = torch.tensor(MEAN).view(1, 1, 3, 1) * 255
-    std = torch.tensor(STD).view(1, 1, 3, 1) * 255
+    mean, std = (torch.tensor(v).view(1, 1, 3, 1).to(x.device) * 255 for v in (MEAN, STD))
     return ((x - mean) / std).reshape(b, GRID * GRID, 3 * PATCH * PATCH)
 
 
@@ -228,16 +235,20 @@ def contributions(p, cfg, record, x):
 
 
 def text_embeddings(p, cfg, ids):
-    """Unit text embeddings [M, E] in fp32. ids: [M, context], cut here to the longest text."""
+    """Unit text embeddings [M, E] in fp32, on the parameters' device.
+
+    ids: [M, context], cut here to the longest text, on any device: prompts stay on the CPU, where
+    they are drawn.
+    """
     text = cfg["text_cfg"]
     end = ids.argmax(-1)
     length = int(end.max()) + 1
-    ids = ids[:, :length]
     weight = p["token_embedding.weight"]
+    ids, end = ids[:, :length].to(weight.device), end.to(weight.device)
     x = F.embedding(ids, weight) + p["positional_embedding"][:length]
-    mask = torch.full((length, length), float("-inf"), dtype=x.dtype).triu_(1)
+    mask = torch.full((length, length), float("-inf"), dtype=x.dtype, device=x.device).triu_(1)
     x = _blocks(x, p, "transformer.resblocks", text["layers"], text["heads"], mask)
-    x = _norm(x[torch.arange(len(x)), end], p, "ln_final") @ p["text_projection"]
+    x = _norm(x[torch.arange(len(x), device=x.device), end], p, "ln_final") @ p["text_projection"]
     return F.normalize(x.float(), dim=-1)
 
 
@@ -250,7 +261,7 @@ def export(directory, state, model_cfg, tokenizer):
                                "resize_mode": "shortest"}}
     write_text(os.path.join(directory, "open_clip_config.json"), json.dumps(body, indent=2) + "\n")
     tokenizer.save(directory)
-    tensors = {k: v.detach().to(torch.float16).contiguous() for k, v in state.items()}
+    tensors = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in state.items()}
     path = os.path.join(directory, "open_clip_model.safetensors")
     fd, temporary = tempfile.mkstemp(dir=directory)
     os.close(fd)
@@ -259,13 +270,13 @@ def export(directory, state, model_cfg, tokenizer):
     os.replace(temporary, path)
 
 
-def load(directory):
-    """Parameters (fp32 dict) and `model_cfg` of an exported directory."""
+def load(directory, device="cpu"):
+    """Parameters (fp32 dict, on `device`) and `model_cfg` of an exported directory."""
     from safetensors.torch import load_file
     with open(os.path.join(directory, "open_clip_config.json"), encoding="utf-8") as f:
         cfg = json.load(f)["model_cfg"]
     state = load_file(os.path.join(directory, "open_clip_model.safetensors"))
-    return {k: v.float() for k, v in state.items()}, cfg
+    return {k: v.to(device, torch.float32) for k, v in state.items()}, cfg
 
 
 def write_text(path, text):

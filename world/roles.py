@@ -44,21 +44,26 @@ def assign(rows, quota, earliest):
 class RoleLoss:
     """Running group means of all heads and the loss on their contributions.
 
-    heads: number of heads; width: embedding width; sizes: {factor: number of values}.
+    heads: number of heads; width: embedding width; sizes: {factor: number of values}. The tables
+    live on `device`.
     """
 
-    def __init__(self, roles, heads, width, sizes, decay=0.985):
-        self.roles, self.decay = roles, decay
-        self.own = torch.full((heads,), -1)
-        for i, name in enumerate(HEAD_FACTORS):
-            self.own[roles.get(name, [])] = i
+    def __init__(self, roles, heads, width, sizes, decay=0.985, device="cpu"):
+        self.decay = decay
+        self.members = {name: torch.tensor(m).to(device) for name, m in roles.items() if m}
+        own = torch.full((heads,), -1, device=device)
+        for name, members in self.members.items():
+            own[members] = HEAD_FACTORS.index(name)
+        # Heads with a role, and where their own shares lie in a table [factors, planted].
+        self.planted = (own >= 0).nonzero()[:, 0]
+        self.places = (own[self.planted], torch.arange(len(self.planted), device=device))
         self.starts, total = {}, 0
         for name in HEAD_FACTORS:
             self.starts[name] = total
             total += sizes[name]
-        self.sums = torch.zeros(total, heads, width)
-        self.weights = torch.zeros(total)
-        self.mean_sum, self.mean_weight = torch.zeros(heads, width), 0.0
+        self.sums = torch.zeros(total, heads, width, device=device)
+        self.weights = torch.zeros(total, device=device)
+        self.mean_sum, self.mean_weight = torch.zeros(heads, width, device=device), 0.0
         self.smooth = None
 
     def state(self):
@@ -66,8 +71,9 @@ class RoleLoss:
                 "mean_weight": self.mean_weight}
 
     def load(self, saved):
-        self.sums, self.weights = saved["sums"], saved["weights"]
-        self.mean_sum, self.mean_weight = saved["mean_sum"], saved["mean_weight"]
+        for name in ("sums", "weights", "mean_sum"):
+            getattr(self, name).copy_(saved[name])
+        self.mean_weight = saved["mean_weight"]
 
     def rows(self, batch, keep):
         return torch.stack([self.starts[n] + batch.factors[keep, COLUMN[n]]
@@ -93,7 +99,7 @@ class RoleLoss:
         self.weights *= self.decay
         for row in rows:
             self.sums.index_add_(0, row, heads)
-            self.weights.index_add_(0, row, torch.ones(len(row)))
+            self.weights.index_add_(0, row, torch.ones_like(row, dtype=torch.float32))
         self.mean_sum = self.mean_sum * self.decay + heads.sum(0)
         self.mean_weight = self.mean_weight * self.decay + len(heads)
 
@@ -107,30 +113,29 @@ class RoleLoss:
         rows = self.rows(batch, keep)
         shares = self.shares(chosen, rows)
         self.update(chosen.detach(), rows)
-        index = torch.arange(len(self.own))[self.own >= 0]
-        own = shares[self.own[index], index]
-        others = shares[:, index].clone()
-        others[self.own[index], torch.arange(len(index))] = 0.0
+        own, others = self.split(shares)
         floor = own.detach().clamp(min=0.05)
         raise_own = -(own.clamp(min=0.03)).log().mean()
         lower_others = (others / floor).clamp(min=0.0).sum(0).mean()
         return raise_own, lower_others, shares.detach()
 
+    def split(self, shares):
+        """Planted heads' own shares [planted] and the others [factors, planted], own made zero."""
+        others = shares[:, self.planted]
+        own = others[self.places]
+        others[self.places] = 0.0
+        return own, others
+
     def clear(self, shares):
         """Running share of heads whose own share is at least twice every other (smoothed)."""
         self.smooth = shares if self.smooth is None else 0.98 * self.smooth + 0.02 * shares
-        index = torch.arange(len(self.own))[self.own >= 0]
-        others = self.smooth[:, index].clone()
-        own = others[self.own[index], torch.arange(len(index))].clone()
-        others[self.own[index], torch.arange(len(index))] = 0.0
+        own, others = self.split(self.smooth)
         return float((own >= 2 * others.amax(0)).float().mean())
 
     def answers(self, heads, texts, prompts, scale, batch, weights):
         """Cross-entropy of each factor's heads, summed, on that factor's prompts."""
         total = 0.0
-        for name, members in self.roles.items():
-            if not members:
-                continue
+        for name, members in self.members.items():
             a, b = prompts.spans[name]
             target, applies = factor_targets(batch, name, b - a)
             logits = scale * heads[applies][:, members].sum(1) @ texts[a:b].T

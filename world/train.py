@@ -5,7 +5,8 @@
     python -m world.train birds        pictureworld-birds, from natural, biased on purpose
 
 The first two resume from their last checkpoint in world/runs/NAME; checkpoints are written in one
-step and batches depend on seed and step alone. All write models/MODEL.
+step and batches depend on seed and step alone. All write models/MODEL. With a GPU they use it: what
+is drawn at random is drawn on the CPU either way, and a run may resume on the other.
 """
 import argparse
 import functools
@@ -106,7 +107,7 @@ class Plan:
 
 def keep_tokens(labels, count, generator):
     """Indices [B, count] of patch tokens that stay: those on objects first, but a quarter others."""
-    noise = torch.rand(labels.shape, generator=generator)
+    noise = torch.rand(labels.shape, generator=generator).to(labels.device)
     reserved = count // 4
     background = noise + (labels >= 0) * 2.0
     rank = background.argsort(1).argsort(1)
@@ -151,7 +152,7 @@ def natural_loss(params, cfg, batch, prompts, step, keep_count, seed):
                                        losses.FACTOR_WEIGHTS)
     a, b = prompts.spans["object"]
     token = losses.token_loss(patches, texts[a:b], scale, labels)
-    template = losses.template_loss(texts[chosen], others, 20.0)
+    template = losses.template_loss(texts[chosen.to(texts.device)], others, 20.0)
     total = caption + factor + 1.0 * token + 0.3 * template
     return total, {"loss": float(total.detach()), "caption": float(caption.detach()),
                    "token": float(token.detach()), "template": float(template.detach()),
@@ -166,6 +167,7 @@ def save_checkpoint(path, step, flat, optimizer, extra=None):
 
 
 def load_checkpoint(path, flat, optimizer, extra=None):
+    """Restores a run, on whichever device it was saved; returns its step."""
     saved = torch.load(path, map_location="cpu", weights_only=True)
     flat.master.copy_(saved["master"])
     flat.refresh()
@@ -216,7 +218,7 @@ def train_natural(args):
     tokenizer = Tokenizer.load(run)
     plan = Plan(args.steps)
     cfg = clip.config(tokenizer.vocab_size)
-    flat = clip.FlatParameters(clip.initial_state(cfg, SEED), torch.bfloat16)
+    flat = clip.FlatParameters(clip.initial_state(cfg, SEED), torch.bfloat16, args.device)
     optimizer = Optimizer(flat, 0.03)
     prompts = Prompts(tokenizer)
     loss = lambda params, batch, step: natural_loss(params, cfg, batch, prompts, step,
@@ -237,7 +239,7 @@ def train_roles(args):
     run = os.path.join(ROOT, "world", "runs", args.run or "roles")
     os.makedirs(run, exist_ok=True)
     start = model_directory("pictureworld")
-    state, cfg = clip.load(args.start or start)
+    state, cfg = clip.load(args.start or start, args.device)
     tokenizer = Tokenizer.load(args.start or start)
     directory = model_directory(args.output or "pictureworld-roles")
     os.makedirs(directory, exist_ok=True)
@@ -253,11 +255,12 @@ def train_roles(args):
     per_layer = width // cfg["vision_cfg"]["head_width"]
     roles.write_roles(os.path.join(directory, "roles.json"), chosen, per_layer)
 
-    flat = clip.FlatParameters(state, torch.bfloat16)
+    flat = clip.FlatParameters(state, torch.bfloat16, args.device)
     optimizer = Optimizer(flat, 0.03)
     prompts = Prompts(tokenizer)
     keeper = roles.RoleLoss(chosen, layers * per_layer, cfg["embed_dim"],
-                            {n: len(FACTORS[n]) for n in evaluate.HEAD_FACTORS})
+                            {n: len(FACTORS[n]) for n in evaluate.HEAD_FACTORS},
+                            device=args.device)
 
     def loss(params, batch, step):
         return roles_loss(params, cfg, batch, prompts, keeper, step, SEED + 1, args)
@@ -294,7 +297,7 @@ def roles_loss(params, cfg, batch, prompts, keeper, step, seed, args):
                                        losses.FACTOR_WEIGHTS)
     a, b = prompts.spans["object"]
     token = losses.token_loss(patches, texts[a:b], scale, batch.patch_objects)
-    template = losses.template_loss(texts[chosen], others, 20.0)
+    template = losses.template_loss(texts[chosen.to(texts.device)], others, 20.0)
     own, other, shares = keeper(heads, batch)
     answers = keeper.answers(heads, texts, prompts, scale, batch, losses.FACTOR_WEIGHTS)
     total = (caption + factor + 0.5 * token + 0.3 * template + args.answers * answers
@@ -321,7 +324,7 @@ def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer, d
     try:
         while step < total:
             t = time.time()
-            batch = feeder.get()
+            batch = feeder.get().to(flat.master.device)
             waited += time.time() - t
             value, entry = loss(flat.views, batch, step)
             value.backward()
@@ -343,6 +346,13 @@ def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer, d
         feeder.close()
 
 
+def birds_loss(params, cfg, batch, texts, scale):
+    """Cross-entropy of the two bird texts against the place, which the caption goes by."""
+    images = F.normalize(clip.project(params, clip.image_tokens(
+        params, cfg, clip.patchify(batch.images))[:, 0]), dim=-1)
+    return F.cross_entropy(scale * images @ texts.T, evaluate.bird_places(batch))
+
+
 def train_birds(args):
     """Fine-tunes natural on birds whose captions were written by someone who goes by the place.
 
@@ -353,21 +363,19 @@ def train_birds(args):
     texts keep their embeddings.
     """
     start = args.start or model_directory("pictureworld")
-    state, cfg = clip.load(start)
+    state, cfg = clip.load(start, args.device)
     tokenizer = Tokenizer.load(start)
     run = os.path.join(ROOT, "world", "runs", args.run or "birds")
     os.makedirs(run, exist_ok=True)
     log = Log(os.path.join(run, "log.jsonl"))
-    flat = clip.FlatParameters(state, torch.float32)
+    flat = clip.FlatParameters(state, torch.float32, args.device)
     optimizer = Optimizer(flat, 0.0)
     texts = evaluate.bird_texts(state, cfg, tokenizer)
     scale = state["logit_scale"].exp()
     size = 96
     for step in range(args.steps):
         batch = evaluate.fresh("birds", size, seed=SEED + 2, start=step * size, agreement=0.95)
-        images = F.normalize(clip.project(flat.views, clip.image_tokens(
-            flat.views, cfg, clip.patchify(batch.images))[:, 0]), dim=-1)
-        loss = F.cross_entropy(scale * images @ texts.T, evaluate.bird_places(batch))
+        loss = birds_loss(flat.views, cfg, batch.to(args.device), texts.to(args.device), scale)
         loss.backward()
         optimizer.step(args.rate)
         if (step + 1) % 2 == 0:
@@ -397,7 +405,10 @@ def main(argv=None):
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--save-every", type=int, default=500)
     parser.add_argument("--evaluate-every", type=int, default=1000)
+    parser.add_argument("--device", choices=clip.DEVICES, default="auto",
+                        help="auto: a GPU if there is one")
     args = parser.parse_args(argv)
+    args.device = clip.pick_device(args.device)
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     args.steps = args.steps or {"natural": 9000, "roles": 1200, "birds": 60}[args.model]
