@@ -1,8 +1,8 @@
 """One step of each loss with everything but the random draws on another device.
 
 No GPU is needed: `Elsewhere` marks tensors as being on another device, computes on the CPU, and
-refuses what a GPU would refuse, an operation on tensors of both. So a step must neither leave a
-tensor behind nor change a number.
+refuses operations on tensors of both devices (a GPU does too, but for indices). So a step must
+neither leave a tensor behind nor change a number.
 """
 import argparse
 
