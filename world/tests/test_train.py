@@ -51,7 +51,7 @@ def test_merges_join_the_most_frequent_pair_first():
 
 
 def test_saved_files_give_the_same_ids_in_transformers(tokenizer, tmp_path):
-    transformers = pytest.importorskip("transformers")
+    import transformers
     tokenizer.save(tmp_path)
     other = transformers.CLIPTokenizer.from_pretrained(tmp_path)
     for text in TEXTS:
@@ -73,7 +73,7 @@ def test_saved_files_name_every_id_and_reload(tokenizer, tmp_path):
 
 
 def test_exported_directory_gives_open_clip_the_same_embeddings(tokenizer, tmp_path):
-    open_clip = pytest.importorskip("open_clip")
+    import open_clip
     cfg, state = small(tokenizer)
     clip.export(str(tmp_path), state, cfg, tokenizer)
     model = open_clip.create_model(f"local-dir:{tmp_path}").eval()
