@@ -33,13 +33,19 @@ void Check(const Store& store, const ModelConfig& model, const TextPool& pool,
   }
 }
 
-// The pictures of one head along its first texts.
+// The pictures of one head along its first texts: by ⟨c, t⟩ = u · (B t) with the text t as it is,
+// since a person reads the text beside them and not what TextSpan left of it.
 std::vector<Extremes> ExtremesOfHead(const Store& store, ArrayView<const float, 2> ln, HeadId id,
-                                     const TextSpanResult& span, const ReportOptions& options) {
+                                     ArrayView<const float, 2> texts, const TextSpanResult& span,
+                                     const ReportOptions& options) {
+  const auto basis = AsEigen(store.basis().at(id));
   std::vector<Vector> weights;
   const auto count = std::min(static_cast<std::size_t>(std::max<Index>(0, options.pictured_texts)),
                               span.texts.size());
-  for (std::size_t t = 0; t < count; ++t) weights.push_back(span.texts[t].weight);
+  for (std::size_t t = 0; t < count; ++t) {
+    const auto text = AsEigen(texts.rows(span.texts[t].index, span.texts[t].index + 1));
+    weights.push_back(basis.cast<double>() * text.transpose().cast<double>());
+  }
   if (weights.empty()) return {};
   const Array<float, 2> z = store.ReadHead(id);
   return ExtremesOf(z, ln, weights, options.pictures);
@@ -64,7 +70,7 @@ ReportInput CollectReport(const Store& store, const ModelConfig& model, const Im
   std::vector<Index> wanted;
   for (std::size_t h = 0; h < heads.size(); ++h) {
     ReportHead head{heads[h], std::move(spans[h]), {}};
-    if (pictures) head.extremes = ExtremesOfHead(store, ln, heads[h], head.span, options);
+    if (pictures) head.extremes = ExtremesOfHead(store, ln, heads[h], texts, head.span, options);
     for (const Extremes& extremes : head.extremes) {
       for (const ScoredItem& scored : extremes.highest) wanted.push_back(scored.item);
       for (const ScoredItem& scored : extremes.lowest) wanted.push_back(scored.item);
