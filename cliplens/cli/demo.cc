@@ -25,7 +25,7 @@ constexpr char kPictures[] = "world/sets/test";
 constexpr char kTexts[] = "world/texts/phrases.txt";
 
 fs::path Shipped(const char* relative) {
-  const fs::path path = SharePath(relative);
+  fs::path path = SharePath(relative);
   if (path.empty()) {
     throw Error(ErrorCode::kNotFound,
                 "{}: not found beside the program; set CLIPLENS_SHARE to the directory that has it "
