@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <map>
 #include <set>
@@ -350,6 +351,7 @@ class TarSet : public ImageSet {
         names_ += full;
       }
     }
+    shards_.back().file.Release();
     const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(first);
     entries_.erase(std::remove_if(begin, entries_.end(),
                                   [](const Entry& e) { return e.parts[kPicture].offset == 0; }),
@@ -373,7 +375,11 @@ class TarSet : public ImageSet {
 
   std::vector<std::uint8_t> Copy(const Entry& entry, Part part) const {
     const std::span<const std::uint8_t> bytes = Bytes(entry, part);
-    return {bytes.begin(), bytes.end()};
+    std::vector<std::uint8_t> copy(bytes.begin(), bytes.end());
+    if (copies_.fetch_add(1, std::memory_order_relaxed) % kReleaseEvery == 0) {
+      shards_[entry.shard].file.Release();
+    }
+    return copy;
   }
 
   std::string_view Text(const Entry& entry, Part part) const {
@@ -394,8 +400,11 @@ class TarSet : public ImageSet {
     return std::string(text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1));
   }
 
+  static constexpr unsigned kReleaseEvery = 64;
+
   std::filesystem::path root_;
   std::vector<Shard> shards_;
+  mutable std::atomic<unsigned> copies_{0};
   std::vector<Entry> entries_;
   std::string names_;  // of the pictures in their shards, one after the other
   Index members_ = 0;

@@ -30,6 +30,9 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   std::span<const std::uint8_t> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
+  // Gives the pages read so far back to the system's cache, so that reading through a large file
+  // keeps memory flat. Safe while others read: their pages come back.
+  void Release() const;
 
  private:
   std::filesystem::path path_;
