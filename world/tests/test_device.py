@@ -14,7 +14,6 @@ from torch.utils._pytree import tree_iter, tree_map_only
 from world import data, evaluate, roles, train
 from world import model as clip
 from world.factors import FACTORS
-from world.scene import World, WorldError
 from world.tokenizer import Tokenizer
 
 # A device name whose gradients PyTorch computes without hardware for it.
@@ -63,11 +62,7 @@ class Elsewhere(TorchDispatchMode):
 
 
 @pytest.fixture(scope="module")
-def batch():
-    try:
-        world = World.load()
-    except WorldError as error:
-        pytest.skip(f"the world's drawings are not built: {error}")
+def batch(world):
     return data.collate([world.picture("train", seed=5, index=i) for i in range(24)],
                         Tokenizer([]))
 

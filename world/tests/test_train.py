@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from world import data, evaluate, roles, train
 from world import model as clip
 from world.factors import FACTORS, caption_matches
-from world.scene import World, WorldError
 from world.tokenizer import Tokenizer, count_words, learn_merges
 
 TEXTS = ["a duck on the sea", "The quick, brown fox's 12 photographs... café 日本",
@@ -25,14 +24,6 @@ def tokenizer():
     count_words(["a duck on the sea", "very big dogs and cats", "a picture of a brown fox"], 2,
                 counts)
     return Tokenizer(learn_merges(counts, 60))
-
-
-@pytest.fixture(scope="module")
-def world():
-    try:
-        return World.load()
-    except WorldError as error:
-        pytest.skip(f"the world's drawings are not built: {error}")
 
 
 def small(tokenizer, seed=0):
