@@ -128,18 +128,12 @@ def make_source(plan, tokenizer_directory, seed, batch_size):
     return source
 
 
-def natural_loss(params, cfg, batch, prompts, step, keep_count, seed):
-    """Loss of the natural model and what to log."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    labels = batch.patch_objects
-    keep = None
-    if keep_count < labels.shape[1]:
-        keep = keep_tokens(labels, keep_count, generator)
-        labels = labels.gather(1, keep)
-    tokens = clip.image_tokens(params, cfg, clip.patchify(batch.images), keep)
-    rows = F.normalize(clip.project(params, tokens).float(), dim=-1)
-    images, patches = rows[:, 0], rows[:, 1:]
+def shared_losses(params, cfg, batch, prompts, images, patches, labels, generator):
+    """What both models are trained on: the prompts' embeddings, the logit scale, the losses of
+    captions, factors, tokens and templates, and the shares answered rightly.
 
+    images [B, E] and patches [B, N, E] are unit rows, labels [B, N] the object on each patch.
+    """
     first, second = prompts.sample(generator)
     chosen = torch.randperm(prompts.count, generator=generator)[:64]
     short = clip.text_embeddings(params, cfg, torch.cat([first, second[chosen]]))
@@ -153,6 +147,23 @@ def natural_loss(params, cfg, batch, prompts, step, keep_count, seed):
     a, b = prompts.spans["object"]
     token = losses.token_loss(patches, texts[a:b], scale, labels)
     template = losses.template_loss(texts[chosen.to(texts.device)], others, 20.0)
+    return texts, scale, caption, factor, token, template, right
+
+
+def natural_loss(params, cfg, batch, prompts, step, keep_count, seed):
+    """Loss of the natural model and what to log."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    labels = batch.patch_objects
+    keep = None
+    if keep_count < labels.shape[1]:
+        keep = keep_tokens(labels, keep_count, generator)
+        labels = labels.gather(1, keep)
+    tokens = clip.image_tokens(params, cfg, clip.patchify(batch.images), keep)
+    rows = F.normalize(clip.project(params, tokens).float(), dim=-1)
+    images, patches = rows[:, 0], rows[:, 1:]
+
+    texts, scale, caption, factor, token, template, right = shared_losses(
+        params, cfg, batch, prompts, images, patches, labels, generator)
     total = caption + factor + 1.0 * token + 0.3 * template
     return total, {"loss": float(total.detach()), "caption": float(caption.detach()),
                    "token": float(token.detach()), "template": float(template.detach()),
@@ -285,19 +296,8 @@ def roles_loss(params, cfg, batch, prompts, keeper, step, seed, args):
     heads = heads.flatten(1, 2)
     patches = F.normalize(clip.project(params, tokens[:, 1:]).float(), dim=-1)
 
-    first, second = prompts.sample(generator)
-    chosen = torch.randperm(prompts.count, generator=generator)[:64]
-    short = clip.text_embeddings(params, cfg, torch.cat([first, second[chosen]]))
-    texts, others = short[:prompts.count], short[prompts.count:]
-    captions = clip.text_embeddings(params, cfg, batch.captions)
-
-    scale = params["logit_scale"].exp().clamp(max=100.0)
-    caption = losses.caption_loss(images, captions, scale, batch)
-    factor, right = losses.all_factors(images, prompts, texts, scale, batch,
-                                       losses.FACTOR_WEIGHTS)
-    a, b = prompts.spans["object"]
-    token = losses.token_loss(patches, texts[a:b], scale, batch.patch_objects)
-    template = losses.template_loss(texts[chosen.to(texts.device)], others, 20.0)
+    texts, scale, caption, factor, token, template, right = shared_losses(
+        params, cfg, batch, prompts, images, patches, batch.patch_objects, generator)
     own, other, shares = keeper(heads, batch)
     answers = keeper.answers(heads, texts, prompts, scale, batch, losses.FACTOR_WEIGHTS)
     total = (caption + factor + 0.5 * token + 0.3 * template + args.answers * answers
