@@ -10,7 +10,9 @@
 // All functions may be called from several threads at once.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,6 +49,9 @@ struct Image {
   std::vector<std::uint8_t> pixels;
   // kPalette: 256 x RGBA. Entries that the file does not define are opaque black.
   std::vector<std::uint8_t> palette;
+  // A colour that the file declares transparent (PNG's tRNS without a palette), as Pillow compares
+  // it: with pixels after ConvertToRgb. Only ConvertToRgbOnWhite looks at it.
+  std::optional<std::array<std::uint8_t, 3>> clear_color;
 };
 
 // Most pixels that a picture may have (Pillow's own bound for "decompression bombs", doubled, is
@@ -61,6 +66,11 @@ Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name);
 // 16-bit samples are clipped at 255, not scaled, and alpha is dropped, both as Pillow does.
 // Throws Error(kInvalidArgument) if the sizes of `pixels` or `palette` do not fit the mode.
 Image ConvertToRgb(const Image& image);
+
+// The same with the picture laid on white first where it is transparent (alpha, palette entries,
+// clear_color), as Pillow's convert("RGBA") and alpha_composite do; transformers 5 reads pictures
+// so. Throws as ConvertToRgb.
+Image ConvertToRgbOnWhite(const Image& image);
 
 // Throws Error(kInvalidArgument) unless `pixels` and `palette` have the sizes that mode, width and
 // height ask for and the picture has at least one pixel.

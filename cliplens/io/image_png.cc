@@ -1,10 +1,12 @@
 // PNG through libpng.
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include <png.h>
 
@@ -181,6 +183,30 @@ std::vector<std::uint8_t> ReadPalette(const PngReader& reader) {
   return palette;
 }
 
+// The transparent colour of a picture without a palette. Pillow takes the low bytes of the declared
+// samples, whatever their depth; those of bilevel pictures are 0 and 255.
+std::optional<std::array<std::uint8_t, 3>> ReadClearColor(const PngReader& reader, PixelMode mode) {
+  png_color_16p color = nullptr;
+  if (png_get_tRNS(reader.png(), reader.info(), nullptr, nullptr, &color) == 0 ||
+      color == nullptr) {
+    return std::nullopt;
+  }
+  const auto low = [](unsigned sample) { return static_cast<std::uint8_t>(sample & 0xFF); };
+  switch (mode) {
+    case PixelMode::kBilevel: {
+      const std::uint8_t v = color->gray != 0 ? 255 : 0;
+      return {{v, v, v}};
+    }
+    case PixelMode::kGray:
+    case PixelMode::kGray16:
+      return {{low(color->gray), low(color->gray), low(color->gray)}};
+    case PixelMode::kRgb:
+      return {{low(color->red), low(color->green), low(color->blue)}};
+    default:
+      return std::nullopt;
+  }
+}
+
 // Owns libpng's writer.
 class PngWriter {
  public:
@@ -255,6 +281,8 @@ Image DecodePng(std::span<const std::uint8_t> bytes, const std::string& name) {
                 name, claimed, bytes.size());
   }
   const PixelMode mode = reader->mode();
+  // The reader's transformations would change it.
+  const std::optional<std::array<std::uint8_t, 3>> clear_color = ReadClearColor(*reader, mode);
   Check(reader->Start(), *reader, bytes.size(), name);
   const auto stride = static_cast<std::size_t>(width * BytesPerPixel(mode));
   if (png_get_rowbytes(reader->png(), reader->info()) != stride) {
@@ -263,6 +291,7 @@ Image DecodePng(std::span<const std::uint8_t> bytes, const std::string& name) {
   }
   Image image = NewImage(mode, width, height);
   if (mode == PixelMode::kPalette) image.palette = ReadPalette(*reader);
+  image.clear_color = clear_color;
   Check(reader->ReadRows(image.pixels.data(), stride, height), *reader, bytes.size(), name);
   return image;
 }

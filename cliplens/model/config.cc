@@ -1,10 +1,10 @@
 #include "cliplens/model/config.h"
 
 #include <cmath>
-#include <set>
-#include <string_view>
 
 #include "cliplens/base/error.h"
+#include "cliplens/model/config_reader.h"
+#include "cliplens/model/preprocess_config.h"
 
 namespace cliplens {
 namespace {
@@ -16,132 +16,15 @@ constexpr Index kMaxImageSize = 4'096;
 constexpr Index kMaxContext = 4'096;
 constexpr Index kMaxVocabulary = 4'000'000;
 
-// Reads the members of one JSON object and remembers which were asked for.
-class Reader {
- public:
-  Reader(const Json& object, std::string name) : object_(object), name_(std::move(name)) {
-    if (!object.is_object()) {
-      throw Error(ErrorCode::kCorruptData, "{}: an object was expected here", name_);
-    }
-  }
-
-  bool Has(const char* key) {
-    seen_.insert(key);
-    const auto found = object_.find(key);
-    return found != object_.end() && !found->is_null();
-  }
-
-  Index Integer(const char* key, Index fallback, Index low, Index high) {
-    if (!Has(key)) return fallback;
-    const Json& value = object_.at(key);
-    if (!value.is_number_integer()) {
-      throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a whole number was expected", name_,
-                  key, DumpJson(value));
-    }
-    if (value.is_number_unsigned() &&
-        value.get<std::uint64_t>() > static_cast<std::uint64_t>(high)) {
-      OutOfRange(key, value, low, high);
-    }
-    const Index n = value.get<Index>();
-    if (n < low || n > high) OutOfRange(key, value, low, high);
-    return n;
-  }
-
-  // A size that may be given as one number or as two equal ones.
-  Index Square(const char* key, Index fallback, Index high) {
-    if (!Has(key)) return fallback;
-    const Json& value = object_.at(key);
-    if (!value.is_array()) return Integer(key, fallback, 1, high);
-    if (value.size() != 2 || value[0] != value[1]) {
-      throw Error(ErrorCode::kUnsupported,
-                  "{}: '{}' is {}; only square pictures and patches are supported", name_, key,
-                  DumpJson(value));
-    }
-    Json one = {{key, value[0]}};
-    return Reader(one, name_).Integer(key, fallback, 1, high);
-  }
-
-  double Number(const char* key, double fallback) {
-    if (!Has(key)) return fallback;
-    const Json& value = object_.at(key);
-    if (!value.is_number() || !std::isfinite(value.get<double>())) {
-      throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a number was expected", name_, key,
-                  DumpJson(value));
-    }
-    return value.get<double>();
-  }
-
-  bool Bool(const char* key, bool fallback) {
-    if (!Has(key)) return fallback;
-    const Json& value = object_.at(key);
-    if (!value.is_boolean()) {
-      throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, true or false was expected", name_, key,
-                  DumpJson(value));
-    }
-    return value.get<bool>();
-  }
-
-  std::string Text(const char* key, const std::string& fallback) {
-    if (!Has(key)) return fallback;
-    const Json& value = object_.at(key);
-    if (!value.is_string()) {
-      throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a text was expected", name_, key,
-                  DumpJson(value));
-    }
-    return value.get<std::string>();
-  }
-
-  const Json& Object(const char* key) {
-    seen_.insert(key);
-    const auto found = object_.find(key);
-    if (found == object_.end() || !found->is_object()) {
-      throw Error(ErrorCode::kCorruptData, "{}: there is no object '{}' in it", name_, key);
-    }
-    return *found;
-  }
-
-  // A setting that has to have this value (or to be absent, null).
-  void Only(const char* key, const Json& value) {
-    if (Has(key) && object_.at(key) != value) {
-      throw Error(ErrorCode::kUnsupported, "{}: '{}' is {}; only {} is supported", name_, key,
-                  DumpJson(object_.at(key)), DumpJson(value));
-    }
-  }
-
-  // Refuses settings that nobody asked for.
-  void Finish(const std::set<std::string, std::less<>>& without_effect) const {
-    for (const auto& [key, value] : object_.items()) {
-      if (seen_.contains(key) || without_effect.contains(key) || value.is_null()) continue;
-      throw Error(ErrorCode::kUnsupported,
-                  "{}: the setting '{}' ({}) is not supported by this version, and passing over it "
-                  "could give wrong numbers",
-                  name_, key, DumpJson(value));
-    }
-  }
-
-  const std::string& name() const { return name_; }
-  const Json& json(const char* key) const { return object_.at(key); }
-
- private:
-  [[noreturn]] void OutOfRange(const char* key, const Json& value, Index low, Index high) const {
-    throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, outside of {} to {}", name_, key,
-                DumpJson(value), low, high);
-  }
-
-  const Json& object_;
-  std::string name_;
-  std::set<std::string, std::less<>> seen_;
-};
-
-double ReadEpsilon(Reader& reader) {
+double ReadEpsilon(ConfigReader& reader) {
   if (!reader.Has("norm_kwargs")) return 1e-5;
-  Reader kwargs(reader.json("norm_kwargs"), reader.name() + ".norm_kwargs");
+  ConfigReader kwargs(reader.json("norm_kwargs"), reader.name() + ".norm_kwargs");
   const double epsilon = kwargs.Number("eps", 1e-5);
   kwargs.Finish({});
   return epsilon;
 }
 
-Index MlpWidth(Reader& reader, Index width) {
+Index MlpWidth(ConfigReader& reader, Index width) {
   const double ratio = reader.Number("mlp_ratio", 4.0);
   const double mlp_width = static_cast<double>(width) * ratio;
   if (!(mlp_width >= 1) || mlp_width > static_cast<double>(8 * kMaxWidth)) {
@@ -158,7 +41,7 @@ void CheckHeads(const TowerConfig& tower, const std::string& name) {
   }
 }
 
-void RefuseCustomBlocks(Reader& reader) {
+void RefuseCustomBlocks(ConfigReader& reader) {
   for (const char* key : {"qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner",
                           "scale_attn", "scale_fc"}) {
     reader.Only(key, false);
@@ -166,30 +49,12 @@ void RefuseCustomBlocks(Reader& reader) {
   reader.Only("block_type", "default");
 }
 
-std::array<float, 3> ReadChannels(Reader& reader, const char* key, std::array<float, 3> fallback,
-                                  bool positive) {
-  if (!reader.Has(key)) return fallback;
-  const Json& value = reader.json(key);
-  std::array<float, 3> channels{};
-  bool good = value.is_array() && value.size() == 3;
-  for (std::size_t i = 0; good && i < 3; ++i) {
-    good = value[i].is_number() && std::isfinite(value[i].get<double>()) &&
-           (!positive || value[i].get<double>() > 0);
-    if (good) channels[i] = value[i].get<float>();
-  }
-  if (!good) {
-    throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, three {}numbers were expected",
-                reader.name(), key, DumpJson(value), positive ? "positive " : "");
-  }
-  return channels;
-}
-
 }  // namespace
 
 ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
-  Reader top(file, name);
+  ConfigReader top(file, name);
   const bool nested = top.Has("model_cfg");
-  Reader model(nested ? top.Object("model_cfg") : file, nested ? name + ": model_cfg" : name);
+  ConfigReader model(nested ? top.Object("model_cfg") : file, nested ? name + ": model_cfg" : name);
   ModelConfig config;
   config.embed_width = model.Integer("embed_dim", 0, 1, kMaxWidth);
   if (config.embed_width == 0) {
@@ -202,7 +67,7 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
                 name);
   }
 
-  Reader vision(model.Object("vision_cfg"), name + ": vision_cfg");
+  ConfigReader vision(model.Object("vision_cfg"), name + ": vision_cfg");
   if (vision.Has("timm_model_name")) {
     throw Error(ErrorCode::kUnsupported, "{}: vision towers from timm ({}) are not supported", name,
                 DumpJson(vision.json("timm_model_name")));
@@ -237,7 +102,7 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
                  "timm_model_pretrained", "timm_pool", "timm_proj", "timm_proj_bias", "timm_drop",
                  "timm_drop_path"});
 
-  Reader text(model.Object("text_cfg"), name + ": text_cfg");
+  ConfigReader text(model.Object("text_cfg"), name + ": text_cfg");
   if (text.Has("hf_model_name")) {
     throw Error(ErrorCode::kUnsupported, "{}: Hugging Face text towers ({}) are not supported",
                 name, DumpJson(text.json("hf_model_name")));
@@ -266,10 +131,10 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
                 "output_dict", "preprocess_cfg"});
 
   if (top.Has("preprocess_cfg")) {
-    Reader pre(top.Object("preprocess_cfg"), name + ": preprocess_cfg");
+    ConfigReader pre(top.Object("preprocess_cfg"), name + ": preprocess_cfg");
     PreprocessConfig& p = config.preprocess;
-    p.mean = ReadChannels(pre, "mean", p.mean, false);
-    p.std = ReadChannels(pre, "std", p.std, true);
+    p.mean = pre.Channels("mean", p.mean, false);
+    p.std = pre.Channels("std", p.std, true);
     const std::string interpolation = pre.Text("interpolation", "bicubic");
     if (interpolation == "bilinear") {
       p.interpolation = Interpolation::kBilinear;
@@ -307,26 +172,21 @@ Json ToJson(const ModelConfig& config) {
                 {"width", t.width},         {"head_width", t.head_width()},
                 {"mlp_width", t.mlp_width}, {"norm_epsilon", t.norm_epsilon}};
   };
-  const PreprocessConfig& p = config.preprocess;
   Json vision = tower(config.vision);
-  vision["image_size"] = p.image_size;
+  vision["image_size"] = config.preprocess.image_size;
   vision["patch_size"] = config.patch_size;
   vision["tokens"] = config.tokens();
   Json text = tower(config.text);
   text["context_length"] = config.context_length;
   text["vocabulary_size"] = config.vocabulary_size;
-  constexpr const char* kResizeModes[] = {"shortest", "squash", "longest"};
-  return Json{
-      {"embed_width", config.embed_width},
-      {"activation", config.activation == Activation::kQuickGelu ? "quick_gelu" : "gelu"},
-      {"vision", vision},
-      {"text", text},
-      {"preprocess",
-       {{"mean", p.mean},
-        {"std", p.std},
-        {"interpolation", p.interpolation == Interpolation::kBicubic ? "bicubic" : "bilinear"},
-        {"resize_mode", kResizeModes[static_cast<int>(p.resize_mode)]},
-        {"fill_color", p.fill_color}}}};
+  text["tokenizer_rule"] =
+      config.tokenizer_rule == TokenizerRule::kHuggingFace ? "hugging_face" : "open_clip";
+  text["eos_token_id"] = config.eos_token_id;
+  return Json{{"embed_width", config.embed_width},
+              {"activation", config.activation == Activation::kQuickGelu ? "quick_gelu" : "gelu"},
+              {"vision", vision},
+              {"text", text},
+              {"preprocess", ToJson(config.preprocess)}};
 }
 
 }  // namespace cliplens

@@ -12,6 +12,9 @@ namespace cliplens {
 
 enum class Activation { kGelu, kQuickGelu };  // exact (erf) GELU; x · sigmoid(1.702 x)
 
+// Whose tokenizer a model was made with (docs/tokenizer.md): they read some texts differently.
+enum class TokenizerRule { kOpenClip, kHuggingFace };
+
 // What the two towers share: a pre-LN transformer.
 struct TowerConfig {
   Index layers = 0;     // L
@@ -34,6 +37,11 @@ struct ModelConfig {
   TowerConfig text;
   Index context_length = 0;
   Index vocabulary_size = 0;
+  TokenizerRule tokenizer_rule = TokenizerRule::kOpenClip;
+  // The row that is pooled: by open_clip's rule, and by transformers' where this is 2 (as in its
+  // old configurations), the first with the highest id of the text; otherwise the first with this
+  // id (transformers' CLIPTextModel; 49,407 where its configuration says nothing).
+  Index eos_token_id = 2;
 
   Index grid() const { return preprocess.image_size / patch_size; }
   Index tokens() const { return grid() * grid() + 1; }  // N

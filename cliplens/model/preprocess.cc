@@ -532,6 +532,67 @@ void CheckConfig(const PreprocessConfig& config) {
                 "configuration",
                 config.image_size, kMaxImageSize);
   }
+  if (config.resize_size < 0 || config.resize_size > kMaxImageSize) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "resize size {}: 0 to {} is allowed; check the model's configuration",
+                config.resize_size, kMaxImageSize);
+  }
+}
+
+// The part of an axis that a square of `size` keeps by transformers' rule, and where it stands in
+// the square.
+struct Middle {
+  Range range;
+  Index offset;
+};
+
+Middle MiddleRoundedDown(Index in, Index size) {
+  if (in >= size) {
+    const Index begin = (in - size) / 2;
+    return {{begin, begin + size}, 0};
+  }
+  return {{0, in}, (size - in + 1) / 2};
+}
+
+// PreprocessRule::kHuggingFace.
+Image ResizeAndCropRgb(const Image& image, const PreprocessConfig& config) {
+  const bool plain = image.mode == PixelMode::kRgb && !image.clear_color;
+  const Image converted = plain ? Image() : ConvertToRgbOnWhite(image);
+  const Image& rgb = plain ? image : converted;
+  const Index size = config.image_size;
+  const Index side = config.resize_size == 0 ? size : config.resize_size;
+  Index width = rgb.width;
+  Index height = rgb.height;
+  switch (config.resize_mode) {
+    case ResizeMode::kShortest: {
+      const bool upright = width <= height;
+      width = upright ? side : LongSide(side, rgb.width, rgb.height);
+      height = upright ? LongSide(side, rgb.height, rgb.width) : side;
+      break;
+    }
+    case ResizeMode::kSquash:
+      width = height = side;
+      break;
+    case ResizeMode::kNone:
+      break;
+    case ResizeMode::kLongest:
+      throw Error(ErrorCode::kInvalidArgument,
+                  "resize mode 'longest' is none of transformers' CLIPImageProcessor; use "
+                  "PreprocessRule::kOpenClip");
+  }
+  const Middle across = MiddleRoundedDown(width, size);
+  const Middle down = MiddleRoundedDown(height, size);
+  Image part = ResizePart(rgb, width, height, across.range, down.range, config.interpolation,
+                          config.pass_order);
+  if (part.width == size && part.height == size) return part;
+  Image framed;
+  framed.width = framed.height = size;
+  framed.pixels.resize(static_cast<std::size_t>(size * size * 3));
+  for (Index y = 0; y < part.height; ++y) {
+    std::copy_n(part.pixels.data() + y * part.width * 3, part.width * 3,
+                framed.pixels.data() + ((down.offset + y) * size + across.offset) * 3);
+  }
+  return framed;
 }
 
 }  // namespace
@@ -554,6 +615,7 @@ Image Resize(const Image& image, Index width, Index height, Interpolation interp
 Image ResizeAndCrop(const Image& image, const PreprocessConfig& config) {
   CheckImage(image);
   CheckConfig(config);
+  if (config.rule == PreprocessRule::kHuggingFace) return ResizeAndCropRgb(image, config);
   const Index size = config.image_size;
   switch (config.resize_mode) {
     case ResizeMode::kSquash:
@@ -580,6 +642,9 @@ Image ResizeAndCrop(const Image& image, const PreprocessConfig& config) {
                                     config.interpolation, config.pass_order);
       return ConvertToRgb(Pad(part, size, config.fill_color));
     }
+    case ResizeMode::kNone:
+      throw Error(ErrorCode::kInvalidArgument,
+                  "resize mode 'none' is none of open_clip's; use PreprocessRule::kHuggingFace");
   }
   throw Error(ErrorCode::kInternal, "resize mode {} is unknown",
               static_cast<int>(config.resize_mode));
@@ -600,7 +665,9 @@ Array<float, 3> Preprocess(const Image& image, const PreprocessConfig& config) {
   for (std::size_t c = 0; c < 3; ++c) {
     std::array<float, 256> table;
     for (std::size_t v = 0; v < table.size(); ++v) {
-      const float unit = static_cast<float>(v) / 255.0f;
+      const float unit = config.rule == PreprocessRule::kHuggingFace
+                             ? static_cast<float>(static_cast<double>(v) * config.rescale_factor)
+                             : static_cast<float>(v) / 255.0f;
       const float shifted = unit - config.mean[c];
       table[v] = shifted / config.std[c];
     }

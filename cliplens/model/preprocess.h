@@ -3,9 +3,11 @@
 //   PreprocessConfig config;                       // 224, bicubic, shortest side, OpenAI's
 //   constants Array<float, 3> x = Preprocess(picture, config);
 //
-// The order is open_clip's: the resize works on the picture in its own mode (Pillow, antialiased,
-// fixed point) and only then is it cropped and made RGB. Pixels equal Pillow's byte for byte and
-// the floats equal torchvision's bit for bit; Pillow 13.0 and torchvision 0.29 are the yardstick.
+// By open_clip's rule the resize works on the picture in its own mode (Pillow, antialiased, fixed
+// point) and only then is it cropped and made RGB; by that of Hugging Face's transformers the
+// picture is made RGB first. Pixels equal Pillow's byte for byte; the floats equal those of
+// torchvision and of transformers' CLIPImageProcessorPil bit for bit. Pillow 13.0, torchvision 0.29
+// and transformers 5.23 are the yardstick.
 #pragma once
 
 #include <array>
@@ -22,6 +24,18 @@ enum class ResizeMode {
   kShortest,  // the shorter side becomes S, the longer one keeps the ratio, the middle is cut out
   kSquash,    // both sides become S
   kLongest,   // the longer side becomes S, the rest of the square is filled
+  kNone,      // the picture keeps its size and the middle is cut out
+};
+
+// Whose order of steps is followed where the two differ.
+enum class PreprocessRule {
+  // Resized and cut in the picture's own mode, alpha dropped at the end; the middle rounds halves
+  // to even; (v / 255 - mean) / std in float32.
+  kOpenClip,
+  // Laid on white where it is transparent and made RGB, then resized; the middle rounds down, and a
+  // picture smaller than the square is framed in black; v * rescale_factor is a float64 product,
+  // rounded to float32.
+  kHuggingFace,
 };
 
 // Which pass of a resize comes first. The result of the first is rounded, so the order shows in the
@@ -32,7 +46,12 @@ enum class PassOrder {
 };
 
 struct PreprocessConfig {
+  PreprocessRule rule = PreprocessRule::kOpenClip;
   Index image_size = 224;  // S: side of the square that the model reads
+  // kHuggingFace: what the resize makes of the shorter side (kShortest) or of both (kSquash) before
+  // the square is cut out; 0 stands for S.
+  Index resize_size = 0;
+  double rescale_factor = 1.0 / 255.0;  // kHuggingFace
   std::array<float, 3> mean = {0.48145466f, 0.4578275f, 0.40821073f};
   std::array<float, 3> std = {0.26862954f, 0.26130258f, 0.27577711f};
   Interpolation interpolation = Interpolation::kBicubic;
@@ -57,7 +76,8 @@ Image Resize(const Image& image, Index width, Index height, Interpolation interp
 // or above 16,384.
 Image ResizeAndCrop(const Image& image, const PreprocessConfig& config);
 
-// [3, S, S] float32: (pixel / 255 - mean) / std. Throws as ResizeAndCrop, and
+// [3, S, S] float32: (pixel / 255 - mean) / std, or pixel * rescale_factor for pixel / 255
+// (PreprocessRule). Throws as ResizeAndCrop, and
 // Error(kInvalidArgument) for a std of 0.
 Array<float, 3> Preprocess(const Image& image, const PreprocessConfig& config);
 

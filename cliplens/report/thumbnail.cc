@@ -26,9 +26,18 @@ Thumbnail MakeThumbnail(std::span<const std::uint8_t> file, const Item& item, In
   const Image picture = DecodeImage(file, item.path);
   // Never larger than the model's input or than the picture itself: nothing would be gained.
   const auto [shorter, longer] = std::minmax(picture.width, picture.height);
-  config.image_size = std::min({kThumbnailSide, config.image_size,
-                                config.resize_mode == ResizeMode::kLongest ? longer : shorter});
-  const Image small = ResizeAndCrop(picture, config);
+  const Index reads = config.image_size;
+  const Index side = std::min(
+      {kThumbnailSide, reads, config.resize_mode == ResizeMode::kLongest ? longer : shorter});
+  Image small;
+  if (config.resize_mode == ResizeMode::kNone) {
+    small = Resize(ResizeAndCrop(picture, config), side, side, config.interpolation);
+  } else {
+    config.image_size = side;
+    // A margin that the crop takes off stays in proportion.
+    config.resize_size = (config.resize_size * side + reads / 2) / reads;
+    small = ResizeAndCrop(picture, config);
+  }
   Thumbnail thumbnail{number, small.width, {}};
   const std::vector<std::uint8_t> png = EncodePng(small);
   if (png.size() <= kLosslessBytes) {

@@ -1,0 +1,22 @@
+// The settings of preprocessing as files give them.
+#pragma once
+
+#include <string>
+
+#include "cliplens/io/json.h"
+#include "cliplens/model/preprocess.h"
+
+namespace cliplens {
+
+// `preprocessor_config.json` of a Hugging Face CLIP directory (or the object "image_processor" of
+// its processor_config.json), with the defaults of transformers' CLIPImageProcessor for what is
+// absent; files that still say "feature_extractor_type" are the same. `name` stands in the
+// messages. Throws Error(kUnsupported) that names a setting which this version does not follow
+// (another filter than bicubic and bilinear, a result that is not square, ...), Error(kCorruptData)
+// for one that makes no sense.
+PreprocessConfig ParseHuggingFacePreprocessor(const Json& file, const std::string& name);
+
+// The settings as they are written into stores and printed by `info --json`.
+Json ToJson(const PreprocessConfig& config);
+
+}  // namespace cliplens
