@@ -5,7 +5,7 @@
 #   make parity    compare with open_clip and Pillow in an environment of its own
 #   make sanitize  the tests under the address and undefined-behaviour sanitizers
 #   make lint      formatting, clang-tidy, direction of the includes
-#   make bench     throughput and peak memory of decompose on 3,000 pictures
+#   make bench     speed beside PyTorch and OpenVINO, peak memory (about 25 minutes)
 #   make world     rebuild the picture world and its sets from their packages
 #   make train     train the shipped models (hours)
 #   make install   install under PREFIX (default /usr/local)
@@ -16,7 +16,8 @@ BUILD := build/release
 SANITIZED := build/sanitize
 PYTHON_ENV := build/python
 PARITY_ENV := build/parity-env
-SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h')
+BENCH_ENV := build/bench-env
+SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' 'bench/*.cc')
 
 .PHONY: all demo test parity sanitize lint format bench world train install clean setup-build \
         setup-test
@@ -74,8 +75,18 @@ lint: setup-test
 format: setup-test
 	clang-format -i $(SOURCES)
 
-bench: all
-	python3 bench/decompose.py $(CURDIR)/$(BUILD)/bin/cliplens
+$(BENCH_ENV)/ready: tools/requirements-bench.txt
+	python3 -m venv $(BENCH_ENV)
+	$(BENCH_ENV)/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+
+bench: all setup-test $(BENCH_ENV)/ready
+	cmake --build $(BUILD) -j $(JOBS) --target cliplens_bench
+	$(BENCH_ENV)/bin/python bench/towers.py --worker $(BUILD)/bin/cliplens_bench
+	$(BENCH_ENV)/bin/python bench/reference.py --worker $(BUILD)/bin/cliplens_bench
+	$(BENCH_ENV)/bin/python bench/decompose.py --program $(BUILD)/bin/cliplens
+	$(BENCH_ENV)/bin/python bench/report.py build/bench.json > build/bench.md
+	@cat build/bench.md
 
 world: setup-test $(PYTHON_ENV)/ready
 	PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python sh world/build.sh

@@ -1,91 +1,186 @@
 #!/usr/bin/env python3
-"""Throughput and peak memory of `decompose` beside `embed`, on the shipped model and pictures.
+"""Throughput and peak memory of the program's `decompose` beside its `embed`: whole processes.
 
-Usage: bench/decompose.py PROGRAM [RUNS]
+    python bench/decompose.py --program build/release/bin/cliplens [--quick] [--runs 5]
+        [--cases small compute decode memory] [--json build/bench.json]
 
-The test set is taken once (1,180 pictures) and three times (3,540); embed and decompose run in turn,
-so that a change of the machine's speed meets both. Prints medians, the ratio pair by pair, and the
-peak resident memory of one run of each kind.
+small    the shipped model on the shipped pictures (80 x 80, PNG in shards)
+compute  ViT-B/32 with random weights on some of the same pictures: the model takes the time
+decode   the shipped model on JPEGs of 3000 x 2000: reading takes the time
+memory   peak memory from about 1,000 to about 50,000 pictures, with statistics only and with the
+         full store
+
+embed and decompose run in alternating pairs, so that a change of the machine's speed meets both; the
+ratio is given by wall time, pair by pair, and by processor time.
 """
+
+from __future__ import annotations
+
+import argparse
 import json
 import os
+import pathlib
 import shutil
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+# No NumPy and nothing larger here: the peak memory of a child counts that of the process that
+# started it.
+from common import ROOT, THREADS, Busy, save
+
 SHARDS = sorted((ROOT / "world" / "sets" / "test").glob("*.tar"))
 MODEL = ROOT / "models" / "pictureworld"
+CASES = ("small", "compute", "decode", "memory")
+SIZES = (1_000, 10_000, 50_000)
 
 
-def run(command):
-    """Seconds, peak resident bytes and standard output of one run."""
+def run(command) -> dict:
+    """Wall and processor seconds, peak resident bytes and the JSON on standard output."""
+    command = [str(word) for word in command]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     out = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = status
-    if status != 0:
-        sys.exit(f"{' '.join(map(str, command))}: exit status {os.waitstatus_to_exitcode(status)}")
-    return time.perf_counter() - start, usage.ru_maxrss * 1024, json.loads(out)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit status {process.returncode}")
+    return dict(wall=time.perf_counter() - start, cpu=usage.ru_utime + usage.ru_stime,
+                peak=usage.ru_maxrss * 1024, result=json.loads(out))
+
+
+def inputs(*words):
+    subprocess.run([sys.executable, ROOT / "bench" / "inputs.py", *map(str, words)], check=True)
+
+
+def shards(folder: pathlib.Path, pictures: int) -> pathlib.Path:
+    """A WebDataset of at least so many pictures: links to the shipped shards, taken in turn."""
+    folder.mkdir()
+    in_a_shard = []
+    for shard in SHARDS:
+        with tarfile.open(shard) as tar:
+            in_a_shard.append(sum(name.endswith(".png") and ".mask." not in name
+                                  for name in tar.getnames()))
+    count = i = 0
+    while count < pictures:
+        (folder / f"{i:05d}.tar").symlink_to(SHARDS[i % len(SHARDS)])
+        count += in_a_shard[i % len(SHARDS)]
+        i += 1
+    return folder
+
+
+def some_pictures(folder: pathlib.Path, count: int) -> pathlib.Path:
+    folder.mkdir()
+    with tarfile.open(SHARDS[0]) as tar:
+        for name in tar.getnames():
+            if name.endswith(".png") and ".mask." not in name and count > 0:
+                (folder / name).write_bytes(tar.extractfile(name).read())
+                count -= 1
+    return folder
+
+
+def jpegs(folder: pathlib.Path, count: int) -> pathlib.Path:
+    """A few different JPEGs, each linked until there are `count`."""
+    different = 8
+    inputs("jpegs", folder / "different", different)
+    (folder / "all").mkdir()
+    for i in range(count):
+        (folder / "all" / f"{i}.jpg").symlink_to(folder / "different" / f"{i % different}.jpg")
+    return folder / "all"
+
+
+class Program:
+    def __init__(self, path: pathlib.Path, folder: pathlib.Path):
+        self.path = path
+        self.folder = folder
+
+    def embed(self, model, pictures) -> dict:
+        out = self.folder / "e.npy"
+        measured = run([self.path, "embed", model, "--images", pictures, "--out", out, "--json"])
+        out.unlink()
+        return measured
+
+    def decompose(self, model, pictures, *options) -> dict:
+        out = self.folder / "store"
+        measured = run([self.path, "decompose", model, "--images", pictures, "--out", out, "--json",
+                        *options])
+        measured["disk"] = sum(f.stat().st_size for f in out.iterdir())
+        shutil.rmtree(out)
+        return measured
+
+
+def pairs(program: Program, name: str, model, pictures, runs: int) -> dict:
+    verbs = {"embed": program.embed, "decompose": program.decompose}
+    images = program.decompose(model, pictures)["result"]["images"]  # warms the page cache
+    measured = {verb: dict(wall=[], cpu=[]) for verb in verbs}
+    for turn in range(runs):
+        for verb in sorted(verbs, reverse=turn % 2 == 0):
+            one = verbs[verb](model, pictures)
+            measured[verb]["wall"].append(one["wall"])
+            measured[verb]["cpu"].append(one["cpu"])
+    rate = {verb: images / statistics.median(m["wall"]) for verb, m in measured.items()}
+    ratios = {kind: [e / d for e, d in zip(measured["embed"][kind], measured["decompose"][kind])]
+              for kind in ("wall", "cpu")}
+    print(f"{name:8} {images:5d} pictures: embed {rate['embed']:.1f}/s, decompose "
+          f"{rate['decompose']:.1f}/s; decompose / embed by wall time "
+          f"{statistics.median(ratios['wall']):.3f} ({min(ratios['wall']):.3f} to "
+          f"{max(ratios['wall']):.3f}), by processor time {statistics.median(ratios['cpu']):.3f}",
+          flush=True)
+    return dict(case=name, images=images, measured=measured, rate=rate, ratios=ratios)
+
+
+def memory(program: Program, folder: pathlib.Path, sizes) -> list[dict]:
+    rows = []
+    for kind, options in (("statistics only", ["--stats-only"]), ("full store", [])):
+        for size in sizes:
+            pictures = shards(folder / f"{kind[:4]}-{size}", size)
+            one = program.decompose(MODEL, pictures, *options)
+            rows.append(dict(kind=kind, images=one["result"]["images"], peak=one["peak"],
+                             disk=one["disk"], wall=one["wall"],
+                             certificate=one["result"]["certificate"]["max"]))
+            print(f"{rows[-1]['images']:6d} pictures, {kind:15}  peak {one['peak'] / 2**20:6.1f} "
+                  f"MiB, on disk {one['disk'] / 2**20:7.1f} MiB, {one['wall']:.1f} s, certificate "
+                  f"{rows[-1]['certificate']:.1e}", flush=True)
+    return rows
 
 
 def main():
-    program = sys.argv[1]
-    runs = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", type=pathlib.Path,
+                        default=ROOT / "build/release/bin/cliplens")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--runs", type=int, default=5, help="pairs of each case")
+    parser.add_argument("--quick", action="store_true", help="one pair and few pictures")
+    parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build/bench.json")
+    options = parser.parse_args()
+    runs = 1 if options.quick else options.runs
+    scale = 10 if options.quick else 1
+    busy = Busy()
+    cases, peaks = [], []
+    print(f"{THREADS} threads, whole processes", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        for name, copies in (("once", 1), ("thrice", 3)):
-            (folder / name).mkdir()
-            for copy in range(copies):
-                for shard in SHARDS:
-                    shutil.copy(shard, folder / name / f"{copy}-{shard.name}")
-
-        def decompose(pictures, *options):
-            seconds, peak, result = run([program, "decompose", MODEL, "--images", pictures, "--out",
-                                         folder / "store", "--json", *options])
-            size = sum(f.stat().st_size for f in (folder / "store").iterdir())
-            shutil.rmtree(folder / "store")
-            return seconds, peak, result, size
-
-        def embed(pictures):
-            out = folder / "e.npy"
-            seconds, peak, result = run([program, "embed", MODEL, "--images", pictures, "--out", out,
-                                         "--json"])
-            out.unlink()
-            return seconds, peak, result
-
-        thrice = folder / "thrice"
-        decompose(thrice)  # warms the page cache
-        pairs = []
-        for _ in range(runs):
-            pairs.append((embed(thrice)[0], decompose(thrice)[0]))
-        images = decompose(thrice)[2]["images"]
-        ratios = [e / d for e, d in pairs]
-        print(f"processor     {cpu_name()}, {len(os.sched_getaffinity(0))} cores")
-        print(f"pictures      {images}, whole process, median of {runs} runs in turn")
-        print(f"embed         {images / statistics.median(e for e, _ in pairs):.0f} pictures/s")
-        print(f"decompose     {images / statistics.median(d for _, d in pairs):.0f} pictures/s")
-        print(f"speed of decompose / embed   {statistics.median(ratios):.3f} "
-              f"({min(ratios):.3f} to {max(ratios):.3f})")
-        for name in ("once", "thrice"):
-            for options in ((), ("--stats-only",)):
-                _, peak, result, size = decompose(folder / name, *options)
-                kind = "statistics only" if options else "store"
-                print(f"{result['images']:5d} pictures, {kind:15}  peak {peak / 2**20:6.1f} MiB, "
-                      f"on disk {size / 2**20:6.1f} MiB, "
-                      f"certificate {result['certificate']['max']:.1e}")
-
-
-def cpu_name():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return "unknown"
+        folder = pathlib.Path(folder)
+        program = Program(options.program, folder)
+        if "small" in options.cases:
+            pictures = shards(folder / "small", 3_000 // scale)
+            cases.append(pairs(program, "small", MODEL, pictures, runs))
+        if "compute" in options.cases:
+            inputs("model", "B/32", folder / "model")
+            pictures = some_pictures(folder / "compute", 400 // scale)
+            cases.append(pairs(program, "compute", folder / "model", pictures, min(runs, 3)))
+            shutil.rmtree(folder / "model")
+        if "decode" in options.cases:
+            pictures = jpegs(folder / "decode", 160 // scale)
+            cases.append(pairs(program, "decode", MODEL, pictures, runs))
+            shutil.rmtree(folder / "decode")
+        if "memory" in options.cases:
+            peaks = memory(program, folder, [size // scale for size in SIZES])
+    save(options.json, "decompose",
+         dict(cases=cases, memory=peaks, quick=options.quick, others=busy.share()))
 
 
 if __name__ == "__main__":

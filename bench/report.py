@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""The figures of build/bench.json as Markdown.
+
+    python bench/report.py build/bench.json            prints them
+    python bench/report.py build/bench.json --update   puts them into docs/speed.md
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import statistics
+import sys
+
+from common import ROOT, ratio
+
+PAGE = ROOT / "docs" / "speed.md"
+BEGIN, END = "<!-- figures: bench/report.py --update -->\n", "<!-- end of figures -->\n"
+NAMES = {"cliplens": "cliplens", "torch": "PyTorch", "openvino": "OpenVINO"}
+QUIET = 0.05  # of the machine, taken by other programs
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    numbers = "|---" + "|---:" * (len(head) - 1) + "|"
+    return "\n".join([f"| {' | '.join(head)} |", numbers,
+                      *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def spread(slower, faster) -> str:
+    middle, least, most = ratio(slower, faster)
+    return f"{middle:.2f} ({least:.2f}–{most:.2f})"
+
+
+def per_second(items: int, seconds: list[float]) -> str:
+    value = items / statistics.median(seconds)
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def circumstances(section: dict) -> str:
+    m = section["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items())
+    text = (f"{m['processor']}, {m['threads']} threads, {', '.join(m['vectors'])}, "
+            f"{m['memory_gib']} GiB; cliplens {m['cliplens']}, {versions}, Python {m['python']}; "
+            f"{section['date']}. Other programs took {100 * section['others']:.0f} % of the machine.")
+    if section["others"] > QUIET:
+        text += " **Measured on a busy machine: figures of a rehearsal.**"
+    if section.get("quick"):
+        text += " **Two rounds only: figures of a rehearsal.**"
+    return f"`{section['command']}`\n\n{text}\n"
+
+
+def towers(section: dict) -> str:
+    out = ["### Towers\n", circumstances(section)]
+    cells = section["cells"]
+    for task, title in (("image", "Image tower, pictures a second"),
+                        ("text", "Text tower, texts a second")):
+        rows = []
+        for c in cells:
+            if c["task"] != task:
+                continue
+            s = c["seconds"]
+            ours = s.get("cliplens")
+            row = [f"{c['model']} {c['precision']}", str(c["batch"]), str(c["threads"])]
+            row += [per_second(c["batch"], s[n]) if n in s else "–" for n in NAMES]
+            row += [spread(s[n], ours) if ours and n in s else "–" for n in ("torch", "openvino")]
+            if task == "text":
+                share = c["tokens"] / c["tokens_padded"]
+                row += [f"{c['tokens'] / c['batch']:.1f}"]
+                row += [f"{ratio(s[n], ours)[0] * share:.2f}" if ours and n in s else "–"
+                        for n in ("torch", "openvino")]
+            if "flops_per_second" in c:
+                reached = c["flops_per_second"] / c["matmul_flops_per_second"]
+                row += [f"{c['flops_per_second'] / 1e9:.0f}", f"{100 * reached:.0f} %"]
+            else:
+                row += ["–", "–"]
+            rows.append(row)
+        if rows:
+            head = ["model", "batch", "threads", *NAMES.values(), "against PyTorch",
+                    "against OpenVINO"]
+            if task == "text":
+                head += ["tokens a text", "PyTorch, per token", "OpenVINO, per token"]
+            head += ["GFLOP/s", "of the products' rate"]
+            out += [f"**{title}**\n", table(head, rows)]
+    rows = [[c["model"], str(c["batch"]), str(c["threads"]),
+             per_second(c["batch"], c["seconds"]["image"]),
+             per_second(c["batch"], c["seconds"]["decompose"]),
+             spread(c["seconds"]["image"], c["seconds"]["decompose"])]
+            for c in cells if c["task"] == "decompose"]
+    if rows:
+        out += ["**The image pass with the factors of every head, fp32**\n",
+                table(["model", "batch", "threads", "plain", "with factors", "ratio"], rows)]
+    rates = [f"{r['flops_per_second'] / 1e9:.0f} GFLOP/s (width {r['width']}, {r['threads']} "
+             f"threads, {r['precision']})" for r in section["matmul"]]
+    out.append(f"Rate of the matrix product: {', '.join(rates)}.\n")
+    if section["left_out"]:
+        names = ", ".join(f"{c['model']} {c['task']} {c['precision']} batch {c['batch']} threads "
+                          f"{c['threads']}" for c in section["left_out"])
+        out.append(f"Left out for want of time: {names}.\n")
+    return "\n".join(out)
+
+
+def reference(section: dict) -> str:
+    s, batch = section["seconds"], section["batch"]
+    names = {"paper": "the paper's way: [B, N, N, H, D] in each block",
+             "contributions": "cliplens, contributions written out [B, L, H, N, E]",
+             "decompose": "cliplens, factors as `decompose` stores them"}
+    rows = [[name, per_second(batch, s[task]), spread(s["paper"], s[task])]
+            for task, name in names.items()]
+    return "\n".join([
+        "### Against the paper's way\n", circumstances(section),
+        f"{section['model']}, batch {batch}, {section['threads']} threads, fp32. The contributions "
+        f"differ by {section['difference']:.1e} at most (of unit embeddings).\n",
+        table(["all heads and tokens", "pictures a second", "ratio"], rows)])
+
+
+def decompose(section: dict) -> str:
+    titles = {"small": "shipped model, shipped pictures", "compute": "ViT-B/32, shipped pictures",
+              "decode": "shipped model, JPEGs of 3000 × 2000"}
+    rows = []
+    for c in section["cases"]:
+        r = c["ratios"]
+        rows.append([titles[c["case"]], str(c["images"]), f"{c['rate']['embed']:.1f}",
+                     f"{c['rate']['decompose']:.1f}",
+                     f"{statistics.median(r['wall']):.3f} "
+                     f"({min(r['wall']):.3f}–{max(r['wall']):.3f})",
+                     f"{statistics.median(r['cpu']):.3f}"])
+    out = ["### Whole program\n", circumstances(section),
+           table(["case", "pictures", "embed, a second", "decompose, a second", "ratio",
+                  "by processor time"], rows)]
+    if section["memory"]:
+        out.append(table(["peak memory", "pictures", "MiB", "on disk, MiB", "seconds"],
+                         [[m["kind"], f"{m['images']:,}", f"{m['peak'] / 2**20:.1f}",
+                           f"{m['disk'] / 2**20:.1f}", f"{m['wall']:.0f}"]
+                          for m in section["memory"]]))
+    return "\n".join(out)
+
+
+def main():
+    update = "--update" in sys.argv
+    files = [a for a in sys.argv[1:] if a != "--update"]
+    if len(files) != 1:
+        sys.exit(__doc__)
+    results = json.loads(pathlib.Path(files[0]).read_text())
+    parts = dict(towers=towers, reference=reference, decompose=decompose)
+    text = "\n".join(make(results[name]) for name, make in parts.items() if name in results)
+    if not update:
+        print(text)
+        return
+    page = PAGE.read_text()
+    head, rest = page.split(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    main()
