@@ -69,7 +69,7 @@ lint: setup-test
 	clang-format --dry-run -Werror $(SOURCES)
 	python3 tools/check_includes.py
 	cmake -S . -B $(BUILD) -G Ninja -DCLIPLENS_BUILD_TESTS=ON
-	cmake --build $(BUILD) -j $(JOBS)
+	cmake --build $(BUILD) -j $(JOBS) --target all cliplens_bench
 	tools/tidy.sh $(BUILD) $(JOBS)
 
 format: setup-test

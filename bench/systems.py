@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import pathlib
 import sys
 import time
@@ -131,6 +132,7 @@ class Torch(System):
 class OpenVino(System):
     def __init__(self):
         super().__init__()
+        os.environ["CI"] = "true"  # the package then reports nothing to its makers
         import openvino
         self.ov = openvino
         self.core = openvino.Core()

@@ -33,7 +33,7 @@ from inputs import (ARCHITECTURES, model_config, real_texts, real_tokens, write_
 
 # Unit rows of two systems: the least cosine that is allowed. In bf16 each system rounds at other
 # places, and all are held to fp32.
-LEAST_COSINE = {"fp32": 0.99999, "bf16": 0.97}
+LEAST_COSINE = {"fp32": 0.99999, "bf16": 0.999}
 MOST_THREADS = 1.05  # of those given: the clock of /proc ticks at 10 ms
 SYSTEMS = ("cliplens", "torch", "openvino")
 # For the plan alone; the matrix product's rate is measured first.
