@@ -79,6 +79,11 @@ class Busy:
         return max(0.0, busy - (self.own_seconds() - self.own)) / (elapsed * os.cpu_count())
 
 
+def leave_nothing_when_ended():
+    """`kill` ends the driver as an error does: workers and temporary files go with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+
+
 def die_with_parent():
     """In a child: a stopped worker would outlive a driver that was killed."""
     pr_set_pdeathsig = 1

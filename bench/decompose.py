@@ -30,7 +30,7 @@ import time
 
 # No NumPy and nothing larger here: the peak memory of a child counts that of the process that
 # started it.
-from common import ROOT, THREADS, Busy, save
+from common import ROOT, THREADS, Busy, leave_nothing_when_ended, save
 
 SHARDS = sorted((ROOT / "world" / "sets" / "test").glob("*.tar"))
 MODEL = ROOT / "models" / "pictureworld"
@@ -159,6 +159,7 @@ def main():
     options = parser.parse_args()
     runs = 1 if options.quick else options.runs
     scale = 10 if options.quick else 1
+    leave_nothing_when_ended()
     busy = Busy()
     cases, peaks = [], []
     print(f"{THREADS} threads, whole processes", flush=True)

@@ -22,7 +22,7 @@ import tempfile
 
 import numpy as np
 
-from common import ROOT, THREADS, Busy, Worker, ratio, save
+from common import ROOT, THREADS, Busy, Worker, leave_nothing_when_ended, ratio, save
 
 MOST_DIFFERENCE = 1e-5
 AS_PUBLISHED = "paper"
@@ -122,6 +122,7 @@ def main():
         return serve()
 
     import inputs
+    leave_nothing_when_ended()
     busy = Busy()
     seconds = {AS_PUBLISHED: [], "contributions": [], "decompose": []}
     with tempfile.TemporaryDirectory() as folder:

@@ -27,7 +27,8 @@ import time
 
 import numpy as np
 
-from common import ROOT, THREADS, Busy, Worker, WorkerError, has_bf16, ratio, save
+from common import (ROOT, THREADS, Busy, Worker, WorkerError, has_bf16, leave_nothing_when_ended,
+                    ratio, save)
 from inputs import (ARCHITECTURES, model_config, real_texts, real_tokens, write_model,
                     write_pixels)
 
@@ -335,6 +336,7 @@ def main():
     if "fp32" not in options.precisions:
         parser.error("--precisions: fp32 is what bf16 is compared with")
 
+    leave_nothing_when_ended()
     busy = Busy()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
