@@ -81,18 +81,21 @@ std::vector<ClassScore> TopClasses(std::span<const float> embedding,
 
 Array<float, 2> EmbedImages(const ClipModel& model, const ImageSet& set, int threads,
                             const ProgressSink& progress) {
-  const int workers = ResolveThreads(threads);
   Array<float, 2> rows({set.size(), model.config().embed_width});
-  std::vector<Workspace> workspaces(static_cast<std::size_t>(workers));
+  Passes passes(model, threads);
   std::mutex mutex;
   Index done = 0;
-  ParallelFor(workers, set.size(), [&](Index i, int worker) {
-    const Image image = DecodeImage(set.Read(i), set.item(i).path);
-    model.EmbedImage(Preprocess(image, model.config().preprocess), rows.row(i),
-                     workspaces[static_cast<std::size_t>(worker)]);
+  passes.ForImages(set.size(), [&](Index begin, Index end, Workspace& workspace) {
+    std::vector<Array<float, 3>> pixels;
+    for (Index i = begin; i < end; ++i) {
+      pixels.push_back(
+          Preprocess(DecodeImage(set.Read(i), set.item(i).path), model.config().preprocess));
+    }
+    model.EmbedImages(pixels, rows.rows(begin, end), workspace);
     if (progress) {
       const std::lock_guard lock(mutex);
-      progress(++done, set.size());
+      done += end - begin;
+      progress(done, set.size());
     }
   });
   return rows;

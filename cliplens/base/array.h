@@ -129,6 +129,8 @@ class Array {
   }
   std::span<T> row(Index i) { return view().row(i); }
   std::span<const T> row(Index i) const { return view().row(i); }
+  ArrayView<T, R> rows(Index begin, Index end) { return view().rows(begin, end); }
+  ArrayView<const T, R> rows(Index begin, Index end) const { return view().rows(begin, end); }
   auto operator[](Index i) { return view()[i]; }
   auto operator[](Index i) const { return view()[i]; }
 

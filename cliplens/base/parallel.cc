@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -47,6 +48,98 @@ void ParallelFor(int threads, Index n, const std::function<void(Index, int)>& bo
   run(0);
   for (std::thread& t : pool) t.join();
   if (first) std::rethrow_exception(first);
+}
+
+struct Team::Shared {
+  explicit Shared(int threads) {
+    for (int i = 1; i < threads; ++i) pool.emplace_back([this] { Serve(); });
+  }
+
+  ~Shared() {
+    {
+      const std::lock_guard lock(mutex);
+      stop = true;
+      generation.fetch_add(1, std::memory_order_release);
+    }
+    wake.notify_all();
+    for (std::thread& t : pool) t.join();
+  }
+
+  void Run(Index count, const std::function<void(Index)>& loop) {
+    {
+      const std::lock_guard lock(mutex);
+      n = count;
+      body = &loop;
+      next.store(0, std::memory_order_relaxed);
+      active.store(static_cast<int>(pool.size()), std::memory_order_relaxed);
+      generation.fetch_add(1, std::memory_order_release);
+    }
+    wake.notify_all();
+    Work();
+    // Every helper reports, so that none of them can take a task of the next loop for this one's.
+    while (active.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+    if (error) std::rethrow_exception(std::exchange(error, nullptr));
+  }
+
+  std::vector<std::thread> pool;
+
+ private:
+  void Work() {
+    for (Index i = next.fetch_add(1); i < n; i = next.fetch_add(1)) {
+      try {
+        (*body)(i);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+        next.store(n);
+      }
+    }
+  }
+
+  void Serve() {
+    constexpr int kLooks = 4'000;  // about 20 µs
+    std::uint64_t seen = 0;
+    for (;;) {
+      for (int i = 0; i < kLooks && generation.load(std::memory_order_acquire) == seen; ++i) {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+      }
+      if (generation.load(std::memory_order_acquire) == seen) {
+        std::unique_lock lock(mutex);
+        wake.wait(lock, [&] { return generation.load(std::memory_order_acquire) != seen; });
+      }
+      ++seen;
+      if (stop.load(std::memory_order_acquire)) return;
+      Work();
+      active.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::atomic<std::uint64_t> generation{0};
+  std::atomic<Index> next{0};
+  std::atomic<int> active{0};
+  std::atomic<bool> stop{false};
+  Index n = 0;
+  const std::function<void(Index)>* body = nullptr;
+  std::exception_ptr error;
+};
+
+Team::Team(int threads) : shared_(threads > 1 ? std::make_unique<Shared>(threads) : nullptr) {}
+Team::~Team() = default;
+Team::Team(Team&&) noexcept = default;
+Team& Team::operator=(Team&&) noexcept = default;
+
+int Team::threads() const { return shared_ ? static_cast<int>(shared_->pool.size()) + 1 : 1; }
+
+void Team::Run(Index n, const std::function<void(Index)>& body) {
+  if (!shared_ || n <= 1) {
+    for (Index i = 0; i < n; ++i) body(i);
+    return;
+  }
+  shared_->Run(n, body);
 }
 
 }  // namespace cliplens

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "cliplens/base/array.h"
 
@@ -18,5 +19,23 @@ namespace cliplens {
 int ResolveThreads(int requested);
 
 void ParallelFor(int threads, Index n, const std::function<void(Index task, int worker)>& body);
+
+// Threads that stay between loops, for short loops one after the other (some 5 µs a loop; they
+// watch for the next one for about 20 µs and sleep after).
+class Team {
+ public:
+  explicit Team(int threads = 1);  // the caller of Run is one of them
+  ~Team();
+  Team(Team&&) noexcept;
+  Team& operator=(Team&&) noexcept;
+
+  int threads() const;
+  // As ParallelFor. Not to be called by two threads at once, nor from within `body`.
+  void Run(Index n, const std::function<void(Index task)>& body);
+
+ private:
+  struct Shared;
+  std::unique_ptr<Shared> shared_;  // null for one thread
+};
 
 }  // namespace cliplens

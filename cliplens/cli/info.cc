@@ -15,7 +15,10 @@ namespace {
 Index Parameters(const ClipModel& model, std::string_view prefix) {
   Index n = 0;
   for (const auto& [name, tensor] : model.tensors()) {
-    if (name.starts_with(prefix)) n += static_cast<Index>(tensor.values.size());
+    if (!name.starts_with(prefix)) continue;
+    Index size = 1;
+    for (Index d : tensor.shape) size *= d;
+    n += size;
   }
   return n;
 }

@@ -192,12 +192,7 @@ DecomposeResult Decompose(const ClipModel& model, const ImageSet& set,
   DecomposeResult result;
   result.images = images;
   double certificate_sum = 0;
-  struct Worker {
-    Workspace workspace;
-    Activations activations;
-    std::vector<float> embedding;
-  };
-  std::vector<Worker> workers(static_cast<std::size_t>(threads));
+  Passes passes(model, threads);
   std::mutex progress_mutex;
   Index done = 0;
   for (Index begin = 0; begin < images; begin += kShardImages) {
@@ -206,21 +201,29 @@ DecomposeResult Decompose(const ClipModel& model, const ImageSet& set,
                                   config.vision.head_width(), config.embed_width, count);
     std::vector<Item> items(static_cast<std::size_t>(count));
     std::vector<Index> slices(static_cast<std::size_t>(count));
-    // One image is one task on one thread, from its file to its factors: nothing of it depends on
-    // its neighbours, and decoding and computing overlap.
-    ParallelFor(threads, count, [&](Index b, int w) {
-      Worker& worker = workers[static_cast<std::size_t>(w)];
-      worker.embedding.resize(static_cast<std::size_t>(config.embed_width));
-      Item item = set.item(begin + b);
-      const Array<float, 3> pixels =
-          Preprocess(DecodeImage(set.Read(begin + b), item.path), config.preprocess);
-      model.EmbedImage(pixels, worker.embedding, worker.workspace, &worker.activations);
-      decomposer.Fill(worker.activations, worker.embedding, block, b);
-      slices[static_cast<std::size_t>(b)] = SliceOf(item.path, options.slices);
-      items[static_cast<std::size_t>(b)] = std::move(item);
+    // A pass runs on one thread from its files to its factors, so decoding and computing overlap,
+    // and nothing of a picture depends on its neighbours.
+    passes.ForImages(count, [&](Index first, Index last, Workspace& workspace) {
+      const auto pictures = static_cast<std::size_t>(last - first);
+      std::vector<Array<float, 3>> pixels;
+      for (Index b = first; b < last; ++b) {
+        Item item = set.item(begin + b);
+        pixels.push_back(
+            Preprocess(DecodeImage(set.Read(begin + b), item.path), config.preprocess));
+        slices[static_cast<std::size_t>(b)] = SliceOf(item.path, options.slices);
+        items[static_cast<std::size_t>(b)] = std::move(item);
+      }
+      Array<float, 2> embeddings({last - first, config.embed_width});
+      std::vector<Activations> activations(pictures);
+      model.EmbedImages(pixels, embeddings, workspace, activations);
+      for (std::size_t k = 0; k < pictures; ++k) {
+        const auto b = static_cast<Index>(k);
+        decomposer.Fill(activations[k], embeddings.row(b), block, first + b);
+      }
       if (options.progress) {
         const std::lock_guard lock(progress_mutex);
-        options.progress(++done, images);
+        done += last - first;
+        options.progress(done, images);
       }
     });
     if (options.type == StoreType::kF16) RoundToHalf(block);

@@ -10,22 +10,32 @@
 #include "cliplens/model/nn/matmul.h"
 
 namespace cliplens {
+namespace {
+
+// Rows of a pass: products of this many run at full speed, and their activations stay in cache.
+constexpr Index kRowsAPass = 256;
+constexpr Index kSpareRows = 8;
+
+}  // namespace
 
 struct ClipModel::LazyTokenizer {
   std::once_flag once;
   std::optional<Tokenizer> tokenizer;
 };
 
-ClipModel ClipModel::Load(const std::filesystem::path& directory) {
-  return ClipModel(LoadCheckpoint(directory));
+ClipModel ClipModel::Load(const std::filesystem::path& directory, Precision precision) {
+  return ClipModel(LoadCheckpoint(directory), precision);
 }
 
-ClipModel::ClipModel(Checkpoint checkpoint)
+ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
     : checkpoint_(std::make_unique<Checkpoint>(std::move(checkpoint))),
-      vision_(config().vision, config().activation, tensors(), "vision", config().embed_width,
-              /*causal=*/false),
-      text_(config().text, config().activation, tensors(), "text", config().embed_width,
-            /*causal=*/true),
+      precision_(precision),
+      patch_(tensors().at("vision.patch.weight").values.data(), nullptr, config().vision.width,
+             3 * config().patch_size * config().patch_size, Precision::kF32),
+      vision_(config().vision, config().activation, checkpoint_->tensors, "vision",
+              config().embed_width, /*causal=*/false, precision),
+      text_(config().text, config().activation, checkpoint_->tensors, "text", config().embed_width,
+            /*causal=*/true, precision),
       tokenizer_(std::make_shared<LazyTokenizer>()) {}
 
 const Tokenizer& ClipModel::tokenizer() const {
@@ -46,81 +56,106 @@ double ClipModel::logit_scale() const {
   return std::exp(static_cast<double>(tensors().at("logit_scale").values.at(0)));
 }
 
-void ClipModel::EmbedImage(ArrayView<const float, 3> pixels, std::span<float> embedding,
-                           Workspace& w, Activations* activations) const {
+Index ClipModel::images_a_pass() const {
+  if (!vision_.items_may_share_a_pass()) return 1;
+  return std::max<Index>(1, kRowsAPass / config().tokens());
+}
+
+void ClipModel::EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<float, 2> embeddings,
+                            Workspace& w, std::span<Activations> activations) const {
   const Index side = config().preprocess.image_size;
-  if (pixels.shape() != Shape<3>{3, side, side}) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "pixels [{}, {}, {}] given to a model that reads [3, {}, {}]; use Preprocess with "
-                "the model's own configuration",
-                pixels.dim(0), pixels.dim(1), pixels.dim(2), side, side);
-  }
   const Index width = config().vision.width;
   const Index patch = config().patch_size;
   const Index grid = config().grid();
   const Index inputs = 3 * patch * patch;
-  const auto grow = [](std::vector<float>& v, Index n) {
-    if (static_cast<Index>(v.size()) < n) v.resize(static_cast<std::size_t>(n));
-  };
-  grow(w.x, config().tokens() * width);
-  grow(w.patches, grid * grid * inputs);
-  // Patches as rows [g², 3·P·P], in the order of the convolution's weight.
-  float* out = w.patches.data();
-  for (Index gy = 0; gy < grid; ++gy) {
-    for (Index gx = 0; gx < grid; ++gx) {
-      for (Index c = 0; c < 3; ++c) {
-        for (Index y = 0; y < patch; ++y, out += patch) {
-          const float* row = pixels.data() + (c * side + gy * patch + y) * side + gx * patch;
-          std::copy_n(row, patch, out);
+  const Index places = grid * grid;
+  const Index tokens = config().tokens();
+  const auto count = static_cast<Index>(pixels.size());
+  float* patches = w.patches.Grow(count * places * inputs);
+  for (Index g = 0; g < count; ++g) {
+    const Array<float, 3>& picture = pixels[static_cast<std::size_t>(g)];
+    if (picture.shape() != Shape<3>{3, side, side}) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "pixels [{}, {}, {}] given to a model that reads [3, {}, {}]; use Preprocess "
+                  "with the model's own configuration",
+                  picture.dim(0), picture.dim(1), picture.dim(2), side, side);
+    }
+    // Patches as rows [g², 3·P·P], in the order of the convolution's weight.
+    float* out = patches + g * places * inputs;
+    for (Index gy = 0; gy < grid; ++gy) {
+      for (Index gx = 0; gx < grid; ++gx) {
+        for (Index c = 0; c < 3; ++c) {
+          for (Index y = 0; y < patch; ++y, out += patch) {
+            std::copy_n(picture.data() + (c * side + gy * patch + y) * side + gx * patch, patch,
+                        out);
+          }
         }
       }
     }
   }
-  const auto weights = [&](const char* name) { return tensors().at(name).values.data(); };
-  std::copy_n(weights("vision.class"), width, w.x.data());
-  nn::Linear({.rows = grid * grid,
-              .in = inputs,
-              .out = width,
-              .x = w.patches.data(),
-              .x_stride = inputs,
-              .weight = weights("vision.patch.weight"),
-              .y = w.x.data() + width,
-              .y_stride = width});
-  const float* position = weights("vision.position");
-  for (Index i = 0; i < config().tokens() * width; ++i) {
-    w.x[static_cast<std::size_t>(i)] += position[i];
+  // A pass may be filled up by a few rows (Tower::Run).
+  float* x = w.x.Grow((count * tokens + kSpareRows) * width);
+  float* embedded = w.hidden.Grow(count * places * width);
+  const auto product = [&](Index first, Index rows) {
+    nn::Linear(patch_,
+               nn::LinearArgs<float, float>{.rows = rows,
+                                            .x = patches + first * inputs,
+                                            .x_stride = inputs,
+                                            .y = embedded + first * width,
+                                            .y_stride = width},
+               w.team);
+  };
+  if (patch_.rows_are_independent()) {
+    product(0, count * places);
+  } else {
+    for (Index g = 0; g < count; ++g) product(g * places, places);
   }
-  nn::LayerNorm(w.x.data(), config().tokens(), width, weights("vision.ln_pre.gain"),
-                weights("vision.ln_pre.bias"), static_cast<float>(config().vision.norm_epsilon),
-                w.x.data());
-  vision_.Run(config().tokens(), 0, w, embedding, activations);
+  const auto weights = [&](const char* name) { return tensors().at(name).values.data(); };
+  const float* class_token = weights("vision.class");
+  const float* position = weights("vision.position");
+  for (Index g = 0; g < count; ++g) {
+    float* row = x + g * tokens * width;
+    for (Index i = 0; i < width; ++i) row[i] = class_token[i] + position[i];
+    const float* places_of_g = embedded + g * places * width;
+    for (Index i = 0; i < places * width; ++i) {
+      row[width + i] = places_of_g[i] + position[width + i];
+    }
+  }
+  nn::LayerNorm(x, count * tokens, width, weights("vision.ln_pre.gain"),
+                weights("vision.ln_pre.bias"), static_cast<float>(config().vision.norm_epsilon), x);
+  const std::vector<Tower::ItemRows> items(static_cast<std::size_t>(count),
+                                           {.tokens = tokens, .pooled = 0});
+  vision_.Run(items, w, embeddings, activations);
 }
 
-void ClipModel::EmbedText(const Tokens& tokens, std::span<float> embedding, Workspace& w,
-                          Activations* activations) const {
+void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> embeddings,
+                            Workspace& w, std::span<Activations> activations) const {
   const Index width = config().text.width;
-  const Index count = tokens.end + 1;
-  if (count > config().context_length || count > static_cast<Index>(tokens.ids.size())) {
-    throw Error(ErrorCode::kInvalidArgument, "a text of {} tokens for a context of {}", count,
-                config().context_length);
+  std::vector<Tower::ItemRows> items;
+  Index rows = 0;
+  for (const Tokens& tokens : texts) {
+    const Index count = tokens.end + 1;
+    if (count > config().context_length || count > static_cast<Index>(tokens.ids.size())) {
+      throw Error(ErrorCode::kInvalidArgument, "a text of {} tokens for a context of {}", count,
+                  config().context_length);
+    }
+    items.push_back({.tokens = count, .pooled = tokens.end});
+    rows += count;
   }
-  if (static_cast<Index>(w.x.size()) < count * width) {
-    w.x.resize(static_cast<std::size_t>(count * width));
-  }
+  float* x = w.x.Grow((rows + kSpareRows) * width);
   const float* table = tensors().at("text.token").values.data();
   const float* position = tensors().at("text.position").values.data();
-  for (Index i = 0; i < count; ++i) {
-    const Index id = tokens.ids[static_cast<std::size_t>(i)];
-    if (id < 0 || id >= config().vocabulary_size) {
-      throw Error(ErrorCode::kInvalidArgument, "token {} for a vocabulary of {}", id,
-                  config().vocabulary_size);
-    }
-    for (Index k = 0; k < width; ++k) {
-      w.x[static_cast<std::size_t>(i * width + k)] =
-          table[id * width + k] + position[i * width + k];
+  for (const Tokens& tokens : texts) {
+    for (Index i = 0; i <= tokens.end; ++i, x += width) {
+      const Index id = tokens.ids[static_cast<std::size_t>(i)];
+      if (id < 0 || id >= config().vocabulary_size) {
+        throw Error(ErrorCode::kInvalidArgument, "token {} for a vocabulary of {}", id,
+                    config().vocabulary_size);
+      }
+      for (Index k = 0; k < width; ++k) x[k] = table[id * width + k] + position[i * width + k];
     }
   }
-  text_.Run(count, tokens.end, w, embedding, activations);
+  text_.Run(items, w, embeddings, activations);
 }
 
 std::vector<Tokens> ClipModel::TokenizeTexts(std::span<const std::string> texts, bool truncate,
@@ -153,19 +188,68 @@ Array<float, 2> ClipModel::EmbedTexts(std::span<const std::string> texts, bool t
   const std::vector<Tokens> tokens = TokenizeTexts(texts, truncate, threads);
   const auto count = static_cast<Index>(texts.size());
   Array<float, 2> rows({count, config().embed_width});
-  const int workers = ResolveThreads(threads);
-  std::vector<Workspace> workspaces(static_cast<std::size_t>(workers));
+  Passes passes(*this, threads);
   std::mutex mutex;
   Index done = 0;
-  ParallelFor(workers, count, [&](Index i, int worker) {
-    EmbedText(tokens[static_cast<std::size_t>(i)], rows.row(i),
-              workspaces[static_cast<std::size_t>(worker)]);
+  passes.ForTexts(tokens, [&](Index begin, Index end, Workspace& workspace) {
+    EmbedTokens(std::span(tokens).subspan(static_cast<std::size_t>(begin),
+                                          static_cast<std::size_t>(end - begin)),
+                rows.rows(begin, end), workspace);
     if (progress) {
       const std::lock_guard lock(mutex);
-      progress(++done, count);
+      done += end - begin;
+      progress(done, count);
     }
   });
   return rows;
+}
+
+Passes::Passes(const ClipModel& model, int threads)
+    : model_(model), threads_(ResolveThreads(threads)) {}
+Passes::~Passes() = default;
+
+void Passes::ForImages(Index images, const Body& body) {
+  const Index a_thread = (images + threads_ - 1) / threads_;
+  const Index a_pass = std::clamp<Index>(a_thread, 1, model_.images_a_pass());
+  std::vector<Index> ends;
+  for (Index end = 0; end < images;) ends.push_back(end = std::min(end + a_pass, images));
+  Run(ends, body);
+}
+
+void Passes::ForTexts(std::span<const Tokens> tokens, const Body& body) {
+  Index total = 0;
+  for (const Tokens& t : tokens) total += t.end + 1;
+  const bool share = model_.text_.items_may_share_a_pass();
+  const Index most = share ? std::min(kRowsAPass, total / threads_ + 1) : 0;
+  std::vector<Index> ends;
+  Index rows = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const Index own = tokens[i].end + 1;
+    if (i > 0 && rows + own > most) {
+      ends.push_back(static_cast<Index>(i));
+      rows = 0;
+    }
+    rows += own;
+  }
+  if (!tokens.empty()) ends.push_back(static_cast<Index>(tokens.size()));
+  Run(ends, body);
+}
+
+void Passes::Run(std::span<const Index> ends, const Body& body) {
+  const auto passes = static_cast<Index>(ends.size());
+  if (passes == 0) return;
+  // Fewer passes than threads: each gets a team.
+  const int workers = static_cast<int>(std::min<Index>(threads_, passes));
+  const int team = threads_ / workers;
+  if (workspaces_.empty() || static_cast<int>(workspaces_.size()) < workers ||
+      workspaces_.front().team.threads() != team) {
+    workspaces_.clear();
+    for (int i = 0; i < workers; ++i) workspaces_.emplace_back(team);
+  }
+  ParallelFor(workers, passes, [&](Index i, int worker) {
+    const auto at = static_cast<std::size_t>(i);
+    body(i == 0 ? 0 : ends[at - 1], ends[at], workspaces_[static_cast<std::size_t>(worker)]);
+  });
 }
 
 }  // namespace cliplens

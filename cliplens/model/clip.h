@@ -1,14 +1,17 @@
 // A CLIP model: pictures and texts to unit vectors of one space.
 //
 //   const ClipModel model = ClipModel::Load("models/pictureworld");
-//   Workspace workspace;
-//   std::vector<float> e(model.config().embed_width);
-//   model.EmbedImage(Preprocess(DecodeImage(bytes, name), model.config().preprocess), e,
-//   workspace); Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/false,
-//   /*threads=*/0);
+//   Passes passes(model, /*threads=*/0);
+//   Array<float, 2> rows({count, model.config().embed_width});
+//   passes.ForImages(count, [&](Index begin, Index end, Workspace& workspace) {
+//     ...                                                  // pictures begin … end − 1,
+//     preprocessed model.EmbedImages(pixels, rows.rows(begin, end), workspace);
+//   });
+//   Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/false, /*threads=*/0);
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,40 +29,76 @@ namespace cliplens {
 class ClipModel {
  public:
   // See LoadCheckpoint. The tokenizer is read at its first use, so pictures need none.
-  static ClipModel Load(const std::filesystem::path& directory);
-  explicit ClipModel(Checkpoint checkpoint);
+  // Error(kUnsupported) for bfloat16 on a processor without it.
+  static ClipModel Load(const std::filesystem::path& directory,
+                        Precision precision = Precision::kF32);
+  explicit ClipModel(Checkpoint checkpoint, Precision precision = Precision::kF32);
 
   const ModelConfig& config() const { return checkpoint_->config; }
   const std::string& name() const { return checkpoint_->name; }
   const std::string& fingerprint() const { return checkpoint_->fingerprint; }
   const std::filesystem::path& directory() const { return checkpoint_->directory; }
+  Precision precision() const { return precision_; }
+  // Shapes of all tensors, and the values of those that the towers do not keep to themselves (see
+  // Tower): vectors, embeddings, projections and the attentions' output matrices.
   const TensorMap& tensors() const { return checkpoint_->tensors; }
   const Tokenizer& tokenizer() const;
   double logit_scale() const;  // exp of the stored logarithm
 
-  // pixels [3, S, S] as Preprocess gives them → embedding [E]. `activations` may be null.
-  void EmbedImage(ArrayView<const float, 3> pixels, std::span<float> embedding,
-                  Workspace& workspace, Activations* activations = nullptr) const;
+  // Pictures that one pass takes: as many as fill the products' rows (chosen by measurement, see
+  // docs/speed.md), one where a processor's products do not keep items apart.
+  Index images_a_pass() const;
 
-  // One text's tokens → embedding [E]. Nothing is computed for padding: N = end position + 1.
-  void EmbedText(const Tokens& tokens, std::span<float> embedding, Workspace& workspace,
-                 Activations* activations = nullptr) const;
+  // One pass: pixels [g][3, S, S] as Preprocess gives them → unit rows [g, E]. `activations` [g] or
+  // empty. A picture's numbers do not depend on the others of the pass nor on threads.
+  void EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<float, 2> embeddings,
+                   Workspace& workspace, std::span<Activations> activations = {}) const;
+
+  // One pass: tokens [g] → unit rows [g, E]. Nothing is computed for padding: N = end position + 1.
+  void EmbedTokens(std::span<const Tokens> tokens, ArrayView<float, 2> embeddings,
+                   Workspace& workspace, std::span<Activations> activations = {}) const;
 
   // Texts → tokens. A text past the context is cut as the reference does with `truncate`, otherwise
   // it is an Error(kInvalidArgument) that quotes it.
   std::vector<Tokens> TokenizeTexts(std::span<const std::string> texts, bool truncate,
                                     int threads) const;
 
-  // Texts → [M, E], each on one thread.
+  // Texts → [M, E].
   Array<float, 2> EmbedTexts(std::span<const std::string> texts, bool truncate, int threads,
                              const ProgressSink& progress = {}) const;
 
  private:
+  friend class Passes;
+
   std::unique_ptr<Checkpoint> checkpoint_;
+  Precision precision_;
+  nn::Weights patch_;  // the patch embedding, fp32 in any precision
   Tower vision_;
   Tower text_;
   struct LazyTokenizer;
   std::shared_ptr<LazyTokenizer> tokenizer_;
+};
+
+// Shares items out in passes over threads: several items a pass where there are many, several
+// threads a pass where there are few. Keeps its threads' memory between calls.
+class Passes {
+ public:
+  Passes(const ClipModel& model, int threads);
+  ~Passes();
+
+  using Body = std::function<void(Index begin, Index end, Workspace& workspace)>;
+  // Calls body for disjoint ranges that cover [0, images), some at the same time. The first
+  // exception stops the loop and is thrown to the caller.
+  void ForImages(Index images, const Body& body);
+  // The same for texts, ranges of which fill the products' rows.
+  void ForTexts(std::span<const Tokens> tokens, const Body& body);
+
+ private:
+  void Run(std::span<const Index> ends, const Body& body);
+
+  const ClipModel& model_;
+  int threads_;
+  std::vector<Workspace> workspaces_;
 };
 
 }  // namespace cliplens

@@ -2,26 +2,24 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <type_traits>
 
 #include <fmt/format.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/model/nn/attention.h"
 #include "cliplens/model/nn/kernels.h"
-#include "cliplens/model/nn/matmul.h"
 
 namespace cliplens {
 namespace {
 
-const float* Weights(const TensorMap& tensors, const std::string& name) {
+Tensor& Find(TensorMap& tensors, const std::string& name) {
   const auto found = tensors.find(name);
   if (found == tensors.end()) {
     throw Error(ErrorCode::kInternal, "tensor '{}' was not loaded", name);
   }
-  return found->second.values.data();
-}
-
-void Grow(std::vector<float>& buffer, Index size) {
-  if (static_cast<Index>(buffer.size()) < size) buffer.resize(static_cast<std::size_t>(size));
+  return found->second;
 }
 
 void Prepare(Activations& a, const TowerConfig& config, Index tokens) {
@@ -40,183 +38,325 @@ void Prepare(Activations& a, const TowerConfig& config, Index tokens) {
   }
 }
 
-}  // namespace
+float AsFloat(float value) { return value; }
+float AsFloat(nn::BFloat16 value) { return nn::ToFloat(value); }
 
-Tower::Tower(const TowerConfig& config, Activation activation, const TensorMap& tensors,
-             const std::string& prefix, Index embed_width, bool causal)
-    : config_(config), activation_(activation), causal_(causal), embed_width_(embed_width) {
-  for (Index l = 0; l < config.layers; ++l) {
-    const auto get = [&](const char* part) {
-      return Weights(tensors, fmt::format("{}.block.{}.{}", prefix, l, part));
-    };
-    blocks_.push_back({get("ln1.gain"), get("ln1.bias"), get("attn.in.weight"), get("attn.in.bias"),
-                       get("attn.out.weight"), get("attn.out.bias"), get("ln2.gain"),
-                       get("ln2.bias"), get("mlp.in.weight"), get("mlp.in.bias"),
-                       get("mlp.out.weight"), get("mlp.out.bias")});
+// Buffers of the type that products read.
+template <typename T>
+struct Scratch {
+  T *normed, *attended, *hidden;
+};
+
+template <typename T>
+Scratch<T> GrowScratch(Workspace& w, Index rows, Index width, Index mlp_width) {
+  if constexpr (std::is_same_v<T, float>) {
+    return {w.normed.Grow(rows * width), w.attended.Grow(rows * width),
+            w.hidden.Grow(rows * mlp_width)};
+  } else {
+    return {w.normed16.Grow(rows * width), w.attended16.Grow(rows * width),
+            w.hidden16.Grow(rows * mlp_width)};
   }
-  ln_post_gain_ = Weights(tensors, prefix + ".ln_post.gain");
-  ln_post_bias_ = Weights(tensors, prefix + ".ln_post.bias");
-  projection_ = Weights(tensors, prefix + ".projection");
 }
 
-void Tower::Run(Index tokens, Index pooled, Workspace& w, std::span<float> embedding,
-                Activations* activations) const {
+// Rows are given to the team in pieces of this many, and passes are filled up to a multiple.
+constexpr Index kRowPiece = 8;
+
+}  // namespace
+
+struct Tower::Packed {
+  struct Layer {
+    nn::Weights qkv;        // all but the last layer
+    nn::Weights query;      // the last layer: the pooled row's queries,
+    nn::Weights key_value;  // all rows' keys and values
+    nn::Weights out, mlp_in, mlp_out;
+  };
+  std::vector<Layer> layers;
+  bool independent = true;
+};
+
+struct Tower::Plain {
+  struct Layer {
+    std::vector<float> in_weight, out_weight, mlp_in_weight, mlp_out_weight;
+    const float *in_bias, *out_bias, *mlp_in_bias, *mlp_out_bias;
+  };
+  std::once_flag once;
+  std::vector<Layer> layers;
+  Packed packed;
+};
+
+Tower::Tower(const TowerConfig& config, Activation activation, TensorMap& tensors,
+             const std::string& prefix, Index embed_width, bool causal, Precision precision)
+    : config_(config),
+      activation_(activation),
+      causal_(causal),
+      embed_width_(embed_width),
+      precision_(precision),
+      plain_(std::make_shared<Plain>()) {
+  if (precision == Precision::kBF16 && !nn::HasBFloat16()) {
+    throw Error(ErrorCode::kUnsupported,
+                "this processor has no bfloat16 products (AVX-512 BF16 or AMX); use --precision "
+                "fp32, or auto, which chooses");
+  }
+  for (Index l = 0; l < config.layers; ++l) {
+    const auto tensor = [&](const char* part) -> Tensor& {
+      return Find(tensors, fmt::format("{}.block.{}.{}", prefix, l, part));
+    };
+    const auto get = [&](const char* part) { return tensor(part).values.data(); };
+    blocks_.push_back({get("ln1.gain"), get("ln1.bias"), get("ln2.gain"), get("ln2.bias")});
+    std::vector<float>& out = tensor("attn.out.weight").values;
+    if (precision == Precision::kBF16) {
+      for (float& v : out) v = nn::ToFloat(nn::ToBFloat16(v));
+    }
+    plain_->layers.push_back({std::move(tensor("attn.in.weight").values), out,
+                              std::move(tensor("mlp.in.weight").values),
+                              std::move(tensor("mlp.out.weight").values), get("attn.in.bias"),
+                              get("attn.out.bias"), get("mlp.in.bias"), get("mlp.out.bias")});
+  }
+  ln_post_gain_ = Find(tensors, prefix + ".ln_post.gain").values.data();
+  ln_post_bias_ = Find(tensors, prefix + ".ln_post.bias").values.data();
+  projection_ = Find(tensors, prefix + ".projection").values.data();
+}
+
+const Tower::Packed& Tower::packed() const {
+  std::call_once(plain_->once, [&] {
+    const Index width = config_.width;
+    const Index mlp_width = config_.mlp_width;
+    for (Index l = 0; l < config_.layers; ++l) {
+      Plain::Layer& p = plain_->layers[static_cast<std::size_t>(l)];
+      const auto pack = [&](const float* weight, const float* bias, Index out, Index in) {
+        nn::Weights packed(weight, bias, out, in, precision_);
+        plain_->packed.independent = plain_->packed.independent && packed.rows_are_independent();
+        return packed;
+      };
+      Packed::Layer layer;
+      const float* in = p.in_weight.data();
+      if (l + 1 < config_.layers) {
+        layer.qkv = pack(in, p.in_bias, 3 * width, width);
+      } else {
+        layer.query = pack(in, p.in_bias, width, width);
+        layer.key_value = pack(in + width * width, p.in_bias + width, 2 * width, width);
+      }
+      layer.out = pack(p.out_weight.data(), p.out_bias, width, width);
+      layer.mlp_in = pack(p.mlp_in_weight.data(), p.mlp_in_bias, mlp_width, width);
+      layer.mlp_out = pack(p.mlp_out_weight.data(), p.mlp_out_bias, width, mlp_width);
+      plain_->packed.layers.push_back(std::move(layer));
+      p = {};
+    }
+    plain_->layers.clear();
+  });
+  return plain_->packed;
+}
+
+bool Tower::items_may_share_a_pass() const { return packed().independent; }
+
+void Tower::Run(std::span<const ItemRows> items, Workspace& w, ArrayView<float, 2> embeddings,
+                std::span<Activations> activations) const {
+  if (precision_ == Precision::kBF16) {
+    RunAs<nn::BFloat16>(items, w, embeddings, activations);
+  } else {
+    RunAs<float>(items, w, embeddings, activations);
+  }
+}
+
+template <typename T>
+void Tower::RunAs(std::span<const ItemRows> items, Workspace& w, ArrayView<float, 2> embeddings,
+                  std::span<Activations> activations) const {
+  const Packed& packed = this->packed();
   const Index width = config_.width;
   const Index head_width = config_.head_width();
+  const Index mlp_width = config_.mlp_width;
+  const auto count = static_cast<Index>(items.size());
   const auto epsilon = static_cast<float>(config_.norm_epsilon);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
   const nn::Epilogue gelu =
       activation_ == Activation::kGelu ? nn::Epilogue::kGelu : nn::Epilogue::kQuickGelu;
-  Grow(w.normed, tokens * width);
-  Grow(w.qkv, tokens * 3 * width);
-  Grow(w.scores, tokens * tokens);
-  Grow(w.attended, tokens * width);
-  Grow(w.hidden, tokens * config_.mlp_width);
-  if (activations != nullptr) {
-    Prepare(*activations, config_, tokens);
-    std::copy_n(w.x.data() + pooled * width, width, activations->mlp.row(0).data());
+  Team& team = w.team;
+
+  std::vector<Index> begins;  // first row of each item
+  Index tokens = 0;
+  Index longest = 0;
+  for (const ItemRows& item : items) {
+    begins.push_back(tokens);
+    tokens += item.tokens;
+    longest = std::max(longest, item.tokens);
   }
+  // Few numbers of rows, so that few products are compiled: the rows that fill up are zeros.
+  const Index rows = packed.independent ? (tokens + kRowPiece - 1) / kRowPiece * kRowPiece : tokens;
+  const Scratch<T> scratch = GrowScratch<T>(w, rows, width, mlp_width);
+  T* const normed = scratch.normed;
+  T* const attended = scratch.attended;
+  T* const hidden = scratch.hidden;
+  float* x = w.x.data();
+  float* qkv = w.qkv.Grow(rows * 3 * width);
+  float* before = w.before.Grow(count * width);
+  float* alpha = activations.empty() ? nullptr : w.alpha.Grow(count * config_.heads * longest);
+  if (rows > tokens) {
+    std::fill(x + tokens * width, x + rows * width, 0.0f);
+    std::fill(attended + tokens * width, attended + rows * width, T{});
+  }
+  const auto pooled_row = [&](Index g) {
+    return begins[static_cast<std::size_t>(g)] + items[static_cast<std::size_t>(g)].pooled;
+  };
+  for (std::size_t g = 0; g < activations.size(); ++g) {
+    Prepare(activations[g], config_, items[g].tokens);
+    std::copy_n(x + pooled_row(static_cast<Index>(g)) * width, width,
+                activations[g].mlp.row(0).data());
+  }
+  const auto layer_norm = [&](const float* from, Index n, const float* gain, const float* bias,
+                              T* to) {
+    const Index pieces = team.threads() == 1 ? 1 : (n + kRowPiece - 1) / kRowPiece;
+    const Index piece = team.threads() == 1 ? n : kRowPiece;
+    team.Run(pieces, [&](Index i) {
+      const Index first = i * piece;
+      nn::LayerNorm(from + first * width, std::min(piece, n - first), width, gain, bias, epsilon,
+                    to + first * width);
+    });
+  };
 
   for (Index l = 0; l < config_.layers; ++l) {
     const Block& block = blocks_[static_cast<std::size_t>(l)];
-    // After its keys and values the last block is needed for the pooled row alone.
+    const Packed::Layer& layer = packed.layers[static_cast<std::size_t>(l)];
+    // After its keys and values the last block is needed for the pooled rows alone.
     const bool last = l + 1 == config_.layers;
-    const Index first = last ? pooled : 0;
-    const Index rows = last ? 1 : tokens;
-    float* x = w.x.data() + first * width;
-    float* attended = w.attended.data();
-
-    nn::LayerNorm(w.x.data(), tokens, width, block.ln1_gain, block.ln1_bias, epsilon,
-                  w.normed.data());
+    layer_norm(x, rows, block.ln1_gain, block.ln1_bias, normed);
+    const float* query = qkv;
+    Index query_stride = 3 * width;
+    const float* keys = qkv + width;
+    Index key_stride = 3 * width;
     if (last) {
-      nn::Linear({.rows = 1,
-                  .in = width,
-                  .out = width,
-                  .x = w.normed.data() + pooled * width,
-                  .x_stride = width,
-                  .weight = block.in_weight,
-                  .bias = block.in_bias,
-                  .y = w.qkv.data() + pooled * 3 * width,
-                  .y_stride = 3 * width});
-      nn::Linear({.rows = tokens,
-                  .in = width,
-                  .out = 2 * width,
-                  .x = w.normed.data(),
-                  .x_stride = width,
-                  .weight = block.in_weight + width * width,
-                  .bias = block.in_bias + width,
-                  .y = w.qkv.data() + width,
-                  .y_stride = 3 * width});
+      nn::Linear(layer.key_value,
+                 nn::LinearArgs<T, float>{
+                     .rows = rows, .x = normed, .x_stride = width, .y = qkv, .y_stride = 2 * width},
+                 team);
+      keys = qkv;
+      key_stride = 2 * width;
+      // From here on one row an item: the pooled ones, packed to the front.
+      float* pooled = w.pooled.Grow(count * width);
+      for (Index g = 0; g < count; ++g) {
+        std::copy_n(x + pooled_row(g) * width, width, pooled + g * width);
+        std::copy_n(normed + pooled_row(g) * width, width, attended + g * width);
+      }
+      x = pooled;
+      float* pooled_query = w.query.Grow(count * width);
+      nn::Linear(layer.query,
+                 nn::LinearArgs<T, float>{.rows = count,
+                                          .x = attended,
+                                          .x_stride = width,
+                                          .y = pooled_query,
+                                          .y_stride = width},
+                 team);
+      query = pooled_query;
+      query_stride = width;
     } else {
-      nn::Linear({.rows = tokens,
-                  .in = width,
-                  .out = 3 * width,
-                  .x = w.normed.data(),
-                  .x_stride = width,
-                  .weight = block.in_weight,
-                  .bias = block.in_bias,
-                  .y = w.qkv.data(),
-                  .y_stride = 3 * width});
+      nn::Linear(layer.qkv,
+                 nn::LinearArgs<T, float>{
+                     .rows = rows, .x = normed, .x_stride = width, .y = qkv, .y_stride = 3 * width},
+                 team);
     }
-    for (Index h = 0; h < config_.heads; ++h) {
-      const float* query = w.qkv.data() + first * 3 * width + h * head_width;
-      const float* key = w.qkv.data() + width + h * head_width;
-      const float* value = w.qkv.data() + 2 * width + h * head_width;
-      nn::Gemm({.m = rows,
-                .n = tokens,
-                .k = head_width,
-                .a = query,
-                .a_stride = 3 * width,
-                .b = key,
-                .b_stride = 3 * width,
-                .transpose_b = true,
-                .c = w.scores.data(),
-                .c_stride = tokens,
-                .alpha = scale});
-      nn::Softmax(w.scores.data(), rows, tokens, causal_ ? first + 1 : tokens, causal_);
-      nn::Gemm({.m = rows,
-                .n = head_width,
-                .k = tokens,
-                .a = w.scores.data(),
-                .a_stride = tokens,
-                .b = value,
-                .b_stride = 3 * width,
-                .c = attended + h * head_width,
-                .c_stride = width});
-      if (activations != nullptr) {
-        const float* alpha = w.scores.data() + (pooled - first) * tokens;
-        std::span<float> self = (*activations).z_self[l].row(h);
-        for (Index k = 0; k < head_width; ++k) {
-          self[static_cast<std::size_t>(k)] = alpha[pooled] * value[pooled * 3 * width + k];
-        }
-        if (activations->tokens) {
-          std::copy_n(alpha, tokens, activations->pattern[l].row(h).data());
-        }
+    const auto row_of = [&](Index g) { return last ? g : pooled_row(g); };
+    team.Run(count * config_.heads, [&](Index task) {
+      const Index g = task / config_.heads;
+      const Index h = task % config_.heads;
+      const ItemRows& item = items[static_cast<std::size_t>(g)];
+      const Index begin = begins[static_cast<std::size_t>(g)];
+      const float* key = keys + begin * key_stride + h * head_width;
+      nn::Attention(
+          nn::AttentionArgs<T>{.first = last ? item.pooled : 0,
+                               .rows = last ? 1 : item.tokens,
+                               .tokens = item.tokens,
+                               .head_width = head_width,
+                               .q = query + (last ? g : begin) * query_stride + h * head_width,
+                               .k = key,
+                               .v = key + width,
+                               .q_stride = query_stride,
+                               .kv_stride = key_stride,
+                               .scale = scale,
+                               .causal = causal_,
+                               .out = attended + (last ? g : begin) * width + h * head_width,
+                               .out_stride = width,
+                               .alpha = alpha == nullptr ? nullptr : alpha + task * longest,
+                               .alpha_query = item.pooled});
+    });
+    for (std::size_t i = 0; i < activations.size(); ++i) {
+      const auto g = static_cast<Index>(i);
+      Activations& a = activations[i];
+      const T* z = attended + row_of(g) * width;
+      std::transform(z, z + width, a.z.row(l).data(), [](T v) { return AsFloat(v); });
+      const float* value = keys + begins[i] * key_stride + width;
+      for (Index h = 0; h < config_.heads; ++h) {
+        const float* weights = alpha + (g * config_.heads + h) * longest;
+        const float* own = value + items[i].pooled * key_stride + h * head_width;
+        std::transform(own, own + head_width, a.z_self[l].row(h).data(),
+                       [&](float v) { return weights[items[i].pooled] * v; });
+        if (a.tokens) std::copy_n(weights, items[i].tokens, a.pattern[l].row(h).data());
+      }
+      for (Index t = 0; a.tokens && t < items[i].tokens; ++t) {
+        std::copy_n(value + t * key_stride, width, a.value[l].row(t).data());
       }
     }
-    if (activations != nullptr) {
-      std::copy_n(attended + (pooled - first) * width, width, activations->z.row(l).data());
-      if (activations->tokens) {
-        for (Index i = 0; i < tokens; ++i) {
-          std::copy_n(w.qkv.data() + i * 3 * width + 2 * width, width,
-                      activations->value[l].row(i).data());
-        }
-      }
+    const Index left = last ? count : rows;
+    nn::Linear(layer.out,
+               nn::LinearArgs<T, float>{.rows = left,
+                                        .x = attended,
+                                        .x_stride = width,
+                                        .y = x,
+                                        .y_stride = width,
+                                        .accumulate = true},
+               team);
+    layer_norm(x, left, block.ln2_gain, block.ln2_bias, normed);
+    nn::Linear(layer.mlp_in,
+               nn::LinearArgs<T, T>{.rows = left,
+                                    .x = normed,
+                                    .x_stride = width,
+                                    .y = hidden,
+                                    .y_stride = mlp_width,
+                                    .epilogue = gelu},
+               team);
+    // What the MLP adds to the pooled row is the difference that it makes: to the last bit the
+    // share that the final residual holds, and no second product.
+    for (std::size_t i = 0; i < activations.size(); ++i) {
+      const auto g = static_cast<Index>(i);
+      std::copy_n(x + row_of(g) * width, width, before + g * width);
     }
-    nn::Linear({.rows = rows,
-                .in = width,
-                .out = width,
-                .x = attended,
-                .x_stride = width,
-                .weight = block.out_weight,
-                .bias = block.out_bias,
-                .y = x,
-                .y_stride = width,
-                .accumulate = true});
-    nn::LayerNorm(x, rows, width, block.ln2_gain, block.ln2_bias, epsilon, w.normed.data());
-    nn::Linear({.rows = rows,
-                .in = width,
-                .out = config_.mlp_width,
-                .x = w.normed.data(),
-                .x_stride = width,
-                .weight = block.mlp_in_weight,
-                .bias = block.mlp_in_bias,
-                .y = w.hidden.data(),
-                .y_stride = config_.mlp_width,
-                .epilogue = gelu});
-    // The MLP's output on its own is what the decomposition asks for; the residual is added after.
-    nn::Linear({.rows = rows,
-                .in = config_.mlp_width,
-                .out = width,
-                .x = w.hidden.data(),
-                .x_stride = config_.mlp_width,
-                .weight = block.mlp_out_weight,
-                .bias = block.mlp_out_bias,
-                .y = w.normed.data(),
-                .y_stride = width});
-    for (Index i = 0; i < rows * width; ++i) x[i] += w.normed[static_cast<std::size_t>(i)];
-    if (activations != nullptr) {
-      std::copy_n(w.normed.data() + (pooled - first) * width, width,
-                  activations->mlp.row(l + 1).data());
+    nn::Linear(layer.mlp_out,
+               nn::LinearArgs<T, float>{.rows = left,
+                                        .x = hidden,
+                                        .x_stride = mlp_width,
+                                        .y = x,
+                                        .y_stride = width,
+                                        .accumulate = true},
+               team);
+    for (std::size_t i = 0; i < activations.size(); ++i) {
+      const auto g = static_cast<Index>(i);
+      const float* after = x + row_of(g) * width;
+      std::transform(after, after + width, before + g * width, activations[i].mlp.row(l + 1).data(),
+                     std::minus<>());
     }
   }
+  for (Index g = 0; g < count; ++g) {
+    Finish(x + g * width, embeddings.row(g),
+           activations.empty() ? nullptr : &activations[static_cast<std::size_t>(g)]);
+  }
+}
 
+void Tower::Finish(const float* row, std::span<float> embedding, Activations* activations) const {
   // LN_post of the pooled row, its moments in fp64: they are factors of the decomposition.
-  const float* row = w.x.data() + pooled * width;
+  const Index width = config_.width;
   double mean = 0;
   for (Index i = 0; i < width; ++i) mean += row[i];
   mean /= static_cast<double>(width);
   double variance = 0;
   for (Index i = 0; i < width; ++i) variance += (row[i] - mean) * (row[i] - mean);
   const double sigma = std::sqrt(variance / static_cast<double>(width) + config_.norm_epsilon);
+  std::vector<float> normed(static_cast<std::size_t>(width));
   for (Index i = 0; i < width; ++i) {
-    w.normed[static_cast<std::size_t>(i)] = static_cast<float>(
+    normed[static_cast<std::size_t>(i)] = static_cast<float>(
         (row[i] - mean) / sigma * ln_post_gain_[i] + static_cast<double>(ln_post_bias_[i]));
   }
   nn::Gemm({.m = 1,
             .n = embed_width_,
             .k = width,
-            .a = w.normed.data(),
+            .a = normed.data(),
             .a_stride = width,
             .b = projection_,
             .b_stride = embed_width_,

@@ -1,27 +1,36 @@
 // One transformer for both towers: pre-LN blocks, a pooled row, the final LayerNorm, a projection.
 //
 // The image tower pools the class token (row 0) and attends everywhere; the text tower pools the
-// end-of-text token and attends to the left. One call of Run is one item on the calling thread.
+// end-of-text token and attends to the left. One call of Run is one pass of one or several items
+// whose rows stand one below the other; an item's numbers do not depend on its neighbours.
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "cliplens/base/array.h"
+#include "cliplens/base/buffer.h"
+#include "cliplens/base/parallel.h"
 #include "cliplens/model/checkpoint.h"
 #include "cliplens/model/config.h"
+#include "cliplens/model/nn/matmul.h"
 
 namespace cliplens {
 
+using nn::Precision;
+
 // What the decomposition needs of one forward pass (DESIGN §2.1); all of the pooled row.
 struct Activations {
-  Array<float, 3> z;       // [L, H, K] Σ_i α_i v_i: attention before W_O
+  Array<float, 3> z;       // [L, H, K] Σ_i α_i v_i: what W_O is applied to
   Array<float, 3> z_self;  // [L, H, K] the pooled token's own share α_p v_p
-  Array<float, 2> mlp;  // [L+1, D] row 0: the input to block 0, row l+1: output of MLP l, with bias
-  double mean = 0;      // μ of the final LayerNorm's input
-  double sigma = 0;     // σ = sqrt(var + ε) of it
-  double norm = 0;      // n: length of the embedding before it is made unit
+  Array<float, 2>
+      mlp;           // [L+1, D] row 0: the input to block 0, row l+1: what MLP l added, with bias
+  double mean = 0;   // μ of the final LayerNorm's input
+  double sigma = 0;  // σ = sqrt(var + ε) of it
+  double norm = 0;   // n: length of the embedding before it is made unit
 
   // The tokens' parts, filled when `tokens` is set before the run.
   bool tokens = false;
@@ -29,39 +38,59 @@ struct Activations {
   Array<float, 3> value;    // [L, N, D] v, the heads side by side
 };
 
-// Memory of one thread, kept between calls.
+// Memory and threads of one pass, kept between calls. Used by one pass at a time.
 struct Workspace {
-  std::vector<float> x, normed, qkv, scores, attended, hidden, patches;
+  explicit Workspace(int threads = 1) : team(threads) {}
+
+  Team team;
+  Buffer<float> x, normed, qkv, attended, hidden, patches, pooled, before, query, alpha;
+  Buffer<nn::BFloat16> normed16, attended16, hidden16;
 };
 
 class Tower {
  public:
-  // `prefix` is "vision" or "text"; the tensors must outlive the tower.
-  Tower(const TowerConfig& config, Activation activation, const TensorMap& tensors,
-        const std::string& prefix, Index embed_width, bool causal);
+  // `prefix` is "vision" or "text". Takes the values of the large matrices out of `tensors` but for
+  // the attention's output matrix, which the decomposition reads; with bfloat16 that one is rounded
+  // as the products see it. The other tensors must outlive the tower.
+  Tower(const TowerConfig& config, Activation activation, TensorMap& tensors,
+        const std::string& prefix, Index embed_width, bool causal, Precision precision);
 
   const TowerConfig& config() const { return config_; }
+  // Whether several items may share a pass (nn::Weights::rows_are_independent).
+  bool items_may_share_a_pass() const;
 
-  // `workspace.x` holds [tokens, D], the input to block 0, and is overwritten. `pooled` is the row
-  // that becomes the embedding [E], of unit length. In the causal tower tokens after `pooled` are
-  // not to be given. `activations` may be null.
-  void Run(Index tokens, Index pooled, Workspace& workspace, std::span<float> embedding,
-           Activations* activations) const;
+  struct ItemRows {
+    Index tokens = 0;  // N
+    Index pooled = 0;  // the row that becomes the embedding; none follows it in the causal tower
+  };
+  // `workspace.x` holds [Σ tokens, D], the input to block 0, and is overwritten. `embeddings` [g,
+  // E] become unit rows. `activations` [g] or empty.
+  void Run(std::span<const ItemRows> items, Workspace& workspace, ArrayView<float, 2> embeddings,
+           std::span<Activations> activations) const;
 
  private:
+  struct Plain;  // the matrices as they were loaded, until they are packed at the first pass
+  struct Packed;
   struct Block {
-    const float *ln1_gain, *ln1_bias, *in_weight, *in_bias, *out_weight, *out_bias;
-    const float *ln2_gain, *ln2_bias, *mlp_in_weight, *mlp_in_bias, *mlp_out_weight, *mlp_out_bias;
+    const float *ln1_gain, *ln1_bias, *ln2_gain, *ln2_bias;
   };
+
+  const Packed& packed() const;
+  template <typename T>
+  void RunAs(std::span<const ItemRows> items, Workspace& workspace, ArrayView<float, 2> embeddings,
+             std::span<Activations> activations) const;
+  void Finish(const float* row, std::span<float> embedding, Activations* activations) const;
 
   TowerConfig config_;
   Activation activation_;
   bool causal_;
   Index embed_width_;
+  Precision precision_;
   std::vector<Block> blocks_;
   const float* ln_post_gain_;
   const float* ln_post_bias_;
   const float* projection_;  // [D, E]
+  std::shared_ptr<Plain> plain_;
 };
 
 }  // namespace cliplens

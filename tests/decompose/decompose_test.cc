@@ -65,12 +65,11 @@ TEST_F(DecomposeTest, ContributionsSumToTheEmbedding) {
   // Embeddings in the store are those of the ordinary forward path.
   const FactorBlock block = store.ReadShard(0);
   Workspace workspace;
-  std::vector<float> embedding(10);
+  Array<float, 2> embedding({1, 10});
   const Image image = DecodeImage(set_->Read(7), "7");
-  model_->EmbedImage(Preprocess(image, model_->config().preprocess), embedding, workspace);
-  for (Index e = 0; e < 10; ++e) {
-    EXPECT_EQ(block.embedding(7, e), embedding[static_cast<std::size_t>(e)]);
-  }
+  const std::vector<Array<float, 3>> pixels = {Preprocess(image, model_->config().preprocess)};
+  model_->EmbedImages(pixels, embedding, workspace);
+  for (Index e = 0; e < 10; ++e) EXPECT_EQ(block.embedding(7, e), embedding(0, e));
 }
 
 TEST_F(DecomposeTest, TheSameBytesForAnyNumberOfThreads) {

@@ -112,29 +112,15 @@ TEST(ClipModel, TextsAreCutOnlyWhenAsked) {
   EXPECT_EQ(rows.dim(0), 2);
 }
 
-TEST(ClipModel, ATextDoesNotDependOnItsNeighboursOrThreads) {
-  const TemporaryDirectory directory;
-  RandomModel{}.Write(directory.path());
-  const ClipModel model = ClipModel::Load(directory.path());
-  const std::vector<std::string> many = {"red", "a b c", "cat!", "12"};
-  const Array<float, 2> together = model.EmbedTexts(many, false, 3);
-  for (std::size_t i = 0; i < many.size(); ++i) {
-    const Array<float, 2> alone = model.EmbedTexts({&many[i], 1}, false, 1);
-    for (Index k = 0; k < together.dim(1); ++k) {
-      EXPECT_EQ(together(static_cast<Index>(i), k), alone(0, k));
-    }
-  }
-}
-
 TEST(ClipModel, RefusesPixelsOfAnotherSize) {
   const TemporaryDirectory directory;
   RandomModel{}.Write(directory.path());
   const ClipModel model = ClipModel::Load(directory.path());
   Workspace workspace;
-  std::vector<float> embedding(10);
-  const Array<float, 3> pixels({3, 20, 21});
+  Array<float, 2> embedding({1, 10});
+  const std::vector<Array<float, 3>> pixels(1, Array<float, 3>({3, 20, 21}));
   ExpectError(ErrorCode::kInvalidArgument, "pixels [3, 20, 21]",
-              [&] { model.EmbedImage(pixels, embedding, workspace); });
+              [&] { model.EmbedImages(pixels, embedding, workspace); });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cliplens/model/nn/attention.h"
 #include "cliplens/model/nn/matmul.h"
 
 namespace cliplens::nn {
@@ -53,67 +54,179 @@ TEST(LayerNorm, WorksInPlaceAndOnLargeMeans) {
   EXPECT_LT(LargestDifference(x, reference), 1e-3);
 }
 
-TEST(Softmax, EqualsReferenceForAnyWidth) {
-  for (Index count : {1, 2, 7, 8, 15, 16, 17, 50, 65, 257}) {
-    std::vector<float> fast = Random(4 * (count + 2), 5, 4.0f);
-    std::vector<float> reference = fast;
-    Softmax(fast.data(), 4, count + 2, count, false);
-    RefSoftmax(reference.data(), 4, count + 2, count, false);
-    EXPECT_LT(LargestDifference(fast, reference), 1e-6) << count;
-  }
+TEST(LayerNorm, RoundsToBFloat16AsTheScalarConversionDoes) {
+  const std::vector<float> x = Random(3 * 37, 14, 2.0f);
+  const std::vector<float> gain = Random(37, 15);
+  const std::vector<float> bias = Random(37, 16);
+  std::vector<float> full(x.size());
+  std::vector<BFloat16> half(x.size());
+  LayerNorm(x.data(), 3, 37, gain.data(), bias.data(), 1e-5f, full.data());
+  LayerNorm(x.data(), 3, 37, gain.data(), bias.data(), 1e-5f, half.data());
+  for (std::size_t i = 0; i < x.size(); ++i) EXPECT_EQ(half[i].bits, ToBFloat16(full[i]).bits);
 }
 
-TEST(Softmax, CausalRowsSeeOneMoreEachAndZerosBehind) {
-  for (Index rows : {1, 5, 24, 77}) {
-    std::vector<float> fast = Random(rows * rows, 6, 2.0f);
-    std::vector<float> reference = fast;
-    Softmax(fast.data(), rows, rows, 1, true);
-    RefSoftmax(reference.data(), rows, rows, 1, true);
-    EXPECT_LT(LargestDifference(fast, reference), 1e-6) << rows;
-    for (Index i = 0; i < rows; ++i) {
-      for (Index j = i + 1; j < rows; ++j)
-        EXPECT_EQ(fast[static_cast<std::size_t>(i * rows + j)], 0.0f);
+TEST(BFloat16, RoundsToNearestTiesToEven) {
+  EXPECT_EQ(ToFloat(ToBFloat16(1.0f)), 1.0f);
+  EXPECT_EQ(ToFloat(ToBFloat16(1.0f + 1.0f / 256)), 1.0f);               // a tie, down to even
+  EXPECT_EQ(ToFloat(ToBFloat16(1.0f + 3.0f / 256)), 1.0f + 4.0f / 256);  // a tie, up to even
+  EXPECT_EQ(ToFloat(ToBFloat16(1.0f + 1.1f / 256)), 1.0f + 2.0f / 256);
+  EXPECT_TRUE(std::isnan(ToFloat(ToBFloat16(std::nanf("")))));
+}
+
+// q, k, v side by side as the tower has them.
+struct Heads {
+  Index tokens, width;
+  std::vector<float> qkv;
+  Heads(Index n, Index k, float scale) : tokens(n), width(k), qkv(Random(n * 3 * k, 5, scale)) {}
+  AttentionArgs<float> Args(Index first, Index rows, bool causal, std::vector<float>& out) const {
+    out.assign(static_cast<std::size_t>(rows * width), -1.0f);
+    return {.first = first,
+            .rows = rows,
+            .tokens = tokens,
+            .head_width = width,
+            .q = qkv.data() + first * 3 * width,
+            .k = qkv.data() + width,
+            .v = qkv.data() + 2 * width,
+            .q_stride = 3 * width,
+            .kv_stride = 3 * width,
+            .scale = 1.0f / std::sqrt(static_cast<float>(width)),
+            .causal = causal,
+            .out = out.data(),
+            .out_stride = width};
+  }
+};
+
+TEST(Attention, EqualsReferenceForAnyShape) {
+  for (const auto& [tokens, width] : {std::pair<Index, Index>{1, 1},
+                                      {2, 6},
+                                      {5, 64},
+                                      {17, 48},
+                                      {50, 80},
+                                      {65, 34},
+                                      {77, 88},
+                                      {197, 64},
+                                      {257, 104}}) {
+    for (bool causal : {false, true}) {
+      const Heads heads(tokens, width, 1.5f);
+      std::vector<float> fast;
+      std::vector<float> reference;
+      std::vector<float> fast_alpha(static_cast<std::size_t>(tokens), -1.0f);
+      std::vector<float> reference_alpha = fast_alpha;
+      AttentionArgs<float> args = heads.Args(0, tokens, causal, fast);
+      args.alpha = fast_alpha.data();
+      args.alpha_query = tokens / 2;
+      Attention(args);
+      args = heads.Args(0, tokens, causal, reference);
+      args.alpha = reference_alpha.data();
+      args.alpha_query = tokens / 2;
+      RefAttention(args);
+      EXPECT_LT(LargestDifference(fast, reference), 5e-6) << tokens << " " << width << causal;
+      EXPECT_LT(LargestDifference(fast_alpha, reference_alpha), 1e-6) << tokens << " " << width;
     }
   }
 }
 
-TEST(Softmax, LargeScoresDoNotOverflow) {
-  std::vector<float> x = {1000.0f, 999.0f, -1000.0f};
-  Softmax(x.data(), 1, 3, 3, false);
-  EXPECT_NEAR(x[0], 0.731058f, 1e-5);
-  EXPECT_NEAR(x[1], 0.268941f, 1e-5);
-  EXPECT_EQ(x[2], 0.0f);
+TEST(Attention, AQueryDoesNotDependOnTheOthers) {
+  const Heads heads(50, 64, 1.5f);
+  for (bool causal : {false, true}) {
+    std::vector<float> all;
+    Attention(heads.Args(0, 50, causal, all));
+    for (Index i = 0; i < 50; ++i) {
+      std::vector<float> one;
+      Attention(heads.Args(i, 1, causal, one));
+      for (Index k = 0; k < 64; ++k) {
+        ASSERT_EQ(one[static_cast<std::size_t>(k)], all[static_cast<std::size_t>(i * 64 + k)])
+            << i << causal;
+      }
+    }
+  }
 }
 
-TEST(Linear, EqualsReferenceWithEveryEpilogue) {
-  for (const auto& [rows, in, out] :
-       {std::tuple<Index, Index, Index>{1, 12, 36}, {65, 192, 576}, {7, 33, 5}, {3, 1, 1}}) {
+TEST(Attention, LargeScoresDoNotOverflow) {
+  Heads heads(9, 16, 60.0f);
+  std::vector<float> fast;
+  std::vector<float> reference;
+  Attention(heads.Args(0, 9, false, fast));
+  RefAttention(heads.Args(0, 9, false, reference));
+  EXPECT_LT(LargestDifference(fast, reference), 1e-3);  // of scores near 10,000
+}
+
+TEST(Linear, EqualsReferenceWithEveryEpilogueAndTeam) {
+  for (const auto& [rows, in, out] : {std::tuple<Index, Index, Index>{1, 12, 36},
+                                      {65, 192, 576},
+                                      {7, 33, 5},
+                                      {3, 1, 1},
+                                      {70, 24, 2500}}) {
     const std::vector<float> x = Random(rows * in, 7);
     const std::vector<float> weight = Random(in * out, 8, 0.2f);
     const std::vector<float> bias = Random(out, 9);
+    const Weights packed(weight.data(), bias.data(), out, in, Precision::kF32);
     for (Epilogue epilogue : {Epilogue::kNone, Epilogue::kGelu, Epilogue::kQuickGelu}) {
       for (bool accumulate : {false, true}) {
         if (accumulate && epilogue != Epilogue::kNone) continue;
-        std::vector<float> fast = Random(rows * out, 10);
-        std::vector<float> reference = fast;
-        LinearArgs args{.rows = rows,
-                        .in = in,
-                        .out = out,
-                        .x = x.data(),
-                        .x_stride = in,
-                        .weight = weight.data(),
-                        .bias = bias.data(),
-                        .y = fast.data(),
-                        .y_stride = out,
-                        .epilogue = epilogue,
-                        .accumulate = accumulate};
-        Linear(args);
+        const std::vector<float> before = Random(rows * out, 10);
+        std::vector<float> fast = before;
+        std::vector<float> reference = before;
+        std::vector<float> shared = before;
+        LinearArgs<float, float> args{.rows = rows,
+                                      .x = x.data(),
+                                      .x_stride = in,
+                                      .y = fast.data(),
+                                      .y_stride = out,
+                                      .epilogue = epilogue,
+                                      .accumulate = accumulate};
+        Team alone;
+        Linear(packed, args, alone);
         args.y = reference.data();
-        RefLinear(args);
+        RefLinear(weight.data(), bias.data(), out, in, args);
         EXPECT_LT(LargestDifference(fast, reference), 2e-5)
             << rows << " " << in << " " << out << " " << static_cast<int>(epilogue);
+        args.y = shared.data();
+        Team team(3);
+        Linear(packed, args, team);
+        EXPECT_EQ(fast, shared);
       }
     }
+  }
+}
+
+TEST(Linear, InBFloat16IsTheExactProductOfRoundedNumbers) {
+  if (!HasBFloat16()) GTEST_SKIP() << "this processor has no bfloat16 products";
+  constexpr Index kRows = 9;
+  constexpr Index kIn = 70;
+  constexpr Index kOut = 90;
+  std::vector<float> x = Random(kRows * kIn, 17);
+  std::vector<float> weight = Random(kIn * kOut, 18, 0.2f);
+  std::vector<BFloat16> halves;
+  for (float& v : x) {
+    halves.push_back(ToBFloat16(v));
+    v = ToFloat(halves.back());
+  }
+  const std::vector<float> bias = Random(kOut, 19);
+  const Weights packed(weight.data(), bias.data(), kOut, kIn, Precision::kBF16);
+  for (float& v : weight) v = ToFloat(ToBFloat16(v));
+  std::vector<float> fast(static_cast<std::size_t>(kRows * kOut));
+  std::vector<float> reference = fast;
+  std::vector<BFloat16> short_result(fast.size());
+  Team team;
+  Linear(
+      packed,
+      LinearArgs<BFloat16, float>{
+          .rows = kRows, .x = halves.data(), .x_stride = kIn, .y = fast.data(), .y_stride = kOut},
+      team);
+  RefLinear(
+      weight.data(), bias.data(), kOut, kIn,
+      {.rows = kRows, .x = x.data(), .x_stride = kIn, .y = reference.data(), .y_stride = kOut});
+  EXPECT_LT(LargestDifference(fast, reference), 2e-5);
+  Linear(packed,
+         LinearArgs<BFloat16, BFloat16>{.rows = kRows,
+                                        .x = halves.data(),
+                                        .x_stride = kIn,
+                                        .y = short_result.data(),
+                                        .y_stride = kOut},
+         team);
+  for (std::size_t i = 0; i < fast.size(); ++i) {
+    EXPECT_EQ(short_result[i].bits, ToBFloat16(fast[i]).bits);
   }
 }
 

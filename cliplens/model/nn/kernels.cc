@@ -16,8 +16,23 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 
-void LayerNormRows(const float* x, Index rows, Index width, const float* gain, const float* bias,
-                   float epsilon, float* y) {
+HWY_INLINE void Put(hn::Vec<D> value, float* y) { hn::StoreU(value, D(), y); }
+HWY_INLINE void Put(float value, float* y) { *y = value; }
+
+HWY_INLINE void Put(hn::Vec<D> value, BFloat16* y) {
+  const hn::RebindToUnsigned<D> du;
+  const auto bits = hn::BitCast(du, value);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
+  const auto upper = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7FFFu)), odd));
+  const hn::RebindToSigned<D> di;
+  const hn::Rebind<std::uint16_t, D> half;
+  hn::StoreU(hn::DemoteTo(half, hn::BitCast(di, upper)), half, &y->bits);
+}
+HWY_INLINE void Put(float value, BFloat16* y) { *y = ToBFloat16(value); }
+
+template <typename Y>
+HWY_INLINE void LayerNormRows(const float* x, Index rows, Index width, const float* gain,
+                              const float* bias, float epsilon, Y* y) {
   const D d;
   const auto lanes = static_cast<Index>(hn::Lanes(d));
   const float inverse_width = 1.0f / static_cast<float>(width);
@@ -42,55 +57,20 @@ void LayerNormRows(const float* x, Index rows, Index width, const float* gain, c
     const auto vector_inverse = hn::Set(d, inverse);
     for (i = 0; i + lanes <= width; i += lanes) {
       const auto c = hn::Mul(hn::Sub(hn::LoadU(d, x + i), vector_mean), vector_inverse);
-      hn::StoreU(hn::MulAdd(c, hn::LoadU(d, gain + i), hn::LoadU(d, bias + i)), d, y + i);
+      Put(hn::MulAdd(c, hn::LoadU(d, gain + i), hn::LoadU(d, bias + i)), y + i);
     }
-    for (; i < width; ++i) y[i] = (x[i] - mean) * inverse * gain[i] + bias[i];
+    for (; i < width; ++i) Put((x[i] - mean) * inverse * gain[i] + bias[i], y + i);
   }
 }
 
-void SoftmaxRows(float* x, Index rows, Index stride, Index count, bool causal) {
-  const D d;
-  const auto lanes = static_cast<Index>(hn::Lanes(d));
-  for (Index r = 0; r < rows; ++r, x += stride) {
-    const Index n = causal ? count + r : count;
-    float maximum = x[0];
-    Index i = 0;
-    if (n >= lanes) {
-      auto m = hn::LoadU(d, x);
-      for (i = lanes; i + lanes <= n; i += lanes) m = hn::Max(m, hn::LoadU(d, x + i));
-      maximum = hn::GetLane(hn::MaxOfLanes(d, m));
-    }
-    for (; i < n; ++i) maximum = x[i] > maximum ? x[i] : maximum;
+void LayerNormF32(const float* x, Index rows, Index width, const float* gain, const float* bias,
+                  float epsilon, float* y) {
+  LayerNormRows(x, rows, width, gain, bias, epsilon, y);
+}
 
-    // The last, partial vector goes through a buffer so that every entry takes the same
-    // exponential.
-    const auto vector_maximum = hn::Set(d, maximum);
-    auto vector_sum = hn::Zero(d);
-    for (i = 0; i + lanes <= n; i += lanes) {
-      const auto e = hn::Exp(d, hn::Sub(hn::LoadU(d, x + i), vector_maximum));
-      vector_sum = hn::Add(vector_sum, e);
-      hn::StoreU(e, d, x + i);
-    }
-    float sum = hn::GetLane(hn::SumOfLanes(d, vector_sum));
-    if (i < n) {
-      HWY_ALIGN float tail[hn::MaxLanes(D())] = {};
-      for (Index j = i; j < n; ++j) tail[j - i] = x[j] - maximum;
-      hn::Store(hn::Exp(d, hn::Load(d, tail)), d, tail);
-      for (Index j = i; j < n; ++j) {
-        x[j] = tail[j - i];
-        sum += x[j];
-      }
-    }
-    const float inverse = 1.0f / sum;
-    const auto vector_inverse = hn::Set(d, inverse);
-    for (i = 0; i + lanes <= n; i += lanes) {
-      hn::StoreU(hn::Mul(hn::LoadU(d, x + i), vector_inverse), d, x + i);
-    }
-    for (; i < n; ++i) x[i] *= inverse;
-    if (causal) {
-      for (i = n; i < count + rows - 1; ++i) x[i] = 0.0f;
-    }
-  }
+void LayerNormBF16(const float* x, Index rows, Index width, const float* gain, const float* bias,
+                   float epsilon, BFloat16* y) {
+  LayerNormRows(x, rows, width, gain, bias, epsilon, y);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -100,16 +80,17 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace cliplens::nn {
 
-HWY_EXPORT(LayerNormRows);
-HWY_EXPORT(SoftmaxRows);
+HWY_EXPORT(LayerNormF32);
+HWY_EXPORT(LayerNormBF16);
 
 void LayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
                float epsilon, float* y) {
-  HWY_DYNAMIC_DISPATCH(LayerNormRows)(x, rows, width, gain, bias, epsilon, y);
+  HWY_DYNAMIC_DISPATCH(LayerNormF32)(x, rows, width, gain, bias, epsilon, y);
 }
 
-void Softmax(float* x, Index rows, Index stride, Index count, bool causal) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(x, rows, stride, count, causal);
+void LayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
+               float epsilon, BFloat16* y) {
+  HWY_DYNAMIC_DISPATCH(LayerNormBF16)(x, rows, width, gain, bias, epsilon, y);
 }
 
 }  // namespace cliplens::nn

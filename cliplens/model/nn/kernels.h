@@ -2,22 +2,20 @@
 #pragma once
 
 #include "cliplens/base/array.h"
+#include "cliplens/model/nn/matmul.h"
 
 namespace cliplens::nn {
 
 // y[i] = gain ⊙ (x[i] − mean) / sqrt(var + epsilon) + bias for each of `rows` rows of `width`
-// numbers, contiguous; y may be x. fp32, two passes; relative error about 1e-6 of the row's scale.
+// numbers, contiguous; an fp32 y may be x. A row is read from memory once; relative error about
+// 1e-6 of the row's scale.
 void LayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
                float epsilon, float* y);
+void LayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
+               float epsilon, BFloat16* y);
 
-// Softmax in place of the first `count` numbers of each of `rows` rows at distance `stride`. With
-// `causal` row i has the first `count` + i numbers (row 0 sees `count`) and zeros up to
-// `count` + rows − 1. Relative error of an entry ≤ 1e-6.
-void Softmax(float* x, Index rows, Index stride, Index count, bool causal);
-
-// Plain versions in fp64, for tests.
+// Plain version in fp64, for tests.
 void RefLayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
                   float epsilon, float* y);
-void RefSoftmax(float* x, Index rows, Index stride, Index count, bool causal);
 
 }  // namespace cliplens::nn

@@ -1,18 +1,38 @@
 #include "cliplens/model/nn/matmul.h"
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
 #include <map>
+#include <mutex>
+#include <string_view>
 #include <tuple>
+#include <vector>
 
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include "cliplens/base/buffer.h"
 #include "cliplens/base/error.h"
 
 namespace cliplens::nn {
 namespace {
 
+using Desc = dnnl::memory::desc;
+using DnnlType = dnnl::memory::data_type;
+
+// Columns of a product that one task computes where a product's rows cannot be shared out (see
+// TryRows); wider layers are cut into about equal parts, multiples of a register block of 64.
+constexpr Index kTileColumns = 384;
+constexpr Index kColumnBlock = 64;
+// Rows that a task of a team has at least.
+constexpr Index kTaskRows = 16;
+// Rows of the product that the order of packed weights is chosen for.
+constexpr Index kTypicalRows = 256;
+
 // oneDNN's own threads are kept at one on every thread that calls it: the parallel loops of this
-// project are over images and texts.
+// project are its own.
 void OneThread() {
   thread_local const bool once = [] {
     omp_set_num_threads(1);
@@ -27,41 +47,31 @@ const dnnl::engine& Engine() {
   return engine;
 }
 
+dnnl::stream& Stream() {
+  thread_local dnnl::stream stream(Engine());
+  return stream;
+}
+
 [[noreturn]] void Fail(const char* what, const dnnl::error& e) {
   throw Error(e.status == dnnl_out_of_memory ? ErrorCode::kExhausted : ErrorCode::kInternal,
               "oneDNN refused {}: {}", what, e.what());
 }
 
-struct Primitive {
-  dnnl::memory::desc x;
-  dnnl::memory::desc weight;
-  dnnl::memory::desc bias;
-  dnnl::memory::desc y;
-  dnnl::matmul matmul;
+DnnlType TypeOf(Precision p) { return p == Precision::kBF16 ? DnnlType::bf16 : DnnlType::f32; }
+DnnlType TypeOf(const float*) { return DnnlType::f32; }
+DnnlType TypeOf(const BFloat16*) { return DnnlType::bf16; }
+
+struct Layer {
+  Index rows, in, out, x_stride, y_stride;
+  DnnlType x_type, y_type;
+  Epilogue epilogue;
+  bool accumulate;
+  auto operator<=>(const Layer&) const = default;
 };
 
-using Key = std::tuple<Index, Index, Index, Index, Index, int, bool, bool>;
-
-// Primitives are compiled once a shape and kept for each thread: their scratch memory is then never
-// shared.
-const Primitive& PrimitiveFor(const LinearArgs& a) {
-  thread_local std::map<Key, Primitive> cache;
-  const Key key{a.rows,
-                a.in,
-                a.out,
-                a.x_stride,
-                a.y_stride,
-                static_cast<int>(a.epilogue),
-                a.bias != nullptr,
-                a.accumulate};
-  const auto found = cache.find(key);
-  if (found != cache.end()) return found->second;
-  using Desc = dnnl::memory::desc;
-  constexpr auto kF32 = dnnl::memory::data_type::f32;
-  Primitive p;
-  p.x = Desc({a.rows, a.in}, kF32, {a.x_stride, 1});
-  p.weight = Desc({a.in, a.out}, kF32, {1, a.in});
-  p.y = Desc({a.rows, a.out}, kF32, {a.y_stride, 1});
+dnnl::matmul::primitive_desc Describe(const Layer& a, const Desc& weight) {
+  const Desc x({a.rows, a.in}, a.x_type, {a.x_stride, 1});
+  const Desc y({a.rows, a.out}, a.y_type, {a.y_stride, 1});
   dnnl::post_ops ops;
   if (a.accumulate) ops.append_sum(1.0f);
   if (a.epilogue == Epilogue::kGelu) {
@@ -71,37 +81,236 @@ const Primitive& PrimitiveFor(const LinearArgs& a) {
   }
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(ops);
-  if (a.bias != nullptr) {
-    p.bias = Desc({1, a.out}, kF32, {a.out, 1});
-    p.matmul = dnnl::matmul({dnnl::matmul::desc(p.x, p.weight, p.bias, p.y), attributes, Engine()});
-  } else {
-    p.matmul = dnnl::matmul({dnnl::matmul::desc(p.x, p.weight, p.y), attributes, Engine()});
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const Desc bias({1, a.out}, DnnlType::f32, {a.out, 1});
+  return {dnnl::matmul::desc(x, weight, bias, y), attributes, Engine()};
+}
+
+// A product that is ready to run on one thread.
+struct Primitive {
+  dnnl::matmul matmul;
+  dnnl::memory x, bias, y, scratch;
+  Index scratch_bytes = 0;
+};
+
+}  // namespace
+
+struct Weights::Impl {
+  struct Tile {
+    Index begin = 0;  // first column of the result
+    Index count = 0;
+    Buffer<std::uint8_t> bytes;
+    dnnl::memory memory;
+  };
+  Index in = 0;
+  Index out = 0;
+  Precision precision = Precision::kF32;
+  std::vector<Tile> tiles;
+  std::vector<float> bias;
+  bool independent = false;
+};
+
+namespace {
+
+// Primitives are compiled once a shape and kept for each thread: their memory objects and scratch
+// are then never shared.
+Primitive& PrimitiveFor(const Layer& layer, const Desc& weight) {
+  thread_local std::map<Layer, Primitive> cache;
+  const auto found = cache.find(layer);
+  if (found != cache.end()) return found->second;
+  const dnnl::matmul::primitive_desc description = Describe(layer, weight);
+  Primitive p;
+  p.matmul = dnnl::matmul(description);
+  p.x = dnnl::memory(description.src_desc(), Engine(), nullptr);
+  p.y = dnnl::memory(description.dst_desc(), Engine(), nullptr);
+  p.bias = dnnl::memory(description.bias_desc(), Engine(), nullptr);
+  const Desc scratch = description.scratchpad_desc();
+  p.scratch_bytes = static_cast<Index>(scratch.get_size());
+  p.scratch = dnnl::memory(scratch, Engine(), nullptr);
+  return cache.emplace(layer, std::move(p)).first->second;
+}
+
+template <typename X, typename Y>
+void RunTile(const Weights::Impl& w, std::size_t t, const LinearArgs<X, Y>& a, Index first,
+             Index rows) {
+  OneThread();
+  const Weights::Impl::Tile& tile = w.tiles[t];
+  Primitive& p = PrimitiveFor(
+      {rows, w.in, tile.count, a.x_stride, a.y_stride, TypeOf(static_cast<const X*>(nullptr)),
+       TypeOf(static_cast<const Y*>(nullptr)), a.epilogue, a.accumulate},
+      tile.memory.get_desc());
+  thread_local Buffer<std::uint8_t> scratch;
+  // The C interface: the C++ one builds a hash map a call, which shows on small models.
+  const auto set = [](const dnnl::memory& memory, const void* data) {
+    dnnl_memory_set_data_handle(memory.get(), const_cast<void*>(data));
+  };
+  set(p.x, a.x + first * a.x_stride);
+  set(p.y, a.y + first * a.y_stride + tile.begin);
+  set(p.scratch, scratch.Grow(p.scratch_bytes));
+  set(p.bias, w.bias.data() + tile.begin);
+  const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, p.x.get()},
+                                       {DNNL_ARG_WEIGHTS, tile.memory.get()},
+                                       {DNNL_ARG_BIAS, p.bias.get()},
+                                       {DNNL_ARG_DST, p.y.get()},
+                                       {DNNL_ARG_SCRATCHPAD, p.scratch.get()}};
+  const dnnl_status_t status = dnnl_primitive_execute(
+      p.matmul.get(), Stream().get(), static_cast<int>(std::size(arguments)), arguments);
+  if (status != dnnl_success) throw dnnl::error(status, "the product failed");
+}
+
+template <typename X, typename Y>
+void LinearOf(const Weights::Impl& w, const LinearArgs<X, Y>& a, Team& team) {
+  if (a.rows == 0) return;
+  try {
+    const auto tiles = static_cast<Index>(w.tiles.size());
+    Index chunks = 1;
+    if (w.independent && team.threads() > 1) {
+      chunks = std::clamp<Index>((team.threads() + tiles - 1) / tiles, 1,
+                                 std::max<Index>(1, a.rows / kTaskRows));
+    }
+    const Index chunk = (a.rows + chunks - 1) / chunks;
+    team.Run(tiles * chunks, [&](Index task) {
+      const Index first = task / tiles * chunk;
+      if (first >= a.rows) return;
+      RunTile(w, static_cast<std::size_t>(task % tiles), a, first, std::min(chunk, a.rows - first));
+    });
+  } catch (const dnnl::error& e) {
+    Fail("a linear layer", e);
   }
-  return cache.emplace(key, std::move(p)).first->second;
+}
+
+// Whether results are the same in any place among any number of rows, tried on random rows.
+template <typename X>
+bool TryRows(const Weights::Impl& w) {
+  constexpr Index kRows = 67;
+  std::vector<X> x(static_cast<std::size_t>(kRows * w.in));
+  std::uint64_t state = 1;
+  for (X& v : x) {
+    state = state * 6'364'136'223'846'793'005u + 1'442'695'040'888'963'407u;
+    const float value = static_cast<float>(state >> 40) / static_cast<float>(1 << 24) - 0.5f;
+    if constexpr (std::is_same_v<X, float>) {
+      v = value;
+    } else {
+      v = ToBFloat16(value);
+    }
+  }
+  const Index out = w.tiles.front().count;
+  const auto run = [&](Index first, Index rows) {
+    std::vector<float> y(static_cast<std::size_t>(rows * out));
+    RunTile<X, float>(w, 0,
+                      {.rows = rows,
+                       .x = x.data() + first * w.in,
+                       .x_stride = w.in,
+                       .y = y.data(),
+                       .y_stride = out},
+                      0, rows);
+    return y;
+  };
+  const std::vector<float> all = run(0, kRows);
+  for (const auto& [first, rows] :
+       {std::pair<Index, Index>{0, 1}, {5, 1}, {66, 1}, {3, 7}, {1, 16}, {16, 50}, {2, 33}}) {
+    const std::vector<float> part = run(first, rows);
+    if (std::memcmp(part.data(), all.data() + first * out, part.size() * sizeof(float)) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Whether `weight`, in oneDNN's own order, is read by its block kernels for any number of rows.
+// They keep rows apart and are the fastest, but write only whole rows: their results are not cut
+// into columns.
+bool BlockKernels(Index in, Index out, Precision precision, const Desc& weight) {
+  for (Index rows : {1, 8, 50, 200, 264}) {
+    const auto product = Describe(
+        {rows, in, out, in, out, TypeOf(precision), DnnlType::f32, Epilogue::kNone, false}, weight);
+    if (!std::string_view(product.impl_info_str()).starts_with("brg")) return false;
+  }
+  return true;
+}
+
+bool RowsAreIndependent(const Weights::Impl& w) {
+  static std::mutex mutex;
+  static std::map<std::tuple<Index, Index, Precision>, bool> known;
+  const std::tuple key{w.in, w.tiles.front().count, w.precision};
+  const std::lock_guard lock(mutex);
+  const auto found = known.find(key);
+  if (found != known.end()) return found->second;
+  const bool result = w.precision == Precision::kBF16 ? TryRows<BFloat16>(w) : TryRows<float>(w);
+  return known.emplace(key, result).first->second;
 }
 
 }  // namespace
 
-void Linear(const LinearArgs& args) {
-  if (args.rows == 0) return;
+BFloat16 ToBFloat16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (std::isnan(value)) return {static_cast<std::uint16_t>((bits >> 16) | 0x40)};
+  return {static_cast<std::uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16)};
+}
+
+float ToFloat(BFloat16 value) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16);
+}
+
+bool HasBFloat16() {
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
+}
+
+Weights::Weights(const float* weight, const float* bias, Index out, Index in, Precision precision)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->in = in;
+  impl_->out = out;
+  impl_->precision = precision;
+  // A bias of zeros where there is none: without bias oneDNN takes another, slower way.
+  impl_->bias.assign(static_cast<std::size_t>(out), 0.0f);
+  if (bias != nullptr) std::copy_n(bias, out, impl_->bias.data());
   OneThread();
   try {
-    thread_local dnnl::stream stream(Engine());
-    const Primitive& p = PrimitiveFor(args);
-    const auto memory = [&](const dnnl::memory::desc& desc, const float* data) {
-      return dnnl::memory(desc, Engine(), const_cast<float*>(data));
-    };
-    std::unordered_map<int, dnnl::memory> arguments = {
-        {DNNL_ARG_SRC, memory(p.x, args.x)},
-        {DNNL_ARG_WEIGHTS, memory(p.weight, args.weight)},
-        {DNNL_ARG_DST, memory(p.y, args.y)},
-    };
-    if (args.bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, memory(p.bias, args.bias));
-    p.matmul.execute(stream, arguments);
-    stream.wait();
+    const DnnlType type = TypeOf(precision);
+    Desc whole =
+        Describe({kTypicalRows, in, out, in, out, type, DnnlType::f32, Epilogue::kNone, false},
+                 {{in, out}, type, dnnl::memory::format_tag::any})
+            .weights_desc();
+    const bool blocks = BlockKernels(in, out, precision, whole);
+    const Index tiles = blocks ? 1 : (out + kTileColumns - 1) / kTileColumns;
+    const Index columns =
+        ((out + tiles - 1) / tiles + kColumnBlock - 1) / kColumnBlock * kColumnBlock;
+    for (Index begin = 0; begin < out; begin += columns) {
+      Impl::Tile tile;
+      tile.begin = begin;
+      tile.count = std::min(columns, out - begin);
+      const Desc order = blocks ? whole : Desc({in, tile.count}, type, {1, in});
+      tile.memory =
+          dnnl::memory(order, Engine(), tile.bytes.Grow(static_cast<Index>(order.get_size())));
+      dnnl::memory plain({{in, tile.count}, DnnlType::f32, {1, in}}, Engine(),
+                         const_cast<float*>(weight + begin * in));
+      dnnl::reorder(plain, tile.memory).execute(Stream(), plain, tile.memory);
+      Stream().wait();
+      impl_->tiles.push_back(std::move(tile));
+    }
+    impl_->independent = RowsAreIndependent(*impl_);
   } catch (const dnnl::error& e) {
-    Fail("a linear layer", e);
+    Fail("the weights of a linear layer", e);
   }
+}
+
+Weights::Weights() = default;
+Weights::~Weights() = default;
+Weights::Weights(Weights&&) noexcept = default;
+Weights& Weights::operator=(Weights&&) noexcept = default;
+Index Weights::in() const { return impl_->in; }
+Index Weights::out() const { return impl_->out; }
+bool Weights::rows_are_independent() const { return impl_->independent; }
+
+void Linear(const Weights& w, const LinearArgs<float, float>& a, Team& team) {
+  LinearOf(w.impl(), a, team);
+}
+void Linear(const Weights& w, const LinearArgs<BFloat16, float>& a, Team& team) {
+  LinearOf(w.impl(), a, team);
+}
+void Linear(const Weights& w, const LinearArgs<BFloat16, BFloat16>& a, Team& team) {
+  LinearOf(w.impl(), a, team);
 }
 
 void Gemm(const GemmArgs& a) {

@@ -1,34 +1,76 @@
 // Matrix products. matmul.cc is the one file that knows oneDNN; another backend is a second file.
 //
-// Every product runs on the calling thread alone, so its result does not depend on how many threads
-// the program uses. Matrices are row-major fp32; a `stride` is the distance between rows.
+// A product runs on the calling thread, or in parts of fixed columns and rows on a team, and no sum
+// is ever split: its result does not depend on the number of threads. Matrices are row-major; a
+// `stride` is the distance between rows.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+
 #include "cliplens/base/array.h"
+#include "cliplens/base/parallel.h"
 
 namespace cliplens::nn {
 
+// The upper half of a float: 8 bits of exponent, 7 of mantissa.
+struct BFloat16 {
+  std::uint16_t bits = 0;
+};
+BFloat16 ToBFloat16(float value);  // nearest, ties to even
+float ToFloat(BFloat16 value);
+
+// The type of weights and of the inputs of products; sums are fp32 in both.
+enum class Precision { kF32, kBF16 };
+// Whether this processor multiplies bfloat16 by itself (AVX-512 BF16 or AMX). Without, bfloat16
+// would be slower than fp32.
+bool HasBFloat16();
+
 enum class Epilogue { kNone, kGelu, kQuickGelu };
 
-// y [rows, out] = epilogue(x [rows, in] · weight^T + bias), weight [out, in] as in PyTorch's
-// Linear; with `accumulate` the product is added to y (and there is no epilogue).
+// weight [out, in] and bias [out] of a linear layer, in the order in which products read fastest.
+class Weights {
+ public:
+  Weights();
+  // weight as in PyTorch's Linear; bias may be null. Both are copied.
+  Weights(const float* weight, const float* bias, Index out, Index in, Precision precision);
+  ~Weights();
+  Weights(Weights&&) noexcept;
+  Weights& operator=(Weights&&) noexcept;
+
+  Index in() const;
+  Index out() const;
+  // Whether a row of the result is the same to the bit wherever the row stands and however many
+  // rows there are, as tried out on this processor. Where not, rows of several items must not be
+  // put together, since an item's numbers would depend on its neighbours.
+  bool rows_are_independent() const;
+
+  struct Impl;
+  const Impl& impl() const { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// y [rows, out] = epilogue(x [rows, in] · weight^T + bias); with `accumulate` the product is added
+// to y (and there is no epilogue). x is of the weights' precision; y is fp32 or, without
+// `accumulate`, bfloat16. Rows that are independent are shared by the team.
+template <typename X, typename Y>
 struct LinearArgs {
   Index rows = 0;
-  Index in = 0;
-  Index out = 0;
-  const float* x = nullptr;
+  const X* x = nullptr;
   Index x_stride = 0;
-  const float* weight = nullptr;
-  const float* bias = nullptr;  // [out] or null
-  float* y = nullptr;
+  Y* y = nullptr;
   Index y_stride = 0;
   Epilogue epilogue = Epilogue::kNone;
   bool accumulate = false;
 };
-void Linear(const LinearArgs& args);
+void Linear(const Weights& weights, const LinearArgs<float, float>& args, Team& team);
+void Linear(const Weights& weights, const LinearArgs<BFloat16, float>& args, Team& team);
+void Linear(const Weights& weights, const LinearArgs<BFloat16, BFloat16>& args, Team& team);
 
 // c [m, n] = alpha · a [m, k] · op(b) + beta · c, op(b) = b [k, n] or, with `transpose_b`, b^T of
-// b [n, k].
+// b [n, k]. On the calling thread.
 struct GemmArgs {
   Index m = 0;
   Index n = 0;
@@ -46,7 +88,8 @@ struct GemmArgs {
 void Gemm(const GemmArgs& args);
 
 // Plain loops in fp64, for tests.
-void RefLinear(const LinearArgs& args);
+void RefLinear(const float* weight, const float* bias, Index out, Index in,
+               const LinearArgs<float, float>& args);
 void RefGemm(const GemmArgs& args);
 
 }  // namespace cliplens::nn

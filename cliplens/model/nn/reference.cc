@@ -1,18 +1,22 @@
 // The plain versions of the fast kernels: fp64, one loop a formula.
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <vector>
 
+#include "cliplens/model/nn/attention.h"
 #include "cliplens/model/nn/kernels.h"
 #include "cliplens/model/nn/matmul.h"
 
 namespace cliplens::nn {
 
-void RefLinear(const LinearArgs& a) {
+void RefLinear(const float* weight, const float* bias, Index out, Index in,
+               const LinearArgs<float, float>& a) {
   for (Index r = 0; r < a.rows; ++r) {
-    for (Index o = 0; o < a.out; ++o) {
-      double sum = a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[o]);
-      for (Index i = 0; i < a.in; ++i) {
-        sum += static_cast<double>(a.x[r * a.x_stride + i]) * a.weight[o * a.in + i];
+    for (Index o = 0; o < out; ++o) {
+      double sum = bias == nullptr ? 0.0 : static_cast<double>(bias[o]);
+      for (Index i = 0; i < in; ++i) {
+        sum += static_cast<double>(a.x[r * a.x_stride + i]) * weight[o * in + i];
       }
       float& y = a.y[r * a.y_stride + o];
       if (a.accumulate) sum += y;
@@ -52,14 +56,37 @@ void RefLayerNorm(const float* x, Index rows, Index width, const float* gain, co
   }
 }
 
-void RefSoftmax(float* x, Index rows, Index stride, Index count, bool causal) {
-  for (Index r = 0; r < rows; ++r, x += stride) {
-    const Index n = causal ? count + r : count;
-    const double maximum = *std::max_element(x, x + n);
+void RefAttention(const AttentionArgs<float>& a) {
+  std::vector<double> weights(static_cast<std::size_t>(a.tokens));
+  for (Index r = 0; r < a.rows; ++r) {
+    const Index seen = a.causal ? a.first + r + 1 : a.tokens;
+    double maximum = -std::numeric_limits<double>::infinity();
+    for (Index i = 0; i < seen; ++i) {
+      double score = 0;
+      for (Index k = 0; k < a.head_width; ++k) {
+        score += static_cast<double>(a.q[r * a.q_stride + k]) * a.k[i * a.kv_stride + k];
+      }
+      weights[static_cast<std::size_t>(i)] = score * a.scale;
+      maximum = std::max(maximum, score * a.scale);
+    }
     double sum = 0;
-    for (Index i = 0; i < n; ++i) sum += std::exp(x[i] - maximum);
-    for (Index i = 0; i < n; ++i) x[i] = static_cast<float>(std::exp(x[i] - maximum) / sum);
-    if (causal) std::fill(x + n, x + count + rows - 1, 0.0f);
+    for (Index i = 0; i < a.tokens; ++i) {
+      double& w = weights[static_cast<std::size_t>(i)];
+      w = i < seen ? std::exp(w - maximum) : 0.0;
+      sum += w;
+    }
+    for (Index k = 0; k < a.head_width; ++k) {
+      double value = 0;
+      for (Index i = 0; i < seen; ++i) {
+        value += weights[static_cast<std::size_t>(i)] / sum * a.v[i * a.kv_stride + k];
+      }
+      a.out[r * a.out_stride + k] = static_cast<float>(value);
+    }
+    if (a.alpha != nullptr && a.first + r == a.alpha_query) {
+      for (Index i = 0; i < a.tokens; ++i) {
+        a.alpha[i] = static_cast<float>(weights[static_cast<std::size_t>(i)] / sum);
+      }
+    }
   }
 }
 

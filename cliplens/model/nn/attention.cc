@@ -1,0 +1,190 @@
+#include "cliplens/model/nn/attention.h"
+
+#include <algorithm>
+
+#include "cliplens/base/buffer.h"
+
+// Arrays of vectors need vectors of a fixed size.
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cliplens/model/nn/attention.cc"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+// The target-specific code below is compiled once for each instruction set.
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace cliplens::nn {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using D = hn::ScalableTag<float>;
+
+// The accumulators of a block are kMaxRows x kMaxVectors registers.
+constexpr int kMaxRows = 6;
+constexpr int kMaxVectors = hn::MaxLanes(D()) >= 16 ? 4 : 2;
+
+// c [kRows, kVectors · lanes] = a [kRows, depth] · b [depth, kVectors · lanes].
+template <int kRows, int kVectors>
+HWY_INLINE void Block(const float* HWY_RESTRICT a, Index a_stride, const float* HWY_RESTRICT b,
+                      Index b_stride, Index depth, float* HWY_RESTRICT c, Index c_stride) {
+  const D d;
+  constexpr Index kLanes = hn::MaxLanes(D());
+  // The accumulators stay in registers only where every loop over them is written out.
+  hn::Vec<D> sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) sum[r][j] = hn::Zero(d);
+  }
+  for (Index k = 0; k < depth; ++k, b += b_stride) {
+    hn::Vec<D> column[kVectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) column[j] = hn::Load(d, b + j * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const auto x = hn::Set(d, a[r * a_stride + k]);
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors; ++j) sum[r][j] = hn::MulAdd(x, column[j], sum[r][j]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors; ++j) hn::Store(sum[r][j], d, c + r * c_stride + j * kLanes);
+  }
+}
+
+// The same for any number of vectors, in parts of about equal width.
+template <int kRows>
+void Product(const float* a, Index a_stride, const float* b, Index b_stride, Index depth, float* c,
+             Index c_stride, Index vectors) {
+  constexpr Index kLanes = hn::MaxLanes(D());
+  for (Index parts = (vectors + kMaxVectors - 1) / kMaxVectors; parts > 0; --parts) {
+    const Index n = (vectors + parts - 1) / parts;
+    switch (n) {
+      case 1:
+        Block<kRows, 1>(a, a_stride, b, b_stride, depth, c, c_stride);
+        break;
+      case 2:
+        Block<kRows, 2>(a, a_stride, b, b_stride, depth, c, c_stride);
+        break;
+      case 3:
+        if constexpr (kMaxVectors > 2) {
+          Block<kRows, 3>(a, a_stride, b, b_stride, depth, c, c_stride);
+        }
+        break;
+      default:
+        if constexpr (kMaxVectors > 2) {
+          Block<kRows, 4>(a, a_stride, b, b_stride, depth, c, c_stride);
+        }
+        break;
+    }
+    vectors -= n;
+    b += n * kLanes;
+    c += n * kLanes;
+  }
+}
+
+using ProductFunction = void (*)(const float*, Index, const float*, Index, Index, float*, Index,
+                                 Index);
+constexpr ProductFunction kProducts[kMaxRows] = {Product<1>, Product<2>, Product<3>,
+                                                 Product<4>, Product<5>, Product<6>};
+
+// exp(scale · x − max) over the first n of `padded` numbers, zeros behind them; returns the sum.
+HWY_INLINE float Exponentials(float* x, Index n, Index padded, float scale) {
+  const D d;
+  constexpr Index kLanes = hn::MaxLanes(D());
+  constexpr float kLowest = -1e30f;
+  std::fill(x + n, x + padded, kLowest);
+  const Index used = (n + kLanes - 1) / kLanes * kLanes;
+  const auto factor = hn::Set(d, scale);
+  auto maximum = hn::Set(d, kLowest);
+  for (Index i = 0; i < used; i += kLanes) {
+    maximum = hn::Max(maximum, hn::Mul(hn::Load(d, x + i), factor));
+  }
+  maximum = hn::MaxOfLanes(d, maximum);
+  auto sum = hn::Zero(d);
+  for (Index i = 0; i < used; i += kLanes) {
+    const auto e = hn::Exp(d, hn::Sub(hn::Mul(hn::Load(d, x + i), factor), maximum));
+    hn::Store(e, d, x + i);
+    sum = hn::Add(sum, e);
+  }
+  std::fill(x + n, x + padded, 0.0f);
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+HWY_INLINE void Put(float* out, float value) { *out = value; }
+HWY_INLINE void Put(BFloat16* out, float value) { *out = ToBFloat16(value); }
+
+template <typename Out>
+void AttentionRows(const AttentionArgs<Out>& a) {
+  constexpr Index kLanes = hn::MaxLanes(D());
+  const Index n = a.tokens;
+  const Index width = a.head_width;
+  const Index padded_n = (n + kLanes - 1) / kLanes * kLanes;
+  const Index padded_width = (width + kLanes - 1) / kLanes * kLanes;
+  thread_local Buffer<float> keys_buffer;    // [K, n]: k^T
+  thread_local Buffer<float> values_buffer;  // [n, K]
+  thread_local Buffer<float> scores_buffer;  // [kMaxRows, n]
+  thread_local Buffer<float> result_buffer;  // [kMaxRows, K]
+  float* keys = keys_buffer.Grow(width * padded_n);
+  float* values = values_buffer.Grow(n * padded_width);
+  float* scores = scores_buffer.Grow(kMaxRows * padded_n);
+  float* result = result_buffer.Grow(kMaxRows * padded_width);
+  for (Index begin = 0; begin < padded_n; begin += kLanes) {
+    const Index count = std::min(kLanes, n - begin);
+    for (Index k = 0; k < width; ++k) {
+      float* to = keys + k * padded_n + begin;
+      for (Index i = 0; i < count; ++i) to[i] = a.k[(begin + i) * a.kv_stride + k];
+      std::fill(to + count, to + kLanes, 0.0f);
+    }
+  }
+  for (Index i = 0; i < n; ++i) {
+    std::copy_n(a.v + i * a.kv_stride, width, values + i * padded_width);
+    std::fill(values + i * padded_width + width, values + (i + 1) * padded_width, 0.0f);
+  }
+  for (Index row = 0; row < a.rows; row += kMaxRows) {
+    const Index count = std::min<Index>(kMaxRows, a.rows - row);
+    const ProductFunction product = kProducts[count - 1];
+    const Index seen = a.causal ? a.first + row + count : n;  // keys of the block's last query
+    const Index seen_vectors = (seen + kLanes - 1) / kLanes;
+    product(a.q + row * a.q_stride, a.q_stride, keys, padded_n, width, scores, padded_n,
+            seen_vectors);
+    float inverse[kMaxRows];
+    for (Index r = 0; r < count; ++r) {
+      float* x = scores + r * padded_n;
+      const Index own = a.causal ? a.first + row + r + 1 : n;
+      inverse[r] = 1.0f / Exponentials(x, own, seen_vectors * kLanes, a.scale);
+      if (a.alpha != nullptr && a.first + row + r == a.alpha_query) {
+        for (Index i = 0; i < seen; ++i) a.alpha[i] = x[i] * inverse[r];
+        std::fill(a.alpha + seen, a.alpha + n, 0.0f);
+      }
+    }
+    product(scores, padded_n, values, padded_width, seen, result, padded_width,
+            padded_width / kLanes);
+    for (Index r = 0; r < count; ++r) {
+      Out* out = a.out + (row + r) * a.out_stride;
+      for (Index k = 0; k < width; ++k) Put(out + k, result[r * padded_width + k] * inverse[r]);
+    }
+  }
+}
+
+void AttentionF32(const AttentionArgs<float>& a) { AttentionRows(a); }
+void AttentionBF16(const AttentionArgs<BFloat16>& a) { AttentionRows(a); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace cliplens::nn
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace cliplens::nn {
+
+HWY_EXPORT(AttentionF32);
+HWY_EXPORT(AttentionBF16);
+
+void Attention(const AttentionArgs<float>& args) { HWY_DYNAMIC_DISPATCH(AttentionF32)(args); }
+void Attention(const AttentionArgs<BFloat16>& args) { HWY_DYNAMIC_DISPATCH(AttentionBF16)(args); }
+
+}  // namespace cliplens::nn
+#endif  // HWY_ONCE

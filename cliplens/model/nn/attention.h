@@ -1,0 +1,38 @@
+// Softmax attention of one head without the [N, N] matrix: a few queries at a time.
+#pragma once
+
+#include "cliplens/base/array.h"
+#include "cliplens/model/nn/matmul.h"
+
+namespace cliplens::nn {
+
+// out [rows, K] = softmax(scale · q k^T) v of one head. Rows are at the given distances; queries
+// `first` … `first` + rows − 1 of the item's `tokens`. With `causal` a query sees the keys up to
+// its own place. `alpha` [tokens], where not null, receives the attention of query `alpha_query`.
+// fp32 throughout; relative error of an attention weight about 1e-6. A query's result does not
+// depend on the others.
+template <typename Out>
+struct AttentionArgs {
+  Index first = 0;
+  Index rows = 0;
+  Index tokens = 0;
+  Index head_width = 0;
+  const float* q = nullptr;  // of query `first`
+  const float* k = nullptr;
+  const float* v = nullptr;
+  Index q_stride = 0;
+  Index kv_stride = 0;
+  float scale = 1;
+  bool causal = false;
+  Out* out = nullptr;
+  Index out_stride = 0;
+  float* alpha = nullptr;
+  Index alpha_query = 0;
+};
+void Attention(const AttentionArgs<float>& args);
+void Attention(const AttentionArgs<BFloat16>& args);
+
+// Plain loops in fp64, for tests.
+void RefAttention(const AttentionArgs<float>& args);
+
+}  // namespace cliplens::nn
