@@ -38,29 +38,34 @@ namespace {
 
 // --- What is timed: all of this program's use of the library. ------------------------------------
 
-const std::vector<std::string> kPrecisions = {"fp32"};
+std::vector<std::string> Precisions() {
+  if (nn::HasBFloat16()) return {"fp32", "bf16"};
+  return {"fp32"};
+}
 
-void RequirePrecision(const std::string& precision) {
-  if (std::find(kPrecisions.begin(), kPrecisions.end(), precision) == kPrecisions.end()) {
-    throw Error(ErrorCode::kUnsupported, "no precision '{}' here", precision);
+Precision ParsePrecision(const std::string& name) {
+  const std::vector<std::string> known = Precisions();
+  if (std::find(known.begin(), known.end(), name) == known.end()) {
+    throw Error(ErrorCode::kUnsupported, "no precision '{}' here", name);
   }
+  return name == "bf16" ? Precision::kBF16 : Precision::kF32;
 }
 
 ClipModel LoadModel(const std::string& directory, const std::string& precision) {
-  RequirePrecision(precision);
-  return ClipModel::Load(directory);
+  return ClipModel::Load(directory, ParsePrecision(precision));
 }
 
-// Memory of each thread, kept from pass to pass as the verbs keep it from picture to picture.
-struct Scratch {
-  Workspace workspace;
-  Activations activations;
-};
+using Pixels = std::vector<Array<float, 3>>;  // [B] of [3, S, S]
 
-void EmbedImages(const ClipModel& model, ArrayView<const float, 4> pixels, int threads,
-                 std::vector<Scratch>& scratch, Array<float, 2>& rows) {
-  ParallelFor(threads, pixels.dim(0), [&](Index i, int worker) {
-    model.EmbedImage(pixels[i], rows.row(i), scratch[static_cast<std::size_t>(worker)].workspace);
+std::span<const Array<float, 3>> Part(const Pixels& pixels, Index begin, Index end) {
+  return std::span(pixels).subspan(static_cast<std::size_t>(begin),
+                                   static_cast<std::size_t>(end - begin));
+}
+
+void EmbedImages(const ClipModel& model, const Pixels& pixels, Passes& passes,
+                 Array<float, 2>& rows) {
+  passes.ForImages(rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
+    model.EmbedImages(Part(pixels, begin, end), rows.rows(begin, end), workspace);
   });
 }
 
@@ -69,31 +74,31 @@ void EmbedTexts(const ClipModel& model, const std::vector<std::string>& texts, i
   rows = model.EmbedTexts(texts, /*truncate=*/false, threads);
 }
 
-void DecomposeImages(const ClipModel& model, const Decomposer& decomposer,
-                     ArrayView<const float, 4> pixels, int threads, std::vector<Scratch>& scratch,
-                     Array<float, 2>& rows, FactorBlock& block) {
-  ParallelFor(threads, pixels.dim(0), [&](Index i, int worker) {
-    Scratch& s = scratch[static_cast<std::size_t>(worker)];
-    model.EmbedImage(pixels[i], rows.row(i), s.workspace, &s.activations);
-    decomposer.Fill(s.activations, rows.row(i), block, i);
+void DecomposeImages(const ClipModel& model, const Decomposer& decomposer, const Pixels& pixels,
+                     Passes& passes, Array<float, 2>& rows, FactorBlock& block) {
+  passes.ForImages(rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
+    std::vector<Activations> activations(static_cast<std::size_t>(end - begin));
+    model.EmbedImages(Part(pixels, begin, end), rows.rows(begin, end), workspace, activations);
+    for (Index b = begin; b < end; ++b) {
+      decomposer.Fill(activations[static_cast<std::size_t>(b - begin)], rows.row(b), block, b);
+    }
   });
 }
 
 // As DecomposeImages, and every head's contribution of every token, out [B, L, H, N, E]:
 // u_i^T B with u_i = [α_i v_i, 1/N, μ/N, σ/N] / (σ n) (DESIGN §2.2, shared over tokens).
 void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
-                           ArrayView<const float, 4> pixels, int threads,
-                           std::vector<Scratch>& scratch, Array<float, 2>& rows, FactorBlock& block,
-                           Array<float, 5>& out) {
+                           const Pixels& pixels, Passes& passes, Array<float, 2>& rows,
+                           FactorBlock& block, Array<float, 5>& out) {
   const Basis& basis = decomposer.basis();
   const Index tokens = model.config().tokens();
   const Index width = basis.head_width();
   const Index factor = basis.factor_width();
-  ParallelFor(threads, pixels.dim(0), [&](Index b, int worker) {
-    Scratch& s = scratch[static_cast<std::size_t>(worker)];
-    const Activations& a = s.activations;
-    s.activations.tokens = true;
-    model.EmbedImage(pixels[b], rows.row(b), s.workspace, &s.activations);
+  const auto write = [&](Index b, Workspace& workspace) {
+    std::vector<Activations> activations(1);
+    const Activations& a = activations.front();
+    activations.front().tokens = true;
+    model.EmbedImages(Part(pixels, b, b + 1), rows.rows(b, b + 1), workspace, activations);
     decomposer.Fill(a, rows.row(b), block, b);
     const auto scale = static_cast<float>(1 / (a.sigma * a.norm));
     const float share = scale / static_cast<float>(tokens);
@@ -120,22 +125,28 @@ void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
                   .c_stride = basis.embed_width()});
       }
     }
+  };
+  passes.ForImages(rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
+    for (Index b = begin; b < end; ++b) write(b, workspace);
   });
 }
 
 // The machine's own rate [flop/s] of x [rows, in] · weight^T [in, out] on all threads together,
 // each with its own matrices. Every call is long enough to forget the start of the threads.
-double MatmulRate(Index rows, Index in, Index out, int threads, const std::string& precision) {
-  RequirePrecision(precision);
+template <typename X>
+double MatmulRateOf(Index rows, Index in, Index out, int threads, Precision precision) {
+  const std::vector<float> weight(static_cast<std::size_t>(out * in), 0.25f);
+  const std::vector<float> bias(static_cast<std::size_t>(out), 1.0f);
   struct Operands {
-    std::vector<float> x, weight, bias, y;
+    nn::Weights weights;
+    std::vector<X> x;
+    std::vector<float> y;
   };
-  std::vector<Operands> operands(static_cast<std::size_t>(threads));
-  for (Operands& o : operands) {
-    o.x.assign(static_cast<std::size_t>(rows * in), 0.5f);
-    o.weight.assign(static_cast<std::size_t>(out * in), 0.25f);
-    o.bias.assign(static_cast<std::size_t>(out), 1.0f);
-    o.y.assign(static_cast<std::size_t>(rows * out), 0.0f);
+  std::vector<Operands> operands;
+  for (int t = 0; t < threads; ++t) {
+    operands.push_back({nn::Weights(weight.data(), bias.data(), out, in, precision),
+                        std::vector<X>(static_cast<std::size_t>(rows * in)),
+                        std::vector<float>(static_cast<std::size_t>(rows * out))});
   }
   const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(in * out);
   constexpr double kFlopsPerThread = 1e10;
@@ -143,21 +154,25 @@ double MatmulRate(Index rows, Index in, Index out, int threads, const std::strin
   const auto start = std::chrono::steady_clock::now();
   ParallelFor(threads, threads, [&](Index t, int) {
     Operands& o = operands[static_cast<std::size_t>(t)];
+    Team alone;
     for (Index r = 0; r < repeats; ++r) {
-      nn::Linear({.rows = rows,
-                  .in = in,
-                  .out = out,
-                  .x = o.x.data(),
-                  .x_stride = in,
-                  .weight = o.weight.data(),
-                  .bias = o.bias.data(),
-                  .y = o.y.data(),
-                  .y_stride = out});
+      nn::Linear(
+          o.weights,
+          nn::LinearArgs<X, float>{
+              .rows = rows, .x = o.x.data(), .x_stride = in, .y = o.y.data(), .y_stride = out},
+          alone);
     }
   });
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return flops * static_cast<double>(repeats * threads) / seconds;
+}
+
+double MatmulRate(Index rows, Index in, Index out, int threads, const std::string& name) {
+  const Precision precision = ParsePrecision(name);
+  return precision == Precision::kF32
+             ? MatmulRateOf<float>(rows, in, out, threads, precision)
+             : MatmulRateOf<nn::BFloat16>(rows, in, out, threads, precision);
 }
 
 // --- Commands. -----------------------------------------------------------------------------------
@@ -166,7 +181,7 @@ class Worker {
  public:
   Json Answer(const Json& command) {
     const auto op = Field<std::string>(command, "op");
-    if (op == "info") return {{"precisions", kPrecisions}, {"threads", ResolveThreads(0)}};
+    if (op == "info") return {{"precisions", Precisions()}, {"threads", ResolveThreads(0)}};
     if (op == "prepare") return Prepare(command);
     if (op == "time") return Time(command);
     if (op == "write") return Write(command);
@@ -187,6 +202,7 @@ class Worker {
   void Load(const std::string& directory, const std::string& precision) {
     if (model_ && loaded_ == std::pair(directory, precision)) return;
     pass_ = nullptr;
+    passes_.reset();
     decomposer_.reset();
     model_.reset();
     model_.emplace(LoadModel(directory, precision));
@@ -201,15 +217,19 @@ class Worker {
       throw Error(ErrorCode::kInvalidArgument, "{}: not [{} or more, 3, {}, {}]", file, batch, side,
                   side);
     }
-    read.values.resize(static_cast<std::size_t>(batch * 3 * side * side));
-    pixels_ = Array<float, 4>({batch, 3, side, side}, std::move(read.values));
+    const Index size = 3 * side * side;
+    pixels_.clear();
+    for (Index b = 0; b < batch; ++b) {
+      const auto begin = read.values.begin() + b * size;
+      pixels_.emplace_back(Shape<3>{3, side, side}, std::vector<float>(begin, begin + size));
+    }
   }
 
   Json Prepare(const Json& command) {
     Load(Field<std::string>(command, "model"), Field<std::string>(command, "precision"));
     const int threads = Threads(command);
     const auto task = Field<std::string>(command, "task");
-    scratch_ = std::vector<Scratch>(static_cast<std::size_t>(threads));
+    passes_.emplace(*model_, threads);
     block_ = {};
     contributions_ = {};
     if (task == "text") {
@@ -223,7 +243,7 @@ class Worker {
     const ModelConfig& config = model_->config();
     rows_ = Array<float, 2>({batch, config.embed_width});
     if (task == "image") {
-      pass_ = [this, threads] { EmbedImages(*model_, pixels_.view(), threads, scratch_, rows_); };
+      pass_ = [this] { EmbedImages(*model_, pixels_, *passes_, rows_); };
       return {{"rows", batch}};
     }
     if (task != "decompose" && task != "contributions") {
@@ -233,15 +253,13 @@ class Worker {
     block_ = MakeBlock(config.vision.layers, config.vision.heads, config.vision.head_width(),
                        config.embed_width, batch);
     if (task == "decompose") {
-      pass_ = [this, threads] {
-        DecomposeImages(*model_, *decomposer_, pixels_.view(), threads, scratch_, rows_, block_);
-      };
+      pass_ = [this] { DecomposeImages(*model_, *decomposer_, pixels_, *passes_, rows_, block_); };
     } else {
       contributions_ = Array<float, 5>(
           {batch, config.vision.layers, config.vision.heads, config.tokens(), config.embed_width});
-      pass_ = [this, threads] {
-        WriteOutContributions(*model_, *decomposer_, pixels_.view(), threads, scratch_, rows_,
-                              block_, contributions_);
+      pass_ = [this] {
+        WriteOutContributions(*model_, *decomposer_, pixels_, *passes_, rows_, block_,
+                              contributions_);
       };
     }
     return {{"rows", batch}};
@@ -302,8 +320,8 @@ class Worker {
   std::optional<ClipModel> model_;
   std::pair<std::string, std::string> loaded_;
   std::optional<Decomposer> decomposer_;
-  std::vector<Scratch> scratch_;
-  Array<float, 4> pixels_;
+  std::optional<Passes> passes_;
+  Pixels pixels_;
   std::vector<std::string> texts_;
   Array<float, 2> rows_;           // [B, E]
   FactorBlock block_;              // of "decompose" and "contributions"
