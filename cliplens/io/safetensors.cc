@@ -198,8 +198,7 @@ std::vector<To> ReadAs(const TensorEntry& tensor) {
       break;
     case DataType::kBF16:
       for (std::size_t i = 0; i < count; ++i) {
-        const std::uint32_t bits = std::uint32_t{Load<std::uint16_t>(at + 2 * i)} << 16;
-        values[i] = std::bit_cast<float>(bits);
+        values[i] = BFloat16ToFloat(Load<std::uint16_t>(at + 2 * i));
       }
       break;
     default:
@@ -326,6 +325,35 @@ const TensorEntry& SafetensorsFile::at(const std::string& name) const {
 
 std::vector<float> ReadAsFloat(const TensorEntry& tensor) { return ReadAs<float>(tensor); }
 std::vector<double> ReadAsDouble(const TensorEntry& tensor) { return ReadAs<double>(tensor); }
+
+std::vector<double> ReadNumbers(const TensorEntry& tensor) {
+  const auto convert = [&]<typename T>(T) {
+    std::vector<double> values(tensor.bytes.size() / sizeof(T));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<double>(Load<T>(tensor.bytes.data() + sizeof(T) * i));
+    }
+    return values;
+  };
+  switch (tensor.type) {
+    case DataType::kI64:
+      return convert(std::int64_t{});
+    case DataType::kI32:
+      return convert(std::int32_t{});
+    case DataType::kI16:
+      return convert(std::int16_t{});
+    case DataType::kI8:
+      return convert(std::int8_t{});
+    case DataType::kU8:
+    case DataType::kBool:
+      return convert(std::uint8_t{});
+    default:
+      return ReadAsDouble(tensor);
+  }
+}
+
+float BFloat16ToFloat(std::uint16_t bits) {
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
 
 float HalfToFloat(std::uint16_t bits) {
   const std::uint32_t sign = std::uint32_t{bits} >> 15 << 31;

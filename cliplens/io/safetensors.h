@@ -52,7 +52,10 @@ class SafetensorsFile {
 // Values of a floating tensor (F64, F32, F16, BF16) as fp32.
 std::vector<float> ReadAsFloat(const TensorEntry& tensor);
 std::vector<double> ReadAsDouble(const TensorEntry& tensor);
+// Values of a tensor of any type; whole numbers above 2^53 are rounded.
+std::vector<double> ReadNumbers(const TensorEntry& tensor);
 float HalfToFloat(std::uint16_t bits);
+float BFloat16ToFloat(std::uint16_t bits);
 std::uint16_t FloatToHalf(float value);  // nearest, ties to even
 
 // A tensor to be written; `bytes` in little-endian order, shape row-major.

@@ -1,0 +1,54 @@
+// Named tensors in any file type that CLIP checkpoints come in, read one at a time as fp32.
+//
+//   const std::unique_ptr<TensorFile> file = OpenTensorFile("epoch_3.pt");
+//   for (const auto& [name, info] : file->tensors()) ...
+//   std::vector<float> values = file->ReadAsFloat("state_dict.logit_scale");
+//
+// What a file is shows in its first bytes: safetensors, a PyTorch file (zip, TorchScript archive or
+// the older format, cliplens/io/torch_file.h), or the JSON index of either in several files
+// (`*.safetensors.index.json`, `pytorch_model.bin.index.json`).
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/io/safetensors.h"
+
+namespace cliplens {
+
+struct TensorInfo {
+  DataType type = DataType::kF32;
+  std::vector<Index> shape;
+};
+
+// One thread at a time.
+class TensorFile {
+ public:
+  virtual ~TensorFile() = default;
+  TensorFile() = default;
+  TensorFile(const TensorFile&) = delete;
+  TensorFile& operator=(const TensorFile&) = delete;
+
+  // For people: "safetensors", "PyTorch file", "TorchScript archive".
+  virtual std::string kind() const = 0;
+  virtual const std::map<std::string, TensorInfo>& tensors() const = 0;
+  // Row-major values of a tensor. Throws Error(kNotFound) for a name that is not there,
+  // Error(kUnsupported) for a tensor that is not of floating type, Error(kCorruptData) for bytes
+  // that are damaged or missing.
+  virtual std::vector<float> ReadAsFloat(const std::string& name) const = 0;
+  // The one value of a tensor of one element, of any type.
+  virtual double ReadScalar(const std::string& name) const = 0;
+  // The file that holds a tensor, for messages; for a name that is not there, the file opened.
+  virtual std::filesystem::path FileOf(const std::string& name) const = 0;
+  // All files that belong to it, the one opened first.
+  virtual std::vector<std::filesystem::path> files() const = 0;
+};
+
+// Throws Error that names the file: kNotFound, kCorruptData, kUnsupported.
+std::unique_ptr<TensorFile> OpenTensorFile(const std::filesystem::path& path);
+
+}  // namespace cliplens

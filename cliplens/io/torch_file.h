@@ -1,0 +1,31 @@
+// Files that PyTorch writes, read without PyTorch and without running what they hold.
+//
+//   torch.save        a zip archive with the pickle data.pkl and one entry for each storage; before
+//                     version 1.6, and on request since, pickles and storages one after the other
+//   torch.jit.save    the same archive with code/ and constants.pkl beside it; a module's
+//                     attributes become a nested dictionary, its code is not looked at
+//
+// Dictionaries in dictionaries, and modules in modules, give names with points: the file
+// {"epoch": 3, "state_dict": {"visual.proj": T}} has the tensor "state_dict.visual.proj". What is
+// no tensor is passed over.
+//
+// A storage is read where it lies when one of its tensors is asked for; the pickle alone is in
+// memory. Every tensor's offset, shape and strides are checked against the true size of its
+// storage. A name that tensors do not need is refused (cliplens/io/pickle.h).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "cliplens/io/tensor_file.h"
+
+namespace cliplens {
+
+// Whether the first bytes are those of a PyTorch file of either kind.
+bool LooksLikeTorchFile(std::span<const std::uint8_t> head);
+
+// Throws Error(kCorruptData), Error(kUnsupported) as described, Error(kExhausted) above 2^16
+// tensors.
+std::unique_ptr<TensorFile> OpenTorchFile(const std::filesystem::path& path);
+
+}  // namespace cliplens
