@@ -26,6 +26,11 @@ struct RandomModel {
   Index patch = 7;
   Index side = 21;
   bool quick_gelu = false;
+  bool ln_pre = true;
+  bool layer_scale = false;
+  Index text_width = 8;
+  Index text_heads = 2;
+  double text_mlp_ratio = 2;
   std::uint64_t seed = 1;
   // Changes to what is written.
   std::map<std::string, std::vector<Index>> shapes = {};  // a tensor with another shape
@@ -34,6 +39,21 @@ struct RandomModel {
   Index head_width() const { return width / heads; }
 
   Json Config() const {
+    Json config = BaseConfig();
+    Json& vision = config["model_cfg"]["vision_cfg"];
+    if (!ln_pre) vision["no_ln_pre"] = true;
+    if (layer_scale) vision["ls_init_value"] = 0.1;
+    return config;
+  }
+
+  struct Held {
+    std::string name;  // open_clip's
+    std::string ours;
+    std::vector<Index> shape;
+    std::vector<float> values;
+  };
+
+  Json BaseConfig() const {
     return {{"model_cfg",
              {{"embed_dim", embed_width},
               {"quick_gelu", quick_gelu},
@@ -47,35 +67,32 @@ struct RandomModel {
               {"text_cfg",
                {{"context_length", 9},
                 {"vocab_size", 520},
-                {"width", 8},
-                {"heads", 2},
+                {"width", text_width},
+                {"heads", text_heads},
                 {"layers", 2},
-                {"mlp_ratio", 2.0}}}}}};
+                {"mlp_ratio", text_mlp_ratio}}}}}};
   }
 
-  // Writes configuration, weights and a vocabulary of bytes with two merges.
-  void Write(const std::filesystem::path& directory) const {
-    std::filesystem::create_directories(directory);
-    const Json json = Config();
-    WriteFileAtomically(directory / "open_clip_config.json", DumpJson(json));
-    const ModelConfig config = ParseOpenClipConfig(json, "test");
+  // The weights under open_clip's names.
+  std::vector<Held> Weights() const {
+    const ModelConfig config = ParseOpenClipConfig(Config(), "test");
     std::mt19937_64 random(seed);
     std::normal_distribution<float> normal;
-    struct Held {
-      std::string name;
-      std::vector<Index> shape;
-      std::vector<float> values;
-    };
     std::vector<Held> held;
     for (const TensorRow& row : OpenClipTable()) {
       const std::string_view ours = row.name;
       const bool vision = ours.starts_with("vision.");
       const TowerConfig& tower = vision ? config.vision : config.text;
+      if (row.use == TensorUse::kLnPre && !ln_pre) continue;
+      if (row.use == TensorUse::kLayerScale && !tower.layer_scale) continue;
       const bool layered = ours.find("{}") != std::string_view::npos;
       for (Index l = 0; l < (layered ? tower.layers : 1); ++l) {
         Held tensor;
         tensor.name = row.checkpoint;
-        if (layered) tensor.name.replace(tensor.name.find("{}"), 2, std::to_string(l));
+        tensor.ours = row.name;
+        for (std::string* name : {&tensor.name, &tensor.ours}) {
+          if (layered) name->replace(name->find("{}"), 2, std::to_string(l));
+        }
         if (tensor.name == without) continue;
         tensor.shape = Shape(row.shape, tower, config);
         if (shapes.contains(tensor.name)) tensor.shape = shapes.at(tensor.name);
@@ -92,6 +109,18 @@ struct RandomModel {
         held.push_back(std::move(tensor));
       }
     }
+    return held;
+  }
+
+  // Writes configuration, weights and a vocabulary of bytes with two merges.
+  void Write(const std::filesystem::path& directory) const {
+    std::filesystem::create_directories(directory);
+    WriteFileAtomically(directory / "open_clip_config.json", DumpJson(Config()));
+    WriteTensors(directory / "open_clip_model.safetensors", Weights());
+    WriteVocabulary(directory);
+  }
+
+  static void WriteTensors(const std::filesystem::path& path, const std::vector<Held>& held) {
     std::vector<TensorToWrite> tensors;
     for (const Held& h : held) {
       tensors.push_back({h.name,
@@ -100,8 +129,7 @@ struct RandomModel {
                          {reinterpret_cast<const std::uint8_t*>(h.values.data()),
                           h.values.size() * sizeof(float)}});
     }
-    WriteSafetensors(directory / "open_clip_model.safetensors", tensors);
-    WriteVocabulary(directory);
+    WriteSafetensors(path, tensors);
   }
 
  private:

@@ -14,7 +14,7 @@ namespace cliplens::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  ModelChoice model;
   std::string images;
   std::string classes;
   std::string templates = "imagenet";
@@ -121,7 +121,7 @@ void AddClassify(CLI::App& app, Common& common) {
       app, common, "classify", "Zero-shot classes of pictures, and accuracy where labels are known",
       "cliplens classify pictureworld --images world/sets/test --classes world/texts/objects.txt "
       "--templates world/texts/objects.templates.txt -k 1");
-  verb->add_option("MODEL", options->model, "open_clip hub directory or shipped model")->required();
+  AddModelArgument(verb, options->model);
   verb->add_option("--images", options->images, "Picture, folder or WebDataset shards")->required();
   verb->add_option("--classes", options->classes,
                    "File with one class a line, optionally a tab and its label")

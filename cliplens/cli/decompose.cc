@@ -12,7 +12,7 @@ namespace cliplens::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  ModelChoice model;
   std::string images;
   DecomposeOptions decompose;
   std::string type = "fp32";
@@ -55,7 +55,7 @@ void AddDecompose(CLI::App& app, Common& common) {
   CLI::App* verb = AddVerb(app, common, "decompose",
                            "Write pictures' embeddings as exact sums of contributions: a store",
                            "cliplens decompose pictureworld --images photos/ --out store");
-  verb->add_option("MODEL", options->model, "open_clip hub directory or shipped model")->required();
+  AddModelArgument(verb, options->model);
   verb->add_option("--images", options->images, "Picture, folder or WebDataset shards")->required();
   verb->add_option("--out", options->decompose.out, "Store directory to make")->required();
   verb->add_flag("--stats-only", options->decompose.stats_only,

@@ -12,7 +12,7 @@ namespace cliplens::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  ModelChoice model;
   std::string images;
   std::string texts;
   std::string out;
@@ -53,7 +53,7 @@ void AddEmbed(CLI::App& app, Common& common) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = AddVerb(app, common, "embed", "Unit embeddings of pictures or texts, [B, E]",
                            "cliplens embed pictureworld --images photos/ --out photos.npy");
-  verb->add_option("MODEL", options->model, "open_clip hub directory or shipped model")->required();
+  AddModelArgument(verb, options->model);
   auto* source = verb->add_option_group("source");
   source->add_option("--images", options->images, "Picture, folder or WebDataset shards");
   source->add_option("--texts", options->texts, "File with one text a line");

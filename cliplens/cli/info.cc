@@ -2,6 +2,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cliplens/base/parallel.h"
 #include "cliplens/cli/verb.h"
@@ -23,8 +24,8 @@ Index Parameters(const ClipModel& model, std::string_view prefix) {
   return n;
 }
 
-void Run(const std::string& path, const Common& common) {
-  const ClipModel model = LoadModel(path);
+void Run(const ModelChoice& choice, const Common& common) {
+  const ClipModel model = LoadModel(choice);
   const ModelConfig& c = model.config();
   const Basis basis = MakeBasis(model, common.threads);
   Array<Index, 2> ranks({basis.layers(), basis.num_heads()});
@@ -36,6 +37,8 @@ void Run(const std::string& path, const Common& common) {
   const Index vision = Parameters(model, "vision.");
   const Index text = Parameters(model, "text.");
   const Index all = Parameters(model, "");
+  std::vector<std::string> files;
+  for (const std::filesystem::path& file : model.files()) files.push_back(file.string());
   if (common.json) {
     Json heads = Json::array();
     for (Index l = 0; l < basis.layers(); ++l) {
@@ -46,6 +49,8 @@ void Run(const std::string& path, const Common& common) {
     }
     PrintJson({{"format", "cliplens.info/1"},
                {"name", model.name()},
+               {"layout", model.layout()},
+               {"files", files},
                {"fingerprint", model.fingerprint()},
                {"config", ToJson(c)},
                {"parameters", {{"vision", vision}, {"text", text}, {"all", all}}},
@@ -54,14 +59,15 @@ void Run(const std::string& path, const Common& common) {
     return;
   }
   std::string out = fmt::format(
-      "{}\n  fingerprint    {}\n  image tower    {} layers x {} heads of {}, width {}, MLP {}, {}\n"
+      "{}\n  layout         {}\n  files          {}\n  fingerprint    {}\n  image tower    {} "
+      "layers x {} heads of {}, width {}, MLP {}, {}\n"
       "  picture        {} x {}, patches of {}, {} tokens\n"
       "  text tower     {} layers x {} heads of {}, width {}, MLP {}, context {}, vocabulary {}\n"
       "  embedding      {}\n  logit scale    {:.2f}\n"
       "  parameters     {} (image tower {}, text tower {})\n\n"
       "Numerical rank of each head's contributions (at most K+3 = {}):\n",
-      model.name(), model.fingerprint(), c.vision.layers, c.vision.heads, c.vision.head_width(),
-      c.vision.width, c.vision.mlp_width,
+      model.name(), model.layout(), fmt::join(files, "\n                 "), model.fingerprint(),
+      c.vision.layers, c.vision.heads, c.vision.head_width(), c.vision.width, c.vision.mlp_width,
       c.activation == Activation::kQuickGelu ? "QuickGELU" : "GELU", c.preprocess.image_size,
       c.preprocess.image_size, c.patch_size, c.tokens(), c.text.layers, c.text.heads,
       c.text.head_width(), c.text.width, c.text.mlp_width, c.context_length, c.vocabulary_size,
@@ -82,10 +88,10 @@ void Run(const std::string& path, const Common& common) {
 }  // namespace
 
 void AddInfo(CLI::App& app, Common& common) {
-  auto model = std::make_shared<std::string>();
+  auto model = std::make_shared<ModelChoice>();
   CLI::App* verb = AddVerb(app, common, "info", "Configuration, sizes and rank of each head",
                            "cliplens info pictureworld");
-  verb->add_option("MODEL", *model, "open_clip hub directory or shipped model")->required();
+  AddModelArgument(verb, *model);
   verb->callback([model, &common] { Run(*model, common); });
 }
 

@@ -39,8 +39,9 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("cliplens ") + kVersion);
   app.require_subcommand(1);
   app.footer(
-      "A model is an open_clip hub directory or the name of a shipped model; pictures are a "
-      "file,\na folder or WebDataset .tar shards. cliplens VERB --help has an example of "
+      "A model is a directory, a checkpoint file (with --arch), the name of a shipped model, or\n"
+      "hf:ORG/NAME for one in the local Hugging Face cache; pictures are a file,\na folder or "
+      "WebDataset .tar shards. cliplens VERB --help has an example of "
       "each verb.\nExit status: 0 done, 2 invalid argument, 3 not found, 4 corrupt data, 5 "
       "precondition,\n6 exhausted, 7 unsupported, 70 internal.");
   Common common;

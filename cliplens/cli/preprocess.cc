@@ -15,13 +15,14 @@ namespace cliplens::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  ModelChoice model;
   std::string image;
   std::string out;
 };
 
 void Run(const Options& options, const Common& common) {
-  const PreprocessConfig config = LoadConfig(ModelPath(options.model)).preprocess;
+  const PreprocessConfig config =
+      LoadConfig(ModelPath(options.model.model), options.model.architecture).preprocess;
   RefuseExisting(options.out);
   const std::vector<std::uint8_t> bytes = ReadFile(options.image, Index{1} << 30);
   const Image image = DecodeImage(bytes, options.image);
@@ -46,7 +47,7 @@ void AddPreprocess(CLI::App& app, Common& common) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = AddVerb(app, common, "preprocess", "The tensor that the model reads, [3, S, S]",
                            "cliplens preprocess pictureworld --image cat.jpg --out cat.npy");
-  verb->add_option("MODEL", options->model, "open_clip hub directory or shipped model")->required();
+  AddModelArgument(verb, options->model);
   verb->add_option("--image", options->image, "JPEG, PNG or WebP")->required();
   verb->add_option("--out", options->out, "float32 .npy file to write")->required();
   verb->callback([options, &common] { Run(*options, common); });

@@ -15,7 +15,7 @@ namespace {
 struct Options {
   std::string store;
   std::string texts;
-  std::string model;
+  ModelChoice model;
   std::string images;
   std::string heads = "all";
   std::string out;
@@ -74,7 +74,7 @@ void AddReport(CLI::App& app, Common& common) {
       ->check(CLI::Range(0, 100))
       ->capture_default_str();
   verb->add_option("--images", options->images, "The pictures, where the store's own have moved");
-  verb->add_option("--model", options->model, "The model, where the store's own has moved");
+  AddModelOption(verb, options->model);
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
   verb->callback([options, &common] { Run(*options, common); });
 }

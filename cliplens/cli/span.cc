@@ -17,7 +17,7 @@ namespace {
 struct Options {
   std::string store;
   std::string texts;
-  std::string model;
+  ModelChoice model;
   std::string heads = "all";
   TextSpanOptions span;
   std::string out;
@@ -83,7 +83,7 @@ void AddSpan(CLI::App& app, Common& common) {
                    "Directions of the head to keep (0: its numerical rank)")
       ->check(CLI::Range(0, 100'000))
       ->capture_default_str();
-  verb->add_option("--model", options->model, "The model, where the store's own has moved");
+  AddModelOption(verb, options->model);
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
   verb->callback([options, &common] { Run(*options, common); });

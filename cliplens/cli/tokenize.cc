@@ -11,7 +11,7 @@ namespace cliplens::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  ModelChoice model;
   std::string texts;
   bool truncate = false;
 };
@@ -63,7 +63,7 @@ void AddTokenize(CLI::App& app, Common& common) {
   CLI::App* verb =
       AddVerb(app, common, "tokenize", "Token ids of each line, from start to end token",
               "cliplens tokenize pictureworld --texts captions.txt");
-  verb->add_option("MODEL", options->model, "open_clip hub directory or shipped model")->required();
+  AddModelArgument(verb, options->model);
   verb->add_option("--texts", options->texts, "File with one text a line")->required();
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
   verb->callback([options, &common] { Run(*options, common); });

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/model/hub_cache.h"
 
 namespace cliplens::cli {
 namespace fs = std::filesystem;
@@ -76,7 +77,29 @@ fs::path SharePath(const std::string& relative) {
   return {};
 }
 
+namespace {
+
+constexpr char kArchitectureHelp[] =
+    "Architecture of a checkpoint file without a configuration: a name of open_clip's (ViT-B-16), "
+    "openai, or a JSON file like open_clip_config.json";
+
+}  // namespace
+
+void AddModelArgument(CLI::App* verb, ModelChoice& choice) {
+  verb->add_option("MODEL", choice.model,
+                   "Model directory, checkpoint file, shipped model or hf:ORG/NAME")
+      ->required();
+  verb->add_option("--arch", choice.architecture, kArchitectureHelp);
+}
+
+void AddModelOption(CLI::App* verb, ModelChoice& choice) {
+  CLI::Option* model =
+      verb->add_option("--model", choice.model, "The model, where the store's own has moved");
+  verb->add_option("--arch", choice.architecture, kArchitectureHelp)->needs(model);
+}
+
 fs::path ModelPath(const std::string& model) {
+  if (IsHubName(model)) return FindInHubCache(model);
   std::error_code ignored;
   const bool name =
       !model.empty() && model.find('/') == std::string::npos && model != "." && model != "..";
@@ -87,18 +110,20 @@ fs::path ModelPath(const std::string& model) {
   return model;
 }
 
-ClipModel LoadModel(const std::string& model) { return ClipModel::Load(ModelPath(model)); }
+ClipModel LoadModel(const ModelChoice& choice) {
+  return ClipModel::Load(ModelPath(choice.model), Precision::kF32, choice.architecture);
+}
 
-ClipModel LoadModelOf(const Store& store, const std::string& model) {
-  std::string place = model;
-  if (place.empty()) {
-    place = store.info().model_directory;
+ClipModel LoadModelOf(const Store& store, const ModelChoice& choice) {
+  ModelChoice place = choice;
+  if (place.model.empty()) {
+    place = {store.info().model_path, store.info().model_architecture};
     std::error_code ignored;
-    if (!fs::exists(place, ignored)) {
+    if (!fs::exists(place.model, ignored)) {
       throw Error(ErrorCode::kNotFound,
                   "{}: the model {} of this store is not there any more; say where it is with "
                   "--model",
-                  place, store.info().model_name);
+                  place.model, store.info().model_name);
     }
   }
   ClipModel loaded = LoadModel(place);
@@ -107,7 +132,7 @@ ClipModel LoadModelOf(const Store& store, const std::string& model) {
                 "{}: made by model {} with fingerprint {}, {} has {}; name the same model with "
                 "--model or decompose again",
                 store.directory().string(), store.info().model_name, store.info().fingerprint,
-                place, loaded.fingerprint());
+                place.model, loaded.fingerprint());
   }
   return loaded;
 }

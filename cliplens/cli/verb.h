@@ -36,12 +36,22 @@ ProgressSink Progress(const Common& common, std::string what);
 void Print(const std::string& text);
 void PrintJson(const Json& result);
 
-// The directory that MODEL names: itself, or that of a shipped model.
+// MODEL and --arch as given. An architecture's JSON file is one path, a name is none.
+struct ModelChoice {
+  std::string model;
+  std::string architecture;
+};
+// Adds the argument MODEL, or the option --model of verbs on a store, each with --arch.
+void AddModelArgument(CLI::App* verb, ModelChoice& choice);
+void AddModelOption(CLI::App* verb, ModelChoice& choice);
+
+// The path that MODEL names: itself, that of a shipped model, or a snapshot in the Hugging Face
+// cache.
 std::filesystem::path ModelPath(const std::string& model);
-ClipModel LoadModel(const std::string& model);
-// The model that made a store: `model` if given, else the directory that the manifest names. Throws
+ClipModel LoadModel(const ModelChoice& choice);
+// The model that made a store: the one chosen, else what the manifest names. Throws
 // Error(kInvalidArgument) when its fingerprint is another.
-ClipModel LoadModelOf(const Store& store, const std::string& model);
+ClipModel LoadModelOf(const Store& store, const ModelChoice& choice);
 
 // The directory of shipped files (models/, world/): $CLIPLENS_SHARE, else beside the program, else
 // the source tree that the program was built in.

@@ -176,7 +176,8 @@ DecomposeResult Decompose(const ClipModel& model, const ImageSet& set,
   const Index images = set.size();
   StoreInfo info;
   info.model_name = model.name();
-  info.model_directory = std::filesystem::weakly_canonical(model.directory()).string();
+  info.model_path = std::filesystem::weakly_canonical(model.path()).string();
+  info.model_architecture = model.architecture();
   info.fingerprint = model.fingerprint();
   info.model_config = ToJson(config);
   info.type = options.type;

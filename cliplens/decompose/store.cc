@@ -98,7 +98,8 @@ Json ManifestJson(const StoreInfo& info, const std::vector<ShardInfo>& shards,
               {"version", kStoreFormatVersion},
               {"model",
                {{"name", info.model_name},
-                {"directory", info.model_directory},
+                {"path", info.model_path},
+                {"architecture", info.model_architecture},
                 {"fingerprint", info.fingerprint},
                 {"config", info.model_config}}},
               {"precision", info.precision},
@@ -178,7 +179,8 @@ Store Store::Open(const fs::path& directory) {
   StoreInfo& info = store.info_;
   const Json model = JsonField<Json>(manifest, "model", name);
   info.model_name = text(model, "name");
-  info.model_directory = text(model, "directory");
+  info.model_path = text(model, "path");
+  info.model_architecture = text(model, "architecture");
   info.fingerprint = text(model, "fingerprint");
   info.model_config = JsonField<Json>(model, "config", name);
   info.precision = text(manifest, "precision");

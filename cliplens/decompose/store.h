@@ -46,7 +46,8 @@ struct DataSource {
 // What the manifest says, beside the list of files.
 struct StoreInfo {
   std::string model_name;
-  std::string model_directory;
+  std::string model_path;          // absolute: a directory or a file
+  std::string model_architecture;  // as named with --arch; empty if none was
   std::string fingerprint;
   Json model_config;
   std::string precision = "fp32";

@@ -478,7 +478,8 @@ class TorchFile : public TensorFile {
     const std::string name = fmt::format("{}: {}", name_, Printable(data.name));
     const Pickle pickle = ReadPickle(bytes, name, KnownName);
     auto storages = std::make_unique<ZipStorages>(*zip_, prefix);
-    Finish(Collector(pickle, name_, storages.get()).Collect(), std::move(storages));
+    std::map<std::string, View> views = Collector(pickle, name_, storages.get()).Collect();
+    Finish(std::move(views), std::move(storages));
   }
 
   void ReadLegacy() {

@@ -1,7 +1,15 @@
-// Checkpoints on disk to the project's own tensor names.
+// Checkpoints on disk, in any layout, to the project's own tensor names.
 //
-// A model family is data: one table with a row for each tensor (our name, its name in the file, its
-// shape in the letters of the configuration). `{}` in a name stands for the layer.
+//   const Checkpoint c = LoadCheckpoint("epoch_3.pt", "ViT-B-16");
+//
+// A layout is data: one table with a row for each tensor (our name, its name in the file, its shape
+// in the letters of the configuration). `{}` in a name stands for the layer. Which table a file
+// follows shows in its tensors' names; where the configuration comes from depends on what is given:
+//
+//   directory with open_clip_config.json    that file
+//   directory with config.json              that file, and preprocessor_config.json
+//   file that OpenAI published              the shapes of its tensors, as OpenAI's own loader does
+//   any other checkpoint file               the architecture named with it
 #pragma once
 
 #include <filesystem>
@@ -15,16 +23,26 @@
 
 namespace cliplens {
 
+// Which models have a tensor.
+enum class TensorUse { kAlways, kLnPre, kLayerScale };
+
 struct TensorRow {
-  const char* name;        // ours: "vision.block.{}.attn.in.weight"
-  const char* checkpoint;  // in the file: "visual.transformer.resblocks.{}.attn.in_proj_weight"
+  const char* name;  // ours: "vision.block.{}.attn.in.weight"
+  // In the file: "visual.transformer.resblocks.{}.attn.in_proj_weight". Several names with '|'
+  // between them are tensors that are joined along their first axis.
+  const char* checkpoint;
   // Axes in the letters of DESIGN §1, with the tower's own D, F: "3D,D". P: patch side, N: tokens,
-  // T: context length, V: vocabulary size, E: embedding width. Empty: a single number.
+  // T: context length, V: vocabulary size, E: embedding width. Empty: a single number. This is our
+  // shape; a transposed tensor has the other in the file.
   const char* shape;
+  TensorUse use = TensorUse::kAlways;
+  bool transposed = false;
 };
 
-// Rows of open_clip's CLIP class with the vision tower's and the text tower's names.
+// Rows of open_clip's CLIP class (and OpenAI's, which has the same names) and of Hugging Face's
+// CLIPModel, with the vision tower's and the text tower's names.
 std::span<const TensorRow> OpenClipTable();
+std::span<const TensorRow> HuggingFaceTable();
 
 struct Tensor {
   std::vector<Index> shape;
@@ -35,21 +53,28 @@ struct Tensor {
 using TensorMap = std::map<std::string, Tensor>;
 
 struct Checkpoint {
-  std::string name;  // the directory's name, for people
-  std::filesystem::path directory;
+  std::string name;                  // the directory's or file's name, for people
+  std::filesystem::path path;        // what was loaded: a directory or a file
+  std::string architecture;          // as it was named, empty if none was
+  std::filesystem::path vocabulary;  // directory that may hold one; empty: CLIP's own is meant
+  std::string layout;                // for people: "Hugging Face directory, safetensors"
+  std::vector<std::filesystem::path> files;  // all that were read: configuration and weights
   ModelConfig config;
   TensorMap tensors;
-  // XXH3-128 over the configuration and all tensors in fp32: the same weights give the same
-  // fingerprint in any layout or file type.
+  // XXH3-128 over the sizes, the activation, ε and all tensors in fp32: the same weights give the
+  // same fingerprint in any layout or file type. Preprocessing and tokenizer do not count.
   std::string fingerprint;
 };
 
 // The configuration of a model alone, without its weights. Errors as LoadCheckpoint's.
-ModelConfig LoadConfig(const std::filesystem::path& directory);
+ModelConfig LoadConfig(const std::filesystem::path& path, const std::string& architecture = "");
 
-// Reads an open_clip hub directory: `open_clip_config.json` and `open_clip_model.safetensors`.
+// `path`: a directory or a checkpoint file. `architecture`, for a file that brings no
+// configuration: a name of open_clip's ("ViT-B-16"), "openai" (sizes from the tensors' shapes,
+// QuickGELU), or a JSON file like open_clip_config.json, whose directory may hold the vocabulary.
 // Throws Error that names the file and the tensor: kNotFound, kCorruptData (a shape that
-// contradicts the configuration, with both), kUnsupported.
-Checkpoint LoadCheckpoint(const std::filesystem::path& directory);
+// contradicts the configuration, with both), kInvalidArgument (no architecture named, or one beside
+// a directory), kUnsupported (with the reason).
+Checkpoint LoadCheckpoint(const std::filesystem::path& path, const std::string& architecture = "");
 
 }  // namespace cliplens

@@ -23,8 +23,9 @@ struct ClipModel::LazyTokenizer {
   std::optional<Tokenizer> tokenizer;
 };
 
-ClipModel ClipModel::Load(const std::filesystem::path& directory, Precision precision) {
-  return ClipModel(LoadCheckpoint(directory), precision);
+ClipModel ClipModel::Load(const std::filesystem::path& path, Precision precision,
+                          const std::string& architecture) {
+  return ClipModel(LoadCheckpoint(path, architecture), precision);
 }
 
 ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
@@ -40,12 +41,11 @@ ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
 
 const Tokenizer& ClipModel::tokenizer() const {
   std::call_once(tokenizer_->once, [&] {
-    Tokenizer loaded = Tokenizer::Load(checkpoint_->directory, config().context_length);
+    Tokenizer loaded = Tokenizer::Load(checkpoint_->vocabulary, config().context_length);
     if (loaded.vocabulary_size() > config().vocabulary_size) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: the vocabulary has {} entries, the model {}; they do not belong together",
-                  checkpoint_->directory.string(), loaded.vocabulary_size(),
-                  config().vocabulary_size);
+                  checkpoint_->path.string(), loaded.vocabulary_size(), config().vocabulary_size);
     }
     tokenizer_->tokenizer.emplace(std::move(loaded));
   });
@@ -121,8 +121,11 @@ void ClipModel::EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<f
       row[width + i] = places_of_g[i] + position[width + i];
     }
   }
-  nn::LayerNorm(x, count * tokens, width, weights("vision.ln_pre.gain"),
-                weights("vision.ln_pre.bias"), static_cast<float>(config().vision.norm_epsilon), x);
+  if (config().ln_pre) {
+    nn::LayerNorm(x, count * tokens, width, weights("vision.ln_pre.gain"),
+                  weights("vision.ln_pre.bias"), static_cast<float>(config().vision.norm_epsilon),
+                  x);
+  }
   const std::vector<Tower::ItemRows> items(static_cast<std::size_t>(count),
                                            {.tokens = tokens, .pooled = 0});
   vision_.Run(items, w, embeddings, activations);

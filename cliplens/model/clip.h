@@ -30,14 +30,18 @@ class ClipModel {
  public:
   // See LoadCheckpoint. The tokenizer is read at its first use, so pictures need none.
   // Error(kUnsupported) for bfloat16 on a processor without it.
-  static ClipModel Load(const std::filesystem::path& directory,
-                        Precision precision = Precision::kF32);
+  static ClipModel Load(const std::filesystem::path& path, Precision precision = Precision::kF32,
+                        const std::string& architecture = "");
   explicit ClipModel(Checkpoint checkpoint, Precision precision = Precision::kF32);
 
   const ModelConfig& config() const { return checkpoint_->config; }
   const std::string& name() const { return checkpoint_->name; }
   const std::string& fingerprint() const { return checkpoint_->fingerprint; }
-  const std::filesystem::path& directory() const { return checkpoint_->directory; }
+  // The directory or file that was loaded, and the architecture that was named for it.
+  const std::filesystem::path& path() const { return checkpoint_->path; }
+  const std::string& architecture() const { return checkpoint_->architecture; }
+  const std::string& layout() const { return checkpoint_->layout; }
+  const std::vector<std::filesystem::path>& files() const { return checkpoint_->files; }
   Precision precision() const { return precision_; }
   // Shapes of all tensors, and the values of those that the towers do not keep to themselves (see
   // Tower): vectors, embeddings, projections and the attentions' output matrices.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/model/config_reader.h"
 #include "cliplens/model/preprocess_config.h"
 
@@ -34,10 +35,22 @@ Index MlpWidth(ConfigReader& reader, Index width) {
   return static_cast<Index>(mlp_width);  // cut towards zero, as the reference does
 }
 
+bool HasLayerScale(ConfigReader& reader) {
+  // The value only fills the gains of a model that is yet to be trained.
+  return reader.Has("ls_init_value") && reader.Number("ls_init_value", 0) != 0;
+}
+
 void CheckHeads(const TowerConfig& tower, const std::string& name) {
   if (tower.heads < 1 || tower.width % tower.heads != 0) {
     throw Error(ErrorCode::kCorruptData, "{}: width {} cannot be shared by {} heads", name,
                 tower.width, tower.heads);
+  }
+}
+
+void CheckPatches(const ModelConfig& config, const std::string& name) {
+  if (config.patch_size > config.preprocess.image_size) {
+    throw Error(ErrorCode::kCorruptData, "{}: patch_size {} is larger than image_size {}", name,
+                config.patch_size, config.preprocess.image_size);
   }
 }
 
@@ -84,16 +97,13 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   config.vision.norm_epsilon = ReadEpsilon(vision);
   config.patch_size = vision.Square("patch_size", 16, kMaxImageSize);
   config.preprocess.image_size = vision.Square("image_size", 224, kMaxImageSize);
-  if (config.patch_size > config.preprocess.image_size) {
-    throw Error(ErrorCode::kCorruptData, "{}: patch_size {} is larger than image_size {}",
-                vision.name(), config.patch_size, config.preprocess.image_size);
-  }
+  CheckPatches(config, vision.name());
   vision.Only("attentional_pool", false);
-  vision.Only("no_ln_pre", false);
+  config.ln_pre = !vision.Bool("no_ln_pre", false);
   vision.Only("pos_embed_type", "learnable");
   vision.Only("final_ln_after_pool", false);
   vision.Only("pool_type", "tok");
-  vision.Only("ls_init_value", nullptr);
+  config.vision.layer_scale = HasLayerScale(vision);
   vision.Only("act_kwargs", nullptr);
   RefuseCustomBlocks(vision);
   // Patch dropout works in training only; pretraining flags and pooler sizes belong to parts that
@@ -121,7 +131,7 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   text.Only("pool_type", "argmax");
   text.Only("proj_bias", false);
   text.Only("proj_type", "linear");
-  text.Only("ls_init_value", nullptr);
+  config.text.layer_scale = HasLayerScale(text);
   text.Only("act_kwargs", nullptr);
   text.Only("tokenizer_kwargs", nullptr);
   RefuseCustomBlocks(text);
@@ -166,16 +176,79 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   return config;
 }
 
+ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
+  ConfigReader top(file, name);
+  const std::string type = top.Text("model_type", "");
+  if (type != "clip") {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: 'model_type' is '{}'; of Hugging Face's models CLIPModel (\"clip\") is "
+                "supported",
+                name, Printable(type));
+  }
+  // An older file's "text_config_dict" replaces "text_config" whole.
+  const Json empty = Json::object();
+  const auto part = [&](const char* key, const char* older) -> const Json& {
+    if (top.Has(older)) return top.Object(older);
+    return top.Has(key) ? top.Object(key) : empty;
+  };
+  ConfigReader vision(part("vision_config", "vision_config_dict"), name + ": vision_config");
+  ConfigReader text(part("text_config", "text_config_dict"), name + ": text_config");
+  ModelConfig config;
+  config.embed_width = top.Integer("projection_dim", 512, 1, kMaxWidth);
+  const auto tower = [](ConfigReader& reader, Index width, Index heads, Index mlp_width) {
+    TowerConfig t;
+    t.layers = reader.Integer("num_hidden_layers", 12, 1, kMaxLayers);
+    t.width = reader.Integer("hidden_size", width, 1, kMaxWidth);
+    t.heads = reader.Integer("num_attention_heads", heads, 1, kMaxWidth);
+    t.mlp_width = reader.Integer("intermediate_size", mlp_width, 1, 8 * kMaxWidth);
+    t.norm_epsilon = reader.Number("layer_norm_eps", 1e-5);
+    CheckHeads(t, reader.name());
+    return t;
+  };
+  const auto activation = [](ConfigReader& reader) {
+    const std::string act = reader.Text("hidden_act", "quick_gelu");
+    if (act == "quick_gelu") return Activation::kQuickGelu;
+    if (act == "gelu") return Activation::kGelu;
+    throw Error(ErrorCode::kUnsupported,
+                "{}: 'hidden_act' is '{}'; gelu and quick_gelu are supported", reader.name(),
+                Printable(act));
+  };
+  config.vision = tower(vision, 768, 12, 3072);
+  config.text = tower(text, 512, 8, 2048);
+  config.activation = activation(vision);
+  if (activation(text) != config.activation) {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: 'hidden_act' is {} in the image tower and {} in the text tower; only models "
+                "with one activation are supported",
+                name, vision.Text("hidden_act", "quick_gelu"),
+                text.Text("hidden_act", "quick_gelu"));
+  }
+  vision.Only("num_channels", 3);
+  config.patch_size = vision.Square("patch_size", 32, kMaxImageSize);
+  config.preprocess.image_size = vision.Square("image_size", 224, kMaxImageSize);
+  CheckPatches(config, vision.name());
+  config.context_length = text.Integer("max_position_embeddings", 77, 2, kMaxContext);
+  config.vocabulary_size = text.Integer("vocab_size", 49'408, 1, kMaxVocabulary);
+  config.eos_token_id = text.Integer("eos_token_id", 49'407, 0, kMaxVocabulary);
+  config.tokenizer_rule = TokenizerRule::kHuggingFace;
+  return config;
+}
+
 Json ToJson(const ModelConfig& config) {
   const auto tower = [](const TowerConfig& t) {
-    return Json{{"layers", t.layers},       {"heads", t.heads},
-                {"width", t.width},         {"head_width", t.head_width()},
-                {"mlp_width", t.mlp_width}, {"norm_epsilon", t.norm_epsilon}};
+    return Json{{"layers", t.layers},
+                {"heads", t.heads},
+                {"width", t.width},
+                {"head_width", t.head_width()},
+                {"mlp_width", t.mlp_width},
+                {"norm_epsilon", t.norm_epsilon},
+                {"layer_scale", t.layer_scale}};
   };
   Json vision = tower(config.vision);
   vision["image_size"] = config.preprocess.image_size;
   vision["patch_size"] = config.patch_size;
   vision["tokens"] = config.tokens();
+  vision["ln_pre"] = config.ln_pre;
   Json text = tower(config.text);
   text["context_length"] = config.context_length;
   text["vocabulary_size"] = config.vocabulary_size;

@@ -1,4 +1,5 @@
-// The configuration of a CLIP model, read from `open_clip_config.json`.
+// The configuration of a CLIP model, read from `open_clip_config.json` or Hugging Face's
+// `config.json`.
 #pragma once
 
 #include <filesystem>
@@ -22,6 +23,10 @@ struct TowerConfig {
   Index heads = 0;      // H
   Index mlp_width = 0;  // F
   double norm_epsilon = 1e-5;
+  // The checkpoint scales what attention and MLP add by a gain for each channel ("LayerScale",
+  // arXiv 2103.17239, section 2). The gains are folded into the output matrices and biases when the
+  // checkpoint is loaded, so nothing behind that knows them.
+  bool layer_scale = false;
 
   Index head_width() const { return width / heads; }  // K
 };
@@ -32,6 +37,7 @@ struct ModelConfig {
 
   TowerConfig vision;
   Index patch_size = 0;
+  bool ln_pre = true;           // a LayerNorm in front of block 0; false: open_clip's no_ln_pre
   PreprocessConfig preprocess;  // its image_size is S
 
   TowerConfig text;
@@ -51,6 +57,12 @@ struct ModelConfig {
 // Throws Error(kUnsupported) that names a setting this version does not evaluate (silently passing
 // over one would give wrong numbers), Error(kCorruptData) for one that makes no sense.
 ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name);
+
+// `config.json` of a Hugging Face CLIPModel, with transformers' defaults for what is absent. The
+// preprocessing is left at its default with the model's own picture size: it stands in another file
+// (ParseHuggingFacePreprocessor). What transformers' CLIPModel does not read is passed over, as it
+// does. Errors as above; another model_type than "clip" is Error(kUnsupported).
+ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name);
 
 // The configuration as it is written into stores and printed by `info --json`.
 Json ToJson(const ModelConfig& config);

@@ -88,7 +88,8 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
 Tokenizer Tokenizer::Load(const std::filesystem::path& directory, Index context_length) {
-  std::optional<Vocabulary> vocabulary = ReadVocabulary(directory);
+  std::optional<Vocabulary> vocabulary;
+  if (!directory.empty()) vocabulary = ReadVocabulary(directory);
   if (!vocabulary) {
     if (ClipMergesText().empty()) {
       throw Error(ErrorCode::kNotFound,

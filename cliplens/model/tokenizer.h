@@ -29,7 +29,8 @@ struct Tokens {
 class Tokenizer {
  public:
   // The vocabulary beside a model (`vocab.json` + `merges.txt`, or `tokenizer.json`, or
-  // `merges.txt` alone, numbered as open_clip does), else CLIP's own of 49,408 tokens, else
+  // `merges.txt` alone, numbered as open_clip does), else CLIP's own of 49,408 tokens (an empty
+  // path means these at once), else
   // Error(kNotFound). A vocabulary that contradicts itself is Error(kCorruptData), one of another
   // kind Error(kUnsupported) (cliplens/model/vocabulary.h).
   static Tokenizer Load(const std::filesystem::path& directory, Index context_length);

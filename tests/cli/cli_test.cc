@@ -196,8 +196,15 @@ TEST_F(CliTest, TheSameBytesForAnyNumberOfThreads) {
 TEST_F(CliTest, BadModels) {
   MakeData();
   ExpectFailure("info nothing", 3, "nothing: no such model");
-  ExpectFailure("info texts.txt", 2, "texts.txt: not a directory");
-  ExpectFailure("info pictures", 3, "there is no open_clip_config.json in it");
+  ExpectFailure("info texts.txt", 4, "texts.txt: the header claims");
+  ExpectFailure("info pictures", 3, "there is no open_clip_config.json and no config.json");
+  ExpectFailure("info hf:nobody/nothing", 3, "nothing is downloaded");
+  ExpectFailure("info model --arch ViT-B-16", 2, "has a configuration of its own");
+  ExpectFailure("info model/open_clip_model.safetensors", 2, "name the architecture with --arch");
+  const Json bare =
+      RunJson("info model/open_clip_model.safetensors --arch model/open_clip_config.json");
+  EXPECT_EQ(bare["fingerprint"], RunJson("info model")["fingerprint"]);
+  EXPECT_EQ(bare["layout"], "weights with open_clip names, safetensors");
 
   RandomModel wrong;
   wrong.shapes["visual.proj"] = {12, 11};
@@ -260,6 +267,10 @@ TEST_F(CliTest, AStoreOfAnotherModelIsRefused) {
   Run("decompose model --images pictures --out store");
   RandomModel{.seed = 5}.Write(path("other"));
   ExpectFailure("span store --texts texts.txt --model other", 2, "fingerprint");
+  // A store of a checkpoint file remembers the architecture too.
+  Run("decompose model/open_clip_model.safetensors --arch model/open_clip_config.json "
+      "--images pictures --out bare");
+  EXPECT_EQ(Run("span bare --texts texts.txt").status, 0);
   fs::rename(path("model"), path("moved"));
   ExpectFailure("span store --texts texts.txt", 3, "--model");
   EXPECT_EQ(Run("span store --texts texts.txt --model moved").status, 0);

@@ -73,7 +73,7 @@ TEST(Pickle, AnOrderedDictionaryIsADictionary) {
                              pickle::Dict({{"_metadata", "N"}}) + "b.");
   EXPECT_EQ(filled[filled.root].kind, PickleKind::kDict);
   EXPECT_EQ(filled[filled.root].items.size(), 2u);
-  const Pickle pairs = Read(kHead + name + "](](" + pickle::Text("a") + "K\1eea\x85R.");
+  const Pickle pairs = Read(kHead + name + "](](" + pickle::Text("a") + "K\1ee\x85R.");
   EXPECT_EQ(pairs[pairs.root].kind, PickleKind::kDict);
 }
 
@@ -138,8 +138,8 @@ TEST(Pickle, LimitsAreKept) {
           "\x80\x04" + pickle::Text(std::string(5000, 'a')) + pickle::Text("b") + "\x93.");
   // Copies of one list over and over.
   Refused(ErrorCode::kExhausted, "members copied",
-          kHead + pickle::Name("collections", "OrderedDict") + "q\0" + "](" + Repeat("NN\x86", 50) +
-              "e\x85q\1R0" + Repeat(std::string("h\0h\1R0", 6), 9) + "N.",
+          kHead + pickle::Name("collections", "OrderedDict") + std::string("q\0", 2) + "](" +
+              Repeat("NN\x86", 50) + "e\x85q\1R0" + Repeat(std::string("h\0h\1R0", 6), 9) + "N.",
           {.objects = 400});
 }
 
