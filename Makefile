@@ -55,7 +55,7 @@ test: setup-test $(PYTHON_ENV)/ready
 
 parity: all setup-test $(PARITY_ENV)/ready
 	$(PARITY_ENV)/bin/python -m pytest -q -p no:cacheprovider tests/parity world/tests/test_train.py \
-	  world/tests/test_device.py --cliplens=$(CURDIR)/$(BUILD)/bin/cliplens
+	  world/tests/test_device.py --cliplens=$(CURDIR)/$(BUILD)/bin/cliplens --write=docs/parity.md
 
 sanitize: setup-test $(PYTHON_ENV)/ready
 	cmake -S . -B $(SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \

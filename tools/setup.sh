@@ -4,7 +4,7 @@
 set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev libhwy-dev libeigen3-dev
-libjpeg62-turbo-dev libpng-dev libwebp-dev libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
+libjpeg62-turbo-dev libpng-dev libwebp-dev libzip-dev libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
 libutf8proc-dev python3-pip"
 test="$build libgtest-dev clang-format clang-tidy libomp-14-dev python3-venv nodejs npm ca-certificates"
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+import layouts
 import models
 import odd_pictures
 from harness import MEASURED, ODD, PICTURE_SEED, ROOT, SHIPPED, Measured, Program, unpack_world
@@ -27,6 +28,8 @@ PACKAGES = ("torch", "open_clip_torch", "transformers", "pillow", "torchvision",
 def pytest_addoption(parser):
     parser.addoption("--cliplens", default=str(ROOT / "build/release/bin/cliplens"),
                      help="the program to test")
+    parser.addoption("--write", type=pathlib.Path, metavar="FILE",
+                     help="write what was measured as a page of Markdown: docs/parity.md")
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +119,47 @@ def versions() -> dict[str, str]:
     return found | {"python": platform.python_version()}
 
 
+def markdown() -> str:
+    """What was measured, as docs/parity.md."""
+    found = versions()
+    lines = [
+        "# Parity", "",
+        "Written by `make parity`, which compares the program with the public references in an "
+        "environment of its own:",
+        ", ".join(f"{name} {version}" for name, version in found.items()) + ".", "",
+        "Weights are random with the scales of trained ones; every run makes the same.", ""]
+    if MEASURED.layouts:
+        lines += [
+            "## Layouts", "",
+            "Largest difference of unit embeddings, images / texts, from the layout's own library "
+            "(open_clip; transformers' CLIPModel;",
+            "open_clip's loader of OpenAI's archives); 2e-5 is allowed, and a cosine of 0.99999. "
+            "All layouts of a row have one fingerprint.",
+            "Layers are cut to one or two where not said otherwise; all other sizes are the "
+            "architecture's. A dash: the layout",
+            "cannot hold this architecture, or it was left out at full depth.", ""]
+        titles = [layout.title for layout in layouts.LAYOUTS]
+        lines += ["| architecture | " + " | ".join(titles) + " |",
+                  "|---" * (len(titles) + 1) + "|"]
+        for architecture, row in MEASURED.layouts.items():
+            cells = [f"{row[t][0]:.0e} / {row[t][1]:.0e}" if t in row else "–" for t in titles]
+            lines.append(f"| {architecture} | " + " | ".join(cells) + " |")
+        lines.append("")
+    if MEASURED.rows:
+        lines += ["## Stages", "", "| what | measured | allowed |", "|---|---|---|"]
+        for row in MEASURED.rows:
+            value = (f"{row['measured']:.9f}" if row.get("is_limit") == "at least" else
+                     f"{row['measured']:.3g}")
+            limit = f"{row['is_limit']} {row['limit']:g}" if "limit" in row else ""
+            lines.append(f"| {row['what']} | {value} | {limit} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    target = config.getoption("--write")
+    if target is not None and exitstatus == 0:
+        target.write_text(markdown())
     if not MEASURED.rows:
         return
     out = ROOT / "build" / "parity.json"

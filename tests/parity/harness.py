@@ -41,6 +41,7 @@ class Measured:
 
     def __init__(self):
         self.rows: list[dict] = []
+        self.layouts: dict[str, dict[str, tuple[float, float]]] = {}
 
     def at_most(self, what: str, value: float, limit: float) -> None:
         self.rows.append(dict(what=what, measured=float(value), limit=limit, is_limit="at most"))
@@ -56,6 +57,11 @@ class Measured:
         """A figure that has no limit of its own."""
         self.rows.append(dict(what=what, measured=float(value)))
         print(f"{what}: {value:.3g}")
+
+    def layout(self, architecture: str, layout: str, images: float, texts: float) -> None:
+        """Largest differences of embeddings from the library of the layout."""
+        self.layouts.setdefault(architecture, {})[layout] = (float(images), float(texts))
+        print(f"{architecture}, {layout}: images {images:.2g}, texts {texts:.2g}")
 
 
 MEASURED = Measured()
