@@ -14,7 +14,6 @@ namespace {
 
 // Rows of a pass: products of this many run at full speed, and their activations stay in cache.
 constexpr Index kRowsAPass = 256;
-constexpr Index kSpareRows = 8;
 
 }  // namespace
 
@@ -57,7 +56,7 @@ double ClipModel::logit_scale() const {
 }
 
 Index ClipModel::images_a_pass() const {
-  if (!vision_.items_may_share_a_pass()) return 1;
+  if (!vision_.items_share_a_pass()) return 1;
   return std::max<Index>(1, kRowsAPass / config().tokens());
 }
 
@@ -94,7 +93,7 @@ void ClipModel::EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<f
     }
   }
   // A pass may be filled up by a few rows (Tower::Run).
-  float* x = w.x.Grow((count * tokens + kSpareRows) * width);
+  float* x = w.x.Grow((count * tokens + Tower::kSpareRows) * width);
   float* embedded = w.hidden.Grow(count * places * width);
   const auto product = [&](Index first, Index rows) {
     nn::Linear(patch_,
@@ -145,7 +144,7 @@ void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> e
     items.push_back({.tokens = count, .pooled = tokens.end});
     rows += count;
   }
-  float* x = w.x.Grow((rows + kSpareRows) * width);
+  float* x = w.x.Grow((rows + Tower::kSpareRows) * width);
   const float* table = tensors().at("text.token").values.data();
   const float* position = tensors().at("text.position").values.data();
   for (const Tokens& tokens : texts) {
@@ -222,7 +221,7 @@ void Passes::ForImages(Index images, const Body& body) {
 void Passes::ForTexts(std::span<const Tokens> tokens, const Body& body) {
   Index total = 0;
   for (const Tokens& t : tokens) total += t.end + 1;
-  const bool share = model_.text_.items_may_share_a_pass();
+  const bool share = model_.text_.items_share_a_pass();
   const Index most = share ? std::min(kRowsAPass, total / threads_ + 1) : 0;
   std::vector<Index> ends;
   Index rows = 0;

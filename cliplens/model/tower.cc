@@ -59,7 +59,7 @@ Scratch<T> GrowScratch(Workspace& w, Index rows, Index width, Index mlp_width) {
 }
 
 // Rows are given to the team in pieces of this many, and passes are filled up to a multiple.
-constexpr Index kRowPiece = 8;
+constexpr Index kRowPiece = Tower::kSpareRows;
 
 }  // namespace
 
@@ -147,20 +147,30 @@ const Tower::Packed& Tower::packed() const {
   return plain_->packed;
 }
 
-bool Tower::items_may_share_a_pass() const { return packed().independent; }
+bool Tower::items_share_a_pass() const { return packed().independent; }
 
 void Tower::Run(std::span<const ItemRows> items, Workspace& w, ArrayView<float, 2> embeddings,
                 std::span<Activations> activations) const {
-  if (precision_ == Precision::kBF16) {
-    RunAs<nn::BFloat16>(items, w, embeddings, activations);
-  } else {
-    RunAs<float>(items, w, embeddings, activations);
+  const auto count = static_cast<Index>(items.size());
+  const Index a_pass = packed().independent ? count : 1;
+  float* x = w.x.data();
+  for (Index g = 0; g < count; g += a_pass) {
+    const auto first = static_cast<std::size_t>(g);
+    const auto n = static_cast<std::size_t>(a_pass);
+    const std::span<Activations> kept =
+        activations.empty() ? activations : activations.subspan(first, n);
+    if (precision_ == Precision::kBF16) {
+      RunAs<nn::BFloat16>(items.subspan(first, n), x, w, embeddings.rows(g, g + a_pass), kept);
+    } else {
+      RunAs<float>(items.subspan(first, n), x, w, embeddings.rows(g, g + a_pass), kept);
+    }
+    x += items[first].tokens * config_.width;
   }
 }
 
 template <typename T>
-void Tower::RunAs(std::span<const ItemRows> items, Workspace& w, ArrayView<float, 2> embeddings,
-                  std::span<Activations> activations) const {
+void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
+                  ArrayView<float, 2> embeddings, std::span<Activations> activations) const {
   const Packed& packed = this->packed();
   const Index width = config_.width;
   const Index head_width = config_.head_width();
@@ -186,7 +196,6 @@ void Tower::RunAs(std::span<const ItemRows> items, Workspace& w, ArrayView<float
   T* const normed = scratch.normed;
   T* const attended = scratch.attended;
   T* const hidden = scratch.hidden;
-  float* x = w.x.data();
   float* qkv = w.qkv.Grow(rows * 3 * width);
   float* before = w.before.Grow(count * width);
   float* alpha = activations.empty() ? nullptr : w.alpha.Grow(count * config_.heads * longest);

@@ -56,8 +56,11 @@ class Tower {
         const std::string& prefix, Index embed_width, bool causal, Precision precision);
 
   const TowerConfig& config() const { return config_; }
-  // Whether several items may share a pass (nn::Weights::rows_are_independent).
-  bool items_may_share_a_pass() const;
+  // Whether several items go through the products together; where not (see
+  // nn::Weights::rows_are_independent), Run takes them one by one.
+  bool items_share_a_pass() const;
+
+  static constexpr Index kSpareRows = 8;
 
   struct ItemRows {
     Index tokens = 0;  // N
@@ -77,8 +80,8 @@ class Tower {
 
   const Packed& packed() const;
   template <typename T>
-  void RunAs(std::span<const ItemRows> items, Workspace& workspace, ArrayView<float, 2> embeddings,
-             std::span<Activations> activations) const;
+  void RunAs(std::span<const ItemRows> items, float* x, Workspace& workspace,
+             ArrayView<float, 2> embeddings, std::span<Activations> activations) const;
   void Finish(const float* row, std::span<float> embedding, Activations* activations) const;
 
   TowerConfig config_;

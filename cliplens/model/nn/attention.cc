@@ -13,6 +13,8 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
+#include "cliplens/model/nn/bfloat16-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace cliplens::nn {
 namespace HWY_NAMESPACE {
@@ -114,8 +116,26 @@ HWY_INLINE float Exponentials(float* x, Index n, Index padded, float scale) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-HWY_INLINE void Put(float* out, float value) { *out = value; }
-HWY_INLINE void Put(BFloat16* out, float value) { *out = ToBFloat16(value); }
+// out [n] = x [n] · factor, rounded to the type of `out`.
+HWY_INLINE void Scale(const float* x, Index n, float factor, float* out) {
+  const D d;
+  constexpr Index kLanes = hn::MaxLanes(D());
+  const auto f = hn::Set(d, factor);
+  Index i = 0;
+  for (; i + kLanes <= n; i += kLanes) hn::StoreU(hn::Mul(hn::Load(d, x + i), f), d, out + i);
+  for (; i < n; ++i) out[i] = x[i] * factor;
+}
+
+HWY_INLINE void Scale(const float* x, Index n, float factor, BFloat16* out) {
+  const D d;
+  constexpr Index kLanes = hn::MaxLanes(D());
+  const auto f = hn::Set(d, factor);
+  Index i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    StoreBFloat16(hn::Mul(hn::Load(d, x + i), f), out + i);
+  }
+  for (; i < n; ++i) out[i] = ToBFloat16(x[i] * factor);
+}
 
 template <typename Out>
 void AttentionRows(const AttentionArgs<Out>& a) {
@@ -164,8 +184,7 @@ void AttentionRows(const AttentionArgs<Out>& a) {
     product(scores, padded_n, values, padded_width, seen, result, padded_width,
             padded_width / kLanes);
     for (Index r = 0; r < count; ++r) {
-      Out* out = a.out + (row + r) * a.out_stride;
-      for (Index k = 0; k < width; ++k) Put(out + k, result[r * padded_width + k] * inverse[r]);
+      Scale(result + r * padded_width, width, inverse[r], a.out + (row + r) * a.out_stride);
     }
   }
 }

@@ -6,8 +6,9 @@
 #define HWY_TARGET_INCLUDE "cliplens/model/nn/kernels.cc"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 // The target-specific code below is compiled once for each instruction set.
-#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
+
+#include "cliplens/model/nn/bfloat16-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace cliplens::nn {
@@ -19,15 +20,7 @@ using D = hn::ScalableTag<float>;
 HWY_INLINE void Put(hn::Vec<D> value, float* y) { hn::StoreU(value, D(), y); }
 HWY_INLINE void Put(float value, float* y) { *y = value; }
 
-HWY_INLINE void Put(hn::Vec<D> value, BFloat16* y) {
-  const hn::RebindToUnsigned<D> du;
-  const auto bits = hn::BitCast(du, value);
-  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
-  const auto upper = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7FFFu)), odd));
-  const hn::RebindToSigned<D> di;
-  const hn::Rebind<std::uint16_t, D> half;
-  hn::StoreU(hn::DemoteTo(half, hn::BitCast(di, upper)), half, &y->bits);
-}
+HWY_INLINE void Put(hn::Vec<D> value, BFloat16* y) { StoreBFloat16(value, y); }
 HWY_INLINE void Put(float value, BFloat16* y) { *y = ToBFloat16(value); }
 
 template <typename Y>
