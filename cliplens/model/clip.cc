@@ -13,7 +13,7 @@ namespace cliplens {
 namespace {
 
 // Rows of a pass: products of this many run at full speed, and their activations stay in cache.
-constexpr Index kRowsAPass = 256;
+constexpr Index kRowsAPass = 512;
 
 }  // namespace
 
