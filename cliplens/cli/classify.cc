@@ -94,6 +94,7 @@ void Run(const Options& options, const Common& common) {
   if (common.json) {
     Json result = {{"format", "cliplens.classify/1"},
                    {"model", model.name()},
+                   {"precision", NameOf(model.precision())},
                    {"images", rows.dim(0)},
                    {"classes", classes.names},
                    {"templates", templates.size()},
@@ -122,6 +123,7 @@ void AddClassify(CLI::App& app, Common& common) {
       "cliplens classify pictureworld --images world/sets/test --classes world/texts/objects.txt "
       "--templates world/texts/objects.templates.txt -k 1");
   AddModelArgument(verb, options->model);
+  AddPrecisionOption(verb, options->model);
   verb->add_option("--images", options->images, "Picture, folder or WebDataset shards")->required();
   verb->add_option("--classes", options->classes,
                    "File with one class a line, optionally a tab and its label")

@@ -33,6 +33,7 @@ void Run(Options& options, const Common& common) {
         {{"format", "cliplens.decompose/1"},
          {"model", model.name()},
          {"fingerprint", model.fingerprint()},
+         {"precision", NameOf(model.precision())},
          {"images", result.images},
          {"shards", result.shards},
          {"certificate", {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
@@ -56,6 +57,7 @@ void AddDecompose(CLI::App& app, Common& common) {
                            "Write pictures' embeddings as exact sums of contributions: a store",
                            "cliplens decompose pictureworld --images photos/ --out store");
   AddModelArgument(verb, options->model);
+  AddPrecisionOption(verb, options->model);
   verb->add_option("--images", options->images, "Picture, folder or WebDataset shards")->required();
   verb->add_option("--out", options->decompose.out, "Store directory to make")->required();
   verb->add_flag("--stats-only", options->decompose.stats_only,

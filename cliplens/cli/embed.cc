@@ -39,6 +39,7 @@ void Run(const Options& options, const Common& common) {
     PrintJson({{"format", "cliplens.embed/1"},
                {"model", model.name()},
                {"fingerprint", model.fingerprint()},
+               {"precision", NameOf(model.precision())},
                {"shape", rows.shape()},
                {"out", options.out},
                {"items", items}});
@@ -54,6 +55,7 @@ void AddEmbed(CLI::App& app, Common& common) {
   CLI::App* verb = AddVerb(app, common, "embed", "Unit embeddings of pictures or texts, [B, E]",
                            "cliplens embed pictureworld --images photos/ --out photos.npy");
   AddModelArgument(verb, options->model);
+  AddPrecisionOption(verb, options->model);
   auto* source = verb->add_option_group("source");
   source->add_option("--images", options->images, "Picture, folder or WebDataset shards");
   source->add_option("--texts", options->texts, "File with one text a line");

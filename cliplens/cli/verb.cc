@@ -98,6 +98,13 @@ void AddModelOption(CLI::App* verb, ModelChoice& choice) {
   verb->add_option("--arch", choice.architecture, kArchitectureHelp)->needs(model);
 }
 
+void AddPrecisionOption(CLI::App* verb, ModelChoice& choice) {
+  verb->add_option("--precision", choice.precision,
+                   "Products in fp32 or bf16; auto: bf16 where the processor has it")
+      ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
+      ->capture_default_str();
+}
+
 fs::path ModelPath(const std::string& model) {
   if (IsHubName(model)) return FindInHubCache(model);
   std::error_code ignored;
@@ -111,7 +118,8 @@ fs::path ModelPath(const std::string& model) {
 }
 
 ClipModel LoadModel(const ModelChoice& choice) {
-  return ClipModel::Load(ModelPath(choice.model), Precision::kF32, choice.architecture);
+  return ClipModel::Load(ModelPath(choice.model), ParsePrecision(choice.precision),
+                         choice.architecture);
 }
 
 ClipModel LoadModelOf(const Store& store, const ModelChoice& choice) {

@@ -36,14 +36,17 @@ ProgressSink Progress(const Common& common, std::string what);
 void Print(const std::string& text);
 void PrintJson(const Json& result);
 
-// MODEL and --arch as given. An architecture's JSON file is one path, a name is none.
+// MODEL, --arch and --precision as given. An architecture's JSON file is one path, a name is none.
 struct ModelChoice {
   std::string model;
-  std::string architecture;
+  std::string architecture = {};
+  std::string precision = "fp32";
 };
 // Adds the argument MODEL, or the option --model of verbs on a store, each with --arch.
 void AddModelArgument(CLI::App* verb, ModelChoice& choice);
 void AddModelOption(CLI::App* verb, ModelChoice& choice);
+// Adds --precision fp32|bf16|auto.
+void AddPrecisionOption(CLI::App* verb, ModelChoice& choice);
 
 // The path that MODEL names: itself, that of a shipped model, or a snapshot in the Hugging Face
 // cache.

@@ -183,6 +183,7 @@ DecomposeResult Decompose(const ClipModel& model, const ImageSet& set,
   info.type = options.type;
   info.stats_only = options.stats_only;
   info.slices = options.slices;
+  info.precision = NameOf(model.precision());
   info.data.push_back({set.kind(), std::filesystem::weakly_canonical(set.root()).string(), images});
 
   const Decomposer decomposer(model, threads);

@@ -63,6 +63,15 @@ constexpr Index kRowPiece = Tower::kSpareRows;
 
 }  // namespace
 
+const char* NameOf(Precision precision) { return precision == Precision::kBF16 ? "bf16" : "fp32"; }
+
+Precision ParsePrecision(const std::string& name) {
+  if (name == "fp32") return Precision::kF32;
+  if (name == "bf16") return Precision::kBF16;
+  if (name == "auto") return nn::HasBFloat16() ? Precision::kBF16 : Precision::kF32;
+  throw Error(ErrorCode::kInvalidArgument, "no precision '{}'; give fp32, bf16 or auto", name);
+}
+
 struct Tower::Packed {
   struct Layer {
     nn::Weights qkv;        // all but the last layer

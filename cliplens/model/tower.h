@@ -21,6 +21,9 @@
 namespace cliplens {
 
 using nn::Precision;
+const char* NameOf(Precision precision);  // "fp32", "bf16"
+// fp32, bf16, or auto: bf16 where the processor has it. Error(kInvalidArgument) for other names.
+Precision ParsePrecision(const std::string& name);
 
 // What the decomposition needs of one forward pass (DESIGN §2.1); all of the pooled row.
 struct Activations {

@@ -26,6 +26,10 @@ class Program:
     def __init__(self, path: str):
         self.path = path
 
+    def run(self, *arguments) -> subprocess.CompletedProcess:
+        """Whatever its exit status."""
+        return subprocess.run([self.path, *map(str, arguments)], capture_output=True, text=True)
+
     def __call__(self, *arguments) -> str:
         command = [self.path, *map(str, arguments)]
         run = subprocess.run(command, capture_output=True, timeout=600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import pathlib
 
@@ -66,6 +67,37 @@ def test_texts(cliplens, measured, model_folders, tmp_path, name):
     with torch.no_grad():
         wanted = model.encode_text(tokenizer(TEXTS), normalize=True).double().numpy()
     compare(measured, f"text embeddings, {name}", np.load(out), wanted)
+
+
+BFLOAT16 = any(flag in pathlib.Path("/proc/cpuinfo").read_text().split()
+               for flag in ("avx512_bf16", "amx_bf16"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bfloat16(cliplens, measured, model_folders, odd_folder, tmp_path, name):
+    """No farther from fp32 than the reference's own bfloat16, and as exact a sum; refused where the
+    processor has none, and then auto is fp32."""
+    out = tmp_path / "x.npy"
+    arguments = ["embed", model_folders[name], "--images", odd_folder, "--out", out]
+    if not BFLOAT16:
+        refused = cliplens.run(*arguments, "--precision", "bf16")
+        assert refused.returncode == 6 and "--precision" in refused.stderr
+        assert cliplens.json(*arguments, "--precision", "auto")["precision"] == "fp32"
+        return
+    model, transform, _ = reference(model_folders[name])
+    result = cliplens.json(*arguments, "--precision", "auto")
+    assert result["precision"] == "bf16"
+    pixels = torch.stack([transform(Image.open(odd_folder / item)) for item in result["items"]])
+    with torch.no_grad():
+        wanted = model.encode_image(pixels, normalize=True).double().numpy()
+        visual = copy.deepcopy(model.visual).bfloat16()
+        theirs = torch.nn.functional.normalize(visual(pixels.bfloat16()).double(), dim=-1).numpy()
+    ours = 1 - (np.load(out).astype(np.float64) * wanted).sum(1).min()
+    measured.at_most(f"bf16 image embeddings, {name}: 1 - smallest cosine, limit is the reference's",
+                     ours, 1 - (theirs * wanted).sum(1).min())
+    store = cliplens.json("decompose", model_folders[name], "--images", odd_folder, "--out",
+                          tmp_path / "store", "--precision", "bf16")
+    measured.at_most(f"bf16 certificate, {name}: largest", store["certificate"]["max"], 1e-5)
 
 
 @pytest.mark.parametrize("name", [SHIPPED, "odd"])
