@@ -211,6 +211,7 @@ Passes::Passes(const ClipModel& model, int threads)
 Passes::~Passes() = default;
 
 void Passes::ForImages(Index images, const Body& body) {
+  model_.vision_.Pack(threads_);
   const Index a_thread = (images + threads_ - 1) / threads_;
   const Index a_pass = std::clamp<Index>(a_thread, 1, model_.images_a_pass());
   std::vector<Index> ends;
@@ -219,6 +220,7 @@ void Passes::ForImages(Index images, const Body& body) {
 }
 
 void Passes::ForTexts(std::span<const Tokens> tokens, const Body& body) {
+  model_.text_.Pack(threads_);
   Index total = 0;
   for (const Tokens& t : tokens) total += t.end + 1;
   const bool share = model_.text_.items_share_a_pass();

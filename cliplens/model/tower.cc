@@ -126,35 +126,39 @@ Tower::Tower(const TowerConfig& config, Activation activation, TensorMap& tensor
   projection_ = Find(tensors, prefix + ".projection").values.data();
 }
 
-const Tower::Packed& Tower::packed() const {
+const Tower::Packed& Tower::packed(int threads) const {
   std::call_once(plain_->once, [&] {
     const Index width = config_.width;
     const Index mlp_width = config_.mlp_width;
-    for (Index l = 0; l < config_.layers; ++l) {
+    std::vector<Packed::Layer>& layers = plain_->packed.layers;
+    layers.resize(static_cast<std::size_t>(config_.layers));
+    ParallelFor(threads, config_.layers, [&](Index l, int) {
       Plain::Layer& p = plain_->layers[static_cast<std::size_t>(l)];
-      const auto pack = [&](const float* weight, const float* bias, Index out, Index in) {
-        nn::Weights packed(weight, bias, out, in, precision_);
-        plain_->packed.independent = plain_->packed.independent && packed.rows_are_independent();
-        return packed;
-      };
-      Packed::Layer layer;
+      Packed::Layer& layer = layers[static_cast<std::size_t>(l)];
       const float* in = p.in_weight.data();
       if (l + 1 < config_.layers) {
-        layer.qkv = pack(in, p.in_bias, 3 * width, width);
+        layer.qkv = {in, p.in_bias, 3 * width, width, precision_};
       } else {
-        layer.query = pack(in, p.in_bias, width, width);
-        layer.key_value = pack(in + width * width, p.in_bias + width, 2 * width, width);
+        layer.query = {in, p.in_bias, width, width, precision_};
+        layer.key_value = {in + width * width, p.in_bias + width, 2 * width, width, precision_};
       }
-      layer.out = pack(p.out_weight.data(), p.out_bias, width, width);
-      layer.mlp_in = pack(p.mlp_in_weight.data(), p.mlp_in_bias, mlp_width, width);
-      layer.mlp_out = pack(p.mlp_out_weight.data(), p.mlp_out_bias, width, mlp_width);
-      plain_->packed.layers.push_back(std::move(layer));
+      layer.out = {p.out_weight.data(), p.out_bias, width, width, precision_};
+      layer.mlp_in = {p.mlp_in_weight.data(), p.mlp_in_bias, mlp_width, width, precision_};
+      layer.mlp_out = {p.mlp_out_weight.data(), p.mlp_out_bias, width, mlp_width, precision_};
       p = {};
-    }
+    });
     plain_->layers.clear();
+    for (const Packed::Layer& layer : layers) {
+      for (const nn::Weights* w : {&layer.qkv, &layer.query, &layer.key_value, &layer.out,
+                                   &layer.mlp_in, &layer.mlp_out}) {
+        if (!w->empty() && !w->rows_are_independent()) plain_->packed.independent = false;
+      }
+    }
   });
   return plain_->packed;
 }
+
+void Tower::Pack(int threads) const { packed(threads); }
 
 bool Tower::items_share_a_pass() const { return packed().independent; }
 

@@ -59,6 +59,9 @@ class Tower {
         const std::string& prefix, Index embed_width, bool causal, Precision precision);
 
   const TowerConfig& config() const { return config_; }
+  // Brings the matrices into the order of the products, which the first pass would do on its own
+  // thread.
+  void Pack(int threads) const;
   // Whether several items go through the products together; where not (see
   // nn::Weights::rows_are_independent), Run takes them one by one.
   bool items_share_a_pass() const;
@@ -81,7 +84,7 @@ class Tower {
     const float *ln1_gain, *ln1_bias, *ln2_gain, *ln2_bias;
   };
 
-  const Packed& packed() const;
+  const Packed& packed(int threads = 1) const;
   template <typename T>
   void RunAs(std::span<const ItemRows> items, float* x, Workspace& workspace,
              ArrayView<float, 2> embeddings, std::span<Activations> activations) const;

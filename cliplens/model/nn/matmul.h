@@ -38,6 +38,7 @@ class Weights {
   Weights(Weights&&) noexcept;
   Weights& operator=(Weights&&) noexcept;
 
+  bool empty() const { return impl_ == nullptr; }
   Index in() const;
   Index out() const;
   // Whether a row of the result is the same to the bit wherever the row stands and however many
