@@ -137,7 +137,7 @@ def markdown() -> str:
             "All layouts of a row have one fingerprint.",
             "Layers are cut to one or two where not said otherwise; all other sizes are the "
             "architecture's. A dash: the layout",
-            "cannot hold this architecture, or it was left out at full depth.", ""]
+            "cannot hold this architecture, or was left out for a large one.", ""]
         titles = [layout.title for layout in layouts.LAYOUTS]
         lines += ["| architecture | " + " | ".join(titles) + " |",
                   "|---" * (len(titles) + 1) + "|"]

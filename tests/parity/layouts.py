@@ -356,5 +356,14 @@ CASES = [
     Case("ViT-B-32", layers=None, quick_gelu=True, dtype=HALF),
     Case("ViT-L-14", layers=None),
 ]
-# Of the full-depth models the layouts that a user of each family has.
-FULL_DEPTH = ("open_clip directory", "epoch_N.pt", "Hugging Face", "OpenAI script")
+# Every layout meets at least eight architectures; the largest and the full-depth models come in
+# those that their users have.
+LARGE = ("ViT-L-16-320", "ViT-H-14", "ViT-g-14", "ViT-bigG-14")
+OF_LARGE = ("open_clip directory", "epoch_N.pt", "Hugging Face", "Hugging Face .bin sharded",
+            "OpenAI script")
+
+
+def layouts_of(case: Case) -> list[Layout]:
+    large = case.layers is None or case.name in LARGE
+    return [layout for layout in LAYOUTS
+            if layout.fits(case) and (not large or layout.title in OF_LARGE)]

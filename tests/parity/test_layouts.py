@@ -59,10 +59,7 @@ def test_layouts(cliplens, measured, tmp_path, monkeypatch, case):
     tokens = open_clip.tokenize(TEXTS)
     wanted: dict[str, dict] = {}
     fingerprints: dict[str, str] = {}
-    for layout in layouts.LAYOUTS:
-        if not layout.fits(case) or (case.layers is None and
-                                     layout.title not in layouts.FULL_DEPTH):
-            continue
+    for layout in layouts.layouts_of(case):
         folder = tmp_path / "model"
         folder.mkdir()
         monkeypatch.setenv("HF_HUB_CACHE", str(folder))
@@ -88,12 +85,18 @@ def test_layouts(cliplens, measured, tmp_path, monkeypatch, case):
     assert len(set(fingerprints.values())) == 1, fingerprints
 
 
+def test_every_layout_meets_eight_architectures():
+    for layout in layouts.LAYOUTS:
+        names = {case.title for case in layouts.CASES if layout in layouts.layouts_of(case)}
+        assert len(names) >= 8, (layout.title, names)
+
+
 def test_architectures_are_open_clips():
     """The table behind --arch against open_clip's own files."""
     rows = {}
     source = pathlib.Path(__file__).parents[2] / "cliplens/model/architectures.cc"
     for line in source.read_text().splitlines():
-        if line.startswith('    {"ViT'):
+        if line.startswith('    {"ViT-'):
             name, *values = line.strip().strip("{},").replace('"', "").split(", ")
             rows[name] = [int(v) for v in values[:10]] + [v == "true" for v in values[10:]]
     assert len(rows) >= 30
