@@ -64,23 +64,11 @@ void Product(const float* a, Index a_stride, const float* b, Index b_stride, Ind
   constexpr Index kLanes = hn::MaxLanes(D());
   for (Index parts = (vectors + kMaxVectors - 1) / kMaxVectors; parts > 0; --parts) {
     const Index n = (vectors + parts - 1) / parts;
-    switch (n) {
-      case 1:
-        Block<kRows, 1>(a, a_stride, b, b_stride, depth, c, c_stride);
-        break;
-      case 2:
-        Block<kRows, 2>(a, a_stride, b, b_stride, depth, c, c_stride);
-        break;
-      case 3:
-        if constexpr (kMaxVectors > 2) {
-          Block<kRows, 3>(a, a_stride, b, b_stride, depth, c, c_stride);
-        }
-        break;
-      default:
-        if constexpr (kMaxVectors > 2) {
-          Block<kRows, 4>(a, a_stride, b, b_stride, depth, c, c_stride);
-        }
-        break;
+    if (n == 1) Block<kRows, 1>(a, a_stride, b, b_stride, depth, c, c_stride);
+    if (n == 2) Block<kRows, 2>(a, a_stride, b, b_stride, depth, c, c_stride);
+    if constexpr (kMaxVectors > 2) {
+      if (n == 3) Block<kRows, 3>(a, a_stride, b, b_stride, depth, c, c_stride);
+      if (n == 4) Block<kRows, 4>(a, a_stride, b, b_stride, depth, c, c_stride);
     }
     vectors -= n;
     b += n * kLanes;
