@@ -11,8 +11,10 @@ that it runs on, and each file names their versions:
   unicode_classes.inc  letters and numbers of the `regex` module; spaces, digits, unassigned code
                        points and the context rules of str.lower() of Python itself
   mojibake_tables.inc  single-byte code pages and ftfy's test for mojibake, as a state machine
+  hugging_face_classes.inc  letters, numbers, white space, lower case and the characters that
+                       normalization knows, of the `tokenizers` package that transformers runs on
 
-Needs Python 3.11 with ftfy and regex installed.
+Needs Python 3.11 with ftfy, regex and tokenizers installed.
 """
 
 import argparse
@@ -30,6 +32,8 @@ import ftfy.badness
 import ftfy.bad_codecs
 import ftfy.chardata
 import regex
+import tokenizers
+from tokenizers import normalizers, pre_tokenizers
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "cliplens" / "model" / "text"
 LAST = 0x10FFFF
@@ -43,6 +47,8 @@ def versions():
         "unicode_classes.inc": f"Python {PYTHON} (Unicode {unicodedata.unidata_version}), "
         f"regex {regex.__version__}",
         "mojibake_tables.inc": f"Python {PYTHON}, ftfy {ftfy.__version__}",
+        "hugging_face_classes.inc": f"tokenizers {tokenizers.__version__}, Python {PYTHON} "
+        f"(Unicode {unicodedata.unidata_version})",
     }
 
 
@@ -177,6 +183,118 @@ def unicode_classes():
             ],
         )
         + f"constexpr ClassRange kClassRanges[] = {{\n{body}}};\n"
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+
+
+# Bits of a row of hugging_face_classes.inc; cliplens/model/text/hugging_face.cc names the same.
+HF_LETTER, HF_NUMBER, HF_OTHER, HF_UNKNOWN = (1 << i for i in range(4))
+
+
+def matched(expression):
+    """The code points that an expression of `tokenizers` matches."""
+    split = pre_tokenizers.Split(tokenizers.Regex(expression), behavior="removed", invert=True)
+    found, points = set(), list(code_points())
+    for begin in range(0, len(points), 4096):
+        text = "".join(map(chr, points[begin : begin + 4096]))
+        for piece, _ in split.pre_tokenize_str(text):
+            found.update(map(ord, piece))
+    return found
+
+
+def unknown_to_normalization():
+    """Code points that `tokenizers`, whose version of Unicode is older here, takes for characters
+    without class and decomposition; those that are not assigned in Python's version count too."""
+    nfc = normalizers.NFC().normalize_str
+    unknown = {c for c in code_points() if unicodedata.category(chr(c)) == "Cn"}
+    marks = [c for c in code_points() if unicodedata.combining(chr(c))]
+    for c in marks:
+        text = f"a{chr(c)}\u0334\u0301"  # 1 and 230, the lowest and a high class
+        if nfc(text) == text and unicodedata.normalize("NFC", text) != text:
+            unknown.add(c)
+        elif unicodedata.combining(chr(c)) == 1:
+            text = f"a\u0301{chr(c)}"
+            if nfc(text) == text:
+                unknown.add(c)
+    for c in code_points():
+        parts = unicodedata.normalize("NFD", chr(c))
+        if len(parts) == 2 and unicodedata.normalize("NFC", parts) == chr(c) != nfc(parts):
+            unknown.update([c, ord(parts[1])])
+
+    # The rest must behave as in Python: the order of each pair of classes, and every composition.
+    classes = {unicodedata.combining(chr(c)): chr(c) for c in marks if c not in unknown}
+
+    def expected(text):
+        out, run = "", ""
+        for char in text:
+            if ord(char) in unknown:
+                out, run = out + unicodedata.normalize("NFC", run) + char, ""
+            else:
+                run += char
+        return out + unicodedata.normalize("NFC", run)
+
+    for c in code_points():
+        others = classes.values() if unicodedata.combining(chr(c)) else ["\u0301"]
+        for other in others:
+            for text in (f"a{chr(c)}{other}", f"a{other}{chr(c)}"):
+                if nfc(text) != expected(text):
+                    raise SystemExit(f"normalization of {ascii(text)} follows no rule known here")
+    return unknown
+
+
+def lower_case():
+    """[(first, last, step, what is added)] of all characters that have a lower case."""
+    lower = normalizers.Lowercase().normalize_str
+    points = [c for c in code_points() if c != 0x0A]
+    changed = []
+    for c, result in zip(points, lower("\n".join(map(chr, points))).split("\n"), strict=True):
+        if c == 0x130:
+            if result != "i\u0307":
+                raise SystemExit("the lower case of U+0130 is not the usual one")
+        elif len(result) != 1:
+            raise SystemExit(f"the lower case of U+{c:04X} has {len(result)} characters")
+        elif result != chr(c):
+            changed.append((c, ord(result) - c))
+    if lower("\u0391\u03a3") != "\u03b1\u03c3":
+        raise SystemExit("the lower case of a sigma depends on what stands beside it")
+    out = []
+    for c, delta in changed:
+        if out and out[-1][3] == delta:
+            first, last, step, _ = out[-1]
+            if c - last in (1, 2) and step in (0, c - last):
+                out[-1] = (first, c, c - last, delta)
+                continue
+        out.append((c, c, 0, delta))
+    return [(first, last, step or 1, delta) for first, last, step, delta in out]
+
+
+def hugging_face_classes():
+    letter, number = matched(r"\p{L}"), matched(r"\p{N}")
+    space, other = matched(r"\s"), matched(r"[^\s\p{L}\p{N}]")
+    unknown = unknown_to_normalization()
+    values = [0] * (LAST + 1)
+    for c in code_points():
+        if [c in part for part in (letter, number, space, other)].count(True) != 1:
+            raise SystemExit(f"U+{c:04X} is of several classes, or of none")
+        values[c] = (HF_LETTER * (c in letter) + HF_NUMBER * (c in number) + HF_OTHER * (c in other)
+                     + HF_UNKNOWN * (c in unknown))
+    return (
+        header(
+            "hugging_face_classes.inc",
+            [
+                "Classes of code points: {first code point, bits}, each row up to the next one.",
+                "Bits: 1 letter, 2 number, 4 other (none of the three: white space), 8 unknown to",
+                "normalization. Then lower case: {first, last, step, what is added}.",
+                "Derived from the Unicode Character Database (Unicode License v3).",
+            ],
+        )
+        + "constexpr ClassRange kHuggingFaceClasses[] = {\n"
+        + rows([f"{{{first:#x},{bits}}}" for first, bits in to_ranges(values)])
+        + "};\nconstexpr LowerCaseRange kLowerCase[] = {\n"
+        + rows([f"{{{a:#x},{b:#x},{step},{delta}}}" for a, b, step, delta in lower_case()])
+        + "};\n"
     )
 
 
@@ -409,6 +527,7 @@ def main():
         ("html_entities.inc", html_entities),
         ("unicode_classes.inc", unicode_classes),
         ("mojibake_tables.inc", mojibake_tables),
+        ("hugging_face_classes.inc", hugging_face_classes),
     ):
         text = make()
         path = FOLDER / name

@@ -39,9 +39,10 @@ void Run(const Options& options, const Common& common) {
   std::string out;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const Tokens& t = tokens[i];
-    const std::vector<std::int32_t> ids(t.ids.begin(), t.ids.begin() + t.end + 1);
+    const std::vector<std::int32_t> ids(t.ids.begin(), t.ids.begin() + t.count);
     if (common.json) {
-      texts.push_back({{"text", lines[i]}, {"ids", ids}, {"truncated", t.truncated}});
+      texts.push_back(
+          {{"text", lines[i]}, {"ids", ids}, {"pooled", t.end}, {"truncated", t.truncated}});
     } else {
       out += DumpJson(ids) + "\n";
     }

@@ -33,7 +33,8 @@ std::size_t Hash(std::uint64_t key) {
 
 }  // namespace
 
-BytePairs::BytePairs(const Vocabulary& vocabulary) : name_(vocabulary.name) {
+BytePairs::BytePairs(const Vocabulary& vocabulary, MergeOrder order)
+    : name_(vocabulary.name), order_(order) {
   std::unordered_map<std::string, std::int32_t> symbol_of;
   symbol_of.reserve(vocabulary.ids.size());
   const auto intern = [&](const std::string& token) {
@@ -86,8 +87,10 @@ std::size_t BytePairs::MergeShort(std::span<std::int32_t> symbols) const {
     if (rank == kNoRank) break;
     std::size_t to = 0;
     bool previous_merged = false;
+    bool may_merge = true;
     for (std::size_t from = 0; from < count; ++to) {
-      const bool merged = from + 1 < count && merges[from].rank == rank;
+      const bool merged = may_merge && from + 1 < count && merges[from].rank == rank;
+      if (merged && order_ == MergeOrder::kOneByOne) may_merge = false;
       const std::int32_t symbol = merged ? merges[from].symbol : symbols[from];
       if (to > 0) {
         merges[to - 1] =
@@ -127,11 +130,12 @@ std::size_t BytePairs::MergeLong(std::span<std::int32_t> symbols) const {
 
   std::vector<std::int32_t> changed;  // places whose pairs are new after the merges of one rank
   while (!queue.empty()) {
-    // All occurrences of one pair, from left to right; the pairs that they make come later, even
-    // if their rank is lower.
+    // By kWholeWord, all occurrences of one pair, from left to right; the pairs that they make come
+    // later, even if their rank is lower.
     const auto rank = static_cast<std::int32_t>(queue.top() >> 32);
     changed.clear();
     while (!queue.empty() && static_cast<std::int32_t>(queue.top() >> 32) == rank) {
+      if (order_ == MergeOrder::kOneByOne && !changed.empty()) break;
       const auto place = static_cast<std::int32_t>(queue.top() & 0xFFFFFFFFu);
       queue.pop();
       if (symbols[at(place)] == kRemoved) continue;

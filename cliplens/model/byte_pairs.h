@@ -12,14 +12,21 @@
 
 namespace cliplens {
 
-// Splits words into the tokens of a vocabulary. As the reference does ("Neural Machine Translation
-// of Rare Words with Subword Units", arXiv 1508.07909): of all neighbouring pairs the merge of the
-// lowest rank is applied wherever it occurs, from left to right, until no merge is left.
+// Which merges come first where the same pair stands in a word several times. It matters where two
+// merges make the same token, so that a new pair may rank before the one that was just merged.
+enum class MergeOrder {
+  kWholeWord,  // all occurrences, from left to right, then the pairs that they make (open_clip)
+  kOneByOne,   // the leftmost alone, then whatever ranks lowest (Hugging Face's tokenizers)
+};
+
+// Splits words into the tokens of a vocabulary ("Neural Machine Translation of Rare Words with
+// Subword Units", arXiv 1508.07909): of all neighbouring pairs the merge of the lowest rank is
+// applied, until no merge is left.
 //
 // Immutable once built; Encode may be called from many threads.
 class BytePairs {
  public:
-  explicit BytePairs(const Vocabulary& vocabulary);
+  explicit BytePairs(const Vocabulary& vocabulary, MergeOrder order = MergeOrder::kWholeWord);
 
   // Appends the ids of a word of UTF-8 bytes. O(n log n) in its length. Throws
   // Error(kInvalidArgument) for a byte that has no token in a vocabulary without an unknown token.
@@ -45,6 +52,7 @@ class BytePairs {
   std::vector<std::int32_t> id_of_;  // [symbols], kNoId for bytes without a token
   std::vector<Slot> slots_;          // open addressing; a power of two, at most half full
   std::string name_;                 // of the vocabulary
+  MergeOrder order_;
 };
 
 }  // namespace cliplens

@@ -40,7 +40,11 @@ ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
 
 const Tokenizer& ClipModel::tokenizer() const {
   std::call_once(tokenizer_->once, [&] {
-    Tokenizer loaded = Tokenizer::Load(checkpoint_->vocabulary, config().context_length);
+    const std::filesystem::path& directory = checkpoint_->vocabulary;
+    Tokenizer loaded =
+        config().tokenizer_rule == TokenizerRule::kHuggingFace
+            ? Tokenizer::LoadHuggingFace(directory, config().context_length, config().eos_token_id)
+            : Tokenizer::Load(directory, config().context_length);
     if (loaded.vocabulary_size() > config().vocabulary_size) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: the vocabulary has {} entries, the model {}; they do not belong together",

@@ -3,10 +3,12 @@
 //   const Tokenizer tokenizer = Tokenizer::Load(directory, context_length);
 //   Tokens t = tokenizer.Encode("a photo of a cat");   // ids [context], EOT position
 //
-// Ids equal those of open_clip's SimpleTokenizer on any text: repair by ftfy (mojibake included),
-// character references, lower-casing and byte-pair encoding (cliplens/model/text_clean.h,
-// byte_pairs.h). Compared on every code point and on texts of many scripts by
-// tests/parity/tokenizer_parity.py, with Python 3.11, ftfy 6.3.1 and regex 2026.11.15.
+// By the rule kOpenClip ids equal those of open_clip's SimpleTokenizer on any text: repair by ftfy
+// (mojibake included), character references, lower-casing and byte-pair encoding
+// (cliplens/model/text_clean.h, byte_pairs.h); by kHuggingFace those of transformers' CLIPTokenizer
+// (hugging_face_vocabulary.h, hugging_face_split.h). Compared on every code point and on texts of
+// many scripts by tests/parity, with Python 3.11, ftfy 6.3.1 and regex 2026.11.15, and with
+// transformers 5.23 on tokenizers 0.23.
 #pragma once
 
 #include <cstdint>
@@ -21,19 +23,28 @@
 namespace cliplens {
 
 struct Tokens {
-  std::vector<std::int32_t> ids;  // [context]: start, text, end, zeros
-  Index end = 0;                  // position of the end-of-text token: its row is pooled
-  bool truncated = false;         // the text was longer than the context
+  std::vector<std::int32_t> ids;  // [context]: start, text, end, padding
+  Index count = 0;                // of the ids without the padding
+  // The row that is pooled: of the first end token, or as ModelConfig::eos_token_id says. Behind it
+  // there are ids only where the text itself spells such a token.
+  Index end = 0;
+  bool truncated = false;  // the text was longer than the context
 };
 
 class Tokenizer {
  public:
-  // The vocabulary beside a model (`vocab.json` + `merges.txt`, or `tokenizer.json`, or
+  // kOpenClip: the vocabulary beside a model (`vocab.json` + `merges.txt`, or `tokenizer.json`, or
   // `merges.txt` alone, numbered as open_clip does), else CLIP's own of 49,408 tokens (an empty
   // path means these at once), else
   // Error(kNotFound). A vocabulary that contradicts itself is Error(kCorruptData), one of another
   // kind Error(kUnsupported) (cliplens/model/vocabulary.h).
   static Tokenizer Load(const std::filesystem::path& directory, Index context_length);
+  // kHuggingFace: see ReadHuggingFaceVocabulary. Texts are cut to the context or to the files'
+  // model_max_length, whichever is less. `eos_token_id` is the configuration's (ModelConfig);
+  // Error(kUnsupported) if it is neither 2 nor the id that ends a text, for transformers would pool
+  // the same row for every text.
+  static Tokenizer LoadHuggingFace(const std::filesystem::path& directory, Index context_length,
+                                   Index eos_token_id);
   // From the lines of a merges file; ids as open_clip numbers them.
   static Tokenizer FromMerges(const std::vector<std::pair<std::string, std::string>>& merges,
                               Index context_length);

@@ -143,24 +143,6 @@ void CheckWordEnds(const Vocabulary& vocabulary) {
   }
 }
 
-Vocabulary ReadPair(const std::filesystem::path& directory) {
-  Vocabulary vocabulary;
-  vocabulary.name = Printable((directory / "vocab.json").native(), 1024);
-  const std::filesystem::path merges = directory / "merges.txt";
-  if (!std::filesystem::exists(merges)) {
-    throw Error(ErrorCode::kNotFound,
-                "{}: merges.txt is missing beside it; copy it from the same tokenizer",
-                vocabulary.name);
-  }
-  ReadIds(ReadJsonFile(directory / "vocab.json", kMaxFileBytes), vocabulary.name, vocabulary);
-  CheckWordEnds(vocabulary);
-  const std::string merges_name = Printable(merges.native(), 1024);
-  vocabulary.merges = ParseMerges(ReadTextFile(merges, kMaxFileBytes), merges_name);
-  CheckMerges(vocabulary, merges_name);
-  FindSpecials(directory, vocabulary);
-  return vocabulary;
-}
-
 std::pair<std::string, std::string> ReadMerge(const Json& merge, std::size_t index,
                                               const std::string& name) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
@@ -203,16 +185,36 @@ void CheckModel(const Json& model, const std::string& name) {
   }
 }
 
-Vocabulary ReadTokenizerJson(const std::filesystem::path& path) {
+// The "model" of a tokenizer.json with `ids` as its vocabulary.
+Vocabulary ReadModel(const Json& model, const Json& ids, const std::string& name) {
   Vocabulary vocabulary;
-  vocabulary.name = Printable(path.native(), 1024);
-  const std::string& name = vocabulary.name;
-  const Json root = ReadJsonFile(path, kMaxFileBytes);
-  const Json model = JsonField<Json>(root, "model", name);
+  vocabulary.name = name;
+  ReadIds(ids, name, vocabulary);
+  const Json merges = JsonField<Json>(model, "merges", name);
+  if (!merges.is_array()) {
+    throw Error(ErrorCode::kCorruptData, "{}: \"merges\" must be an array", name);
+  }
+  vocabulary.merges.reserve(merges.size());
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    vocabulary.merges.push_back(ReadMerge(merges[i], i, name));
+  }
+  CheckMerges(vocabulary, name);
+  return vocabulary;
+}
+
+Json CheckedModel(const Json& tokenizer, const std::string& name) {
+  Json model = JsonField<Json>(tokenizer, "model", name);
   if (!model.is_object()) {
     throw Error(ErrorCode::kCorruptData, "{}: \"model\" must be an object", name);
   }
   CheckModel(model, name);
+  return model;
+}
+
+Vocabulary ReadTokenizerJson(const std::filesystem::path& path) {
+  const std::string name = Printable(path.native(), 1024);
+  const Json root = ReadJsonFile(path, kMaxFileBytes);
+  const Json model = CheckedModel(root, name);
   Json ids = JsonField<Json>(model, "vocab", name);
   if (const auto added = root.find("added_tokens"); added != root.end() && added->is_array()) {
     for (const Json& token : *added) {
@@ -228,16 +230,7 @@ Vocabulary ReadTokenizerJson(const std::filesystem::path& path) {
       }
     }
   }
-  ReadIds(ids, name, vocabulary);
-  const Json merges = JsonField<Json>(model, "merges", name);
-  if (!merges.is_array()) {
-    throw Error(ErrorCode::kCorruptData, "{}: \"merges\" must be an array", name);
-  }
-  vocabulary.merges.reserve(merges.size());
-  for (std::size_t i = 0; i < merges.size(); ++i) {
-    vocabulary.merges.push_back(ReadMerge(merges[i], i, name));
-  }
-  CheckMerges(vocabulary, name);
+  Vocabulary vocabulary = ReadModel(model, ids, name);
   FindSpecials(path.parent_path(), vocabulary);
   if (const auto unknown = model.find("unk_token");
       unknown != model.end() && unknown->is_string()) {
@@ -321,8 +314,34 @@ Merges ParseMerges(std::string_view text, const std::string& name) {
   return merges;
 }
 
+Vocabulary ReadVocabularyPair(const std::filesystem::path& directory) {
+  Vocabulary vocabulary;
+  vocabulary.name = Printable((directory / "vocab.json").native(), 1024);
+  const std::filesystem::path merges = directory / "merges.txt";
+  if (!std::filesystem::exists(merges)) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: merges.txt is missing beside it; copy it from the same tokenizer",
+                vocabulary.name);
+  }
+  ReadIds(ReadJsonFile(directory / "vocab.json", kMaxFileBytes), vocabulary.name, vocabulary);
+  CheckWordEnds(vocabulary);
+  const std::string merges_name = Printable(merges.native(), 1024);
+  vocabulary.merges = ParseMerges(ReadTextFile(merges, kMaxFileBytes), merges_name);
+  CheckMerges(vocabulary, merges_name);
+  return vocabulary;
+}
+
+Vocabulary ReadTokenizerModel(const Json& tokenizer, const std::string& name) {
+  const Json model = CheckedModel(tokenizer, name);
+  return ReadModel(model, JsonField<Json>(model, "vocab", name), name);
+}
+
 std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory) {
-  if (std::filesystem::exists(directory / "vocab.json")) return ReadPair(directory);
+  if (std::filesystem::exists(directory / "vocab.json")) {
+    Vocabulary vocabulary = ReadVocabularyPair(directory);
+    FindSpecials(directory, vocabulary);
+    return vocabulary;
+  }
   if (std::filesystem::exists(directory / "tokenizer.json")) {
     return ReadTokenizerJson(directory / "tokenizer.json");
   }

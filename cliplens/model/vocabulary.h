@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "cliplens/io/json.h"
+
 namespace cliplens {
 
 // Tokens are written as CLIP's files write them: each byte as one printable character (ByteName)
@@ -47,5 +49,10 @@ std::vector<std::pair<std::string, std::string>> ParseMerges(std::string_view te
 // twice or is out of range, a merge without a token), Error(kNotFound) for vocab.json without
 // merges, Error(kUnsupported) for a tokenizer of another kind.
 std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory);
+
+// Parts of the above, without the special tokens: vocab.json with merges.txt, and the "model" of a
+// tokenizer.json, without its added tokens. Throw as above.
+Vocabulary ReadVocabularyPair(const std::filesystem::path& directory);
+Vocabulary ReadTokenizerModel(const Json& tokenizer, const std::string& name);
 
 }  // namespace cliplens

@@ -12,6 +12,8 @@
 #include "tests/pixel_fixture.h"
 #include <gtest/gtest.h>
 
+#include "cliplens/model/preprocess_config.h"
+
 namespace cliplens {
 namespace {
 
@@ -144,6 +146,38 @@ TEST(PreprocessTest, TensorsEqualOpenClips) {
     }
   }
   EXPECT_GT(count, 200u);
+}
+
+TEST(PreprocessTest, TensorsEqualTransformers) {
+  const Json& settings = PixelExpectations()["hugging_face"];
+  std::size_t count = 0;
+  for (const Json& entry : PixelExpectations()["pictures"]) {
+    const std::string file = entry["file"];
+    const Image image = DecodeImage(ReadPixelFile(file), file);
+    for (const auto& [name, crc] : entry["hugging_face"].items()) {
+      SCOPED_TRACE(file + " at " + name);
+      const Array<float, 3> x =
+          Preprocess(image, ParseHuggingFacePreprocessor(settings[name], name));
+      std::vector<std::uint8_t> bytes(static_cast<std::size_t>(x.size()) * sizeof(float));
+      std::memcpy(bytes.data(), x.data(), bytes.size());
+      EXPECT_EQ(crc, Crc32(bytes));
+      ++count;
+    }
+  }
+  EXPECT_GT(count, 250u);
+}
+
+TEST(PreprocessTest, RulesHaveTheirOwnResizeModes) {
+  const Image image = Filled(PixelMode::kRgb, 4, 4, 1);
+  PreprocessConfig config;
+  config.resize_mode = ResizeMode::kNone;
+  ExpectError(ErrorCode::kInvalidArgument, "'none'", [&] { Preprocess(image, config); });
+  config.rule = PreprocessRule::kHuggingFace;
+  config.resize_mode = ResizeMode::kLongest;
+  ExpectError(ErrorCode::kInvalidArgument, "'longest'", [&] { Preprocess(image, config); });
+  config.resize_mode = ResizeMode::kShortest;
+  config.resize_size = -1;
+  ExpectError(ErrorCode::kInvalidArgument, "resize size", [&] { Preprocess(image, config); });
 }
 
 TEST(PreprocessTest, BothPassOrdersEqualPillows) {

@@ -199,6 +199,10 @@ def jpegs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     yield "jpeg-short-scan.jpg", base[:len(base) * 2 // 3] + b"\xff\xd9"
     for width, height in [(1, 700), (700, 1), (2, 900), (1200, 3)]:
         yield f"jpeg-thin-{width}x{height}.jpg", saved(image_of(rng, "RGB", width, height), "JPEG")
+    yield "jpeg-cut-in-scan.jpg", base[:len(base) * 2 // 3]
+    broken = bytearray(base)
+    broken[len(base) // 2:len(base) // 2 + 40] = bytes(40)
+    yield "jpeg-broken-scan.jpg", bytes(broken)
 
 
 def pngs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
@@ -251,6 +255,16 @@ def pngs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     clear.putalpha(Image.fromarray(np.tile(alpha, (150, 1))))
     yield "png-mostly-clear.png", saved(clear, "PNG")
     yield "png-two-alphas.png", saved(clear.convert("LA"), "PNG")
+    # Transparent colours that do occur: black is clear, and with its low bytes every 16-bit 256.
+    for depth, color, value in [(1, 0, b"\0\0"), (1, 0, b"\0\1"), (2, 0, b"\0\x55"), (4, 0, b"\0\0"),
+                                (8, 0, b"\0\xff"), (16, 0, b"\xff\xff"), (16, 0, b"\1\0"),
+                                (8, 2, b"\0\0" * 3), (8, 2, b"\1\xff" * 3), (16, 2, b"\0\xff" * 3)]:
+        yield (f"png-clear-{depth}-{color}-{value.hex()}.png",
+               random_png(rng, 64, 50, depth, color, before=[(b"tRNS", value)]))
+    whole = saved(image_of(rng, "RGB", 120, 90), "PNG")
+    yield "png-tail.png", whole + bytes(rng.integers(0, 256, 1000, dtype=np.uint8))
+    yield "png-cut.png", whole[:len(whole) * 2 // 3]
+    yield "png-cut-in-the-end.png", whole[:-8]
 
 
 def webps(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
@@ -275,6 +289,9 @@ def webps(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     for name, frames in [("webp-animated", [rgb, image_of(rng, "RGB", 90, 70)]),
                          ("webp-animated-alpha", [rgba, image_of(rng, "RGBA", 90, 70)])]:
         yield f"{name}.webp", saved(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+    whole = saved(rgb, "WEBP", quality=80)
+    yield "webp-tail.webp", whole + bytes(rng.integers(0, 256, 1000, dtype=np.uint8))
+    yield "webp-cut.webp", whole[:len(whole) * 2 // 3]
 
 
 def pictures(seed: int) -> Iterator[tuple[str, bytes]]:

@@ -1,10 +1,11 @@
-"""Compares `cliplens preprocess` with open_clip's image transform: every float must be equal.
+"""Compares `cliplens preprocess` with open_clip's image transform and with the CLIPImageProcessorPil
+of transformers, each for models of its own kind: every float must be equal.
 
     python tests/parity/pixels.py --cliplens build/bin/cliplens
 
 Makes about 300 pictures of odd kinds (odd_pictures.py) and small model directories, one for each
 setting below; runs the program once for each picture and setting. Needs pillow, numpy, torch,
-torchvision and open_clip_torch. Exits with 1 on a difference.
+torchvision, open_clip_torch and transformers. Exits with 1 on a difference.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ import open_clip
 import PIL
 import torch
 import torchvision
+import transformers
 from open_clip.transform import image_transform
 from PIL import Image
+from transformers import CLIPImageProcessorPil
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from hugging_face import write_clip_model  # noqa: E402
 from models import write_model as write_random_model  # noqa: E402
 from odd_pictures import pictures  # noqa: E402
 
@@ -42,6 +46,17 @@ SETTINGS = {
     "80-longest": dict(size=80, interpolation="bicubic", resize_mode="longest"),
     "224-longest-fill": dict(size=224, interpolation="bilinear", resize_mode="longest", fill_color=127),
 }
+# preprocessor_config.json of Hugging Face directories.
+HUGGING_FACE = {
+    "hf-224": dict(feature_extractor_type="CLIPFeatureExtractor", size=224, crop_size=224, resample=3,
+                   do_resize=True, do_center_crop=True, do_normalize=True, image_mean=OPENAI_MEAN,
+                   image_std=OPENAI_STD),
+    "hf-79-of-96-bilinear": dict(size={"shortest_edge": 96}, crop_size={"height": 79, "width": 79},
+                                 resample=2, image_mean=HALF, image_std=0.5, rescale_factor=1 / 127.5),
+    "hf-56-framed-to-64": dict(size=56, crop_size=64, do_rescale=False, do_normalize=False),
+    "hf-squash": dict(size={"height": 48, "width": 48}, do_center_crop=False),
+    "hf-no-resize": dict(do_resize=False, crop_size=64),
+}
 # The reference makes the whole resized picture before it crops; above this it would take gigabytes.
 MOST_PIXELS = 60_000_000
 
@@ -56,34 +71,62 @@ def write_model(folder: pathlib.Path, setting: dict) -> None:
                        preprocess_cfg=preprocess)
 
 
-def resized_pixels(width: int, height: int, setting: dict) -> float:
-    if setting["resize_mode"] != "shortest":
-        return setting["size"] ** 2
-    return setting["size"] ** 2 * max(width, height) / min(width, height)
+def resized_pixels(width: int, height: int, side: int, shortest: bool) -> float:
+    return side ** 2 * (max(width, height) / min(width, height) if shortest else 1)
+
+
+class OpenClip:
+    """A model directory of open_clip and its transform."""
+
+    def __init__(self, folder: pathlib.Path, setting: dict):
+        arguments = dict(setting)
+        self.side = arguments.pop("size")
+        self.shortest = setting["resize_mode"] == "shortest"
+        self.transform = image_transform(self.side, is_train=False, **arguments)
+        if not folder.exists():
+            write_model(folder, setting)
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        return self.transform(image).numpy()
+
+
+class HuggingFace:
+    """A model directory of transformers and its image processor."""
+
+    def __init__(self, folder: pathlib.Path, setting: dict):
+        size = setting.get("size", 224)
+        self.side = size if isinstance(size, int) else max(size.values())
+        self.shortest = isinstance(size, int) or "shortest_edge" in size
+        crop = setting.get("crop_size", self.side)
+        crop = crop if isinstance(crop, int) else crop["height"]
+        if not folder.exists():
+            write_clip_model(folder, 520, 8, 519, image_size=crop, **setting)
+        self.processor = CLIPImageProcessorPil.from_pretrained(folder)
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        return self.processor(image, return_tensors="np")["pixel_values"][0].astype(np.float32)
 
 
 def compare(cliplens: str, folder: pathlib.Path, seed: int, only: str = "",
-            settings: dict = SETTINGS) -> tuple[collections.Counter, collections.Counter]:
+            settings: dict | None = None) -> tuple[collections.Counter, collections.Counter]:
     """Every picture under every setting, in `folder`; prints what differs. Returns how many came
     out how, and of those that are equal how many of each format."""
     counts: collections.Counter[str] = collections.Counter()
     kinds: collections.Counter[str] = collections.Counter()
-    transforms = {}
-    for name, setting in settings.items():
-        model = folder / f"model-{name}"
-        if not model.exists():
-            write_model(model, setting)
-        arguments = dict(setting)
-        transforms[name] = image_transform(arguments.pop("size"), is_train=False, **arguments)
+    references = {name: (HuggingFace if name in HUGGING_FACE else OpenClip)(folder / f"model-{name}", setting)
+                  for name, setting in (settings or SETTINGS | HUGGING_FACE).items()}
     for file_name, data in pictures(seed):
         picture = folder / file_name
         picture.write_bytes(data)
-        size = Image.open(io.BytesIO(data)).size
-        for name, transform in transforms.items():
+        try:
+            size = Image.open(io.BytesIO(data)).size
+        except OSError:  # cut off in its header; both must refuse it
+            size = (1, 1)
+        for name, reference in references.items():
             label = f"{file_name} at {name}"
             if only not in label:
                 continue
-            if resized_pixels(*size, settings[name]) > MOST_PIXELS:
+            if resized_pixels(*size, reference.side, reference.shortest) > MOST_PIXELS:
                 counts["left out (reference would need gigabytes)"] += 1
                 continue
             out = folder / "x.npy"
@@ -92,7 +135,7 @@ def compare(cliplens: str, folder: pathlib.Path, seed: int, only: str = "",
             out.unlink(missing_ok=True)
             run = subprocess.run(command, capture_output=True, text=True)
             try:
-                wanted = transform(Image.open(io.BytesIO(data))).numpy()
+                wanted = reference(Image.open(io.BytesIO(data)))
             except OSError as error:  # Pillow calls the file cut off or broken
                 if run.returncode != 0:
                     counts["refused by both"] += 1
@@ -135,7 +178,7 @@ def main() -> int:
     warnings.filterwarnings("ignore")
 
     print(f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}, "
-          f"open_clip {open_clip.__version__}, seed {options.seed}")
+          f"open_clip {open_clip.__version__}, transformers {transformers.__version__}, seed {options.seed}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(options.keep or scratch)
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""Decoded, resized and normalised pictures against open_clip's transform: equal in every float."""
+"""Decoded, resized and normalised pictures against open_clip's transform and transformers' image
+processor: equal in every float."""
 
 from __future__ import annotations
 
@@ -11,14 +12,16 @@ from harness import PICTURE_SEED
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_every_float_is_equal(cliplens, measured, tmp_path):
+@pytest.mark.parametrize("rule", ["open_clip", "Hugging Face"])
+def test_every_float_is_equal(cliplens, measured, tmp_path, rule):
     warnings.filterwarnings("ignore")
-    counts, kinds = pixels.compare(cliplens.path, tmp_path, PICTURE_SEED)
+    settings = pixels.SETTINGS if rule == "open_clip" else pixels.HUGGING_FACE
+    counts, kinds = pixels.compare(cliplens.path, tmp_path, PICTURE_SEED, settings=settings)
     print(dict(counts), dict(kinds))
-    measured.note("pixels: pictures", counts["pictures"])
-    measured.note("pixels: tensors equal", counts["equal"])
-    measured.note("pixels: files that both refuse", counts["refused by both"])
-    measured.at_most("pixels: tensors different or refused", counts["DIFFERENT"] + counts["FAILED"],
-                     0)
+    measured.note(f"pixels, {rule}: pictures", counts["pictures"])
+    measured.note(f"pixels, {rule}: tensors equal", counts["equal"])
+    measured.note(f"pixels, {rule}: files that both refuse", counts["refused by both"])
+    measured.at_most(f"pixels, {rule}: tensors different or refused",
+                     counts["DIFFERENT"] + counts["FAILED"], 0)
     assert counts["pictures"] >= 200
     assert min(kinds[kind] for kind in ("jpeg", "png", "webp")) > 100

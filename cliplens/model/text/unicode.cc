@@ -162,6 +162,10 @@ std::u32string Lower(std::u32string_view text) {
 }
 
 std::u32string NormalizeNfc(std::u32string_view text) {
+  return NormalizeNfc(text, [](char32_t c) { return (ClassOf(c) & kUnassigned) != 0; });
+}
+
+std::u32string NormalizeNfc(std::u32string_view text, bool (*unknown)(char32_t)) {
   // Below U+0300 nothing decomposes into characters that would not compose again, and no mark is
   // there to compose with.
   constexpr char32_t kFirstMark = 0x300;
@@ -173,8 +177,8 @@ std::u32string NormalizeNfc(std::u32string_view text) {
   std::vector<utf8proc_int32_t> decomposed;
   decomposed.reserve(text.size() + text.size() / 8);
   for (char32_t c : text) {
-    if ((ClassOf(c) & kUnassigned) != 0) {
-      // The library may know it as a mark; to Python's Unicode nothing joins with it.
+    if (unknown(c)) {
+      // The library may know it as a mark; to the version that is followed nothing joins with it.
       AppendComposed(decomposed, out);
       out.push_back(c);
     } else {

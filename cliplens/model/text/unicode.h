@@ -46,7 +46,11 @@ std::string EncodeUtf8(std::u32string_view text);
 // Python's str.lower(): full lower-casing with the final sigma.
 std::u32string Lower(std::u32string_view text);
 
-// Normalization Form C (UAX #15), in time O(n log n) on any text.
+// Normalization Form C (UAX #15), in time O(n log n) on any text. Characters that are `unknown`
+// neither decompose nor compose and keep their place.
+std::u32string NormalizeNfc(std::u32string_view text, bool (*unknown)(char32_t));
+
+// The same in Python's version of Unicode.
 std::u32string NormalizeNfc(std::u32string_view text);
 
 // Normalization Form KC of one character.

@@ -1,0 +1,41 @@
+// The vocabulary of a model as transformers' CLIPTokenizer reads its files.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/model/vocabulary.h"
+
+namespace cliplens {
+
+// A token that is found in the text itself, ahead of any splitting into words.
+struct AddedToken {
+  std::string text;
+  std::int32_t id;
+  bool normalized;  // is looked for after normalization, so in any case of letters
+};
+
+struct HuggingFaceVocabulary {
+  Vocabulary words;               // ids and merges of the model; start and end as spelled
+  std::vector<AddedToken> added;  // start and end among them
+  std::int32_t start = 0;         // ids
+  std::int32_t end = 0;           //
+  std::int32_t pad = 0;           //
+  Index max_length = 0;           // model_max_length: tokens of a text at most
+  Index size = 0;                 // the highest id and one
+};
+
+// From `tokenizer.json`, of which the vocabulary, the merges and the added tokens count, else from
+// `vocab.json` with `merges.txt`, else from `merges.txt` alone, else CLIP's own. The special
+// tokens, the added ones and the longest text are those of tokenizer_config.json; where that has no
+// "added_tokens_decoder", special_tokens_map.json, added_tokens.json and tokenizer.json have their
+// say, in this order. Rules as in transformers 5.23.
+//
+// Throws as ReadVocabulary, and Error(kUnsupported) that names a setting which is not followed
+// (another tokenizer class, a text cut at its beginning, tokens that swallow blanks).
+HuggingFaceVocabulary ReadHuggingFaceVocabulary(const std::filesystem::path& directory);
+
+}  // namespace cliplens
