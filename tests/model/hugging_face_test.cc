@@ -263,7 +263,8 @@ TEST(HuggingFaceText, EveryCodePointIsNormalizedAsTheirs) {
         hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001B3u;
       }
     }
-    EXPECT_EQ(fmt::format("{:016x}", hash), Cases()["planes"][plane].get<std::string>()) << plane;
+    EXPECT_EQ(fmt::format("{:016x}", hash), Cases()["planes"][plane].get<std::string>())
+        << static_cast<int>(plane);
   }
 }
 
