@@ -92,12 +92,14 @@ def write_clip_model(folder: pathlib.Path, vocabulary_size: int, context: int, e
                      **preprocessor) -> None:
     """A tiny CLIPModel beside the tokenizer's files."""
     torch.manual_seed(0)
+    image_size = preprocessor.pop("image_size", 32)
+    preprocessor = preprocessor or dict(size=image_size, crop_size=image_size)
     tower = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
     config = CLIPConfig(
         text_config=tower | dict(vocab_size=vocabulary_size, max_position_embeddings=context,
                                  projection_dim=8, bos_token_id=0, pad_token_id=1,
                                  eos_token_id=eos_token_id),
-        vision_config=tower | dict(image_size=preprocessor.pop("image_size", 32), patch_size=16,
+        vision_config=tower | dict(image_size=image_size, patch_size=8,
                                    projection_dim=8),
         projection_dim=8)
     CLIPModel(config).save_pretrained(folder)
