@@ -79,26 +79,61 @@ std::vector<ClassScore> TopClasses(std::span<const float> embedding,
   return result;
 }
 
-Array<float, 2> EmbedImages(const ClipModel& model, const ImageSet& set, int threads,
-                            const ProgressSink& progress) {
+EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, OnError on_error,
+                                   int threads, const ProgressSink& progress) {
+  EmbeddedImages result;
   Array<float, 2> rows({set.size(), model.config().embed_width});
   Passes passes(model, threads);
+  std::vector<char> read(static_cast<std::size_t>(set.size()), 0);
+  PictureErrors errors(on_error);
   std::mutex mutex;
   Index done = 0;
   passes.ForImages(set.size(), [&](Index begin, Index end, Workspace& workspace) {
     std::vector<Array<float, 3>> pixels;
+    std::vector<Index> index;
     for (Index i = begin; i < end; ++i) {
-      pixels.push_back(
-          Preprocess(DecodeImage(set.Read(i), set.item(i).path), model.config().preprocess));
+      Item item;
+      const std::optional<Image> image = errors.Read(set, i, &item);
+      if (!image) continue;
+      pixels.push_back(Preprocess(*image, model.config().preprocess));
+      index.push_back(i);
     }
-    model.EmbedImages(pixels, rows.rows(begin, end), workspace);
+    if (static_cast<Index>(index.size()) == end - begin) {
+      model.EmbedImages(pixels, rows.rows(begin, end), workspace);
+    } else if (!index.empty()) {
+      Array<float, 2> some({static_cast<Index>(index.size()), rows.dim(1)});
+      model.EmbedImages(pixels, some, workspace);
+      for (std::size_t k = 0; k < index.size(); ++k) {
+        std::ranges::copy(some.row(static_cast<Index>(k)), rows.row(index[k]).data());
+      }
+    }
+    for (const Index i : index) read[static_cast<std::size_t>(i)] = 1;
     if (progress) {
       const std::lock_guard lock(mutex);
       done += end - begin;
       progress(done, set.size());
     }
   });
-  return rows;
+  errors.CheckNotAll(set.size(), set.root());
+  result.skipped = errors.skipped();
+  for (Index i = 0; i < set.size(); ++i) {
+    if (read[static_cast<std::size_t>(i)] != 0) result.index.push_back(i);
+  }
+  if (result.skipped.empty()) {
+    result.rows = std::move(rows);
+    return result;
+  }
+  result.rows = Array<float, 2>({static_cast<Index>(result.index.size()), rows.dim(1)});
+  for (Index b = 0; b < result.rows.dim(0); ++b) {
+    std::ranges::copy(rows.row(result.index[static_cast<std::size_t>(b)]),
+                      result.rows.row(b).data());
+  }
+  return result;
+}
+
+Array<float, 2> EmbedImages(const ClipModel& model, const ImageSet& set, int threads,
+                            const ProgressSink& progress) {
+  return EmbedReadableImages(model, set, OnError::kStop, threads, progress).rows;
 }
 
 }  // namespace cliplens

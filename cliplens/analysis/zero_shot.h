@@ -8,6 +8,7 @@
 
 #include "cliplens/base/progress.h"
 #include "cliplens/dataset/image_set.h"
+#include "cliplens/dataset/on_error.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/model/clip.h"
 
@@ -34,5 +35,15 @@ std::vector<ClassScore> TopClasses(std::span<const float> embedding,
 // name.
 Array<float, 2> EmbedImages(const ClipModel& model, const ImageSet& set, int threads,
                             const ProgressSink& progress = {});
+
+// The same of those that can be read.
+struct EmbeddedImages {
+  Array<float, 2> rows;      // [B, E]
+  std::vector<Index> index;  // [B]: which picture of the set a row is
+  std::vector<SkippedPicture> skipped;
+};
+// With OnError::kSkip the first picture's error is thrown if none can be read.
+EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, OnError on_error,
+                                   int threads, const ProgressSink& progress = {});
 
 }  // namespace cliplens

@@ -21,6 +21,7 @@ struct Options {
   std::string label;
   Index count = 5;
   bool truncate = false;
+  OnError on_error = OnError::kStop;
 };
 
 // The item's label, or the attribute that stands for it, as text.
@@ -39,8 +40,10 @@ void Run(const Options& options, const Common& common) {
   const Array<float, 2> classifier =
       MakeClassifier(model, classes.names, templates, options.truncate, common.threads,
                      Progress(common, "classes"));
-  const Array<float, 2> rows =
-      EmbedImages(model, *set, common.threads, Progress(common, "pictures"));
+  const EmbeddedImages embedded = EmbedReadableImages(model, *set, options.on_error, common.threads,
+                                                      Progress(common, "pictures"));
+  const Array<float, 2>& rows = embedded.rows;
+  WarnOfSkipped(embedded.skipped, set->size());
   std::map<std::string, Index> index_of;
   for (std::size_t c = 0; c < classes.labels.size(); ++c) {
     index_of.emplace(classes.labels[c], static_cast<Index>(c));
@@ -53,7 +56,7 @@ void Run(const Options& options, const Common& common) {
   for (Index i = 0; i < rows.dim(0); ++i) {
     const std::vector<ClassScore> top =
         TopClasses(rows.row(i), classifier, model.logit_scale(), options.count);
-    const Item item = set->item(i);
+    const Item item = set->item(embedded.index[static_cast<std::size_t>(i)]);
     const std::optional<std::string> label = LabelOf(item, options.label);
     if (label) {
       const auto found = index_of.find(*label);
@@ -101,6 +104,7 @@ void Run(const Options& options, const Common& common) {
                    {"labelled", labelled},
                    {"labels_not_among_classes", foreign}};
     if (labelled > 0) result["accuracy"] = accuracy;
+    if (!embedded.skipped.empty()) result["skipped"] = SkippedListJson(embedded.skipped);
     result["results"] = results;
     PrintJson(result);
     return;
@@ -136,6 +140,7 @@ void AddClassify(CLI::App& app, Common& common) {
   verb->add_option("-k,--count", options->count, "Classes to list for each picture")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
+  AddOnError(verb, options->on_error);
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
   verb->callback([options, &common] { Run(*options, common); });
 }

@@ -1,12 +1,15 @@
 // cliplens decompose MODEL --images PATH --out STORE
 #include "cliplens/decompose/decompose.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 
 #include <fmt/format.h>
 
+#include "cliplens/base/error.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/io/printable.h"
 
 namespace cliplens::cli {
 namespace {
@@ -16,11 +19,33 @@ struct Options {
   std::string images;
   DecomposeOptions decompose;
   std::string type = "fp32";
+  std::string part;
 };
+
+// "2/8": part 2 of 8, counted from 0.
+StorePart ParsePart(const std::string& text) {
+  const auto number = [](std::string_view digits) {
+    const bool good = !digits.empty() && digits.size() <= 6 &&
+                      std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
+    return good ? static_cast<Index>(std::stol(std::string(digits))) : Index{-1};
+  };
+  const std::size_t slash = std::min(text.find('/'), text.size());
+  const StorePart part = {
+      number(std::string_view(text).substr(0, slash)),
+      slash < text.size() ? number(std::string_view(text).substr(slash + 1)) : Index{-1}};
+  if (part.index < 0 || part.of < 1 || part.index >= part.of) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--shard {}: part i of n is wanted as i/n, counted from 0: 0/4, 1/4, 2/4 and 3/4 "
+                "are four parts",
+                Printable(text));
+  }
+  return part;
+}
 
 void Run(Options& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const std::unique_ptr<ImageSet> set = OpenImageSet(options.images);
+  if (!options.part.empty()) options.decompose.part = ParsePart(options.part);
   options.decompose.type = options.type == "fp16" ? StoreType::kF16 : StoreType::kF32;
   options.decompose.threads = common.threads;
   options.decompose.progress = Progress(common, "decompose");
@@ -28,17 +53,27 @@ void Run(Options& options, const Common& common) {
   const DecomposeResult result = Decompose(model, *set, options.decompose);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  WarnOfSkipped(result.skipped, result.images + static_cast<Index>(result.skipped.size()));
   if (common.json) {
-    PrintJson(
-        {{"format", "cliplens.decompose/1"},
-         {"model", model.name()},
-         {"fingerprint", model.fingerprint()},
-         {"precision", NameOf(model.precision())},
-         {"images", result.images},
-         {"shards", result.shards},
-         {"certificate", {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
-         {"seconds", seconds},
-         {"out", options.decompose.out.string()}});
+    Json json = {
+        {"format", "cliplens.decompose/1"},
+        {"model", model.name()},
+        {"fingerprint", model.fingerprint()},
+        {"precision", NameOf(model.precision())},
+        {"images", result.images},
+        {"shards", result.shards},
+        {"resumed_shards", result.resumed_ranges},
+        {"complete_already", result.complete_already},
+        {"certificate", {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
+        {"seconds", seconds},
+        {"out", options.decompose.out.string()}};
+    if (!result.skipped.empty()) json["skipped"] = SkippedListJson(result.skipped);
+    PrintJson(json);
+    return;
+  }
+  if (result.complete_already) {
+    Print(fmt::format("{} was complete already: {} pictures, everything in it checked\n",
+                      options.decompose.out.string(), result.images));
     return;
   }
   Print(
@@ -69,6 +104,15 @@ void AddDecompose(CLI::App& app, Common& common) {
                    "Disjoint parts of the pictures that give figures their spread")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
+  verb->add_flag("--resume", options->decompose.resume,
+                 "Go on with what an interrupted run with the same arguments left");
+  verb->add_option("--shard", options->part,
+                   "Do part i of n only (i/n, from 0/n); merge makes the whole of all parts");
+  verb->add_option("--shard-images", options->decompose.shard_images,
+                   "Pictures in a shard file, which is what is done, or done again, at once")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  AddOnError(verb, options->decompose.on_error);
   verb->callback([options, &common] { Run(*options, common); });
 }
 

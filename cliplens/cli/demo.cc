@@ -44,6 +44,7 @@ void Run(const std::string& out, const Common& common) {
 
   DecomposeOptions options;
   options.out = directory.path() / "store";
+  options.keep_on_error = false;  // the whole tour is begun again
   options.threads = common.threads;
   options.progress = Progress(common, "decompose");
   const DecomposeResult result = Decompose(model, *set, options);

@@ -17,6 +17,7 @@ struct Options {
   std::string texts;
   std::string out;
   bool truncate = false;
+  OnError on_error = OnError::kStop;
 };
 
 void Run(const Options& options, const Common& common) {
@@ -24,10 +25,17 @@ void Run(const Options& options, const Common& common) {
   RefuseExisting(options.out);
   Array<float, 2> rows;
   Json items = Json::array();
+  std::vector<SkippedPicture> skipped;
   if (!options.images.empty()) {
     const std::unique_ptr<ImageSet> set = OpenImageSet(options.images);
-    rows = EmbedImages(model, *set, common.threads, Progress(common, "embed"));
-    for (Index i = 0; common.json && i < set->size(); ++i) items.push_back(set->item(i).path);
+    EmbeddedImages embedded = EmbedReadableImages(model, *set, options.on_error, common.threads,
+                                                  Progress(common, "embed"));
+    rows = std::move(embedded.rows);
+    skipped = std::move(embedded.skipped);
+    if (common.json) {
+      for (const Index i : embedded.index) items.push_back(set->path(i));
+    }
+    WarnOfSkipped(skipped, set->size());
   } else {
     const TextPool pool = ReadTextPool(options.texts);
     rows =
@@ -36,13 +44,15 @@ void Run(const Options& options, const Common& common) {
   }
   WriteNpy(options.out, rows.flat(), rows.shape());
   if (common.json) {
-    PrintJson({{"format", "cliplens.embed/1"},
-               {"model", model.name()},
-               {"fingerprint", model.fingerprint()},
-               {"precision", NameOf(model.precision())},
-               {"shape", rows.shape()},
-               {"out", options.out},
-               {"items", items}});
+    Json result = {{"format", "cliplens.embed/1"},
+                   {"model", model.name()},
+                   {"fingerprint", model.fingerprint()},
+                   {"precision", NameOf(model.precision())},
+                   {"shape", rows.shape()},
+                   {"out", options.out},
+                   {"items", items}};
+    if (!skipped.empty()) result["skipped"] = SkippedListJson(skipped);
+    PrintJson(result);
   } else {
     Print(fmt::format("{} unit rows of {} in {}\n", rows.dim(0), rows.dim(1), options.out));
   }
@@ -61,6 +71,7 @@ void AddEmbed(CLI::App& app, Common& common) {
   source->add_option("--texts", options->texts, "File with one text a line");
   source->require_option(1);
   verb->add_option("--out", options->out, "float32 .npy file to write")->required();
+  AddOnError(verb, options->on_error);
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
   verb->callback([options, &common] { Run(*options, common); });
 }

@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   using namespace cliplens::cli;
   // A reader that goes away is an error of the write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may not grow any more
 
   CLI::App app{
       "cliplens explains what CLIP sees: it writes image embeddings as exact sums of "
@@ -56,6 +57,7 @@ int main(int argc, char** argv) {
   AddSpan(app, common);
   AddReport(app, common);
   AddExport(app, common);
+  AddVerify(app, common);
 
   if (argc > 1 && argv[1][0] != '-' && !HasVerb(app, argv[1])) {
     return Fail(InfoOf(ErrorCode::kInvalidArgument),
@@ -82,5 +84,5 @@ int main(int argc, char** argv) {
   } catch (const std::exception& e) {
     return Fail(InfoOf(ErrorCode::kInternal), e.what());
   }
-  return 0;
+  return common.exit_status;
 }

@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
+#include <set>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -181,7 +183,9 @@ class JoinedSets : public ImageSet {
 std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images) {
   if (!images.empty()) return OpenImageSet(images);
   std::vector<std::unique_ptr<ImageSet>> sets;
+  std::set<std::string> opened;
   for (const DataSource& source : store.info().data) {
+    if (!opened.insert(source.root).second) continue;
     try {
       sets.push_back(OpenImageSet(source.root));
     } catch (const Error&) {
@@ -191,6 +195,26 @@ std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& im
   if (sets.empty()) return nullptr;
   if (sets.size() == 1) return std::move(sets.front());
   return std::make_unique<JoinedSets>(std::move(sets));
+}
+
+void AddOnError(CLI::App* verb, OnError& on_error) {
+  verb->add_option("--on-error", on_error,
+                   "Pictures that cannot be read: stop at the first, or skip and list them")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, OnError>{{"stop", OnError::kStop}, {"skip", OnError::kSkip}}))
+      ->option_text("stop|skip [stop]");
+}
+
+Json SkippedListJson(const std::vector<SkippedPicture>& skipped) {
+  Json list = Json::array();
+  for (const SkippedPicture& picture : skipped) {
+    list.push_back({{"path", picture.path}, {"message", picture.message}});
+  }
+  return list;
+}
+
+void WarnOfSkipped(const std::vector<SkippedPicture>& skipped, Index count) {
+  if (!skipped.empty()) fmt::print(stderr, "cliplens: {}\n", SkippedText(skipped, count));
 }
 
 void RefuseExisting(const fs::path& path) {

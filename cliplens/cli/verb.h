@@ -13,6 +13,7 @@
 
 #include "cliplens/base/progress.h"
 #include "cliplens/dataset/image_set.h"
+#include "cliplens/dataset/on_error.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/io/json.h"
 #include "cliplens/model/clip.h"
@@ -23,6 +24,7 @@ struct Common {
   bool json = false;
   int threads = 0;
   bool quiet = false;
+  int exit_status = 0;  // of a verb whose result is bad news, such as the problems of a store
 };
 
 // Adds the subcommand with the options that every verb has. `example` ends its --help.
@@ -64,6 +66,13 @@ std::filesystem::path SharePath(const std::string& relative);
 // that the manifest names.
 std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images);
 
+// --on-error stop|skip.
+void AddOnError(CLI::App* verb, OnError& on_error);
+// The list of skipped pictures for JSON: [{"path", "message"}].
+Json SkippedListJson(const std::vector<SkippedPicture>& skipped);
+// One line on standard error that says how many of `count` pictures were skipped, if any were.
+void WarnOfSkipped(const std::vector<SkippedPicture>& skipped, Index count);
+
 // Throws Error(kPrecondition) if `path` exists.
 void RefuseExisting(const std::filesystem::path& path);
 
@@ -78,5 +87,6 @@ void AddPreprocess(CLI::App& app, Common& common);
 void AddReport(CLI::App& app, Common& common);
 void AddSpan(CLI::App& app, Common& common);
 void AddTokenize(CLI::App& app, Common& common);
+void AddVerify(CLI::App& app, Common& common);
 
 }  // namespace cliplens::cli

@@ -194,6 +194,8 @@ class FileSet : public ImageSet {
     return item;
   }
 
+  std::string path(Index i) const override { return Path(i); }
+
   std::vector<std::uint8_t> Read(Index i) const override {
     return ReadFile(folder_ / Path(i), kMaxPictureBytes);
   }
@@ -265,6 +267,8 @@ class TarSet : public ImageSet {
     }
     return item;
   }
+
+  std::string path(Index i) const override { return Path(At(i)); }
 
   std::vector<std::uint8_t> Read(Index i) const override { return Copy(At(i), kPicture); }
 

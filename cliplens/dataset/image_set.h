@@ -44,6 +44,8 @@ class ImageSet {
   // Made on each call, from the mapped archive in a WebDataset, so that a set of a million pictures
   // takes about 100 MB. Thread-safe. Throws Error(kCorruptData) for a broken `key.json`.
   virtual Item item(Index i) const = 0;
+  // item(i).path, without reading what else the set says of it.
+  virtual std::string path(Index i) const { return item(i).path; }
   // The file's bytes as they are (JPEG, PNG, WebP). Thread-safe.
   virtual std::vector<std::uint8_t> Read(Index i) const = 0;
   // Object mask [height, width] as a picture's bytes where the set has one, else nothing.

@@ -2,47 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "cliplens/base/error.h"
-#include "cliplens/base/parallel.h"
 #include "cliplens/decompose/basis.h"
 #include "cliplens/io/file.h"
-#include "cliplens/io/safetensors.h"
 
 namespace cliplens {
 namespace {
-
-// Rows `picked` of a [B, n] array as an fp64 matrix.
-Matrix Rows(ArrayView<const float, 2> a, std::span<const Index> picked) {
-  Matrix rows(static_cast<Index>(picked.size()), a.dim(1));
-  for (Index i = 0; i < rows.rows(); ++i) {
-    const std::span<const float> row = a.row(picked[static_cast<std::size_t>(i)]);
-    for (Index k = 0; k < rows.cols(); ++k) rows(i, k) = row[static_cast<std::size_t>(k)];
-  }
-  return rows;
-}
-
-// Σ over rows ⟨a_i, b_i⟩ − B ⟨mean a, mean b⟩.
-double CenteredProduct(const Matrix& a, const Matrix& b) {
-  const auto n = static_cast<double>(a.rows());
-  return a.cwiseProduct(b).sum() - n * a.colwise().mean().dot(b.colwise().mean());
-}
 
 double MergedWeight(double a, double b) { return a + b > 0 ? a * b / (a + b) : 0.0; }
 
 void MergeMean(double count, Vector& mean, double other_count, const Vector& other_mean) {
   if (other_count == 0) return;
   mean += (other_mean - mean) * (other_count / (count + other_count));
-}
-
-void CheckSame(Index a, Index b, const char* what) {
-  if (a != b) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "statistics with {} {} cannot be merged with statistics with {}; they are of "
-                "different models or settings",
-                a, what, b);
-  }
 }
 
 }  // namespace
@@ -104,17 +76,6 @@ void TraceMoments::Merge(const TraceMoments& other) {
   count += other.count;
 }
 
-FactorBlock MakeBlock(Index layers, Index heads, Index head_width, Index embed_width,
-                      Index images) {
-  FactorBlock block;
-  block.head_z = Array<float, 4>({layers, heads, images, head_width});
-  block.ln = Array<float, 2>({images, 3});
-  block.mlp = Array<float, 3>({layers + 1, images, embed_width});
-  block.cls_attn = Array<float, 3>({layers, images, embed_width});
-  block.embedding = Array<float, 2>({images, embed_width});
-  return block;
-}
-
 namespace {
 
 SliceStatistics MakeSlice(Index layers, Index heads, Index factor_width, Index embed_width) {
@@ -160,86 +121,142 @@ std::vector<Matrix> HeadBases(const Basis& basis) {
 
 }  // namespace
 
-Statistics::Statistics(Index layers, Index heads, Index factor_width, Index embed_width,
-                       Index slices)
-    : layers_(layers), heads_(heads), factor_width_(factor_width), embed_width_(embed_width) {
-  slices_.assign(static_cast<std::size_t>(slices),
-                 MakeSlice(layers, heads, factor_width, embed_width));
-  mlp_moments_.assign(static_cast<std::size_t>(layers + 1), Moments(embed_width));
-  cls_attn_moments_.assign(static_cast<std::size_t>(layers), Moments(embed_width));
+namespace {
+
+// Moments about the mean from sums about zero. The sums are moved to a point near the mean in
+// integers, so that what is left for fp64 is of the size of the deviations.
+class Centering {
+ public:
+  // `sum` [n] is Σ x of `count` vectors.
+  Centering(Index count, std::span<const Fixed> sum) : count_(count) {
+    mean = Vector::Zero(static_cast<Index>(sum.size()));
+    pivots_.assign(sum.size(), 0);
+    rest_.assign(sum.size(), 0);
+    if (count == 0) return;
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      pivots_[i] = ToPivot(ToDouble(sum[i]) / static_cast<double>(count));
+      Fixed rest = -sum[i];
+      AddProductTo(rest, count, pivots_[i], std::int64_t{1} << (kFixedBits / 2));
+      rest_[i] = ToDouble(-rest);
+      mean[static_cast<Index>(i)] = FromPivot(pivots_[i]) + rest_[i] / static_cast<double>(count);
+    }
+  }
+
+  Vector mean;
+
+  // Σ (x − mean)_i (x − mean)_k, given Σ x_i x_k.
+  double Square(Fixed square, std::size_t i, std::size_t k) const {
+    if (count_ == 0) return 0;
+    AddProductTo(square, -count_, pivots_[i], pivots_[k]);
+    return ToDouble(square) - FromPivot(pivots_[i]) * rest_[k] - FromPivot(pivots_[k]) * rest_[i] -
+           rest_[i] * rest_[k] / static_cast<double>(count_);
+  }
+
+  // Σ |x − mean|², given Σ |x|².
+  double Trace(Fixed square) const {
+    if (count_ == 0) return 0;
+    double moved = 0;
+    for (std::size_t i = 0; i < pivots_.size(); ++i) {
+      AddProductTo(square, -count_, pivots_[i], pivots_[i]);
+      moved +=
+          2 * FromPivot(pivots_[i]) * rest_[i] + rest_[i] * rest_[i] / static_cast<double>(count_);
+    }
+    return ToDouble(square) - moved;
+  }
+
+ private:
+  Index count_;
+  std::vector<std::int64_t> pivots_;
+  std::vector<double> rest_;  // Σ (x − pivot)
+};
+
+// `square` holds the triangle of Σ x x^T.
+void FillMoments(Moments& moments, Index count, std::span<const Fixed> sum,
+                 std::span<const Fixed> square) {
+  const Centering centering(count, sum);
+  moments.count = static_cast<double>(count);
+  moments.mean = centering.mean;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < sum.size(); ++i) {
+    for (std::size_t k = i; k < sum.size(); ++k) {
+      const double value = centering.Square(square[at++], i, k);
+      moments.scatter(static_cast<Index>(i), static_cast<Index>(k)) = value;
+      moments.scatter(static_cast<Index>(k), static_cast<Index>(i)) = value;
+    }
+  }
 }
 
-void Statistics::Add(const FactorBlock& block, std::span<const Index> slice_of, const Basis& basis,
-                     int threads) {
-  const Index head_width = factor_width_ - kExtraFactors;
-  std::vector<std::vector<Index>> members(slices_.size());
-  for (Index b = 0; b < block.images(); ++b) {
-    members[static_cast<std::size_t>(slice_of[static_cast<std::size_t>(b)])].push_back(b);
-  }
-  const std::vector<Matrix> bases = HeadBases(basis);
-  // One slice of the block is summed on its own and then merged, so the sums of a slice do not
-  // depend on the other slices.
-  std::vector<SliceStatistics> added(slices_.size());
-  std::vector<Matrix> embeddings(slices_.size());
-  for (std::size_t s = 0; s < slices_.size(); ++s) {
-    added[s] = MakeSlice(layers_, heads_, factor_width_, embed_width_);
-    embeddings[s] = Rows(block.embedding, members[s]);
-    added[s].embedding.Add(embeddings[s]);
-  }
-  const Index num_heads = layers_ * heads_;
-  ParallelFor(threads, num_heads + layers_ + 1 + layers_, [&](Index task, int) {
-    if (task >= num_heads) {
-      const bool is_mlp = task < num_heads + layers_ + 1;
-      const Index i = is_mlp ? task - num_heads : task - num_heads - layers_ - 1;
-      const ArrayView<const float, 2> rows = is_mlp ? block.mlp[i] : block.cls_attn[i];
-      Moments& moments = is_mlp ? mlp_moments_[static_cast<std::size_t>(i)]
-                                : cls_attn_moments_[static_cast<std::size_t>(i)];
-      moments.Add(AsEigen(rows).cast<double>());
-      for (std::size_t s = 0; s < slices_.size(); ++s) {
-        if (members[s].empty()) continue;
-        const Matrix part = Rows(rows, members[s]);
-        if (is_mlp) {
-          added[s].mlps[static_cast<std::size_t>(i)].Add(part);
-          added[s].shared[static_cast<std::size_t>(task)] = CenteredProduct(part, embeddings[s]);
-        } else {
-          added[s].cls_attn[static_cast<std::size_t>(i)].Add(part);
-        }
-      }
-      return;
-    }
-    const ArrayView<const float, 2> z = block.head_z.view()[task / heads_][task % heads_];
-    const Matrix& b = bases[static_cast<std::size_t>(task)];
-    for (std::size_t s = 0; s < slices_.size(); ++s) {
-      if (members[s].empty()) continue;
-      Matrix u(static_cast<Index>(members[s].size()), factor_width_);
-      for (Index i = 0; i < u.rows(); ++i) {
-        const Index image = members[s][static_cast<std::size_t>(i)];
-        const std::span<const float> ln = block.ln.row(image);
-        FillFactor(z.row(image), ln[0], ln[1], ln[2],
-                   {u.row(i).data(), static_cast<std::size_t>(head_width + kExtraFactors)});
-      }
-      added[s].heads[static_cast<std::size_t>(task)].Add(u);
-      // ⟨u^T B, e⟩ = ⟨u, B e⟩: the contribution itself is not formed.
-      added[s].shared[static_cast<std::size_t>(task)] =
-          CenteredProduct(u, embeddings[s] * b.transpose());
-    }
-  });
-  for (std::size_t s = 0; s < slices_.size(); ++s) MergeSlice(slices_[s], added[s], bases);
+void FillTrace(TraceMoments& moments, Index count, std::span<const Fixed> sum, Fixed square) {
+  const Centering centering(count, sum);
+  moments.count = static_cast<double>(count);
+  moments.mean = centering.mean;
+  moments.trace = centering.Trace(square);
 }
 
-void Statistics::Merge(const Statistics& other, const Basis& basis) {
-  CheckSame(layers_, other.layers_, "layers");
-  CheckSame(heads_, other.heads_, "heads");
-  CheckSame(factor_width_, other.factor_width_, "numbers a factor");
-  CheckSame(embed_width_, other.embed_width_, "numbers an embedding");
-  CheckSame(slices(), other.slices(), "slices");
-  const std::vector<Matrix> bases = HeadBases(basis);
-  for (std::size_t s = 0; s < slices_.size(); ++s) MergeSlice(slices_[s], other.slices_[s], bases);
-  for (std::size_t i = 0; i < mlp_moments_.size(); ++i)
-    mlp_moments_[i].Merge(other.mlp_moments_[i]);
-  for (std::size_t i = 0; i < cls_attn_moments_.size(); ++i) {
-    cls_attn_moments_[i].Merge(other.cls_attn_moments_[i]);
+}  // namespace
+
+Statistics::Statistics(StatisticsSums&& sums, const Basis& basis)
+    : layers_(sums.layers()),
+      heads_(sums.heads()),
+      factor_width_(sums.factor_width()),
+      embed_width_(sums.embed_width()) {
+  using S = StatisticsSums;
+  const auto part = [&](S::Tensor tensor, Index number, Index width) {
+    return sums.values(tensor).subspan(static_cast<std::size_t>(number * width),
+                                       static_cast<std::size_t>(width));
+  };
+  const Index heads = layers_ * heads_;
+  slices_.assign(static_cast<std::size_t>(sums.slices()),
+                 MakeSlice(layers_, heads_, factor_width_, embed_width_));
+  for (Index s = 0; s < slices(); ++s) {
+    SliceStatistics& slice = slices_[static_cast<std::size_t>(s)];
+    const Index count = sums.count(s);
+    for (Index i = 0; i < heads; ++i) {
+      FillMoments(slice.heads[static_cast<std::size_t>(i)], count,
+                  part(S::kHeadSum, s * heads + i, factor_width_),
+                  part(S::kHeadSquare, s * heads + i, TriangleSize(factor_width_)));
+    }
+    const auto traces = [&](std::vector<TraceMoments>& moments, S::Tensor sum, S::Tensor square) {
+      const auto n = static_cast<Index>(moments.size());
+      for (Index i = 0; i < n; ++i) {
+        FillTrace(moments[static_cast<std::size_t>(i)], count, part(sum, s * n + i, embed_width_),
+                  part(square, s * n + i, 1)[0]);
+      }
+    };
+    traces(slice.mlps, S::kMlpSum, S::kMlpSquare);
+    traces(slice.cls_attn, S::kClsAttnSum, S::kClsAttnSquare);
+    FillTrace(slice.embedding, count, part(S::kEmbeddingSum, s, embed_width_),
+              part(S::kEmbeddingSquare, s, 1)[0]);
+    // Σ ⟨c − mean c, e − mean e⟩ = Σ ⟨c, e⟩ − count ⟨mean c, mean e⟩.
+    const std::span<const Fixed> shared = part(S::kShared, s, heads + layers_ + 1);
+    for (Index i = 0; i < heads + layers_ + 1; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      double between = 0;
+      if (i < heads) {
+        const auto b = AsEigen(basis.heads.view()[i / heads_][i % heads_]);
+        between = slice.heads[at].mean.dot(b.cast<double>() * slice.embedding.mean);
+      } else {
+        between = slice.mlps[at - static_cast<std::size_t>(heads)].mean.dot(slice.embedding.mean);
+      }
+      slice.shared[at] = ToDouble(shared[at]) - static_cast<double>(count) * between;
+    }
   }
+  sums.Release(S::kHeadSquare);
+  const auto total = [&](std::vector<Moments>& moments, Index n, S::Tensor sum, S::Tensor square) {
+    for (Index i = 0; i < n; ++i) {
+      std::vector<Fixed> whole(static_cast<std::size_t>(embed_width_), 0);
+      for (Index s = 0; s < slices(); ++s) {
+        const std::span<const Fixed> of_slice = part(sum, s * n + i, embed_width_);
+        for (std::size_t k = 0; k < whole.size(); ++k) AddTo(whole[k], of_slice[k]);
+      }
+      moments.emplace_back(embed_width_);
+      FillMoments(moments.back(), sums.images(), whole,
+                  part(square, i, TriangleSize(embed_width_)));
+    }
+    sums.Release(square);
+  };
+  total(mlp_moments_, layers_ + 1, S::kMlpSum, S::kMlpTotalSquare);
+  total(cls_attn_moments_, layers_, S::kClsAttnSum, S::kClsAttnTotalSquare);
 }
 
 Index Statistics::images() const {
@@ -261,187 +278,6 @@ Moments Statistics::HeadMoments(HeadId id) const {
     total.Merge(s.heads[static_cast<std::size_t>(id.layer * heads_ + id.head)]);
   }
   return total;
-}
-
-namespace {
-
-// Named fp64 arrays on their way to and from a file.
-class Pack {
- public:
-  void Put(const std::string& name, std::vector<Index> shape) {
-    values_[name] = {std::move(shape), {}};
-    current_ = &values_[name].values;
-  }
-  void Push(double v) { current_->push_back(v); }
-  void Push(const Vector& v) { current_->insert(current_->end(), v.data(), v.data() + v.size()); }
-  void Push(const Matrix& m) { current_->insert(current_->end(), m.data(), m.data() + m.size()); }
-
-  std::string Write(const std::filesystem::path& path) const {
-    std::vector<TensorToWrite> tensors;
-    for (const auto& [name, value] : values_) {
-      tensors.push_back({name,
-                         DataType::kF64,
-                         value.shape,
-                         {reinterpret_cast<const std::uint8_t*>(value.values.data()),
-                          value.values.size() * sizeof(double)}});
-    }
-    return WriteSafetensors(path, tensors);
-  }
-
- private:
-  struct Value {
-    std::vector<Index> shape;
-    std::vector<double> values;
-  };
-  std::map<std::string, Value> values_;
-  std::vector<double>* current_ = nullptr;
-};
-
-class Unpack {
- public:
-  explicit Unpack(const std::filesystem::path& path) : file_(path) {}
-
-  std::vector<Index> ShapeOf(const std::string& name) const { return file_.at(name).shape; }
-
-  void Get(const std::string& name, const std::vector<Index>& shape) {
-    const TensorEntry& entry = file_.at(name);
-    if (entry.shape != shape || entry.type != DataType::kF64) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: tensor '{}' is {} {}, F64 {} was expected; decompose again",
-                  file_.path().string(), name, NameOf(entry.type), ShapeText(entry.shape),
-                  ShapeText(shape));
-    }
-    values_ = ReadAsDouble(entry);
-    next_ = 0;
-  }
-  double Pop() { return values_[next_++]; }
-  void Pop(Vector& v) {
-    for (double& x : v) x = Pop();
-  }
-  void Pop(Matrix& m) {
-    std::copy_n(values_.data() + next_, m.size(), m.data());
-    next_ += static_cast<std::size_t>(m.size());
-  }
-
- private:
-  SafetensorsFile file_;
-  std::vector<double> values_;
-  std::size_t next_ = 0;
-};
-
-}  // namespace
-
-std::string Statistics::Write(const std::filesystem::path& path) const {
-  const Index s_ = slices();
-  Pack pack;
-  pack.Put("count", {s_});
-  for (const auto& s : slices_) pack.Push(s.embedding.count);
-  pack.Put("head_mean", {s_, layers_, heads_, factor_width_});
-  for (const auto& s : slices_) {
-    for (const auto& m : s.heads) pack.Push(m.mean);
-  }
-  pack.Put("head_scatter", {s_, layers_, heads_, factor_width_, factor_width_});
-  for (const auto& s : slices_) {
-    for (const auto& m : s.heads) pack.Push(m.scatter);
-  }
-  const auto traces = [&](const std::string& name, Index n, auto select) {
-    pack.Put(name + "_mean", {s_, n, embed_width_});
-    for (const auto& s : slices_) {
-      for (const TraceMoments& m : select(s)) pack.Push(m.mean);
-    }
-    pack.Put(name + "_trace", {s_, n});
-    for (const auto& s : slices_) {
-      for (const TraceMoments& m : select(s)) pack.Push(m.trace);
-    }
-  };
-  traces("mlp", layers_ + 1, [](const SliceStatistics& s) { return s.mlps; });
-  traces("cls_attn", layers_, [](const SliceStatistics& s) { return s.cls_attn; });
-  traces("embedding", 1, [](const SliceStatistics& s) { return std::vector{s.embedding}; });
-  pack.Put("shared", {s_, layers_ * heads_ + layers_ + 1});
-  for (const auto& s : slices_) {
-    for (double v : s.shared) pack.Push(v);
-  }
-  const auto total = [&](const std::string& name, const std::vector<Moments>& moments) {
-    const auto n = static_cast<Index>(moments.size());
-    pack.Put(name + "_total_mean", {n, embed_width_});
-    for (const Moments& m : moments) pack.Push(m.mean);
-    pack.Put(name + "_total_scatter", {n, embed_width_, embed_width_});
-    for (const Moments& m : moments) pack.Push(m.scatter);
-  };
-  total("mlp", mlp_moments_);
-  total("cls_attn", cls_attn_moments_);
-  return pack.Write(path);
-}
-
-Statistics Statistics::Read(const std::filesystem::path& path) {
-  Unpack unpack(path);
-  const std::vector<Index> heads_shape = unpack.ShapeOf("head_mean");
-  const std::vector<Index> embedding_shape = unpack.ShapeOf("embedding_mean");
-  if (heads_shape.size() != 4 || embedding_shape.size() != 3 ||
-      std::ranges::any_of(heads_shape, [](Index n) { return n < 1 || n > 1'000'000; }) ||
-      embedding_shape[2] < 1) {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: 'head_mean' {} and 'embedding_mean' {} are no statistics; decompose again",
-                path.string(), ShapeText(heads_shape), ShapeText(embedding_shape));
-  }
-  const Index s_ = heads_shape[0];
-  const Index layers = heads_shape[1];
-  const Index heads = heads_shape[2];
-  const Index factor_width = heads_shape[3];
-  const Index embed_width = embedding_shape[2];
-  // The largest tensor is checked first: the others are smaller, so nothing is taken on a claim.
-  unpack.Get("head_scatter", {s_, layers, heads, factor_width, factor_width});
-  Statistics result(layers, heads, factor_width, embed_width, s_);
-  for (auto& s : result.slices_) {
-    for (Moments& m : s.heads) unpack.Pop(m.scatter);
-  }
-  unpack.Get("count", {s_});
-  for (auto& s : result.slices_) {
-    const double count = unpack.Pop();
-    if (!(count >= 0) || count != std::floor(count)) {
-      throw Error(ErrorCode::kCorruptData, "{}: a count of {} pictures; decompose again",
-                  path.string(), count);
-    }
-    s.embedding.count = count;
-    for (Moments& m : s.heads) m.count = count;
-    for (TraceMoments& m : s.mlps) m.count = count;
-    for (TraceMoments& m : s.cls_attn) m.count = count;
-  }
-  unpack.Get("head_mean", heads_shape);
-  for (auto& s : result.slices_) {
-    for (Moments& m : s.heads) unpack.Pop(m.mean);
-  }
-  const auto traces = [&](const std::string& name, Index n, auto select) {
-    unpack.Get(name + "_mean", {s_, n, embed_width});
-    for (auto& s : result.slices_) {
-      for (TraceMoments& m : select(s)) unpack.Pop(m.mean);
-    }
-    unpack.Get(name + "_trace", {s_, n});
-    for (auto& s : result.slices_) {
-      for (TraceMoments& m : select(s)) m.trace = unpack.Pop();
-    }
-  };
-  traces("mlp", layers + 1, [](SliceStatistics& s) { return std::span(s.mlps); });
-  traces("cls_attn", layers, [](SliceStatistics& s) { return std::span(s.cls_attn); });
-  traces("embedding", 1, [](SliceStatistics& s) { return std::span(&s.embedding, 1); });
-  unpack.Get("shared", {s_, layers * heads + layers + 1});
-  for (auto& s : result.slices_) {
-    for (double& v : s.shared) v = unpack.Pop();
-  }
-  const auto images = static_cast<double>(result.images());
-  const auto total = [&](const std::string& name, std::vector<Moments>& moments) {
-    const auto n = static_cast<Index>(moments.size());
-    unpack.Get(name + "_total_mean", {n, embed_width});
-    for (Moments& m : moments) {
-      m.count = images;
-      unpack.Pop(m.mean);
-    }
-    unpack.Get(name + "_total_scatter", {n, embed_width, embed_width});
-    for (Moments& m : moments) unpack.Pop(m.scatter);
-  };
-  total("mlp", result.mlp_moments_);
-  total("cls_attn", result.cls_attn_moments_);
-  return result;
 }
 
 }  // namespace cliplens

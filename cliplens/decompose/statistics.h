@@ -1,19 +1,18 @@
 // Moments of contributions: what is kept of any number of images.
 //
 // Moments are kept for disjoint slices of the images (by a hash of the item), which gives every
-// later figure its spread, and they merge (Chan, Golub and LeVeque's pairwise update), so that
-// shards and machines add up to the answer of one pass (DESIGN §2.3).
+// later figure its spread, and they merge (Chan, Golub and LeVeque's pairwise update). They are
+// made of exact sums (sums.h), which is what stores hold and what shards and machines add up
+// (DESIGN §2.3).
 #pragma once
 
-#include <filesystem>
-#include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "cliplens/base/array.h"
 #include "cliplens/base/component.h"
 #include "cliplens/base/linear_algebra.h"
+#include "cliplens/decompose/sums.h"
 
 namespace cliplens {
 
@@ -59,29 +58,13 @@ struct SliceStatistics {
   std::vector<double> shared;
 };
 
-// A block of images, as a shard holds it.
-struct FactorBlock {
-  Array<float, 4> head_z;     // [L, H, B, K]
-  Array<float, 2> ln;         // [B, 3]: μ, σ, n
-  Array<float, 3> mlp;        // [L+1, B, E]: INPUT, MLP 0 …
-  Array<float, 3> cls_attn;   // [L, B, E]
-  Array<float, 2> embedding;  // [B, E]
-  Index images() const { return ln.dim(0); }
-};
-FactorBlock MakeBlock(Index layers, Index heads, Index head_width, Index embed_width, Index images);
-
-struct Basis;
-
+// The figures of a store, from its exact sums.
 class Statistics {
  public:
   Statistics() = default;
-  Statistics(Index layers, Index heads, Index factor_width, Index embed_width, Index slices);
-
-  // Adds a block; slice_of [B]. The order of blocks changes rounding only.
-  void Add(const FactorBlock& block, std::span<const Index> slice_of, const Basis& basis,
-           int threads);
-  // Throws Error(kInvalidArgument) when shapes differ.
-  void Merge(const Statistics& other, const Basis& basis);
+  // Gives the memory of `sums` back as it goes. Throws Error(kCorruptData) for sums that no
+  // pictures have.
+  Statistics(StatisticsSums&& sums, const Basis& basis);
 
   Index images() const;
   Index layers() const { return layers_; }
@@ -91,16 +74,12 @@ class Statistics {
   Index slices() const { return static_cast<Index>(slices_.size()); }
   const SliceStatistics& slice(Index s) const { return slices_[static_cast<std::size_t>(s)]; }
 
-  // All slices together, or the given ones.
+  // All slices together.
   SliceStatistics Total(const Basis& basis) const;
   Moments HeadMoments(HeadId id) const;
   // Second moments in E of MLPs and class-to-class terms, over all slices: [L+1] and [L].
   const std::vector<Moments>& mlp_moments() const { return mlp_moments_; }
   const std::vector<Moments>& cls_attn_moments() const { return cls_attn_moments_; }
-
-  // stats.safetensors, fp64. Returns the file's checksum. Reading checks every shape.
-  std::string Write(const std::filesystem::path& path) const;
-  static Statistics Read(const std::filesystem::path& path);
 
  private:
   Index layers_ = 0, heads_ = 0, factor_width_ = 0, embed_width_ = 0;

@@ -164,6 +164,18 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+void SyncDirectory(std::filesystem::path directory) {
+  if (directory.empty()) directory = ".";
+  // Some file systems cannot sync a directory (EINVAL) and some directories cannot be opened for
+  // reading; the files in it are complete all the same.
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  const int synced = ::fsync(descriptor);
+  const int code = errno;
+  ::close(descriptor);
+  if (synced != 0 && code == EIO) ThrowFileError(directory, "cannot sync", code);
+}
+
 AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
   std::error_code ignored;
   // A link keeps pointing where it does, and what it points to is replaced.
@@ -227,18 +239,7 @@ void AtomicFile::Commit() {
   }
   const int closed = ::close(std::exchange(descriptor_, -1));
   if (closed != 0 && errno != EINTR) ThrowFileError(path_, "cannot write", errno);
-  std::filesystem::path directory = path_.parent_path();
-  if (directory.empty()) directory = ".";
-  // The rename lasts through a power cut once the directory is on disk. Some file systems cannot
-  // sync a directory (EINVAL) and some directories cannot be opened for reading; the file is
-  // complete all the same.
-  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor >= 0) {
-    const int synced = ::fsync(descriptor);
-    const int code = errno;
-    ::close(descriptor);
-    if (synced != 0 && code == EIO) ThrowFileError(path_, "cannot sync", code);
-  }
+  SyncDirectory(path_.parent_path());
 }
 
 void WriteFileAtomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes) {

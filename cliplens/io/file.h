@@ -59,6 +59,9 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+// Makes renames in a directory ("" for the current one) last through a power cut.
+void SyncDirectory(std::filesystem::path directory);
+
 void WriteFileAtomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view text);
 

@@ -1,41 +1,103 @@
 #include "cliplens/io/partial_directory.h"
 
+#include <cerrno>
 #include <string>
 #include <system_error>
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "cliplens/base/error.h"
+#include "cliplens/io/file.h"
 
 namespace cliplens {
 namespace fs = std::filesystem;
+namespace {
 
-PartialDirectory::PartialDirectory(const fs::path& directory) : final_(directory) {
-  // "store/" names the same directory as "store".
-  if (!final_.has_filename()) final_ = final_.parent_path();
-  partial_ = final_;
-  partial_ += ".partial";
-  std::error_code error;
-  if (fs::exists(fs::symlink_status(final_, error))) {
+fs::path WithoutSlash(fs::path directory) {
+  return directory.has_filename() ? directory : directory.parent_path();
+}
+
+bool Exists(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+[[noreturn]] void ThrowLocked(const fs::path& partial) {
+  throw Error(ErrorCode::kPrecondition,
+              "{}: another run is writing it now; wait until it is done, or name another directory",
+              partial.string());
+}
+
+}  // namespace
+
+fs::path PartialDirectory::PartialPath(fs::path directory) {
+  directory = WithoutSlash(std::move(directory));
+  directory += ".partial";
+  return directory;
+}
+
+PartialDirectory::PartialDirectory(const fs::path& directory, Mode mode,
+                                   const std::string& next_step)
+    : final_(WithoutSlash(directory)), partial_(PartialPath(directory)) {
+  if (Exists(final_)) {
     throw Error(ErrorCode::kPrecondition,
                 "{}: exists already; name a new directory or remove this one", final_.string());
   }
-  if (fs::exists(fs::symlink_status(partial_, error))) {
-    throw Error(ErrorCode::kPrecondition,
-                "{}: left by a run that was cut off, or another run is writing it; remove it when "
-                "no run does",
+  std::error_code error;
+  if (!Exists(partial_)) {
+    if (!fs::create_directory(partial_, error)) {
+      // Made by another run since the look above.
+      if (!error) ThrowLocked(partial_);
+      const bool missing = error == std::errc::no_such_file_or_directory;
+      throw Error(missing ? ErrorCode::kNotFound : ErrorCode::kPrecondition,
+                  "{}: cannot make this directory ({}); {}", partial_.string(), error.message(),
+                  missing ? "make its parent first" : "check the permissions of its parent");
+    }
+    Lock();
+    return;
+  }
+  if (!fs::is_directory(partial_, error)) {
+    throw Error(ErrorCode::kPrecondition, "{}: is in the way; remove it or name another directory",
                 partial_.string());
   }
-  if (!fs::create_directory(partial_, error)) {
-    const bool missing = error == std::errc::no_such_file_or_directory;
-    throw Error(missing ? ErrorCode::kNotFound : ErrorCode::kPrecondition,
-                "{}: cannot make this directory ({}); {}", partial_.string(), error.message(),
-                missing ? "make its parent first" : "check the permissions of its parent");
+  Lock();
+  if (mode == Mode::kNew) {
+    ::close(descriptor_);
+    throw Error(ErrorCode::kPrecondition, "{}: left by a run that was cut off; {}",
+                partial_.string(), next_step);
+  }
+  resumed_ = true;
+  keep_ = true;
+}
+
+void PartialDirectory::Lock() {
+  descriptor_ = ::open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor_ < 0) ThrowFileError(partial_, "cannot open", errno);
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(descriptor_);
+    ThrowLocked(partial_);
+  }
+  // Another run may have finished it, or dropped it, before the lock was taken.
+  struct stat mine;
+  struct stat there;
+  if (::fstat(descriptor_, &mine) != 0 || ::stat(partial_.c_str(), &there) != 0 ||
+      mine.st_ino != there.st_ino || mine.st_dev != there.st_dev || Exists(final_)) {
+    ::close(descriptor_);
+    throw Error(ErrorCode::kPrecondition,
+                "{}: another run has finished or removed it meanwhile; look at {} and run again",
+                partial_.string(), final_.string());
   }
 }
 
 PartialDirectory::~PartialDirectory() {
-  if (committed_) return;
-  std::error_code ignored;
-  fs::remove_all(partial_, ignored);
+  if (!committed_ && !keep_) {
+    std::error_code ignored;
+    fs::remove_all(partial_, ignored);
+  }
+  ::close(descriptor_);
 }
 
 void PartialDirectory::Commit() {
@@ -46,6 +108,7 @@ void PartialDirectory::Commit() {
                 final_.string(), error.message());
   }
   committed_ = true;
+  SyncDirectory(final_.parent_path());
 }
 
 }  // namespace cliplens

@@ -81,7 +81,7 @@ TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run("--version").out, std::string("cliplens ") + kVersion + "\n");
   const std::string help = Run("--help").out;
   for (const char* verb : {"demo", "info", "tokenize", "preprocess", "embed", "classify",
-                           "decompose", "merge", "span", "report", "export"}) {
+                           "decompose", "merge", "span", "report", "export", "verify"}) {
     EXPECT_NE(help.find(verb), std::string::npos) << verb;
     const Outcome outcome = Run(std::string(verb) + " --help");
     EXPECT_EQ(outcome.status, 0);
@@ -260,6 +260,61 @@ TEST_F(CliTest, BadPicturesAndTextsLeaveNothing) {
   ExpectFailure("embed model --images pictures --out texts.txt", 5, "exists already");
   ExpectFailure("span pictures --texts texts.txt", 3, "manifest.json");
   ExpectFailure("span nostore --texts texts.txt", 3, "nostore: no such store");
+}
+
+TEST_F(CliTest, PicturesThatCannotBeReadAreSkippedAndListed) {
+  MakeData();
+  Run("embed model --images pictures --out all.npy");
+  directory_.Write("pictures/003.png", "no picture");
+  directory_.Write("pictures/011.png", "");
+  ExpectFailure("embed model --images pictures --out e.npy", 7, ".png");
+  const Json embedded = RunJson("embed model --images pictures --out e.npy --on-error skip");
+  EXPECT_EQ(embedded["shape"], (std::vector<Index>{10, 10}));
+  EXPECT_EQ(embedded["items"][3], "004.png");
+  EXPECT_EQ(embedded["skipped"].size(), 2u);
+  EXPECT_EQ(embedded["skipped"][0]["path"], "003.png");
+  const NpyArray all = ReadNpy(path("all.npy"));
+  const NpyArray rows = ReadNpy(path("e.npy"));
+  EXPECT_TRUE(std::equal(rows.values.begin() + 30, rows.values.end(), all.values.begin() + 40));
+  const Json classes = RunJson(
+      "classify model --images pictures --classes texts.txt --templates simple --truncate "
+      "--on-error skip");
+  EXPECT_EQ(classes["images"], 10);
+  EXPECT_EQ(classes["results"][3]["path"], "004.png");
+  EXPECT_EQ(classes["skipped"][1]["path"], "011.png");
+  const Outcome seen = Run("decompose model --images pictures --out store --on-error skip");
+  EXPECT_EQ(seen.status, 0);
+  EXPECT_TRUE(seen.error.starts_with("cliplens: 2 of 12 pictures could not be read")) << seen.error;
+  EXPECT_EQ(Run("verify store --model model").status, 0);
+  fs::create_directories(path("none"));
+  directory_.Write("none/a.png", "no picture");
+  for (const char* verb : {"embed model --images none --out n.npy --on-error skip",
+                           "decompose model --images none --out n --on-error skip",
+                           "classify model --images none --classes texts.txt --templates simple "
+                           "--truncate --on-error skip"}) {
+    EXPECT_NE(Run(verb).status, 0) << verb;
+  }
+  EXPECT_FALSE(fs::exists(path("n.partial")));
+  ExpectFailure("embed model --images none --out n.npy --on-error pass", 2, "--on-error");
+}
+
+TEST_F(CliTest, VerifyPrintsOneLineForEachProblem) {
+  MakeData();
+  Run("decompose model --images pictures --out store --shard-images 5");
+  EXPECT_EQ(Run("verify store").out, "store: everything in it is as it should be\n");
+  directory_.Write("store/shard-00001.safetensors", "cut");
+  fs::remove(path("store/items-00002.jsonl"));
+  const Outcome outcome = Run("verify store");
+  EXPECT_EQ(outcome.status, 4);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 2) << outcome.error;
+  const Outcome json = Run("verify store --json");
+  EXPECT_EQ(json.status, 4);
+  EXPECT_EQ(json.error, "");
+  const Json problems = ParseJson(json.out, "standard output")["problems"];
+  EXPECT_EQ(problems[0]["file"], "shard-00001.safetensors");
+  EXPECT_EQ(problems[1]["file"], "items-00002.jsonl");
+  EXPECT_EQ(problems[1]["code"], "not-found");
 }
 
 TEST_F(CliTest, AStoreOfAnotherModelIsRefused) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <functional>
+#include <map>
 
 #include "tests/expect_error.h"
 #include "tests/random_model.h"
@@ -12,8 +14,11 @@
 #include <gtest/gtest.h>
 
 #include "cliplens/analysis/variance.h"
+#include "cliplens/decompose/verify.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
+#include "cliplens/io/partial_directory.h"
+#include "cliplens/io/sealed_json.h"
 
 namespace cliplens {
 namespace {
@@ -39,6 +44,34 @@ class DecomposeTest : public testing::Test {
     options.type = type;
     options.stats_only = stats_only;
     return Decompose(*model_, *set_, options);
+  }
+
+  // In shards of 3, which makes 7 of the 20 pictures.
+  DecomposeOptions Small(const std::string& out) const {
+    DecomposeOptions options;
+    options.out = path(out);
+    options.threads = 2;
+    options.shard_images = 3;
+    return options;
+  }
+
+  void ExpectSameStores(const std::string& a, const std::string& b) const {
+    const auto files = Files(path(a));
+    const auto others = Files(path(b));
+    for (const auto& [name, bytes] : files) {
+      ASSERT_TRUE(others.contains(name)) << name;
+      EXPECT_TRUE(bytes == others.at(name)) << name << " of " << a << " and " << b;
+    }
+    EXPECT_EQ(files.size(), others.size());
+    EXPECT_EQ(VerifyStore(path(a), {}).size(), 0u);
+  }
+
+  // Changes the store's manifest and seals it again.
+  void Edit(const std::string& store, const std::function<void(Json&)>& change) const {
+    const fs::path file = path(store) / "manifest.json";
+    Json json = ReadSealedJson(file, 1 << 24);
+    change(json);
+    WriteFileAtomically(file, SealJson(json));
   }
 
   static std::map<std::string, std::vector<std::uint8_t>> Files(const fs::path& store) {
@@ -167,8 +200,14 @@ TEST_F(DecomposeTest, PartsMergedEqualTheWhole) {
     EXPECT_NEAR(a[i].spread, b[i].spread, 1e-10);
   }
   // A picture must not be counted twice, and models must be the same.
-  ExpectError(ErrorCode::kInvalidArgument, "is in another of these stores too", [&] {
+  ExpectError(ErrorCode::kInvalidArgument, "counted once", [&] {
     MergeStores(std::vector<fs::path>{path("store0"), path("store0")}, path("again"));
+  });
+  fs::copy(path("pictures") / "001.png", path("part0") / "z.png");
+  set_ = OpenImageSet(path("part0"));
+  Run("grown");
+  ExpectError(ErrorCode::kInvalidArgument, "is in another of these stores too", [&] {
+    MergeStores(std::vector<fs::path>{path("store0"), path("grown")}, path("again"));
   });
   RandomModel{.seed = 9}.Write(path("other-model"));
   model_.emplace(ClipModel::Load(path("other-model")));
@@ -176,8 +215,246 @@ TEST_F(DecomposeTest, PartsMergedEqualTheWhole) {
   ExpectError(ErrorCode::kInvalidArgument, "models differ", [&] {
     MergeStores(std::vector<fs::path>{path("store0"), path("other")}, path("again"));
   });
+  Edit("store1", [](Json& json) { json["model"]["config"]["preprocess"]["mean"][0] = 0.25; });
+  ExpectError(ErrorCode::kInvalidArgument, "'model.config.preprocess.mean[0]' is", [&] {
+    MergeStores(std::vector<fs::path>{path("store0"), path("store1")}, path("again"));
+  });
   EXPECT_FALSE(fs::exists(path("again")));
   EXPECT_FALSE(fs::exists(path("again.partial")));
+}
+
+TEST_F(DecomposeTest, ShardsMergedAreTheStoreOfOneRun) {
+  for (const bool stats_only : {false, true}) {
+    const std::string kind = stats_only ? "stats" : "store";
+    DecomposeOptions options = Small(kind);
+    options.stats_only = stats_only;
+    Decompose(*model_, *set_, options);
+    for (const Index of : {1, 2, 5, 7}) {
+      std::vector<fs::path> parts;
+      for (Index i = of - 1; i >= 0; --i) {
+        options.out = path(fmt::format("{}-{}-{}", kind, i, of));
+        options.part = StorePart{i, of};
+        options.threads = static_cast<int>(i % 3 + 1);
+        Decompose(*model_, *set_, options);
+        EXPECT_EQ(VerifyStore(options.out, {}).size(), 0u);
+        parts.push_back(options.out);
+      }
+      if (of == 1) {
+        ExpectSameStores(kind, kind + "-0-1");
+        continue;
+      }
+      const std::string merged = fmt::format("{}-merged-{}", kind, of);
+      MergeStores(parts, path(merged));
+      ExpectSameStores(kind, merged);
+    }
+    const auto refuse = [&](std::vector<std::string> names, const std::string& words) {
+      std::vector<fs::path> parts;
+      for (const std::string& name : names) parts.push_back(path(kind + name));
+      ExpectError(ErrorCode::kInvalidArgument, words, [&] { MergeStores(parts, path("no")); });
+      EXPECT_FALSE(fs::exists(path("no")));
+    };
+    refuse({"-0-5", "-1-5", "-4-5"}, "part 2, 3 of 5");
+    refuse({"-0-2", "-1-2", "-0-2"}, "both are part 0 of 2");
+    refuse({"-0-2", "-1-5"}, "they overlap: part 0 of 2 and part 1 of 5");
+    refuse({"", "-1-2", "-0-2"}, "both have pictures of");
+    refuse({"", ""}, "both have pictures of");
+  }
+  DecomposeOptions options = Small("none");
+  options.part = StorePart{0, 8};
+  ExpectError(ErrorCode::kInvalidArgument, "which makes 7",
+              [&] { Decompose(*model_, *set_, options); });
+  options.part = StorePart{2, 2};
+  ExpectError(ErrorCode::kInvalidArgument, "parts count from 0",
+              [&] { Decompose(*model_, *set_, options); });
+}
+
+// Stops the run after some pictures, as an error would.
+class StopsAfter {
+ public:
+  explicit StopsAfter(Index images) : images_(images) {}
+  void operator()(Index done, Index) const {
+    if (done > images_) throw Error(ErrorCode::kExhausted, "stopped");
+  }
+
+ private:
+  Index images_;
+};
+
+TEST_F(DecomposeTest, AResumedRunGivesTheSameBytes) {
+  for (const bool stats_only : {false, true}) {
+    const std::string kind = stats_only ? "stats" : "store";
+    DecomposeOptions options = Small(kind);
+    options.stats_only = stats_only;
+    Decompose(*model_, *set_, options);
+    options.out = path(kind + "-resumed");
+    options.resume = true;
+    int runs = 0;
+    for (Index limit = 7; !fs::exists(options.out) && runs < 20; limit += 4, ++runs) {
+      options.progress = StopsAfter(limit);
+      options.threads = runs % 3 + 1;
+      try {
+        Decompose(*model_, *set_, options);
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kExhausted) << error.what();
+        if (fs::exists(path(kind + "-resumed.partial"))) {
+          EXPECT_NE(std::string(error.what()).find("run again with --resume"), std::string::npos)
+              << error.what();
+        }
+      }
+    }
+    EXPECT_GT(runs, 2);
+    ExpectSameStores(kind, kind + "-resumed");
+    // A finished store is checked and left as it is.
+    options.progress = {};
+    EXPECT_TRUE(Decompose(*model_, *set_, options).complete_already);
+    ExpectSameStores(kind, kind + "-resumed");
+    options.slices = 4;
+    ExpectError(ErrorCode::kInvalidArgument, "'slices' is 4 and 8",
+                [&] { Decompose(*model_, *set_, options); });
+  }
+}
+
+TEST_F(DecomposeTest, ARunOfOtherArgumentsIsNotGoneOnWith) {
+  DecomposeOptions options = Small("store");
+  options.progress = StopsAfter(15);
+  EXPECT_THROW(Decompose(*model_, *set_, options), Error);
+  options.progress = {};
+  ExpectError(ErrorCode::kPrecondition, "go on with it by --resume, or remove it",
+              [&] { Decompose(*model_, *set_, options); });
+  options.resume = true;
+  const auto refuse = [&](const std::string& words, auto change) {
+    DecomposeOptions other = options;
+    change(other);
+    ExpectError(ErrorCode::kInvalidArgument, words, [&] { Decompose(*model_, *set_, other); });
+  };
+  refuse("'slices' is 5 and 8", [](DecomposeOptions& o) { o.slices = 5; });
+  refuse("'store_dtype' is \"fp16\" and \"fp32\"",
+         [](DecomposeOptions& o) { o.type = StoreType::kF16; });
+  refuse("'stats_only' is true and false", [](DecomposeOptions& o) { o.stats_only = true; });
+  refuse("'data[0].shard_images' is 4 and 3", [](DecomposeOptions& o) { o.shard_images = 4; });
+  refuse("'part' is {\"index\":0,\"of\":2} and null", [](DecomposeOptions& o) {
+    o.part = StorePart{0, 2};
+  });
+  // A picture that vanished.
+  fs::rename(path("pictures") / "019.png", path("019.png"));
+  const auto fewer = OpenImageSet(path("pictures"));
+  ExpectError(ErrorCode::kInvalidArgument, "'data[0].set_images' is 19 and 20",
+              [&] { Decompose(*model_, *fewer, options); });
+  fs::rename(path("019.png"), path("pictures") / "019.png");
+  RandomModel{.seed = 9}.Write(path("model"));
+  const ClipModel other = ClipModel::Load(path("model"));
+  ExpectError(ErrorCode::kInvalidArgument, "'model.fingerprint' is",
+              [&] { Decompose(other, *set_, options); });
+  Decompose(*model_, *set_, options);
+  options.out = path("whole");
+  Decompose(*model_, *set_, options);
+  ExpectSameStores("whole", "store");
+}
+
+TEST_F(DecomposeTest, DamageDoneToAnInterruptedRunIsMadeGood) {
+  for (const bool stats_only : {false, true}) {
+    const std::string kind = stats_only ? "stats" : "store";
+    DecomposeOptions options = Small(kind);
+    options.stats_only = stats_only;
+    options.resume = true;
+    Decompose(*model_, *set_, options);
+    std::vector<std::string> files;
+    int round = 0;
+    do {
+      options.out = path(kind + std::to_string(round));
+      options.progress = StopsAfter(16);
+      EXPECT_THROW(Decompose(*model_, *set_, options), Error);
+      options.progress = {};
+      const fs::path partial = PartialDirectory::PartialPath(options.out);
+      files.clear();
+      for (const auto& [name, bytes] : Files(partial)) files.push_back(name);
+      ASSERT_GT(files.size(), 2u);
+      const fs::path file = partial / files[static_cast<std::size_t>(round)];
+      std::vector<std::uint8_t> bytes = ReadFile(file, 1 << 24);
+      bytes[bytes.size() / 2] ^= 4;
+      if (round % 2 == 0) {
+        WriteFileAtomically(file, bytes);
+      } else if (file.filename() != "progress.json") {
+        fs::remove(file);
+      }
+      if (file.filename() == "progress.json" && round % 2 == 0) {
+        ExpectError(ErrorCode::kCorruptData, "progress.json",
+                    [&] { Decompose(*model_, *set_, options); });
+      } else {
+        Decompose(*model_, *set_, options);
+        ExpectSameStores(kind, kind + std::to_string(round));
+      }
+    } while (++round < static_cast<int>(files.size()));
+  }
+}
+
+TEST_F(DecomposeTest, SkippedPicturesChangeNothingForTheOthers) {
+  DecomposeOptions options = Small("all");
+  Decompose(*model_, *set_, options);
+  const auto all = Store::Open(path("all")).ReadEmbeddings();
+  for (const char* name : {"000.png", "004.png", "006.png", "007.png", "008.png", "019.png"}) {
+    WriteFileAtomically(path("pictures") / name, std::string_view("no picture"));
+  }
+  ExpectError(ErrorCode::kUnsupported, ".png", [&] {
+    options.out = path("stopped");
+    Decompose(*model_, *set_, options);
+  });
+  options.on_error = OnError::kSkip;
+  for (const int threads : {1, 3}) {
+    options.threads = threads;
+    options.out = path("skip" + std::to_string(threads));
+    const DecomposeResult result = Decompose(*model_, *set_, options);
+    EXPECT_EQ(result.images, 14);
+    EXPECT_EQ(result.shards, 6);  // all of one are gone
+    ASSERT_EQ(result.skipped.size(), 6u);
+    EXPECT_EQ(result.skipped[2].path, "006.png");
+  }
+  ExpectSameStores("skip1", "skip3");
+  const Store store = Store::Open(path("skip1"));
+  const std::vector<Item> items = store.ReadItems();
+  const auto rows = store.ReadEmbeddings();
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    EXPECT_TRUE(
+        std::ranges::equal(rows.row(static_cast<Index>(i)), all.row(std::stoi(items[i].path))));
+  }
+  EXPECT_EQ(store.info().skipped.size(), 6u);
+  EXPECT_EQ(store.info().skipped[0].picture.path, "000.png");
+  // Parts and interruptions make no difference here either; part 2 is the range of which nothing
+  // can be read.
+  std::vector<fs::path> parts;
+  for (Index i = 0; i < 7; ++i) {
+    options.out = path("part" + std::to_string(i));
+    options.part = StorePart{i, 7};
+    if (i == 2) {
+      ExpectError(ErrorCode::kCorruptData, "none of 3 pictures can be read",
+                  [&] { Decompose(*model_, *set_, options); });
+    } else {
+      Decompose(*model_, *set_, options);
+    }
+    parts.push_back(options.out);
+  }
+  MergeStores(parts, path("merged"));
+  ExpectSameStores("skip1", "merged");
+  options.part.reset();
+  options.resume = true;
+  options.out = path("resumed");
+  for (Index limit = 8; !fs::exists(options.out) && limit < 60; limit += 5) {
+    options.progress = StopsAfter(limit);
+    try {
+      Decompose(*model_, *set_, options);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kExhausted) << error.what();
+    }
+  }
+  ExpectSameStores("skip1", "resumed");
+  fs::create_directories(path("none"));
+  WriteFileAtomically(path("none") / "a.png", std::string_view("no picture"));
+  set_ = OpenImageSet(path("none"));
+  options.progress = {};
+  options.out = path("nothing");
+  ExpectError(ErrorCode::kCorruptData, "none of 1 pictures",
+              [&] { Decompose(*model_, *set_, options); });
+  EXPECT_FALSE(fs::exists(path("nothing")));
 }
 
 TEST_F(DecomposeTest, StatisticsOnlyKeepsNoFactors) {
@@ -242,7 +519,6 @@ TEST_F(DecomposeTest, AnExistingDirectoryIsLeftAlone) {
 TEST_F(DecomposeTest, AFlippedByteInAnyFileIsFound) {
   Run("store");
   for (const auto& [name, bytes] : Files(path("store"))) {
-    if (name == "manifest.json") continue;
     std::vector<std::uint8_t> changed = bytes;
     changed[changed.size() - 3] ^= 1;
     WriteFileAtomically(path("store") / name, changed);
@@ -255,9 +531,59 @@ TEST_F(DecomposeTest, AFlippedByteInAnyFileIsFound) {
       EXPECT_EQ(e.code(), ErrorCode::kCorruptData) << e.what();
       EXPECT_NE(std::string(e.what()).find(name), std::string::npos) << e.what();
     }
+    const std::vector<Problem> problems = VerifyStore(path("store"), {});
+    ASSERT_EQ(problems.size(), 1u) << name;
+    EXPECT_EQ(problems[0].file, name);
+    EXPECT_EQ(problems[0].code, ErrorCode::kCorruptData);
     WriteFileAtomically(path("store") / name, bytes);
   }
   Store::Open(path("store"));
+  EXPECT_EQ(VerifyStore(path("store"), {}).size(), 0u);
+}
+
+TEST_F(DecomposeTest, VerifyFindsWhatChecksumsCannot) {
+  Run("store");
+  const fs::path shard = path("store") / "shard-00000.safetensors";
+  const std::vector<std::uint8_t> bytes = ReadFile(shard, 1 << 24);
+  const fs::path file = path("store") / "manifest.json";
+  const std::vector<std::uint8_t> manifest = ReadFile(file, 1 << 24);
+  const auto expect = [&](const std::string& in, const std::string& words) {
+    const std::vector<Problem> problems = VerifyStore(path("store"), {});
+    ASSERT_GE(problems.size(), 1u) << words;
+    EXPECT_EQ(problems[0].file, in) << problems[0].message;
+    EXPECT_NE(problems[0].message.find(words), std::string::npos) << problems[0].message;
+    WriteFileAtomically(shard, bytes);
+    WriteFileAtomically(file, manifest);
+  };
+  // One number of one picture, with a checksum that fits.
+  std::vector<std::uint8_t> changed = bytes;
+  changed[changed.size() - 3] ^= 1;
+  WriteFileAtomically(shard, changed);
+  Edit("store", [&](Json& json) { json["shards"][0]["checksum"] = HashBytes(changed); });
+  expect("stats.safetensors", "is not what the shards add up to");
+  Edit("store", [](Json& json) { json["certificate"]["max"] = 1e-9; });
+  expect("manifest.json", "a certificate of 1e-09 at most");
+  Edit("store", [](Json& json) { json["data"][0]["set_images"] = 21; });
+  expect("manifest.json", "do not make 21");
+  Edit("store", [](Json& json) { json["store_dtype"] = "fp16"; });
+  expect("shard-00000.safetensors", "is F32, the manifest says F16");
+  WriteFileAtomically(path("store") / "shard-00001.safetensors", bytes);
+  expect("shard-00001.safetensors", "is not in the manifest");
+  fs::remove(path("store") / "shard-00001.safetensors");
+  VerifyOptions options;
+  options.model = &*model_;
+  EXPECT_EQ(VerifyStore(path("store"), options).size(), 0u);
+  RandomModel{.seed = 9}.Write(path("other"));
+  const ClipModel other = ClipModel::Load(path("other"));
+  options.model = &other;
+  const std::vector<Problem> problems = VerifyStore(path("store"), options);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].code, ErrorCode::kInvalidArgument);
+  fs::remove(shard);
+  const std::vector<Problem> missing = VerifyStore(path("store"), {});
+  ASSERT_EQ(missing.size(), 1u);
+  EXPECT_EQ(missing[0].code, ErrorCode::kNotFound);
+  EXPECT_EQ(missing[0].file, "shard-00000.safetensors");
 }
 
 TEST_F(DecomposeTest, AManifestCutAnywhereIsAnErrorNotACrash) {
@@ -273,19 +599,25 @@ TEST_F(DecomposeTest, AManifestCannotSendTheReaderElsewhere) {
   Run("store");
   const fs::path file = path("store") / "manifest.json";
   const std::string manifest = ReadTextFile(file, 1 << 20);
-  const auto with = [&](const std::string& from, const std::string& to) {
-    std::string changed = manifest;
-    const std::size_t at = changed.find(from);
-    ASSERT_NE(at, std::string::npos);
-    changed.replace(at, from.size(), to);
-    WriteFileAtomically(file, changed);
+  const auto refuse = [&](ErrorCode code, const std::string& words, auto change) {
+    Edit("store", change);
+    ExpectError(code, words, [&] { Store::Open(path("store")); });
+    WriteFileAtomically(file, manifest);
   };
-  with("shard-00000.safetensors", "../../etc/passwd");
-  ExpectError(ErrorCode::kCorruptData, "were expected", [&] { Store::Open(path("store")); });
-  with("\"version\": 1", "\"version\": 2");
-  ExpectError(ErrorCode::kUnsupported, "version 2", [&] { Store::Open(path("store")); });
-  with("\"images\": 20", "\"images\": 1152921504606846976");
-  ExpectError(ErrorCode::kCorruptData, "images", [&] { Store::Open(path("store")); });
+  refuse(ErrorCode::kCorruptData, "were expected",
+         [](Json& json) { json["shards"][0]["file"] = "../../etc/passwd"; });
+  refuse(ErrorCode::kUnsupported, "version 3", [](Json& json) { json["version"] = 3; });
+  refuse(ErrorCode::kCorruptData, "images",
+         [](Json& json) { json["images"] = std::int64_t{1} << 60; });
+  refuse(ErrorCode::kCorruptData, "'data' 5 is named",
+         [](Json& json) { json["shards"][0]["data"] = 5; });
+  // The first format had no checksum of its own.
+  Json old = ReadSealedJson(file, 1 << 20);
+  old["format"] = "cliplens.store/1";
+  old["version"] = 1;
+  WriteFileAtomically(file, DumpJson(old));
+  ExpectError(ErrorCode::kUnsupported, "format cliplens.store/1 version 1",
+              [&] { Store::Open(path("store")); });
 }
 
 }  // namespace

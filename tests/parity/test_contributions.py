@@ -110,13 +110,21 @@ def scatter(rows: np.ndarray) -> np.ndarray:
     return np.einsum("b...i,b...j->...ij", centred, centred, optimize=True)
 
 
-def merged(count: np.ndarray, mean: np.ndarray, second: np.ndarray):
-    """Moments of slices [S, ...] as those of all: mean and scatter about it."""
-    weights = count / count.sum()
-    joint = np.tensordot(weights, mean, 1)
-    offset = mean - joint
-    between = np.einsum("s,s...i,s...j->...ij", count, offset, offset, optimize=True)
-    return joint, second.sum(0) + between
+def exact(pairs: np.ndarray) -> np.ndarray:
+    """Fixed point [..., 2] as long doubles: differences of sums would lose digits in doubles."""
+    low, high = pairs[..., 0].copy().view(np.uint64), pairs[..., 1]
+    return high.astype(np.longdouble) * 2.0**-8 + low.astype(np.longdouble) * np.longdouble(2)**-72
+
+
+def about_mean(count: int, sums: np.ndarray, triangle: np.ndarray):
+    """Mean and scatter about it from Σ x [..., n] and the triangle of Σ x x^T [..., n(n+1)/2]."""
+    n = sums.shape[-1]
+    rows, columns = np.triu_indices(n)
+    square = np.zeros((*sums.shape, n), np.longdouble)
+    square[..., rows, columns] = square[..., columns, rows] = triangle
+    mean = sums / count
+    return (mean.astype(np.float64),
+            (square - count * mean[..., :, None] * mean[..., None, :]).astype(np.float64))
 
 
 @pytest.mark.parametrize("options", [("--slices", "1"), ()], ids=["one slice", "eight slices"])
@@ -127,12 +135,14 @@ def test_statistics(measured, stores, name, options):
     shard = {key: value.astype(np.float64)
              for key, value in load_file(next(store.glob("shard-*.safetensors"))).items()}
     basis = load_file(store / "basis.safetensors")["heads"].astype(np.float64)  # [L, H, K+3, E]
-    got = load_file(store / "stats.safetensors")
+    got = {key: exact(value) if value.shape[-1:] == (2,) and value.dtype == np.int64 else value
+           for key, value in load_file(store / "stats.safetensors").items()}
+    images = got["count"].sum()
     z = shard["head_z"].transpose(2, 0, 1, 3)  # [B, L, H, K]
     mean, sigma, norm = (v[:, None, None, None] for v in shard["ln"].T)
     ones = np.ones_like(z[..., :1])
     factors = np.concatenate([z, ones, mean * ones, sigma * ones], -1) / (sigma * norm)
-    joint, second = merged(got["count"], got["head_mean"], got["head_scatter"])
+    joint, second = about_mean(images, got["head_sum"].sum(0), got["head_square"].sum(0))
     measured.at_most(f"statistics, mean of factors, {label}: relative",
                      relative(joint, factors.mean(0)), STATISTICS)
     measured.at_most(f"statistics, second moment of factors, {label}: relative",
@@ -140,21 +150,26 @@ def test_statistics(measured, stores, name, options):
 
     arrays = dict(mlp=shard["mlp"].transpose(1, 0, 2), cls_attn=shard["cls_attn"].transpose(1, 0, 2))
     for array, rows in arrays.items():
+        joint, second = about_mean(images, got[f"{array}_sum"].sum(0),
+                                   got[f"{array}_total_square"])
         measured.at_most(f"statistics, mean of {array}, {label}: relative",
-                         relative(got[f"{array}_total_mean"], rows.mean(0)), STATISTICS)
+                         relative(joint, rows.mean(0)), STATISTICS)
         measured.at_most(f"statistics, second moment of {array}, {label}: relative",
-                         relative(got[f"{array}_total_scatter"], scatter(rows)), STATISTICS)
+                         relative(second, scatter(rows)), STATISTICS)
     if options:
         arrays["embedding"] = shard["embedding"][:, None]
         centred = {array: rows - rows.mean(0) for array, rows in arrays.items()}
+        means = {}
         for array, rows in arrays.items():
-            measured.at_most(f"statistics, slice mean of {array}, {label}: relative",
-                             relative(got[f"{array}_mean"][0], rows.mean(0)), STATISTICS)
+            means[array] = got[f"{array}_sum"][0].reshape(rows.shape[1:]) / images
+            trace = got[f"{array}_square"][0] - images * (means[array] ** 2).sum(-1)
             measured.at_most(f"statistics, slice trace of {array}, {label}: relative",
-                             relative(got[f"{array}_trace"][0], (centred[array] ** 2).sum((0, 2))),
-                             STATISTICS)
+                             relative(np.atleast_1d(trace).astype(np.float64),
+                                      (centred[array] ** 2).sum((0, 2))), STATISTICS)
         attn = np.einsum("blhk,lhke->blhe", factors, basis, optimize=True)
         parts = np.concatenate([attn.reshape(len(attn), -1, attn.shape[-1]), arrays["mlp"]], 1)
         shared = np.einsum("bce,be->c", parts - parts.mean(0), centred["embedding"][:, 0])
+        between = images * parts.mean(0) @ means["embedding"][0].astype(np.float64)
         measured.at_most(f"statistics, share of the variance, {label}: relative",
-                         relative(got["shared"][0], shared), STATISTICS)
+                         relative(got["shared"][0].astype(np.float64) - between, shared),
+                         STATISTICS)

@@ -13,6 +13,7 @@ errors (1e-5 and smaller) by their size.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -54,8 +55,14 @@ def make_workplace(folder):
         pictures = [m for m in shard if m.name.endswith(".png") and ".mask." not in m.name]
         for picture in pictures[:12]:
             (folder / "photos" / picture.name).write_bytes(shard.extractfile(picture).read())
+    shutil.copytree(folder / "photos", folder / "faulty")
+    (folder / "faulty" / picture_names(folder)[1]).write_bytes(b"no picture")
     (folder / "bin").mkdir()
     (folder / "bin/cliplens").symlink_to(Path(PROGRAM).resolve())
+
+
+def picture_names(folder):
+    return sorted(path.name for path in (folder / "photos").iterdir())
 
 
 def run(command, folder):
@@ -173,12 +180,19 @@ RUNS = [
     "decompose pictureworld --images photos --out store",
     "decompose pictureworld --images world/sets/birds --out other",
     "merge store other --out whole",
+    "decompose pictureworld --images faulty --out half --shard 0/2 --shard-images 2 --on-error skip",
+    "embed pictureworld --images faulty --out faulty.npy --on-error skip",
+    "classify pictureworld --images faulty --classes classes.txt --templates simple -k 1"
+    " --on-error skip",
+    "verify whole",
+    "verify nothing",
     "span store --texts texts.txt --count 2",
     "span other --texts classes.txt --count 2",
     "report whole --texts texts.txt --out report.html",
     "export store --out arrays",
     "demo --out demo",
 ]
+FAILURES = {"verify nothing": 3}  # there is no such store
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +208,7 @@ def written(workplace):
     formats = {}
     for line in RUNS:
         result = run(f"cliplens {line} --json", workplace)
-        assert result.returncode == 0, f"{line}\n{result.stderr}"
+        assert result.returncode == FAILURES.get(line, 0), f"{line}\n{result.stderr}"
         value = json.loads(result.stdout)
         assert next(iter(value)) == "format", line
         fields = formats.setdefault(value["format"], {})
@@ -225,7 +239,9 @@ def test_every_json_field_is_documented(written):
 
 def test_every_field_of_the_manifest_is_documented(written, workplace):
     documented = tables_of(ROOT / "docs/store.md")["manifest.json"]
-    real = fields_of(json.loads((workplace / "whole/manifest.json").read_text()))
+    real = {}
+    for store in ("whole", "half"):
+        real |= fields_of(json.loads((workplace / store / "manifest.json").read_text()))
     # The model's configuration is described once, with `info`.
     real = {field: kind for field, kind in real.items() if not field.startswith("model.config.")}
     assert_same_fields({k: v for k, v in documented.items() if k != "model.config"}, real)
@@ -244,7 +260,10 @@ def test_tensors_of_a_store_are_as_documented(written, workplace):
     layers, heads, width = vision["layers"], vision["heads"], vision["head_width"]
     sizes = {"L": layers, "H": heads, "K": width, "K+3": width + 3, "L+1": layers + 1, "3": 3,
              "E": info["model"]["config"]["embed_width"], "S": info["slices"],
-             "B": info["shards"][0]["images"], "LH+L+1": layers * heads + layers + 1, "1": 1}
+             "B": info["shards"][0]["images"], "LH+L+1": layers * heads + layers + 1, "1": 1,
+             "2": 2}
+    for axis in ("K+3", "E"):
+        sizes[f"T({axis})"] = sizes[axis] * (sizes[axis] + 1) // 2
     text = (ROOT / "docs/store.md").read_text()
     for file, stored in (("shard-00000.safetensors", "shard-NNNNN.safetensors"),
                          ("stats.safetensors",) * 2, ("basis.safetensors",) * 2):
@@ -271,8 +290,12 @@ def rewritten(shown, got):
 
 
 def test_the_python_that_reads_a_store_runs(written, workplace):
-    program = re.search(r"^```python\n(.*?)^```", (ROOT / "docs/store.md").read_text(),
-                        re.MULTILINE | re.DOTALL)[1]
+    programs = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/store.md").read_text(),
+                          re.MULTILINE | re.DOTALL)
+    means = subprocess.run([sys.executable, "-c", programs[1]], cwd=workplace, text=True,
+                           capture_output=True)
+    assert (means.stdout, means.stderr) == ("(6, 6, 35)\n", "")
+    program = programs[0]
     result = subprocess.run([sys.executable, "-c", program], cwd=workplace, text=True,
                             capture_output=True)
     assert result.returncode == 0, result.stderr

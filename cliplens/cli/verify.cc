@@ -1,0 +1,71 @@
+// cliplens verify STORE
+#include "cliplens/decompose/verify.h"
+
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/decompose/manifest.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct Options {
+  std::string store;
+  ModelChoice model;
+};
+
+void Run(const Options& options, Common& common) {
+  std::optional<ClipModel> model;
+  if (!options.model.model.empty()) {
+    ModelChoice choice = options.model;
+    try {
+      // The matrices B are of the weights as the products saw them.
+      choice.precision = ReadManifest(options.store).info.precision;
+    } catch (const Error&) {
+      // said below, with whatever else is wrong
+    }
+    model.emplace(LoadModel(choice));
+  }
+  const std::vector<Problem> problems =
+      VerifyStore(options.store, {.model = model ? &*model : nullptr,
+                                  .threads = common.threads,
+                                  .progress = Progress(common, "verify")});
+  if (!problems.empty()) common.exit_status = InfoOf(problems.front().code).exit_status;
+  if (common.json) {
+    Json list = Json::array();
+    for (const Problem& problem : problems) {
+      list.push_back({{"code", InfoOf(problem.code).name},
+                      {"file", problem.file},
+                      {"message", problem.message}});
+    }
+    Json result = {
+        {"format", "cliplens.verify/1"}, {"store", options.store}, {"whole", problems.empty()}};
+    if (!problems.empty()) result["problems"] = list;
+    PrintJson(result);
+    return;
+  }
+  for (const Problem& problem : problems) {
+    fmt::print(stderr, "cliplens: {}: {}\n", InfoOf(problem.code).name, problem.message);
+  }
+  if (problems.empty())
+    Print(fmt::format("{}: everything in it is as it should be\n", options.store));
+}
+
+}  // namespace
+
+void AddVerify(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(app, common, "verify", "Check everything that a store promises",
+                           "cliplens verify store --model pictureworld");
+  verb->add_option("STORE", options->store, "Store to check")->required();
+  verb->add_option("--model", options->model.model,
+                   "Compare with the model that should have made it");
+  verb->add_option("--arch", options->model.architecture, "Architecture of a checkpoint file");
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli

@@ -1,0 +1,58 @@
+// What to do about pictures that cannot be read.
+//
+//   PictureErrors errors(OnError::kSkip);
+//   ParallelFor(threads, set.size(), [&](Index i, int) {
+//     const std::optional<Image> image = errors.Read(set, i);
+//     if (image) Use(*image);
+//   });
+//   errors.CheckNotAll(set.size(), set.root());
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/error.h"
+#include "cliplens/dataset/image_set.h"
+#include "cliplens/io/image.h"
+
+namespace cliplens {
+
+enum class OnError {
+  kStop,  // the first picture that cannot be read ends the run with its error
+  kSkip,  // it is left out and listed
+};
+
+struct SkippedPicture {
+  Index index = 0;  // in its set
+  std::string path;
+  std::string message;
+  friend bool operator==(const SkippedPicture&, const SkippedPicture&) = default;
+};
+
+// Thread-safe.
+class PictureErrors {
+ public:
+  explicit PictureErrors(OnError policy) : policy_(policy) {}
+
+  // Picture i decoded, or nothing when it was skipped. `item` is set to what the set says of it.
+  std::optional<Image> Read(const ImageSet& set, Index i, Item* item);
+
+  // By index.
+  std::vector<SkippedPicture> skipped() const;
+
+  // Throws the first picture's error, with the count, when all of `count` pictures were skipped.
+  void CheckNotAll(Index count, const std::string& root) const;
+
+ private:
+  OnError policy_;
+  mutable std::mutex mutex_;
+  std::vector<SkippedPicture> skipped_;
+  std::vector<ErrorCode> codes_;
+};
+
+// "3 of 20 pictures could not be read and were skipped; the first: MESSAGE".
+std::string SkippedText(const std::vector<SkippedPicture>& skipped, Index count);
+
+}  // namespace cliplens

@@ -1,0 +1,38 @@
+// Sums that do not depend on their order.
+//
+// A number is rounded once to a multiple of 2^-72 and held as a 128-bit integer; integers add
+// without rounding, so any split of the same numbers adds up to the same sum (DESIGN §2.3).
+//
+//   Fixed sum = 0;
+//   AddTo(sum, ToFixed(0.1));
+//   const double total = ToDouble(sum);
+//
+// The range is |x| < 2^55 = 3.6e16. What does not fit is Error(kUnsupported), never wrapped.
+#pragma once
+
+#include <cstdint>
+
+namespace cliplens {
+
+__extension__ using Fixed = __int128;
+
+inline constexpr int kFixedBits = 72;  // one unit is 2^-72
+
+// The nearest multiple of 2^-72, ties to even. Throws Error(kUnsupported) outside of the range and
+// for what is not finite.
+Fixed ToFixed(double value);
+double ToDouble(Fixed value);
+
+// sum += value, exactly. Throws Error(kUnsupported) when the sum leaves the range.
+void AddTo(Fixed& sum, Fixed value);
+// sum += count · a · b · 2^-72, exactly: `a` and `b` are in units of 2^-36. Throws as above.
+void AddProductTo(Fixed& sum, Fixed count, std::int64_t a, std::int64_t b);
+
+// The nearest multiple of 2^-36 in units of it. Throws Error(kUnsupported) from 2^18 on, and for
+// what is not finite: the square of a number must have room for a great count.
+std::int64_t ToPivot(double value);
+double FromPivot(std::int64_t pivot);
+// The pivot as a Fixed.
+Fixed PivotToFixed(std::int64_t pivot);
+
+}  // namespace cliplens

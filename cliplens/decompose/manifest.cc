@@ -1,0 +1,369 @@
+#include "cliplens/decompose/manifest.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cliplens/base/error.h"
+#include "cliplens/io/printable.h"
+#include "cliplens/io/sealed_json.h"
+
+namespace cliplens {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr char kFormat[] = "cliplens.store/2";
+constexpr Index kMaxImages = Index{1} << 40;
+constexpr Index kMaxItemsBytes = Index{1} << 30;
+
+Index Number(const Json& object, const char* key, Index high, const std::string& name) {
+  const auto n = JsonField<std::int64_t>(object, key, name);
+  if (n < 0 || n > high) {
+    throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, outside of 0 to {}", name, key, n, high);
+  }
+  return Index{n};
+}
+
+std::string Text(const Json& object, const char* key, const std::string& name) {
+  return JsonField<std::string>(object, key, name);
+}
+
+Json DataJson(const DataSource& source) {
+  return {{"kind", source.kind},
+          {"root", source.root},
+          {"images", source.images},
+          {"set_images", source.set_images},
+          {"set_checksum", source.set_checksum},
+          {"shard_images", source.shard_images}};
+}
+
+DataSource ParseData(const Json& json, const std::string& name) {
+  DataSource source;
+  source.kind = Text(json, "kind", name);
+  source.root = Text(json, "root", name);
+  source.images = Number(json, "images", kMaxImages, name);
+  source.set_images = Number(json, "set_images", kMaxImages, name);
+  source.set_checksum = Text(json, "set_checksum", name);
+  source.shard_images = Number(json, "shard_images", Index{1} << 24, name);
+  if (source.shard_images == 0 || source.images > source.set_images) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: {} of {} pictures of a set in shards of {}; decompose again", name,
+                source.images, source.set_images, source.shard_images);
+  }
+  return source;
+}
+
+Json PartJson(const StorePart& part) { return {{"index", part.index}, {"of", part.of}}; }
+
+Json ModelJson(const StoreInfo& info) {
+  return {{"name", info.model_name},
+          {"path", info.model_path},
+          {"architecture", info.model_architecture},
+          {"fingerprint", info.fingerprint},
+          {"config", info.model_config}};
+}
+
+std::string Shown(const Json& value) { return Printable(DumpJson(value), 200); }
+
+}  // namespace
+
+std::string ShardFile(Index s) { return fmt::format("shard-{:05d}.safetensors", s); }
+std::string ItemsFile(Index s) { return fmt::format("items-{:05d}.jsonl", s); }
+
+bool IsStoreFile(const std::string& name) {
+  const auto numbered = [&](const std::string& before, const std::string& after) {
+    return name.size() > before.size() + after.size() && name.starts_with(before) &&
+           name.ends_with(after) &&
+           std::all_of(name.begin() + static_cast<std::ptrdiff_t>(before.size()),
+                       name.end() - static_cast<std::ptrdiff_t>(after.size()),
+                       [](char c) { return c >= '0' && c <= '9'; });
+  };
+  return name == kManifestFile || name == kProgressFile || name == kStatisticsFile ||
+         name == kBasisFile || numbered("shard-", ".safetensors") || numbered("items-", ".jsonl") ||
+         numbered("progress-", ".safetensors") ||
+         (name.starts_with(".cliplens-") && name.ends_with(".tmp"));
+}
+
+const char* NameOf(StoreType type) { return type == StoreType::kF16 ? "fp16" : "fp32"; }
+
+std::string ItemLine(const Item& item) {
+  Json line = {{"path", item.path}};
+  if (item.label) line["label"] = *item.label;
+  if (!item.attributes.empty()) line["attributes"] = item.attributes;
+  return DumpJson(line) + "\n";
+}
+
+std::string HashFile(const fs::path& path) {
+  const MappedFile file(path);
+  return HashBytes(file.bytes());
+}
+
+void CheckHash(const fs::path& path, const std::string& expected) {
+  const std::string found = HashFile(path);
+  if (found != expected) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: its checksum is {}, the manifest says {}; the file was changed or damaged: "
+                "restore it or decompose again",
+                path.string(), found, expected);
+  }
+}
+
+Json ShardJson(const ShardInfo& shard) {
+  return {{"file", shard.file},
+          {"images", shard.images},
+          {"checksum", shard.checksum},
+          {"items", shard.items_file},
+          {"items_checksum", shard.items_checksum},
+          {"data", shard.source},
+          {"range", shard.range}};
+}
+
+ShardInfo ParseShard(const Json& json, Index index, const std::string& name) {
+  ShardInfo shard;
+  shard.file = Text(json, "file", name);
+  shard.items_file = Text(json, "items", name);
+  shard.images = Number(json, "images", Index{1} << 24, name);
+  shard.checksum = Text(json, "checksum", name);
+  shard.items_checksum = Text(json, "items_checksum", name);
+  shard.source = Number(json, "data", kMaxImages, name);
+  shard.range = Number(json, "range", kMaxImages, name);
+  // Names are fixed, so a manifest cannot send a reader elsewhere.
+  if (shard.file != ShardFile(index) || shard.items_file != ItemsFile(index)) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: shard {} names '{}' and '{}'; '{}' and '{}' were expected", name, index,
+                shard.file, shard.items_file, ShardFile(index), ItemsFile(index));
+  }
+  return shard;
+}
+
+Json SkippedJson(const SkippedPicture& picture) {
+  return {{"index", picture.index}, {"path", picture.path}, {"message", picture.message}};
+}
+
+SkippedPicture ParseSkipped(const Json& json, const std::string& name) {
+  return {Number(json, "index", kMaxImages, name), Text(json, "path", name),
+          Text(json, "message", name)};
+}
+
+Json RunJson(const StoreInfo& info) {
+  Json data = Json::array();
+  for (const DataSource& source : info.data) {
+    Json entry = DataJson(source);
+    entry.erase("images");
+    data.push_back(std::move(entry));
+  }
+  return {{"model", ModelJson(info)},
+          {"precision", info.precision},
+          {"store_dtype", NameOf(info.type)},
+          {"stats_only", info.stats_only},
+          {"slices", info.slices},
+          {"data", data},
+          {"part", info.part ? PartJson(*info.part) : Json()}};
+}
+
+std::string JsonDifference(const Json& a, const Json& b, const std::string& place) {
+  if (a == b) return "";
+  const auto below = [&](const std::string& key) {
+    return place.empty() ? key : place + "." + key;
+  };
+  if (a.is_object() && b.is_object()) {
+    for (const auto& [key, value] : a.items()) {
+      const auto other = b.find(key);
+      std::string difference =
+          JsonDifference(value, other == b.end() ? Json() : *other, below(key));
+      if (!difference.empty()) return difference;
+    }
+    for (const auto& [key, value] : b.items()) {
+      if (!a.contains(key)) return JsonDifference(Json(), value, below(key));
+    }
+    return "";  // only the order differs
+  }
+  if (a.is_array() && b.is_array() && a.size() == b.size()) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      std::string difference = JsonDifference(a[i], b[i], fmt::format("{}[{}]", place, i));
+      if (!difference.empty()) return difference;
+    }
+  }
+  return fmt::format("'{}' is {} and {}", place, Shown(a), Shown(b));
+}
+
+void CheckSameRun(const StoreInfo& wanted, const StoreInfo& found, const std::string& place) {
+  const std::string difference = JsonDifference(RunJson(wanted), RunJson(found));
+  if (difference.empty()) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "{}: is of another run: {} (asked for, and there); give the same arguments, name "
+              "another directory, or remove it",
+              place, difference);
+}
+
+std::string ManifestText(const Manifest& manifest) {
+  const StoreInfo& info = manifest.info;
+  Json json = {{"format", kFormat},
+               {"version", kStoreFormatVersion},
+               {"model", ModelJson(info)},
+               {"precision", info.precision},
+               {"store_dtype", NameOf(info.type)},
+               {"stats_only", info.stats_only},
+               {"images", info.images},
+               {"slices", info.slices},
+               {"certificate", {{"max", info.certificate.max}, {"mean", info.certificate.mean}}}};
+  if (info.part) json["part"] = PartJson(*info.part);
+  json["data"] = Json::array();
+  for (const DataSource& source : info.data) json["data"].push_back(DataJson(source));
+  if (!info.skipped.empty()) {
+    json["skipped"] = Json::array();
+    for (const SkippedItem& skipped : info.skipped) {
+      Json entry = SkippedJson(skipped.picture);
+      entry["data"] = skipped.source;
+      json["skipped"].push_back(std::move(entry));
+    }
+  }
+  json["statistics"] = {{"file", kStatisticsFile}, {"checksum", manifest.statistics_checksum}};
+  json["basis"] = {{"file", kBasisFile}, {"checksum", manifest.basis_checksum}};
+  json["shards"] = Json::array();
+  for (const ShardInfo& shard : manifest.shards) json["shards"].push_back(ShardJson(shard));
+  return SealJson(std::move(json));
+}
+
+Manifest ReadManifest(const fs::path& directory) {
+  std::error_code ignored;
+  if (!fs::is_directory(directory, ignored)) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: no such store; make one with: cliplens decompose MODEL --images PATH --out {}",
+                directory.string(), directory.string());
+  }
+  const fs::path path = directory / kManifestFile;
+  if (!fs::exists(path, ignored)) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: there is no {} in it, so it is no store; make one with: cliplens decompose",
+                directory.string(), kManifestFile);
+  }
+  const std::string name = path.string();
+  bool unsealed = false;
+  const Json json = ReadSealedJson(path, kMaxManifestBytes, &unsealed);
+  const std::string format = Text(json, "format", name);
+  const Index version = Number(json, "version", 1'000'000, name);
+  if (format != kFormat || version != kStoreFormatVersion) {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: format {} version {}, this program reads {} version {}; decompose again or "
+                "use the program that wrote it",
+                name, Printable(format), version, kFormat, kStoreFormatVersion);
+  }
+  if (unsealed) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: its checksum is missing, so it was changed; restore it or decompose again",
+                name);
+  }
+  Manifest manifest;
+  StoreInfo& info = manifest.info;
+  const Json model = JsonField<Json>(json, "model", name);
+  info.model_name = Text(model, "name", name);
+  info.model_path = Text(model, "path", name);
+  info.model_architecture = Text(model, "architecture", name);
+  info.fingerprint = Text(model, "fingerprint", name);
+  info.model_config = JsonField<Json>(model, "config", name);
+  info.precision = Text(json, "precision", name);
+  const std::string type = Text(json, "store_dtype", name);
+  if (type != "fp32" && type != "fp16") {
+    throw Error(ErrorCode::kUnsupported, "{}: 'store_dtype' is '{}'; fp32 and fp16 are known", name,
+                Printable(type));
+  }
+  info.type = type == "fp16" ? StoreType::kF16 : StoreType::kF32;
+  info.stats_only = JsonField<bool>(json, "stats_only", name);
+  info.images = Number(json, "images", kMaxImages, name);
+  info.slices = Number(json, "slices", 4'096, name);
+  const Json certificate = JsonField<Json>(json, "certificate", name);
+  info.certificate = {JsonField<double>(certificate, "max", name),
+                      JsonField<double>(certificate, "mean", name)};
+  if (json.contains("part")) {
+    const Json part = JsonField<Json>(json, "part", name);
+    info.part = {Number(part, "index", 1'000'000, name), Number(part, "of", 1'000'000, name)};
+    if (info.part->index >= info.part->of) {
+      throw Error(ErrorCode::kCorruptData, "{}: part {} of {}; parts count from 0", name,
+                  info.part->index, info.part->of);
+    }
+  }
+  Index of_sets = 0;
+  for (const Json& d : JsonField<Json>(json, "data", name)) {
+    info.data.push_back(ParseData(d, name));
+    of_sets += info.data.back().images;
+  }
+  const auto check_source = [&](Index source) {
+    if (source >= static_cast<Index>(info.data.size())) {
+      throw Error(ErrorCode::kCorruptData, "{}: 'data' {} is named, {} are there", name, source,
+                  info.data.size());
+    }
+    return source;
+  };
+  if (json.contains("skipped")) {
+    for (const Json& s : JsonField<Json>(json, "skipped", name)) {
+      info.skipped.push_back(
+          {check_source(Number(s, "data", kMaxImages, name)), ParseSkipped(s, name)});
+    }
+  }
+  Index in_shards = 0;
+  for (const Json& s : JsonField<Json>(json, "shards", name)) {
+    manifest.shards.push_back(ParseShard(s, static_cast<Index>(manifest.shards.size()), name));
+    check_source(manifest.shards.back().source);
+    in_shards += manifest.shards.back().images;
+  }
+  if (of_sets != info.images || (!info.stats_only && in_shards != info.images)) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: {} pictures, its sets have {} and its shards {}; decompose again", name,
+                info.images, of_sets, in_shards);
+  }
+  const auto checksum = [&](const char* key) {
+    return Text(JsonField<Json>(json, key, name), "checksum", name);
+  };
+  manifest.statistics_checksum = checksum("statistics");
+  manifest.basis_checksum = checksum("basis");
+  return manifest;
+}
+
+FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index images) {
+  FactorBlock block;
+  const Index layers = basis.layers();
+  const Index width = basis.embed_width();
+  // Memory is taken for what lies in the file, never on a claim.
+  const auto read = [&]<std::size_t R>(const char* name, Array<float, R>& out, Shape<R> shape) {
+    const TensorEntry& entry = file.at(name);
+    const std::vector<Index> expected(shape.begin(), shape.end());
+    if (entry.shape != expected) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: tensor '{}' has shape {}, the manifest asks for {}; decompose again",
+                  file.path().string(), name, ShapeText(entry.shape), ShapeText(expected));
+    }
+    out = Array<float, R>(shape, ReadAsFloat(entry));
+  };
+  read("head_z", block.head_z, {layers, basis.num_heads(), images, basis.head_width()});
+  read("ln", block.ln, {images, 3});
+  read("mlp", block.mlp, {layers + 1, images, width});
+  read("cls_attn", block.cls_attn, {layers, images, width});
+  read("embedding", block.embedding, {images, width});
+  return block;
+}
+
+std::vector<Item> ReadItemsFile(const fs::path& path, Index images, const std::string& checksum) {
+  const std::string text = ReadTextFile(path, kMaxItemsBytes);
+  if (HashBytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}) != checksum) {
+    CheckHash(path, checksum);
+  }
+  std::vector<Item> items;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string where = fmt::format("{}: line {}", path.string(), items.size() + 1);
+    const Json line = ParseJson(std::string_view(text).substr(begin, end - begin), where);
+    Item item;
+    item.path = JsonField<std::string>(line, "path", where);
+    if (line.contains("label")) item.label = JsonField<std::string>(line, "label", where);
+    if (line.contains("attributes")) item.attributes = line["attributes"];
+    items.push_back(std::move(item));
+    begin = end + 1;
+  }
+  if (static_cast<Index>(items.size()) != images) {
+    throw Error(ErrorCode::kCorruptData, "{}: {} lines, the manifest says {}; decompose again",
+                path.string(), items.size(), images);
+  }
+  return items;
+}
+
+}  // namespace cliplens

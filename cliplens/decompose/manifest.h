@@ -1,0 +1,60 @@
+// The manifest of a store and the names of its files: what store.h, merging and verifying share.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cliplens/decompose/store.h"
+
+namespace cliplens {
+
+inline constexpr char kManifestFile[] = "manifest.json";
+inline constexpr char kProgressFile[] = "progress.json";
+inline constexpr char kStatisticsFile[] = "stats.safetensors";
+inline constexpr char kBasisFile[] = "basis.safetensors";
+inline constexpr Index kMaxManifestBytes = Index{256} << 20;
+
+std::string ShardFile(Index s);
+std::string ItemsFile(Index s);
+// Whether a file of this name is the store's, or was on its way to be.
+bool IsStoreFile(const std::string& name);
+
+const char* NameOf(StoreType type);
+
+struct Manifest {
+  StoreInfo info;
+  std::vector<ShardInfo> shards;
+  std::string statistics_checksum;
+  std::string basis_checksum;
+};
+
+// Checks the manifest's own checksum, version and every field. Errors as Store::Open.
+Manifest ReadManifest(const std::filesystem::path& directory);
+// The text of the file.
+std::string ManifestText(const Manifest& manifest);
+
+// What a run is asked to do, for comparing: a store with the same RunJson has the same bytes.
+Json RunJson(const StoreInfo& info);
+// "'data[0].root' is A and B" of the first place where two values differ, or nothing.
+std::string JsonDifference(const Json& a, const Json& b, const std::string& place = "");
+
+Json ShardJson(const ShardInfo& shard);
+// `index` is the shard's place in the list, which its files are named by; `name` is the file's.
+ShardInfo ParseShard(const Json& json, Index index, const std::string& name);
+Json SkippedJson(const SkippedPicture& picture);
+SkippedPicture ParseSkipped(const Json& json, const std::string& name);
+
+// One line of an items file, with its end.
+std::string ItemLine(const Item& item);
+
+std::string HashFile(const std::filesystem::path& path);
+// Error(kCorruptData) naming the file and both checksums.
+void CheckHash(const std::filesystem::path& path, const std::string& expected);
+
+FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index images);
+// The lines of an items file, whose text must have the checksum.
+std::vector<Item> ReadItemsFile(const std::filesystem::path& path, Index images,
+                                const std::string& checksum);
+
+}  // namespace cliplens

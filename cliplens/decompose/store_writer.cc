@@ -1,0 +1,280 @@
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "cliplens/base/error.h"
+#include "cliplens/decompose/manifest.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/safetensors.h"
+#include "cliplens/io/sealed_json.h"
+
+namespace cliplens {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr char kProgressFormat[] = "cliplens.store-progress/1";
+
+std::string CheckpointFile(Index range) {
+  return fmt::format("progress-{:05d}.safetensors", range);
+}
+
+// Bytes of fp32 values in the store's type.
+std::vector<std::uint8_t> Encode(std::span<const float> values, StoreType type) {
+  std::vector<std::uint8_t> bytes;
+  if (type == StoreType::kF32) {
+    bytes.resize(values.size_bytes());
+    std::memcpy(bytes.data(), values.data(), values.size_bytes());
+    return bytes;
+  }
+  bytes.resize(values.size() * sizeof(std::uint16_t));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint16_t half = FloatToHalf(values[i]);
+    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
+  }
+  return bytes;
+}
+
+// Removes what the store's writers may have left and `kept` does not name.
+void RemoveOthers(const fs::path& directory, const std::vector<std::string>& kept) {
+  std::error_code error;
+  std::vector<fs::path> others;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    const std::string name = entry.path().filename().string();
+    if (IsStoreFile(name) && std::ranges::find(kept, name) == kept.end()) {
+      others.push_back(entry.path());
+    }
+  }
+  for (const fs::path& path : others) fs::remove(path, error);
+}
+
+}  // namespace
+
+StoreWriter::StoreWriter(const fs::path& directory, const Basis& basis, StoreInfo info,
+                         PartialDirectory::Mode mode)
+    : directory_(directory, mode, "go on with it by --resume, or remove it"),
+      info_(std::move(info)) {
+  const fs::path progress = path() / kProgressFile;
+  std::error_code ignored;
+  if (directory_.resumed() && fs::exists(progress, ignored)) {
+    const std::string name = progress.string();
+    const Json json = ReadSealedJson(progress, kMaxManifestBytes);
+    const auto format = JsonField<std::string>(json, "format", name);
+    if (format != kProgressFormat) {
+      throw Error(ErrorCode::kUnsupported,
+                  "{}: format {}, this program goes on with {}; use the program that wrote it, or "
+                  "remove {}",
+                  name, format, kProgressFormat, path().string());
+    }
+    const std::string difference =
+        JsonDifference(RunJson(info_), JsonField<Json>(json, "run", name));
+    if (!difference.empty()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: is of another run: {} (asked for, and there); give the same arguments, name "
+                  "another directory, or remove it",
+                  path().string(), difference);
+    }
+    Index shards = 0;
+    for (const Json& r : JsonField<Json>(json, "ranges", name)) {
+      Range range;
+      for (const Json& s : JsonField<Json>(r, "skipped", name)) {
+        range.skipped.push_back(ParseSkipped(s, name));
+      }
+      if (r.contains("shard")) range.shard = ParseShard(r["shard"], shards++, name);
+      done_[JsonField<std::int64_t>(r, "range", name)] = std::move(range);
+    }
+    if (json.contains("checkpoint")) {
+      const Json checkpoint = JsonField<Json>(json, "checkpoint", name);
+      checkpoint_file_ = JsonField<std::string>(checkpoint, "file", name);
+      checkpoint_checksum_ = JsonField<std::string>(checkpoint, "checksum", name);
+      if (checkpoint_file_ != kStatisticsFile &&
+          (done_.empty() || checkpoint_file_ != CheckpointFile(done_.rbegin()->first))) {
+        throw Error(ErrorCode::kCorruptData, "{}: a checkpoint named '{}'; remove {}", name,
+                    checkpoint_file_, path().string());
+      }
+    }
+  } else if (directory_.resumed() && fs::exists(path() / kManifestFile, ignored)) {
+    // Cut off between its last file and its name.
+    const Manifest manifest = ReadManifest(path());
+    CheckSameRun(info_, manifest.info, path().string());
+    const DataSource& set = info_.data.front();
+    const StorePart part = info_.part.value_or(StorePart{});
+    for (Index r = part.first(set.ranges()); r < part.end(set.ranges()); ++r) done_[r] = {};
+    for (const ShardInfo& shard : manifest.shards) done_[shard.range].shard = shard;
+    for (const SkippedItem& skipped : manifest.info.skipped) {
+      done_[skipped.picture.index / set.shard_images].skipped.push_back(skipped.picture);
+    }
+    if (info_.stats_only) {
+      checkpoint_file_ = kStatisticsFile;
+      checkpoint_checksum_ = manifest.statistics_checksum;
+    }
+  } else if (directory_.resumed()) {
+    // Nothing is recorded: the run was cut off before its first line. Whatever else lies here is
+    // somebody's.
+    for (const auto& entry : fs::directory_iterator(path(), ignored)) {
+      if (IsStoreFile(entry.path().filename().string())) continue;
+      throw Error(ErrorCode::kPrecondition,
+                  "{}: is no store in the making ('{}' is in it); remove it or name another "
+                  "directory",
+                  path().string(), entry.path().filename().string());
+    }
+  }
+  std::vector<std::string> kept = {kProgressFile, kBasisFile, checkpoint_file_};
+  for (const auto& [number, range] : done_) {
+    if (range.shard) kept.insert(kept.end(), {range.shard->file, range.shard->items_file});
+  }
+  if (directory_.resumed()) RemoveOthers(path(), kept);
+  WriteProgress();
+  WriteBasis(path() / kBasisFile, basis);
+  basis_checksum_ = HashFile(path() / kBasisFile);
+}
+
+void StoreWriter::WriteProgress() {
+  Json ranges = Json::array();
+  for (const auto& [number, range] : done_) {
+    Json entry = {{"range", number}};
+    if (range.shard) entry["shard"] = ShardJson(*range.shard);
+    entry["skipped"] = Json::array();
+    for (const SkippedPicture& picture : range.skipped) {
+      entry["skipped"].push_back(SkippedJson(picture));
+    }
+    ranges.push_back(std::move(entry));
+  }
+  Json progress = {{"format", kProgressFormat}, {"run", RunJson(info_)}, {"ranges", ranges}};
+  if (!checkpoint_file_.empty()) {
+    progress["checkpoint"] = {{"file", checkpoint_file_}, {"checksum", checkpoint_checksum_}};
+  }
+  WriteFileAtomically(path() / kProgressFile, SealJson(std::move(progress)));
+  if (!done_.empty()) directory_.KeepOnFailure();
+}
+
+bool StoreWriter::IsWhole(const ShardInfo& shard) const {
+  try {
+    return HashFile(path() / shard.file) == shard.checksum &&
+           HashFile(path() / shard.items_file) == shard.items_checksum;
+  } catch (const Error&) {
+    return false;  // missing, or not to be read: to be made again
+  }
+}
+
+FactorBlock StoreWriter::ReadShard(const ShardInfo& shard, const Basis& basis) const {
+  return ReadShardFile(SafetensorsFile(path() / shard.file), basis, shard.images);
+}
+
+std::vector<Item> StoreWriter::ReadItems(const ShardInfo& shard) const {
+  return ReadItemsFile(path() / shard.items_file, shard.images, shard.items_checksum);
+}
+
+std::optional<StatisticsSums> StoreWriter::ReadCheckpoint() const {
+  const fs::path file = path() / checkpoint_file_;
+  try {
+    if (checkpoint_file_.empty() || HashFile(file) != checkpoint_checksum_) return std::nullopt;
+    return StatisticsSums::Read(file);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+void StoreWriter::Restart() {
+  done_.clear();
+  checkpoint_file_.clear();
+  checkpoint_checksum_.clear();
+  WriteProgress();
+}
+
+void StoreWriter::AddRange(Index number, const FactorBlock& block, std::span<const Item> items,
+                           std::vector<SkippedPicture> skipped) {
+  Index index = 0;
+  for (const auto& [other, range] : done_) {
+    if (other < number && range.shard) ++index;
+  }
+  Range range;
+  range.skipped = std::move(skipped);
+  if (!items.empty()) {
+    ShardInfo shard;
+    shard.range = number;
+    shard.file = ShardFile(index);
+    shard.items_file = ItemsFile(index);
+    shard.images = block.images();
+    std::vector<std::vector<std::uint8_t>> bytes;
+    std::vector<TensorToWrite> tensors;
+    const auto add = [&]<std::size_t R>(const char* name, const Array<float, R>& a,
+                                        StoreType type) {
+      if (type == StoreType::kF16) bytes.push_back(Encode(a.flat(), type));
+      tensors.push_back({name,
+                         type == StoreType::kF16 ? DataType::kF16 : DataType::kF32,
+                         {a.shape().begin(), a.shape().end()},
+                         type == StoreType::kF16
+                             ? std::span<const std::uint8_t>(bytes.back())
+                             : std::span(reinterpret_cast<const std::uint8_t*>(a.data()),
+                                         a.flat().size_bytes())});
+    };
+    bytes.reserve(5);
+    add("head_z", block.head_z, info_.type);
+    add("ln", block.ln, StoreType::kF32);  // every factor is divided by these
+    add("mlp", block.mlp, info_.type);
+    add("cls_attn", block.cls_attn, info_.type);
+    add("embedding", block.embedding, info_.type);
+    std::string lines;
+    for (const Item& item : items) lines += ItemLine(item);
+    shard.items_checksum =
+        HashBytes({reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()});
+    WriteFileAtomically(path() / shard.items_file, lines);
+    shard.checksum = WriteSafetensors(path() / shard.file, tensors);
+    range.shard = std::move(shard);
+  }
+  if (const auto before = done_.find(number); before != done_.end()) {
+    const auto images = [](const Range& r) { return r.shard ? r.shard->images : 0; };
+    if (images(before->second) != images(range) || before->second.skipped != range.skipped) {
+      throw Error(ErrorCode::kPrecondition,
+                  "{}: its shard {} was damaged, and of the pictures that are made again {} can be "
+                  "read, {} could then; remove it and run again",
+                  path().string(), index, images(range), images(before->second));
+    }
+  }
+  done_[number] = std::move(range);
+  WriteProgress();
+}
+
+void StoreWriter::AddRange(Index number, const StatisticsSums& sums,
+                           std::vector<SkippedPicture> skipped) {
+  const std::string file = CheckpointFile(number);
+  const std::string checksum = sums.Write(path() / file);
+  const std::string before = std::exchange(checkpoint_file_, file);
+  checkpoint_checksum_ = checksum;
+  done_[number] = {std::nullopt, std::move(skipped)};
+  WriteProgress();
+  std::error_code ignored;
+  if (!before.empty() && before != file) fs::remove(path() / before, ignored);
+}
+
+void StoreWriter::Finish(const StatisticsSums& sums) {
+  Manifest manifest;
+  manifest.info = info_;
+  manifest.info.images = sums.images();
+  manifest.info.certificate = {sums.certificate_max(), sums.certificate_mean()};
+  manifest.info.data.front().images = sums.images();
+  std::vector<std::string> kept = {kProgressFile, kBasisFile, kStatisticsFile, kManifestFile,
+                                   checkpoint_file_};
+  for (const auto& [number, range] : done_) {
+    if (range.shard) {
+      manifest.shards.push_back(*range.shard);
+      kept.insert(kept.end(), {range.shard->file, range.shard->items_file});
+    }
+    for (const SkippedPicture& picture : range.skipped) {
+      manifest.info.skipped.push_back({0, picture});
+    }
+  }
+  manifest.basis_checksum = basis_checksum_;
+  manifest.statistics_checksum = sums.Write(path() / kStatisticsFile);
+  RemoveOthers(path(), kept);
+  WriteFileAtomically(path() / kManifestFile, ManifestText(manifest));
+  std::error_code ignored;
+  fs::remove(path() / kProgressFile, ignored);
+  if (!checkpoint_file_.empty() && checkpoint_file_ != kStatisticsFile) {
+    fs::remove(path() / checkpoint_file_, ignored);
+  }
+  directory_.Commit();
+}
+
+}  // namespace cliplens

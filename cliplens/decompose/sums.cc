@@ -1,0 +1,516 @@
+#include "cliplens/decompose/sums.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/io/safetensors.h"
+
+namespace cliplens {
+namespace {
+
+constexpr Index kPartRows = 64;  // images of one task of contributions
+
+// --- Products ---
+// Plain products in fp64 in one fixed order, sum after sum, so that their bits depend neither on
+// the processor nor on the size of its caches, and a store can be verified elsewhere.
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#define CLIPLENS_WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define CLIPLENS_WIDE
+#endif
+#define CLIPLENS_INLINE __attribute__((always_inline)) inline
+
+// c[p, j] += Σ_q a[p, q] b[q, j] for j in [begin, end).
+template <int P, int Q, typename T>
+CLIPLENS_INLINE void Tile(const double* a, Index a_row, Index a_column, const T* b, Index b_stride,
+                          double* c, Index c_stride, Index begin, Index end) {
+  double factor[P][Q];
+  for (int p = 0; p < P; ++p) {
+    for (int q = 0; q < Q; ++q) factor[p][q] = a[p * a_row + q * a_column];
+  }
+#pragma GCC ivdep
+  for (Index j = begin; j < end; ++j) {
+    for (int p = 0; p < P; ++p) {
+      double sum = c[p * c_stride + j];
+      for (int q = 0; q < Q; ++q) sum += factor[p][q] * static_cast<double>(b[q * b_stride + j]);
+      c[p * c_stride + j] = sum;
+    }
+  }
+}
+
+// `P` rows of c over all `depth` rows of b.
+template <int P, typename T>
+CLIPLENS_INLINE void Rows(const double* a, Index a_row, Index a_column, Index depth, const T* b,
+                          Index b_stride, double* c, Index c_stride, Index begin, Index end) {
+  Index k = 0;
+  for (; k + 4 <= depth; k += 4) {
+    Tile<P, 4>(a + k * a_column, a_row, a_column, b + k * b_stride, b_stride, c, c_stride, begin,
+               end);
+  }
+  for (; k < depth; ++k) {
+    Tile<P, 1>(a + k * a_column, a_row, a_column, b + k * b_stride, b_stride, c, c_stride, begin,
+               end);
+  }
+}
+
+// c [m, n] += a [m, k] b [k, n].
+CLIPLENS_WIDE void Multiply(Index m, Index n, Index k, const double* a, const float* b, double* c) {
+  Index i = 0;
+  for (; i + 4 <= m; i += 4) Rows<4>(a + i * k, k, 1, k, b, n, c + i * n, n, 0, n);
+  for (; i < m; ++i) Rows<1>(a + i * k, k, 1, k, b, n, c + i * n, n, 0, n);
+}
+
+// The upper triangle of c [n, n] += x^T x for x [rows, n]; below the diagonal c is undefined.
+CLIPLENS_WIDE void AddGram(Index rows, Index n, const double* x, double* c) {
+  // Rows of x that stay in cache while c passes by.
+  const Index some = std::max<Index>(4, (Index{16384} / n) / 4 * 4);
+  for (Index first = 0; first < rows; first += some) {
+    const Index depth = std::min(some, rows - first);
+    const double* part = x + first * n;
+    Index i = 0;
+    for (; i + 4 <= n; i += 4) Rows<4>(part + i, 1, n, depth, part, n, c + i * n, n, i, n);
+    for (; i < n; ++i) Rows<1>(part + i, 1, n, depth, part, n, c + i * n, n, i, n);
+  }
+}
+
+// Σ a_k b_k in four lanes.
+template <typename T>
+CLIPLENS_INLINE double DotOf(const double* a, const T* b, Index n) {
+  double lane[4] = {0, 0, 0, 0};
+  Index k = 0;
+  for (; k + 4 <= n; k += 4) {
+    for (int i = 0; i < 4; ++i) lane[i] += a[k + i] * static_cast<double>(b[k + i]);
+  }
+  double sum = (lane[0] + lane[1]) + (lane[2] + lane[3]);
+  for (; k < n; ++k) sum += a[k] * static_cast<double>(b[k]);
+  return sum;
+}
+double Dot(const double* a, const double* b, Index n) { return DotOf(a, b, n); }
+double Dot(const double* a, const float* b, Index n) { return DotOf(a, b, n); }
+
+// --- A block of rows ---
+
+// Rows x [B, n] about a pivot p near their mean: x − p, and p in fixed point.
+struct Centered {
+  std::vector<double> rows;          // [B, n]
+  std::vector<std::int64_t> pivots;  // [n]
+  std::vector<double> point;         // [n]: the pivots
+
+  // Moves the rows.
+  void Center(Index count, Index n) {
+    std::vector<double> mean(static_cast<std::size_t>(n), 0.0);
+    for (Index b = 0; b < count; ++b) {
+      const double* row = rows.data() + b * n;
+      for (Index k = 0; k < n; ++k) mean[static_cast<std::size_t>(k)] += row[k];
+    }
+    pivots.resize(mean.size());
+    point.resize(mean.size());
+    for (std::size_t k = 0; k < mean.size(); ++k) {
+      pivots[k] = ToPivot(mean[k] / static_cast<double>(count));
+      point[k] = FromPivot(pivots[k]);
+    }
+    for (Index b = 0; b < count; ++b) {
+      double* row = rows.data() + b * n;
+      for (Index k = 0; k < n; ++k) row[k] -= point[static_cast<std::size_t>(k)];
+    }
+  }
+
+  // Σ (x − p) over rows [begin, end).
+  std::vector<double> Sum(Index begin, Index end) const {
+    const auto n = static_cast<Index>(point.size());
+    std::vector<double> sum(point.size(), 0.0);
+    for (Index b = begin; b < end; ++b) {
+      const double* row = rows.data() + b * n;
+      for (Index k = 0; k < n; ++k) sum[static_cast<std::size_t>(k)] += row[k];
+    }
+    return sum;
+  }
+
+  // Adds Σ x, given Σ (x − p) of `count` rows.
+  void AddSum(const std::vector<double>& deviation, Index count, Fixed* sum) const {
+    for (std::size_t k = 0; k < point.size(); ++k) {
+      AddTo(sum[k], ToFixed(deviation[k]));
+      AddTo(sum[k], PivotToFixed(pivots[k]) * count);
+    }
+  }
+
+  // Adds the triangle of Σ x x^T, given that of Σ (x − p)(x − p)^T in `gram` [n, n].
+  void AddSquare(const std::vector<double>& gram, const std::vector<double>& deviation, Index count,
+                 Fixed* square) const {
+    const std::size_t n = point.size();
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t k = i; k < n; ++k, ++square) {
+        const double moved = point[i] * deviation[k] + point[k] * deviation[i];
+        AddTo(*square, ToFixed(gram[i * n + k] + moved));
+        AddProductTo(*square, count, pivots[i], pivots[k]);
+      }
+    }
+  }
+};
+
+void CheckSame(Index a, Index b, const char* what) {
+  if (a != b) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "statistics with {} {} cannot be merged with statistics with {}; they are of "
+                "different models or settings",
+                a, what, b);
+  }
+}
+
+constexpr const char* kNames[StatisticsSums::kTensors] = {
+    "head_sum",         "head_square",           "mlp_sum",
+    "mlp_square",       "cls_attn_sum",          "cls_attn_square",
+    "embedding_sum",    "embedding_square",      "shared",
+    "mlp_total_square", "cls_attn_total_square", "certificate_sum"};
+constexpr char kCount[] = "count";
+constexpr char kCertificateMax[] = "certificate_max";
+
+}  // namespace
+
+FactorBlock MakeBlock(Index layers, Index heads, Index head_width, Index embed_width,
+                      Index images) {
+  FactorBlock block;
+  block.head_z = Array<float, 4>({layers, heads, images, head_width});
+  block.ln = Array<float, 2>({images, 3});
+  block.mlp = Array<float, 3>({layers + 1, images, embed_width});
+  block.cls_attn = Array<float, 3>({layers, images, embed_width});
+  block.embedding = Array<float, 2>({images, embed_width});
+  return block;
+}
+
+StatisticsSums::StatisticsSums(Index layers, Index heads, Index factor_width, Index embed_width,
+                               Index slices)
+    : layers_(layers),
+      heads_(heads),
+      factor_width_(factor_width),
+      embed_width_(embed_width),
+      counts_(static_cast<std::size_t>(slices)) {
+  for (std::size_t t = 0; t < kTensors; ++t) {
+    Index size = 1;
+    for (Index d : ShapeOf(static_cast<Tensor>(t))) size *= d;
+    values_[t].assign(static_cast<std::size_t>(size), 0);
+  }
+}
+
+std::vector<Index> StatisticsSums::ShapeOf(Tensor tensor) const {
+  const Index s = slices();
+  switch (tensor) {
+    case kHeadSum:
+      return {s, layers_, heads_, factor_width_};
+    case kHeadSquare:
+      return {s, layers_, heads_, TriangleSize(factor_width_)};
+    case kMlpSum:
+      return {s, layers_ + 1, embed_width_};
+    case kMlpSquare:
+      return {s, layers_ + 1};
+    case kClsAttnSum:
+      return {s, layers_, embed_width_};
+    case kClsAttnSquare:
+      return {s, layers_};
+    case kEmbeddingSum:
+      return {s, embed_width_};
+    case kEmbeddingSquare:
+      return {s};
+    case kShared:
+      return {s, layers_ * heads_ + layers_ + 1};
+    case kMlpTotalSquare:
+      return {layers_ + 1, TriangleSize(embed_width_)};
+    case kClsAttnTotalSquare:
+      return {layers_, TriangleSize(embed_width_)};
+    case kCertificate:
+    case kTensors:
+      break;
+  }
+  return {1};
+}
+
+std::vector<double> StatisticsSums::Add(const FactorBlock& block, std::span<const Index> slice_of,
+                                        const Basis& basis, int threads) {
+  BlockSummation summation(*this, block, slice_of, basis);
+  ParallelFor(threads, summation.tasks(), [&](Index task, int) { summation.Run(task); });
+  return summation.certificates();
+}
+
+void StatisticsSums::Merge(const StatisticsSums& other) {
+  CheckSame(layers_, other.layers_, "layers");
+  CheckSame(heads_, other.heads_, "heads");
+  CheckSame(factor_width_, other.factor_width_, "numbers a factor");
+  CheckSame(embed_width_, other.embed_width_, "numbers an embedding");
+  CheckSame(slices(), other.slices(), "slices");
+  for (std::size_t s = 0; s < counts_.size(); ++s) counts_[s] += other.counts_[s];
+  for (std::size_t t = 0; t < kTensors; ++t) {
+    for (std::size_t i = 0; i < values_[t].size(); ++i) AddTo(values_[t][i], other.values_[t][i]);
+  }
+  certificate_max_ = std::max(certificate_max_, other.certificate_max_);
+}
+
+Index StatisticsSums::images() const {
+  Index n = 0;
+  for (const std::int64_t count : counts_) n += count;
+  return n;
+}
+
+double StatisticsSums::certificate_mean() const {
+  return ToDouble(values_[kCertificate][0]) / static_cast<double>(std::max<Index>(images(), 1));
+}
+
+std::string StatisticsSums::Difference(const StatisticsSums& other) const {
+  if (counts_ != other.counts_) return kCount;
+  for (std::size_t t = 0; t < kTensors; ++t) {
+    if (values_[t] != other.values_[t]) return kNames[t];
+  }
+  return certificate_max_ == other.certificate_max_ ? "" : kCertificateMax;
+}
+
+std::string StatisticsSums::Write(const std::filesystem::path& path) const {
+  static_assert(std::endian::native == std::endian::little, "files are little-endian");
+  std::vector<TensorToWrite> tensors;
+  const auto add = [&](const char* name, DataType type, std::vector<Index> shape, const auto* data,
+                       std::size_t bytes) {
+    tensors.push_back(
+        {name, type, std::move(shape), {reinterpret_cast<const std::uint8_t*>(data), bytes}});
+  };
+  add(kCount, DataType::kI64, {slices()}, counts_.data(), counts_.size() * sizeof(std::int64_t));
+  for (std::size_t t = 0; t < kTensors; ++t) {
+    std::vector<Index> shape = ShapeOf(static_cast<Tensor>(t));
+    shape.push_back(2);
+    add(kNames[t], DataType::kI64, std::move(shape), values_[t].data(),
+        values_[t].size() * sizeof(Fixed));
+  }
+  add(kCertificateMax, DataType::kF64, {1}, &certificate_max_, sizeof(certificate_max_));
+  return WriteSafetensors(path, tensors);
+}
+
+StatisticsSums StatisticsSums::Read(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  const auto checked = [&](const char* name, DataType type, const std::vector<Index>& shape) {
+    const TensorEntry& entry = file.at(name);
+    if (entry.shape != shape || entry.type != type) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: tensor '{}' is {} {}, {} {} was expected; decompose again", path.string(),
+                  name, NameOf(entry.type), ShapeText(entry.shape), NameOf(type), ShapeText(shape));
+    }
+    return entry.bytes;
+  };
+  const std::vector<Index>& heads = file.at(kNames[kHeadSum]).shape;
+  const std::vector<Index>& embedding = file.at(kNames[kEmbeddingSum]).shape;
+  const auto outside = [](Index n) { return n < 1 || n > 1'000'000; };
+  if (heads.size() != 5 || embedding.size() != 3 || std::ranges::any_of(heads, outside) ||
+      std::ranges::any_of(embedding, outside)) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: '{}' {} and '{}' {} are no statistics; decompose again", path.string(),
+                kNames[kHeadSum], ShapeText(heads), kNames[kEmbeddingSum], ShapeText(embedding));
+  }
+  StatisticsSums sums;
+  sums.layers_ = heads[1];
+  sums.heads_ = heads[2];
+  sums.factor_width_ = heads[3];
+  sums.embed_width_ = embedding[1];
+  sums.counts_.resize(static_cast<std::size_t>(heads[0]));
+  const std::span<const std::uint8_t> counts = checked(kCount, DataType::kI64, {heads[0]});
+  std::memcpy(sums.counts_.data(), counts.data(), counts.size());
+  constexpr std::int64_t kMostImages = std::int64_t{1} << 40;
+  for (const std::int64_t count : sums.counts_) {
+    if (count < 0 || count > kMostImages) {
+      throw Error(ErrorCode::kCorruptData, "{}: a count of {} pictures; decompose again",
+                  path.string(), count);
+    }
+  }
+  // Memory is taken for what lies in the file, so nothing is taken on a claim.
+  for (std::size_t t = 0; t < kTensors; ++t) {
+    std::vector<Index> shape = sums.ShapeOf(static_cast<Tensor>(t));
+    shape.push_back(2);
+    const std::span<const std::uint8_t> bytes = checked(kNames[t], DataType::kI64, shape);
+    sums.values_[t].resize(bytes.size() / sizeof(Fixed));
+    std::memcpy(sums.values_[t].data(), bytes.data(), bytes.size());
+  }
+  std::memcpy(&sums.certificate_max_, checked(kCertificateMax, DataType::kF64, {1}).data(),
+              sizeof(double));
+  return sums;
+}
+
+// --- BlockSummation ---
+
+BlockSummation::BlockSummation(StatisticsSums& sums, const FactorBlock& block,
+                               std::span<const Index> slice_of, const Basis& basis)
+    : sums_(sums), block_(block), basis_(basis), slice_(slice_of.begin(), slice_of.end()) {
+  const auto slices = static_cast<std::size_t>(sums.slices());
+  begin_.assign(slices + 1, 0);
+  for (const Index s : slice_) ++begin_[static_cast<std::size_t>(s) + 1];
+  for (std::size_t s = 0; s < slices; ++s) {
+    sums.counts_[s] += begin_[s + 1];
+    begin_[s + 1] += begin_[s];
+  }
+  std::vector<Index> next = begin_;
+  order_.resize(slice_.size());
+  for (std::size_t b = 0; b < slice_.size(); ++b) {
+    const Index at = next[static_cast<std::size_t>(slice_[b])]++;
+    order_[static_cast<std::size_t>(at)] = static_cast<Index>(b);
+  }
+  certificates_.resize(slice_.size());
+  if (!slice_.empty()) {
+    tasks_ = sums.layers_ * sums.heads_ + 2 * sums.layers_ + 2 +
+             (block.images() + kPartRows - 1) / kPartRows;
+  }
+}
+
+void BlockSummation::Run(Index task) {
+  using S = StatisticsSums;
+  const Index layers = sums_.layers_;
+  const Index heads = layers * sums_.heads_;
+  const Index triangle = TriangleSize(sums_.embed_width_);
+  const Index components = heads + layers + 1;
+  if (task < heads) return AddHead(task);
+  task -= heads;
+  if (task <= layers) {
+    return AddRows(block_.mlp[task], S::kMlpSum, S::kMlpSquare, task, layers + 1,
+                   sums_.values_[S::kShared].data() + heads + task, components,
+                   sums_.values_[S::kMlpTotalSquare].data() + task * triangle);
+  }
+  task -= layers + 1;
+  if (task < layers) {
+    return AddRows(block_.cls_attn[task], S::kClsAttnSum, S::kClsAttnSquare, task, layers, nullptr,
+                   0, sums_.values_[S::kClsAttnTotalSquare].data() + task * triangle);
+  }
+  task -= layers;
+  if (task == 0) {
+    return AddRows(block_.embedding.view(), S::kEmbeddingSum, S::kEmbeddingSquare, 0, 1, nullptr, 0,
+                   nullptr);
+  }
+  AddContributions(task - 1);
+}
+
+void BlockSummation::AddHead(Index head) {
+  const Index width = sums_.factor_width_;
+  const Index heads = sums_.layers_ * sums_.heads_;
+  const ArrayView<const float, 2> z =
+      block_.head_z.view()[head / sums_.heads_][head % sums_.heads_];
+  Centered u;
+  std::vector<double> gram;
+  for (Index s = 0; s < sums_.slices(); ++s) {
+    const Index begin = begin_[static_cast<std::size_t>(s)];
+    const Index count = begin_[static_cast<std::size_t>(s) + 1] - begin;
+    if (count == 0) continue;
+    u.rows.resize(static_cast<std::size_t>(count * width));
+    for (Index i = 0; i < count; ++i) {
+      const Index image = order_[static_cast<std::size_t>(begin + i)];
+      const std::span<const float> ln = block_.ln.row(image);
+      FillFactor(z.row(image), ln[0], ln[1], ln[2],
+                 {u.rows.data() + i * width, static_cast<std::size_t>(width)});
+    }
+    u.Center(count, width);
+    const std::vector<double> deviation = u.Sum(0, count);
+    gram.assign(static_cast<std::size_t>(width * width), 0.0);
+    AddGram(count, width, u.rows.data(), gram.data());
+    const Index at = s * heads + head;
+    u.AddSum(deviation, count, sums_.values_[StatisticsSums::kHeadSum].data() + at * width);
+    u.AddSquare(gram, deviation, count,
+                sums_.values_[StatisticsSums::kHeadSquare].data() + at * TriangleSize(width));
+  }
+}
+
+void BlockSummation::AddRows(ArrayView<const float, 2> rows, StatisticsSums::Tensor sum,
+                             StatisticsSums::Tensor square, Index number, Index of, Fixed* shared,
+                             Index shared_stride, Fixed* total) {
+  const Index width = sums_.embed_width_;
+  const auto images = static_cast<Index>(order_.size());
+  Centered c;
+  c.rows.resize(static_cast<std::size_t>(images * width));
+  for (Index i = 0; i < images; ++i) {
+    const Index image = order_[static_cast<std::size_t>(i)];
+    double* row = c.rows.data() + i * width;
+    std::ranges::copy(rows.row(image), row);
+    if (shared != nullptr) {
+      AddTo(shared[slice_[static_cast<std::size_t>(image)] * shared_stride],
+            ToFixed(Dot(row, block_.embedding.row(image).data(), width)));
+    }
+  }
+  c.Center(images, width);
+  std::vector<double> deviation(static_cast<std::size_t>(width), 0.0);
+  for (Index s = 0; s < sums_.slices(); ++s) {
+    const Index begin = begin_[static_cast<std::size_t>(s)];
+    const Index end = begin_[static_cast<std::size_t>(s) + 1];
+    if (begin == end) continue;
+    const std::vector<double> part = c.Sum(begin, end);
+    const Index at = s * of + number;
+    c.AddSum(part, end - begin, sums_.values_[sum].data() + at * width);
+    Fixed& trace = sums_.values_[square][static_cast<std::size_t>(at)];
+    double about_pivot = 0;
+    for (Index i = begin; i < end; ++i) {
+      const double* row = c.rows.data() + i * width;
+      about_pivot += Dot(row, row, width);
+    }
+    AddTo(trace, ToFixed(about_pivot + 2 * Dot(c.point.data(), part.data(), width)));
+    for (const std::int64_t p : c.pivots) AddProductTo(trace, end - begin, p, p);
+    for (std::size_t k = 0; k < part.size(); ++k) deviation[k] += part[k];
+  }
+  if (total == nullptr) return;
+  std::vector<double> gram(static_cast<std::size_t>(width * width), 0.0);
+  AddGram(images, width, c.rows.data(), gram.data());
+  c.AddSquare(gram, deviation, images, total);
+}
+
+void BlockSummation::AddContributions(Index part) {
+  const Index begin = part * kPartRows;
+  const Index count = std::min(kPartRows, block_.images() - begin);
+  const Index width = sums_.embed_width_;
+  const Index factor_width = sums_.factor_width_;
+  const Index heads = sums_.layers_ * sums_.heads_;
+  const Index components = heads + sums_.layers_ + 1;
+  std::vector<double> sum(static_cast<std::size_t>(count * width), 0.0);
+  std::vector<double> c(sum.size());
+  std::vector<double> u(static_cast<std::size_t>(count * factor_width));
+  std::vector<Fixed> shared(static_cast<std::size_t>(sums_.slices() * heads), 0);
+  for (Index i = 0; i < heads; ++i) {
+    const Index l = i / sums_.heads_;
+    const Index h = i % sums_.heads_;
+    const ArrayView<const float, 2> z = block_.head_z.view()[l][h];
+    for (Index b = 0; b < count; ++b) {
+      const std::span<const float> ln = block_.ln.row(begin + b);
+      FillFactor(z.row(begin + b), ln[0], ln[1], ln[2],
+                 {u.data() + b * factor_width, static_cast<std::size_t>(factor_width)});
+    }
+    std::ranges::fill(c, 0.0);
+    Multiply(count, width, factor_width, u.data(), basis_.heads.view()[l][h].data(), c.data());
+    for (Index b = 0; b < count; ++b) {
+      const double* row = c.data() + b * width;
+      const Index slice = slice_[static_cast<std::size_t>(begin + b)];
+      AddTo(shared[static_cast<std::size_t>(slice * heads + i)],
+            ToFixed(Dot(row, block_.embedding.row(begin + b).data(), width)));
+    }
+    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += c[k];
+  }
+  Fixed certificate_sum = 0;
+  double certificate_max = 0;
+  for (Index b = 0; b < count; ++b) {
+    double error = 0;
+    double length = 0;
+    for (Index e = 0; e < width; ++e) {
+      double total = sum[static_cast<std::size_t>(b * width + e)];
+      for (Index j = 0; j <= sums_.layers_; ++j) total += block_.mlp(j, begin + b, e);
+      const double expected = block_.embedding(begin + b, e);
+      error += (total - expected) * (total - expected);
+      length += expected * expected;
+    }
+    const double certificate = std::sqrt(error / length);
+    certificates_[static_cast<std::size_t>(begin + b)] = certificate;
+    certificate_max = std::max(certificate_max, certificate);
+    AddTo(certificate_sum, ToFixed(certificate));
+  }
+  const std::lock_guard lock(mutex_);
+  Fixed* all = sums_.values_[StatisticsSums::kShared].data();
+  for (Index s = 0; s < sums_.slices(); ++s) {
+    for (Index i = 0; i < heads; ++i) {
+      AddTo(all[s * components + i], shared[static_cast<std::size_t>(s * heads + i)]);
+    }
+  }
+  AddTo(sums_.values_[StatisticsSums::kCertificate][0], certificate_sum);
+  sums_.certificate_max_ = std::max(sums_.certificate_max_, certificate_max);
+}
+
+}  // namespace cliplens

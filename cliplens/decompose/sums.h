@@ -1,0 +1,136 @@
+// Exact sums over pictures: what statistics are made of.
+//
+//   StatisticsSums sums(layers, heads, factor_width, embed_width, slices);
+//   sums.Add(block, slice_of, basis, threads);
+//   sums.Merge(other);
+//   const Statistics statistics(sums, basis);
+//
+// A block (a shard's pictures) is summed in fp64 in an order of its own; each of its sums is
+// rounded once to fixed point and added exactly (fixed_point.h). The same blocks give the same sums
+// in any order and on any number of threads or machines, so a set that is split, merged or resumed
+// has the statistics of one run to the byte (DESIGN §2.3).
+//
+// Second moments are kept about zero, which is what adds up. A block's are computed about a point
+// near its mean and moved to zero in integers, so nothing is lost where means are large against
+// deviations.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/decompose/basis.h"
+#include "cliplens/decompose/fixed_point.h"
+
+namespace cliplens {
+
+// A block of images, as a shard holds it.
+struct FactorBlock {
+  Array<float, 4> head_z;     // [L, H, B, K]
+  Array<float, 2> ln;         // [B, 3]: μ, σ, n
+  Array<float, 3> mlp;        // [L+1, B, E]: INPUT, MLP 0 …
+  Array<float, 3> cls_attn;   // [L, B, E]
+  Array<float, 2> embedding;  // [B, E]
+  Index images() const { return ln.dim(0); }
+};
+FactorBlock MakeBlock(Index layers, Index heads, Index head_width, Index embed_width, Index images);
+
+// Numbers in the upper triangle of a symmetric matrix [n, n], stored row by row from the diagonal.
+constexpr Index TriangleSize(Index n) { return n * (n + 1) / 2; }
+
+class StatisticsSums {
+ public:
+  // Each is a sum over the images. Components are numbered heads first: l·H + h, then INPUT, then
+  // MLP 0 … L−1. T(n) is TriangleSize(n).
+  enum Tensor : std::size_t {
+    kHeadSum,             // [S, L, H, K+3]: u
+    kHeadSquare,          // [S, L, H, T(K+3)]: u u^T
+    kMlpSum,              // [S, L+1, E]: c of INPUT and the MLPs
+    kMlpSquare,           // [S, L+1]: |c|²
+    kClsAttnSum,          // [S, L, E]: the class token's attention to itself
+    kClsAttnSquare,       // [S, L]
+    kEmbeddingSum,        // [S, E]
+    kEmbeddingSquare,     // [S]
+    kShared,              // [S, L·H + L+1]: ⟨c, e⟩
+    kMlpTotalSquare,      // [L+1, T(E)]: c c^T, over all slices
+    kClsAttnTotalSquare,  // [L, T(E)]
+    kCertificate,         // [1]: ‖Σ c − e‖ / ‖e‖
+    kTensors,
+  };
+
+  StatisticsSums() = default;
+  StatisticsSums(Index layers, Index heads, Index factor_width, Index embed_width, Index slices);
+
+  // Adds a block; slice_of [B]. Returns the certificate of each of its images [B].
+  std::vector<double> Add(const FactorBlock& block, std::span<const Index> slice_of,
+                          const Basis& basis, int threads);
+  // Throws Error(kInvalidArgument) when shapes differ.
+  void Merge(const StatisticsSums& other);
+
+  Index images() const;
+  Index layers() const { return layers_; }
+  Index heads() const { return heads_; }
+  Index factor_width() const { return factor_width_; }
+  Index embed_width() const { return embed_width_; }
+  Index slices() const { return static_cast<Index>(counts_.size()); }
+  Index count(Index slice) const { return counts_[static_cast<std::size_t>(slice)]; }
+  std::span<const Fixed> values(Tensor tensor) const { return values_[tensor]; }
+  // Gives the memory of one tensor back; its values are gone.
+  void Release(Tensor tensor) { values_[tensor] = {}; }
+  double certificate_max() const { return certificate_max_; }
+  double certificate_mean() const;
+
+  // The name of the first tensor that differs, or nothing.
+  std::string Difference(const StatisticsSums& other) const;
+
+  // stats.safetensors (docs/store.md). Returns the file's checksum. Reading checks every shape.
+  std::string Write(const std::filesystem::path& path) const;
+  static StatisticsSums Read(const std::filesystem::path& path);
+
+ private:
+  friend class BlockSummation;
+  std::vector<Index> ShapeOf(Tensor tensor) const;
+
+  Index layers_ = 0, heads_ = 0, factor_width_ = 0, embed_width_ = 0;
+  std::vector<std::int64_t> counts_;  // [S]
+  std::array<std::vector<Fixed>, kTensors> values_;
+  double certificate_max_ = 0;
+};
+
+// The work of StatisticsSums::Add as independent tasks, to be run beside other work. Every task in
+// [0, tasks()) is to be run once, on any thread; all arguments must outlive it.
+class BlockSummation {
+ public:
+  BlockSummation(StatisticsSums& sums, const FactorBlock& block, std::span<const Index> slice_of,
+                 const Basis& basis);
+  Index tasks() const { return tasks_; }
+  void Run(Index task);
+  // Of each image [B], once all tasks have run.
+  const std::vector<double>& certificates() const { return certificates_; }
+
+ private:
+  void AddHead(Index head);
+  // Rows of one component or of the embedding; `shared` and `total` may be null.
+  void AddRows(ArrayView<const float, 2> rows, StatisticsSums::Tensor sum,
+               StatisticsSums::Tensor square, Index number, Index of, Fixed* shared,
+               Index shared_stride, Fixed* total);
+  void AddContributions(Index part);
+
+  StatisticsSums& sums_;
+  const FactorBlock& block_;
+  const Basis& basis_;
+  std::vector<Index> order_;  // the images, slice by slice
+  std::vector<Index> begin_;  // [S+1], where a slice begins in `order_`
+  std::vector<Index> slice_;  // [B]
+  std::vector<double> certificates_;
+  std::mutex mutex_;  // of shared sums of heads and the certificate
+  Index tasks_ = 0;
+};
+
+}  // namespace cliplens

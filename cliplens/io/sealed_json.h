@@ -1,0 +1,26 @@
+// JSON documents that carry their own checksum, so that a changed byte anywhere in them is noticed.
+//
+//   WriteFileAtomically(path, SealJson({{"format", "cliplens.store/1"}}));
+//   const Json document = ReadSealedJson(path, max_bytes);
+//
+// The last member is "checksum": XXH3-128 of the file's text with the 32 digits of the checksum
+// itself written as zeros. It is against accidents, not against those who mean it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "cliplens/io/json.h"
+
+namespace cliplens {
+
+// The document's text, indented by two, with its checksum. `document` is an object without a
+// member "checksum".
+std::string SealJson(Json document);
+
+// The document without its checksum. Error(kCorruptData) names the file and both checksums. Without
+// a member "checksum" it is an error too, but for a caller who asks with `unsealed` (older
+// formats): the document is returned then.
+Json ReadSealedJson(const std::filesystem::path& path, Index max_bytes, bool* unsealed = nullptr);
+
+}  // namespace cliplens
