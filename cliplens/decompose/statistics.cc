@@ -179,7 +179,8 @@ void FillMoments(Moments& moments, Index count, std::span<const Fixed> sum,
   std::size_t at = 0;
   for (std::size_t i = 0; i < sum.size(); ++i) {
     for (std::size_t k = i; k < sum.size(); ++k) {
-      const double value = centering.Square(square[at++], i, k);
+      double value = centering.Square(square[at++], i, k);
+      if (i == k) value = std::max(value, 0.0);  // rounding, of one picture above all
       moments.scatter(static_cast<Index>(i), static_cast<Index>(k)) = value;
       moments.scatter(static_cast<Index>(k), static_cast<Index>(i)) = value;
     }
@@ -190,7 +191,7 @@ void FillTrace(TraceMoments& moments, Index count, std::span<const Fixed> sum, F
   const Centering centering(count, sum);
   moments.count = static_cast<double>(count);
   moments.mean = centering.mean;
-  moments.trace = centering.Trace(square);
+  moments.trace = std::max(centering.Trace(square), 0.0);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ TEST(Fixed, WhatDoesNotFitIsAnErrorNeverWrapped) {
                          std::numeric_limits<double>::quiet_NaN()}) {
     ExpectError(ErrorCode::kUnsupported, "sums hold magnitudes below", [&] { ToFixed(x); });
   }
-  Fixed sum = ToFixed(0x1.fp54);
+  Fixed sum = ToFixed(0x1.fp53);
   AddTo(sum, sum);
   ExpectError(ErrorCode::kUnsupported, "check the weights", [&] { AddTo(sum, sum); });
   ExpectError(ErrorCode::kUnsupported, "sums hold",
