@@ -234,12 +234,12 @@ class Verifier {
     Check("", [&] {
       if (model.fingerprint() != info.fingerprint) {
         differs(fmt::format("made by model {} with fingerprint {}, {} has {}", info.model_name,
-                            info.fingerprint, model.directory().string(), model.fingerprint()));
+                            info.fingerprint, model.path().string(), model.fingerprint()));
       }
       const std::string difference = JsonDifference(info.model_config, ToJson(model.config()));
       if (!difference.empty()) {
         differs(fmt::format("the configuration of its model differs from that of {}: {}",
-                            model.directory().string(), difference));
+                            model.path().string(), difference));
       }
       if (!basis) return;
       const Basis made = MakeBasis(model, options_.threads);
