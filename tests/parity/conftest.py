@@ -149,7 +149,7 @@ def markdown() -> str:
         lines += ["## Stages", "", "| what | measured | allowed |", "|---|---|---|"]
         for row in MEASURED.rows:
             value = (f"{row['measured']:.9f}" if row.get("is_limit") == "at least" else
-                     f"{row['measured']:.3g}")
+                     f"{row['measured']:.3g}" if row["measured"] < 1 else f"{row['measured']:g}")
             limit = f"{row['is_limit']} {row['limit']:g}" if "limit" in row else ""
             lines.append(f"| {row['what']} | {value} | {limit} |")
         lines.append("")
