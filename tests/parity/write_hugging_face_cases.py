@@ -29,6 +29,7 @@ TOKENS = ("<|startoftext|>", "<|endoftext|>", "<|STARTOFTEXT|>", "<|EndOfText|>"
 BY_HAND = ["", " ", "a photo of a cat", "it's they're I'LL 's' ''s 'S", "ΟΔΟΣ οδος İstanbul ſ'ſ", "x" * 300,
            "12 3.14 ²½ ٣", "a\tb\r\nc\x0b\x0c\x1c\x85\u2028d\u180e\u200b", "&amp; schÃ¶n “q” ﬁ ｆ",
            "e\u0301e\u0323\u0301 \u1100\u1161\u11a8 \U00011935\U00011930 a\u0898\u0334\u0301",
+           "a<|ENDOFTEXT|>!! <|StartOfText|>? <|endoftext|>??",
            "\ua7cb\U00010d50 \u1c89 \U000105c0 \ua7dc", "!!<|ENDOFTEXT|>!!", "<|endoftext|><|endoftext|>"]
 
 
