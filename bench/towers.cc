@@ -79,8 +79,10 @@ void DecomposeImages(const ClipModel& model, const Decomposer& decomposer, const
   passes.ForImages(rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
     std::vector<Activations> activations(static_cast<std::size_t>(end - begin));
     model.EmbedImages(Part(pixels, begin, end), rows.rows(begin, end), workspace, activations);
+    Decomposer::Scratch scratch;
     for (Index b = begin; b < end; ++b) {
-      decomposer.Fill(activations[static_cast<std::size_t>(b - begin)], rows.row(b), block, b);
+      decomposer.Fill(activations[static_cast<std::size_t>(b - begin)], rows.row(b), scratch, block,
+                      b);
     }
   });
 }
@@ -99,7 +101,8 @@ void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
     const Activations& a = activations.front();
     activations.front().tokens = true;
     model.EmbedImages(Part(pixels, b, b + 1), rows.rows(b, b + 1), workspace, activations);
-    decomposer.Fill(a, rows.row(b), block, b);
+    Decomposer::Scratch scratch;
+    decomposer.Fill(a, rows.row(b), scratch, block, b);
     const auto scale = static_cast<float>(1 / (a.sigma * a.norm));
     const float share = scale / static_cast<float>(tokens);
     std::vector<float> u(static_cast<std::size_t>(tokens * factor));
