@@ -4,6 +4,7 @@
 #   make test      build and run every test
 #   make parity    compare with open_clip and Pillow in an environment of its own
 #   make sanitize  the tests under the address and undefined-behaviour sanitizers
+#   make fuzz      hostile files: each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint      formatting, clang-tidy, direction of the includes
 #   make bench     speed beside PyTorch and OpenVINO, peak memory (about 25 minutes)
 #   make world     rebuild the picture world and its sets from their packages
@@ -14,13 +15,16 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 BUILD := build/release
 SANITIZED := build/sanitize
+FUZZ := build/fuzz
+FUZZ_SECONDS ?= 60
 PYTHON_ENV := build/python
 PARITY_ENV := build/parity-env
 BENCH_ENV := build/bench-env
-SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' 'bench/*.cc')
+SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
+  'bench/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
 
-.PHONY: all demo test parity sanitize lint format bench world train install clean setup-build \
-        setup-test
+.PHONY: all demo test parity sanitize fuzz lint format bench world train install clean setup-build \
+        setup-test setup-fuzz
 
 all: setup-build
 	cmake -S . -B $(BUILD) -G Ninja -DCLIPLENS_BUILD_TESTS=OFF
@@ -31,6 +35,9 @@ setup-build:
 
 setup-test:
 	@tools/setup.sh test
+
+setup-fuzz:
+	@tools/setup.sh fuzz
 
 demo: all
 	rm -rf demo
@@ -64,6 +71,12 @@ sanitize: setup-test $(PYTHON_ENV)/ready
 	  -DCLIPLENS_PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python
 	cmake --build $(SANITIZED) -j $(JOBS)
 	ctest --test-dir $(SANITIZED) -j $(JOBS) --output-on-failure --no-tests=error
+
+fuzz: setup-fuzz
+	cmake -S . -B $(FUZZ) -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" -DCLIPLENS_FUZZ=ON -DCLIPLENS_CLIP_VOCABULARY=OFF
+	cmake --build $(FUZZ) -j $(JOBS) --target fuzzers
+	python3 fuzz/run.py $(FUZZ) --seconds $(FUZZ_SECONDS)
 
 lint: setup-test
 	clang-format --dry-run -Werror $(SOURCES)

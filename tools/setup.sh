@@ -1,17 +1,19 @@
 #!/bin/sh
 # Installs the Debian packages that a target of the Makefile needs and that are missing, naming them
-# first. Usage: tools/setup.sh build|test
+# first. Usage: tools/setup.sh build|test|fuzz
 set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev libhwy-dev libeigen3-dev
 libjpeg62-turbo-dev libpng-dev libwebp-dev libzip-dev libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
 libutf8proc-dev python3-pip"
 test="$build libgtest-dev clang-format clang-tidy libomp-14-dev python3-venv nodejs npm ca-certificates"
+fuzz="$build clang-14 libclang-rt-14-dev libomp-14-dev llvm-14"
 
 case "${1:-}" in
   build) packages=$build ;;
   test) packages=$test ;;
-  *) echo "usage: tools/setup.sh build|test" >&2; exit 2 ;;
+  fuzz) packages=$fuzz ;;
+  *) echo "usage: tools/setup.sh build|test|fuzz" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null 2>&1; then

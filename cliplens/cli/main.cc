@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -10,11 +11,15 @@
 #include "cliplens/base/error.h"
 #include "cliplens/base/version.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/io/printable.h"
 
 namespace {
 
-int Fail(const cliplens::ErrorCodeInfo& info, const char* message) {
-  fmt::print(stderr, "cliplens: {}: {}\n", info.name, message);
+// Names of files and what files hold stand in messages, so a terminal is given them escaped.
+int Fail(const cliplens::ErrorCodeInfo& info, std::string_view message) {
+  constexpr std::size_t kMaxMessageBytes = 8'192;
+  fmt::print(stderr, "cliplens: {}: {}\n", info.name,
+             cliplens::Printable(message, kMaxMessageBytes));
   return info.exit_status;
 }
 
@@ -61,7 +66,7 @@ int main(int argc, char** argv) {
 
   if (argc > 1 && argv[1][0] != '-' && !HasVerb(app, argv[1])) {
     return Fail(InfoOf(ErrorCode::kInvalidArgument),
-                fmt::format("there is no verb '{}'; see: cliplens --help", argv[1]).c_str());
+                fmt::format("there is no verb '{}'; see: cliplens --help", argv[1]));
   }
   try {
     app.parse(argc, argv);
@@ -75,7 +80,7 @@ int main(int argc, char** argv) {
     const std::string verb =
         app.get_subcommands().empty() ? "" : " " + app.get_subcommands().front()->get_name();
     return Fail(InfoOf(ErrorCode::kInvalidArgument),
-                fmt::format("{}; see: cliplens{} --help", e.what(), verb).c_str());
+                fmt::format("{}; see: cliplens{} --help", e.what(), verb));
   } catch (const Error& e) {
     return Fail(InfoOf(e.code()), e.what());
   } catch (const std::bad_alloc&) {

@@ -120,17 +120,17 @@ Index BytesPerPixel(PixelMode mode) {
 
 namespace internal {
 
-void CheckSize(Index width, Index height, const std::string& name) {
+void CheckSize(Index width, Index height, Index max_pixels, const std::string& name) {
   if (width <= 0 || height <= 0) {
     throw Error(
         ErrorCode::kCorruptData,
         "{}: the header claims {} x {} pixels, a picture has at least 1 x 1; fetch it again", name,
         width, height);
   }
-  if (width > kMaxPixels / height) {
+  if (width > max_pixels / height) {
     throw Error(ErrorCode::kExhausted,
                 "{}: the header claims {} x {} pixels, the limit is {} in all; make it smaller",
-                name, width, height, kMaxPixels);
+                name, width, height, max_pixels);
   }
 }
 
@@ -145,14 +145,15 @@ Image NewImage(PixelMode mode, Index width, Index height) {
 
 }  // namespace internal
 
-Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name) {
+Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name, Index max_pixels) {
+  max_pixels = std::min(max_pixels, kMaxPixels);
   if (bytes.empty()) {
     throw Error(ErrorCode::kCorruptData, "{}: the file is empty, 0 bytes; fetch it again", name);
   }
-  if (Matches(bytes, 0, kJpegSignature)) return internal::DecodeJpeg(bytes, name);
-  if (Matches(bytes, 0, kPngSignature)) return internal::DecodePng(bytes, name);
+  if (Matches(bytes, 0, kJpegSignature)) return internal::DecodeJpeg(bytes, max_pixels, name);
+  if (Matches(bytes, 0, kPngSignature)) return internal::DecodePng(bytes, max_pixels, name);
   if (Matches(bytes, 0, "RIFF"sv) && Matches(bytes, 8, "WEBP"sv)) {
-    return internal::DecodeWebp(bytes, name);
+    return internal::DecodeWebp(bytes, max_pixels, name);
   }
   if (EndsInside(bytes, kJpegSignature) || EndsInside(bytes, kPngSignature) ||
       EndsInside(bytes, "RIFF"sv) || (Matches(bytes, 0, "RIFF"sv) && bytes.size() < 12)) {

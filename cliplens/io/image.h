@@ -59,9 +59,11 @@ struct Image {
 inline constexpr Index kMaxPixels = 178'956'970;
 
 // `name` stands in the messages. Throws Error(kCorruptData) for a file that is cut off or broken,
-// Error(kUnsupported) for one that is no JPEG, PNG or WebP, Error(kExhausted) above kMaxPixels.
-// Unlike Pillow, a PNG whose checksums fail is refused.
-Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name);
+// Error(kUnsupported) for one that is no JPEG, PNG or WebP, Error(kExhausted) for a header that
+// claims more than `max_pixels` (kMaxPixels at most), before memory is taken. Unlike Pillow, a PNG
+// whose checksums fail is refused.
+Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name,
+                  Index max_pixels = kMaxPixels);
 
 // 16-bit samples are clipped at 255, not scaled, and alpha is dropped, both as Pillow does.
 // Throws Error(kInvalidArgument) if the sizes of `pixels` or `palette` do not fit the mode.

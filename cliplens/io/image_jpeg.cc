@@ -23,6 +23,10 @@ namespace {
 // picture; encoders write about ten.
 constexpr int kMaxScans = 500;
 
+// A block takes a bit at least (Huffman codes have one or more) and stands for 32 x 32 pixels at
+// most, so a header that claims more for every byte of the file is refused before memory is taken.
+constexpr Index kMaxPixelsPerByte = 8 * 32 * 32;
+
 constexpr Index kMaxJpegSide = 65500;
 
 // libjpeg reports an error by a call that must not return. It jumps back to the function that
@@ -216,11 +220,20 @@ bool JpegWriter::Write(const Image& image, int quality) {
 
 namespace internal {
 
-Image DecodeJpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
+Image DecodeJpeg(std::span<const std::uint8_t> bytes, Index max_pixels, const std::string& name) {
   const auto reader = std::make_unique<JpegReader>(bytes);
   Check(reader->ReadHeader(), *reader, bytes.size(), name);
   jpeg_decompress_struct& info = reader->info();
-  CheckSize(static_cast<Index>(info.image_width), static_cast<Index>(info.image_height), name);
+  CheckSize(static_cast<Index>(info.image_width), static_cast<Index>(info.image_height), max_pixels,
+            name);
+  const Index pixels = static_cast<Index>(info.image_width) * static_cast<Index>(info.image_height);
+  if (!info.arith_code && pixels / kMaxPixelsPerByte > static_cast<Index>(bytes.size())) {
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{}: the JPEG's header claims {} x {} pixels, the file's {} bytes cannot hold them; "
+        "fetch it again",
+        name, info.image_width, info.image_height, bytes.size());
+  }
   PixelMode mode;
   switch (info.num_components) {
     case 1:

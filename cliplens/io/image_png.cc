@@ -178,7 +178,7 @@ std::vector<std::uint8_t> ReadPalette(const PngReader& reader) {
   int alpha_count = 0;
   if (png_get_tRNS(reader.png(), reader.info(), &alphas, &alpha_count, nullptr) != 0 &&
       alphas != nullptr) {
-    for (int i = 0; i < std::min(alpha_count, 256); ++i) palette[4 * i + 3] = alphas[i];
+    for (int i = 0; i < std::min(alpha_count, 256); ++i) palette.data()[4 * i + 3] = alphas[i];
   }
   return palette;
 }
@@ -265,12 +265,12 @@ bool PngWriter::Write(const Image& image, int color_type) {
 
 namespace internal {
 
-Image DecodePng(std::span<const std::uint8_t> bytes, const std::string& name) {
+Image DecodePng(std::span<const std::uint8_t> bytes, Index max_pixels, const std::string& name) {
   const auto reader = std::make_unique<PngReader>(bytes);
   Check(reader->ReadHeader(), *reader, bytes.size(), name);
   const auto width = static_cast<Index>(png_get_image_width(reader->png(), reader->info()));
   const auto height = static_cast<Index>(png_get_image_height(reader->png(), reader->info()));
-  CheckSize(width, height, name);
+  CheckSize(width, height, max_pixels, name);
   const Index bits = Index{png_get_bit_depth(reader->png(), reader->info())} *
                      png_get_channels(reader->png(), reader->info());
   const Index claimed = width * height * bits / 8;

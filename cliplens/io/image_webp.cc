@@ -35,19 +35,19 @@ struct WebpFree {
 
 namespace internal {
 
-Image DecodeWebp(std::span<const std::uint8_t> bytes, const std::string& name) {
+Image DecodeWebp(std::span<const std::uint8_t> bytes, Index max_pixels, const std::string& name) {
   WebPBitstreamFeatures features;
   if (WebPGetFeatures(bytes.data(), bytes.size(), &features) != VP8_STATUS_OK) {
     ThrowBroken(name, bytes.size());
   }
-  CheckSize(features.width, features.height, name);
+  CheckSize(features.width, features.height, max_pixels, name);
   // The demuxer reads the container only. It refuses files that end too early or whose parts do not
   // fit together, as Pillow does.
   const WebPData data{bytes.data(), bytes.size()};
   const std::unique_ptr<WebPDemuxer, DemuxerDelete> demuxer(WebPDemux(&data));
   if (demuxer == nullptr) ThrowBroken(name, bytes.size());
   CheckSize(WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
-            WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT), name);
+            WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT), max_pixels, name);
 
   Image image = NewImage(features.has_alpha != 0 ? PixelMode::kRgba : PixelMode::kRgb,
                          features.width, features.height);

@@ -1,0 +1,312 @@
+"""Writes the seeds of the fuzz targets: python3 fuzz/make_corpus.py
+
+Small valid files of every kind that a reader knows, and some that it refuses. Files whose names
+begin with `found-` are inputs that a fuzzer found; they are kept as they are.
+"""
+
+import io
+import json
+import struct
+import sys
+import tarfile
+import zlib
+from pathlib import Path
+
+CORPUS = Path(__file__).resolve().parent / "corpus"
+TYPE = {"F64": "d", "F32": "f"}
+
+
+def put(target, name, content):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        content = content.encode()
+    (folder / name).write_bytes(content)
+
+
+def parts(**files):
+    """One input of several files; `_` stands for the dot of a name's ending."""
+    out = b""
+    for name, content in files.items():
+        stem, ending = name.rsplit("_", 1)
+        content = content if isinstance(content, bytes) else content.encode()
+        out += b"--- " + f"{stem}.{ending}\n".encode() + content + b"\n"
+    return out[:-1]
+
+
+def count(shape):
+    n = 1
+    for d in shape:
+        n *= d
+    return n
+
+
+def safetensors(tensors, metadata=None):
+    """tensors: {name: (dtype, shape, bytes or None for small numbers)}"""
+    header, data = {}, b""
+    if metadata is not None:
+        header["__metadata__"] = metadata
+    for name, (dtype, shape, content) in tensors.items():
+        if content is None:
+            n = count(shape)
+            content = struct.pack(f"<{n}{TYPE[dtype]}", *[(i * 7 % 11) / 8 + 0.25 for i in range(n)])
+        header[name] = {"dtype": dtype, "shape": shape,
+                        "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def make_safetensors():
+    put("safetensors", "one", safetensors({"a": ("F32", [2, 3], None)}))
+    put("safetensors", "types", safetensors(
+        {"d": ("F64", [1], None), "f": ("F32", [2], None), "h": ("F16", [2], b"\0\x3c\1\0"),
+         "b": ("BF16", [2], b"\x80\x3f\xc0\x7f"), "i": ("I64", [1], b"\1" + b"\0" * 7),
+         "u": ("U8", [3], b"abc"), "t": ("BOOL", [1], b"\1"), "none": ("F32", [0, 5], b""),
+         "scalar": ("F32", [], b"\0\0\x80\x3f")}, {"format": "pt"}))
+    put("safetensors", "huge-header", struct.pack("<Q", 1 << 60) + b"{}")
+    put("safetensors", "overflow", safetensors({"a": ("F32", [1 << 62, 4], b"")}))
+    put("safetensors", "lfs", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n")
+
+
+def npy(version, dictionary, data):
+    size = struct.pack("<H" if version == 1 else "<I", len(dictionary))
+    return b"\x93NUMPY" + bytes([version, 0]) + size + dictionary.encode() + data
+
+
+def make_npy():
+    head = "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }\n"
+    put("npy", "f4", npy(1, head % ("<f4", False, "(2, 2)"), struct.pack("<4f", 1, 2, 3, 4)))
+    put("npy", "f8", npy(2, head % ("<f8", False, "(3,)"), struct.pack("<3d", 1, 2, 1e300)))
+    put("npy", "f2", npy(3, head % ("<f2", False, "()"), b"\0\x3c"))
+    put("npy", "fortran", npy(1, head % ("<f4", True, "(1, 1)"), b"\0\0\0\0"))
+    put("npy", "fields", npy(1, "{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1,)}",
+                             b"\0\0\0\0"))
+    put("npy", "huge", npy(1, head % ("<f4", False, "(4611686018427387904, 4)"), b""))
+
+
+def make_json():
+    put("json", "all", '{"a": [1, -2, 3.5e-7, true, false, null, "x\\u00e9\\ud83d\\ude00\\n"],'
+        ' "id": 18446744073709551615, "": {"o": {}}, "b": 1e308}')
+    put("json", "twice", '{"a": 1, "a": 2}')
+    put("json", "nested", "[" * 80 + "]" * 80)
+    put("json", "utf8", b'["\xff\xc3\x28"]')
+    put("json", "bom", b"\xef\xbb\xbf[]")
+
+
+TOWERS = {"embed_dim": 2, "quick_gelu": True,
+          "vision_cfg": {"image_size": 2, "layers": 1, "width": 2, "head_width": 2,
+                         "patch_size": 1, "mlp_ratio": 1.5},
+          "text_cfg": {"context_length": 3, "vocab_size": 4, "width": 2, "heads": 1, "layers": 1,
+                       "mlp_ratio": 2.0}}
+
+
+def make_config():
+    full = {"embed_dim": 512, "init_logit_scale": 2.6,
+            "vision_cfg": {"image_size": [224, 224], "layers": 12, "width": 768, "head_width": 64,
+                           "patch_size": 32, "mlp_ratio": 4.0, "patch_dropout": 0.5,
+                           "ls_init_value": None, "norm_kwargs": {"eps": 1e-6},
+                           "pool_type": "tok"},
+            "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 512, "heads": 8,
+                         "layers": 12, "pad_id": 0, "act_kwargs": None, "pool_type": "argmax"}}
+    pre = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.5, 1], "interpolation": "bilinear",
+           "resize_mode": "longest", "fill_color": 7, "mode": "RGB", "size": [224, 224]}
+    put("config", "small", json.dumps(TOWERS))
+    put("config", "full", json.dumps({"model_cfg": full, "preprocess_cfg": pre}))
+    put("config", "wrong-types", json.dumps({"model_cfg": {**full, "vision_cfg": {"layers": "x"}}}))
+    put("config", "timm", json.dumps({**TOWERS, "vision_cfg": {"timm_model_name": "resnet50"}}))
+    put("config", "huge", json.dumps({**TOWERS, "embed_dim": 1 << 63}))
+
+
+def block(prefix, width, mlp):
+    return {f"{prefix}.{name}": ("F32", shape, None) for name, shape in {
+        "ln_1.weight": [width], "ln_1.bias": [width], "ln_2.weight": [width], "ln_2.bias": [width],
+        "attn.in_proj_weight": [3 * width, width], "attn.in_proj_bias": [3 * width],
+        "attn.out_proj.weight": [width, width], "attn.out_proj.bias": [width],
+        "mlp.c_fc.weight": [mlp, width], "mlp.c_fc.bias": [mlp],
+        "mlp.c_proj.weight": [width, mlp], "mlp.c_proj.bias": [width]}.items()}
+
+
+def make_checkpoint():
+    tensors = {name: ("F32", shape, None) for name, shape in {
+        "visual.conv1.weight": [2, 3, 1, 1], "visual.class_embedding": [2],
+        "visual.positional_embedding": [5, 2], "visual.ln_pre.weight": [2],
+        "visual.ln_pre.bias": [2], "visual.ln_post.weight": [2], "visual.ln_post.bias": [2],
+        "visual.proj": [2, 2], "token_embedding.weight": [4, 2], "positional_embedding": [3, 2],
+        "ln_final.weight": [2], "ln_final.bias": [2], "text_projection": [2, 2],
+        "logit_scale": []}.items()}
+    tensors |= block("visual.transformer.resblocks.0", 2, 3)
+    tensors |= block("transformer.resblocks.0", 2, 4)
+    put("checkpoint", "small", parts(open_clip_config_json=json.dumps(TOWERS),
+                                     open_clip_model_safetensors=safetensors(tensors)))
+    del tensors["visual.proj"]
+    put("checkpoint", "missing", parts(open_clip_config_json=json.dumps(TOWERS),
+                                       open_clip_model_safetensors=safetensors(tensors)))
+
+
+def byte_names():
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    return [chr(b) for b in printable] + [chr(256 + i) for i in range(256 - len(printable))]
+
+
+def make_vocabulary():
+    start, end = "<|startoftext|>", "<|endoftext|>"
+    # A vocabulary without most bytes is allowed where a token for unknown ones is named.
+    letters = "elowrst"
+    names = [*letters, *[c + "</w>" for c in letters], "lo", "low</w>", "er</w>", start, end]
+    ids = {name: i for i, name in enumerate(names)}
+    merges = "#version: 0.2\nl o\nlo w</w>\ne r</w>\n"
+    special = {"bos_token": {"content": start}, "eos_token": end}
+    put("vocabulary", "pair", parts(vocab_json=json.dumps(ids), merges_txt=merges,
+                                    special_tokens_map_json=json.dumps(special)))
+    put("vocabulary", "merges", parts(merges_txt=merges))
+    put("vocabulary", "tokenizer", parts(tokenizer_json=json.dumps(
+        {"model": {"type": "BPE", "end_of_word_suffix": "</w>", "unk_token": end,
+                   "vocab": {n: i for n, i in ids.items() if n != start},
+                   "merges": ["l o", ["lo", "w</w>"], "e r</w>"], "fuse_unk": False},
+         "added_tokens": [{"id": ids[start], "content": start}, {"id": ids[end], "content": end}]})))
+    full = [*byte_names(), *[c + "</w>" for c in byte_names()], "lo", "low</w>", start, end]
+    put("vocabulary", "bytes", parts(
+        vocab_json=json.dumps({n: i for i, n in enumerate(full)}, ensure_ascii=False),
+        merges_txt="l o\nlo w</w>\n", tokenizer_config_json=json.dumps({"bos_token": start})))
+    put("vocabulary", "twice", parts(vocab_json='{"a</w>": 1, "b": 1}', merges_txt="a b\n"))
+
+
+def make_tokenizer():
+    for name, text in {
+            "plain": "The lowest and the lower: it's 3.14% of them",
+            "mojibake": "schÃ¶n â\x80\x99 Ã©tÃ© &amp;amp; &eacute; &#x1F600; &#0; &unknown;",
+            "scripts": "日本語 العربية हिन्दी ไทย 🏳️‍🌈 é ﬁ İ Σς ǅ",
+            "blanks": " \t\n\u00a0\u2003\u200b\u2028 x \x00\x1b[31m \u001c ",
+            "special": "<start_of_text> a <end_of_text> <|endoftext|>",
+            "quotes": "“it’s” ‘don’t’ we'll I'VE 'S ''s"}.items():
+        put("tokenizer", name, text)
+    put("tokenizer", "not-utf8", b"a\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80b")
+    put("tokenizer", "long", "lower and " * 60)
+
+
+def make_texts():
+    put("texts", "pool", "\ufeffa duck\tobject\n\n  in the snow\tplace \na sketch\n")
+    put("texts", "classes", "a duck\tduck\r\na swan\n")
+    put("texts", "templates", "a photo of a {}.\n{} and {}, {{}}\n")
+    put("texts", "not-utf8", b"a\nb\xff\n")
+    put("texts", "blank", " \n\t\n")
+
+
+def png(width, height, depth, color, rows, extra=b"", interlace=0):
+    def chunk(kind, content):
+        return (struct.pack(">I", len(content)) + kind + content +
+                struct.pack(">I", zlib.crc32(kind + content)))
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra +
+            chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
+
+
+def make_image():
+    # The pictures of tests/data/pixels are seeds too.
+    put("image", "flat.png", png(600, 400, 8, 2, (b"\0" + b"\x40" * 1800) * 400))
+    put("image", "claims.png", png(60_000, 60_000, 8, 2, b"\0" * 4096))
+    put("image", "gif", b"GIF89a\1\0\1\0\0\0\0;")
+    # A lossless WebP of one colour takes a few bytes whatever its sides.
+    bits = 0x2F | 0x3FFF << 8 | 0x3FFF << 22
+    put("image", "claims.webp", b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8L" +
+        struct.pack("<I", 18) + struct.pack("<Q", bits)[:5] + bytes(13))
+    # A JPEG that ends after claiming 65,500 x 65,500 and one of 12,000 x 12,000.
+    for name, side in (("claims.jpg", 65_500), ("claims-12000.jpg", 12_000)):
+        put("image", name, b"\xff\xd8\xff\xc0\0\x0b\x08" + struct.pack(">HH", side, side) +
+            b"\1\1\x11\0\xff\xda\0\x08\1\1\0\0\x3f\0\0\0")
+
+
+def tar(members, form=tarfile.USTAR_FORMAT):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    # tarfile fills up to 10 KB; the end mark is enough.
+    return out.getvalue().rstrip(b"\0").ljust(1, b"\0") if not members else trim(out.getvalue())
+
+
+def trim(archive):
+    size = (len(archive.rstrip(b"\0")) + 511) // 512 * 512
+    return archive[:size] + bytes(1024)
+
+
+def make_webdataset():
+    item = [("a/0.png", b"\x89PNG"), ("a/0.mask.png", b"mask"), ("a/0.cls", b"3\n"),
+            ("a/0.json", b'{"label": "duck", "n": [1, 2]}'), ("a/0.txt", b" a duck ")]
+    put("webdataset", "ustar", tar(item))
+    put("webdataset", "gnu", tar([("d" * 120 + "/1.jpg", b"\xff\xd8\xff"), ("1.cls", b"x")],
+                                 tarfile.GNU_FORMAT))
+    put("webdataset", "pax", tar([("d" * 120 + "/\u00e9.webp", b"RIFF"), ("2.json", b"{}")],
+                                 tarfile.PAX_FORMAT))
+    put("webdataset", "twice", tar([("0.png", b"1"), ("0.png", b"2")]))
+    put("webdataset", "cut", tar(item)[:1300])
+    put("webdataset", "gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\3")
+    head = bytearray(tar([("0.png", b"")])[:512])
+    # A member of 8 GB in octal and one of 2^62 bytes in base 256.
+    for name, size in (("huge", b"77777777777\0"), ("huge-binary", b"\x80\0\0\0\x40" + bytes(7))):
+        head[124:136] = size
+        head[148:156] = b" " * 8
+        head[148:156] = b"%06o\0 " % sum(head)
+        put("webdataset", name, bytes(head) + bytes(1024))
+
+
+def store(images, slices=2, stats_only=False):
+    layers, heads, width, embed = 1, 2, 2, 3
+    factor = width + 3
+    per_slice = [images - (slices - 1) * (images // slices)] + [images // slices] * (slices - 1)
+    f64 = {"count": [slices], "head_mean": [slices, layers, heads, factor],
+           "head_scatter": [slices, layers, heads, factor, factor],
+           "mlp_mean": [slices, layers + 1, embed], "mlp_trace": [slices, layers + 1],
+           "cls_attn_mean": [slices, layers, embed], "cls_attn_trace": [slices, layers],
+           "embedding_mean": [slices, 1, embed], "embedding_trace": [slices, 1],
+           "shared": [slices, layers * heads + layers + 1],
+           "mlp_total_mean": [layers + 1, embed], "mlp_total_scatter": [layers + 1, embed, embed],
+           "cls_attn_total_mean": [layers, embed],
+           "cls_attn_total_scatter": [layers, embed, embed]}
+    stats = {name: ("F64", shape, None) for name, shape in f64.items()}
+    stats["count"] = ("F64", [slices], struct.pack(f"<{slices}d", *per_slice))
+    shard = safetensors({name: ("F32", shape, None) for name, shape in {
+        "head_z": [layers, heads, images, width], "ln": [images, 3],
+        "mlp": [layers + 1, images, embed], "cls_attn": [layers, images, embed],
+        "embedding": [images, embed]}.items()})
+    items = "".join(json.dumps(
+        {"path": f"{i}.png", **({"label": "duck", "attributes": {"n": i}} if i % 2 else {})}) + "\n"
+        for i in range(images))
+    manifest = {
+        "format": "cliplens.store/1", "version": 1,
+        "model": {"name": "m", "directory": "/m", "fingerprint": "0" * 32, "config": {"a": 1}},
+        "precision": "fp32", "store_dtype": "fp32", "stats_only": stats_only, "images": images,
+        "slices": slices, "certificate": {"max": 1e-7, "mean": 1e-8},
+        "data": [{"kind": "folder", "root": "/p", "images": images}],
+        "statistics": {"file": "stats.safetensors", "checksum": "@stats.safetensors@"},
+        "basis": {"file": "basis.safetensors", "checksum": "@basis.safetensors@"},
+        "shards": [] if stats_only else [
+            {"file": "shard-00000.safetensors", "images": images,
+             "checksum": "@shard-00000.safetensors@", "items": "items-00000.jsonl",
+             "items_checksum": "@items-00000.jsonl@", "data": 0}]}
+    files = {"manifest_json": json.dumps(manifest), "stats_safetensors": safetensors(stats),
+             "basis_safetensors": safetensors(
+                 {"heads": ("F32", [layers, heads, factor, embed], None)})}
+    if not stats_only:
+        files |= {"items-00000_jsonl": items, "shard-00000_safetensors": shard}
+    return parts(**files)
+
+
+def make_store():
+    put("store", "small", store(3))
+    put("store", "stats-only", store(4, stats_only=True))
+    put("store", "one-slice", store(1, slices=1))
+
+
+def main():
+    for name, make in list(globals().items()):
+        if name.startswith("make_"):
+            make()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
