@@ -118,6 +118,21 @@ def make_config():
     put("config", "huge", json.dumps({**TOWERS, "embed_dim": 1 << 63}))
 
 
+def make_preprocessor():
+    old = {"crop_size": 224, "do_center_crop": True, "do_normalize": True, "do_resize": True,
+           "feature_extractor_type": "CLIPFeatureExtractor", "image_mean": [0.5, 0.4, 0.3],
+           "image_std": [0.2, 0.3, 0.4], "resample": 3, "size": 224}
+    new = {"crop_size": {"height": 2, "width": 2}, "do_center_crop": False, "image_mean": 0.5,
+           "do_convert_rgb": True, "do_rescale": False, "image_processor_type": "CLIPImageProcessor",
+           "resample": 2, "rescale_factor": 0.00392156862745098, "default_to_square": True,
+           "size": {"height": 2, "width": 2}, "image_std": None}
+    put("preprocessor", "old", json.dumps(old))
+    put("preprocessor", "new", json.dumps(new))
+    put("preprocessor", "shortest", json.dumps({**new, "do_center_crop": True,
+                                                "size": {"shortest_edge": 3}}))
+    put("preprocessor", "pair", json.dumps({"size": [3, 4], "do_resize": False, "crop_size": [5, 5]}))
+
+
 def block(prefix, width, mlp):
     return {f"{prefix}.{name}": ("F32", shape, None) for name, shape in {
         "ln_1.weight": [width], "ln_1.bias": [width], "ln_2.weight": [width], "ln_2.bias": [width],

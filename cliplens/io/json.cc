@@ -180,7 +180,7 @@ T JsonField(const Json& object, const char* key, const std::string& name) {
   const Json& value = *found;
   const auto refuse = [&](const char* wanted) {
     throw Error(ErrorCode::kCorruptData, "{}: \"{}\" must be {}, it is {}", name, key, wanted,
-                Printable(DumpJson(value), 80));
+                JsonExcerpt(value));
   };
   if constexpr (std::is_same_v<T, bool>) {
     if (!value.is_boolean()) refuse("true or false");
@@ -212,5 +212,7 @@ template Json JsonField<Json>(const Json&, const char*, const std::string&);
 std::string DumpJson(const Json& value, int indent) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
+
+std::string JsonExcerpt(const Json& value) { return Printable(DumpJson(value), 80); }
 
 }  // namespace cliplens

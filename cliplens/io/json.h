@@ -28,4 +28,7 @@ T JsonField(const Json& object, const char* key, const std::string& name);
 // One line; bytes that are not UTF-8 are replaced by U+FFFD.
 std::string DumpJson(const Json& value, int indent = -1);
 
+// A value as a message quotes it: printable and cut at 80 bytes.
+std::string JsonExcerpt(const Json& value);
+
 }  // namespace cliplens

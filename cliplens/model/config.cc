@@ -83,7 +83,7 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   ConfigReader vision(model.Object("vision_cfg"), name + ": vision_cfg");
   if (vision.Has("timm_model_name")) {
     throw Error(ErrorCode::kUnsupported, "{}: vision towers from timm ({}) are not supported", name,
-                DumpJson(vision.json("timm_model_name")));
+                JsonExcerpt(vision.json("timm_model_name")));
   }
   if (vision.Has("layers") && vision.json("layers").is_array()) {
     throw Error(ErrorCode::kUnsupported, "{}: ResNet vision towers are not supported", name);
@@ -115,7 +115,7 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   ConfigReader text(model.Object("text_cfg"), name + ": text_cfg");
   if (text.Has("hf_model_name")) {
     throw Error(ErrorCode::kUnsupported, "{}: Hugging Face text towers ({}) are not supported",
-                name, DumpJson(text.json("hf_model_name")));
+                name, JsonExcerpt(text.json("hf_model_name")));
   }
   config.text.layers = text.Integer("layers", 12, 1, kMaxLayers);
   config.text.width = text.Integer("width", 512, 1, kMaxWidth);
@@ -151,7 +151,7 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
     } else if (interpolation != "bicubic") {
       throw Error(ErrorCode::kUnsupported,
                   "{}: 'interpolation' is '{}'; bicubic and bilinear are supported", pre.name(),
-                  interpolation);
+                  Printable(interpolation, 80));
     }
     const std::string mode = pre.Text("resize_mode", "shortest");
     if (mode == "squash") {
@@ -161,7 +161,7 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
     } else if (mode != "shortest") {
       throw Error(ErrorCode::kUnsupported,
                   "{}: 'resize_mode' is '{}'; shortest, squash and longest are supported",
-                  pre.name(), mode);
+                  pre.name(), Printable(mode, 80));
     }
     const Index fill = pre.Integer("fill_color", 0, 0, 255);
     p.fill_color.fill(static_cast<std::uint8_t>(fill));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/printable.h"
 
 namespace cliplens {
 
@@ -26,7 +27,7 @@ Index ConfigReader::Integer(const char* key, Index fallback, Index low, Index hi
   const Json& value = object_.at(key);
   if (!value.is_number_integer()) {
     throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a whole number was expected", name_, key,
-                DumpJson(value));
+                JsonExcerpt(value));
   }
   if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(high)) {
     OutOfRange(key, value, low, high);
@@ -43,7 +44,7 @@ Index ConfigReader::Square(const char* key, Index fallback, Index high) {
   if (value.size() != 2 || value[0] != value[1]) {
     throw Error(ErrorCode::kUnsupported,
                 "{}: '{}' is {}; only square pictures and patches are supported", name_, key,
-                DumpJson(value));
+                JsonExcerpt(value));
   }
   const Json one = {{key, value[0]}};
   return ConfigReader(one, name_).Integer(key, fallback, 1, high);
@@ -54,7 +55,7 @@ double ConfigReader::Number(const char* key, double fallback) {
   const Json& value = object_.at(key);
   if (!value.is_number() || !std::isfinite(value.get<double>())) {
     throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a number was expected", name_, key,
-                DumpJson(value));
+                JsonExcerpt(value));
   }
   return value.get<double>();
 }
@@ -64,7 +65,7 @@ bool ConfigReader::Bool(const char* key, bool fallback) {
   const Json& value = object_.at(key);
   if (!value.is_boolean()) {
     throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, true or false was expected", name_, key,
-                DumpJson(value));
+                JsonExcerpt(value));
   }
   return value.get<bool>();
 }
@@ -74,7 +75,7 @@ std::string ConfigReader::Text(const char* key, const std::string& fallback) {
   const Json& value = object_.at(key);
   if (!value.is_string()) {
     throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a text was expected", name_, key,
-                DumpJson(value));
+                JsonExcerpt(value));
   }
   return value.get<std::string>();
 }
@@ -92,7 +93,7 @@ std::array<float, 3> ConfigReader::Channels(const char* key, std::array<float, 3
   }
   if (!good) {
     throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, three {}numbers were expected", name_,
-                key, DumpJson(value), positive ? "positive " : "");
+                key, JsonExcerpt(value), positive ? "positive " : "");
   }
   return channels;
 }
@@ -109,7 +110,7 @@ const Json& ConfigReader::Object(const char* key) {
 void ConfigReader::Only(const char* key, const Json& value) {
   if (Has(key) && object_.at(key) != value) {
     throw Error(ErrorCode::kUnsupported, "{}: '{}' is {}; only {} is supported", name_, key,
-                DumpJson(object_.at(key)), DumpJson(value));
+                JsonExcerpt(object_.at(key)), JsonExcerpt(value));
   }
 }
 
@@ -119,13 +120,13 @@ void ConfigReader::Finish(const std::set<std::string, std::less<>>& without_effe
     throw Error(ErrorCode::kUnsupported,
                 "{}: the setting '{}' ({}) is not supported by this version, and passing over it "
                 "could give wrong numbers",
-                name_, key, DumpJson(value));
+                name_, Printable(key, 80), JsonExcerpt(value));
   }
 }
 
 void ConfigReader::OutOfRange(const char* key, const Json& value, Index low, Index high) const {
   throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, outside of {} to {}", name_, key,
-              DumpJson(value), low, high);
+              JsonExcerpt(value), low, high);
 }
 
 }  // namespace cliplens

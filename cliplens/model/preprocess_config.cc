@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/model/config_reader.h"
 
 namespace cliplens {
@@ -26,7 +27,7 @@ Size ReadSize(ConfigReader& reader, const char* key, Size fallback, bool number_
   if (value.is_array()) {
     if (value.size() != 2) {
       throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, a height and a width were expected",
-                  reader.name(), key, DumpJson(value));
+                  reader.name(), key, JsonExcerpt(value));
     }
     const Json sides = {{"height", value[0]}, {"width", value[1]}};
     ConfigReader side(sides, reader.name() + ": " + key);
@@ -51,7 +52,7 @@ Size ReadSize(ConfigReader& reader, const char* key, Size fallback, bool number_
   if (!one && !two) {
     throw Error(ErrorCode::kUnsupported,
                 "{}: '{}' is {}; a \"shortest_edge\" or a \"height\" and a \"width\" are supported",
-                reader.name(), key, DumpJson(value));
+                reader.name(), key, JsonExcerpt(value));
   }
   return size;
 }
@@ -87,7 +88,7 @@ void CheckType(ConfigReader& reader) {
     const std::string type = reader.Text(key, "CLIPImageProcessor");
     if (!kTypes.contains(type)) {
       throw Error(ErrorCode::kUnsupported, "{}: '{}' is '{}'; only CLIPImageProcessor is supported",
-                  reader.name(), key, type);
+                  reader.name(), key, Printable(type, 80));
     }
   }
 }
@@ -122,7 +123,7 @@ PreprocessConfig ParseHuggingFacePreprocessor(const Json& file, const std::strin
     if (crop.shortest != 0 || crop.height != crop.width) {
       throw Error(ErrorCode::kUnsupported,
                   "{}: 'crop_size' is {}; only square pictures are supported", name,
-                  DumpJson(reader.json("crop_size")));
+                  JsonExcerpt(reader.json("crop_size")));
     }
     config.image_size = crop.height;
   } else {
