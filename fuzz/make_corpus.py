@@ -6,6 +6,7 @@ begin with `found-` are inputs that a fuzzer found; they are kept as they are.
 
 import io
 import json
+import pickle
 import struct
 import sys
 import tarfile
@@ -49,7 +50,8 @@ def safetensors(tensors, metadata=None):
     for name, (dtype, shape, content) in tensors.items():
         if content is None:
             n = count(shape)
-            content = struct.pack(f"<{n}{TYPE[dtype]}", *[(i * 7 % 11) / 8 + 0.25 for i in range(n)])
+            values = [(i * 7 % 11) / 8 + 0.25 for i in range(n)]
+            content = struct.pack(f"<{n}{TYPE[dtype]}", *values)
         header[name] = {"dtype": dtype, "shape": shape,
                         "data_offsets": [len(data), len(data) + len(content)]}
         data += content
@@ -123,14 +125,16 @@ def make_preprocessor():
            "feature_extractor_type": "CLIPFeatureExtractor", "image_mean": [0.5, 0.4, 0.3],
            "image_std": [0.2, 0.3, 0.4], "resample": 3, "size": 224}
     new = {"crop_size": {"height": 2, "width": 2}, "do_center_crop": False, "image_mean": 0.5,
-           "do_convert_rgb": True, "do_rescale": False, "image_processor_type": "CLIPImageProcessor",
+           "do_convert_rgb": True, "do_rescale": False,
+           "image_processor_type": "CLIPImageProcessor",
            "resample": 2, "rescale_factor": 0.00392156862745098, "default_to_square": True,
            "size": {"height": 2, "width": 2}, "image_std": None}
     put("preprocessor", "old", json.dumps(old))
     put("preprocessor", "new", json.dumps(new))
     put("preprocessor", "shortest", json.dumps({**new, "do_center_crop": True,
                                                 "size": {"shortest_edge": 3}}))
-    put("preprocessor", "pair", json.dumps({"size": [3, 4], "do_resize": False, "crop_size": [5, 5]}))
+    put("preprocessor", "pair", json.dumps(
+        {"size": [3, 4], "do_resize": False, "crop_size": [5, 5]}))
 
 
 def block(prefix, width, mlp):
@@ -179,7 +183,7 @@ def make_vocabulary():
         {"model": {"type": "BPE", "end_of_word_suffix": "</w>", "unk_token": end,
                    "vocab": {n: i for n, i in ids.items() if n != start},
                    "merges": ["l o", ["lo", "w</w>"], "e r</w>"], "fuse_unk": False},
-         "added_tokens": [{"id": ids[start], "content": start}, {"id": ids[end], "content": end}]})))
+         "added_tokens": [{"id": ids[token], "content": token} for token in (start, end)]})))
     full = [*byte_names(), *[c + "</w>" for c in byte_names()], "lo", "low</w>", start, end]
     put("vocabulary", "bytes", parts(
         vocab_json=json.dumps({n: i for i, n in enumerate(full)}, ensure_ascii=False),
@@ -316,9 +320,140 @@ def make_store():
     put("store", "one-slice", store(1, slices=1))
 
 
+def archive(entries, deflated=(), crc=False):
+    """A zip archive. Checksums are 0, as writers that compute none leave them, because with them
+    no change would get past."""
+    out, directory = b"", b""
+    for name, content in entries.items():
+        packed = content
+        if name in deflated:
+            packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+            packed = packer.compress(content) + packer.flush()
+        common = struct.pack("<HHHHHIIIHH", 20, 0, 8 if name in deflated else 0, 0, 33,
+                             zlib.crc32(content) if crc else 0, len(packed), len(content),
+                             len(name), 0)
+        directory += (b"PK\1\2" + struct.pack("<H", 20) + common +
+                      struct.pack("<HHHII", 0, 0, 0, 0, len(out)) + name.encode())
+        out += b"PK\3\4" + common + name.encode() + packed
+    n = len(entries)
+    return out + directory + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, n, n, len(directory),
+                                                     len(out), 0)
+
+
+def make_zip():
+    put("zip", "stored", archive({"a/one": b"12345", "a/two": b""}))
+    put("zip", "deflated", archive({"one": b"x" * 500, "two": b"yz"}, deflated={"one"}))
+    put("zip", "checked", archive({"one": b"x" * 50, "two": b"yz"}, deflated={"two"}, crc=True))
+    put("zip", "bomb", archive({"zeros": bytes(1 << 20)}, deflated={"zeros"}))
+    put("zip", "empty", archive({}))
+
+
+def name(text):
+    return b"c" + text.replace(" ", "\n").encode() + b"\n"
+
+
+def text(value):
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def number(n):
+    return b"K" + bytes([n]) if n < 256 else b"J" + struct.pack("<i", n)
+
+
+def numbers(values):
+    return b"(" + b"".join(map(number, values)) + b"t"
+
+
+def storage(kind, key, size):
+    return (b"(" + text("storage") + name(f"torch {kind}") + text(key) + text("cpu") +
+            number(size) + b"tQ")
+
+
+def tensor(kind, key, size, offset, shape, strides):
+    return (name("torch._utils _rebuild_tensor_v2") + b"(" + storage(kind, key, size) +
+            number(offset) + numbers(shape) + numbers(strides) + b"\x89" +
+            name("collections OrderedDict") + b")RtR")
+
+
+def dictionary(members, ordered=False):
+    head = name("collections OrderedDict") + b")R" if ordered else b"}"
+    return head + b"(" + b"".join(text(key) + value for key, value in members.items()) + b"u"
+
+
+def program(value):
+    return b"\x80\x02" + value + b"."
+
+
+F4 = struct.pack("<6f", 1, -2, 3.5, 4, 1e-9, 6)
+STATE = {"weight": tensor("FloatStorage", "0", 6, 0, [2, 3], [3, 1]),
+         "view": tensor("FloatStorage", "0", 6, 1, [2, 2], [1, 2]),
+         "half": tensor("HalfStorage", "1", 2, 0, [2], [1]),
+         "scale": tensor("DoubleStorage", "2", 1, 0, [], []),
+         "steps": tensor("LongStorage", "2", 1, 0, [1], [1])}
+STORAGES = {"0": F4, "1": b"\0\x3c\0\xc0", "2": struct.pack("<d", 4.6)}
+
+
+def make_pickle():
+    checkpoint = dictionary({
+        "epoch": number(3), "name": text("ViT"), "lr": b"G" + struct.pack(">d", 5e-4),
+        "flags": b"(\x88\x89Nt", "list": b"](K\1K\2e", "big": b"\x8a\x09" + bytes(8) + b"\1",
+        "state_dict": dictionary(STATE, ordered=True)})
+    put("pickle", "checkpoint", program(checkpoint))
+    put("pickle", "memo", b"\x80\x04\x95\x13\0\0\0\0\0\0\0}\x94(\x8c\1a\x94]\x94K\1ah\2"
+        b"\x8c\1b\x94h\2u.")
+    put("pickle", "system", program(name("os system") + b"(" + text("true") + b"tR"))
+    put("pickle", "stack-global", b"\x80\x04\x8c\2os\x8c\6system\x93\x8c\4true\x85R.")
+    put("pickle", "module", program(name("__torch__ Net") + b")\x81" + dictionary(STATE) + b"b"))
+    put("pickle", "circle", b"\x80\x02]q\0h\0a.")
+    put("pickle", "extended", b"\x80\x02\x82\1.")
+
+
+def make_torch():
+    storages = {f"a/data/{key}": content for key, content in STORAGES.items()}
+    state = program(dictionary({"epoch": number(2), "state_dict": dictionary(
+        {"module." + key: value for key, value in STATE.items()}, ordered=True)}))
+    put("torch", "zip", archive({"a/data.pkl": state, "a/byteorder": b"little", **storages,
+                                 "a/version": b"3\n"}))
+    put("torch", "zip-deflated", archive({"a/data.pkl": state, **storages},
+                                         deflated={"a/data.pkl", "a/data/0"}))
+    module = program(name("__torch__ Net") + b")\x81" + dictionary(
+        {"training": b"\x88", "proj": STATE["weight"],
+         "inner": name("__torch__.torch Inner") + b")\x81" +
+         dictionary({"bias": STATE["half"], "scale": STATE["scale"]}) + b"b"}) + b"b")
+    put("torch", "script", archive({"a/data.pkl": module, "a/code/__torch__.py": b"class Net:\n",
+                                    "a/constants.pkl": program(b")"), **storages}))
+    facts = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}
+    sizes = {"0": 4, "1": 2, "2": 8}
+    put("torch", "legacy", b"".join([
+        pickle.dumps(0x1950A86A20F9469CFC6C, 2), pickle.dumps(1001, 2), pickle.dumps(facts, 2),
+        program(dictionary({key: STATE[key] for key in ("weight", "view", "half", "scale")})),
+        pickle.dumps(sorted(STORAGES), 2),
+        *[struct.pack("<Q", len(STORAGES[key]) // sizes[key]) + STORAGES[key]
+          for key in sorted(STORAGES)]]))
+    put("torch", "system", archive({"a/data.pkl": program(
+        name("posix system") + b"(" + text("touch /tmp/cliplens-was-here") + b"tR")}))
+    put("torch", "beyond", archive({"a/data.pkl": program(dictionary(
+        {"a": tensor("FloatStorage", "0", 6, 0, [200, 200], [200, 1])})), **storages}))
+
+
+def make_sharded():
+    put("sharded", "safetensors", parts(**{
+        "model.safetensors.index_json": json.dumps(
+            {"metadata": {"total_size": 24}, "weight_map": {"x": "a.safetensors",
+                                                            "y": "b.safetensors"}}),
+        "a_safetensors": safetensors({"x": ("F32", [2], None)}),
+        "b_safetensors": safetensors({"y": ("F64", [2], None)})}))
+    put("sharded", "bin", parts(**{
+        "model.safetensors.index_json": json.dumps({"weight_map": {"x": "c.bin"}}),
+        "c_bin": archive({"a/data.pkl": program(dictionary({"x": STATE["weight"]})),
+                          "a/data/0": F4})}))
+    put("sharded", "outside", parts(**{
+        "model.safetensors.index_json": json.dumps({"weight_map": {"x": "../../etc/passwd"}})}))
+
+
 def main():
-    for name, make in list(globals().items()):
-        if name.startswith("make_"):
+    for target, make in list(globals().items()):
+        if target.startswith("make_"):
             make()
     return 0
 

@@ -1,17 +1,20 @@
 #include "cliplens/cli/verb.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <memory>
 #include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/model/hub_cache.h"
+#include "cliplens/io/printable.h"
 
 namespace cliplens::cli {
 namespace fs = std::filesystem;
@@ -51,14 +54,31 @@ ProgressSink Progress(const Common& common, std::string what) {
   };
 }
 
-void Print(const std::string& text) {
+namespace {
+
+void Write(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     throw Error(ErrorCode::kExhausted,
                 "standard output cannot be written (closed, or its disk is full)");
   }
 }
 
-void PrintJson(const Json& result) { Print(DumpJson(result) + "\n"); }
+}  // namespace
+
+// Names of files stand in what is printed, so a terminal is given them escaped.
+void Print(const std::string& text) {
+  std::string out;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    out += Printable(line, 4 * line.size() + 3);
+    if (end < text.size()) out += '\n';
+    begin = end + 1;
+  }
+  Write(out);
+}
+
+void PrintJson(const Json& result) { Write(DumpJson(result) + "\n"); }
 
 fs::path SharePath(const std::string& relative) {
   std::vector<fs::path> roots;

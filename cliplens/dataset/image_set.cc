@@ -197,20 +197,23 @@ class FileSet : public ImageSet {
   std::string path(Index i) const override { return Path(i); }
 
   std::vector<std::uint8_t> Read(Index i) const override {
-    return ReadFile(folder_ / Path(i), kMaxPictureBytes);
+    return ReadFile(folder_ / Path(i), kMaxPictureBytes, Kind());
   }
 
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     CheckIndex(i, size(), root());
     const auto found = masks_.find(i);
     if (found == masks_.end()) return std::nullopt;
-    return ReadFile(folder_ / found->second, kMaxPictureBytes);
+    return ReadFile(folder_ / found->second, kMaxPictureBytes, Kind());
   }
 
   std::string kind() const override { return kind_; }
   std::string root() const override { return root_.string(); }
 
  private:
+  // The user may name a pipe; among the files of a folder one would be waited for.
+  FileKind Kind() const { return root_ == folder_ ? FileKind::kRegular : FileKind::kRegularOrPipe; }
+
   const std::string& Path(Index i) const {
     CheckIndex(i, size(), root());
     return paths_[static_cast<std::size_t>(i)];

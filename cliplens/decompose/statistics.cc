@@ -281,4 +281,185 @@ Moments Statistics::HeadMoments(HeadId id) const {
   return total;
 }
 
+namespace {
+
+// Named fp64 arrays on their way to and from a file.
+class Pack {
+ public:
+  void Put(const std::string& name, std::vector<Index> shape) {
+    values_[name] = {std::move(shape), {}};
+    current_ = &values_[name].values;
+  }
+  void Push(double v) { current_->push_back(v); }
+  void Push(const Vector& v) { current_->insert(current_->end(), v.data(), v.data() + v.size()); }
+  void Push(const Matrix& m) { current_->insert(current_->end(), m.data(), m.data() + m.size()); }
+
+  std::string Write(const std::filesystem::path& path) const {
+    std::vector<TensorToWrite> tensors;
+    for (const auto& [name, value] : values_) {
+      tensors.push_back({name,
+                         DataType::kF64,
+                         value.shape,
+                         {reinterpret_cast<const std::uint8_t*>(value.values.data()),
+                          value.values.size() * sizeof(double)}});
+    }
+    return WriteSafetensors(path, tensors);
+  }
+
+ private:
+  struct Value {
+    std::vector<Index> shape;
+    std::vector<double> values;
+  };
+  std::map<std::string, Value> values_;
+  std::vector<double>* current_ = nullptr;
+};
+
+class Unpack {
+ public:
+  explicit Unpack(const std::filesystem::path& path) : file_(path) {}
+
+  std::vector<Index> ShapeOf(const std::string& name) const { return file_.at(name).shape; }
+
+  void Get(const std::string& name, const std::vector<Index>& shape) {
+    const TensorEntry& entry = file_.at(name);
+    if (entry.shape != shape || entry.type != DataType::kF64) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: tensor '{}' is {} {}, F64 {} was expected; decompose again",
+                  file_.path().string(), name, NameOf(entry.type), ShapeText(entry.shape),
+                  ShapeText(shape));
+    }
+    values_ = ReadAsDouble(entry);
+    next_ = 0;
+  }
+  double Pop() { return values_[next_++]; }
+  void Pop(Vector& v) {
+    for (double& x : v) x = Pop();
+  }
+  void Pop(Matrix& m) {
+    std::copy_n(values_.data() + next_, m.size(), m.data());
+    next_ += static_cast<std::size_t>(m.size());
+  }
+
+ private:
+  SafetensorsFile file_;
+  std::vector<double> values_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace
+
+std::string Statistics::Write(const std::filesystem::path& path) const {
+  const Index s_ = slices();
+  Pack pack;
+  pack.Put("count", {s_});
+  for (const auto& s : slices_) pack.Push(s.embedding.count);
+  pack.Put("head_mean", {s_, layers_, heads_, factor_width_});
+  for (const auto& s : slices_) {
+    for (const auto& m : s.heads) pack.Push(m.mean);
+  }
+  pack.Put("head_scatter", {s_, layers_, heads_, factor_width_, factor_width_});
+  for (const auto& s : slices_) {
+    for (const auto& m : s.heads) pack.Push(m.scatter);
+  }
+  const auto traces = [&](const std::string& name, Index n, auto select) {
+    pack.Put(name + "_mean", {s_, n, embed_width_});
+    for (const auto& s : slices_) {
+      for (const TraceMoments& m : select(s)) pack.Push(m.mean);
+    }
+    pack.Put(name + "_trace", {s_, n});
+    for (const auto& s : slices_) {
+      for (const TraceMoments& m : select(s)) pack.Push(m.trace);
+    }
+  };
+  traces("mlp", layers_ + 1, [](const SliceStatistics& s) { return s.mlps; });
+  traces("cls_attn", layers_, [](const SliceStatistics& s) { return s.cls_attn; });
+  traces("embedding", 1, [](const SliceStatistics& s) { return std::vector{s.embedding}; });
+  pack.Put("shared", {s_, layers_ * heads_ + layers_ + 1});
+  for (const auto& s : slices_) {
+    for (double v : s.shared) pack.Push(v);
+  }
+  const auto total = [&](const std::string& name, const std::vector<Moments>& moments) {
+    const auto n = static_cast<Index>(moments.size());
+    pack.Put(name + "_total_mean", {n, embed_width_});
+    for (const Moments& m : moments) pack.Push(m.mean);
+    pack.Put(name + "_total_scatter", {n, embed_width_, embed_width_});
+    for (const Moments& m : moments) pack.Push(m.scatter);
+  };
+  total("mlp", mlp_moments_);
+  total("cls_attn", cls_attn_moments_);
+  return pack.Write(path);
+}
+
+Statistics Statistics::Read(const std::filesystem::path& path) {
+  Unpack unpack(path);
+  const std::vector<Index> heads_shape = unpack.ShapeOf("head_mean");
+  const std::vector<Index> embedding_shape = unpack.ShapeOf("embedding_mean");
+  if (heads_shape.size() != 4 || embedding_shape.size() != 3 ||
+      std::ranges::any_of(heads_shape, [](Index n) { return n < 1 || n > 1'000'000; }) ||
+      embedding_shape[2] < 1) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: 'head_mean' {} and 'embedding_mean' {} are no statistics; decompose again",
+                path.string(), ShapeText(heads_shape), ShapeText(embedding_shape));
+  }
+  const Index s_ = heads_shape[0];
+  const Index layers = heads_shape[1];
+  const Index heads = heads_shape[2];
+  const Index factor_width = heads_shape[3];
+  const Index embed_width = embedding_shape[2];
+  // The largest tensor is checked first: the others are smaller, so nothing is taken on a claim.
+  unpack.Get("head_scatter", {s_, layers, heads, factor_width, factor_width});
+  Statistics result(layers, heads, factor_width, embed_width, s_);
+  for (auto& s : result.slices_) {
+    for (Moments& m : s.heads) unpack.Pop(m.scatter);
+  }
+  unpack.Get("count", {s_});
+  for (auto& s : result.slices_) {
+    const double count = unpack.Pop();
+    if (!(count >= 0) || count != std::floor(count)) {
+      throw Error(ErrorCode::kCorruptData, "{}: a count of {} pictures; decompose again",
+                  path.string(), count);
+    }
+    s.embedding.count = count;
+    for (Moments& m : s.heads) m.count = count;
+    for (TraceMoments& m : s.mlps) m.count = count;
+    for (TraceMoments& m : s.cls_attn) m.count = count;
+  }
+  unpack.Get("head_mean", heads_shape);
+  for (auto& s : result.slices_) {
+    for (Moments& m : s.heads) unpack.Pop(m.mean);
+  }
+  const auto traces = [&](const std::string& name, Index n, auto select) {
+    unpack.Get(name + "_mean", {s_, n, embed_width});
+    for (auto& s : result.slices_) {
+      for (TraceMoments& m : select(s)) unpack.Pop(m.mean);
+    }
+    unpack.Get(name + "_trace", {s_, n});
+    for (auto& s : result.slices_) {
+      for (TraceMoments& m : select(s)) m.trace = unpack.Pop();
+    }
+  };
+  traces("mlp", layers + 1, [](SliceStatistics& s) { return std::span(s.mlps); });
+  traces("cls_attn", layers, [](SliceStatistics& s) { return std::span(s.cls_attn); });
+  traces("embedding", 1, [](SliceStatistics& s) { return std::span(&s.embedding, 1); });
+  unpack.Get("shared", {s_, layers * heads + layers + 1});
+  for (auto& s : result.slices_) {
+    for (double& v : s.shared) v = unpack.Pop();
+  }
+  const auto images = static_cast<double>(result.images());
+  const auto total = [&](const std::string& name, std::vector<Moments>& moments) {
+    const auto n = static_cast<Index>(moments.size());
+    unpack.Get(name + "_total_mean", {n, embed_width});
+    for (Moments& m : moments) {
+      m.count = images;
+      unpack.Pop(m.mean);
+    }
+    unpack.Get(name + "_total_scatter", {n, embed_width, embed_width});
+    for (Moments& m : moments) unpack.Pop(m.scatter);
+  };
+  total("mlp", result.mlp_moments_);
+  total("cls_attn", result.cls_attn_moments_);
+  return result;
+}
+
 }  // namespace cliplens

@@ -52,9 +52,17 @@ struct stat Status(const Descriptor& file, const std::filesystem::path& path) {
 }
 
 template <typename Container>
-Container ReadWhole(const std::filesystem::path& path, Index max_bytes) {
-  const Descriptor file(path, O_RDONLY);
+Container ReadWhole(const std::filesystem::path& path, Index max_bytes, FileKind kind) {
+  // Opening a pipe waits for its writer unless it is told not to.
+  const Descriptor file(path, kind == FileKind::kRegular ? O_RDONLY | O_NONBLOCK : O_RDONLY);
   const struct stat status = Status(file, path);
+  // Devices have no end (/dev/zero) or are whole disks.
+  const bool pipe = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) ||
+                    (S_ISCHR(status.st_mode) && ::isatty(file.get()) != 0);
+  if (!S_ISREG(status.st_mode) && !(pipe && kind == FileKind::kRegularOrPipe)) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: is a {}; copy what is wanted to a file first",
+                Name(path), pipe ? "pipe, where a file is wanted" : "device, which is not read");
+  }
   if (S_ISREG(status.st_mode) && status.st_size > max_bytes) {
     ThrowTooLarge(path, status.st_size, max_bytes);
   }
@@ -122,12 +130,13 @@ void ThrowFileError(const std::filesystem::path& path, const char* action, int c
   }
 }
 
-std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes) {
-  return ReadWhole<std::vector<std::uint8_t>>(path, max_bytes);
+std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes,
+                                   FileKind kind) {
+  return ReadWhole<std::vector<std::uint8_t>>(path, max_bytes, kind);
 }
 
-std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes) {
-  return ReadWhole<std::string>(path, max_bytes);
+std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes, FileKind kind) {
+  return ReadWhole<std::string>(path, max_bytes, kind);
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {

@@ -15,10 +15,16 @@ namespace cliplens {
 // Throws the Error for a failed system call on `path`: `action` is "cannot open", `code` its errno.
 [[noreturn]] void ThrowFileError(const std::filesystem::path& path, const char* action, int code);
 
-// The whole of a file (or pipe) of at most `max_bytes`. Errors name the path: kNotFound,
-// kInvalidArgument for a directory, kExhausted when larger, kPrecondition without permission.
-std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes);
-std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes);
+// What may be read: a pipe is waited for, so only one that the user named may be.
+enum class FileKind { kRegular, kRegularOrPipe };
+
+// The whole of a file of at most `max_bytes`. Errors name the path: kNotFound, kInvalidArgument for
+// a directory, a device or (kRegular) a pipe, kExhausted when larger, kPrecondition without
+// permission. A terminal counts as a pipe.
+std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes,
+                                   FileKind kind = FileKind::kRegularOrPipe);
+std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes,
+                         FileKind kind = FileKind::kRegularOrPipe);
 
 // A file mapped for reading. Movable, and the bytes stay where they are when it moves; they live as
 // long as the object. Errors as above. The file must not be cut shorter while it is mapped.

@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;
 // `name` stands in the messages: "open_clip_config.json: line 3, column 7: ...".
 // Throws Error(kCorruptData) on bad JSON, bad UTF-8, a duplicate key or nesting deeper than 64.
 Json ParseJson(std::string_view text, const std::string& name);
+// The file must be a regular one.
 Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes = Index{64} << 20);
 
 // Member `key` of `object` as T; Error(kCorruptData) naming `name` and the key when it is missing

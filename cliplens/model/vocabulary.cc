@@ -143,6 +143,25 @@ void CheckWordEnds(const Vocabulary& vocabulary) {
   }
 }
 
+Vocabulary ReadPair(const std::filesystem::path& directory) {
+  Vocabulary vocabulary;
+  vocabulary.name = Printable((directory / "vocab.json").native(), 1024);
+  const std::filesystem::path merges = directory / "merges.txt";
+  if (!Exists(merges)) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: merges.txt is missing beside it; copy it from the same tokenizer",
+                vocabulary.name);
+  }
+  ReadIds(ReadJsonFile(directory / "vocab.json", kMaxFileBytes), vocabulary.name, vocabulary);
+  CheckWordEnds(vocabulary);
+  const std::string merges_name = Printable(merges.native(), 1024);
+  vocabulary.merges =
+      ParseMerges(ReadTextFile(merges, kMaxFileBytes, FileKind::kRegular), merges_name);
+  CheckMerges(vocabulary, merges_name);
+  FindSpecials(directory, vocabulary);
+  return vocabulary;
+}
+
 std::pair<std::string, std::string> ReadMerge(const Json& merge, std::size_t index,
                                               const std::string& name) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
@@ -348,7 +367,8 @@ std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory)
   const std::filesystem::path merges = directory / "merges.txt";
   if (std::filesystem::exists(merges)) {
     const std::string name = Printable(merges.native(), 1024);
-    return VocabularyFromMerges(ParseMerges(ReadTextFile(merges, kMaxFileBytes), name), name);
+    return VocabularyFromMerges(
+        ParseMerges(ReadTextFile(merges, kMaxFileBytes, FileKind::kRegular), name), name);
   }
   return std::nullopt;
 }

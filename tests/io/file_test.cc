@@ -41,7 +41,16 @@ TEST(ReadFileTest, RefusesWhatIsTooLarge) {
   const auto path = directory.Write("a.bin", "12345");
   ExpectError(ErrorCode::kExhausted, "a.bin: has 5 bytes or more, at most 4 are read",
               [&] { ReadFile(path, 4); });
-  ExpectError(ErrorCode::kExhausted, "/dev/zero", [] { ReadFile("/dev/zero", 1 << 20); });
+}
+
+TEST(ReadFileTest, RefusesDevicesAndPipesThatNobodyNamed) {
+  ExpectError(ErrorCode::kInvalidArgument, "/dev/zero: is a device",
+              [] { ReadFile("/dev/zero", 1 << 20); });
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);  // nobody writes to it
+  ExpectError(ErrorCode::kInvalidArgument, "is a pipe",
+              [&] { ReadTextFile(path, 100, FileKind::kRegular); });
 }
 
 TEST(ReadFileTest, ReadsPipes) {

@@ -1,0 +1,491 @@
+"""Hostile input through the program: each is refused in one line, soon, and before memory is taken.
+
+docs/security.md lists the same inputs for users.
+"""
+
+import io
+import json
+import os
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import tarfile
+import tempfile
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
+MODEL = ROOT / "models/pictureworld"
+# The sanitizers take memory of their own, and time.
+SANITIZED = b"__asan_init" in Path(PROGRAM).read_bytes() if Path(PROGRAM).exists() else False
+INVALID, MISSING, CORRUPT, PRECONDITION, EXHAUSTED, UNSUPPORTED = 2, 3, 4, 5, 6, 7
+REFUSED = range(INVALID, UNSUPPORTED + 1)
+SECONDS = 60
+
+
+class Result:
+    def __init__(self, status, out, err, peak):
+        self.status, self.out, self.err, self.peak = status, out, err, peak
+
+
+def run(*arguments, seconds=SECONDS, user=None):
+    """Runs the program; peak is its largest resident memory in MB."""
+    out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+    environment = dict(os.environ, CLIPLENS_SHARE=str(ROOT), ASAN_OPTIONS="detect_leaks=0")
+    process = subprocess.Popen([PROGRAM, *map(os.fsencode, arguments)], stdin=subprocess.DEVNULL,
+                               stdout=out, stderr=err, env=environment, user=user)
+    timer = threading.Timer(seconds, process.send_signal, [signal.SIGKILL])
+    timer.start()
+    start = time.monotonic()
+    _, code, usage = os.wait4(process.pid, 0)
+    timer.cancel()
+    process.returncode = os.waitstatus_to_exitcode(code)
+    if time.monotonic() - start >= seconds:
+        pytest.fail(f"still running after {seconds} s: {arguments}")
+    for file in (out, err):
+        file.seek(0)
+    return Result(process.returncode, out.read(), err.read(), usage.ru_maxrss / 1024)
+
+
+def refused(*arguments, status=REFUSED, words="", peak=100, **how):
+    """The program refuses: this exit status, these words, one printable line, memory in MB."""
+    result = run(*arguments, **how)
+    err = result.err.decode()
+    wanted = status if isinstance(status, (tuple, range)) else (status,)
+    assert result.status in wanted, f"exit status {result.status}: {err}"
+    assert err.startswith("cliplens: ") and err.endswith("\n") and err.count("\n") == 1, repr(err)
+    assert all(c.isprintable() for c in err[:-1]), repr(err)
+    assert len(err) < 9_000
+    assert words in err, err
+    assert result.out == b""
+    if not SANITIZED:
+        assert result.peak < peak, f"{result.peak:.0f} MB: {err}"
+    return err
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def chunk(kind, content):
+    return (struct.pack(">I", len(content)) + kind + content +
+            struct.pack(">I", zlib.crc32(kind + content)))
+
+
+def png(width, height, depth, color, data, before=b""):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
+    return (b"\x89PNG\r\n\x1a\n" + header + before + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+
+
+def zeros(megabytes):
+    packer = zlib.compressobj(9)
+    block = bytes(1 << 20)
+    return b"".join(packer.compress(block) for _ in range(megabytes)) + packer.flush()
+
+
+def jpeg(side):
+    return (b"\xff\xd8\xff\xc0\0\x0b\x08" + struct.pack(">HH", side, side) + b"\1\1\x11\0" +
+            b"\xff\xda\0\x08\1\1\0\0\x3f\0\0\0")
+
+
+def webp_lossless(width, height):
+    bits = 0x2F | (width - 1) << 8 | (height - 1) << 22
+    body = struct.pack("<Q", bits)[:5] + bytes(13)
+    return b"RIFF" + struct.pack("<I", 12 + len(body)) + b"WEBPVP8L" + struct.pack("<I", 18) + body
+
+
+def webp_extended(width, height):
+    body = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + body
+
+
+PICTURES = {
+    # 60,000 x 60,000 in 200 KB.
+    "bomb.png": (png(60_000, 60_000, 1, 0, zeros(200)), EXHAUSTED, "claims 60000 x 60000 pixels"),
+    # Below the limit of pixels, but more than deflate can pack into the file.
+    "claim.png": (png(13_000, 13_000, 8, 2, b"x\x9c"), CORRUPT, "cannot hold them"),
+    "bomb.jpg": (jpeg(65_500), EXHAUSTED, "claims 65500 x 65500 pixels"),
+    "claim.jpg": (jpeg(13_000), CORRUPT, "cannot hold them"),
+    "bomb.webp": (webp_lossless(16_384, 16_384), EXHAUSTED, "claims 16384 x 16384 pixels"),
+    "canvas.webp": (webp_extended(1 << 24, 1 << 7), EXHAUSTED, "pixels"),
+    "empty.png": (b"", CORRUPT, "is empty"),
+    "cut.png": (png(8, 8, 8, 2, zeros(1))[:40], CORRUPT, "cut off"),
+    "text.png": (b"<svg onload=alert(1)>", UNSUPPORTED, "SVG"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_that_lies(name, tmp_path):
+    content, status, words = PICTURES[name]
+    (tmp_path / name).write_bytes(content)
+    refused("preprocess", MODEL, "--image", tmp_path / name, "--out", tmp_path / "x.npy",
+            status=status, words=words, peak=60)
+    assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
+def test_a_text_that_unfolds_is_not_unfolded(kind, tmp_path):
+    packed = zeros(300)
+    head = {b"zTXt": b"t\0\0", b"iCCP": b"p\0\0", b"iTXt": b"t\0\1\0\0\0"}[kind]
+    picture = png(1, 1, 8, 2, zlib.compress(b"\0abc"), before=chunk(kind, head + packed))
+    (tmp_path / "x.png").write_bytes(picture)
+    result = run("preprocess", MODEL, "--image", tmp_path / "x.png", "--out", tmp_path / "x.npy")
+    assert result.status == 0, result.err
+    assert SANITIZED or result.peak < 60
+
+
+def test_pictures_that_are_no_files(tmp_path):
+    out = ("--out", tmp_path / "x.npy")
+    refused("preprocess", MODEL, "--image", "/dev/zero", *out, status=INVALID, words="is a device")
+    refused("preprocess", MODEL, "--image", tmp_path, *out, status=INVALID, words="is a directory")
+    refused("preprocess", MODEL, "--image", tmp_path / "none.png", *out, status=MISSING)
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    refused("preprocess", MODEL, "--image", tmp_path / "loop.png", *out, status=INVALID)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    refused("embed", MODEL, "--images", folder, *out, status=MISSING, words="no pictures")
+    # What is no file in a folder of pictures is passed over, so it is never waited for.
+    os.mkfifo(folder / "pipe.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "folder.png").mkdir()
+    (folder / "up").symlink_to("..")
+    refused("embed", MODEL, "--images", folder, *out, status=MISSING, words="no pictures")
+    refused("embed", MODEL, "--images", "https://example.com/cat.png", *out, status=MISSING)
+
+
+# --- tar shards ---------------------------------------------------------------------------------
+
+
+def tar_header(size, kind=b"0"):
+    header = bytearray(tarfile.TarInfo("0.png").tobuf(tarfile.USTAR_FORMAT))
+    header[124:136] = size
+    header[156:157] = kind
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+TARS = {
+    "8 GB": (tar_header(b"77777777777\0") + bytes(1024), CORRUPT),
+    "2^62 bytes": (tar_header(b"\x80\0\0\0\x40" + bytes(7)) + bytes(1024), CORRUPT),
+    "sparse": (tar_header(b"00000000000\0", b"S") + bytes(1024), UNSUPPORTED),
+    "gzip": (b"\x1f\x8b\x08" + bytes(600), UNSUPPORTED),
+    "empty": (b"", CORRUPT),
+    "no members": (bytes(1024), MISSING),
+    "cut": (tar_header(b"00000001000\0") + bytes(100), CORRUPT),
+}
+
+
+@pytest.mark.parametrize("name", TARS)
+def test_a_shard_that_lies(name, tmp_path):
+    content, status = TARS[name]
+    (tmp_path / "x.tar").write_bytes(content)
+    refused("embed", MODEL, "--images", tmp_path / "x.tar", "--out", tmp_path / "x.npy",
+            status=status)
+
+
+def test_a_member_with_dots_in_its_name_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        info = tarfile.TarInfo("../../escape.png")
+        info.size = 1
+        archive.addfile(info, io.BytesIO(b"x"))
+    refused("embed", MODEL, "--images", tmp_path / "x.tar", "--out", tmp_path / "x.npy")
+
+
+# --- models -------------------------------------------------------------------------------------
+
+CONFIG = "open_clip_config.json"
+WEIGHTS = "open_clip_model.safetensors"
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A copy of a shipped model that a test may spoil."""
+    copy = tmp_path / "model"
+    copy.mkdir()
+    for path in MODEL.iterdir():
+        shutil.copyfile(path, copy / path.name)
+    return copy
+
+
+def use(model, **how):
+    """A verb that reads configuration, weights and vocabulary."""
+    texts = model.parent / "texts.txt"
+    texts.write_text("a duck\n")
+    return refused("tokenize", model, "--texts", texts, **how)
+
+
+def replace(path, content):
+    path.unlink()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        content(path)
+
+
+NO_FILES = {
+    "missing": lambda path: None,
+    "empty": b"",
+    "folder": lambda path: path.mkdir(),
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "loop": lambda path: path.symlink_to(path.name),
+    "dangling": lambda path: path.symlink_to("nothing"),
+    "zeros": bytes(4096),
+    "not UTF-8": b'{"\xff\xfe": 1}',
+    "wrong kind": b"[1, 2, 3]\n",
+}
+
+
+# Without vocab.json, merges.txt alone is a vocabulary.
+@pytest.mark.parametrize(("name", "what"), [
+    (name, what) for name in (CONFIG, WEIGHTS, "vocab.json", "merges.txt") for what in NO_FILES
+    if (name, what) not in (("vocab.json", "missing"), ("vocab.json", "dangling"))])
+def test_a_file_of_a_model_that_is_none(name, what, model):
+    replace(model / name, NO_FILES[what])
+    err = use(model)
+    assert str(model) in err
+
+
+def test_a_header_of_safetensors_that_lies(model):
+    for size in (1 << 60, (1 << 64) - 1, 1 << 40):
+        replace(model / WEIGHTS, struct.pack("<Q", size) + b"{}")
+        use(model, status=CORRUPT, words=f"claims {size} bytes")
+    replace(model / WEIGHTS, struct.pack("<Q", 2_000_000) + b"[" * 1_000_000 + b"]" * 1_000_000)
+    use(model, status=CORRUPT)
+    nested = b'{"a":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}"
+    replace(model / WEIGHTS, struct.pack("<Q", len(nested)) + nested)
+    use(model, status=CORRUPT, words="nested deeper")
+
+
+def test_json_without_end(model):
+    replace(model / CONFIG, b"[" * 500_000 + b"]" * 500_000)
+    use(model, status=CORRUPT, words="nested deeper", peak=60)
+    replace(model / CONFIG, b'{"embed_dim": ' + b"1" * 1_000_000 + b"}")
+    use(model)
+    replace(model / CONFIG, b" " * (2 << 20))
+    use(model, status=EXHAUSTED, words="at most")
+    shutil.copyfile(MODEL / CONFIG, model / CONFIG)
+    replace(model / "vocab.json", b"[" * 1_000_000 + b"]" * 1_000_000)
+    use(model, status=CORRUPT, words="nested deeper")
+
+
+def test_a_merges_file_of_one_line(model):
+    replace(model / "merges.txt", b"a" * (40 << 20))
+    use(model, status=EXHAUSTED, words="merges.txt: has")
+    replace(model / "merges.txt", b"a" * (20 << 20))
+    err = use(model, status=CORRUPT, words="must be two tokens", peak=150)
+    assert len(err) < 1_000
+    replace(model / "merges.txt", b"a b " * (1 << 20))
+    use(model, status=CORRUPT, words="must be two tokens")
+
+
+VALUES = [None, True, -1, 0, 1.5, 1e300, 1 << 62, 1 << 64, "x", "\x1b[31m\n", "y" * 200_000, [],
+          [1, 2], [[]], {}, {"a": {}}]
+
+
+def leaves(value, path=()):
+    """The paths of all members and elements of a JSON value."""
+    if path:
+        yield path
+    steps = value.items() if isinstance(value, dict) else (
+        enumerate(value[:2]) if isinstance(value, list) else ())
+    for step, inner in steps:
+        yield from leaves(inner, (*path, step))
+
+
+def changed(value, path, new):
+    copy = json.loads(json.dumps(value))
+    at = copy
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = new
+    return copy
+
+
+def each_wrong_value(file, verb, out, subset=None):
+    """Runs `verb` with each value of VALUES in place of each member of a JSON file."""
+    original = json.loads(file.read_text())
+    tried = 0
+    for n, path in enumerate(leaves(original)):
+        if subset and path[0] not in subset:
+            continue
+        # Under the sanitizers every third, each member still with some.
+        for value in VALUES[n % 3::3] if SANITIZED else VALUES:
+            file.write_text(json.dumps(changed(original, path, value)))
+            result = run(*verb, "--out", out)
+            shutil.rmtree(out, ignore_errors=True)
+            out.unlink(missing_ok=True)
+            err = result.err.decode()
+            where = f"{path} = {str(value)[:40]}: {result.status} {err}"
+            # A value may be allowed; a crash, silence or a broken line is not.
+            assert result.status in (0, *REFUSED), where
+            assert (result.status == 0) == (err == ""), where
+            assert all(c.isprintable() for c in err.rstrip("\n")) and err.count("\n") < 2, where
+            assert len(err) < 9_000, where
+            assert SANITIZED or result.peak < 150, where
+            tried += 1
+    assert tried > 20
+    file.write_text(json.dumps(original))
+
+
+def test_wrong_types_in_a_configuration(model):
+    picture = model.parent / "x.png"
+    picture.write_bytes(png(1, 1, 8, 2, zlib.compress(b"\0abc")))
+    each_wrong_value(model / CONFIG, ("preprocess", model, "--image", picture),
+                     model.parent / "x.npy")
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "tokenizer_config.json"])
+def test_wrong_types_in_a_vocabulary(name, model):
+    texts = model.parent / "texts.txt"
+    texts.write_text("a duck\n")
+    original = json.loads((model / name).read_text())
+    for value in VALUES:
+        for spoilt in (value, {**original, "bos_token": value}, {**original, "a</w>": value}):
+            (model / name).write_text(json.dumps(spoilt))
+            result = run("tokenize", model, "--texts", texts)
+            assert result.status in (0, *REFUSED), result.err
+            assert result.err.count(b"\n") == (0 if result.status == 0 else 1), result.err
+
+
+# A name never leads to a network or out of the folder of shipped models.
+@pytest.mark.parametrize("name", ["https://example.com/model", "../models/none", "pictureworld/..",
+                                  "", ".", "no-such-model", "\x1b[2Jx", "a\nb", "x" * 5000])
+def test_names_of_models(name, tmp_path):
+    err = refused("info", name)
+    assert "\x1b" not in err
+
+
+# --- texts --------------------------------------------------------------------------------------
+
+
+def test_texts_that_are_none(tmp_path):
+    out = ("--out", tmp_path / "x.npy")
+    texts = tmp_path / "texts.txt"
+    for content, status in ((b"", INVALID), (b"\n \n\t\n", INVALID), (b"a\xff\n", CORRUPT),
+                            (b"\0", 0)):
+        texts.write_bytes(content)
+        if status:
+            refused("embed", MODEL, "--texts", texts, *out, status=status)
+    refused("embed", MODEL, "--texts", tmp_path, *out, status=INVALID, words="is a directory")
+    refused("embed", MODEL, "--texts", "/dev/zero", *out, status=INVALID, words="is a device")
+    refused("embed", MODEL, "--texts", "/dev/null", *out, status=INVALID, words="is a device")
+    refused("embed", MODEL, "--texts", tmp_path / "none", *out, status=MISSING)
+
+
+def test_a_text_of_megabytes(tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("a" * (8 << 20))
+    refused("tokenize", MODEL, "--texts", texts, peak=400)
+
+
+# --- stores -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for i in range(3):
+        row = bytes([0]) + bytes((40 * i + j) % 256 for j in range(24))
+        (pictures / f"{i}.png").write_bytes(png(8, 8, 8, 2, zlib.compress(row * 8)))
+    result = run("decompose", MODEL, "--images", pictures, "--out", folder / "store")
+    assert result.status == 0, result.err
+    return folder / "store"
+
+
+@pytest.fixture
+def spoilt(store, tmp_path):
+    copy = tmp_path / "store"
+    shutil.copytree(store, copy)
+    return copy
+
+
+def test_wrong_types_in_a_manifest(spoilt):
+    manifest = json.loads((spoilt / "manifest.json").read_text())
+    each_wrong_value(spoilt / "manifest.json",
+                     ("export", spoilt, "--format", "npy"), spoilt.parent / "arrays",
+                     subset=set(manifest) - {"model"})
+
+
+@pytest.mark.parametrize("what", NO_FILES)
+def test_a_file_of_a_store_that_is_none(what, store, tmp_path):
+    for name in sorted(p.name for p in store.iterdir()):
+        copy = tmp_path / name / "store"
+        shutil.copytree(store, copy)
+        replace(copy / name, NO_FILES[what])
+        refused("export", copy, "--format", "npy", "--out", tmp_path / "arrays")
+
+
+def test_a_manifest_without_end(spoilt):
+    replace(spoilt / "manifest.json", b"[" * 1_000_000 + b"]" * 1_000_000)
+    refused("export", spoilt, "--format", "npy", "--out", spoilt / "x", status=CORRUPT,
+            words="nested deeper")
+
+
+# --- names and permissions ----------------------------------------------------------------------
+
+
+def test_names_are_printed_escaped(tmp_path):
+    evil = "a\n\x1b[31m\x07\u009b\udcff"
+    folder = tmp_path / evil
+    folder.mkdir()
+    (folder / (evil + ".png")).write_bytes(b"no picture")
+    out = tmp_path / "x.npy"
+    err = refused("embed", MODEL, "--images", folder, "--out", out)
+    assert "\\x0a\\x1b[31m\\x07" in err
+    refused("embed", MODEL, "--images", folder / "none", "--out", out, status=MISSING)
+    refused("info", folder)
+    refused("export", folder, "--format", "npy", "--out", out)
+    refused("embed", MODEL, "--texts", folder, "--out", out)
+    refused("embed", MODEL, "--images", folder, "--out", folder)
+    refused(evil)
+    refused("embed", MODEL, "--" + evil, "x")
+    # What goes well is printed escaped too.
+    (tmp_path / "good.png").write_bytes(png(1, 1, 8, 2, zlib.compress(b"\0abc")))
+    result = run("preprocess", MODEL, "--image", tmp_path / "good.png", "--out", folder / "x.npy")
+    assert result.status == 0, result.err
+    assert b"\x1b" not in result.out and result.out.count(b"\n") == 1
+
+
+def test_without_permission(model):
+    nobody = 65534 if os.getuid() == 0 else None
+    if nobody is not None:
+        if run("--version", user=nobody).status != 0:
+            pytest.skip("nobody may not run the program where it lies")
+    work = Path(tempfile.mkdtemp(prefix="cliplens-hostile-"))
+    try:
+        work.chmod(0o755)
+        copy = work / "model"
+        shutil.copytree(model, copy)
+        texts = work / "texts.txt"
+        texts.write_text("a duck\n")
+        for name in (CONFIG, WEIGHTS, "vocab.json", "merges.txt", "tokenizer_config.json"):
+            before = stat.S_IMODE((copy / name).stat().st_mode)
+            (copy / name).chmod(0)
+            refused("tokenize", copy, "--texts", texts, status=PRECONDITION, words=name, user=nobody)
+            (copy / name).chmod(before)
+        texts.chmod(0)
+        refused("tokenize", copy, "--texts", texts, status=PRECONDITION, user=nobody)
+        copy.chmod(0)
+        refused("tokenize", copy, "--texts", texts, user=nobody)
+    finally:
+        (work / "model").chmod(0o755)
+        shutil.rmtree(work)
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("a duck\n")
+    for out in ("/dev/full", "/dev/null", tmp_path, tmp_path / "none/x.npy", "/proc/x.npy",
+                texts / "x", ""):
+        refused("embed", MODEL, "--texts", texts, "--out", out)
