@@ -24,7 +24,8 @@ void Run(const Options& options, const Common& common) {
   const PreprocessConfig config =
       LoadConfig(ModelPath(options.model.model), options.model.architecture).preprocess;
   RefuseExisting(options.out);
-  const std::vector<std::uint8_t> bytes = ReadFile(options.image, Index{1} << 30);
+  const std::vector<std::uint8_t> bytes =
+      ReadFile(options.image, Index{1} << 30, FileKind::kRegularOrPipe);
   const Image image = DecodeImage(bytes, options.image);
   const Array<float, 3> pixels = Preprocess(image, config);
   WriteNpy(options.out, pixels.flat(), pixels.shape());

@@ -18,7 +18,7 @@ struct Options {
 
 // Lines as they are: blanks and tabs belong to the text here.
 std::vector<std::string> ReadLines(const std::string& path) {
-  const std::string text = ReadTextFile(path, Index{256} << 20);
+  const std::string text = ReadTextFile(path, Index{256} << 20, FileKind::kRegularOrPipe);
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());

@@ -79,7 +79,7 @@ std::pair<std::string_view, std::optional<std::string_view>> Split(const Line& l
 
 TextPool ReadTextPool(const std::filesystem::path& path) {
   const std::string name = Name(path);
-  const std::string content = ReadTextFile(path, kMaxFileBytes);
+  const std::string content = ReadTextFile(path, kMaxFileBytes, FileKind::kRegularOrPipe);
   TextPool pool;
   pool.name = path.filename().string();
   ForEachLine(content, name, [&](const Line& line) {
@@ -95,7 +95,7 @@ TextPool ReadTextPool(const std::filesystem::path& path) {
 
 ClassFile ReadClassFile(const std::filesystem::path& path) {
   const std::string name = Name(path);
-  const std::string content = ReadTextFile(path, kMaxFileBytes);
+  const std::string content = ReadTextFile(path, kMaxFileBytes, FileKind::kRegularOrPipe);
   ClassFile classes;
   classes.name = path.filename().string();
   std::map<std::string_view, Index> line_of;  // by label
@@ -131,7 +131,7 @@ std::vector<std::string> ReadTemplates(const std::string& spec) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no such file of templates; name a file, \"imagenet\" or \"simple\"", name);
   }
-  const std::string content = ReadTextFile(path, kMaxFileBytes);
+  const std::string content = ReadTextFile(path, kMaxFileBytes, FileKind::kRegularOrPipe);
   std::vector<std::string> templates;
   ForEachLine(content, name, [&](const Line& line) {
     const std::string_view text = Trim(line.text);

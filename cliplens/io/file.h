@@ -22,9 +22,9 @@ enum class FileKind { kRegular, kRegularOrPipe };
 // a directory, a device or (kRegular) a pipe, kExhausted when larger, kPrecondition without
 // permission. A terminal counts as a pipe.
 std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes,
-                                   FileKind kind = FileKind::kRegularOrPipe);
+                                   FileKind kind = FileKind::kRegular);
 std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes,
-                         FileKind kind = FileKind::kRegularOrPipe);
+                         FileKind kind = FileKind::kRegular);
 
 // A file mapped for reading. Movable, and the bytes stay where they are when it moves; they live as
 // long as the object. Errors as above. The file must not be cut shorter while it is mapped.

@@ -162,8 +162,7 @@ Json ParseJson(std::string_view text, const std::string& name) {
 }
 
 Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes) {
-  return ParseJson(ReadTextFile(path, max_bytes, FileKind::kRegular),
-                   Printable(path.native(), 1024));
+  return ParseJson(ReadTextFile(path, max_bytes), Printable(path.native(), 1024));
 }
 
 template <typename T>

@@ -246,6 +246,7 @@ TEST(Tokenizer, AVocabularyThatContradictsItselfIsRefused) {
       {good, "a b c\n", ErrorCode::kCorruptData, "line 1 must be two tokens"},
       {good, "a b\n\nab c\n", ErrorCode::kCorruptData, "line 2 is empty"},
       {good, "a q\n", ErrorCode::kCorruptData, "no token \"aq\""},
+      {good, "", ErrorCode::kCorruptData, "merges.txt: the file is empty"},
   };
   for (const auto& [vocab_text, merges_text, code, words] : cases) {
     const TemporaryDirectory directory;
@@ -298,7 +299,7 @@ TEST(Tokenizer, BytesWithoutAToken) {
 
   const TemporaryDirectory unnamed;
   unnamed.Write("vocab.json", DumpJson(vocab));
-  unnamed.Write("merges.txt", "");
+  unnamed.Write("merges.txt", "#version: 0.2\n");
   const Tokenizer tokenizer = Tokenizer::Load(unnamed.path(), 8);
   EXPECT_EQ(WithoutZeros(tokenizer.Encode("aa").ids), (Ids{2, 0, 1, 3}));
   ExpectError(ErrorCode::kInvalidArgument, "no token for the byte 0x62 at the end of a word",
