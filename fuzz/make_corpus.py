@@ -103,6 +103,15 @@ TOWERS = {"embed_dim": 2, "quick_gelu": True,
                        "mlp_ratio": 2.0}}
 
 
+HUGGING_FACE = {
+    "model_type": "clip", "projection_dim": 2, "architectures": ["CLIPModel"],
+    "vision_config": {"hidden_size": 2, "intermediate_size": 3, "num_hidden_layers": 1,
+                      "num_attention_heads": 1, "image_size": 2, "patch_size": 1},
+    "text_config": {"hidden_size": 2, "intermediate_size": 4, "num_hidden_layers": 1,
+                    "num_attention_heads": 1, "max_position_embeddings": 3, "vocab_size": 4,
+                    "eos_token_id": 3}}
+
+
 def make_config():
     full = {"embed_dim": 512, "init_logit_scale": 2.6,
             "vision_cfg": {"image_size": [224, 224], "layers": 12, "width": 768, "head_width": 64,
@@ -117,6 +126,11 @@ def make_config():
     put("config", "full", json.dumps({"model_cfg": full, "preprocess_cfg": pre}))
     put("config", "wrong-types", json.dumps({"model_cfg": {**full, "vision_cfg": {"layers": "x"}}}))
     put("config", "timm", json.dumps({**TOWERS, "vision_cfg": {"timm_model_name": "resnet50"}}))
+    put("config", "hugging-face", json.dumps(HUGGING_FACE))
+    put("config", "hugging-face-old", json.dumps(
+        {"model_type": "clip", "vision_config_dict": {"hidden_act": "gelu"},
+         "text_config_dict": {"hidden_act": "gelu", "eos_token_id": 2}, "projection_dim": 512}))
+    put("config", "siglip", json.dumps({"model_type": "siglip"}))
     put("config", "huge", json.dumps({**TOWERS, "embed_dim": 1 << 63}))
 
 
@@ -146,7 +160,33 @@ def block(prefix, width, mlp):
         "mlp.c_proj.weight": [width, mlp], "mlp.c_proj.bias": [width]}.items()}
 
 
+def hugging_face_block(prefix, width, mlp):
+    shapes = {f"layer_norm{n}.{what}": [width] for n in (1, 2) for what in ("weight", "bias")}
+    for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+        shapes |= {f"self_attn.{part}.weight": [width, width], f"self_attn.{part}.bias": [width]}
+    shapes |= {"mlp.fc1.weight": [mlp, width], "mlp.fc1.bias": [mlp],
+               "mlp.fc2.weight": [width, mlp], "mlp.fc2.bias": [width]}
+    return {f"{prefix}.{name}": ("F32", shape, None) for name, shape in shapes.items()}
+
+
 def make_checkpoint():
+    vision, text = "vision_model.", "text_model."
+    tensors = {name: ("F32", shape, None) for name, shape in {
+        vision + "embeddings.patch_embedding.weight": [2, 3, 1, 1],
+        vision + "embeddings.class_embedding": [2],
+        vision + "embeddings.position_embedding.weight": [5, 2],
+        vision + "pre_layrnorm.weight": [2], vision + "pre_layrnorm.bias": [2],
+        vision + "post_layernorm.weight": [2], vision + "post_layernorm.bias": [2],
+        text + "embeddings.token_embedding.weight": [4, 2],
+        text + "embeddings.position_embedding.weight": [3, 2],
+        text + "final_layer_norm.weight": [2], text + "final_layer_norm.bias": [2],
+        "visual_projection.weight": [2, 2], "text_projection.weight": [2, 2],
+        "logit_scale": []}.items()}
+    tensors |= hugging_face_block(vision + "encoder.layers.0", 2, 3)
+    tensors |= hugging_face_block(text + "encoder.layers.0", 2, 4)
+    put("checkpoint", "hugging-face", parts(
+        config_json=json.dumps(HUGGING_FACE), model_safetensors=safetensors(tensors),
+        preprocessor_config_json=json.dumps({"size": 2, "crop_size": 2})))
     tensors = {name: ("F32", shape, None) for name, shape in {
         "visual.conv1.weight": [2, 3, 1, 1], "visual.class_embedding": [2],
         "visual.positional_embedding": [5, 2], "visual.ln_pre.weight": [2],
@@ -158,6 +198,11 @@ def make_checkpoint():
     tensors |= block("transformer.resblocks.0", 2, 4)
     put("checkpoint", "small", parts(open_clip_config_json=json.dumps(TOWERS),
                                      open_clip_model_safetensors=safetensors(tensors)))
+    put("checkpoint", "alone", parts(
+        arch_json=json.dumps(TOWERS), alone_pt=archive(
+            {"a/data.pkl": program(dictionary({"epoch": number(1), "state_dict": dictionary(
+                {"module." + key: tensor("FloatStorage", "0", 40, 0, shape, strides(shape))
+                 for key, (_, shape, _) in tensors.items()})})), "a/data/0": bytes(160)})))
     del tensors["visual.proj"]
     put("checkpoint", "missing", parts(open_clip_config_json=json.dumps(TOWERS),
                                        open_clip_model_safetensors=safetensors(tensors)))
@@ -322,16 +367,16 @@ def make_store():
 
 def archive(entries, deflated=(), crc=False):
     """A zip archive. Checksums are 0, as writers that compute none leave them, because with them
-    no change would get past."""
+    no change would get past. An entry may be (deflated bytes, size)."""
     out, directory = b"", b""
     for name, content in entries.items():
-        packed = content
+        whole = isinstance(content, bytes)
+        packed, size = (content, len(content)) if whole else content
         if name in deflated:
             packer = zlib.compressobj(9, zlib.DEFLATED, -15)
             packed = packer.compress(content) + packer.flush()
-        common = struct.pack("<HHHHHIIIHH", 20, 0, 8 if name in deflated else 0, 0, 33,
-                             zlib.crc32(content) if crc else 0, len(packed), len(content),
-                             len(name), 0)
+        common = struct.pack("<HHHHHIIIHH", 20, 0, 0 if whole and name not in deflated else 8, 0,
+                             33, zlib.crc32(content) if crc else 0, len(packed), size, len(name), 0)
         directory += (b"PK\1\2" + struct.pack("<H", 20) + common +
                       struct.pack("<HHHII", 0, 0, 0, 0, len(out)) + name.encode())
         out += b"PK\3\4" + common + name.encode() + packed
@@ -369,9 +414,13 @@ def storage(kind, key, size):
             number(size) + b"tQ")
 
 
-def tensor(kind, key, size, offset, shape, strides):
+def strides(shape):
+    return [count(shape[i + 1:]) for i in range(len(shape))]
+
+
+def tensor(kind, key, size, offset, shape, steps):
     return (name("torch._utils _rebuild_tensor_v2") + b"(" + storage(kind, key, size) +
-            number(offset) + numbers(shape) + numbers(strides) + b"\x89" +
+            number(offset) + numbers(shape) + numbers(steps) + b"\x89" +
             name("collections OrderedDict") + b")RtR")
 
 

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "cliplens/base/error.h"
-#include "cliplens/model/hub_cache.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/model/hub_cache.h"
 
 namespace cliplens::cli {
 namespace fs = std::filesystem;

@@ -11,6 +11,7 @@ import signal
 import stat
 import struct
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -21,6 +22,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+from fuzz import make_corpus as forge  # noqa: E402
 PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
 MODEL = ROOT / "models/pictureworld"
 # The sanitizers take memory of their own, and time.
@@ -358,10 +361,92 @@ def test_wrong_types_in_a_vocabulary(name, model):
 
 # A name never leads to a network or out of the folder of shipped models.
 @pytest.mark.parametrize("name", ["https://example.com/model", "../models/none", "pictureworld/..",
-                                  "", ".", "no-such-model", "\x1b[2Jx", "a\nb", "x" * 5000])
+                                  "", ".", "no-such-model", "hf:none/none",
+                                  "hf:../..", "hf:", "hf:a/../../b", "\x1b[2Jx", "a\nb", "x" * 5000])
 def test_names_of_models(name, tmp_path):
     err = refused("info", name)
     assert "\x1b" not in err
+
+
+# --- PyTorch files ------------------------------------------------------------------------------
+
+
+def pytorch(tmp_path, content, **how):
+    path = tmp_path / "x.pt"
+    path.write_bytes(content)
+    return refused("info", path, "--arch", "ViT-B-32", **how)
+
+
+def checkpoint(members, **files):
+    return forge.archive({"a/data.pkl": forge.program(members), **files})
+
+
+@pytest.mark.parametrize("module", ["os system", "posix system", "builtins eval", "nt system",
+                                    "subprocess Popen", "torch.hub load", "torch.load load"])
+def test_a_pickle_that_calls_is_refused_and_nothing_happens(module, tmp_path):
+    mark = tmp_path / "was-here"
+    call = forge.name(module) + b"(" + forge.text(f"touch {mark}") + b"tR"
+    for content in (checkpoint(call), checkpoint(forge.dictionary({"a": call})),
+                    forge.program(call)):
+        pytorch(tmp_path, content, status=(CORRUPT, UNSUPPORTED))
+    pytorch(tmp_path, checkpoint(call), words="nothing was run")
+    assert not mark.exists()
+
+
+def raw_zeros(megabytes):
+    return zeros(megabytes)[2:-4], megabytes << 20
+
+
+def test_zip_archives_that_unfold(tmp_path):
+    pytorch(tmp_path, forge.archive({"a/data.pkl": raw_zeros(400)}), status=EXHAUSTED)
+    # What the pickle says of sizes is held against the architecture before anything is unpacked.
+    tensor = forge.tensor("FloatStorage", "0", 100 << 20, 0, [10240, 10240], [10240, 1])
+    pytorch(tmp_path, checkpoint(forge.dictionary({"logit_scale": tensor, "visual.proj": tensor}),
+                                 **{"a/data/0": raw_zeros(400)}))
+    # A size that deflate could not reach.
+    pytorch(tmp_path, forge.archive({"a/data.pkl": (b"\3\0", 1 << 30)}), status=CORRUPT)
+
+
+def test_pickles_without_end(tmp_path):
+    level = forge.dictionary({"weight": forge.STATE["weight"]})
+    # Each level holds the one below it twice.
+    laugh = level + b"q\0"
+    for _ in range(60):
+        laugh = b"}(" + forge.text("a") + laugh + forge.text("b") + b"h\0uq\0"
+    storages = {f"a/data/{key}": content for key, content in forge.STORAGES.items()}
+    pytorch(tmp_path, checkpoint(laugh, **storages), status=EXHAUSTED, peak=1500)
+    pytorch(tmp_path, checkpoint(b"(" * 1_000_000), status=EXHAUSTED)
+    pytorch(tmp_path, checkpoint(b"]" * 4_500_000), status=EXHAUSTED, peak=900)
+    pytorch(tmp_path, checkpoint(b"X\xff\xff\xff\xff"))
+    pytorch(tmp_path, checkpoint(b"\x8e" + b"\xff" * 8))
+    pytorch(tmp_path, checkpoint(b"}r\xff\xff\xff\xff"))
+    pytorch(tmp_path, b"\x80\x02\x8b\xff\xff\xff\x7f")
+
+
+def test_tensors_that_lie(tmp_path):
+    for shape, steps, offset in (([200, 200], [200, 1], 0), ([6], [1 << 30], 0), ([6], [1], 1),
+                                 ([1 << 30, 1 << 30, 1 << 30], [1, 1, 1], 0), ([2], [0], 6)):
+        tensor = forge.tensor("FloatStorage", "0", 6, offset, shape, steps)
+        pytorch(tmp_path, checkpoint(forge.dictionary({"a": tensor}), **{"a/data/0": forge.F4}))
+    # One value that stands for 2^40.
+    tensor = forge.tensor("FloatStorage", "0", 6, 0, [1 << 20, 1 << 20], [0, 0])
+    pytorch(tmp_path, checkpoint(forge.dictionary({"a": tensor}), **{"a/data/0": forge.F4}))
+
+
+@pytest.mark.parametrize("what", NO_FILES)
+def test_a_checkpoint_that_is_none(what, tmp_path):
+    path = tmp_path / "x.pt"
+    path.touch()
+    replace(path, NO_FILES[what])
+    refused("info", path, "--arch", "ViT-B-32")
+
+
+def test_an_index_names_files_beside_it_only(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(forge.HUGGING_FACE))
+    for name in ("../secret.safetensors", "/etc/passwd", "a/../../b", "", ".", "x\0y"):
+        (tmp_path / "model.safetensors.index.json").write_text(
+            json.dumps({"weight_map": {"logit_scale": name}}))
+        refused("info", tmp_path)
 
 
 # --- texts --------------------------------------------------------------------------------------
