@@ -14,6 +14,7 @@ CLIPLENS_FUZZ_TARGET(image) {
     const Image image = DecodeImage(input, "x", kLargest);
     CheckImage(image);
     (void)ConvertToRgb(image);
+    (void)ConvertToRgbOnWhite(image);
     // The settings follow from the picture's size, so that the file stays a file.
     PreprocessConfig config;
     config.image_size = 1 + (image.width * 7 + image.height) % 40;
@@ -21,6 +22,10 @@ CLIPLENS_FUZZ_TARGET(image) {
         image.width % 2 == 0 ? Interpolation::kBicubic : Interpolation::kBilinear;
     config.resize_mode = static_cast<ResizeMode>(image.height % 3);
     config.fill_color = {10, 20, 30};
+    if (image.width % 5 == 0) {
+      config.rule = PreprocessRule::kHuggingFace;
+      config.resize_size = config.image_size + image.height % 7;
+    }
     (void)Preprocess(image, config);
   });
 }

@@ -233,6 +233,16 @@ def make_vocabulary():
     put("vocabulary", "bytes", parts(
         vocab_json=json.dumps({n: i for i, n in enumerate(full)}, ensure_ascii=False),
         merges_txt="l o\nlo w</w>\n", tokenizer_config_json=json.dumps({"bos_token": start})))
+    put("vocabulary", "added", parts(
+        vocab_json=json.dumps(ids), merges_txt=merges, added_tokens_json=json.dumps({"<x>": 30}),
+        special_tokens_map_json=json.dumps({"bos_token": start, "eos_token": end,
+                                            "pad_token": "<x>", "unk_token": end})))
+    put("vocabulary", "decoder", parts(
+        vocab_json=json.dumps(ids), merges_txt=merges, tokenizer_config_json=json.dumps(
+            {"added_tokens_decoder": {str(ids[end]): {"content": end, "special": True},
+                                      "40": {"content": "low", "normalized": True}},
+             "bos_token": start, "eos_token": end, "unk_token": end, "pad_token": end,
+             "model_max_length": 6, "tokenizer_class": "CLIPTokenizer"})))
     put("vocabulary", "twice", parts(vocab_json='{"a</w>": 1, "b": 1}', merges_txt="a b\n"))
 
 

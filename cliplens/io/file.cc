@@ -139,6 +139,11 @@ std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes, Fil
   return ReadWhole<std::string>(path, max_bytes, kind);
 }
 
+bool Exists(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::status(path, ignored).type() != std::filesystem::file_type::not_found;
+}
+
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const Descriptor file(path, O_RDONLY | O_NONBLOCK);
   const struct stat status = Status(file, path);

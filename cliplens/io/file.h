@@ -26,6 +26,10 @@ std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_
 std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes,
                          FileKind kind = FileKind::kRegular);
 
+// Whether there is something of this name. What cannot be looked at (a link to itself, a folder
+// without permission) counts as there, so that opening it says why.
+bool Exists(const std::filesystem::path& path);
+
 // A file mapped for reading. Movable, and the bytes stay where they are when it moves; they live as
 // long as the object. Errors as above. The file must not be cut shorter while it is mapped.
 class MappedFile {

@@ -33,7 +33,7 @@ struct NewToken {
 
 // An empty directory means CLIP's own vocabulary, so nothing is looked for.
 bool IsThere(const std::filesystem::path& directory, const char* file) {
-  return !directory.empty() && std::filesystem::exists(directory / file);
+  return !directory.empty() && Exists(directory / file);
 }
 
 std::optional<Json> ReadIfThere(const std::filesystem::path& directory, const char* file) {
@@ -248,7 +248,7 @@ Vocabulary ReadWords(const std::filesystem::path& directory, const std::optional
   if (IsThere(directory, "vocab.json")) return ReadVocabularyPair(directory);
   const std::filesystem::path merges = directory / "merges.txt";
   if (IsThere(directory, "merges.txt")) {
-    return FromMergesAlone(ReadTextFile(merges, kMaxFileBytes), Printable(merges.native(), 1024));
+    return FromMergesAlone(ReadMergesText(merges), Printable(merges.native(), 1024));
   }
   if (ClipMergesText().empty()) {
     throw Error(ErrorCode::kNotFound,

@@ -94,7 +94,7 @@ void ReadIds(const Json& object, const std::string& name, Vocabulary& vocabulary
 std::optional<std::string> NamedToken(const std::filesystem::path& directory, const char* key) {
   for (const char* file : {"special_tokens_map.json", "tokenizer_config.json"}) {
     const std::filesystem::path path = directory / file;
-    if (!std::filesystem::exists(path)) continue;
+    if (!Exists(path)) continue;
     const Json config = ReadJsonFile(path, kMaxFileBytes);
     if (!config.is_object() || !config.contains(key)) continue;
     const Json& value = config[key];
@@ -141,25 +141,6 @@ void CheckWordEnds(const Vocabulary& vocabulary) {
                 "others); use the files of the model's own text encoder",
                 vocabulary.name, kWordEnd);
   }
-}
-
-Vocabulary ReadPair(const std::filesystem::path& directory) {
-  Vocabulary vocabulary;
-  vocabulary.name = Printable((directory / "vocab.json").native(), 1024);
-  const std::filesystem::path merges = directory / "merges.txt";
-  if (!Exists(merges)) {
-    throw Error(ErrorCode::kNotFound,
-                "{}: merges.txt is missing beside it; copy it from the same tokenizer",
-                vocabulary.name);
-  }
-  ReadIds(ReadJsonFile(directory / "vocab.json", kMaxFileBytes), vocabulary.name, vocabulary);
-  CheckWordEnds(vocabulary);
-  const std::string merges_name = Printable(merges.native(), 1024);
-  vocabulary.merges =
-      ParseMerges(ReadTextFile(merges, kMaxFileBytes, FileKind::kRegular), merges_name);
-  CheckMerges(vocabulary, merges_name);
-  FindSpecials(directory, vocabulary);
-  return vocabulary;
 }
 
 std::pair<std::string, std::string> ReadMerge(const Json& merge, std::size_t index,
@@ -304,6 +285,15 @@ Vocabulary VocabularyFromMerges(Merges merges, const std::string& name) {
   return vocabulary;
 }
 
+std::string ReadMergesText(const std::filesystem::path& path) {
+  std::string text = ReadTextFile(path, kMaxFileBytes);
+  if (text.empty()) {
+    throw Error(ErrorCode::kCorruptData, "{}: the file is empty; fetch it again",
+                Printable(path.native(), 1024));
+  }
+  return text;
+}
+
 Merges ParseMerges(std::string_view text, const std::string& name) {
   Merges merges;
   std::size_t line_number = 0;
@@ -337,7 +327,7 @@ Vocabulary ReadVocabularyPair(const std::filesystem::path& directory) {
   Vocabulary vocabulary;
   vocabulary.name = Printable((directory / "vocab.json").native(), 1024);
   const std::filesystem::path merges = directory / "merges.txt";
-  if (!std::filesystem::exists(merges)) {
+  if (!Exists(merges)) {
     throw Error(ErrorCode::kNotFound,
                 "{}: merges.txt is missing beside it; copy it from the same tokenizer",
                 vocabulary.name);
@@ -345,7 +335,7 @@ Vocabulary ReadVocabularyPair(const std::filesystem::path& directory) {
   ReadIds(ReadJsonFile(directory / "vocab.json", kMaxFileBytes), vocabulary.name, vocabulary);
   CheckWordEnds(vocabulary);
   const std::string merges_name = Printable(merges.native(), 1024);
-  vocabulary.merges = ParseMerges(ReadTextFile(merges, kMaxFileBytes), merges_name);
+  vocabulary.merges = ParseMerges(ReadMergesText(merges), merges_name);
   CheckMerges(vocabulary, merges_name);
   return vocabulary;
 }
@@ -356,19 +346,18 @@ Vocabulary ReadTokenizerModel(const Json& tokenizer, const std::string& name) {
 }
 
 std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory) {
-  if (std::filesystem::exists(directory / "vocab.json")) {
+  if (Exists(directory / "vocab.json")) {
     Vocabulary vocabulary = ReadVocabularyPair(directory);
     FindSpecials(directory, vocabulary);
     return vocabulary;
   }
-  if (std::filesystem::exists(directory / "tokenizer.json")) {
+  if (Exists(directory / "tokenizer.json")) {
     return ReadTokenizerJson(directory / "tokenizer.json");
   }
   const std::filesystem::path merges = directory / "merges.txt";
-  if (std::filesystem::exists(merges)) {
+  if (Exists(merges)) {
     const std::string name = Printable(merges.native(), 1024);
-    return VocabularyFromMerges(
-        ParseMerges(ReadTextFile(merges, kMaxFileBytes, FileKind::kRegular), name), name);
+    return VocabularyFromMerges(ParseMerges(ReadMergesText(merges), name), name);
   }
   return std::nullopt;
 }

@@ -37,6 +37,10 @@ const std::string& ByteName(unsigned char byte);
 Vocabulary VocabularyFromMerges(std::vector<std::pair<std::string, std::string>> merges,
                                 const std::string& name);
 
+// A merges file. Error(kCorruptData) for an empty one: with no merges every byte would be a token
+// of its own, and the model would read nonsense.
+std::string ReadMergesText(const std::filesystem::path& path);
+
 // The lines of a merges file: two tokens each; a first line with "#version" and empty lines at the
 // end do not count. Throws Error(kCorruptData) naming the line.
 std::vector<std::pair<std::string, std::string>> ParseMerges(std::string_view text,
