@@ -327,21 +327,31 @@ def make_webdataset():
         put("webdataset", name, bytes(head) + bytes(1024))
 
 
-def store(images, slices=2, stats_only=False):
+def triangle(n):
+    return n * (n + 1) // 2
+
+
+def fixed(shape):
+    """Numbers of the statistics: 128-bit integers in units of 2^-72."""
+    return ("I64", [*shape, 2], b"".join(
+        ((i % 7 + 1) << 68).to_bytes(16, "little") for i in range(count(shape))))
+
+
+def store(images, slices=2, stats_only=False, part=None, skipped=()):
     layers, heads, width, embed = 1, 2, 2, 3
     factor = width + 3
     per_slice = [images - (slices - 1) * (images // slices)] + [images // slices] * (slices - 1)
-    f64 = {"count": [slices], "head_mean": [slices, layers, heads, factor],
-           "head_scatter": [slices, layers, heads, factor, factor],
-           "mlp_mean": [slices, layers + 1, embed], "mlp_trace": [slices, layers + 1],
-           "cls_attn_mean": [slices, layers, embed], "cls_attn_trace": [slices, layers],
-           "embedding_mean": [slices, 1, embed], "embedding_trace": [slices, 1],
-           "shared": [slices, layers * heads + layers + 1],
-           "mlp_total_mean": [layers + 1, embed], "mlp_total_scatter": [layers + 1, embed, embed],
-           "cls_attn_total_mean": [layers, embed],
-           "cls_attn_total_scatter": [layers, embed, embed]}
-    stats = {name: ("F64", shape, None) for name, shape in f64.items()}
-    stats["count"] = ("F64", [slices], struct.pack(f"<{slices}d", *per_slice))
+    stats = {name: fixed(shape) for name, shape in {
+        "head_sum": [slices, layers, heads, factor],
+        "head_square": [slices, layers, heads, triangle(factor)],
+        "mlp_sum": [slices, layers + 1, embed], "mlp_square": [slices, layers + 1],
+        "cls_attn_sum": [slices, layers, embed], "cls_attn_square": [slices, layers],
+        "embedding_sum": [slices, embed], "embedding_square": [slices],
+        "shared": [slices, layers * heads + layers + 1],
+        "mlp_total_square": [layers + 1, triangle(embed)],
+        "cls_attn_total_square": [layers, triangle(embed)], "certificate_sum": [1]}.items()}
+    stats["count"] = ("I64", [slices], struct.pack(f"<{slices}q", *per_slice))
+    stats["certificate_max"] = ("F64", [1], struct.pack("<d", 1e-7))
     shard = safetensors({name: ("F32", shape, None) for name, shape in {
         "head_z": [layers, heads, images, width], "ln": [images, 3],
         "mlp": [layers + 1, images, embed], "cls_attn": [layers, images, embed],
@@ -350,18 +360,25 @@ def store(images, slices=2, stats_only=False):
         {"path": f"{i}.png", **({"label": "duck", "attributes": {"n": i}} if i % 2 else {})}) + "\n"
         for i in range(images))
     manifest = {
-        "format": "cliplens.store/1", "version": 1,
+        "format": "cliplens.store/2", "version": 2,
         "model": {"name": "m", "directory": "/m", "fingerprint": "0" * 32, "config": {"a": 1}},
         "precision": "fp32", "store_dtype": "fp32", "stats_only": stats_only, "images": images,
         "slices": slices, "certificate": {"max": 1e-7, "mean": 1e-8},
-        "data": [{"kind": "folder", "root": "/p", "images": images}],
+        **({"part": {"index": part[0], "of": part[1]}} if part else {}),
+        "data": [{"kind": "folder", "root": "/p", "images": images,
+                  "set_images": images + len(skipped), "set_checksum": "0" * 32,
+                  "shard_images": 1024}],
+        **({"skipped": [{"index": i, "path": f"{i}.png", "message": "cut off", "data": 0}
+                        for i in skipped]} if skipped else {}),
         "statistics": {"file": "stats.safetensors", "checksum": "@stats.safetensors@"},
         "basis": {"file": "basis.safetensors", "checksum": "@basis.safetensors@"},
         "shards": [] if stats_only else [
             {"file": "shard-00000.safetensors", "images": images,
              "checksum": "@shard-00000.safetensors@", "items": "items-00000.jsonl",
-             "items_checksum": "@items-00000.jsonl@", "data": 0}]}
-    files = {"manifest_json": json.dumps(manifest), "stats_safetensors": safetensors(stats),
+             "items_checksum": "@items-00000.jsonl@", "data": 0, "range": 0}],
+        "checksum": "@manifest.json@"}
+    files = {"manifest_json": json.dumps(manifest, indent=2) + "\n",
+             "stats_safetensors": safetensors(stats),
              "basis_safetensors": safetensors(
                  {"heads": ("F32", [layers, heads, factor, embed], None)})}
     if not stats_only:
@@ -373,6 +390,9 @@ def make_store():
     put("store", "small", store(3))
     put("store", "stats-only", store(4, stats_only=True))
     put("store", "one-slice", store(1, slices=1))
+    put("store", "part", store(2, part=(1, 3)))
+    put("store", "skipped", store(2, skipped=(2, 3)))
+    put("store", "first-format", store(3).replace(b"store/2", b"store/1"))
 
 
 def archive(entries, deflated=(), crc=False):

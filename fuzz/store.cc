@@ -1,9 +1,10 @@
 // A store's directory. Checksums would keep every change from what lies behind them, so @NAME@ in
-// the manifest stands for the checksum of the file NAME.
+// the manifest stands for the checksum of the file NAME, its own included.
 #include "cliplens/decompose/store.h"
 
 #include "fuzz/fuzz.h"
 
+#include "cliplens/decompose/verify.h"
 #include "cliplens/io/file.h"
 
 using namespace cliplens;
@@ -17,6 +18,10 @@ void ReplaceAll(std::string& text, const std::string& from, const std::string& t
   }
 }
 
+std::string Hash(const std::string& content) {
+  return HashBytes({reinterpret_cast<const std::uint8_t*>(content.data()), content.size()});
+}
+
 }  // namespace
 
 CLIPLENS_FUZZ_TARGET(store) {
@@ -28,8 +33,13 @@ CLIPLENS_FUZZ_TARGET(store) {
   for (const auto& [name, content] : parts) {
     if (name == "manifest.json") continue;
     scratch.Write(name, content);
-    ReplaceAll(manifest, "@" + name + "@",
-               HashBytes({reinterpret_cast<const std::uint8_t*>(content.data()), content.size()}));
+    ReplaceAll(manifest, "@" + name + "@", Hash(content));
+  }
+  const std::size_t seal = manifest.rfind("@manifest.json@");
+  if (seal != std::string::npos) {
+    // The checksum is of the text with zeros in its own place.
+    manifest.replace(seal, 15, std::string(32, '0'));
+    manifest.replace(seal, 32, Hash(manifest));
   }
   scratch.Write("manifest.json", manifest);
   fuzz::Guard([&] {
@@ -44,4 +54,9 @@ CLIPLENS_FUZZ_TARGET(store) {
       fuzz::Guard([&] { (void)store.ReadShard(s); });
     }
   });
+  VerifyOptions options;
+  options.threads = 1;
+  for (const Problem& problem : VerifyStore(scratch.path(), options)) {
+    fuzz::CheckMessage(Error(problem.code, "{}", problem.message));
+  }
 }

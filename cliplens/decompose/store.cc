@@ -94,8 +94,7 @@ void NeedFactors(const StoreInfo& info, const fs::path& directory) {
 Array<float, 2> Store::ReadHead(HeadId id) const {
   NeedFactors(info_, directory_);
   const Index width = basis_.head_width();
-  Array<float, 2> z({info_.images, width});
-  Index at = 0;
+  std::vector<float> z;  // grows by what the shards hold, not by what the manifest claims
   for (Index s = 0; s < num_shards(); ++s) {
     const SafetensorsFile file = OpenShard(s);  // one head of it is one contiguous read
     const TensorEntry& entry = file.at("head_z");
@@ -116,16 +115,14 @@ Array<float, 2> Store::ReadHead(HeadId id) const {
             static_cast<std::size_t>((id.layer * basis_.num_heads() + id.head) * bytes),
             static_cast<std::size_t>(bytes))};
     const std::vector<float> values = ReadAsFloat(head);
-    std::copy(values.begin(), values.end(), z.data() + at);
-    at += count;
+    z.insert(z.end(), values.begin(), values.end());
   }
-  return z;
+  return {{info_.images, width}, std::move(z)};
 }
 
 Array<float, 2> Store::ReadRows(const char* name, Index width) const {
   NeedFactors(info_, directory_);
-  Array<float, 2> all({info_.images, width});
-  Index at = 0;
+  std::vector<float> all;
   for (Index s = 0; s < num_shards(); ++s) {
     const SafetensorsFile file = OpenShard(s);
     const TensorEntry& entry = file.at(name);
@@ -136,10 +133,9 @@ Array<float, 2> Store::ReadRows(const char* name, Index width) const {
                   file.path().string(), name, ShapeText(entry.shape), ShapeText(expected));
     }
     const std::vector<float> part = ReadAsFloat(entry);
-    std::copy(part.begin(), part.end(), all.data() + at);
-    at += static_cast<Index>(part.size());
+    all.insert(all.end(), part.begin(), part.end());
   }
-  return all;
+  return {{info_.images, width}, std::move(all)};
 }
 
 Array<float, 2> Store::ReadLn() const { return ReadRows("ln", 3); }
