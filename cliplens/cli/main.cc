@@ -11,15 +11,11 @@
 #include "cliplens/base/error.h"
 #include "cliplens/base/version.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/io/printable.h"
 
 namespace {
 
-// Names of files and what files hold stand in messages, so a terminal is given them escaped.
 int Fail(const cliplens::ErrorCodeInfo& info, std::string_view message) {
-  constexpr std::size_t kMaxMessageBytes = 8'192;
-  fmt::print(stderr, "cliplens: {}: {}\n", info.name,
-             cliplens::Printable(message, kMaxMessageBytes));
+  cliplens::cli::PrintProblem(fmt::format("{}: {}", info.name, message));
   return info.exit_status;
 }
 

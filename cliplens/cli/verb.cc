@@ -78,6 +78,11 @@ void Print(const std::string& text) {
   Write(out);
 }
 
+void PrintProblem(std::string_view text) {
+  constexpr std::size_t kMaxBytes = 8'192;
+  fmt::print(stderr, "cliplens: {}\n", Printable(text, kMaxBytes));
+}
+
 void PrintJson(const Json& result) { Write(DumpJson(result) + "\n"); }
 
 fs::path SharePath(const std::string& relative) {
@@ -234,7 +239,7 @@ Json SkippedListJson(const std::vector<SkippedPicture>& skipped) {
 }
 
 void WarnOfSkipped(const std::vector<SkippedPicture>& skipped, Index count) {
-  if (!skipped.empty()) fmt::print(stderr, "cliplens: {}\n", SkippedText(skipped, count));
+  if (!skipped.empty()) PrintProblem(SkippedText(skipped, count));
 }
 
 void RefuseExisting(const fs::path& path) {

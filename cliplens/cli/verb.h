@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -37,6 +38,9 @@ ProgressSink Progress(const Common& common, std::string what);
 // Prints to standard output. Throws Error(kExhausted) when that is closed or full.
 void Print(const std::string& text);
 void PrintJson(const Json& result);
+// One line on standard error. Names of files and what files hold stand in it, so it is escaped and
+// cut.
+void PrintProblem(std::string_view text);
 
 // MODEL, --arch and --precision as given. An architecture's JSON file is one path, a name is none.
 struct ModelChoice {

@@ -49,7 +49,7 @@ void Run(const Options& options, Common& common) {
     return;
   }
   for (const Problem& problem : problems) {
-    fmt::print(stderr, "cliplens: {}: {}\n", InfoOf(problem.code).name, problem.message);
+    PrintProblem(fmt::format("{}: {}", InfoOf(problem.code).name, problem.message));
   }
   if (problems.empty())
     Print(fmt::format("{}: everything in it is as it should be\n", options.store));
