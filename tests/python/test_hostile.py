@@ -165,7 +165,7 @@ def test_a_picture_that_lies(name, tmp_path):
     content, status, words = PICTURES[name]
     (tmp_path / name).write_bytes(content)
     refused("preprocess", MODEL, "--image", tmp_path / name, "--out", tmp_path / "x.npy",
-            status=status, words=words, peak=60)
+            status=status, words=words, peak=30)
     assert not (tmp_path / "x.npy").exists()
 
 
@@ -177,7 +177,7 @@ def test_a_text_that_unfolds_is_not_unfolded(kind, tmp_path):
     (tmp_path / "x.png").write_bytes(picture)
     result = run("preprocess", MODEL, "--image", tmp_path / "x.png", "--out", tmp_path / "x.npy")
     assert result.status == 0, result.err
-    assert SANITIZED or result.peak < 60
+    assert SANITIZED or result.peak < 30
 
 
 def test_pictures_that_are_no_files(tmp_path):
@@ -350,13 +350,11 @@ def changed(value, path, new):
     return copy
 
 
-def each_wrong_value(file, verb, out, subset=None):
+def each_wrong_value(file, verb, out):
     """Runs `verb` with each value of VALUES in place of each member of a JSON file."""
     original = json.loads(file.read_text())
     tried = 0
     for n, path in enumerate(leaves(original)):
-        if subset and path[0] not in subset:
-            continue
         # Under the sanitizers every third, each member still with some.
         for value in VALUES[n % 3::3] if SANITIZED else VALUES:
             file.write_text(json.dumps(changed(original, path, value)))
@@ -532,11 +530,18 @@ def spoilt(store, tmp_path):
     return copy
 
 
-def test_wrong_types_in_a_manifest(spoilt):
-    manifest = json.loads((spoilt / "manifest.json").read_text())
-    each_wrong_value(spoilt / "manifest.json",
-                     ("export", spoilt, "--format", "npy"), spoilt.parent / "arrays",
-                     subset=set(manifest) - {"model"})
+def test_a_changed_manifest(spoilt):
+    """Its own checksum finds any change; what lies behind it is for the fuzz target `store`."""
+    text = (spoilt / "manifest.json").read_text()
+    manifest = json.loads(text)
+    for path in leaves(manifest):
+        spoilt_text = json.dumps(changed(manifest, path, 7), indent=2) + "\n"
+        (spoilt / "manifest.json").write_text(spoilt_text)
+        refused("verify", spoilt)
+        refused("export", spoilt, "--format", "npy", "--out", spoilt / "x")
+    for value in VALUES:
+        (spoilt / "manifest.json").write_text(json.dumps(value))
+        refused("export", spoilt, "--format", "npy", "--out", spoilt / "x")
 
 
 @pytest.mark.parametrize("what", NO_FILES)
@@ -572,7 +577,10 @@ def test_names_are_printed_escaped(tmp_path):
     refused("embed", MODEL, "--images", folder, "--out", folder)
     refused(evil)
     refused("embed", MODEL, "--" + evil, "x")
-    # What goes well is printed escaped too.
+    # What goes well is printed escaped too, and so is what was passed over.
+    (folder / "good.png").write_bytes(png(1, 1, 8, 2, zlib.compress(b"\0abc")))
+    result = run("embed", MODEL, "--images", folder, "--out", out, "--on-error", "skip")
+    assert b"skipped" in result.err and b"\x1b" not in result.err, result.err
     (tmp_path / "good.png").write_bytes(png(1, 1, 8, 2, zlib.compress(b"\0abc")))
     result = run("preprocess", MODEL, "--image", tmp_path / "good.png", "--out", folder / "x.npy")
     assert result.status == 0, result.err
