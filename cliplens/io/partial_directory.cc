@@ -20,7 +20,7 @@ fs::path WithoutSlash(fs::path directory) {
   return directory.has_filename() ? directory : directory.parent_path();
 }
 
-bool Exists(const fs::path& path) {
+bool IsTaken(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(fs::symlink_status(path, ignored));
 }
@@ -42,12 +42,12 @@ fs::path PartialDirectory::PartialPath(fs::path directory) {
 PartialDirectory::PartialDirectory(const fs::path& directory, Mode mode,
                                    const std::string& next_step)
     : final_(WithoutSlash(directory)), partial_(PartialPath(directory)) {
-  if (Exists(final_)) {
+  if (IsTaken(final_)) {
     throw Error(ErrorCode::kPrecondition,
                 "{}: exists already; name a new directory or remove this one", final_.string());
   }
   std::error_code error;
-  if (!Exists(partial_)) {
+  if (!IsTaken(partial_)) {
     if (!fs::create_directory(partial_, error)) {
       // Made by another run since the look above.
       if (!error) ThrowLocked(partial_);
@@ -84,7 +84,7 @@ void PartialDirectory::Lock() {
   struct stat mine;
   struct stat there;
   if (::fstat(descriptor_, &mine) != 0 || ::stat(partial_.c_str(), &there) != 0 ||
-      mine.st_ino != there.st_ino || mine.st_dev != there.st_dev || Exists(final_)) {
+      mine.st_ino != there.st_ino || mine.st_dev != there.st_dev || IsTaken(final_)) {
     ::close(descriptor_);
     throw Error(ErrorCode::kPrecondition,
                 "{}: another run has finished or removed it meanwhile; look at {} and run again",
