@@ -29,7 +29,9 @@ class ColourSet : public ImageSet {
   std::vector<std::uint8_t> Read(Index i) const override {
     if (i + 1 == size()) return {'n', 'o'};
     const Index side = i == 0 ? 300 : 80;
-    Image image{PixelMode::kRgb, side, side, {}, {}};
+    Image image;
+    image.mode = PixelMode::kRgb;
+    image.width = image.height = side;
     for (Index k = 0; k < side * side; ++k) {
       image.pixels.insert(
           image.pixels.end(),
@@ -58,7 +60,11 @@ ReportInput SmallInput() {
   input.store.fingerprint = "0123456789abcdef";
   input.store.images = 5;
   input.store.slices = 4;
-  input.store.data = {{"folder", "pictures/of <mine> & yours", 5}};
+  input.store.data = {{.kind = "folder",
+                       .root = "pictures/of <mine> & yours",
+                       .images = 5,
+                       .set_images = 5,
+                       .set_checksum = "00"}};
   input.store.certificate = {7.43e-8, 2.1e-8};
   input.model.vision.layers = 2;
   input.model.vision.heads = 2;

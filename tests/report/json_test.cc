@@ -11,7 +11,8 @@ StoreInfo SmallStore() {
   store.model_name = "small";
   store.fingerprint = "00ff";
   store.images = 12;
-  store.data = {{"folder", "pictures", 12}};
+  store.data = {
+      {.kind = "folder", .root = "pictures", .images = 12, .set_images = 12, .set_checksum = "00"}};
   store.certificate = {2e-7, 1e-7};
   return store;
 }
