@@ -49,8 +49,7 @@ TEST(ReadFileTest, RefusesDevicesAndPipesThatNobodyNamed) {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "pipe";
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);  // nobody writes to it
-  ExpectError(ErrorCode::kInvalidArgument, "is a pipe",
-              [&] { ReadTextFile(path, 100); });
+  ExpectError(ErrorCode::kInvalidArgument, "is a pipe", [&] { ReadTextFile(path, 100); });
 }
 
 TEST(ReadFileTest, ReadsPipes) {
