@@ -16,7 +16,7 @@ namespace cliplens {
 namespace fs = std::filesystem;
 namespace {
 
-fs::path WithoutSlash(fs::path directory) {
+fs::path WithoutSlash(const fs::path& directory) {
   return directory.has_filename() ? directory : directory.parent_path();
 }
 
