@@ -99,7 +99,7 @@ fs::path FindInHubCache(const std::string& model) {
     }
     commit = snapshots.front();
   }
-  const fs::path snapshot = repository / "snapshots" / commit;
+  fs::path snapshot = repository / "snapshots" / commit;
   if (!fs::is_directory(snapshot, ignored)) {
     throw missing(fmt::format("the cache has no snapshot {}, which its branch main names", commit));
   }
