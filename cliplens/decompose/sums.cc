@@ -24,6 +24,12 @@ constexpr Index kPartRows = 64;  // images of one task of contributions
 #define CLIPLENS_WIDE
 #endif
 #define CLIPLENS_INLINE __attribute__((always_inline)) inline
+// The rows of c do not overlap those of b.
+#ifdef __clang__
+#define CLIPLENS_INDEPENDENT
+#else
+#define CLIPLENS_INDEPENDENT _Pragma("GCC ivdep")
+#endif
 
 // c[p, j] += Σ_q a[p, q] b[q, j] for j in [begin, end).
 template <int P, int Q, typename T>
@@ -33,7 +39,7 @@ CLIPLENS_INLINE void Tile(const double* a, Index a_row, Index a_column, const T*
   for (int p = 0; p < P; ++p) {
     for (int q = 0; q < Q; ++q) factor[p][q] = a[p * a_row + q * a_column];
   }
-#pragma GCC ivdep
+  CLIPLENS_INDEPENDENT
   for (Index j = begin; j < end; ++j) {
     for (int p = 0; p < P; ++p) {
       double sum = c[p * c_stride + j];
