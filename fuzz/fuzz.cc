@@ -61,6 +61,11 @@ std::map<std::string, Target>& Targets() {
   return targets;
 }
 
+bool& Accepted() {
+  static bool accepted = false;
+  return accepted;
+}
+
 void CheckMessage(const Error& error) {
   const std::string_view what = error.what();
   if (what.empty()) Stop("an error without a message");

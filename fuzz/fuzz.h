@@ -46,12 +46,17 @@ inline std::string_view AsText(std::span<const std::uint8_t> bytes) {
 // UTF-8 without control characters, at most 4,096 bytes.
 void CheckMessage(const Error& error);
 
+// Whether a reader took any part of the input. Seeds that a change of format has left behind would
+// go unnoticed otherwise.
+bool& Accepted();
+
 // Runs `body`. An Error may leave it, and the rest of the input is then of no use: false. Anything
 // else that leaves it ends the process, which is a finding.
 template <typename Body>
 bool Guard(Body&& body) {
   try {
     body();
+    Accepted() = true;
     return true;
   } catch (const Error& error) {
     CheckMessage(error);

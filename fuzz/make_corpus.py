@@ -361,7 +361,8 @@ def store(images, slices=2, stats_only=False, part=None, skipped=()):
         for i in range(images))
     manifest = {
         "format": "cliplens.store/2", "version": 2,
-        "model": {"name": "m", "directory": "/m", "fingerprint": "0" * 32, "config": {"a": 1}},
+        "model": {"name": "m", "path": "/m", "architecture": "", "fingerprint": "0" * 32,
+                  "config": {"a": 1}},
         "precision": "fp32", "store_dtype": "fp32", "stats_only": stats_only, "images": images,
         "slices": slices, "certificate": {"max": 1e-7, "mean": 1e-8},
         **({"part": {"index": part[0], "of": part[1]}} if part else {}),

@@ -54,12 +54,19 @@ int Run(int argc, char** argv) {
       return 1;
     }
     std::sort(seeds.begin(), seeds.end());
+    int accepted = 0;
     for (const fs::path& seed : seeds) {
       std::printf("%s %s\n", name.c_str(), seed.filename().c_str());
       std::fflush(stdout);
       const auto bytes = cliplens::ReadFile(seed, std::numeric_limits<std::int32_t>::max());
+      cliplens::fuzz::Accepted() = false;
       Targets().at(name)(bytes);
+      accepted += cliplens::fuzz::Accepted() ? 1 : 0;
       ++count;
+    }
+    if (accepted == 0) {
+      std::fprintf(stderr, "%s: no seed is accepted; see fuzz/make_corpus.py\n", folder.c_str());
+      return 1;
     }
   }
   std::printf("%d seeds of %zu targets\n", count, Targets().size());
