@@ -271,6 +271,9 @@ Manifest ReadManifest(const fs::path& directory) {
   info.stats_only = JsonField<bool>(json, "stats_only", name);
   info.images = Number(json, "images", kMaxImages, name);
   info.slices = Number(json, "slices", 4'096, name);
+  if (info.slices == 0) {
+    throw Error(ErrorCode::kCorruptData, "{}: 0 slices, statistics have one at least", name);
+  }
   const Json certificate = JsonField<Json>(json, "certificate", name);
   info.certificate = {JsonField<double>(certificate, "max", name),
                       JsonField<double>(certificate, "mean", name)};

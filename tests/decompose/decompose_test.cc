@@ -541,6 +541,18 @@ TEST_F(DecomposeTest, AFlippedByteInAnyFileIsFound) {
   EXPECT_EQ(VerifyStore(path("store"), {}).size(), 0u);
 }
 
+TEST_F(DecomposeTest, ClaimsOfSlicesAreRefused) {
+  Run("store");
+  Edit("store", [](Json& json) { json["slices"] = 0; });
+  ExpectError(ErrorCode::kCorruptData, "0 slices", [&] { Store::Open(path("store")); });
+  ASSERT_EQ(VerifyStore(path("store"), {}).size(), 1u);
+  // No memory for 4,096 slices, and the shards are looked at all the same.
+  Edit("store", [](Json& json) { json["slices"] = 4'096; });
+  const std::vector<Problem> problems = VerifyStore(path("store"), {});
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_NE(problems.front().message.find("shapes do not fit"), std::string::npos);
+}
+
 TEST_F(DecomposeTest, VerifyFindsWhatChecksumsCannot) {
   Run("store");
   const fs::path shard = path("store") / "shard-00000.safetensors";
