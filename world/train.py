@@ -29,7 +29,7 @@ from world.tokenizer import Tokenizer, build
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BATCH = 64
-SEED = 1
+SEED = 1  # of the vocabulary, and of a run unless --seed says otherwise
 
 
 def model_directory(name):
@@ -229,12 +229,12 @@ def train_natural(args):
     tokenizer = Tokenizer.load(run)
     plan = Plan(args.steps)
     cfg = clip.config(tokenizer.vocab_size)
-    flat = clip.FlatParameters(clip.initial_state(cfg, SEED), torch.bfloat16, args.device)
+    flat = clip.FlatParameters(clip.initial_state(cfg, args.seed), torch.bfloat16, args.device)
     optimizer = Optimizer(flat, 0.03)
     prompts = Prompts(tokenizer)
     loss = lambda params, batch, step: natural_loss(params, cfg, batch, prompts, step,
-                                                    plan.tokens(step), SEED)
-    source = functools.partial(make_source, plan, run, SEED, BATCH)
+                                                    plan.tokens(step), args.seed)
+    source = functools.partial(make_source, plan, run, args.seed, BATCH)
     fit(args, run, flat, optimizer, loss, source, args.steps,
         functools.partial(natural_rate, plan=plan, peak=args.rate),
         cfg, tokenizer, model_directory(args.output or "pictureworld"))
@@ -274,10 +274,10 @@ def train_roles(args):
                             device=args.device)
 
     def loss(params, batch, step):
-        return roles_loss(params, cfg, batch, prompts, keeper, step, SEED + 1, args)
+        return roles_loss(params, cfg, batch, prompts, keeper, step, args.seed + 1, args)
 
     plan = Plan(1, 0.0, 0.0)
-    source = functools.partial(make_source, plan, args.start or start, SEED + 1, BATCH)
+    source = functools.partial(make_source, plan, args.start or start, args.seed + 1, BATCH)
     fit(args, run, flat, optimizer, loss, source, args.steps,
         functools.partial(rate_at, total=args.steps, peak=args.rate, warmup=50),
         cfg, tokenizer, directory, keeper)
@@ -374,7 +374,7 @@ def train_birds(args):
     scale = state["logit_scale"].exp()
     size = 96
     for step in range(args.steps):
-        batch = evaluate.fresh("birds", size, seed=SEED + 2, start=step * size, agreement=0.95)
+        batch = evaluate.fresh("birds", size, seed=args.seed + 2, start=step * size, agreement=0.95)
         loss = birds_loss(flat.views, cfg, batch.to(args.device), texts.to(args.device), scale)
         loss.backward()
         optimizer.step(args.rate)
@@ -398,6 +398,7 @@ def main(argv=None):
     parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--run", help="name of the folder in world/runs")
     parser.add_argument("--output", help="name of the folder in models")
+    parser.add_argument("--seed", type=int, default=SEED, help="of weights, pictures and batches")
     parser.add_argument("--start", help="directory of the model to start from")
     parser.add_argument("--own", type=float, default=3.0, help="weight of a role's own share")
     parser.add_argument("--other", type=float, default=2.0, help="weight of other shares")

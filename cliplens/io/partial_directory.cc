@@ -33,10 +33,10 @@ bool IsTaken(const fs::path& path) {
 
 }  // namespace
 
-fs::path PartialDirectory::PartialPath(fs::path directory) {
-  directory = WithoutSlash(std::move(directory));
-  directory += ".partial";
-  return directory;
+fs::path PartialDirectory::PartialPath(const fs::path& directory) {
+  fs::path partial = WithoutSlash(directory);
+  partial += ".partial";
+  return partial;
 }
 
 PartialDirectory::PartialDirectory(const fs::path& directory, Mode mode,

@@ -39,7 +39,7 @@ class PartialDirectory {
   void Commit();
 
   // `STORE.partial` of `STORE`; "store/" names the same directory as "store".
-  static std::filesystem::path PartialPath(std::filesystem::path directory);
+  static std::filesystem::path PartialPath(const std::filesystem::path& directory);
 
  private:
   void Lock();
