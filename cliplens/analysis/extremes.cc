@@ -12,15 +12,7 @@ std::vector<Extremes> ExtremesOf(ArrayView<const float, 2> z, ArrayView<const fl
                                  const std::vector<Vector>& weights, Index count) {
   const Index images = z.dim(0);
   const Index factor_width = z.dim(1) + kExtraFactors;
-  if (ln.dim(0) != images || ln.dim(1) != 3) {
-    throw Error(ErrorCode::kInvalidArgument, "extremes: z of {} pictures, ln [{}, {}]", images,
-                ln.dim(0), ln.dim(1));
-  }
-  Matrix u(images, factor_width);
-  for (Index b = 0; b < images; ++b) {
-    FillFactor(z.row(b), ln(b, 0), ln(b, 1), ln(b, 2),
-               {u.row(b).data(), static_cast<std::size_t>(factor_width)});
-  }
+  const Matrix u = FactorsOf(z, ln);
   std::vector<Extremes> results;
   for (const Vector& weight : weights) {
     if (weight.size() != factor_width) {

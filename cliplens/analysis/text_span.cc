@@ -5,6 +5,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/model/nn/product.h"
 
 namespace cliplens {
 namespace {
@@ -55,8 +56,8 @@ TextSpanResult TextSpan(const Moments& moments, ArrayView<const float, 2> head_b
   const Matrix weights = span * from_factor;  // y = weights · u, [rank, K+3]
 
   Matrix sigma = weights * covariance_u * weights.transpose();
-  Matrix q =
-      AsEigen(texts).cast<double>() * (span * coordinates.from_text).transpose();  // [M, rank]
+  const Matrix from_text = nn::Product(nn::Of(span), nn::Of(coordinates.from_text));
+  Matrix q = nn::Product(nn::Of(texts), nn::Of(from_text).Transposed());  // [M, rank]
 
   TextSpanResult result;
   result.rank = rank;
@@ -68,7 +69,8 @@ TextSpanResult TextSpan(const Moments& moments, ArrayView<const float, 2> head_b
   Vector v;
   for (Index step = 0; step < options.count; ++step) {
     if (sigma.trace() <= floor) break;
-    if (step % kRefresh == 0) v = (q * sigma).cwiseProduct(q).rowwise().sum();
+    if (step % kRefresh == 0)
+      v = nn::Product(nn::Of(q), nn::Of(sigma)).cwiseProduct(q).rowwise().sum();
     Index best = -1;
     for (Index j = 0; j < q.rows(); ++j) {
       if (best < 0 || v[j] > v[best] + kTie * std::abs(v[best])) best = j;
@@ -105,6 +107,19 @@ std::vector<TextSpanResult> TextSpanOfHeads(const Statistics& statistics, const 
         TextSpan(statistics.HeadMoments(id), basis.at(id), texts, options);
   });
   return results;
+}
+
+Matrix DirectionsOf(const TextSpanResult& result, ArrayView<const float, 2> head_basis) {
+  // A direction d lies in the span of the contributions, so d = Σ y_i e_i for the orthonormal rows
+  // e of from_text, and its weight is B d = from_factor^T y, whose rows are orthogonal.
+  const HeadCoordinates c = CoordinatesOf(head_basis);
+  Matrix y(static_cast<Index>(result.texts.size()), c.rank());
+  for (std::size_t t = 0; t < result.texts.size(); ++t) {
+    y.row(static_cast<Index>(t)) = (c.from_factor * result.texts[t].weight)
+                                       .cwiseQuotient(c.from_factor.rowwise().squaredNorm())
+                                       .transpose();
+  }
+  return nn::Product(nn::Of(y), nn::Of(c.from_text));
 }
 
 }  // namespace cliplens

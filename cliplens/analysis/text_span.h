@@ -53,4 +53,8 @@ std::vector<TextSpanResult> TextSpanOfHeads(const Statistics& statistics, const 
                                             ArrayView<const float, 2> texts,
                                             const TextSpanOptions& options, int threads);
 
+// The directions of the chosen texts in the joint space, orthonormal rows [texts, E].
+//   head_basis: B [K+3, E] of the same head
+Matrix DirectionsOf(const TextSpanResult& result, ArrayView<const float, 2> head_basis);
+
 }  // namespace cliplens

@@ -29,6 +29,12 @@ std::string HeadName(HeadId id) { return fmt::format("L{}.H{}", id.layer, id.hea
 
 std::string MlpName(int layer) { return fmt::format("L{}.MLP", layer); }
 
+std::string ComponentName(int number, int layers, int heads) {
+  if (number < layers * heads) return HeadName({number / heads, number % heads});
+  const int mlp = number - layers * heads;
+  return mlp == 0 ? kInputName : MlpName(mlp - 1);
+}
+
 std::vector<HeadId> ParseHeads(std::string_view text, int layers, int heads) {
   std::set<HeadId> chosen;
   const auto add_layers = [&](int first, int last) {

@@ -19,6 +19,9 @@ struct HeadId {
 std::string HeadName(HeadId id);  // L11.H3
 std::string MlpName(int layer);   // L11.MLP
 inline constexpr char kInputName[] = "INPUT";
+// By the number under which statistics and analyses keep a component: heads by layer, then INPUT,
+// MLP 0 … L−1.
+std::string ComponentName(int number, int layers, int heads);
 
 // Heads named by `text` for a model of `layers` x `heads`, sorted, each once.
 // Throws Error(kInvalidArgument) that quotes the part it cannot read or that the model lacks.

@@ -18,4 +18,8 @@ SymmetricEigen EigenOfSymmetric(const Matrix& a) {
   return {solver.eigenvalues().reverse(), solver.eigenvectors().rowwise().reverse()};
 }
 
+Matrix OrthonormalColumns(const Matrix& a) {
+  return Eigen::HouseholderQR<Matrix>(a).householderQ() * Matrix::Identity(a.rows(), a.cols());
+}
+
 }  // namespace cliplens

@@ -29,4 +29,7 @@ struct SymmetricEigen {
 };
 SymmetricEigen EigenOfSymmetric(const Matrix& a);
 
+// Orthonormal columns [n, n] with the span of the columns of a [n, n], one after the other.
+Matrix OrthonormalColumns(const Matrix& a);
+
 }  // namespace cliplens

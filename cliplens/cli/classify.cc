@@ -1,5 +1,4 @@
 // cliplens classify MODEL --images PATH --classes FILE
-#include <map>
 #include <memory>
 
 #include <fmt/format.h>
@@ -7,6 +6,7 @@
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/base/error.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/dataset/labels.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/report/table.h"
 
@@ -24,14 +24,6 @@ struct Options {
   OnError on_error = OnError::kStop;
 };
 
-// The item's label, or the attribute that stands for it, as text.
-std::optional<std::string> LabelOf(const Item& item, const std::string& attribute) {
-  if (attribute.empty()) return item.label;
-  const auto found = item.attributes.find(attribute);
-  if (found == item.attributes.end() || found->is_null()) return std::nullopt;
-  return found->is_string() ? found->get<std::string>() : DumpJson(*found);
-}
-
 void Run(const Options& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const std::unique_ptr<ImageSet> set = OpenImageSet(options.images);
@@ -44,10 +36,7 @@ void Run(const Options& options, const Common& common) {
                                                       Progress(common, "pictures"));
   const Array<float, 2>& rows = embedded.rows;
   WarnOfSkipped(embedded.skipped, set->size());
-  std::map<std::string, Index> index_of;
-  for (std::size_t c = 0; c < classes.labels.size(); ++c) {
-    index_of.emplace(classes.labels[c], static_cast<Index>(c));
-  }
+  const ClassLabels labels(classes);
   Index labelled = 0;
   Index correct = 0;
   Index foreign = 0;  // pictures whose label is no class
@@ -59,12 +48,12 @@ void Run(const Options& options, const Common& common) {
     const Item item = set->item(embedded.index[static_cast<std::size_t>(i)]);
     const std::optional<std::string> label = LabelOf(item, options.label);
     if (label) {
-      const auto found = index_of.find(*label);
-      if (found == index_of.end()) {
+      const Index index = labels.IndexOf(*label);
+      if (index < 0) {
         ++foreign;
       } else {
         ++labelled;
-        if (found->second == top.front().index) ++correct;
+        if (index == top.front().index) ++correct;
       }
     }
     const auto name = [&](const ClassScore& s) {

@@ -56,6 +56,8 @@ int main(int argc, char** argv) {
   AddDecompose(app, common);
   AddMerge(app, common);
   AddSpan(app, common);
+  AddAblate(app, common);
+  AddReconstruct(app, common);
   AddReport(app, common);
   AddExport(app, common);
   AddVerify(app, common);

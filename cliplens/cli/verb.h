@@ -80,6 +80,7 @@ void WarnOfSkipped(const std::vector<SkippedPicture>& skipped, Index count);
 // Throws Error(kPrecondition) if `path` exists.
 void RefuseExisting(const std::filesystem::path& path);
 
+void AddAblate(CLI::App& app, Common& common);
 void AddClassify(CLI::App& app, Common& common);
 void AddDecompose(CLI::App& app, Common& common);
 void AddDemo(CLI::App& app, Common& common);
@@ -88,6 +89,7 @@ void AddExport(CLI::App& app, Common& common);
 void AddInfo(CLI::App& app, Common& common);
 void AddMerge(CLI::App& app, Common& common);
 void AddPreprocess(CLI::App& app, Common& common);
+void AddReconstruct(CLI::App& app, Common& common);
 void AddReport(CLI::App& app, Common& common);
 void AddSpan(CLI::App& app, Common& common);
 void AddTokenize(CLI::App& app, Common& common);

@@ -7,6 +7,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/io/safetensors.h"
+#include "cliplens/model/nn/product.h"
 
 namespace cliplens {
 namespace {
@@ -47,8 +48,9 @@ Basis MakeBasis(const ClipModel& model, int threads) {
     const Vector p_out = scaled_projection.transpose() * out_bias;         // p_b
     for (Index h = 0; h < tower.heads; ++h) {
       auto b = AsEigen(basis.heads.view()[l][h]);
-      const Matrix a = out.middleCols(h * head_width, head_width).transpose() * scaled_projection;
-      b.topRows(head_width) = a.cast<float>();
+      const nn::Operand<double> w{out.data() + h * head_width, out.rows(), head_width, out.cols(),
+                                  1};
+      b.topRows(head_width) = nn::Product(w.Transposed(), nn::Of(scaled_projection)).cast<float>();
       b.row(head_width) = (p_out / heads).cast<float>();
       b.row(head_width + 1) = (-p_gain / (components * heads)).cast<float>();
       b.row(head_width + 2) = (p_bias / (components * heads)).cast<float>();
@@ -89,6 +91,19 @@ void FillFactor(std::span<const float> z, double mean, double sigma, double norm
   u[z.size()] = scale;
   u[z.size() + 1] = mean * scale;
   u[z.size() + 2] = sigma * scale;
+}
+
+Matrix FactorsOf(ArrayView<const float, 2> z, ArrayView<const float, 2> ln) {
+  if (ln.dim(0) != z.dim(0) || ln.dim(1) != 3) {
+    throw Error(ErrorCode::kInvalidArgument, "factors: z of {} pictures, ln [{}, {}]", z.dim(0),
+                ln.dim(0), ln.dim(1));
+  }
+  Matrix u(z.dim(0), z.dim(1) + kExtraFactors);
+  for (Index b = 0; b < z.dim(0); ++b) {
+    FillFactor(z.row(b), ln(b, 0), ln(b, 1), ln(b, 2),
+               {u.row(b).data(), static_cast<std::size_t>(u.cols())});
+  }
+  return u;
 }
 
 HeadCoordinates CoordinatesOf(ArrayView<const float, 2> head_basis) {

@@ -43,6 +43,8 @@ Basis ReadBasis(const std::filesystem::path& path);
 // u [K+3] of one head from z [K] and ln = (μ, σ, n).
 void FillFactor(std::span<const float> z, double mean, double sigma, double norm,
                 std::span<double> u);
+// The same for pictures one by one: z [n, K] and ln [n, 3] to u [n, K+3].
+Matrix FactorsOf(ArrayView<const float, 2> z, ArrayView<const float, 2> ln);
 
 // Orthonormal coordinates of one head's contributions (DESIGN §2.2): G = B B^T = V Λ V^T cut at its
 // numerical rank r; y = Λ^½ V^T u and q = Λ^−½ V^T B t, so ⟨y, y'⟩ = ⟨c, c'⟩ and ⟨y, q⟩ = ⟨c, t⟩

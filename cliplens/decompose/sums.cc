@@ -7,6 +7,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/io/safetensors.h"
+#include "cliplens/model/nn/product.h"
 
 namespace cliplens {
 namespace {
@@ -14,79 +15,12 @@ namespace {
 constexpr Index kPartRows = 64;  // images of one task of contributions
 
 // --- Products ---
-// Plain products in fp64 in one fixed order, sum after sum, so that their bits depend neither on
-// the processor nor on the size of its caches, and a store can be verified elsewhere.
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
-#define CLIPLENS_WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define CLIPLENS_WIDE
-#endif
-#define CLIPLENS_INLINE __attribute__((always_inline)) inline
-// The rows of c do not overlap those of b.
-#ifdef __clang__
-#define CLIPLENS_INDEPENDENT
-#else
-#define CLIPLENS_INDEPENDENT _Pragma("GCC ivdep")
-#endif
-
-// c[p, j] += Σ_q a[p, q] b[q, j] for j in [begin, end).
-template <int P, int Q, typename T>
-CLIPLENS_INLINE void Tile(const double* a, Index a_row, Index a_column, const T* b, Index b_stride,
-                          double* c, Index c_stride, Index begin, Index end) {
-  double factor[P][Q];
-  for (int p = 0; p < P; ++p) {
-    for (int q = 0; q < Q; ++q) factor[p][q] = a[p * a_row + q * a_column];
-  }
-  CLIPLENS_INDEPENDENT
-  for (Index j = begin; j < end; ++j) {
-    for (int p = 0; p < P; ++p) {
-      double sum = c[p * c_stride + j];
-      for (int q = 0; q < Q; ++q) sum += factor[p][q] * static_cast<double>(b[q * b_stride + j]);
-      c[p * c_stride + j] = sum;
-    }
-  }
-}
-
-// `P` rows of c over all `depth` rows of b.
-template <int P, typename T>
-CLIPLENS_INLINE void Rows(const double* a, Index a_row, Index a_column, Index depth, const T* b,
-                          Index b_stride, double* c, Index c_stride, Index begin, Index end) {
-  Index k = 0;
-  for (; k + 4 <= depth; k += 4) {
-    Tile<P, 4>(a + k * a_column, a_row, a_column, b + k * b_stride, b_stride, c, c_stride, begin,
-               end);
-  }
-  for (; k < depth; ++k) {
-    Tile<P, 1>(a + k * a_column, a_row, a_column, b + k * b_stride, b_stride, c, c_stride, begin,
-               end);
-  }
-}
-
-// c [m, n] += a [m, k] b [k, n].
-CLIPLENS_WIDE void Multiply(Index m, Index n, Index k, const double* a, const float* b, double* c) {
-  Index i = 0;
-  for (; i + 4 <= m; i += 4) Rows<4>(a + i * k, k, 1, k, b, n, c + i * n, n, 0, n);
-  for (; i < m; ++i) Rows<1>(a + i * k, k, 1, k, b, n, c + i * n, n, 0, n);
-}
-
-// The upper triangle of c [n, n] += x^T x for x [rows, n]; below the diagonal c is undefined.
-CLIPLENS_WIDE void AddGram(Index rows, Index n, const double* x, double* c) {
-  // Rows of x that stay in cache while c passes by.
-  const Index some = std::max<Index>(4, (Index{16384} / n) / 4 * 4);
-  for (Index first = 0; first < rows; first += some) {
-    const Index depth = std::min(some, rows - first);
-    const double* part = x + first * n;
-    Index i = 0;
-    for (; i + 4 <= n; i += 4) Rows<4>(part + i, 1, n, depth, part, n, c + i * n, n, i, n);
-    for (; i < n; ++i) Rows<1>(part + i, 1, n, depth, part, n, c + i * n, n, i, n);
-  }
-}
+// In one fixed order, so that their bits depend neither on the processor nor on the size of its
+// caches, and a store can be verified elsewhere.
 
 // Σ a_k b_k in four lanes.
 template <typename T>
-CLIPLENS_INLINE double DotOf(const double* a, const T* b, Index n) {
+double DotOf(const double* a, const T* b, Index n) {
   double lane[4] = {0, 0, 0, 0};
   Index k = 0;
   for (; k + 4 <= n; k += 4) {
@@ -98,6 +32,12 @@ CLIPLENS_INLINE double DotOf(const double* a, const T* b, Index n) {
 }
 double Dot(const double* a, const double* b, Index n) { return DotOf(a, b, n); }
 double Dot(const double* a, const float* b, Index n) { return DotOf(a, b, n); }
+
+// The upper triangle of gram [n, n] += x^T x for x [rows, n]; below the diagonal it is undefined.
+void AddGram(Index rows, Index n, const std::vector<double>& x, std::vector<double>& gram) {
+  const nn::Operand<double> operand{x.data(), rows, n, n, 1};
+  nn::AddProduct(operand.Transposed(), operand, gram.data(), n, /*upper=*/true);
+}
 
 // --- A block of rows ---
 
@@ -412,7 +352,7 @@ void BlockSummation::AddHead(Index head) {
     u.Center(count, width);
     const std::vector<double> deviation = u.Sum(0, count);
     gram.assign(static_cast<std::size_t>(width * width), 0.0);
-    AddGram(count, width, u.rows.data(), gram.data());
+    AddGram(count, width, u.rows, gram);
     const Index at = s * heads + head;
     u.AddSum(deviation, count, sums_.values_[StatisticsSums::kHeadSum].data() + at * width);
     u.AddSquare(gram, deviation, count,
@@ -457,7 +397,7 @@ void BlockSummation::AddRows(ArrayView<const float, 2> rows, StatisticsSums::Ten
   }
   if (total == nullptr) return;
   std::vector<double> gram(static_cast<std::size_t>(width * width), 0.0);
-  AddGram(images, width, c.rows.data(), gram.data());
+  AddGram(images, width, c.rows, gram);
   c.AddSquare(gram, deviation, images, total);
 }
 
@@ -482,7 +422,8 @@ void BlockSummation::AddContributions(Index part) {
                  {u.data() + b * factor_width, static_cast<std::size_t>(factor_width)});
     }
     std::ranges::fill(c, 0.0);
-    Multiply(count, width, factor_width, u.data(), basis_.heads.view()[l][h].data(), c.data());
+    nn::AddProduct(nn::Operand<double>{u.data(), count, factor_width, factor_width, 1},
+                   nn::Of(basis_.heads.view()[l][h]), c.data(), width);
     for (Index b = 0; b < count; ++b) {
       const double* row = c.data() + b * width;
       const Index slice = slice_[static_cast<std::size_t>(begin + b)];

@@ -6,7 +6,6 @@
 #include "cliplens/base/error.h"
 
 namespace cliplens {
-namespace {
 
 Json ModelJson(const StoreInfo& store) {
   return {{"name", store.model_name}, {"fingerprint", store.fingerprint}};
@@ -19,8 +18,6 @@ Json DataJson(const StoreInfo& store) {
   }
   return sources;
 }
-
-}  // namespace
 
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
               const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares) {

@@ -12,6 +12,10 @@
 
 namespace cliplens {
 
+// The members "model" and "data" of every result on a store.
+Json ModelJson(const StoreInfo& store);
+Json DataJson(const StoreInfo& store);
+
 // "cliplens.span/1". heads[i] goes with spans[i]; shares are those of all components.
 // Throws Error(kInvalidArgument) where their lengths differ or a head has no share.
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,

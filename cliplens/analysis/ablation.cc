@@ -1,0 +1,231 @@
+#include "cliplens/analysis/ablation.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cliplens/analysis/component_scores.h"
+#include "cliplens/analysis/scored_labels.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+
+namespace cliplens {
+namespace {
+
+// Pictures of one task: so many that the scores of all components for all classes take this much.
+constexpr Index kChunkBytes = Index{64} << 20;
+constexpr Index kMostChunk = 64;
+
+// Scores of the components' means against the classifier.
+struct MeanScores {
+  std::vector<Vector> components;  // heads by layer, then INPUT, MLP 0 …
+  std::vector<Vector> layers;      // [L]: the sum of a layer's heads
+  Vector mlp_sum, cls_sum;
+
+  MeanScores(const Statistics& statistics, const Basis& basis, const ComponentScores& scores) {
+    const SliceStatistics total = statistics.Total(basis);
+    const Index classes = scores.directions();
+    const Index num_heads = statistics.heads();
+    mlp_sum = cls_sum = Vector::Zero(classes);
+    for (Index l = 0; l < statistics.layers(); ++l) {
+      layers.push_back(Vector::Zero(classes));
+      for (Index h = 0; h < num_heads; ++h) {
+        const HeadId id{static_cast<int>(l), static_cast<int>(h)};
+        components.push_back(scores.OfHead(id).transpose() *
+                             total.heads[static_cast<std::size_t>(l * num_heads + h)].mean);
+        layers.back() += components.back();
+      }
+      cls_sum += scores.Row(total.cls_attn[static_cast<std::size_t>(l)].mean);
+    }
+    for (const TraceMoments& mlp : total.mlps) {
+      components.push_back(scores.Row(mlp.mean));
+      mlp_sum += components.back();
+    }
+  }
+};
+
+// Where each figure of a picture stands: pairs of (right or wrong, score of the right class).
+class Layout {
+ public:
+  static constexpr Index kRows = 4;
+  Layout(Index layers, Index components) : layers_(layers), components_(components) {}
+  Index row(Index i) const { return 2 * i; }
+  Index cumulative(Index k) const { return 2 * (kRows + k); }
+  Index last_only(Index k) const { return 2 * (kRows + layers_ + 1 + k); }
+  Index component(Index i) const { return 2 * (kRows + 2 * (layers_ + 1) + i); }
+  Index figures() const { return component(components_); }
+
+ private:
+  Index layers_, components_;
+};
+
+// One chunk of pictures: fills values [pictures, figures].
+class Chunk {
+ public:
+  Chunk(const ComponentScores& scores, const MeanScores& means, const Layout& layout,
+        std::span<const Index> labels, double* values)
+      : scores_(scores), means_(means), layout_(layout), labels_(labels), values_(values) {}
+
+  void Run(const FactorBlock& block, Index begin, Index layers, Index num_heads) {
+    const auto count = static_cast<Index>(labels_.size());
+    const auto rows = [&](const Array<float, 3>& of, Index i) {
+      return scores_.Rows(of.view()[i].rows(begin, begin + count));
+    };
+    const ArrayView<const float, 2> ln = block.ln.rows(begin, begin + count);
+    Matrix cls = Matrix::Zero(count, scores_.directions());
+    for (Index l = 0; l < layers; ++l) cls += rows(block.cls_attn, l);
+    Matrix mlps = Matrix::Zero(count, scores_.directions());
+    std::vector<Matrix> components;
+    std::vector<Matrix> attention(static_cast<std::size_t>(layers), mlps);
+    for (Index l = 0; l < layers; ++l) {
+      for (Index h = 0; h < num_heads; ++h) {
+        components.push_back(Head(block, ln, begin, l, h));
+        attention[static_cast<std::size_t>(l)] += components.back();
+      }
+    }
+    for (Index j = 0; j <= layers; ++j) {
+      components.push_back(rows(block.mlp, j));
+      mlps += components.back();
+    }
+    Matrix sum = mlps;
+    for (const Matrix& layer : attention) sum += layer;
+    const Matrix mlps_replaced = sum - mlps + Rows(means_.mlp_sum);
+    Put(layout_.row(0), sum);
+    Put(layout_.row(1), mlps_replaced);
+    Put(layout_.row(2), sum - cls + Rows(means_.cls_sum));
+    Put(layout_.row(3), mlps_replaced - cls + Rows(means_.cls_sum));
+
+    Matrix kept = sum;
+    Matrix last = mlps_replaced;
+    Put(layout_.cumulative(0), kept);
+    Put(layout_.last_only(layers), last);
+    for (Index l = 0; l < layers; ++l) {
+      const Matrix change =
+          Rows(means_.layers[static_cast<std::size_t>(l)]) - attention[static_cast<std::size_t>(l)];
+      kept += change;
+      last += change;
+      Put(layout_.cumulative(l + 1), kept);
+      Put(layout_.last_only(layers - l - 1), last);
+    }
+    for (std::size_t i = 0; i < components.size(); ++i) {
+      Put(layout_.component(static_cast<Index>(i)),
+          sum - components[i] + Rows(means_.components[i]));
+    }
+  }
+
+ private:
+  Matrix Head(const FactorBlock& block, ArrayView<const float, 2> ln, Index begin, Index l,
+              Index h) const {
+    const ArrayView<const float, 2> z = block.head_z.view()[l][h].rows(begin, begin + ln.dim(0));
+    return scores_.Head({static_cast<int>(l), static_cast<int>(h)}, FactorsOf(z, ln));
+  }
+
+  // The same mean for every picture.
+  Matrix Rows(const Vector& mean) const {
+    return mean.transpose().replicate(static_cast<Index>(labels_.size()), 1);
+  }
+
+  void Put(Index figure, const Matrix& scores) {
+    for (std::size_t b = 0; b < labels_.size(); ++b) {
+      if (labels_[b] < 0) continue;
+      const auto row = static_cast<Index>(b);
+      double* out = values_ + row * layout_.figures() + figure;
+      out[0] = BestClass(scores, row) == labels_[b] ? 1 : 0;
+      out[1] = scores(row, labels_[b]);
+    }
+  }
+
+  const ComponentScores& scores_;
+  const MeanScores& means_;
+  const Layout& layout_;
+  std::span<const Index> labels_;
+  double* values_;
+};
+
+void CheckMeans(const Basis& basis, const Statistics& means) {
+  if (means.layers() != basis.layers() || means.heads() != basis.num_heads() ||
+      means.factor_width() != basis.factor_width() || means.embed_width() != basis.embed_width()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "ablation: means of {} x {} heads and an embedding of {} for a store of {} x {} "
+                "and {}; means must be of the same model",
+                means.layers(), means.heads(), means.embed_width(), basis.layers(),
+                basis.num_heads(), basis.embed_width());
+  }
+  if (means.images() == 0) {
+    throw Error(ErrorCode::kPrecondition, "ablation: means of no picture");
+  }
+}
+
+}  // namespace
+
+AblationResult Ablate(const Store& store, const Statistics& means,
+                      ArrayView<const float, 2> classifier, std::span<const Index> labels,
+                      const AblationOptions& options) {
+  CheckLabels("ablation", store, labels, classifier.dim(0));
+  CheckMeans(store.basis(), means);
+  const Basis& basis = store.basis();
+  const Index layers = basis.layers();
+  const Index num_heads = basis.num_heads();
+  const Index components = layers * num_heads + layers + 1;
+  const ComponentScores scores(basis, classifier, options.threads);
+  const MeanScores mean_scores(means, basis, scores);
+  const Layout layout(layers, components);
+  const Index figures = layout.figures();
+  const Index chunk = std::clamp<Index>(
+      kChunkBytes / (components * scores.directions() * static_cast<Index>(sizeof(double))), 1,
+      kMostChunk);
+  const Bootstrap bootstrap;
+  BlockSums sums(figures, bootstrap.blocks());
+  AblationResult result;
+  Index first = 0;
+  for (Index s = 0; s < store.num_shards(); ++s) {
+    const FactorBlock block = store.ReadShard(s);
+    const std::vector<Item> items = store.ReadItems(s);
+    const Index images = block.images();
+    const std::span<const Index> shard_labels =
+        labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(images));
+    std::vector<double> values(static_cast<std::size_t>(images * figures), 0.0);
+    ParallelFor(options.threads, (images + chunk - 1) / chunk, [&](Index task, int) {
+      const Index begin = task * chunk;
+      const Index count = std::min(chunk, images - begin);
+      Chunk(scores, mean_scores, layout,
+            shard_labels.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+            values.data() + begin * figures)
+          .Run(block, begin, layers, num_heads);
+    });
+    for (Index b = 0; b < images; ++b) {
+      if (shard_labels[static_cast<std::size_t>(b)] < 0) continue;
+      sums.Add(items[static_cast<std::size_t>(b)].path,
+               {values.data() + b * figures, static_cast<std::size_t>(figures)});
+    }
+    first += images;
+    if (options.progress) options.progress(first, store.info().images);
+  }
+
+  result.images = sums.pictures();
+  const auto row = [&](std::string name, Index figure) {
+    return AblationRow{std::move(name), bootstrap.Ratio(sums.sum(figure), sums.counted()),
+                       bootstrap.Ratio(sums.sum(figure + 1), sums.counted())};
+  };
+  const char* const names[] = {"base", "mlps", "cls_attn", "mlps+cls_attn"};
+  for (Index i = 0; i < Layout::kRows; ++i) result.rows.push_back(row(names[i], layout.row(i)));
+  for (Index k = 0; k <= layers; ++k) {
+    result.cumulative.push_back(row(fmt::format("first-{}", k), layout.cumulative(k)));
+    result.last_only.push_back(row(fmt::format("last-{}", k), layout.last_only(k)));
+  }
+  for (Index i = 0; i < components; ++i) {
+    const auto lost = [&](Index offset) {
+      std::vector<double> difference = sums.sum(layout.row(0) + offset);
+      const std::vector<double>& without = sums.sum(layout.component(i) + offset);
+      for (std::size_t b = 0; b < difference.size(); ++b) difference[b] -= without[b];
+      return bootstrap.Ratio(difference, sums.counted());
+    };
+    result.components.push_back(
+        {ComponentName(static_cast<int>(i), static_cast<int>(layers), static_cast<int>(num_heads)),
+         lost(0), lost(1)});
+  }
+  return result;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,35 @@
+#include "cliplens/analysis/component_scores.h"
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/model/nn/product.h"
+
+namespace cliplens {
+
+ComponentScores::ComponentScores(const Basis& basis, ArrayView<const float, 2> directions,
+                                 int threads)
+    : num_heads_(static_cast<int>(basis.num_heads())),
+      rows_(AsEigen(directions).cast<double>()),
+      heads_(static_cast<std::size_t>(basis.layers() * basis.num_heads())) {
+  if (directions.dim(1) != basis.embed_width() || directions.dim(0) == 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "scores: directions of shape [{}, {}] for an embedding of {}", directions.dim(0),
+                directions.dim(1), basis.embed_width());
+  }
+  ParallelFor(threads, static_cast<Index>(heads_.size()), [&](Index i, int) {
+    heads_[static_cast<std::size_t>(i)] = nn::Product(
+        nn::Of(basis.heads.view()[i / num_heads_][i % num_heads_]), nn::Of(rows_).Transposed());
+  });
+}
+
+Matrix ComponentScores::Head(HeadId id, const Matrix& u) const {
+  return nn::Product(nn::Of(u), nn::Of(OfHead(id)));
+}
+
+Matrix ComponentScores::Rows(ArrayView<const float, 2> rows) const {
+  return nn::Product(nn::Of(rows), nn::Of(rows_).Transposed());
+}
+
+Vector ComponentScores::Row(const Vector& row) const { return rows_ * row; }
+
+}  // namespace cliplens

@@ -1,0 +1,37 @@
+// Scores of components against directions of the joint space (texts, classes), without forming
+// contributions: ⟨c, w⟩ = u · (B w) (DESIGN §2.5).
+#pragma once
+
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/decompose/basis.h"
+
+namespace cliplens {
+
+class ComponentScores {
+ public:
+  // directions [C, E]. Memory: L · H · (K+3) · C doubles. Throws Error(kInvalidArgument) when the
+  // widths differ.
+  ComponentScores(const Basis& basis, ArrayView<const float, 2> directions, int threads);
+
+  Index directions() const { return rows_.rows(); }
+  // B w of one head for all directions [K+3, C].
+  const Matrix& OfHead(HeadId id) const {
+    return heads_[static_cast<std::size_t>(id.layer * num_heads_ + id.head)];
+  }
+  // Of factors u [n, K+3] of one head: [n, C].
+  Matrix Head(HeadId id, const Matrix& u) const;
+  // Of vectors [n, E] of the joint space: contributions of MLPs, embeddings: [n, C].
+  Matrix Rows(ArrayView<const float, 2> rows) const;
+  Vector Row(const Vector& row) const;  // [E] to [C]
+
+ private:
+  int num_heads_ = 0;
+  Matrix rows_;  // the directions
+  std::vector<Matrix> heads_;
+};
+
+}  // namespace cliplens

@@ -1,0 +1,221 @@
+#include "cliplens/analysis/reconstruction.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <random>
+#include <set>
+
+#include "cliplens/analysis/component_scores.h"
+#include "cliplens/analysis/scored_labels.h"
+#include "cliplens/analysis/text_span.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/model/nn/product.h"
+
+namespace cliplens {
+namespace {
+
+constexpr Index kChunk = 64;  // pictures of one task
+
+// A reconstructed head: what its first texts bring to the scores.
+struct HeadTexts {
+  HeadId id;
+  Vector mean;     // of the factor [K+3]
+  Matrix weights;  // [K+3, n]: (u − mean) · weight is what the picture has of a text
+  Matrix scores;   // [n, C]: of the text's direction
+};
+
+HeadTexts MakeHead(const Store& store, HeadId id, const TextSpanResult& span,
+                   ArrayView<const float, 2> classifier) {
+  const ArrayView<const float, 2> basis = store.basis().at(id);
+  HeadTexts head{id,
+                 store.statistics().HeadMoments(id).mean,
+                 Matrix(basis.dim(0), static_cast<Index>(span.texts.size())),
+                 {}};
+  for (std::size_t t = 0; t < span.texts.size(); ++t) {
+    head.weights.col(static_cast<Index>(t)) = span.texts[t].weight;
+  }
+  head.scores = nn::Product(nn::Of(DirectionsOf(span, basis)), nn::Of(classifier).Transposed());
+  return head;
+}
+
+void Check(const ReconstructionOptions& options, const Basis& basis,
+           ArrayView<const float, 2> texts) {
+  if (options.counts.empty() || options.counts.front() < 1 ||
+      !std::ranges::is_sorted(options.counts, std::less_equal<>())) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "reconstruction: counts of texts must ascend from 1 on, each once");
+  }
+  if (options.layers < 1 || options.layers > basis.layers()) {
+    throw Error(ErrorCode::kInvalidArgument, "reconstruction: the last {} layers of {}",
+                options.layers, basis.layers());
+  }
+  if (texts.dim(0) == 0) {
+    throw Error(ErrorCode::kInvalidArgument, "reconstruction: no texts to choose from");
+  }
+}
+
+}  // namespace
+
+ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> texts,
+                                 ArrayView<const float, 2> classifier,
+                                 std::span<const Index> labels,
+                                 const ReconstructionOptions& options) {
+  const Basis& basis = store.basis();
+  CheckLabels("reconstruction", store, labels, classifier.dim(0));
+  Check(options, basis, texts);
+  const auto num_counts = static_cast<Index>(options.counts.size());
+  std::vector<HeadId> ids;
+  for (Index l = basis.layers() - options.layers; l < basis.layers(); ++l) {
+    for (Index h = 0; h < basis.num_heads(); ++h) {
+      ids.push_back({static_cast<int>(l), static_cast<int>(h)});
+    }
+  }
+  const std::vector<TextSpanResult> spans =
+      TextSpanOfHeads(store.statistics(), basis, ids, texts,
+                      {.count = options.counts.back(), .rank = options.rank}, options.threads);
+  std::vector<HeadTexts> heads(ids.size());
+  ParallelFor(options.threads, static_cast<Index>(ids.size()), [&](Index i, int) {
+    const auto at = static_cast<std::size_t>(i);
+    heads[at] = MakeHead(store, ids[at], spans[at], classifier);
+  });
+  const ComponentScores scores(basis, classifier, options.threads);
+
+  // What is the same for every picture: the means of all attention, and those of MLPs and INPUT.
+  const SliceStatistics total = store.statistics().Total(basis);
+  Vector attention_mean = Vector::Zero(classifier.dim(0));
+  for (Index i = 0; i < basis.layers() * basis.num_heads(); ++i) {
+    const HeadId id{static_cast<int>(i / basis.num_heads()),
+                    static_cast<int>(i % basis.num_heads())};
+    attention_mean += scores.OfHead(id).transpose() * total.heads[static_cast<std::size_t>(i)].mean;
+  }
+  Vector mlp_mean = Vector::Zero(classifier.dim(0));
+  for (const TraceMoments& mlp : total.mlps) mlp_mean += scores.Row(mlp.mean);
+
+  // Figures of a picture: right or wrong for nothing, each count, the whole; with MLPs and alone.
+  const Index steps = num_counts + 2;
+  const Index figures = 2 * steps;
+  const Bootstrap bootstrap;
+  BlockSums sums(figures, bootstrap.blocks());
+  Index first = 0;
+  for (Index s = 0; s < store.num_shards(); ++s) {
+    const FactorBlock block = store.ReadShard(s);
+    const std::vector<Item> items = store.ReadItems(s);
+    const Index images = block.images();
+    std::vector<double> values(static_cast<std::size_t>(images * figures), 0.0);
+    ParallelFor(options.threads, (images + kChunk - 1) / kChunk, [&](Index task, int) {
+      const Index begin = task * kChunk;
+      const Index count = std::min(kChunk, images - begin);
+      // parts[k]: what the texts beyond the count before bring; the last: the heads as they are.
+      std::vector<Matrix> parts(static_cast<std::size_t>(num_counts + 1),
+                                Matrix::Zero(count, classifier.dim(0)));
+      for (const HeadTexts& head : heads) {
+        const ArrayView<const float, 2> z =
+            block.head_z.view()[head.id.layer][head.id.head].rows(begin, begin + count);
+        Matrix u = FactorsOf(z, block.ln.rows(begin, begin + count));
+        u.rowwise() -= head.mean.transpose();
+        const Matrix along = nn::Product(nn::Of(u), nn::Of(head.weights));
+        Index from = 0;
+        for (Index k = 0; k < num_counts; ++k) {
+          const Index to = std::min(options.counts[static_cast<std::size_t>(k)], along.cols());
+          if (to <= from) break;
+          const nn::Operand<double> a{along.data() + from, count, to - from, along.cols(), 1};
+          const nn::Operand<double> b{head.scores.data() + from * head.scores.cols(), to - from,
+                                      head.scores.cols(), head.scores.cols(), 1};
+          nn::AddProduct(a, b, parts[static_cast<std::size_t>(k)]);
+          from = to;
+        }
+        nn::AddProduct(nn::Of(u), nn::Of(scores.OfHead(head.id)), parts.back());
+      }
+      Matrix mlps = Matrix::Zero(count, classifier.dim(0));
+      for (Index j = 0; j <= basis.layers(); ++j) {
+        mlps += scores.Rows(block.mlp.view()[j].rows(begin, begin + count));
+      }
+      Matrix kept = attention_mean.transpose().replicate(count, 1);
+      const auto put = [&](Index step, const Matrix& attention) {
+        const Matrix with_mlps = attention + mlps;
+        const Matrix alone = attention + mlp_mean.transpose().replicate(count, 1);
+        for (Index b = 0; b < count; ++b) {
+          const Index label = labels[static_cast<std::size_t>(first + begin + b)];
+          double* out = values.data() + (begin + b) * figures + 2 * step;
+          out[0] = BestClass(with_mlps, b) == label ? 1 : 0;
+          out[1] = BestClass(alone, b) == label ? 1 : 0;
+        }
+      };
+      put(0, kept);
+      put(steps - 1, kept + parts.back());
+      for (Index k = 0; k < num_counts; ++k) {
+        kept += parts[static_cast<std::size_t>(k)];
+        put(k + 1, kept);
+      }
+    });
+    for (Index b = 0; b < images; ++b) {
+      if (labels[static_cast<std::size_t>(first + b)] < 0) continue;
+      sums.Add(items[static_cast<std::size_t>(b)].path,
+               {values.data() + b * figures, static_cast<std::size_t>(figures)});
+    }
+    first += images;
+    if (options.progress) options.progress(first, store.info().images);
+  }
+
+  ReconstructionResult result;
+  result.images = sums.pictures();
+  result.heads = static_cast<Index>(heads.size());
+  const auto row = [&](Index step, Index count) {
+    ReconstructionRow r;
+    r.count = count;
+    r.accuracy = bootstrap.Ratio(sums.sum(2 * step), sums.counted());
+    r.accuracy_alone = bootstrap.Ratio(sums.sum(2 * step + 1), sums.counted());
+    return r;
+  };
+  result.nothing = row(0, 0);
+  result.whole = row(steps - 1, 0);
+  result.whole.explained = 1;
+  for (Index k = 0; k < num_counts; ++k) {
+    ReconstructionRow r = row(k + 1, options.counts[static_cast<std::size_t>(k)]);
+    std::set<Index> distinct;
+    double explained = 0;
+    double variance = 0;
+    for (const TextSpanResult& span : spans) {
+      const auto n = std::min(static_cast<std::size_t>(r.count), span.texts.size());
+      for (std::size_t t = 0; t < n; ++t) distinct.insert(span.texts[t].index);
+      if (n > 0) explained += span.variance * span.texts[n - 1].cumulative;
+      variance += span.variance;
+    }
+    r.distinct_texts = static_cast<Index>(distinct.size());
+    r.explained = variance > 0 ? explained / variance : 0.0;
+    result.rows.push_back(r);
+  }
+  return result;
+}
+
+Array<float, 2> RandomTexts(ArrayView<const float, 2> texts, std::uint64_t seed) {
+  const Index count = texts.dim(0);
+  const Index width = texts.dim(1);
+  if (count == 0) throw Error(ErrorCode::kInvalidArgument, "random texts like those of no text");
+  const SymmetricEigen spectrum =
+      EigenOfSymmetric(nn::Product(nn::Of(texts).Transposed(), nn::Of(texts)));
+  // Box and Muller's normal numbers from an engine that the standard lays down.
+  std::mt19937_64 engine(seed);
+  const auto uniform = [&] { return (static_cast<double>(engine() >> 11) + 0.5) * 0x1p-53; };
+  const auto normal = [&](Index rows, Index columns) {
+    Matrix a(rows, columns);
+    for (Index i = 0; i < rows; ++i) {
+      for (Index k = 0; k < columns; ++k) {
+        const double radius = std::sqrt(-2 * std::log(uniform()));
+        a(i, k) = radius * std::cos(2 * std::numbers::pi * uniform());
+      }
+    }
+    return a;
+  };
+  const Matrix turn = OrthonormalColumns(normal(width, width));
+  const Matrix scaled =
+      normal(count, width) * spectrum.values.cwiseMax(0.0).cwiseSqrt().asDiagonal();
+  const Matrix rows = nn::Product(nn::Of(scaled), nn::Of(turn)).rowwise().normalized();
+  Array<float, 2> random({count, width});
+  AsEigen(random.view()) = rows.cast<float>();
+  return random;
+}
+
+}  // namespace cliplens

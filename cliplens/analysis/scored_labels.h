@@ -1,0 +1,41 @@
+// What analyses of accuracy share: checked labels, right answers, sums by block of pictures.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/bootstrap.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/decompose/store.h"
+
+namespace cliplens {
+
+// Throws Error(kInvalidArgument), opening with `where`, unless there is a label for each picture of
+// the store, all are classes or −1, and one at least is a class.
+void CheckLabels(std::string_view where, const Store& store, std::span<const Index> labels,
+                 Index classes);
+
+// The best class of a row of scores; ties go to the lower class.
+Index BestClass(const Matrix& scores, Index row);
+
+// Figures of pictures, summed by blocks for the bootstrap.
+class BlockSums {
+ public:
+  explicit BlockSums(Index figures, Index blocks);
+  // values [figures] of the picture with this path.
+  void Add(std::string_view path, std::span<const double> values);
+  Index pictures() const { return pictures_; }
+  const std::vector<double>& sum(Index figure) const {
+    return sums_[static_cast<std::size_t>(figure)];
+  }
+  const std::vector<double>& counted() const { return counted_; }
+
+ private:
+  std::vector<std::vector<double>> sums_;  // [figures][blocks]
+  std::vector<double> counted_;            // [blocks]
+  Index pictures_ = 0;
+};
+
+}  // namespace cliplens

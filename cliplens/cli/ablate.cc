@@ -1,0 +1,80 @@
+// cliplens ablate STORE --classes FILE
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cliplens/analysis/ablation.h"
+#include "cliplens/base/error.h"
+#include "cliplens/cli/accuracy.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/report/ablation_report.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct Options {
+  std::string store;
+  std::string means;
+  ModelChoice model;
+  AccuracyOptions accuracy;
+  Index components = 10;
+  std::string out;
+  std::string csv;
+  std::string svg;
+};
+
+void Run(const Options& options, const Common& common) {
+  const Store store = Store::Open(options.store);
+  for (const std::string* path : {&options.out, &options.csv, &options.svg}) {
+    if (!path->empty()) RefuseExisting(*path);
+  }
+  std::optional<Store> means;
+  if (!options.means.empty()) {
+    means = Store::Open(options.means);
+    if (means->info().fingerprint != store.info().fingerprint) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: made with model {} ({}), {} with {} ({}); --means takes a store of the same "
+                  "model",
+                  options.means, means->info().model_name, means->info().fingerprint, options.store,
+                  store.info().model_name, store.info().fingerprint);
+    }
+  }
+  const ClipModel model = LoadModelOf(store, options.model);
+  AccuracyInput input = ReadAccuracyInput(store, model, options.accuracy, common);
+  input.setting.means = options.means;
+  AblationOptions ablation;
+  ablation.threads = common.threads;
+  ablation.progress = Progress(common, "pictures");
+  const AblationResult result = Ablate(store, means ? means->statistics() : store.statistics(),
+                                       input.classifier, input.labels.classes, ablation);
+  const Json json = AblationJson(input.setting, result);
+  if (!options.out.empty()) WriteIfNamed(options.out, DumpJson(json) + "\n");
+  WriteIfNamed(options.csv, AblationCsv(result));
+  WriteIfNamed(options.svg, RenderCurve(AblationCurve(result)));
+  if (common.json) return PrintJson(json);
+  Print(AblationTable(input.setting, result, options.components));
+}
+
+}  // namespace
+
+void AddAblate(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      AddVerb(app, common, "ablate", "Accuracy when parts of the model are replaced by their means",
+              "cliplens ablate store --classes world/texts/objects.txt --templates "
+              "world/texts/objects.templates.txt --svg curve.svg");
+  verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
+  AddAccuracyOptions(verb, options->accuracy);
+  verb->add_option("--means", options->means, "Store whose means stand in (default: STORE's own)");
+  verb->add_option("--components", options->components,
+                   "Components to list, those first whose loss costs most accuracy")
+      ->check(CLI::Range(0, 100'000))
+      ->capture_default_str();
+  AddModelOption(verb, options->model);
+  verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+  verb->add_option("--csv", options->csv, "CSV file to write, with every component");
+  verb->add_option("--svg", options->svg, "SVG file to write, with both curves");
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli

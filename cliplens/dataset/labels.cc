@@ -1,0 +1,60 @@
+#include "cliplens/dataset/labels.h"
+
+#include "cliplens/base/error.h"
+#include "cliplens/io/printable.h"
+
+namespace cliplens {
+
+std::optional<std::string> LabelOf(const Item& item, const std::string& attribute) {
+  if (attribute.empty()) return item.label;
+  const auto found = item.attributes.find(attribute);
+  if (found == item.attributes.end() || found->is_null()) return std::nullopt;
+  return found->is_string() ? found->get<std::string>() : DumpJson(*found);
+}
+
+ClassLabels::ClassLabels(const ClassFile& classes) {
+  for (std::size_t c = 0; c < classes.labels.size(); ++c) {
+    index_of_.emplace(classes.labels[c], static_cast<Index>(c));
+  }
+}
+
+Index ClassLabels::IndexOf(const std::string& label) const {
+  const auto found = index_of_.find(label);
+  return found == index_of_.end() ? -1 : found->second;
+}
+
+MatchedLabels MatchLabels(std::span<const Item> items, const ClassFile& classes,
+                          const std::string& attribute, const std::string& place) {
+  const ClassLabels labels(classes);
+  MatchedLabels matched;
+  std::string example;
+  for (const Item& item : items) {
+    const std::optional<std::string> label = LabelOf(item, attribute);
+    const Index index = label ? labels.IndexOf(*label) : -1;
+    matched.classes.push_back(index);
+    if (index >= 0) {
+      ++matched.labelled;
+    } else if (label) {
+      if (matched.foreign++ == 0) example = *label;
+    }
+  }
+  if (matched.labelled > 0) return matched;
+  if (matched.foreign > 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: no picture's label is a class of {}: the first label is '{}', the first class "
+                "stands for '{}'; write the label behind a tab after the class's name",
+                place, classes.name, Printable(example, 80), Printable(classes.labels.at(0), 80));
+  }
+  if (!attribute.empty()) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: no picture has the attribute '{}' that --label names; attributes come from "
+                "the .json members of shards",
+                place, Printable(attribute, 80));
+  }
+  throw Error(ErrorCode::kNotFound,
+              "{}: no picture has a label; labels are the names of folders or the .json and .cls "
+              "members of shards, and --label names an attribute that holds them",
+              place);
+}
+
+}  // namespace cliplens

@@ -1,0 +1,241 @@
+#include "cliplens/report/ablation_report.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "cliplens/report/csv.h"
+#include "cliplens/report/json.h"
+#include "cliplens/report/table.h"
+
+namespace cliplens {
+namespace {
+
+void PutEstimate(Json& json, const char* name, const Estimate& estimate) {
+  json[name] = estimate.value;
+  json[std::string(name) + "_bounds"] = {estimate.low, estimate.high};
+}
+
+Json RowJson(const AblationRow& row) {
+  Json json = {{"name", row.name}};
+  PutEstimate(json, "accuracy", row.accuracy);
+  PutEstimate(json, "score", row.score);
+  return json;
+}
+
+Json SettingJson(const char* format, const AccuracySetting& setting, Index images) {
+  Json json = {{"format", format},
+               {"model", ModelJson(setting.store)},
+               {"data", DataJson(setting.store)},
+               {"images", images},
+               {"labels_not_among_classes", setting.foreign},
+               {"classes", {{"name", setting.classes_name}, {"classes", setting.classes}}},
+               {"templates", setting.templates}};
+  if (!setting.means.empty()) json["means"] = setting.means;
+  return json;
+}
+
+std::string Bounded(const Estimate& e, double factor, int decimals) {
+  return fmt::format("{:.{}f} ({:.{}f} to {:.{}f})", factor * e.value, decimals, factor * e.low,
+                     decimals, factor * e.high, decimals);
+}
+
+std::string Cell(double value) { return fmt::format("{:.9g}", value); }
+
+std::vector<std::string> Cells(const Estimate& e) {
+  return {Cell(e.value), Cell(e.low), Cell(e.high)};
+}
+
+std::string Line(std::vector<std::string> cells, const Estimate& a, const Estimate& b) {
+  for (const Estimate* e : {&a, &b}) std::ranges::copy(Cells(*e), std::back_inserter(cells));
+  return CsvRow(cells);
+}
+
+std::string MeansText(const AccuracySetting& setting) {
+  return setting.means.empty() ? "means of these pictures" : "means of " + setting.means;
+}
+
+std::string ImagesText(const AccuracySetting& setting, Index images) {
+  return fmt::format("{} pictures with a label among the {} classes of {}; {}; bounds hold 95 %\n",
+                     images, setting.classes, setting.classes_name, MeansText(setting));
+}
+
+}  // namespace
+
+Json AblationJson(const AccuracySetting& setting, const AblationResult& result) {
+  Json json = SettingJson("cliplens.ablate/1", setting, result.images);
+  json["rows"] = Json::array();
+  for (const AblationRow& row : result.rows) json["rows"].push_back(RowJson(row));
+  const auto curve = [&](const char* name, const std::vector<AblationRow>& rows) {
+    json[name] = Json::array();
+    json[std::string(name) + "_bounds"] = Json::array();
+    for (const AblationRow& row : rows) {
+      json[name].push_back(row.accuracy.value);
+      json[std::string(name) + "_bounds"].push_back({row.accuracy.low, row.accuracy.high});
+    }
+  };
+  curve("cumulative", result.cumulative);
+  curve("last_only", result.last_only);
+  json["components"] = Json::array();
+  for (const ComponentAblation& component : result.components) {
+    Json entry = {{"component", component.component}};
+    PutEstimate(entry, "accuracy_lost", component.accuracy_lost);
+    PutEstimate(entry, "score_lost", component.score_lost);
+    json["components"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+std::string AblationCsv(const AblationResult& result) {
+  std::string csv = CsvRow({"kind", "name", "accuracy", "accuracy_low", "accuracy_high", "score",
+                            "score_low", "score_high"});
+  for (const AblationRow& row : result.rows) {
+    csv += Line({"row", row.name}, row.accuracy, row.score);
+  }
+  for (std::size_t k = 0; k < result.cumulative.size(); ++k) {
+    const AblationRow& row = result.cumulative[k];
+    csv += Line({"cumulative", std::to_string(k)}, row.accuracy, row.score);
+  }
+  for (std::size_t k = 0; k < result.last_only.size(); ++k) {
+    const AblationRow& row = result.last_only[k];
+    csv += Line({"last-only", std::to_string(k)}, row.accuracy, row.score);
+  }
+  for (const ComponentAblation& c : result.components) {
+    csv += Line({"component", c.component}, c.accuracy_lost, c.score_lost);
+  }
+  return csv;
+}
+
+std::string AblationTable(const AccuracySetting& setting, const AblationResult& result,
+                          Index components) {
+  std::string out = ImagesText(setting, result.images) + "\n";
+  const auto named = [](const std::string& name) -> std::string {
+    if (name == "mlps") return "MLPs and INPUT replaced";
+    if (name == "cls_attn") return "class token's attention to itself replaced";
+    if (name == "mlps+cls_attn") return "both replaced";
+    return "as it is";
+  };
+  Table rows({{"representation"}, {"accuracy, %", Align::kRight}, {"right score", Align::kRight}});
+  for (const AblationRow& row : result.rows) {
+    rows.AddRow({named(row.name), Bounded(row.accuracy, 100, 1), Bounded(row.score, 1, 4)});
+  }
+  out += rows.Render() + "\n";
+  Table curve({{"k", Align::kRight},
+               {"first k attention layers replaced, %", Align::kRight},
+               {"only the last k kept, %", Align::kRight}});
+  for (std::size_t k = 0; k < result.cumulative.size(); ++k) {
+    curve.AddRow({std::to_string(k), Bounded(result.cumulative[k].accuracy, 100, 1),
+                  Bounded(result.last_only[k].accuracy, 100, 1)});
+  }
+  out += curve.Render();
+  if (components <= 0) return out;
+  std::vector<std::size_t> order(result.components.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
+    return result.components[a].accuracy_lost.value > result.components[b].accuracy_lost.value;
+  });
+  Table alone({{"alone replaced"},
+               {"accuracy lost, points", Align::kRight},
+               {"right score lost", Align::kRight}});
+  for (std::size_t i = 0; i < std::min(order.size(), static_cast<std::size_t>(components)); ++i) {
+    const ComponentAblation& c = result.components[order[i]];
+    alone.AddRow({c.component, Bounded(c.accuracy_lost, 100, 2), Bounded(c.score_lost, 1, 5)});
+  }
+  return out + "\n" + alone.Render();
+}
+
+Curve AblationCurve(const AblationResult& result) {
+  const auto series = [](std::string name, const std::vector<AblationRow>& rows) {
+    CurveSeries s{std::move(name), {}};
+    for (const AblationRow& row : rows) {
+      s.points.push_back(
+          {100 * row.accuracy.value, 100 * row.accuracy.low, 100 * row.accuracy.high});
+    }
+    return s;
+  };
+  return {"Accuracy when attention layers are replaced by their means",
+          "k attention layers",
+          "accuracy, %",
+          {series("first k replaced", result.cumulative),
+           series("only the last k kept", result.last_only)}};
+}
+
+Json ReconstructionJson(const AccuracySetting& setting, Index layers,
+                        const std::vector<PoolReconstruction>& pools) {
+  const Index images = pools.empty() ? 0 : pools.front().result.images;
+  Json json = SettingJson("cliplens.reconstruct/1", setting, images);
+  json["layers"] = layers;
+  json["pools"] = Json::array();
+  for (const PoolReconstruction& pool : pools) {
+    const auto row = [](const ReconstructionRow& r) {
+      Json entry = Json::object();
+      PutEstimate(entry, "accuracy", r.accuracy);
+      PutEstimate(entry, "accuracy_alone", r.accuracy_alone);
+      return entry;
+    };
+    json["heads"] = pool.result.heads;
+    json["nothing"] = row(pool.result.nothing);
+    json["whole"] = row(pool.result.whole);
+    Json entry = {{"pool", {{"name", pool.pool}, {"texts", pool.texts}}}, {"rows", Json::array()}};
+    for (const ReconstructionRow& r : pool.result.rows) {
+      Json line = {{"count", r.count}};
+      line.update(row(r));
+      line["distinct_texts"] = r.distinct_texts;
+      line["explained"] = r.explained;
+      entry["rows"].push_back(std::move(line));
+    }
+    json["pools"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+std::string ReconstructionCsv(const std::vector<PoolReconstruction>& pools) {
+  std::string csv =
+      CsvRow({"pool", "count", "accuracy", "accuracy_low", "accuracy_high", "accuracy_alone",
+              "accuracy_alone_low", "accuracy_alone_high", "distinct_texts", "explained"});
+  for (const PoolReconstruction& pool : pools) {
+    const auto line = [&](const ReconstructionRow& r, const std::string& count) {
+      std::vector<std::string> cells = {pool.pool, count};
+      for (const Estimate* e : {&r.accuracy, &r.accuracy_alone}) {
+        std::ranges::copy(Cells(*e), std::back_inserter(cells));
+      }
+      cells.push_back(std::to_string(r.distinct_texts));
+      cells.push_back(Cell(r.explained));
+      csv += CsvRow(cells);
+    };
+    line(pool.result.nothing, "0");
+    for (const ReconstructionRow& r : pool.result.rows) line(r, std::to_string(r.count));
+    line(pool.result.whole, "whole");
+  }
+  return csv;
+}
+
+std::string ReconstructionTable(const AccuracySetting& setting, Index layers,
+                                const std::vector<PoolReconstruction>& pools) {
+  if (pools.empty()) return "";
+  std::string out = ImagesText(setting, pools.front().result.images);
+  out += fmt::format("{} heads of the last {} layers, earlier attention replaced by its mean\n\n",
+                     pools.front().result.heads, layers);
+  Table table({{"pool"},
+               {"texts a head", Align::kRight},
+               {"accuracy, %", Align::kRight},
+               {"heads alone, %", Align::kRight},
+               {"variance", Align::kRight},
+               {"texts in all", Align::kRight}});
+  const auto add = [&](const std::string& pool, const std::string& count,
+                       const ReconstructionRow& r) {
+    table.AddRow({pool, count, Bounded(r.accuracy, 100, 1), Bounded(r.accuracy_alone, 100, 1),
+                  FormatPercent(r.explained), std::to_string(r.distinct_texts)});
+  };
+  add("", "none", pools.front().result.nothing);
+  for (const PoolReconstruction& pool : pools) {
+    for (const ReconstructionRow& r : pool.result.rows) {
+      add(pool.pool, std::to_string(r.count), r);
+    }
+  }
+  add("", "whole heads", pools.front().result.whole);
+  return out + table.Render();
+}
+
+}  // namespace cliplens

@@ -1,0 +1,48 @@
+// Ablation and reconstruction as JSON (docs/json.md), CSV, tables and curves.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/ablation.h"
+#include "cliplens/analysis/reconstruction.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/io/json.h"
+#include "cliplens/report/curve.h"
+
+namespace cliplens {
+
+// What an analysis of accuracy was measured on.
+struct AccuracySetting {
+  StoreInfo store;
+  std::string classes_name;  // of the class file
+  Index classes = 0;
+  Index templates = 0;
+  Index foreign = 0;  // pictures whose label is no class
+  std::string means;  // the store whose means stand in; empty: the store's own
+};
+
+// "cliplens.ablate/1".
+Json AblationJson(const AccuracySetting& setting, const AblationResult& result);
+// One line a figure: kind, name, then accuracy and score with their bounds; kinds are row,
+// cumulative, last-only and component (accuracy and score that were lost).
+std::string AblationCsv(const AblationResult& result);
+// The four rows, both curves and the `components` components whose loss costs most.
+std::string AblationTable(const AccuracySetting& setting, const AblationResult& result,
+                          Index components);
+Curve AblationCurve(const AblationResult& result);
+
+// Several pools of texts on one store.
+struct PoolReconstruction {
+  std::string pool;
+  Index texts = 0;
+  ReconstructionResult result;
+};
+// "cliplens.reconstruct/1".
+Json ReconstructionJson(const AccuracySetting& setting, Index layers,
+                        const std::vector<PoolReconstruction>& pools);
+std::string ReconstructionCsv(const std::vector<PoolReconstruction>& pools);
+std::string ReconstructionTable(const AccuracySetting& setting, Index layers,
+                                const std::vector<PoolReconstruction>& pools);
+
+}  // namespace cliplens

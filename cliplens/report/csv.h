@@ -1,0 +1,13 @@
+// Rows of comma-separated values (RFC 4180): UTF-8, lines end in a line feed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace cliplens {
+
+// Cells with a comma, quote or line end are quoted. Cells that a spreadsheet would take for a
+// formula (=, +, -, @ before a letter) get an apostrophe, since texts come from files of others.
+std::string CsvRow(const std::vector<std::string>& cells);
+
+}  // namespace cliplens

@@ -1,0 +1,28 @@
+// Curves with their bounds as SVG.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cliplens/base/bootstrap.h"
+
+namespace cliplens {
+
+struct CurveSeries {
+  std::string name;
+  std::vector<Estimate> points;  // at x = 0, 1, 2 …
+};
+
+struct Curve {
+  std::string title;
+  std::string x_title;
+  std::string y_title;
+  std::vector<CurveSeries> series;  // at most four
+};
+
+// A figure of 640 x 400 units with axes, a legend, and the bounds as bands. It names its colours
+// itself and reads well in print and on dark pages. `embedded` leaves the XML declaration off, for
+// use within a page. Text is escaped.
+std::string RenderCurve(const Curve& curve, bool embedded = false);
+
+}  // namespace cliplens
