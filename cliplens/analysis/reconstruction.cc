@@ -1,9 +1,6 @@
 #include "cliplens/analysis/reconstruction.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
-#include <random>
 #include <set>
 
 #include "cliplens/analysis/component_scores.h"
@@ -188,34 +185,6 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
     result.rows.push_back(r);
   }
   return result;
-}
-
-Array<float, 2> RandomTexts(ArrayView<const float, 2> texts, std::uint64_t seed) {
-  const Index count = texts.dim(0);
-  const Index width = texts.dim(1);
-  if (count == 0) throw Error(ErrorCode::kInvalidArgument, "random texts like those of no text");
-  const SymmetricEigen spectrum =
-      EigenOfSymmetric(nn::Product(nn::Of(texts).Transposed(), nn::Of(texts)));
-  // Box and Muller's normal numbers from an engine that the standard lays down.
-  std::mt19937_64 engine(seed);
-  const auto uniform = [&] { return (static_cast<double>(engine() >> 11) + 0.5) * 0x1p-53; };
-  const auto normal = [&](Index rows, Index columns) {
-    Matrix a(rows, columns);
-    for (Index i = 0; i < rows; ++i) {
-      for (Index k = 0; k < columns; ++k) {
-        const double radius = std::sqrt(-2 * std::log(uniform()));
-        a(i, k) = radius * std::cos(2 * std::numbers::pi * uniform());
-      }
-    }
-    return a;
-  };
-  const Matrix turn = OrthonormalColumns(normal(width, width));
-  const Matrix scaled =
-      normal(count, width) * spectrum.values.cwiseMax(0.0).cwiseSqrt().asDiagonal();
-  const Matrix rows = nn::Product(nn::Of(scaled), nn::Of(turn)).rowwise().normalized();
-  Array<float, 2> random({count, width});
-  AsEigen(random.view()) = rows.cast<float>();
-  return random;
 }
 
 }  // namespace cliplens

@@ -4,7 +4,6 @@
 //   20}}); for (const ReconstructionRow& row : r.rows) Print(row.count, row.accuracy.value);
 #pragma once
 
-#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -52,10 +51,5 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
                                  ArrayView<const float, 2> classifier,
                                  std::span<const Index> labels,
                                  const ReconstructionOptions& options);
-
-// A control for a pool of texts: as many unit rows in random directions with the spectrum of the
-// pool's second moment about zero. The same for the same seed on every machine.
-//   texts: unit rows [M, E]
-Array<float, 2> RandomTexts(ArrayView<const float, 2> texts, std::uint64_t seed);
 
 }  // namespace cliplens

@@ -58,6 +58,8 @@ int main(int argc, char** argv) {
   AddSpan(app, common);
   AddAblate(app, common);
   AddReconstruct(app, common);
+  AddLabel(app, common);
+  AddEvaluate(app, common);
   AddReport(app, common);
   AddExport(app, common);
   AddVerify(app, common);

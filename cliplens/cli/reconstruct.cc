@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/analysis/random_texts.h"
 #include "cliplens/analysis/reconstruction.h"
 #include "cliplens/base/error.h"
 #include "cliplens/cli/accuracy.h"
@@ -48,7 +49,8 @@ void Run(Options& options, const Common& common) {
     add(pools[p].name, texts);
     if (p > 0) continue;
     for (Index seed = 1; seed <= options.random; ++seed) {
-      add(fmt::format("random-{}", seed), RandomTexts(texts, static_cast<std::uint64_t>(seed)));
+      add(fmt::format("random-{}", seed),
+          RandomTexts(texts, texts.dim(0), static_cast<std::uint64_t>(seed)));
     }
   }
   const Index layers = options.reconstruction.layers;

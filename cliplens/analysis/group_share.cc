@@ -1,0 +1,157 @@
+#include "cliplens/analysis/group_share.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cliplens/decompose/basis.h"
+#include "cliplens/model/nn/product.h"
+
+namespace cliplens {
+namespace {
+
+// Variance below this share of the second moment about zero is rounding of fp32 factors.
+constexpr double kVarianceTolerance = 1e-12;
+
+// Rows about their mean, in place.
+void Center(HeadRows& rows) {
+  const double about_zero = rows.y.squaredNorm();
+  if (rows.y.rows() > 0) rows.y.rowwise() -= rows.y.colwise().mean().eval();
+  rows.total = rows.y.squaredNorm();
+  if (rows.total <= kVarianceTolerance * about_zero) rows.total = 0;
+}
+
+}  // namespace
+
+HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> ln,
+                      std::span<const Index> pictures) {
+  const Array<float, 2> all = store.ReadHead(id);
+  Array<float, 2> z({static_cast<Index>(pictures.size()), all.dim(1)});
+  Array<float, 2> some_ln({z.dim(0), 3});
+  for (Index b = 0; b < z.dim(0); ++b) {
+    const Index from = pictures[static_cast<std::size_t>(b)];
+    std::ranges::copy(all.row(from), z.row(b).data());
+    std::ranges::copy(ln.row(from), some_ln.row(b).data());
+  }
+  const HeadCoordinates coordinates = CoordinatesOf(store.basis().at(id));
+  HeadRows rows;
+  rows.y = nn::Product(nn::Of(FactorsOf(z, some_ln)), nn::Of(coordinates.from_factor).Transposed());
+  Center(rows);
+  return rows;
+}
+
+HeadRows SomeRows(const HeadRows& rows, std::span<const Index> which) {
+  HeadRows some;
+  some.y.resize(static_cast<Index>(which.size()), rows.y.cols());
+  for (std::size_t i = 0; i < which.size(); ++i) {
+    some.y.row(static_cast<Index>(i)) = rows.y.row(which[i]);
+  }
+  Center(some);
+  if (rows.total == 0) some.total = 0;
+  return some;
+}
+
+double CorrectedShare(double total, double between, double count, Index groups) {
+  const double freedom = count - static_cast<double>(groups);
+  if (total <= 0 || freedom <= 0) return 0;
+  return 1 - (total - between) / freedom / (total / (count - 1));
+}
+
+GroupSums SumGroups(const HeadRows& rows, const Grouping& grouping) {
+  GroupSums sums(grouping.groups, rows.y.cols());
+  for (Index b = 0; b < rows.y.rows(); ++b) {
+    const Index g = grouping.of[static_cast<std::size_t>(b)];
+    sums.sums.row(g) += rows.y.row(b);
+    sums.counts[static_cast<std::size_t>(g)] += 1;
+  }
+  return sums;
+}
+
+double ShareOf(const HeadRows& rows, const Grouping& grouping) {
+  const GroupSums sums = SumGroups(rows, grouping);
+  double between = 0;
+  Index groups = 0;
+  for (Index g = 0; g < grouping.groups; ++g) {
+    const double count = sums.counts[static_cast<std::size_t>(g)];
+    if (count == 0) continue;
+    ++groups;
+    between += sums.sums.row(g).squaredNorm() / count;
+  }
+  return CorrectedShare(rows.total, between, static_cast<double>(rows.y.rows()), groups);
+}
+
+HeadRows Within(const HeadRows& rows, const Grouping& grouping) {
+  const GroupSums sums = SumGroups(rows, grouping);
+  HeadRows rest = rows;
+  for (Index b = 0; b < rows.y.rows(); ++b) {
+    const Index g = grouping.of[static_cast<std::size_t>(b)];
+    rest.y.row(b) -= sums.sums.row(g) / sums.counts[static_cast<std::size_t>(g)];
+  }
+  rest.total = rows.total > 0 ? rest.y.squaredNorm() : 0.0;
+  return rest;
+}
+
+SlicedShare::SlicedShare(const HeadRows& rows, const Grouping& grouping,
+                         std::span<const std::int32_t> slice, Index slices)
+    : sums_(static_cast<std::size_t>(slices), GroupSums(grouping.groups, rows.y.cols())),
+      squares_(static_cast<std::size_t>(slices), 0.0) {
+  for (Index b = 0; b < rows.y.rows(); ++b) {
+    const auto s = static_cast<std::size_t>(slice[static_cast<std::size_t>(b)]);
+    const Index g = grouping.of[static_cast<std::size_t>(b)];
+    sums_[s].sums.row(g) += rows.y.row(b);
+    sums_[s].counts[static_cast<std::size_t>(g)] += 1;
+    if (rows.total > 0) squares_[s] += rows.y.row(b).squaredNorm();
+  }
+}
+
+double SlicedShare::Share(const std::vector<bool>& in) const {
+  const Index width = sums_.front().sums.cols();
+  Vector all = Vector::Zero(width);
+  double count = 0, square = 0, between = 0;
+  Index groups = 0;
+  for (std::size_t s = 0; s < sums_.size(); ++s) {
+    if (in[s]) square += squares_[s];
+  }
+  for (Index g = 0; g < sums_.front().sums.rows(); ++g) {
+    Vector sum = Vector::Zero(width);
+    double pictures = 0;
+    for (std::size_t s = 0; s < sums_.size(); ++s) {
+      const double some = sums_[s].counts[static_cast<std::size_t>(g)];
+      if (!in[s] || some == 0) continue;
+      sum += sums_[s].sums.row(g).transpose();
+      pictures += some;
+    }
+    if (pictures == 0) continue;
+    ++groups;
+    between += sum.squaredNorm() / pictures;
+    all += sum;
+    count += pictures;
+  }
+  if (count == 0) return 0;
+  const double of_mean = all.squaredNorm() / count;
+  return CorrectedShare(square - of_mean, between - of_mean, count, groups);
+}
+
+Estimate SlicedShare::Jackknife() const {
+  std::vector<bool> in(sums_.size(), true);
+  Estimate estimate;
+  estimate.value = estimate.low = estimate.high = Share(in);
+  std::vector<double> without;
+  for (std::size_t s = 0; s < sums_.size(); ++s) {
+    if (std::ranges::all_of(sums_[s].counts, [](double n) { return n == 0; })) continue;
+    in[s] = false;
+    without.push_back(Share(in));
+    in[s] = true;
+  }
+  if (without.size() < 2) return estimate;
+  const auto n = static_cast<double>(without.size());
+  double mean = 0;
+  for (const double share : without) mean += share / n;
+  double squares = 0;
+  for (const double share : without) squares += (share - mean) * (share - mean);
+  const double error = std::sqrt((n - 1) / n * squares);
+  estimate.low -= 1.96 * error;
+  estimate.high += 1.96 * error;
+  return estimate;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,116 @@
+// Labels of heads: which property of a picture a head's contribution tells of.
+//
+//   const PropertyTable table = PropertiesOf(pool);
+//   for (const HeadLabel& head : LabelHeads(store, heads, table, texts, {})) {
+//     if (head.label >= 0) Print(HeadName(head.id), table.names[head.label], head.confidence);
+//   }
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/text_span.h"
+#include "cliplens/base/array.h"
+#include "cliplens/base/bootstrap.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/progress.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/decompose/store.h"
+
+namespace cliplens {
+
+// Properties and the texts that are their values: "colour" with "a red picture", "a blue picture" …
+struct PropertyTable {
+  std::vector<std::string> names;         // in order of appearance
+  std::vector<std::vector<Index>> texts;  // of each property, indices into the pool
+};
+// Throws Error(kInvalidArgument) for a text without a property, a property with fewer than two
+// texts, and fewer than two properties.
+PropertyTable PropertiesOf(const TextPool& pool);
+
+struct LabelOptions {
+  Index most_images = 20'000;  // of more pictures every n-th is used
+  std::uint64_t seed = 1;      // of random texts and halves
+  int threads = 0;
+  ProgressSink progress;  // heads
+};
+
+// What a property explains of a head.
+struct PropertyShare {
+  // Share of the head's variance that lies between the groups of pictures for which the model gives
+  // the same answer, corrected for the number of groups as adjusted R² is; may be negative. With
+  // bounds over slices of the pictures.
+  Estimate share;
+  // The same beyond the head's label: of what is left when the label's groups have the same mean,
+  // as a share of the head's whole variance. The label's own is what it explains beyond the rival.
+  double beyond = 0;
+  double chance = 0;  // the largest share that as many random texts gave
+};
+
+// A value of a head's property, or a picture, that speaks for the label.
+struct LabelEvidence {
+  Index index = 0;  // of the text in the pool, or of the picture in the store
+  double share = 0;  // texts: of the head's variance; pictures: ⟨c − mean c, mean of its group −
+                     // mean c⟩, in squares of the embedding's length
+};
+
+struct HeadLabel {
+  HeadId id;
+  Index label = -1;       // in PropertyTable::names; -1: none
+  Index second = -1;      // a second property that the head tells of nearly as much; -1: none
+  Index rival = -1;       // the property that explains most beyond the label; -1: no variance
+  double confidence = 0;  // that the label is the property that explains most, see docs/labels.md
+  double stability = 0;   // share of the halves of pictures and of texts that give the same label
+  double coverage = 0;    // the label's share of the head's variance
+  std::vector<PropertyShare> properties;  // of each property of the table
+  std::vector<LabelEvidence> texts;       // most first, at most eight; none without a label
+  std::vector<LabelEvidence> pictures;
+};
+
+// The model's own zero-shot answers stand for truth: for each property every picture is put into
+// the group of the property's text that its embedding is nearest to, and the head is labelled with
+// the property whose groups explain most of its variance. It gets no label where as many random
+// texts explain as much. The method and how the confidence was calibrated: docs/labels.md.
+//   texts: unit rows [M, E], one for each text of the pool that `table` was made from
+// Throws Error(kInvalidArgument) where shapes do not fit, and as Store::ReadHead does.
+// The same to the byte for any number of threads, and on every processor.
+std::vector<HeadLabel> LabelHeads(const Store& store, const std::vector<HeadId>& heads,
+                                  const PropertyTable& table, ArrayView<const float, 2> texts,
+                                  const LabelOptions& options);
+
+// The largest share of a head's variance, corrected for the number of groups, and the numbers that
+// a confidence is made of; for calibration (bench/truth).
+struct LabelFeatures {
+  double log_margin = 0;  // ln(share of the label / share beyond it of the rival)
+  double log_chance = 0;  // ln(share of the label / chance)
+  double share = 0;
+  double stability = 0;
+};
+LabelFeatures FeaturesOf(const HeadLabel& label);
+
+// How one model's heads are labelled, all together.
+struct LabelScores {
+  Index heads = 0;
+  Index labelled = 0;
+  Index properties = 0;  // that at least one head is labelled with
+  // Mean number of labelled heads that carry the same label; 0 without labels. It grows with the
+  // number of heads, so `entanglement_by_heads` divides by it.
+  double entanglement = 0;
+  double entanglement_by_heads = 0;
+  // Share of all heads with at least k of their first five TextSpan texts of the label's property,
+  // k = 0 … 5, and with exactly k.
+  std::vector<double> association;  // [6]
+  std::vector<double> consistency;  // [6]
+  // Labels that more than one head of consistency five carries, by the number of such heads.
+  double repetition = 0;
+};
+
+// Entanglement and association as "Quantifying and Enabling the Interpretability of CLIP-like
+// Models" (arXiv 2409.06579) names them, in a definition of our own that needs no judge: a text is
+// consistent with a label when its property in the pool has the label's name.
+//   spans: TextSpan of each head with at least five texts, on `pool`
+LabelScores ScoreLabels(const std::vector<HeadLabel>& labels, const PropertyTable& table,
+                        const std::vector<TextSpanResult>& spans, const TextPool& pool);
+
+}  // namespace cliplens

@@ -1,0 +1,283 @@
+#include "cliplens/report/label_report.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cliplens/report/csv.h"
+#include "cliplens/report/json.h"
+#include "cliplens/report/table.h"
+
+namespace cliplens {
+namespace {
+
+const std::string& Name(const LabelReport& report, Index property) {
+  return report.table.names[static_cast<std::size_t>(property)];
+}
+
+Json NameOrNull(const LabelReport& report, Index property) {
+  return property < 0 ? Json(nullptr) : Json(Name(report, property));
+}
+
+const char* CalibrationText(const LabelReport& report) {
+  return report.calibrated ? "confidence calibrated for this model"
+                           : "confidence uncalibrated for this model";
+}
+
+// Heads that a property explains more of than chance does, the largest share first.
+std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t property) {
+  std::vector<const HeadLabel*> heads;
+  for (const HeadLabel& head : report.labels) {
+    const PropertyShare& p = head.properties[property];
+    if (p.share.value > std::max(p.chance, 0.0)) heads.push_back(&head);
+  }
+  std::ranges::stable_sort(heads, [&](const HeadLabel* a, const HeadLabel* b) {
+    return a->properties[property].share.value > b->properties[property].share.value;
+  });
+  return heads;
+}
+
+Json SharesJson(const std::vector<double>& shares) {
+  Json list = Json::array();
+  for (const double share : shares) list.push_back(share);
+  return list;
+}
+
+Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vector<Item>& items) {
+  Json json = {{"head", HeadName(head.id)},
+               {"label", NameOrNull(report, head.label)},
+               {"second", NameOrNull(report, head.second)},
+               {"confidence", head.confidence},
+               {"stability", head.stability},
+               {"coverage", head.coverage},
+               {"rival", NameOrNull(report, head.rival)},
+               {"properties", Json::array()},
+               {"texts", Json::array()},
+               {"pictures", Json::array()}};
+  for (std::size_t p = 0; p < head.properties.size(); ++p) {
+    const PropertyShare& property = head.properties[p];
+    json["properties"].push_back({{"property", report.table.names[p]},
+                                  {"share", property.share.value},
+                                  {"share_bounds", {property.share.low, property.share.high}},
+                                  {"beyond", property.beyond},
+                                  {"chance", property.chance}});
+  }
+  for (const LabelEvidence& text : head.texts) {
+    json["texts"].push_back({{"text", report.pool.texts[static_cast<std::size_t>(text.index)]},
+                             {"index", text.index},
+                             {"share", text.share}});
+  }
+  for (const LabelEvidence& picture : head.pictures) {
+    json["pictures"].push_back({{"item", picture.index},
+                                {"path", items[static_cast<std::size_t>(picture.index)].path},
+                                {"score", picture.share}});
+  }
+  return json;
+}
+
+}  // namespace
+
+Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
+  Json json = {{"format", "cliplens.label/1"},
+               {"model", ModelJson(report.store)},
+               {"data", DataJson(report.store)},
+               {"images", report.store.images},
+               {"properties_name", report.properties_name},
+               {"calibrated", report.calibrated},
+               {"heads", Json::array()},
+               {"properties", Json::array()}};
+  for (const HeadLabel& head : report.labels) {
+    json["heads"].push_back(HeadJson(report, head, items));
+  }
+  for (std::size_t p = 0; p < report.table.names.size(); ++p) {
+    Json property = {{"property", report.table.names[p]},
+                     {"texts", report.table.texts[p].size()},
+                     {"heads", Json::array()}};
+    for (const HeadLabel* head : HeadsOf(report, p)) {
+      property["heads"].push_back(
+          {{"head", HeadName(head->id)}, {"share", head->properties[p].share.value}});
+    }
+    json["properties"].push_back(std::move(property));
+  }
+  const LabelScores& s = report.scores;
+  json["scores"] = {{"pool", report.scores_pool},
+                    {"heads", s.heads},
+                    {"labelled", s.labelled},
+                    {"properties", s.properties},
+                    {"entanglement", s.entanglement},
+                    {"entanglement_by_heads", s.entanglement_by_heads},
+                    {"association", SharesJson(s.association)},
+                    {"consistency", SharesJson(s.consistency)},
+                    {"repetition", s.repetition}};
+  return json;
+}
+
+std::string LabelCsv(const LabelReport& report) {
+  std::string csv =
+      CsvRow({"head", "label", "second", "confidence", "stability", "coverage", "rival", "property",
+              "share", "share_low", "share_high", "beyond", "chance"});
+  const auto name = [&](Index property) {
+    return property < 0 ? std::string() : Name(report, property);
+  };
+  const auto number = [](double value) { return fmt::format("{:.9g}", value); };
+  for (const HeadLabel& head : report.labels) {
+    for (std::size_t p = 0; p < head.properties.size(); ++p) {
+      const PropertyShare& property = head.properties[p];
+      csv +=
+          CsvRow({HeadName(head.id), name(head.label), name(head.second), number(head.confidence),
+                  number(head.stability), number(head.coverage), name(head.rival),
+                  report.table.names[p], number(property.share.value), number(property.share.low),
+                  number(property.share.high), number(property.beyond), number(property.chance)});
+    }
+  }
+  return csv;
+}
+
+std::string LabelTable(const LabelReport& report) {
+  const auto name = [&](Index property) {
+    return property < 0 ? std::string("none") : Name(report, property);
+  };
+  Table heads({{"head"},
+               {"label"},
+               {"confidence", Align::kRight},
+               {"stability", Align::kRight},
+               {"coverage", Align::kRight},
+               {"also"},
+               {"rival"},
+               {"speaks for it"}});
+  for (const HeadLabel& head : report.labels) {
+    std::string rival = name(head.rival);
+    if (head.rival >= 0) {
+      rival += " +" + FormatPercent(head.properties[static_cast<std::size_t>(head.rival)].beyond);
+    }
+    heads.AddRow({HeadName(head.id), name(head.label),
+                  head.label < 0 ? "" : fmt::format("{:.2f}", head.confidence),
+                  head.label < 0 ? "" : fmt::format("{:.2f}", head.stability),
+                  head.label < 0 ? "" : FormatPercent(head.coverage),
+                  head.second < 0 ? "" : name(head.second), rival,
+                  head.texts.empty()
+                      ? ""
+                      : report.pool.texts[static_cast<std::size_t>(head.texts[0].index)]});
+  }
+  std::string out = heads.Render() + "\n";
+  Table properties({{"property"}, {"heads, by the share of their variance that it explains"}});
+  for (std::size_t p = 0; p < report.table.names.size(); ++p) {
+    std::string list;
+    std::size_t shown = 0;
+    for (const HeadLabel* head : HeadsOf(report, p)) {
+      if (shown++ == 5) {
+        list += ", ...";
+        break;
+      }
+      list += fmt::format("{}{} {}", list.empty() ? "" : ", ", HeadName(head->id),
+                          FormatPercent(head->properties[p].share.value));
+    }
+    properties.AddRow({report.table.names[p], list});
+  }
+  out += properties.Render() + "\n";
+  const LabelScores& s = report.scores;
+  out += fmt::format(
+      "{} of {} heads labelled with {} properties; {}\n"
+      "entanglement {:.2f} heads a label ({:.3f} by the number of heads); at least 3 of 5 texts of "
+      "{} agree in {} of heads\n",
+      s.labelled, s.heads, s.properties, CalibrationText(report), s.entanglement,
+      s.entanglement_by_heads, report.scores_pool, FormatPercent(s.association.at(3)));
+  return out;
+}
+
+Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& factors,
+                         const std::vector<HeadTruth>& truth, const LabelEvaluation& e,
+                         Index images) {
+  Json json = {{"format", "cliplens.evaluate.labels/1"},
+               {"model", ModelJson(report.store)},
+               {"data", DataJson(report.store)},
+               {"images", images},
+               {"properties_name", report.properties_name},
+               {"calibrated", report.calibrated},
+               {"heads", e.heads},
+               {"right", e.right},
+               {"abstained", e.abstained},
+               {"clear", e.clear},
+               {"clear_right", e.clear_right},
+               {"fidelity", e.fidelity},
+               {"fidelity_of_labelled", e.fidelity_of_labelled},
+               {"abstained_variance", e.abstained_variance},
+               {"commonest", e.commonest},
+               {"calibration_error", e.calibration_error},
+               {"mean_confidence", e.mean_confidence},
+               {"bins", Json::array()},
+               {"factors", Json::array()},
+               {"truth", Json::array()}};
+  for (const ReliabilityBin& bin : e.bins) {
+    json["bins"].push_back({{"low", bin.low},
+                            {"high", bin.high},
+                            {"heads", bin.heads},
+                            {"confidence", bin.confidence},
+                            {"right", bin.right}});
+  }
+  for (const Factor& factor : factors) {
+    json["factors"].push_back({{"factor", factor.name}, {"values", factor.values.size()}});
+  }
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    const HeadTruth& head = truth[i];
+    const HeadLabel& label = report.labels[i];
+    const auto factor = [&](Index f) {
+      return f < 0 ? Json(nullptr) : Json(factors[static_cast<std::size_t>(f)].name);
+    };
+    const LabelFeatures features = FeaturesOf(label);
+    Json entry = {{"head", HeadName(head.id)},         {"first", factor(head.first)},
+                  {"second", factor(head.second)},     {"clear", head.clear},
+                  {"variance", head.variance},         {"label", NameOrNull(report, label.label)},
+                  {"confidence", label.confidence},    {"log_margin", features.log_margin},
+                  {"log_chance", features.log_chance}, {"stability", features.stability},
+                  {"share", features.share},           {"shares", Json::array()}};
+    for (std::size_t f = 0; f < factors.size(); ++f) {
+      const Estimate& share = head.shares[f];
+      entry["shares"].push_back({{"factor", factors[f].name},
+                                 {"share", share.value},
+                                 {"share_bounds", {share.low, share.high}}});
+    }
+    json["truth"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+std::string LabelEvaluationTable(const LabelReport& report, const std::vector<Factor>& factors,
+                                 const std::vector<HeadTruth>& truth, const LabelEvaluation& e,
+                                 Index images) {
+  Table table({{"head"},
+               {"first factor"},
+               {"share", Align::kRight},
+               {"second"},
+               {"share", Align::kRight},
+               {"label"},
+               {"confidence", Align::kRight},
+               {""}});
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    const HeadTruth& head = truth[i];
+    const HeadLabel& label = report.labels[i];
+    const auto name = [&](Index f) {
+      return f < 0 ? std::string("none") : factors[static_cast<std::size_t>(f)].name;
+    };
+    const auto share = [&](Index f) {
+      return f < 0 ? std::string() : FormatPercent(head.shares[static_cast<std::size_t>(f)].value);
+    };
+    const std::string labelled = label.label < 0 ? "none" : Name(report, label.label);
+    table.AddRow({HeadName(head.id), name(head.first) + (head.clear ? "" : " (mixed)"),
+                  share(head.first), name(head.second), share(head.second), labelled,
+                  label.label < 0 ? "" : fmt::format("{:.2f}", label.confidence),
+                  label.label >= 0 && labelled != name(head.first) ? "wrong" : ""});
+  }
+  return table.Render() +
+         fmt::format(
+             "\n{} pictures; {} of {} heads right, {} without a label; {} of {} clear heads right\n"
+             "by variance: {} right ({} of the labelled), {} without a label; always the commonest "
+             "factor: {}\n"
+             "expected calibration error {:.3f} (mean confidence {:.3f}); {}\n",
+             images, e.right, e.heads, e.abstained, e.clear_right, e.clear,
+             FormatPercent(e.fidelity), FormatPercent(e.fidelity_of_labelled),
+             FormatPercent(e.abstained_variance), FormatPercent(e.commonest), e.calibration_error,
+             e.mean_confidence, CalibrationText(report));
+}
+
+}  // namespace cliplens

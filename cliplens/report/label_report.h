@@ -1,0 +1,41 @@
+// Labels of heads, and labels against known factors, as JSON (docs/json.md), CSV and tables.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/head_labels.h"
+#include "cliplens/analysis/label_truth.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/io/json.h"
+
+namespace cliplens {
+
+struct LabelReport {
+  StoreInfo store;
+  std::string properties_name;  // of the property table's file
+  PropertyTable table;
+  TextPool pool;            // that the table was made from
+  bool calibrated = false;  // the model is one that the confidence was calibrated for
+  std::vector<HeadLabel> labels;
+  LabelScores scores;
+  std::string scores_pool;  // of the texts that the scores were made with
+};
+
+// "cliplens.label/1". items: those of the store, which name the pictures.
+Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
+// One line a head and property.
+std::string LabelCsv(const LabelReport& report);
+// Heads with their labels, then the heads of each property, then the scores.
+std::string LabelTable(const LabelReport& report);
+
+// "cliplens.evaluate.labels/1".
+Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& factors,
+                         const std::vector<HeadTruth>& truth, const LabelEvaluation& evaluation,
+                         Index images);
+std::string LabelEvaluationTable(const LabelReport& report, const std::vector<Factor>& factors,
+                                 const std::vector<HeadTruth>& truth,
+                                 const LabelEvaluation& evaluation, Index images);
+
+}  // namespace cliplens
