@@ -23,7 +23,7 @@ BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
   'bench/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
 
-.PHONY: all demo test parity sanitize fuzz lint format bench world train install clean setup-build \
+.PHONY: all demo test parity sanitize fuzz lint format bench bench-analysis world train install clean setup-build \
         setup-test setup-fuzz
 
 all: setup-build
@@ -82,7 +82,7 @@ lint: setup-test
 	clang-format --dry-run -Werror $(SOURCES)
 	python3 tools/check_includes.py
 	cmake -S . -B $(BUILD) -G Ninja -DCLIPLENS_BUILD_TESTS=ON
-	cmake --build $(BUILD) -j $(JOBS) --target all cliplens_bench
+	cmake --build $(BUILD) -j $(JOBS) --target all cliplens_bench cliplens_bench_analysis
 	tools/tidy.sh $(BUILD) $(JOBS)
 
 format: setup-test
@@ -100,6 +100,10 @@ bench: all setup-test $(BENCH_ENV)/ready
 	$(BENCH_ENV)/bin/python bench/decompose.py --program $(BUILD)/bin/cliplens
 	$(BENCH_ENV)/bin/python bench/report.py build/bench.json > build/bench.md
 	@cat build/bench.md
+
+bench-analysis: all setup-test $(BENCH_ENV)/ready
+	cmake --build $(BUILD) -j $(JOBS) --target cliplens_bench_analysis
+	$(BENCH_ENV)/bin/python bench/analysis.py --worker $(BUILD)/bin/cliplens_bench_analysis
 
 world: setup-test $(PYTHON_ENV)/ready
 	PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python sh world/build.sh

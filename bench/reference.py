@@ -7,9 +7,10 @@
 "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916): each block
 writes what every query takes from every key through every head, [B, N, N, H, D], from which the
 class token's row is kept and projected. Written here in PyTorch from the definition. A picture of
-B/16 takes 1.4 GB a block that way. Ours is timed twice: with the contributions written out in the
-same size, [B, L, H, N, E], and with the factors that `decompose` stores, which hold as much. The two
-results are compared number by number.
+B/16 takes 1.4 GB a block that way, so it is timed at a batch that memory allows. Ours is timed at the
+same batch with the contributions written out in the same size, [B, L, H, N, E], which are compared
+number by number, and with the factors that `decompose` stores, which hold as much; and these again as
+`decompose` works, 16 pictures at a time, in fp32 and, where the processor has it, in bf16.
 """
 
 from __future__ import annotations

@@ -135,13 +135,39 @@ def decompose(section: dict) -> str:
     return "\n".join(out)
 
 
+def analysis(section: dict) -> str:
+    rows = []
+    cases = section["cases"]
+    if "text-span" in cases:
+        c = cases["text-span"]
+        rows += [[f"TextSpan, {c['heads']} heads, {c['texts']:,} texts, {c['count']} each, from moments "
+                  f"of {c['images']:,} pictures", f"{c['seconds']:.1f} s"],
+                 [f"one head of these, {c['count']} texts", f"{c['of_one']:.3f} s"],
+                 [f"the same head by the paper's procedure (fp64, NumPy), {c['same']} texts, the same",
+                  f"{c['reference_seconds']:.1f} s"]]
+    if "labels" in cases:
+        c = cases["labels"]
+        rows += [[f"labels, {c['heads']} heads, {c['images']:,} pictures, {c['texts']:,} texts in "
+                  f"{c['properties']} properties", f"{c['seconds']:.1f} s"]]
+    if "statistics" in cases:
+        c = cases["statistics"]
+        rows += [[f"statistics of {n:,} pictures (6 × 6 heads of 32): peak memory, on disk",
+                  f"{peak / 2**20:.1f}, {disk / 2**20:.1f} MiB"]
+                 for (n, peak), (_, disk) in zip(c["peaks"], c["disk"])]
+        rows += [[f"{c['parts']} parts merged against one pass",
+                  "the same to the bit" if not c["difference"] else c["difference"]]]
+    return "\n".join(["### Analyses\n", circumstances(section),
+                      "Generated factors; the analyses of an L/14 (24 × 16 heads of 64, E = 768).\n",
+                      table(["what", "measured"], rows)])
+
+
 def main():
     update = "--update" in sys.argv
     files = [a for a in sys.argv[1:] if a != "--update"]
     if len(files) != 1:
         sys.exit(__doc__)
     results = json.loads(pathlib.Path(files[0]).read_text())
-    parts = dict(towers=towers, reference=reference, decompose=decompose)
+    parts = dict(towers=towers, reference=reference, decompose=decompose, analysis=analysis)
     text = "\n".join(make(results[name]) for name, make in parts.items() if name in results)
     if not update:
         print(text)

@@ -1,0 +1,325 @@
+// Times analyses on generated factors, for bench/analysis.py: one JSON line on standard output.
+//
+//   cliplens_bench_analysis text-span IMAGES TEXTS COUNT THREADS DIRECTORY
+//       TextSpan of all heads of an L/14 from moments of IMAGES generated pictures. Writes one
+//       head's contributions [IMAGES, E] and the texts [TEXTS, E] as .npy for the reference
+//       procedure.
+//   cliplens_bench_analysis labels IMAGES TEXTS PROPERTIES THREADS DIRECTORY
+//       Labels of all heads of an L/14 from a store of generated pictures.
+//   cliplens_bench_analysis statistics IMAGES PARTS THREADS DIRECTORY
+//       Sums of IMAGES pictures (6 x 6 heads of 32, E = 128) in one pass and in PARTS that are
+//       merged.
+//
+// Factors are random with a spectrum that falls as k^-0.7, about a mean, and depend on the
+// picture's number alone.
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cliplens/analysis/head_labels.h"
+#include "cliplens/analysis/text_span.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/decompose/sums.h"
+#include "cliplens/io/npy.h"
+#include "cliplens/model/nn/product.h"
+
+namespace cliplens {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double Since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Of this program alone; getrusage would count what the process was before it.
+Index PeakBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return Index{std::stoll(line.substr(6))} * 1024;
+  }
+  return 0;
+}
+
+// Numbers that depend on their place alone: about normal, mean 0, variance 1.
+class Noise {
+ public:
+  explicit Noise(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
+  float Next() {
+    state_ += 0x9e3779b97f4a7c15u;
+    std::uint64_t x = state_;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    x ^= x >> 31;
+    // The sum of four uniform numbers of 16 bits.
+    const auto sum = static_cast<std::int64_t>((x & 0xffff) + ((x >> 16) & 0xffff) +
+                                               ((x >> 32) & 0xffff) + (x >> 48));
+    return static_cast<float>(static_cast<double>(sum - 131070) * (1.0 / 37837.0));
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+struct Sizes {
+  Index layers, heads, head_width, embed_width;
+};
+constexpr Sizes kLarge = {24, 16, 64, 768};
+constexpr Sizes kSmall = {6, 6, 32, 128};
+
+Array<float, 2> UnitRows(Index rows, Index width, std::uint64_t seed) {
+  Array<float, 2> out({rows, width});
+  Noise noise(seed);
+  for (Index i = 0; i < rows; ++i) {
+    double square = 0;
+    for (Index k = 0; k < width; ++k) {
+      out(i, k) =
+          noise.Next() / std::pow(static_cast<float>(k + 1), 0.35f) + (k == 0 ? 2.0f : 0.0f);
+      square += static_cast<double>(out(i, k)) * out(i, k);
+    }
+    for (float& x : out.row(i)) x = static_cast<float>(x / std::sqrt(square));
+  }
+  return out;
+}
+
+class Generator {
+ public:
+  explicit Generator(const Sizes& sizes) : sizes_(sizes) {
+    basis_.heads = Array<float, 4>(
+        {sizes.layers, sizes.heads, sizes.head_width + kExtraFactors, sizes.embed_width});
+    Noise noise(7);
+    const auto scale = static_cast<float>(0.02 / std::sqrt(static_cast<double>(sizes.embed_width)));
+    for (float& x : basis_.heads.flat()) x = scale * noise.Next();
+    for (Index k = 0; k < sizes.head_width; ++k) {
+      spectrum_.push_back(std::pow(static_cast<float>(k + 1), -0.7f));
+    }
+  }
+
+  const Basis& basis() const { return basis_; }
+
+  void FillHead(Index first, Index head, ArrayView<float, 2> z) const {
+    for (Index b = 0; b < z.dim(0); ++b) {
+      Noise noise(static_cast<std::uint64_t>((first + b) * 4096 + head));
+      for (Index k = 0; k < z.dim(1); ++k) {
+        z(b, k) = spectrum_[static_cast<std::size_t>(k)] * noise.Next() + 0.3f;
+      }
+    }
+  }
+
+  void FillLn(Index first, ArrayView<float, 2> ln) const {
+    for (Index b = 0; b < ln.dim(0); ++b) {
+      Noise noise(static_cast<std::uint64_t>(first + b) * 4096 + 4000);
+      ln(b, 0) = 0.02f * noise.Next();
+      ln(b, 1) = 1.0f + 0.05f * noise.Next();
+      ln(b, 2) = 8.0f + 0.3f * noise.Next();
+    }
+  }
+
+  FactorBlock Block(Index first, Index images, int threads) const {
+    FactorBlock block =
+        MakeBlock(sizes_.layers, sizes_.heads, sizes_.head_width, sizes_.embed_width, images);
+    FillLn(first, block.ln);
+    ParallelFor(threads, sizes_.layers * sizes_.heads, [&](Index head, int) {
+      FillHead(first, head, block.head_z.view()[head / sizes_.heads][head % sizes_.heads]);
+    });
+    ParallelFor(threads, images, [&](Index b, int) {
+      Noise noise(static_cast<std::uint64_t>((first + b) * 4096 + 4001));
+      const auto fill = [&](std::span<float> row, float size) {
+        for (float& x : row) x = size * noise.Next();
+      };
+      for (Index j = 0; j <= sizes_.layers; ++j) fill(block.mlp.view()[j].row(b), 0.01f);
+      for (Index l = 0; l < sizes_.layers; ++l) fill(block.cls_attn.view()[l].row(b), 0.001f);
+      fill(block.embedding.row(b), 0.03f);
+    });
+    return block;
+  }
+
+ private:
+  Sizes sizes_;
+  Basis basis_;
+  std::vector<float> spectrum_;
+};
+
+std::vector<HeadId> AllHeads(const Sizes& sizes) {
+  return ParseHeads("all", static_cast<int>(sizes.layers), static_cast<int>(sizes.heads));
+}
+
+Json TextSpanBench(Index images, Index count_texts, Index count, int threads,
+                   const std::string& directory) {
+  const Generator generator(kLarge);
+  const Array<float, 2> texts = UnitRows(count_texts, kLarge.embed_width, 3);
+  const std::vector<HeadId> heads = AllHeads(kLarge);
+  std::vector<Moments> moments(heads.size());
+  Array<float, 2> ln({images, 3});
+  generator.FillLn(0, ln);
+  ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
+    Array<float, 2> z({images, kLarge.head_width});
+    generator.FillHead(0, i, z);
+    Matrix u = FactorsOf(z, ln);
+    Moments& m = moments[static_cast<std::size_t>(i)];
+    m = Moments(u.cols());
+    m.count = static_cast<double>(images);
+    m.mean = u.colwise().mean().transpose();
+    u.rowwise() -= m.mean.transpose();
+    m.scatter = nn::Product(nn::Of(u).Transposed(), nn::Of(u));
+  });
+  std::vector<TextSpanResult> results(heads.size());
+  const auto start = Clock::now();
+  ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
+    const auto at = static_cast<std::size_t>(i);
+    results[at] = TextSpan(moments[at], generator.basis().at(heads[at]), texts, {.count = count});
+  });
+  const double seconds = Since(start);
+  const auto one = Clock::now();
+  const TextSpanResult first =
+      TextSpan(moments[0], generator.basis().at(heads[0]), texts, {.count = count});
+  const double of_one = Since(one);
+
+  // The first head for the reference procedure.
+  Array<float, 2> z({images, kLarge.head_width});
+  generator.FillHead(0, 0, z);
+  const Matrix c = nn::Product(nn::Of(FactorsOf(z, ln)), nn::Of(generator.basis().at(heads[0])));
+  const MatrixF rows = c.cast<float>();
+  const std::vector<Index> shape = {c.rows(), c.cols()};
+  WriteNpy(directory + "/contributions.npy", {rows.data(), static_cast<std::size_t>(rows.size())},
+           shape);
+  const std::vector<Index> text_shape = {texts.dim(0), texts.dim(1)};
+  WriteNpy(directory + "/texts.npy", texts.flat(), text_shape);
+  Json chosen = Json::array();
+  for (const SpanText& text : first.texts) chosen.push_back(text.index);
+  return {{"heads", heads.size()}, {"images", images},   {"texts", count_texts},
+          {"count", count},        {"rank", first.rank}, {"seconds", seconds},
+          {"of_one", of_one},      {"chosen", chosen},   {"peak", PeakBytes()}};
+}
+
+Json LabelBench(Index images, Index count_texts, Index properties, int threads,
+                const std::string& directory) {
+  const Generator generator(kLarge);
+  StoreInfo info;
+  info.model_name = "generated";
+  info.model_path = "/generated";
+  info.fingerprint = std::string(32, '0');
+  info.model_config = Json::object();
+  DataSource source;
+  source.kind = "generated";
+  source.root = "/generated";
+  source.images = source.set_images = images;
+  source.set_checksum = std::string(32, '0');
+  info.data = {source};
+  const std::filesystem::path place = std::filesystem::path(directory) / "store";
+  {
+    StoreWriter writer(place, generator.basis(), info, PartialDirectory::Mode::kNew);
+    StatisticsSums sums(kLarge.layers, kLarge.heads, kLarge.head_width + kExtraFactors,
+                        kLarge.embed_width, info.slices);
+    for (Index r = 0; r < source.ranges(); ++r) {
+      const Index first = r * source.shard_images;
+      const Index n = std::min(source.shard_images, images - first);
+      const FactorBlock block = generator.Block(first, n, threads);
+      std::vector<Item> items;
+      std::vector<Index> slices;
+      for (Index b = 0; b < n; ++b) {
+        items.push_back({.path = fmt::format("{}.png", first + b), .label = std::nullopt});
+        slices.push_back(SliceOf(items.back().path, info.slices));
+      }
+      sums.Add(block, slices, generator.basis(), threads);
+      writer.AddRange(r, block, items, {});
+    }
+    writer.Finish(sums);
+  }
+  const Store store = Store::Open(place);
+  TextPool pool;
+  pool.name = "generated";
+  for (Index t = 0; t < count_texts; ++t) {
+    pool.texts.push_back(fmt::format("text {}", t));
+    pool.properties.push_back(fmt::format("property {}", t % properties));
+  }
+  const Array<float, 2> texts = UnitRows(count_texts, kLarge.embed_width, 3);
+  const auto start = Clock::now();
+  LabelOptions options;
+  options.threads = threads;
+  const std::vector<HeadLabel> labels =
+      LabelHeads(store, AllHeads(kLarge), PropertiesOf(pool), texts, options);
+  const double seconds = Since(start);
+  Index labelled = 0;
+  for (const HeadLabel& label : labels) labelled += label.label >= 0 ? 1 : 0;
+  return {{"heads", labels.size()},   {"images", images},   {"texts", count_texts},
+          {"properties", properties}, {"seconds", seconds}, {"labelled", labelled},
+          {"peak", PeakBytes()}};
+}
+
+Json StatisticsBench(Index images, Index parts, int threads, const std::string& directory) {
+  constexpr Index kBlock = 500;  // pictures of a range
+  const Generator generator(kSmall);
+  const auto make = [] {
+    return StatisticsSums(kSmall.layers, kSmall.heads, kSmall.head_width + kExtraFactors,
+                          kSmall.embed_width, kDefaultSlices);
+  };
+  StatisticsSums whole = make();
+  StatisticsSums merged = make();
+  Json peaks = Json::array();
+  Json disk = Json::array();
+  const auto start = Clock::now();
+  const Index ranges = (images + kBlock - 1) / kBlock;
+  const auto measure = [&](Index done) {
+    const std::string path = directory + "/stats.safetensors";
+    whole.Write(path);
+    peaks.push_back({done, PeakBytes()});
+    disk.push_back({done, static_cast<Index>(std::filesystem::file_size(path))});
+  };
+  Index range = 0;
+  for (Index p = 0; p < parts; ++p) {
+    StatisticsSums part = make();
+    for (; range < (p + 1) * ranges / parts; ++range) {
+      const Index first = range * kBlock;
+      const Index n = std::min(kBlock, images - first);
+      const FactorBlock block = generator.Block(first, n, threads);
+      std::vector<Index> slices;
+      for (Index b = 0; b < n; ++b) {
+        slices.push_back(SliceOf(std::to_string(first + b), kDefaultSlices));
+      }
+      whole.Add(block, slices, generator.basis(), threads);
+      part.Add(block, slices, generator.basis(), threads);
+      if (range + 1 == ranges / 100 || range + 1 == ranges / 10) measure(first + n);
+    }
+    merged.Merge(part);
+  }
+  measure(images);
+  return {{"images", whole.images()}, {"parts", parts}, {"seconds", Since(start)},
+          {"peaks", peaks},           {"disk", disk},   {"difference", merged.Difference(whole)}};
+}
+
+Json Run(const std::vector<std::string>& words) {
+  const auto number = [&](std::size_t i) { return Index{std::stoll(words.at(i))}; };
+  const std::string& what = words.at(1);
+  if (what == "text-span") {
+    return TextSpanBench(number(2), number(3), number(4), static_cast<int>(number(5)), words.at(6));
+  }
+  if (what == "labels") {
+    return LabelBench(number(2), number(3), number(4), static_cast<int>(number(5)), words.at(6));
+  }
+  if (what == "statistics") {
+    return StatisticsBench(number(2), number(3), static_cast<int>(number(4)), words.at(5));
+  }
+  throw Error(ErrorCode::kInvalidArgument, "there is no benchmark '{}'", what);
+}
+
+}  // namespace
+}  // namespace cliplens
+
+int main(int argc, char** argv) {
+  try {
+    std::cout << cliplens::DumpJson(cliplens::Run({argv, argv + argc})) << std::endl;
+    return 0;
+  } catch (const std::exception& e) {
+    std::cerr << "cliplens_bench_analysis: " << e.what() << "\n";
+    return 1;
+  }
+}

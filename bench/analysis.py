@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Times TextSpan, labels and statistics on generated factors of the size of real models.
+
+    python bench/analysis.py --worker build/release/bin/cliplens_bench_analysis
+        [--cases text-span labels statistics] [--quick] [--json build/bench.json]
+
+text-span    all 384 heads of an L/14, 3,498 texts, 60 each, from moments of 50,000 pictures; beside
+             it the first 10 texts of one head by the procedure of the paper's code, in fp64 and with
+             the rank that the head has, which must be the same
+labels       all 384 heads of an L/14 on 20,000 pictures, 30,000 texts in 25 properties
+statistics   1,000,000 pictures in one pass and in 16 parts that are merged: memory, disk, difference
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from common import ROOT, THREADS, Busy, leave_nothing_when_ended, save
+
+CASES = ("text-span", "labels", "statistics")
+
+
+def run(worker, case, *words):
+    done = subprocess.run([worker, case, *map(str, words)], stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+def reference(x, texts, rank, count):
+    """TextSpan as the code of arXiv 2310.05916 forms it, in fp64. x [B, E], texts [M, E]."""
+    x, texts = x.astype(np.float64), texts.astype(np.float64)
+    v = np.linalg.svd(x, full_matrices=False)[2][:rank]
+    texts = texts @ v.T @ v
+    x = x - x.mean(0)
+    chosen = []
+    for _ in range(count):
+        best = int(np.argmax((x @ texts.T).std(0)))
+        chosen.append(best)
+        t = texts[best] / np.linalg.norm(texts[best])
+        x = x - np.outer(x @ t, t)
+        texts = texts - np.outer(texts @ t, t)
+    return chosen
+
+
+def text_span(worker, folder, quick):
+    images, texts, count = (5_000, 500, 10) if quick else (50_000, 3_498, 60)
+    first = 10  # texts of the reference
+    ours = run(worker, "text-span", images, texts, count, THREADS, folder)
+    x = np.load(pathlib.Path(folder) / "contributions.npy")
+    pool = np.load(pathlib.Path(folder) / "texts.npy")
+    start = time.perf_counter()
+    chosen = reference(x, pool, ours["rank"], first)
+    ours["reference_seconds"] = time.perf_counter() - start
+    ours["same"] = sum(a == b for a, b in zip(chosen, ours["chosen"]))
+    print(f"TextSpan: {ours['heads']} heads, {texts} texts, {count} each, {images} pictures: "
+          f"{ours['seconds']:.1f} s on {THREADS} threads; one head {ours['of_one']:.3f} s for "
+          f"{count} texts, the paper's procedure {ours['reference_seconds']:.1f} s for {first}, of "
+          f"which {ours['same']} are the same", flush=True)
+    if ours["same"] != first:
+        sys.exit(1)
+    return ours
+
+
+def labels(worker, folder, quick):
+    images, texts = (1_000, 500) if quick else (20_000, 30_000)
+    result = run(worker, "labels", images, texts, 25, THREADS, folder)
+    print(f"labels: {result['heads']} heads, {images} pictures, {texts} texts in 25 properties: "
+          f"{result['seconds']:.1f} s on {THREADS} threads, peak {result['peak'] / 2**20:.0f} MiB",
+          flush=True)
+    return result
+
+
+def statistics(worker, folder, quick):
+    images = 20_000 if quick else 1_000_000
+    result = run(worker, "statistics", images, 16, THREADS, folder)
+    for (done, peak), (_, disk) in zip(result["peaks"], result["disk"]):
+        print(f"statistics: {done} pictures, peak {peak / 2**20:.1f} MiB, on disk "
+              f"{disk / 2**20:.1f} MiB")
+    same = not result["difference"]
+    print("statistics: 16 parts merged are "
+          + ("the same to the bit as one pass" if same else f"other: {result['difference']}"),
+          flush=True)
+    if not same:
+        sys.exit(1)
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worker", type=pathlib.Path,
+                        default=ROOT / "build/release/bin/cliplens_bench_analysis")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--quick", action="store_true", help="small sizes: a rehearsal, no figures")
+    parser.add_argument("--json", type=pathlib.Path, default=ROOT / "build/bench.json")
+    options = parser.parse_args()
+    leave_nothing_when_ended()
+    busy = Busy()
+    functions = {"text-span": text_span, "labels": labels, "statistics": statistics}
+    results = {}
+    for case in options.cases:
+        with tempfile.TemporaryDirectory() as folder:
+            results[case] = functions[case](options.worker, folder, options.quick)
+    save(options.json, "analysis", dict(cases=results, quick=options.quick, others=busy.share()))
+
+
+if __name__ == "__main__":
+    main()
