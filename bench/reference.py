@@ -23,7 +23,8 @@ import tempfile
 
 import numpy as np
 
-from common import ROOT, THREADS, Busy, Worker, leave_nothing_when_ended, ratio, save
+from common import (ROOT, THREADS, Busy, Worker, has_bf16, leave_nothing_when_ended, ratio,
+                    save)
 
 MOST_DIFFERENCE = 1e-5
 AS_PUBLISHED = "paper"
@@ -125,25 +126,31 @@ def main():
     import inputs
     leave_nothing_when_ended()
     busy = Busy()
-    seconds = {AS_PUBLISHED: [], "contributions": [], "decompose": []}
+    # Seconds a picture: the paper's way, ours at its batch, ours as it works.
+    own = max(16, options.batch)
+    runs = {"contributions": ("contributions", "fp32", options.batch),
+            "decompose": ("decompose", "fp32", options.batch),
+            f"decompose, batch {own}": ("decompose", "fp32", own)}
+    if has_bf16():
+        runs[f"decompose, batch {own}, bf16"] = ("decompose", "bf16", own)
+    seconds = {name: [] for name in (AS_PUBLISHED, *runs)}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         config = inputs.model_config(options.model)
         model = inputs.write_model(folder / "model", config)
         side = config["vision_cfg"]["image_size"]
-        pixels = inputs.write_pixels(folder / "pixels.npy", options.batch, side)
+        pixels = inputs.write_pixels(folder / "pixels.npy", own, side)
         ours = Worker("cliplens", [options.worker])
         theirs = Worker(AS_PUBLISHED, [sys.executable, ROOT / "bench/reference.py", "--serve"])
-        command = dict(op="prepare", model=str(model), precision="fp32", threads=options.threads,
-                       pixels=str(pixels), batch=options.batch)
-        theirs.ask(**command, task="image")
+        command = dict(op="prepare", model=str(model), threads=options.threads, pixels=str(pixels))
+        theirs.ask(**command, precision="fp32", batch=options.batch, task="image")
         files = {}
         for _ in range(options.rounds):
-            seconds[AS_PUBLISHED].append(theirs.time(1)[0])
-            for task in ("contributions", "decompose"):
-                ours.ask(**command, task=task)
+            seconds[AS_PUBLISHED].append(theirs.time(1)[0] / options.batch)
+            for name, (task, precision, batch) in runs.items():
+                ours.ask(**command, precision=precision, batch=batch, task=task)
                 ours.time(1)  # warms
-                seconds[task].append(ours.time(3)[0])
+                seconds[name].append(ours.time(3)[0] / batch)
                 if task == "contributions" and task not in files:
                     files[task] = ours.ask(op="write", out=str(folder / "ours"))["files"]
         files[AS_PUBLISHED] = theirs.ask(op="write", out=str(folder / "paper"))["files"]
@@ -162,7 +169,7 @@ def main():
           f"by {max(heads, mlps):.1e} at most")
     for task in seconds:
         middle, least, most = ratio(seconds[AS_PUBLISHED], seconds[task])
-        print(f"{task:14} {options.batch / statistics.median(seconds[task]):8.3f} pictures/s   "
+        print(f"{task:26} {1 / statistics.median(seconds[task]):8.3f} pictures/s   "
               f"{middle:.1f} x the paper's way ({least:.1f} to {most:.1f})")
     save(options.json, "reference",
          dict(model=options.model, batch=options.batch, threads=options.threads, seconds=seconds,
