@@ -32,8 +32,8 @@ struct MeanScores {
       layers.push_back(Vector::Zero(classes));
       for (Index h = 0; h < num_heads; ++h) {
         const HeadId id{static_cast<int>(l), static_cast<int>(h)};
-        components.push_back(scores.OfHead(id).transpose() *
-                             total.heads[static_cast<std::size_t>(l * num_heads + h)].mean);
+        components.push_back(
+            scores.Head(id, total.heads[static_cast<std::size_t>(l * num_heads + h)].mean));
         layers.back() += components.back();
       }
       cls_sum += scores.Row(total.cls_attn[static_cast<std::size_t>(l)].mean);

@@ -5,6 +5,12 @@
 #include "cliplens/model/nn/product.h"
 
 namespace cliplens {
+namespace {
+
+// A vector as a row.
+nn::Operand<double> RowOf(const Vector& v) { return {v.data(), 1, v.size(), v.size(), 1}; }
+
+}  // namespace
 
 ComponentScores::ComponentScores(const Basis& basis, ArrayView<const float, 2> directions,
                                  int threads)
@@ -26,10 +32,16 @@ Matrix ComponentScores::Head(HeadId id, const Matrix& u) const {
   return nn::Product(nn::Of(u), nn::Of(OfHead(id)));
 }
 
+Vector ComponentScores::Head(HeadId id, const Vector& u) const {
+  return nn::Product(RowOf(u), nn::Of(OfHead(id))).transpose();
+}
+
 Matrix ComponentScores::Rows(ArrayView<const float, 2> rows) const {
   return nn::Product(nn::Of(rows), nn::Of(rows_).Transposed());
 }
 
-Vector ComponentScores::Row(const Vector& row) const { return rows_ * row; }
+Vector ComponentScores::Row(const Vector& row) const {
+  return nn::Product(RowOf(row), nn::Of(rows_).Transposed()).transpose();
+}
 
 }  // namespace cliplens

@@ -1,5 +1,5 @@
 // Scores of components against directions of the joint space (texts, classes), without forming
-// contributions: ⟨c, w⟩ = u · (B w) (DESIGN §2.5).
+// contributions: ⟨c, w⟩ = u · (B w) (DESIGN §2.5). Equal directions have equal scores, to the bit.
 #pragma once
 
 #include <vector>
@@ -24,6 +24,7 @@ class ComponentScores {
   }
   // Of factors u [n, K+3] of one head: [n, C].
   Matrix Head(HeadId id, const Matrix& u) const;
+  Vector Head(HeadId id, const Vector& u) const;  // [K+3] to [C]
   // Of vectors [n, E] of the joint space: contributions of MLPs, embeddings: [n, C].
   Matrix Rows(ArrayView<const float, 2> rows) const;
   Vector Row(const Vector& row) const;  // [E] to [C]

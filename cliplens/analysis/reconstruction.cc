@@ -26,10 +26,8 @@ struct HeadTexts {
 HeadTexts MakeHead(const Store& store, HeadId id, const TextSpanResult& span,
                    ArrayView<const float, 2> classifier) {
   const ArrayView<const float, 2> basis = store.basis().at(id);
-  HeadTexts head{id,
-                 store.statistics().HeadMoments(id).mean,
-                 Matrix(basis.dim(0), static_cast<Index>(span.texts.size())),
-                 {}};
+  HeadTexts head{id, store.statistics().HeadMoments(id).mean,
+                 Matrix(basis.dim(0), static_cast<Index>(span.texts.size())), Matrix()};
   for (std::size_t t = 0; t < span.texts.size(); ++t) {
     head.weights.col(static_cast<Index>(t)) = span.texts[t].weight;
   }
@@ -62,6 +60,7 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
   const Basis& basis = store.basis();
   CheckLabels("reconstruction", store, labels, classifier.dim(0));
   Check(options, basis, texts);
+  const ComponentScores scores(basis, classifier, options.threads);
   const auto num_counts = static_cast<Index>(options.counts.size());
   std::vector<HeadId> ids;
   for (Index l = basis.layers() - options.layers; l < basis.layers(); ++l) {
@@ -77,7 +76,6 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
     const auto at = static_cast<std::size_t>(i);
     heads[at] = MakeHead(store, ids[at], spans[at], classifier);
   });
-  const ComponentScores scores(basis, classifier, options.threads);
 
   // What is the same for every picture: the means of all attention, and those of MLPs and INPUT.
   const SliceStatistics total = store.statistics().Total(basis);
@@ -85,7 +83,7 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
   for (Index i = 0; i < basis.layers() * basis.num_heads(); ++i) {
     const HeadId id{static_cast<int>(i / basis.num_heads()),
                     static_cast<int>(i % basis.num_heads())};
-    attention_mean += scores.OfHead(id).transpose() * total.heads[static_cast<std::size_t>(i)].mean;
+    attention_mean += scores.Head(id, total.heads[static_cast<std::size_t>(i)].mean);
   }
   Vector mlp_mean = Vector::Zero(classifier.dim(0));
   for (const TraceMoments& mlp : total.mlps) mlp_mean += scores.Row(mlp.mean);

@@ -1,7 +1,7 @@
 // How much of a model's accuracy the texts of its heads hold.
 //
-//   const ReconstructionResult r = Reconstruct(store, texts, classifier, labels, {.counts = {5,
-//   20}}); for (const ReconstructionRow& row : r.rows) Print(row.count, row.accuracy.value);
+//   const ReconstructionResult r = Reconstruct(store, texts, classifier, labels, options);
+//   for (const ReconstructionRow& row : r.rows) Print(row.count, row.accuracy.value);
 #pragma once
 
 #include <span>

@@ -9,6 +9,12 @@ namespace cliplens {
 
 void CheckLabels(std::string_view where, const Store& store, std::span<const Index> labels,
                  Index classes) {
+  if (store.info().stats_only) {
+    throw Error(ErrorCode::kPrecondition,
+                "{}: {} has statistics only, this needs the pictures' factors; decompose without "
+                "--stats-only",
+                where, store.directory().string());
+  }
   if (static_cast<Index>(labels.size()) != store.info().images) {
     throw Error(ErrorCode::kInvalidArgument, "{}: {} labels for {} pictures", where, labels.size(),
                 store.info().images);

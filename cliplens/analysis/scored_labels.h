@@ -13,7 +13,8 @@
 namespace cliplens {
 
 // Throws Error(kInvalidArgument), opening with `where`, unless there is a label for each picture of
-// the store, all are classes or −1, and one at least is a class.
+// the store, all are classes or −1, and one at least is a class; Error(kPrecondition) for a store
+// with statistics only.
 void CheckLabels(std::string_view where, const Store& store, std::span<const Index> labels,
                  Index classes);
 

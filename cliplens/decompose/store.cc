@@ -74,10 +74,6 @@ SafetensorsFile Store::OpenShard(Index s) const {
   return SafetensorsFile(path);
 }
 
-FactorBlock Store::ReadShard(Index s) const {
-  return ReadShardFile(OpenShard(s), basis_, shard(s).images);
-}
-
 namespace {
 
 void NeedFactors(const StoreInfo& info, const fs::path& directory) {
@@ -90,6 +86,11 @@ void NeedFactors(const StoreInfo& info, const fs::path& directory) {
 }
 
 }  // namespace
+
+FactorBlock Store::ReadShard(Index s) const {
+  NeedFactors(info_, directory_);
+  return ReadShardFile(OpenShard(s), basis_, shard(s).images);
+}
 
 Array<float, 2> Store::ReadHead(HeadId id) const {
   NeedFactors(info_, directory_);

@@ -1,6 +1,7 @@
 #include "cliplens/report/ablation_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -36,9 +37,16 @@ Json SettingJson(const char* format, const AccuracySetting& setting, Index image
   return json;
 }
 
+// Never "-0.00".
+std::string Fixed(double value, int decimals) {
+  const std::string digits = fmt::format("{:.{}f}", std::abs(value), decimals);
+  const bool zero = digits.find_first_not_of("0.") == std::string::npos;
+  return (value < 0 && !zero ? "-" : "") + digits;
+}
+
 std::string Bounded(const Estimate& e, double factor, int decimals) {
-  return fmt::format("{:.{}f} ({:.{}f} to {:.{}f})", factor * e.value, decimals, factor * e.low,
-                     decimals, factor * e.high, decimals);
+  return fmt::format("{} ({} to {})", Fixed(factor * e.value, decimals),
+                     Fixed(factor * e.low, decimals), Fixed(factor * e.high, decimals));
 }
 
 std::string Cell(double value) { return fmt::format("{:.9g}", value); }
@@ -215,8 +223,9 @@ std::string ReconstructionTable(const AccuracySetting& setting, Index layers,
                                 const std::vector<PoolReconstruction>& pools) {
   if (pools.empty()) return "";
   std::string out = ImagesText(setting, pools.front().result.images);
-  out += fmt::format("{} heads of the last {} layers, earlier attention replaced by its mean\n\n",
-                     pools.front().result.heads, layers);
+  out += fmt::format("{} heads of the last {}, earlier attention replaced by its mean\n\n",
+                     pools.front().result.heads,
+                     layers == 1 ? "layer" : fmt::format("{} layers", layers));
   Table table({{"pool"},
                {"texts a head", Align::kRight},
                {"accuracy, %", Align::kRight},

@@ -1,10 +1,14 @@
 #include "cliplens/report/csv.h"
 
+#include <charconv>
+
 namespace cliplens {
 namespace {
 
 bool IsNumber(const std::string& cell) {
-  return cell.find_first_not_of("0123456789.+-eE") == std::string::npos;
+  double value = 0;
+  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+  return error == std::errc() && end == cell.data() + cell.size();
 }
 
 }  // namespace

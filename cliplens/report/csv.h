@@ -7,7 +7,8 @@
 namespace cliplens {
 
 // Cells with a comma, quote or line end are quoted. Cells that a spreadsheet would take for a
-// formula (=, +, -, @ before a letter) get an apostrophe, since texts come from files of others.
+// formula (=, +, -, @ in front of what is no number) get an apostrophe, since texts come from files
+// of others.
 std::string CsvRow(const std::vector<std::string>& cells);
 
 }  // namespace cliplens

@@ -81,7 +81,8 @@ TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run("--version").out, std::string("cliplens ") + kVersion + "\n");
   const std::string help = Run("--help").out;
   for (const char* verb : {"demo", "info", "tokenize", "preprocess", "embed", "classify",
-                           "decompose", "merge", "span", "report", "export", "verify"}) {
+                           "decompose", "merge", "span", "ablate", "reconstruct", "report", "export",
+                           "verify"}) {
     EXPECT_NE(help.find(verb), std::string::npos) << verb;
     const Outcome outcome = Run(std::string(verb) + " --help");
     EXPECT_EQ(outcome.status, 0);

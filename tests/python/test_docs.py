@@ -140,6 +140,14 @@ def kind_of(value):
     raise TypeError(f"no kind for {value!r}")
 
 
+def kind_of_list(value):
+    kinds = {kind_of_list(v) if isinstance(v, list) else kind_of(v) for v in value}
+    for whole, kind in (("integer", "number"), ("list of integer", "list of number")):
+        if kinds == {whole, kind}:
+            kinds = {kind}
+    return "list of " + "".join(sorted(kinds))
+
+
 def fields_of(value, path=""):
     """{path: kind} of every value; members of lists of objects as `list[].member`."""
     if isinstance(value, dict):
@@ -153,8 +161,7 @@ def fields_of(value, path=""):
             for member in value:
                 fields.update(fields_of(member, f"{path}[]"))
             return fields
-        kinds = {kind_of(member) for member in value}
-        return {path: "list of " + ("number" if kinds == {"integer", "number"} else "".join(kinds))}
+        return {path: kind_of_list(value)}
     return {path: kind_of(value)}
 
 
@@ -188,6 +195,10 @@ RUNS = [
     "verify nothing",
     "span store --texts texts.txt --count 2",
     "span other --texts classes.txt --count 2",
+    "ablate other --classes world/texts/birds.txt --templates world/texts/birds.templates.txt"
+    " --means store",
+    "reconstruct other --texts texts.txt --classes world/texts/birds.txt --templates simple"
+    " --counts 1,2 --random 1",
     "report whole --texts texts.txt --out report.html",
     "export store --out arrays",
     "demo --out demo",
