@@ -76,8 +76,8 @@ mashed potatoes*, baked potato, guacamole*, nachos*, espresso*, cappuccino, hot 
 lemonade*, milkshake, smoothie, cocktail, champagne*, red wine*, whiskey*, soda*, iced tea*
 lollipop, marshmallows*, maple syrup*, gingerbread*, fruit salad, cheese plate, loaf of bread
 slice of pizza, bowl of soup, plate of pasta, basket of fruit, box of chocolates, cup of coffee
-pot of tea, glass of milk, glass of wine, mug of beer, jar of honey, bottle of water, breakfast*, picnic basket
-buffet, dessert
+pot of tea, glass of milk, glass of wine, mug of beer, jar of honey, bottle of water, breakfast*
+picnic basket, buffet, dessert
 """
 
 CLOTHING = """
@@ -87,12 +87,12 @@ socks*, shoes*, boots*, sneakers*, sandals*, kimono, wedding dress, turban |
 blouse, polo shirt, tank top, hoodie, sweatshirt, cardigan, vest, blazer, tuxedo, waistcoat
 trench coat, fur coat, overcoat, parka, leather jacket, denim jacket, poncho, cloak, cape, shawl
 robe, gown, evening gown, miniskirt, kilt, sari, sarong, tutu, leotard, overalls*, leggings*
-tights*, stockings*, sweatpants*, corduroys*, underwear*, bow tie, belt, suspenders*, mittens*
-straw hat, cowboy hat, top hat, baseball cap, beret, bonnet, sombrero, beanie, headband, veil
-bandana, high heels*, loafers*, flip-flops*, riding boots*, ballet shoes*, cleats*, ski boots*
+tights*, stockings*, sweatpants*, corduroys*, bow tie, belt, suspenders*, mittens*, straw hat
+cowboy hat, top hat, baseball cap, beret, bonnet, sombrero, beanie, headband, veil, bandana
+high heels*, loafers*, flip-flops*, riding boots*, ballet shoes*, cleats*, ski boots*
 hiking boots*, lab coat, chef's hat, spacesuit, wetsuit, suit of armor, cheerleader outfit
 football jersey, life jacket, hard hat, military uniform, school uniform, clown costume
-Halloween costume, sunglasses*, earmuffs*, diaper, bib, slippers*
+Halloween costume, sunglasses*, earmuffs*, bib, slippers*
 """
 
 VEHICLE = """
@@ -173,8 +173,8 @@ OCCUPATION = """
 doctor, nurse, teacher, student, chef, waiter, police officer, firefighter, soldier, farmer
 fisherman, carpenter, mechanic, electrician, construction worker, painter, photographer, musician
 singer, dancer, actor, athlete, businessman, scientist, judge, priest, pilot, sailor, astronaut
-hairdresser, clown, cowboy, dentist, butcher, baker, barber, lifeguard, security guard
-bride, ballerina |
+hairdresser, clown, cowboy, dentist, butcher, baker, barber, lifeguard, security guard, bride
+ballerina |
 surgeon, paramedic, pharmacist, veterinarian, professor, librarian, lawyer, secretary
 receptionist, cashier, shopkeeper, bartender, barista, gardener, florist, shepherd, beekeeper
 miner, blacksmith, welder, plumber, tailor, seamstress, shoemaker, potter, sculptor, jeweler
@@ -184,8 +184,8 @@ golfer, archer, jockey, race car driver, referee, coach, cheerleader, mountain c
 scuba diver, guitarist, pianist, violinist, drummer, conductor, magician, juggler, acrobat, mime
 bus driver, taxi driver, truck driver, flight attendant, ship captain, mail carrier, delivery man
 street sweeper, garbage collector, factory worker, engineer, architect, programmer, detective
-samurai, pirate, king, queen, monk, nun, bishop, rabbi, groom, bride, knight, tourist, hiker, news reporter
-politician, vendor, bullfighter, geisha, puppeteer, tattoo artist, lumberjack
+samurai, pirate, king, queen, monk, nun, bishop, rabbi, groom, bride, knight, tourist, hiker
+news reporter, politician, vendor, bullfighter, geisha, puppeteer, tattoo artist, lumberjack
 """
 
 BODY_PART = """
@@ -195,8 +195,8 @@ fist, palm, wrist, elbow, ankle, heel, toe, chin, cheek, forehead, eyebrow, eyel
 belly, mustache, braid, ponytail, curly hair*, long blond hair*, gray hair*, bald head
 shaved head, freckles*, fingernails*, painted nails*, tattooed arm, muscular arm, open palm
 pointing finger, clenched fist, pair of hands, blue eye, brown eye, green eye, closed eyes*
-open mouth, smiling mouth, hoof, claw, trunk of an elephant, mane, snout, whiskers*, fur*, scales*
-fin, shell of a turtle, antenna of an insect, feathers of a bird*
+open mouth, smiling mouth, hoof, claw, elephant's trunk, mane, snout, whiskers*, fur*, scales*
+fin, turtle shell, insect leg, feathers of a bird*
 """
 
 PERSON = """
@@ -256,7 +256,7 @@ alley, crosswalk, sidewalk, city square, plaza, bus stop, toll booth, railroad c
 railway platform, airport runway, hangar, dock, pier, marina, shipyard, boat deck, ship cabin
 airplane cabin, train compartment, cockpit, car interior, hotel room, hotel lobby, dormitory
 tent interior, junkyard, landfill, quarry, oil field, power plant, sawmill, brewery, car wash
-flea market, street market, fish market, village square, suburb, downtown, shopping street
+flea market, street market, fish market, village square, suburb, downtown street, shopping street
 residential street, cobblestone street, country road, dirt road, mountain road, hiking trail
 ruins*, archaeological site, battlefield, fairground, circus, carnival, dog park, picnic area
 bus interior, subway car, monastery courtyard, crypt, throne room, catacomb, home office
@@ -320,7 +320,7 @@ Bahamas, Netherlands, Philippines, Maldives, Seychelles, United Kingdom, United 
 United Arab Emirates, Czech Republic, Dominican Republic, Congo
 """)
 # WordNet 3.0 is of 2006.
-NEWER_COUNTRIES = words("Serbia, Montenegro, Taiwan, Vatican City, Wales, Greenland")
+NEWER_COUNTRIES = words("Serbia, Montenegro, Taiwan, Wales, Greenland")
 
 TABLE_LOCATIONS = words("""
 the United States, Canada, Mexico, Cuba, Jamaica, Guatemala, Peru, Brazil, Argentina, Chile
@@ -337,7 +337,8 @@ CITIES = words("""
 New York, Los Angeles, Chicago, San Francisco, Boston, Washington, Seattle, Miami, Las Vegas
 New Orleans, Philadelphia, Honolulu, Toronto, Montreal, Vancouver, Mexico City, Havana, Lima
 Buenos Aires, Sao Paulo, Rio de Janeiro, London, Liverpool, Edinburgh, Dublin, Paris, Brussels
-Bruges, Amsterdam, Berlin, Munich, Cologne, Frankfurt, Vienna, Salzburg, Geneva, Rome, Venice
+Bruges, Amsterdam, Berlin, Munich, Cologne, Frankfurt, Vienna, Salzburg, Geneva, Rome, Vatican City
+Venice
 Florence, Milan, Naples, Pisa, Madrid, Barcelona, Seville, Lisbon, Athens, Istanbul, Prague
 Budapest, Warsaw, Krakow, Dubrovnik, Oslo, Stockholm, Copenhagen, Helsinki, Reykjavik, Moscow
 Saint Petersburg, Kiev, Jerusalem, Tel Aviv, Beirut, Baghdad, Tehran, Mecca, Dubai, Cairo
@@ -486,10 +487,10 @@ icicles on a roof, hail on the ground, falling snow, fresh snow on a street, mel
 a snow-covered car, a puddle after the rain, a flooded street, a wet road
 people with umbrellas in the rain, children in the snow, trees bent by the wind
 hair blown by the wind, flags in the wind, waves in a storm, leaves blown by the wind
-a dry riverbed, a drought, cracked earth in the heat, a heat wave, bright sunshine
-sunshine after rain, a cold winter day, a hot summer day, a mild spring day, a gloomy day
-a misty lake, a snowy village, a rainy city street, a foggy bridge, a windy beach
-a cloudy mountain, a sunny terrace, a sunny garden
+a dry riverbed, cracked earth in the heat, bright sunshine, sunshine after rain, a cold winter day
+a hot summer day, a mild spring day, a gloomy day, a misty lake, a snowy village
+a rainy city street, a foggy bridge, a windy beach, a cloudy mountain, a sunny terrace
+a sunny garden
 """)
 
 TIMES = words("""
@@ -540,11 +541,11 @@ a silhouette of a dancer, a backlit leaf, a backlit portrait, a rim of light aro
 strong contrast of light and shadow, long shadows on the ground, the shadow of a person
 the shadow of a tree, shadows on a wall, the shadow of a fence, dappled light in a forest
 golden light on a field, pale winter light, warm evening light, cold blue light
-red light in a dark room, green light, purple stage light, ultraviolet light, a dark room
-a dimly lit corridor, a bright white room, an overexposed window, an underexposed street
-a softly lit face, studio lighting, a ring of light in the eyes, flash light at a party
-sparks in the dark, welding sparks, trails of light, laser beams, a glowing light bulb
-light from below, light from the side, light from above
+red light in a dark room, green light, purple stage light, a dark room, a dimly lit corridor
+a bright white room, an overexposed window, an underexposed street, a softly lit face
+studio lighting, a ring of light in the eyes, a camera flash at a party, sparks in the dark
+welding sparks, trails of light, laser beams, a glowing light bulb, light from below
+light from the side, light from above
 """)
 
 STYLE = words("""
@@ -649,7 +650,7 @@ a license plate, a house number, a phone number, a price tag, a ticket with a da
 a QR code, a product label, a bottle with a label, a warning label, a brand logo
 a company logo on a building, a T-shirt with a slogan, a jersey with a number
 a banner with a slogan, a protest sign, a billboard with an advertisement
-a license or certificate, a passport page, a bank note, a coin with a year
+a certificate with a seal, a passport page, a bank note, a coin with a year
 a gravestone with a name, an inscription on stone, a plaque with text, graffiti letters on a wall
 a tattoo of a word, a keyboard with letters, alphabet blocks, the letter A, the letter B
 the letter X, the number one, the number seven, the number zero, the word hello, the word love
@@ -662,7 +663,7 @@ a map with place names, a subway map, a timetable, a family tree, a flow chart
 a meme with a caption, a comic with speech bubbles, a subtitle on a screen, a movie title
 a book spine with a title, a business card, an envelope with an address, a postmark
 a ransom note of cut letters, a scoreboard with numbers, a ruler with numbers
-a signature on paper, a stamp of approval, a birthday card, a cake with a name on it
+a signature on paper, a rubber stamp on paper, a birthday card, a cake with a name on it
 """)
 
 EMOTION = words("""
@@ -726,7 +727,7 @@ looking through a microscope, looking out of a window, looking at a phone, takin
 counting money, paying at a counter, signing a document, opening a present, wrapping a present
 decorating a tree
 """)
-ACTORS = words("a man, a woman, a person, a boy, a girl")
+ACTORS = words("a man, a woman, a person, an old man, a young woman")
 
 EVENT = words("""
 a wedding, a birthday party, a funeral, a concert, a parade, a festival, a protest
@@ -743,7 +744,7 @@ a carnival parade, a military parade, a street festival, a film festival, a musi
 a rock concert, a jazz concert, a classical concert, an opera performance, a ballet performance
 a circus show, a magic show, a puppet show, a play at a school, a talent show, a beauty contest
 an award ceremony, an opening ceremony, a press conference, a lecture, a political rally
-an election, a strike, a demonstration, a riot, a candlelight vigil, a church service, a baptism
+striking workers, a demonstration, a riot, a candlelight vigil, a church service, a baptism
 a pilgrimage, a procession, a marathon, a bicycle race, a horse race, a car race, a boat race
 a swimming competition, a boxing match, a tennis match, a baseball game, a basketball game
 a hockey game, the Olympic Games, a chess tournament, a rodeo, a bullfight, a dog show
@@ -805,5 +806,6 @@ rosary, haystack, campfire, bonfire, mistletoe*, teeth*, freckles*, scales*, pyr
 # Among the most frequent words of WordNet, but not for a list that is shown to anyone. Insults are
 # left out by what WordNet says of them.
 BLOCKED = set(words("""
-bastard, bloody, breast, colored, damn, damned, goddamn, naked, prick, queer, sex, sexual, slave, nazi, hell, rape, bitch, negro
+bastard, bloody, breast, colored, damn, damned, goddamn, naked, prick, queer, sex, sexual, slave
+nazi, hell, rape, bitch, negro
 """))
