@@ -5,10 +5,10 @@
 
 namespace cliplens::cli {
 
-void AddAccuracyOptions(CLI::App* verb, AccuracyOptions& options) {
+void AddAccuracyOptions(CLI::App* verb, AccuracyOptions& options, bool required) {
   verb->add_option("--classes", options.classes,
                    "File with one class a line, optionally a tab and its label")
-      ->required();
+      ->required(required);
   verb->add_option("--templates", options.templates,
                    "File with one template a line ({} is the class), imagenet (80) or simple")
       ->capture_default_str();

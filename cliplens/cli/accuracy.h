@@ -16,7 +16,8 @@ struct AccuracyOptions {
   std::string label;
   bool truncate = false;
 };
-void AddAccuracyOptions(CLI::App* verb, AccuracyOptions& options);
+// `required`: --classes must be given.
+void AddAccuracyOptions(CLI::App* verb, AccuracyOptions& options, bool required = true);
 
 struct AccuracyInput {
   AccuracySetting setting;

@@ -4,9 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/analysis/ablation.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/variance.h"
 #include "cliplens/base/error.h"
+#include "cliplens/cli/accuracy.h"
+#include "cliplens/cli/labelling.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/decompose.h"
@@ -23,6 +26,9 @@ namespace fs = std::filesystem;
 constexpr char kModel[] = "models/pictureworld";
 constexpr char kPictures[] = "world/sets/test";
 constexpr char kTexts[] = "world/texts/phrases.txt";
+constexpr char kProperties[] = "world/texts/properties.txt";
+constexpr char kClasses[] = "world/texts/objects.txt";
+constexpr char kTemplates[] = "world/texts/objects.templates.txt";
 
 fs::path Shipped(const char* relative) {
   fs::path path = SharePath(relative);
@@ -57,8 +63,21 @@ void Run(const std::string& out, const Common& common) {
   ReportOptions report;
   report.span.count = 10;
   report.threads = common.threads;
-  const ReportInput input =
-      CollectReport(store, model.config(), set.get(), pool, texts, heads, report);
+  ReportExtras extras;
+  LabellingOptions labelling;
+  labelling.properties = Shipped(kProperties).string();
+  extras.labels = MakeLabels(store, model, labelling, common);
+  AccuracyOptions accuracy;
+  accuracy.classes = Shipped(kClasses).string();
+  accuracy.templates = Shipped(kTemplates).string();
+  AccuracyInput measured = ReadAccuracyInput(store, model, accuracy, common);
+  AblationOptions ablation;
+  ablation.threads = common.threads;
+  extras.ablation = ReportAblation{
+      std::move(measured.setting),
+      Ablate(store, store.statistics(), measured.classifier, measured.labels.classes, ablation)};
+  const ReportInput input = CollectReport(store, model.config(), set.get(), pool, texts, heads,
+                                          report, std::move(extras));
   WriteFileAtomically(directory.path() / "report.html", RenderReport(input));
   std::vector<TextSpanResult> spans;
   for (const ReportHead& head : input.heads) spans.push_back(head.span);

@@ -43,7 +43,8 @@ void Run(const Options& options, const Common& common) {
   const std::vector<Item> items = store.ReadItems();
   const std::vector<Index> pictures = PicturesOf(items, options.only);
   const std::vector<Factor> factors = FactorsOf(items, options.truth, pictures);
-  const LabelReport report = MakeLabels(store, options.labelling, common);
+  const LabelReport report =
+      MakeLabels(store, LoadModelOf(store, options.labelling.model), options.labelling, common);
   for (const Factor& factor : factors) {
     if (std::ranges::find(report.table.names, factor.name) == report.table.names.end()) {
       throw Error(ErrorCode::kInvalidArgument,

@@ -20,7 +20,8 @@ void Run(const Options& options, const Common& common) {
   for (const std::string* path : {&options.out, &options.csv}) {
     if (!path->empty()) RefuseExisting(*path);
   }
-  const LabelReport report = MakeLabels(store, options.labelling, common);
+  const LabelReport report =
+      MakeLabels(store, LoadModelOf(store, options.labelling.model), options.labelling, common);
   const Json json = LabelJson(report, store.ReadItems());
   if (!options.out.empty()) WriteIfNamed(options.out, DumpJson(json) + "\n");
   WriteIfNamed(options.csv, LabelCsv(report));

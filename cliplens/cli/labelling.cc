@@ -37,7 +37,8 @@ void AddLabellingOptions(CLI::App* verb, LabellingOptions& options) {
   verb->add_flag("--truncate", options.truncate, "Cut texts longer than the context");
 }
 
-LabelReport MakeLabels(const Store& store, const LabellingOptions& options, const Common& common) {
+LabelReport MakeLabels(const Store& store, const ClipModel& model, const LabellingOptions& options,
+                       const Common& common) {
   const std::vector<HeadId> heads =
       ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
                  static_cast<int>(store.basis().num_heads()));
@@ -52,7 +53,6 @@ LabelReport MakeLabels(const Store& store, const LabellingOptions& options, cons
     pool = ReadTextPool(options.texts);
     report.scores_pool = pool->name;
   }
-  const ClipModel model = LoadModelOf(store, options.model);
   report.calibrated = IsCalibrated(store);
   const Array<float, 2> texts = model.EmbedTexts(report.pool.texts, options.truncate,
                                                  common.threads, Progress(common, "texts"));

@@ -21,7 +21,8 @@ struct LabellingOptions {
 };
 void AddLabellingOptions(CLI::App* verb, LabellingOptions& options);
 
-// Labels of the heads that are named, with scores.
-LabelReport MakeLabels(const Store& store, const LabellingOptions& options, const Common& common);
+// Labels of the heads that are named, with scores, by the model that made the store.
+LabelReport MakeLabels(const Store& store, const ClipModel& model, const LabellingOptions& options,
+                       const Common& common);
 
 }  // namespace cliplens::cli

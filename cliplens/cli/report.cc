@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/analysis/ablation.h"
+#include "cliplens/cli/accuracy.h"
+#include "cliplens/cli/labelling.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/file.h"
@@ -20,8 +23,31 @@ struct Options {
   std::string heads = "all";
   std::string out;
   ReportOptions report;
-  bool truncate = false;
+  std::string properties;
+  AccuracyOptions accuracy;
 };
+
+ReportExtras MakeExtras(const Store& store, const ClipModel& model, const Options& options,
+                        const Common& common) {
+  ReportExtras extras;
+  if (!options.properties.empty()) {
+    LabellingOptions labelling;
+    labelling.properties = options.properties;
+    labelling.heads = options.heads;
+    labelling.truncate = options.accuracy.truncate;
+    extras.labels = MakeLabels(store, model, labelling, common);
+  }
+  if (!options.accuracy.classes.empty()) {
+    AccuracyInput input = ReadAccuracyInput(store, model, options.accuracy, common);
+    AblationOptions ablation;
+    ablation.threads = common.threads;
+    ablation.progress = Progress(common, "ablation");
+    extras.ablation = ReportAblation{
+        std::move(input.setting),
+        Ablate(store, store.statistics(), input.classifier, input.labels.classes, ablation)};
+  }
+  return extras;
+}
 
 void Run(Options& options, const Common& common) {
   const Store store = Store::Open(options.store);
@@ -32,12 +58,13 @@ void Run(Options& options, const Common& common) {
   const TextPool pool = ReadTextPool(options.texts);
   const ClipModel model = LoadModelOf(store, options.model);
   const std::unique_ptr<ImageSet> images = OpenImagesOf(store, options.images);
-  const Array<float, 2> texts =
-      model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "texts"));
+  const Array<float, 2> texts = model.EmbedTexts(pool.texts, options.accuracy.truncate,
+                                                 common.threads, Progress(common, "texts"));
   options.report.threads = common.threads;
   options.report.progress = Progress(common, "pictures");
   const ReportInput input =
-      CollectReport(store, model.config(), images.get(), pool, texts, heads, options.report);
+      CollectReport(store, model.config(), images.get(), pool, texts, heads, options.report,
+                    MakeExtras(store, model, options, common));
   const std::string page = RenderReport(input);
   WriteFileAtomically(options.out, page);
   if (common.json) {
@@ -60,7 +87,8 @@ void AddReport(CLI::App& app, Common& common) {
   options->report.span.count = 10;
   CLI::App* verb =
       AddVerb(app, common, "report", "One self-contained HTML page about the heads of a store",
-              "cliplens report store --texts world/texts/phrases.txt --out report.html");
+              "cliplens report store --texts world/texts/phrases.txt --properties "
+              "world/texts/properties.txt --classes world/texts/objects.txt --out report.html");
   verb->add_option("STORE", options->store, "Store directory")->required();
   verb->add_option("--texts", options->texts, "Text pool, one text a line")->required();
   verb->add_option("--out", options->out, "HTML file to write")->required();
@@ -74,8 +102,10 @@ void AddReport(CLI::App& app, Common& common) {
       ->check(CLI::Range(0, 100))
       ->capture_default_str();
   verb->add_option("--images", options->images, "The pictures, where the store's own have moved");
+  verb->add_option("--properties", options->properties,
+                   "Property table; the page then labels the heads");
+  AddAccuracyOptions(verb, options->accuracy, /*required=*/false);
   AddModelOption(verb, options->model);
-  verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
   verb->callback([options, &common] { Run(*options, common); });
 }
 

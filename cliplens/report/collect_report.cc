@@ -55,7 +55,8 @@ std::vector<Extremes> ExtremesOfHead(const Store& store, ArrayView<const float, 
 
 ReportInput CollectReport(const Store& store, const ModelConfig& model, const ImageSet* images,
                           const TextPool& pool, ArrayView<const float, 2> texts,
-                          const std::vector<HeadId>& heads, const ReportOptions& options) {
+                          const std::vector<HeadId>& heads, const ReportOptions& options,
+                          ReportExtras extras) {
   Check(store, model, pool, texts, heads);
   ReportInput input;
   input.store = store.info();
@@ -76,6 +77,12 @@ ReportInput CollectReport(const Store& store, const ModelConfig& model, const Im
       for (const ScoredItem& scored : extremes.lowest) wanted.push_back(scored.item);
     }
     input.heads.push_back(std::move(head));
+  }
+  input.extras = std::move(extras);
+  if (input.extras.labels && pictures) {
+    for (const HeadLabel& label : input.extras.labels->labels) {
+      for (const LabelEvidence& picture : label.pictures) wanted.push_back(picture.index);
+    }
   }
   input.thumbnails = MakeThumbnails(images, input.items, std::move(wanted), model.preprocess,
                                     options.threads, options.progress);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/base/version.h"
 #include "cliplens/report/assets.h"
+#include "cliplens/report/html_sections.h"
 #include "cliplens/report/markup.h"
 
 namespace cliplens {
@@ -91,6 +93,7 @@ class Page {
     out_ += "<main>\n";
     PutCertificate();
     PutShares();
+    PutExtras();
     PutGlance();
     PutHeads();
     PutMethod();
@@ -166,7 +169,11 @@ class Page {
     out_ +=
         "</dl>\n"
         "<nav aria-label=\"Contents\"><a href=\"#certificate\">Certificate</a>"
-        "<a href=\"#shares\">Shares</a><a href=\"#glance\">All heads</a>"
+        "<a href=\"#shares\">Shares</a>";
+    if (input_.extras.labels) out_ += "<a href=\"#labels\">Labels</a>";
+    if (input_.extras.ablation) out_ += "<a href=\"#ablation\">Ablation</a>";
+    out_ +=
+        "<a href=\"#glance\">All heads</a>"
         "<a href=\"#heads\">Head by head</a><a href=\"#method\">How to read</a></nav>\n"
         "</header>\n";
   }
@@ -289,6 +296,28 @@ class Page {
     out_ += "<td class=\"void\"></td></tr>\n</tbody></table>\n</div>\n";
     PutLegend();
     out_ += "</section>\n";
+  }
+
+  void PutExtras() {
+    std::set<HeadId> listed;
+    for (const auto& [id, here] : listed_) listed.insert(id);
+    const ReportExtras& extras = input_.extras;
+    if (extras.labels) out_ += LabelSection(*extras.labels, listed);
+    if (extras.ablation) out_ += AblationSection(extras.ablation->setting, extras.ablation->result);
+  }
+
+  // A head's label on its card.
+  void PutLabel(HeadId id) {
+    if (!input_.extras.labels) return;
+    for (const HeadLabel& label : input_.extras.labels->labels) {
+      if (label.id != id) continue;
+      out_ += LabelOfCard(*input_.extras.labels, label, [&](const LabelEvidence& evidence) {
+        if (!thumbnail_of_.contains(evidence.index)) return std::string();
+        const std::string before = std::exchange(out_, "");
+        PutPicture({evidence.index, evidence.share});
+        return std::exchange(out_, before);
+      });
+    }
   }
 
   // How concentrated the variance is.
@@ -568,6 +597,7 @@ class Page {
           PlaceByShare(share), share_of_.size(),
           Counted(static_cast<Index>(head->span.texts.size()), "text"), Percent(Explained(*head)),
           head->span.rank);
+      PutLabel(head->id);
       if (head->span.texts.empty()) {
         out_ += "<p class=\"muted\">No text explains any of its variance.</p>\n</article>\n";
         continue;

@@ -10,6 +10,7 @@
 // The page needs no network, no script and no other file; the same input gives the same bytes.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/model/config.h"
+#include "cliplens/report/ablation_report.h"
+#include "cliplens/report/label_report.h"
 #include "cliplens/report/thumbnail.h"
 
 namespace cliplens {
@@ -43,6 +46,18 @@ struct ReportHead {
   std::vector<Extremes> extremes;
 };
 
+// Accuracy without parts of the model.
+struct ReportAblation {
+  AccuracySetting setting;
+  AblationResult result;
+};
+
+// What further analyses say; the page has a section for each that is there.
+struct ReportExtras {
+  std::optional<LabelReport> labels;
+  std::optional<ReportAblation> ablation;
+};
+
 // Everything that the page says. Nothing is read or computed while it is written.
 struct ReportInput {
   StoreInfo store;
@@ -50,8 +65,9 @@ struct ReportInput {
   TextPool pool;
   std::vector<ComponentShare> shares;  // of all components, as ComponentShares gives them
   std::vector<ReportHead> heads;       // any order; the page puts the largest share first
-  std::vector<Item> items;             // of the store; names the pictures of `extremes`
-  ThumbnailSet thumbnails;             // of the pictures of `extremes`
+  ReportExtras extras;
+  std::vector<Item> items;  // of the store; names the pictures of `extremes` and labels
+  ThumbnailSet thumbnails;  // of these pictures
 };
 
 // Runs the analyses for `heads` and makes the pictures small. `images` is the set that the store
@@ -62,7 +78,8 @@ struct ReportInput {
 // is not in the store.
 ReportInput CollectReport(const Store& store, const ModelConfig& model, const ImageSet* images,
                           const TextPool& pool, ArrayView<const float, 2> texts,
-                          const std::vector<HeadId>& heads, const ReportOptions& options);
+                          const std::vector<HeadId>& heads, const ReportOptions& options,
+                          ReportExtras extras = {});
 
 // The page, UTF-8. Throws Error(kInvalidArgument) for an index outside of the pool or the items,
 // and for a head without a share.
