@@ -37,7 +37,7 @@ void Run(const Options& options, const Common& common) {
     }
     WarnOfSkipped(skipped, set->size());
   } else {
-    const TextPool pool = ReadTextPool(options.texts);
+    const TextPool pool = ReadTextPool(TextsPath(options.texts));
     rows =
         model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "embed"));
     items = pool.texts;
@@ -68,7 +68,9 @@ void AddEmbed(CLI::App& app, Common& common) {
   AddPrecisionOption(verb, options->model);
   auto* source = verb->add_option_group("source");
   source->add_option("--images", options->images, "Picture, folder or WebDataset shards");
-  source->add_option("--texts", options->texts, "File with one text a line");
+  source->add_option(
+      "--texts", options->texts,
+      "File with one text a line, or a shipped pool: general, common_words, properties");
   source->require_option(1);
   verb->add_option("--out", options->out, "float32 .npy file to write")->required();
   AddOnError(verb, options->on_error);

@@ -23,8 +23,10 @@ void AddLabellingOptions(CLI::App* verb, LabellingOptions& options) {
   verb->add_option("--properties", options.properties,
                    "Property table: one text a line, a tab, its property (default: the shipped "
                    "table for photographs)");
-  verb->add_option("--texts", options.texts,
-                   "Pool with properties for the scores (default: the property table)");
+  verb->add_option(
+      "--texts", options.texts,
+      "Pool with properties for the scores, or the shipped general (default: the property "
+      "table)");
   verb->add_option("--heads", options.heads, "L11.H3, L9-L11, last-4, all; commas between")
       ->capture_default_str();
   verb->add_option("--most-images", options.label.most_images,
@@ -45,12 +47,12 @@ LabelReport MakeLabels(const Store& store, const ClipModel& model, const Labelli
   LabelReport report;
   report.store = store.info();
   report.pool = ReadTextPool(options.properties.empty() ? SharePath("texts/properties.txt")
-                                                        : fs::path(options.properties));
+                                                        : TextsPath(options.properties));
   report.properties_name = report.scores_pool = report.pool.name;
   report.table = PropertiesOf(report.pool);
   std::optional<TextPool> pool;
   if (!options.texts.empty()) {
-    pool = ReadTextPool(options.texts);
+    pool = ReadTextPool(TextsPath(options.texts));
     report.scores_pool = pool->name;
   }
   report.calibrated = IsCalibrated(store);

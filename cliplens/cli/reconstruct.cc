@@ -31,7 +31,7 @@ void Run(Options& options, const Common& common) {
     if (!path->empty()) RefuseExisting(*path);
   }
   std::vector<TextPool> pools;
-  for (const std::string& path : options.texts) pools.push_back(ReadTextPool(path));
+  for (const std::string& path : options.texts) pools.push_back(ReadTextPool(TextsPath(path)));
   const ClipModel model = LoadModelOf(store, options.model);
   const AccuracyInput input = ReadAccuracyInput(store, model, options.accuracy, common);
   options.reconstruction.threads = common.threads;
@@ -70,8 +70,10 @@ void AddReconstruct(CLI::App& app, Common& common) {
                            "cliplens reconstruct store --texts world/texts/phrases.txt --classes "
                            "world/texts/objects.txt --counts 5,10,20 --random 1");
   verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
-  verb->add_option("--texts", options->texts,
-                   "Text pool, one text a line; may be given several times")
+  verb->add_option(
+          "--texts", options->texts,
+          "Text pool, one text a line, or a shipped one: general, common_words, properties; may "
+          "be given several times")
       ->required();
   AddAccuracyOptions(verb, options->accuracy);
   verb->add_option("--counts", options->reconstruction.counts, "Texts of each head, ascending")

@@ -55,7 +55,7 @@ void Run(Options& options, const Common& common) {
       ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
                  static_cast<int>(store.basis().num_heads()));
   RefuseExisting(options.out);
-  const TextPool pool = ReadTextPool(options.texts);
+  const TextPool pool = ReadTextPool(TextsPath(options.texts));
   const ClipModel model = LoadModelOf(store, options.model);
   const std::unique_ptr<ImageSet> images = OpenImagesOf(store, options.images);
   const Array<float, 2> texts = model.EmbedTexts(pool.texts, options.accuracy.truncate,
@@ -90,7 +90,10 @@ void AddReport(CLI::App& app, Common& common) {
               "cliplens report store --texts world/texts/phrases.txt --properties "
               "world/texts/properties.txt --classes world/texts/objects.txt --out report.html");
   verb->add_option("STORE", options->store, "Store directory")->required();
-  verb->add_option("--texts", options->texts, "Text pool, one text a line")->required();
+  verb->add_option(
+          "--texts", options->texts,
+          "Text pool, one text a line, or a shipped one: general, common_words, properties")
+      ->required();
   verb->add_option("--out", options->out, "HTML file to write")->required();
   verb->add_option("--heads", options->heads, "L11.H3, L9-L11, last-4, all; commas between")
       ->capture_default_str();

@@ -30,7 +30,7 @@ void Run(const Options& options, const Common& common) {
       ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
                  static_cast<int>(store.basis().num_heads()));
   if (!options.out.empty()) RefuseExisting(options.out);
-  const TextPool pool = ReadTextPool(options.texts);
+  const TextPool pool = ReadTextPool(TextsPath(options.texts));
   const ClipModel model = LoadModelOf(store, options.model);
   const Array<float, 2> texts =
       model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "texts"));
@@ -73,7 +73,10 @@ void AddSpan(CLI::App& app, Common& common) {
       AddVerb(app, common, "span", "TextSpan: the texts that span what each head writes",
               "cliplens span store --texts world/texts/phrases.txt --heads last-2 --count 10");
   verb->add_option("STORE", options->store, "Store directory")->required();
-  verb->add_option("--texts", options->texts, "Text pool, one text a line")->required();
+  verb->add_option(
+          "--texts", options->texts,
+          "Text pool, one text a line, or a shipped one: general, common_words, properties")
+      ->required();
   verb->add_option("--heads", options->heads, "L11.H3, L9-L11, last-4, all; commas between")
       ->capture_default_str();
   verb->add_option("--count", options->span.count, "Texts for each head")

@@ -132,16 +132,33 @@ void AddPrecisionOption(CLI::App* verb, ModelChoice& choice) {
       ->capture_default_str();
 }
 
+namespace {
+
+// Whether `path` can be the name of something shipped: no folder in it, and nothing of that name
+// here.
+bool MayBeShipped(const std::string& path) {
+  std::error_code ignored;
+  return !path.empty() && path.find('/') == std::string::npos && path != "." && path != ".." &&
+         !fs::exists(path, ignored);
+}
+
+}  // namespace
+
 fs::path ModelPath(const std::string& model) {
   if (IsHubName(model)) return FindInHubCache(model);
-  std::error_code ignored;
-  const bool name =
-      !model.empty() && model.find('/') == std::string::npos && model != "." && model != "..";
-  if (name && !fs::exists(model, ignored)) {
+  if (MayBeShipped(model)) {
     fs::path shipped = SharePath("models/" + model);
     if (!shipped.empty()) return shipped;
   }
   return model;
+}
+
+fs::path TextsPath(const std::string& texts) {
+  if (MayBeShipped(texts)) {
+    fs::path shipped = SharePath("texts/" + texts + ".txt");
+    if (!shipped.empty()) return shipped;
+  }
+  return texts;
 }
 
 ClipModel LoadModel(const ModelChoice& choice) {

@@ -62,9 +62,13 @@ ClipModel LoadModel(const ModelChoice& choice);
 // Error(kInvalidArgument) when its fingerprint is another.
 ClipModel LoadModelOf(const Store& store, const ModelChoice& choice);
 
-// The directory of shipped files (models/, world/): $CLIPLENS_SHARE, else beside the program, else
-// the source tree that the program was built in.
+// The directory of shipped files (models/, texts/, world/): $CLIPLENS_SHARE, else beside the
+// program, else the source tree that the program was built in.
 std::filesystem::path SharePath(const std::string& relative);
+
+// The file of a text pool: the path itself where something is there, else the shipped
+// texts/NAME.txt for a bare name such as general, else the path as given.
+std::filesystem::path TextsPath(const std::string& texts);
 
 // The pictures that a store was made of, or null where they are gone; `images` overrides the place
 // that the manifest names.

@@ -80,9 +80,9 @@ class CliTest : public testing::Test {
 TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run("--version").out, std::string("cliplens ") + kVersion + "\n");
   const std::string help = Run("--help").out;
-  for (const char* verb : {"demo", "info", "tokenize", "preprocess", "embed", "classify",
-                           "decompose", "merge", "span", "ablate", "reconstruct", "report", "export",
-                           "verify"}) {
+  for (const char* verb :
+       {"demo", "info", "tokenize", "preprocess", "embed", "classify", "decompose", "merge", "span",
+        "ablate", "reconstruct", "report", "export", "verify"}) {
     EXPECT_NE(help.find(verb), std::string::npos) << verb;
     const Outcome outcome = Run(std::string(verb) + " --help");
     EXPECT_EQ(outcome.status, 0);
@@ -362,6 +362,20 @@ TEST_F(CliTest, TheDemoEndsWithItsReportAndCertificate) {
   EXPECT_TRUE(fs::exists(path("tour/report.html")));
   EXPECT_EQ(ReadJsonFile(path("tour/span.json"))["heads"].size(), 36u);
   ExpectFailure("demo --out tour", 5, "tour: exists already");
+}
+
+TEST_F(CliTest, AShippedPoolGoesByItsNameUnlessAFileHasIt) {
+  const auto embed = [&](const std::string& texts, const std::string& out) {
+    return RunJson(fmt::format("embed pictureworld --texts {} --out {} --truncate", texts, out));
+  };
+  const Json shipped = embed("properties", "shipped.npy");
+  EXPECT_GE(shipped["items"].size(), 900u);
+  EXPECT_EQ(embed("'" + source("texts/properties.txt") + "'", "path.npy")["items"],
+            shipped["items"]);
+  WriteFileAtomically(path("properties"), std::string("a picture of a duck\n"));
+  EXPECT_EQ(embed("properties", "own.npy")["items"], Json({"a picture of a duck"}));
+  ExpectFailure("embed pictureworld --texts no_pool --out x.npy", 3, "no_pool");
+  ExpectFailure("embed pictureworld --texts ../properties --out x.npy", 3, "../properties");
 }
 
 TEST_F(CliTest, LabelsAndAttributesOfShardsGiveAccuracy) {
