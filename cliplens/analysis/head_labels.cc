@@ -251,12 +251,14 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
   double draws = 0;
   for (const std::vector<bool>& half : pictures.halves) {
     std::vector<double> of_half;
+    of_half.reserve(sliced.size());
     for (const SlicedShare& share : sliced) of_half.push_back(share.Share(half));
     same += LargestOf(of_half) == first ? 1 : 0;
     draws += 1;
   }
   for (const std::vector<Question>& half : pictures.text_halves) {
     std::vector<double> of_half;
+    of_half.reserve(half.size());
     for (const Question& q : half) of_half.push_back(ShareOf(rows, q.answers));
     same += LargestOf(of_half) == first ? 1 : 0;
     draws += 1;
