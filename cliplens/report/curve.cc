@@ -47,9 +47,10 @@ class Plot {
 
   std::string Render(bool embedded) {
     if (!embedded) out_ += "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-    Put("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" role=\"img\" "
+    Put("<svg{} viewBox=\"0 0 {} {}\" role=\"img\" "
         "aria-label=\"{}\" font-family=\"system-ui, sans-serif\" font-size=\"13\">\n",
-        kWidth, kHeight, EscapeHtml(curve_.title));
+        embedded ? "" : " xmlns=\"http://www.w3.org/2000/svg\"", kWidth, kHeight,
+        EscapeHtml(curve_.title));
     if (!embedded) Put("<rect width=\"{}\" height=\"{}\" fill=\"#fff\"/>\n", kWidth, kHeight);
     Text(kLeft, 20, "start", curve_.title, 15);
     PutAxes();

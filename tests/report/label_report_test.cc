@@ -1,0 +1,112 @@
+#include "cliplens/report/label_report.h"
+
+#include <algorithm>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "cliplens/report/html_sections.h"
+
+namespace cliplens {
+namespace {
+
+PropertyShare Share(double value, double beyond, double chance) {
+  PropertyShare share;
+  share.share = {value, value - 0.01, value + 0.01};
+  share.beyond = beyond;
+  share.chance = chance;
+  return share;
+}
+
+// Two heads, one labelled "colour" with a second property, one without a label.
+LabelReport TwoHeads() {
+  LabelReport report;
+  report.store.model_name = "small";
+  report.store.fingerprint = "00";
+  report.store.images = 9;
+  report.properties_name = "table <1>.txt";
+  report.pool.name = report.properties_name;
+  report.pool.texts = {"a red <b>", "a blue one", "a dog", "a cat"};
+  report.pool.properties = {"colour", "colour", "animal & co", "animal & co"};
+  report.table = PropertiesOf(report.pool);
+  HeadLabel first;
+  first.id = {1, 0};
+  first.label = 0;
+  first.second = first.rival = 1;
+  first.confidence = 0.9;
+  first.stability = 0.75;
+  first.coverage = 0.4;
+  first.properties = {Share(0.4, 0.3, 0.1), Share(0.3, 0.25, 0.1)};
+  first.texts = {{0, 0.3}, {1, 0.1}};
+  first.pictures = {{2, 0.01}};
+  HeadLabel second;
+  second.id = {1, 1};
+  second.rival = 1;
+  second.properties = {Share(0.02, 0.02, 0.1), Share(0.01, 0.01, 0.1)};
+  report.labels = {first, second};
+  report.scores = ScoreLabels(report.labels, report.table, {{}, {}}, report.pool);
+  report.scores_pool = report.pool.name;
+  return report;
+}
+
+TEST(LabelReport, JsonNamesWhatTheNumbersStandFor) {
+  const std::vector<Item> items = {{.path = "a.png", .label = std::nullopt},
+                                   {.path = "b.png", .label = std::nullopt},
+                                   {.path = "c.png", .label = std::nullopt}};
+  const Json json = LabelJson(TwoHeads(), items);
+  EXPECT_EQ(json["format"], "cliplens.label/1");
+  const Json& head = json["heads"][0];
+  EXPECT_EQ(head["head"], "L1.H0");
+  EXPECT_EQ(head["label"], "colour");
+  EXPECT_EQ(head["second"], "animal & co");
+  EXPECT_EQ(head["properties"][1]["beyond"], 0.25);
+  EXPECT_EQ(head["texts"][0]["text"], "a red <b>");
+  EXPECT_EQ(head["pictures"][0]["path"], "c.png");
+  EXPECT_TRUE(json["heads"][1]["label"].is_null());
+  // Read the other way: only heads above chance.
+  ASSERT_EQ(json["properties"][0]["heads"].size(), 1u);
+  EXPECT_EQ(json["properties"][0]["heads"][0]["head"], "L1.H0");
+  EXPECT_EQ(json["scores"]["labelled"], 1);
+  EXPECT_EQ(json["scores"]["entanglement"], 1.0);
+}
+
+TEST(LabelReport, CsvHasALineForEachHeadAndProperty) {
+  const std::string csv = LabelCsv(TwoHeads());
+  EXPECT_EQ(std::ranges::count(csv, '\n'), 1 + 2 * 2);
+  EXPECT_NE(csv.find("L1.H0,colour,animal & co,0.9,0.75,0.4,animal & co,colour,0.4,0.39,0.41"),
+            std::string::npos);
+}
+
+TEST(LabelReport, TableSaysNoneAndUncalibrated) {
+  LabelReport report = TwoHeads();
+  const std::string table = LabelTable(report);
+  EXPECT_NE(table.find("L1.H1  none"), std::string::npos) << table;
+  EXPECT_NE(table.find("confidence uncalibrated for this model"), std::string::npos);
+  report.calibrated = true;
+  EXPECT_NE(LabelTable(report).find("confidence calibrated for this model"), std::string::npos);
+}
+
+TEST(LabelSection, GridLeadsToCardsAndEscapes) {
+  const std::string html = LabelSection(TwoHeads(), {{1, 0}});
+  EXPECT_NE(html.find("<a href=\"#L1.H0\""), std::string::npos);
+  EXPECT_EQ(html.find("<a href=\"#L1.H1\""), std::string::npos);
+  EXPECT_NE(html.find("animal &amp; co"), std::string::npos);
+  EXPECT_EQ(html.find("animal & co"), std::string::npos);
+  EXPECT_EQ(html.find("table <1>"), std::string::npos);
+  EXPECT_NE(html.find("uncalibrated"), std::string::npos);
+}
+
+TEST(LabelOfCard, ShowsEvidence) {
+  const LabelReport report = TwoHeads();
+  const auto picture = [](const LabelEvidence& evidence) {
+    return "picture " + std::to_string(evidence.index);
+  };
+  const std::string card = LabelOfCard(report, report.labels[0], picture);
+  EXPECT_NE(card.find("picture 2"), std::string::npos);
+  EXPECT_NE(card.find("a red &lt;b&gt;"), std::string::npos);
+  EXPECT_NE(card.find("colour"), std::string::npos);
+  EXPECT_NE(LabelOfCard(report, report.labels[1], picture).find("No property"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace cliplens
