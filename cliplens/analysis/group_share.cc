@@ -93,6 +93,7 @@ HeadRows Within(const HeadRows& rows, const Grouping& grouping) {
 SlicedShare::SlicedShare(const HeadRows& rows, const Grouping& grouping,
                          std::span<const std::int32_t> slice, Index slices)
     : sums_(static_cast<std::size_t>(slices), GroupSums(grouping.groups, rows.y.cols())),
+      all_(grouping.groups, rows.y.cols()),
       squares_(static_cast<std::size_t>(slices), 0.0) {
   for (Index b = 0; b < rows.y.rows(); ++b) {
     const auto s = static_cast<std::size_t>(slice[static_cast<std::size_t>(b)]);
@@ -101,33 +102,50 @@ SlicedShare::SlicedShare(const HeadRows& rows, const Grouping& grouping,
     sums_[s].counts[static_cast<std::size_t>(g)] += 1;
     if (rows.total > 0) squares_[s] += rows.y.row(b).squaredNorm();
   }
+  for (const GroupSums& of_slice : sums_) {
+    all_.sums += of_slice.sums;
+    for (std::size_t g = 0; g < all_.counts.size(); ++g) all_.counts[g] += of_slice.counts[g];
+  }
 }
 
 double SlicedShare::Share(const std::vector<bool>& in) const {
-  const Index width = sums_.front().sums.cols();
-  Vector all = Vector::Zero(width);
-  double count = 0, square = 0, between = 0;
-  Index groups = 0;
+  // The slices that are in are added up, or those that are not taken from the whole, whichever are
+  // fewer.
+  double square = 0;
+  std::vector<std::size_t> in_list, out_list;
   for (std::size_t s = 0; s < sums_.size(); ++s) {
     if (in[s]) square += squares_[s];
+    (in[s] ? in_list : out_list).push_back(s);
   }
-  for (Index g = 0; g < sums_.front().sums.rows(); ++g) {
-    Vector sum = Vector::Zero(width);
-    double pictures = 0;
-    for (std::size_t s = 0; s < sums_.size(); ++s) {
+  const bool add = in_list.size() < out_list.size();
+  const std::vector<std::size_t>& list = add ? in_list : out_list;
+  const double sign = add ? 1 : -1;
+  const Index width = all_.sums.cols();
+  RowVector sum(width);
+  RowVector total = RowVector::Zero(width);
+  double count = 0, between = 0;
+  Index groups = 0;
+  for (Index g = 0; g < all_.sums.rows(); ++g) {
+    double pictures = add ? 0 : all_.counts[static_cast<std::size_t>(g)];
+    if (add) {
+      sum.setZero();
+    } else {
+      sum = all_.sums.row(g);
+    }
+    for (const std::size_t s : list) {
       const double some = sums_[s].counts[static_cast<std::size_t>(g)];
-      if (!in[s] || some == 0) continue;
-      sum += sums_[s].sums.row(g).transpose();
-      pictures += some;
+      if (some == 0) continue;
+      sum += sign * sums_[s].sums.row(g);
+      pictures += sign * some;
     }
     if (pictures == 0) continue;
     ++groups;
     between += sum.squaredNorm() / pictures;
-    all += sum;
+    total += sum;
     count += pictures;
   }
   if (count == 0) return 0;
-  const double of_mean = all.squaredNorm() / count;
+  const double of_mean = total.squaredNorm() / count;
   return CorrectedShare(square - of_mean, between - of_mean, count, groups);
 }
 

@@ -66,6 +66,7 @@ class SlicedShare {
 
  private:
   std::vector<GroupSums> sums_;  // [S]
+  GroupSums all_;                // of all slices
   std::vector<double> squares_;  // [S]: Σ |y|²
 };
 

@@ -30,7 +30,7 @@ struct PropertyTable {
 PropertyTable PropertiesOf(const TextPool& pool);
 
 struct LabelOptions {
-  Index most_images = 20'000;  // of more pictures every n-th is used
+  Index most_images = 10'000;  // of more pictures every n-th is used
   std::uint64_t seed = 1;      // of random texts and halves
   int threads = 0;
   ProgressSink progress;  // heads

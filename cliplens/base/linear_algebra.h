@@ -12,6 +12,7 @@ namespace cliplens {
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using MatrixF = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Vector = Eigen::VectorXd;
+using RowVector = Eigen::RowVectorXd;
 
 // Eigen's view of a shaped array, no copy.
 template <typename T>
