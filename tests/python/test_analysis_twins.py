@@ -1,0 +1,347 @@
+"""Every figure that the program computes from factors, computed again from whole contributions.
+
+`export` writes each contribution as a vector of the embedding's E numbers. Here the definitions are
+applied to those vectors in fp64, word for word, and compared with what `ablate`, `reconstruct`,
+`span` and `report` say, on the shipped model (K = 32) and on an image tower of random weights with
+heads of 80 beside the same texts.
+"""
+
+import json
+import os
+import re
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
+SHIPPED = ROOT / "models/pictureworld"
+TEXTS = ROOT / "world/texts"
+WEIGHTS = "open_clip_model.safetensors"
+TYPES = {"F16": np.float16, "F32": np.float32}
+SCORES = 1e-6
+SHARES = 1e-5  # exports are rounded to fp32
+
+
+def cliplens(*arguments):
+    result = subprocess.run([PROGRAM, *map(str, arguments), "--json"], text=True,
+                            capture_output=True, timeout=600)
+    assert result.returncode == 0, f"{arguments}\n{result.stderr}"
+    return json.loads(result.stdout)
+
+
+# A model whose heads are 80 wide.
+
+def read_safetensors(path):
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    tensors = {}
+    for name, entry in json.loads(data[8:8 + length]).items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            values = np.frombuffer(data[8 + length + begin:8 + length + end], TYPES[entry["dtype"]])
+            tensors[name] = values.reshape(entry["shape"]).astype(np.float32)
+    return tensors
+
+
+def write_safetensors(path, tensors):
+    header, data = {}, b""
+    for name, values in tensors.items():
+        content = values.astype("<f4").tobytes()
+        header[name] = {"dtype": "F32", "shape": list(values.shape),
+                        "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def make_wide_heads(folder):
+    """The shipped model's texts beside a random image tower of 4 layers x 2 heads of 80."""
+    layers, width, mlp, patch, side = 4, 160, 240, 16, 80
+    random = np.random.default_rng(4)
+    tensors = {name: values for name, values in read_safetensors(SHIPPED / WEIGHTS).items()
+               if not name.startswith("visual.")}
+
+    def matrix(*shape):
+        return random.standard_normal(shape) * 1.2 / np.sqrt(np.prod(shape[1:]))
+
+    def vector(n, mean=0.0):
+        return mean + 0.3 * random.standard_normal(n)
+
+    visual = {"class_embedding": vector(width), "conv1.weight": matrix(width, 3, patch, patch),
+              "positional_embedding": matrix((side // patch) ** 2 + 1, width),
+              "proj": matrix(width, tensors["text_projection"].shape[1])}
+    for name in ("ln_pre", "ln_post", *(f"transformer.resblocks.{layer}.ln_{i}"
+                                        for layer in range(layers) for i in (1, 2))):
+        visual |= {f"{name}.weight": vector(width, 1.0), f"{name}.bias": vector(width)}
+    for layer in range(layers):
+        block = f"transformer.resblocks.{layer}"
+        for name, rows, columns in (("attn.out_proj", width, width), ("mlp.c_fc", mlp, width),
+                                    ("mlp.c_proj", width, mlp)):
+            visual |= {f"{block}.{name}.weight": matrix(rows, columns),
+                       f"{block}.{name}.bias": vector(rows)}
+        visual |= {f"{block}.attn.in_proj_weight": matrix(3 * width, width),
+                   f"{block}.attn.in_proj_bias": vector(3 * width)}
+    tensors |= {f"visual.{name}": values for name, values in visual.items()}
+    folder.mkdir()
+    for path in SHIPPED.iterdir():
+        if path.suffix in (".json", ".txt"):
+            (folder / path.name).write_bytes(path.read_bytes())
+    config = json.loads((SHIPPED / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"] = {"image_size": side, "layers": layers, "width": width,
+                                         "head_width": 80, "patch_size": patch,
+                                         "mlp_ratio": mlp / width}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    write_safetensors(folder / WEIGHTS, tensors)
+    return folder
+
+
+# Contributions, classes and labels.
+
+def lines(path):
+    """[(text, what stands behind the tab, or the text)]"""
+    parts = [line.split("\t") for line in path.read_text().splitlines() if line.strip()]
+    return [(part[0].strip(), part[-1].strip()) for part in parts]
+
+
+class Case:
+    """A store, its contributions in fp64, and zero-shot classes."""
+
+    def __init__(self, folder, name, model, images, classes, templates, label):
+        self.folder, self.model = folder, model
+        self.store = folder / f"{name}-store"
+        cliplens("decompose", model, "--images", images, "--out", self.store)
+        self.attn, self.mlp, self.cls, self.embedding, self.items = self.contributions(self.store)
+        self.asked = ["--classes", classes, "--templates", templates]
+        self.asked += ["--label", label] if label else []
+        names, self.class_labels = zip(*lines(classes))
+        forms = [form for form, _ in lines(templates)]
+        texts = folder / f"{name}-prompts.txt"
+        texts.write_text("".join(f"{form.replace('{}', c)}\n" for c in names for form in forms))
+        rows = self.embed(texts).reshape(len(names), len(forms), -1).mean(1)
+        self.classifier = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        values = [item["attributes"].get(label) if label else item.get("label")
+                  for item in self.items]
+        self.labels = np.array([self.class_labels.index(v) if v in self.class_labels else -1
+                                for v in values])
+
+    def contributions(self, store):
+        arrays = Path(f"{store}-arrays")
+        cliplens("export", store, "--format", "npy", "--out", arrays)
+        items = [json.loads(line) for line in (arrays / "items.jsonl").read_text().splitlines()]
+        return *(np.load(arrays / f"{name}.npy").astype(np.float64)
+                 for name in ("attn", "mlp", "cls_attn", "embedding")), items
+
+    def embed(self, texts):
+        out = texts.with_suffix(".npy") if texts.is_relative_to(self.folder) else (
+            self.folder / f"{self.model.name}-{texts.stem}.npy")
+        if not out.exists():
+            cliplens("embed", self.model, "--texts", texts, "--out", out)
+        return np.load(out).astype(np.float64)
+
+    def measure(self, representations):
+        """(accuracy, mean score of the right class) over the pictures with a label."""
+        held = self.labels >= 0
+        representations = np.broadcast_to(representations, self.embedding.shape)
+        scores = representations[held] @ self.classifier.T
+        right = self.labels[held]
+        return ((scores.argmax(1) == right).mean(), scores[np.arange(len(right)), right].mean())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("twins")
+
+
+@pytest.fixture(scope="module")
+def shipped(folder):
+    pictures = folder / "half"
+    pictures.mkdir()
+    (pictures / "test-000.tar").symlink_to(ROOT / "world/sets/test/test-000.tar")
+    return Case(folder, "shipped", SHIPPED, pictures, TEXTS / "objects.txt",
+                TEXTS / "objects.templates.txt", None)
+
+
+@pytest.fixture(scope="module")
+def wide(folder):
+    return Case(folder, "wide", make_wide_heads(folder / "wide"), ROOT / "world/sets/birds",
+                TEXTS / "birds.txt", TEXTS / "birds.templates.txt", None)
+
+
+@pytest.fixture(params=["shipped", "wide"])
+def case(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_the_sets_are_as_meant(shipped, wide):
+    assert shipped.attn.shape[1:] == (6, 6, 128) and wide.attn.shape[1:] == (4, 2, 128)
+    assert cliplens("info", wide.model)["heads"][0]["rank"] == 83
+    for case in (shipped, wide):
+        assert (case.labels >= 0).sum() >= 150
+        whole = case.attn.sum((1, 2)) + case.mlp.sum(1)
+        assert np.abs(whole - case.embedding).max() < 1e-5
+
+
+# Ablation.
+
+def twin_of_ablation(case, means):
+    """What `ablate` says; `means` are (attn, mlp, cls_attn) of the set whose means stand in."""
+    attn, mlp, cls = case.attn, case.mlp, case.cls
+    mean_attn, mean_mlp, mean_cls = (array.mean(0) for array in means)
+    whole = attn.sum((1, 2)) + mlp.sum(1)
+    no_mlps = attn.sum((1, 2)) + mean_mlp.sum(0)
+    cls_change = mean_cls.sum(0) - cls.sum(1)
+    rows = {"base": whole, "mlps": no_mlps, "cls_attn": whole + cls_change,
+            "mlps+cls_attn": no_mlps + cls_change}
+    layers, heads = attn.shape[1:3]
+
+    def attention(replaced):
+        return sum(mean_attn[layer].sum(0) if layer in replaced else attn[:, layer].sum(1)
+                   for layer in range(layers))
+
+    result = {"rows": {name: case.measure(row) for name, row in rows.items()}}
+    result["cumulative"] = [case.measure(attention(range(k)) + mlp.sum(1))
+                            for k in range(layers + 1)]
+    result["last_only"] = [case.measure(attention(range(layers - k)) + mean_mlp.sum(0))
+                           for k in range(layers + 1)]
+    base = case.measure(whole)
+    result["components"] = {}
+    names = [(f"L{layer}.H{head}", attn[:, layer, head], mean_attn[layer, head])
+             for layer in range(layers) for head in range(heads)]
+    names += [("INPUT" if i == 0 else f"L{i - 1}.MLP", mlp[:, i], mean_mlp[i])
+              for i in range(layers + 1)]
+    for name, own, mean in names:
+        accuracy, score = case.measure(whole - own + mean)
+        result["components"][name] = (base[0] - accuracy, base[1] - score)
+    return result
+
+
+def assert_same_ablation(got, twin):
+    assert [row["name"] for row in got["rows"]] == list(twin["rows"])
+    for row in got["rows"]:
+        accuracy, score = twin["rows"][row["name"]]
+        assert row["accuracy"] == pytest.approx(accuracy, abs=1e-12), row["name"]
+        assert row["score"] == pytest.approx(score, abs=SCORES), row["name"]
+    for curve in ("cumulative", "last_only"):
+        assert got[curve] == pytest.approx([accuracy for accuracy, _ in twin[curve]], abs=1e-12)
+    assert [c["component"] for c in got["components"]] == list(twin["components"])
+    for component in got["components"]:
+        accuracy, score = twin["components"][component["component"]]
+        assert component["accuracy_lost"] == pytest.approx(accuracy, abs=1e-12), component
+        assert component["score_lost"] == pytest.approx(score, abs=SCORES), component
+
+
+def test_ablation(case):
+    got = cliplens("ablate", case.store, *case.asked)
+    assert got["images"] == (case.labels >= 0).sum()
+    assert_same_ablation(got, twin_of_ablation(case, (case.attn, case.mlp, case.cls)))
+    for row in got["rows"]:
+        assert row["accuracy_bounds"][0] <= row["accuracy"] <= row["accuracy_bounds"][1]
+
+
+def test_ablation_with_means_of_other_pictures(case, folder):
+    other = Path(f"{case.store}-other")
+    cliplens("decompose", case.model, "--images", ROOT / "world/sets/single", "--out", other)
+    got = cliplens("ablate", case.store, *case.asked, "--means", other)
+    twin = twin_of_ablation(case, case.contributions(other)[:3])
+    assert_same_ablation(got, twin)
+    own = twin_of_ablation(case, (case.attn, case.mlp, case.cls))
+    assert abs(twin["rows"]["mlps"][1] - own["rows"]["mlps"][1]) > 1e-3
+
+
+# TextSpan and reconstruction by the paper's procedure on every picture.
+
+def text_span(rows, texts, rank, count):
+    """Algorithm 1 of arXiv 2310.05916: [(text, share, rows with the first texts alone)]."""
+    right = np.linalg.svd(rows, full_matrices=False)[2][:rank]
+    texts = texts @ right.T @ right
+    kept = np.broadcast_to(rows.mean(0), rows.shape)
+    rest = rows - kept
+    total, steps = (rest ** 2).sum(), []
+    for _ in range(count):
+        best = int((rest @ texts.T).std(0, ddof=1).argmax())
+        t = texts[best] / np.linalg.norm(texts[best])
+        part = np.outer(rest @ t, t)
+        kept, rest = kept + part, rest - part
+        texts = texts - np.outer(texts @ t, t)
+        steps.append((best, (part ** 2).sum() / total, kept))
+    return steps
+
+
+# The smallest directions of a head lie near the rounding of an export, so fewer are compared.
+RANK = {"shipped": 24, "wide": 60}
+
+
+def test_shares_of_texts_and_heads(case, request):
+    name = request.node.callspec.params["case"]
+    pool = TEXTS / "phrases.txt"
+    texts = case.embed(pool)
+    got = cliplens("span", case.store, "--texts", pool, "--heads", "last-2", "--count", 8,
+                   "--rank", RANK[name])
+    centred = case.embedding - case.embedding.mean(0)
+    for head in got["heads"]:
+        layer, h = map(int, re.fullmatch(r"L(\d+)\.H(\d+)", head["head"]).groups())
+        rows = case.attn[:, layer, h]
+        own = rows - rows.mean(0)
+        assert head["rank"] == RANK[name]
+        assert head["variance"] == pytest.approx((own ** 2).sum() / len(rows), rel=SHARES)
+        assert head["variance_share"] == pytest.approx(
+            (own * centred).sum() / (centred ** 2).sum(), abs=SHARES)
+        steps = text_span(rows, texts, RANK[name], 8)
+        assert [text["index"] for text in head["texts"]] == [step[0] for step in steps]
+        assert [text["share"] for text in head["texts"]] == pytest.approx(
+            [step[1] for step in steps], abs=SHARES)
+
+
+def test_shares_of_all_components(case, folder):
+    page = Path(f"{case.store}.html")
+    got = cliplens("report", case.store, "--texts", TEXTS / "styles.txt", "--out", page)
+    layers, heads = case.attn.shape[1:3]
+    arrays = {f"L{layer}.H{head}": case.attn[:, layer, head]
+              for layer in range(layers) for head in range(heads)}
+    arrays |= {"INPUT" if i == 0 else f"L{i - 1}.MLP": case.mlp[:, i] for i in range(layers + 1)}
+    centred = case.embedding - case.embedding.mean(0)
+    assert [c["component"] for c in got["components"]] == list(arrays)
+    for component in got["components"]:
+        own = arrays[component["component"]]
+        own = own - own.mean(0)
+        assert component["share"] == pytest.approx(
+            (own * centred).sum() / (centred ** 2).sum(), abs=SHARES)
+        assert component["variance"] == pytest.approx((own ** 2).sum() / len(own), rel=SHARES)
+
+
+def test_reconstruction(case, request):
+    rank = RANK[request.node.callspec.params["case"]]
+    pool, counts, last = TEXTS / "phrases.txt", [3, 12], 2
+    got = cliplens("reconstruct", case.store, "--texts", pool, *case.asked, "--layers", last,
+                   "--counts", "3,12", "--rank", rank)
+    texts = case.embed(pool)
+    layers, heads = case.attn.shape[1:3]
+    early = case.attn[:, :layers - last].mean(0).sum((0, 1))
+    mlps = case.mlp.sum(1)
+    spans = [(case.attn[:, layer, head], text_span(case.attn[:, layer, head], texts, rank, 12))
+             for layer in range(layers - last, layers) for head in range(heads)]
+    assert got["heads"] == len(spans) == last * heads
+
+    def assert_row(row, attention):
+        assert row["accuracy"] == pytest.approx(case.measure(early + attention + mlps)[0])
+        assert row["accuracy_alone"] == pytest.approx(
+            case.measure(early + attention + mlps.mean(0))[0])
+
+    assert_row(got["nothing"], sum(rows.mean(0) for rows, _ in spans))
+    assert_row(got["whole"], sum(rows for rows, _ in spans))
+    (result,) = got["pools"]
+    assert [row["count"] for row in result["rows"]] == counts
+    for row in result["rows"]:
+        n = row["count"]
+        assert_row(row, sum(steps[n - 1][2] for _, steps in spans))
+        assert row["distinct_texts"] == len({step[0] for _, steps in spans for step in steps[:n]})
+        variance = sum(((rows - rows.mean(0)) ** 2).sum() for rows, _ in spans)
+        kept = sum(((steps[n - 1][2] - rows.mean(0)) ** 2).sum() for rows, steps in spans)
+        assert row["explained"] == pytest.approx(kept / variance, abs=SHARES)
+    accuracies = [row["accuracy"] for row in (got["nothing"], *result["rows"], got["whole"])]
+    if case.model == SHIPPED:
+        assert accuracies == sorted(accuracies) and accuracies[0] < accuracies[-1] - 0.5
