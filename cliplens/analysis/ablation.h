@@ -18,7 +18,7 @@ namespace cliplens {
 
 struct AblationOptions {
   int threads = 0;
-  ProgressSink progress;  // pictures
+  ProgressSink progress = {};  // pictures
 };
 
 // A representation in which some components are replaced by their means.

@@ -19,7 +19,7 @@ struct ReconstructionOptions {
   Index layers = 4;                             // the last so many are reconstructed
   Index rank = 0;                               // TextSpanOptions::rank
   int threads = 0;
-  ProgressSink progress;  // pictures
+  ProgressSink progress = {};  // pictures
 };
 
 struct ReconstructionRow {

@@ -378,6 +378,112 @@ TEST_F(CliTest, AShippedPoolGoesByItsNameUnlessAFileHasIt) {
   ExpectFailure("embed pictureworld --texts ../properties --out x.npy", 3, "../properties");
 }
 
+// Pictures in folders named by their label, and classes for them.
+class AccuracyTest : public CliTest {
+ protected:
+  AccuracyTest() {
+    RandomModel{}.Write(path("model"));
+    WriteRandomPictures(path("pictures/red"), 70, 21);
+    WriteRandomPictures(path("pictures/blue"), 5, 25);
+    directory_.Write("texts.txt", "red\na cat\nblue\n");
+    directory_.Write("classes.txt", "red\nsky\tblue\n");
+    Run("decompose model --images pictures --out store");
+  }
+  static constexpr const char* kAblate =
+      "ablate store --classes classes.txt --templates simple "
+      "--truncate";
+  static constexpr const char* kReconstruct =
+      "reconstruct store --texts texts.txt --classes classes.txt --templates simple --truncate "
+      "--counts 1,2";
+};
+
+TEST_F(AccuracyTest, AblateAndReconstructPrintAndWriteTheSame) {
+  const Json ablated = RunJson(std::string(kAblate) + " --out a.json --csv a.csv --svg a.svg");
+  EXPECT_EQ(ablated["format"], "cliplens.ablate/1");
+  EXPECT_EQ(ablated["images"], 75);
+  EXPECT_EQ(ablated["rows"].size(), 4u);
+  EXPECT_EQ(ablated["cumulative"].size(), 4u);
+  EXPECT_EQ(ablated["components"].size(), 10u);
+  EXPECT_EQ(ReadJsonFile(path("a.json")), ablated);
+  EXPECT_TRUE(ReadTextFile(path("a.csv"), 1 << 20).starts_with("kind,name,"));
+  EXPECT_TRUE(ReadTextFile(path("a.svg"), 1 << 20).ends_with("</svg>\n"));
+  const Json made = RunJson(std::string(kReconstruct) + " --random 2 --out r.json --csv r.csv");
+  EXPECT_EQ(made["format"], "cliplens.reconstruct/1");
+  EXPECT_EQ(made["layers"], 3);  // 4 are asked for unless told otherwise, the model has 3
+  EXPECT_EQ(made["heads"], 6);
+  EXPECT_EQ(made["pools"].size(), 3u);
+  EXPECT_EQ(made["pools"][2]["pool"]["name"], "random-2");
+  EXPECT_EQ(ReadJsonFile(path("r.json")), made);
+  EXPECT_NE(Run(kAblate).out.find("MLPs and INPUT replaced"), std::string::npos);
+  EXPECT_NE(Run(kReconstruct).out.find("whole heads"), std::string::npos);
+  for (const std::string verb : {kAblate, kReconstruct}) {
+    ExpectFailure(verb + " --out a.json", 5, "a.json: exists already");
+    ExpectFailure(verb + " --csv a.csv", 5, "a.csv: exists already");
+  }
+}
+
+TEST_F(AccuracyTest, TheSameBytesForAnyNumberOfThreads) {
+  for (const std::string verb : {kAblate, kReconstruct}) {
+    const std::string one = Run(verb + " --json --threads 1").out;
+    EXPECT_FALSE(one.empty());
+    EXPECT_EQ(one, Run(verb + " --json --threads 2").out);
+    EXPECT_EQ(one, Run(verb + " --json --threads 3").out);
+  }
+}
+
+TEST_F(AccuracyTest, MeansAreOfAStoreOfTheSameModel) {
+  WriteRandomPictures(path("more"), 4, 30);
+  Run("decompose model --images more --out statistics --stats-only");
+  const Json json = RunJson(std::string(kAblate) + " --means statistics");
+  EXPECT_EQ(json["means"], "statistics");
+  EXPECT_NE(json["rows"][1]["score"], RunJson(kAblate)["rows"][1]["score"]);
+  RandomModel{.seed = 5}.Write(path("other"));
+  Run("decompose other --images more --out foreign");
+  ExpectFailure(std::string(kAblate) + " --means foreign", 2, "a store of the same model");
+  ExpectFailure(std::string(kAblate) + " --means nothing", 3, "nothing: no such store");
+}
+
+TEST_F(AccuracyTest, WhatCannotBeMeasuredIsOneLine) {
+  Run("decompose model --images pictures --out statistics --stats-only");
+  Run("decompose model --images pictures/red --out bare");
+  WriteRandomPictures(path("few/red"), 1, 21);
+  Run("decompose model --images few --out few-store");
+  directory_.Write("foreign.txt", "a fox\na hen\n");
+  for (const std::string verb : {kAblate, kReconstruct}) {
+    const auto with = [&](const std::string& from, const std::string& to) {
+      std::string line = verb;
+      return line.replace(line.find(from), from.size(), to);
+    };
+    ExpectFailure(with(" store ", " statistics "), 5, "statistics only");
+    ExpectFailure(with(" store ", " bare "), 3, "no picture has a label");
+    ExpectFailure(with("classes.txt", "foreign.txt"), 2, "the first class stands for 'a fox'");
+    ExpectFailure(verb + " --label place", 3, "no picture has the attribute 'place'");
+  }
+  std::string one = kAblate;
+  one.replace(one.find(" store "), 7, " few-store ");
+  EXPECT_EQ(RunJson(one)["images"], 1);
+  one = kReconstruct;
+  one.replace(one.find(" store "), 7, " few-store ");
+  ExpectFailure(one, 5, "decompose at least two");
+  for (const auto& [counts, words] :
+       {std::pair{"5,2", "must ascend"}, std::pair{"0", "--counts"}}) {
+    std::string line = kReconstruct;
+    ExpectFailure(line.replace(line.find("1,2"), 3, counts), 2, words);
+  }
+}
+
+TEST_F(AccuracyTest, OneClassAndOneText) {
+  directory_.Write("one.txt", "red\n");
+  const Json ablated = RunJson("ablate store --classes one.txt --templates simple --truncate");
+  EXPECT_EQ(ablated["images"], 70);
+  EXPECT_EQ(ablated["labels_not_among_classes"], 5);
+  EXPECT_EQ(ablated["rows"][3]["accuracy"], 1.0);
+  const Json made = RunJson(
+      "reconstruct store --texts one.txt --classes classes.txt --templates simple --truncate "
+      "--counts 1,60 --random 1");
+  EXPECT_EQ(made["pools"][0]["rows"][1]["distinct_texts"], 1);
+}
+
 TEST_F(CliTest, LabelsAndAttributesOfShardsGiveAccuracy) {
   const Json objects = RunJson(
       fmt::format("classify pictureworld --images '{}' --classes '{}' --templates '{}' -k 1",
