@@ -21,7 +21,7 @@ PYTHON_ENV := build/python
 PARITY_ENV := build/parity-env
 BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
-  'bench/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
+  'bench/*.cc' 'examples/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
 
 .PHONY: all demo test parity sanitize fuzz lint format bench bench-analysis world train install clean setup-build \
         setup-test setup-fuzz
