@@ -7,7 +7,7 @@
 text-span    all 384 heads of an L/14, 3,498 texts, 60 each, from moments of 50,000 pictures; beside
              it the first 10 texts of one head by the procedure of the paper's code, in fp64 and with
              the rank that the head has, which must be the same
-labels       all 384 heads of an L/14 on 20,000 pictures, 30,000 texts in 25 properties
+labels       all 384 heads of an L/14 on 10,000 pictures, 30,000 texts in 25 properties
 statistics   1,000,000 pictures in one pass and in 16 parts that are merged: memory, disk, difference
 """
 
@@ -69,7 +69,7 @@ def text_span(worker, folder, quick):
 
 
 def labels(worker, folder, quick):
-    images, texts = (1_000, 500) if quick else (20_000, 30_000)
+    images, texts = (1_000, 500) if quick else (10_000, 30_000)
     result = run(worker, "labels", images, texts, 25, THREADS, folder)
     print(f"labels: {result['heads']} heads, {images} pictures, {texts} texts in 25 properties: "
           f"{result['seconds']:.1f} s on {THREADS} threads, peak {result['peak'] / 2**20:.0f} MiB",

@@ -129,9 +129,9 @@ def decompose(section: dict) -> str:
            table(["case", "pictures", "embed, a second", "decompose, a second", "ratio",
                   "by processor time"], rows)]
     if section["memory"]:
-        out.append(table(["peak memory", "pictures", "MiB", "on disk, MiB", "seconds"],
+        out.append(table(["peak memory", "pictures", "MiB", "on disk, MiB"],
                          [[m["kind"], f"{m['images']:,}", f"{m['peak'] / 2**20:.1f}",
-                           f"{m['disk'] / 2**20:.1f}", f"{m['wall']:.0f}"]
+                           f"{m['disk'] / 2**20:.1f}"]
                           for m in section["memory"]]))
     return "\n".join(out)
 
