@@ -8,7 +8,7 @@ import numpy as np
 
 from world import assets
 from world.backgrounds import BACKGROUNDS, LAND, SIDE, VARIANTS, WATER, kind_of
-from world.factors import EFFECTS, POSITIONS, SIZES, STYLES, write_caption
+from world.factors import COUNTS, EFFECTS, POSITIONS, SIZES, STYLES, write_caption
 from world.objects import CATEGORIES, CATEGORY_OF, OBJECTS
 
 SETS = ["train", "test", "heldout", "birds", "single"]
@@ -21,6 +21,9 @@ NO_EFFECT = 0.55    # share of pictures without an effect; the others share the 
 # sizes nearly level: 4, 4, 3 and 3 of 14.
 COUNT_AND_SIZE = ([(1, "tiny"), (1, "small")] + 3 * [(1, "large"), (1, "huge")]
                   + [(count, size) for count in (2, 3, 4) for size in ("tiny", "small")])
+# What `World.counterpart` changes.
+CHANGES = {"object": OBJECTS, "style": STYLES, "background": BACKGROUNDS, "position": POSITIONS,
+           "size": SIZES, "count": COUNTS, "effect": EFFECTS}
 # Left or top edge of a block of this length for the three columns or rows, all on the patch grid.
 ANCHORS = {20: (0, 30, 60), 30: (0, 20, 50), 40: (0, 20, 40), 60: (0, 10, 20)}
 
@@ -151,6 +154,70 @@ class World:
             raise WorldError(f"no set {set_name!r}; there are {', '.join(SETS)}")
         draw = Draw(stream_of(set_name), seed, index)
         factors = self._factors(set_name, seed, index, draw, easy, agreement)
+        return self._finish(factors, draw)
+
+    def counterpart(self, seed, index, factor):
+        """Picture `index` of the set "test" with one factor changed and all else the same.
+
+        The random numbers are the picture's own, so the variant of the background and the shape of
+        a block stay where the factor leaves them. `factor` is one of CHANGES; the category follows
+        a changed object, the kind of place a changed background.
+
+        Returns (Picture, odds), or None where no other value goes with the picture: it has a
+        second object, or its size leaves room for one count only. odds: the probability that the
+        factor, drawn again given all the others, takes another value. Then half the mean over
+        pictures of odds · |f(picture) − f(counterpart)|² is the expected variance of f given all
+        the other factors.
+        """
+        draw = Draw(stream_of("test"), seed, index)
+        factors = self._factors("test", seed, index, draw, 0.0, None)
+        if factors["object2"] is not None:
+            return None
+        values = self._values(factors, factor)
+        others = [(value, weight) for value, weight in values if value != factors[factor]]
+        if not others:
+            return None
+        weight = sum(weight for _, weight in others)
+        spot = weight * Draw(stream_of(f"change/{factor}"), seed, index).real()
+        for value, part in others:
+            spot -= part
+            if spot < 0:
+                break
+        factors[factor] = value
+        factors["category"] = CATEGORY_OF[factors["object"]]
+        factors["place"] = kind_of(factors["background"])
+        return self._finish(factors, draw), weight / sum(part for _, part in values)
+
+    def _values(self, factors, factor):
+        """[(value, weight)] that a factor can take in the set "test", given all the others."""
+        if factor == "object":
+            # A style that an object lacks is dealt to its other styles, so these weigh more.
+            def styles(name):
+                return sum((name, style) not in self.heldout for style in STYLES)
+            return [(name, 1 / styles(name)) for name in OBJECTS
+                    if (name, factors["style"]) not in self.heldout]
+        if factor == "style":
+            return [(style, 1) for style in STYLES
+                    if (factors["object"], style) not in self.heldout]
+        other = {"count": "size", "size": "count"}.get(factor)
+        if other:
+            weights = {}
+            for count, size in COUNT_AND_SIZE:
+                pair = {"count": count, "size": size}
+                if pair[other] == factors[other]:
+                    weights[pair[factor]] = (weights.get(pair[factor], 0)
+                                             + self._single_odds(count, size))
+            return list(weights.items())
+        try:
+            return [(value, 1) for value in CHANGES[factor]]
+        except KeyError:
+            raise WorldError(f"no factor {factor!r} to change; there are {', '.join(CHANGES)}")
+
+    def _single_odds(self, count, size):
+        """Odds that a picture has no second object."""
+        return 1 - self._two_odds() if count == 1 and size != "huge" else 1
+
+    def _finish(self, factors, draw):
         image, mask = self._paint(factors, draw)
         caption, facts = write_caption(factors, draw)
         return Picture(image, mask, factors, caption, facts)

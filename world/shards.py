@@ -48,8 +48,12 @@ def label_of(set_name, factors):
 def members(world, set_name, seed, index, key):
     """[(file name, bytes)] of one picture."""
     picture = world.picture(set_name, seed, index)
-    facts = {"label": label_of(set_name, picture.factors), **picture.factors,
-             "caption": picture.caption}
+    return picture_members(picture, label_of(set_name, picture.factors), key)
+
+
+def picture_members(picture, label, key, **more):
+    """[(file name, bytes)] of a drawn picture, with more facts beside its own."""
+    facts = {"label": label, **picture.factors, **more, "caption": picture.caption}
     text = json.dumps(facts, separators=(",", ":"), ensure_ascii=False)
     return [(f"{key}.json", text.encode()), (f"{key}.mask.png", png(picture.mask)),
             (f"{key}.png", png(picture.image))]
@@ -57,13 +61,19 @@ def members(world, set_name, seed, index, key):
 
 def shard_bytes(world, set_name, seed, first, count):
     """One shard's tar file."""
+    return tar_bytes(member for index in range(first, first + count)
+                     for member in members(world, set_name, seed, index,
+                                           f"{set_name}-{index:06d}"))
+
+
+def tar_bytes(files):
+    """A tar file of (file name, bytes), without times and owners."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for index in range(first, first + count):
-            for name, content in members(world, set_name, seed, index, f"{set_name}-{index:06d}"):
-                info = tarfile.TarInfo(name)
-                info.size, info.mtime, info.uid, info.gid, info.mode = len(content), 0, 0, 0, 0o644
-                tar.addfile(info, io.BytesIO(content))
+        for name, content in files:
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime, info.uid, info.gid, info.mode = len(content), 0, 0, 0, 0o644
+            tar.addfile(info, io.BytesIO(content))
     return out.getvalue()
 
 

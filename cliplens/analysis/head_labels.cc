@@ -26,7 +26,7 @@ constexpr Index kBlock = 256;  // pictures whose answers are computed together
 // A second property explains, beyond the first, at least this part of what the first does.
 constexpr double kSecond = 0.5;
 // Coefficients of the confidence, a logistic function of LabelFeatures: bench/truth/calibrate.py.
-constexpr double kIntercept = 0, kLogMargin = 1, kLogChance = 0, kShare = 0, kStability = 0;
+constexpr double kIntercept = 7.5, kLogMargin = 1, kLogShare = 2.65, kStability = 0;
 
 // The texts [M, E] that stand for each group: the answer is the one with the largest product.
 struct Question {
@@ -265,9 +265,8 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
   }
   head.stability = same / draws;
   const LabelFeatures f = FeaturesOf(head);
-  head.confidence =
-      1 / (1 + std::exp(-(kIntercept + kLogMargin * f.log_margin + kLogChance * f.log_chance +
-                          kShare * f.share + kStability * f.stability)));
+  head.confidence = 1 / (1 + std::exp(-(kIntercept + kLogMargin * f.log_margin +
+                                        kLogShare * f.log_share + kStability * f.stability)));
   PutEvidence(rows, pictures, head);
   return head;
 }
@@ -338,14 +337,13 @@ std::vector<HeadLabel> LabelHeads(const Store& store, const std::vector<HeadId>&
 LabelFeatures FeaturesOf(const HeadLabel& label) {
   LabelFeatures features;
   if (label.label < 0) return features;
-  constexpr double kLeast = 1e-3;  // shares below are noise
+  constexpr double kLeast = 1e-3;    // shares below are noise
+  constexpr double kMostMargin = 3;  // twenty times the rival; what is above says nothing more
   const PropertyShare& best = label.properties[static_cast<std::size_t>(label.label)];
   const PropertyShare& rival = label.properties[static_cast<std::size_t>(label.rival)];
-  features.share = best.share.value;
-  features.log_margin =
-      std::log(std::max(best.share.value, kLeast) / std::max(rival.beyond, kLeast));
-  features.log_chance =
-      std::log(std::max(best.share.value, kLeast) / std::max(best.chance, kLeast));
+  features.log_margin = std::min(
+      kMostMargin, std::log(std::max(best.share.value, kLeast) / std::max(rival.beyond, kLeast)));
+  features.log_share = std::log(std::max(best.share.value, kLeast));
   features.stability = label.stability;
   return features;
 }

@@ -79,12 +79,10 @@ std::vector<HeadLabel> LabelHeads(const Store& store, const std::vector<HeadId>&
                                   const PropertyTable& table, ArrayView<const float, 2> texts,
                                   const LabelOptions& options);
 
-// The largest share of a head's variance, corrected for the number of groups, and the numbers that
-// a confidence is made of; for calibration (bench/truth).
+// What a confidence is made of; for calibration (bench/truth). All 0 without a label.
 struct LabelFeatures {
-  double log_margin = 0;  // ln(share of the label / share beyond it of the rival)
-  double log_chance = 0;  // ln(share of the label / chance)
-  double share = 0;
+  double log_margin = 0;  // ln(share of the label / share beyond it of the rival), at most 3
+  double log_share = 0;   // ln(share of the label)
   double stability = 0;
 };
 LabelFeatures FeaturesOf(const HeadLabel& label);

@@ -225,12 +225,12 @@ Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& f
       return f < 0 ? Json(nullptr) : Json(factors[static_cast<std::size_t>(f)].name);
     };
     const LabelFeatures features = FeaturesOf(label);
-    Json entry = {{"head", HeadName(head.id)},         {"first", factor(head.first)},
-                  {"second", factor(head.second)},     {"clear", head.clear},
-                  {"variance", head.variance},         {"label", NameOrNull(report, label.label)},
-                  {"confidence", label.confidence},    {"log_margin", features.log_margin},
-                  {"log_chance", features.log_chance}, {"stability", features.stability},
-                  {"share", features.share},           {"shares", Json::array()}};
+    Json entry = {{"head", HeadName(head.id)},       {"first", factor(head.first)},
+                  {"second", factor(head.second)},   {"clear", head.clear},
+                  {"variance", head.variance},       {"label", NameOrNull(report, label.label)},
+                  {"confidence", label.confidence},  {"log_margin", features.log_margin},
+                  {"log_share", features.log_share}, {"stability", features.stability},
+                  {"shares", Json::array()}};
     for (std::size_t f = 0; f < factors.size(); ++f) {
       const Estimate& share = head.shares[f];
       entry["shares"].push_back({{"factor", factors[f].name},

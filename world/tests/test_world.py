@@ -158,6 +158,56 @@ def test_easy_pictures(world):
         assert factors["count"] == 1 and factors["object2"] is None and factors["effect"] == "none"
 
 
+@pytest.mark.parametrize("factor", scene.CHANGES)
+def test_a_counterpart_differs_in_one_factor_alone(world, factor):
+    derived = {"object": {"category"}, "background": {"place"}}.get(factor, set())
+    changed = 0
+    for index in range(120):
+        picture, found = world.picture("test", 4, index), world.counterpart(4, index, factor)
+        if found is None:
+            assert picture.factors["object2"] is not None or factor == "count"
+            continue
+        other, odds = found
+        changed += 1
+        assert 0 < odds < 1
+        differs = {k for k in picture.factors if picture.factors[k] != other.factors[k]}
+        assert factor in differs and differs <= {factor} | derived
+        assert (other.factors["object"], other.factors["style"]) not in world.heldout
+        assert other.factors["category"] == CATEGORY_OF[other.factors["object"]]
+        assert other.factors["place"] == kind_of(other.factors["background"])
+        if factor in ("background", "effect"):
+            assert np.array_equal(picture.mask, other.mask)
+        if factor == "background" and picture.factors["effect"] == "none":
+            assert not np.array_equal(picture.image, other.image)
+        assert digest(world.counterpart(4, index, factor)[0]) == digest(other)
+    assert changed > 20
+
+
+def test_odds_of_a_counterpart_are_those_of_a_new_draw(world):
+    assert world.counterpart(4, single(world, 4), "background")[1] == pytest.approx(28 / 29)
+    sizes = {"tiny": 1, "small": 1, "large": 3, "huge": 3}
+    keep = 1 - 0.2 * 14 / 5
+    weights = {s: w * (1 if s == "huge" else keep) for s, w in sizes.items()}
+    index = single(world, 4, count=1, size="large")
+    assert world.counterpart(4, index, "size")[1] == pytest.approx(
+        1 - weights["large"] / sum(weights.values()))
+    assert world.counterpart(4, single(world, 4, size="huge"), "count") is None
+
+
+def single(world, seed, **wanted):
+    """The first picture of the test set with one object and these values."""
+    for index in range(1000):
+        factors = world.picture("test", seed, index).factors
+        if factors["object2"] is None and all(factors[k] == v for k, v in wanted.items()):
+            return index
+    raise AssertionError(wanted)
+
+
+def test_no_counterpart_of_an_unknown_factor(world):
+    with pytest.raises(scene.WorldError, match="no factor 'mood'"):
+        world.counterpart(4, single(world, 4), "mood")
+
+
 def test_masks_are_where_the_sprites_are(world):
     """Without an effect, the picture differs from its background nearly where the mask says."""
     covered = []

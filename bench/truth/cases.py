@@ -1,0 +1,54 @@
+"""Labels of every head under the full property table and under tables with one property left out.
+
+A user's table is never complete. Without the property that a head is about every label is wrong,
+and the confidence should say so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.truth.stores import FACTORS
+
+FEATURES = ("log_margin", "log_chance", "share", "stability")
+
+
+def cases(bench, model, seed):
+    """One entry for each head and table: {"model", "seed", "left_out", "head", "first", "clear",
+    "variance", "label", "right", "confidence", features}; right is None without a label.
+
+    A head about the object that is called by its category where the table lacks objects is left
+    out: the label is neither right nor wrong.
+    """
+    full = bench.evaluate(model, seed)
+    truth = {head["head"]: head for head in full["truth"]}
+    found = []
+    for left_out in (None, *FACTORS):
+        result = full if left_out is None else bench.evaluate(model, seed, left_out)
+        for head in result["truth"]:
+            true = truth[head["head"]]
+            if left_out == "object" and (true["first"], head["label"]) == ("object", "category"):
+                continue
+            right = None if head["label"] is None else head["label"] == true["first"]
+            found.append({"model": model, "seed": seed, "left_out": left_out, "head": head["head"],
+                          "first": true["first"], "clear": true["clear"],
+                          "variance": true["variance"], "label": head["label"], "right": right,
+                          "confidence": head["confidence"],
+                          **{f: head[f] for f in FEATURES}})
+    return found
+
+
+def calibration_error(confidence, right, bins=10):
+    """Expected calibration error over equal bins of the confidence, as the program computes it."""
+    confidence, right = np.asarray(confidence), np.asarray(right, float)
+    at = np.minimum((confidence * bins).astype(int), bins - 1)
+    return float(sum(abs(confidence[at == b].sum() - right[at == b].sum())
+                     for b in range(bins)) / max(1, len(right)))
+
+
+def reliability(confidence, right, bins=10):
+    """[(heads, mean confidence, share right)] of the bins with heads."""
+    confidence, right = np.asarray(confidence), np.asarray(right, float)
+    at = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [(int((at == b).sum()), float(confidence[at == b].mean()), float(right[at == b].mean()))
+            for b in range(bins) if (at == b).any()]
