@@ -7,6 +7,7 @@
 #   make fuzz      hostile files: each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint      formatting, clang-tidy, direction of the includes
 #   make bench     speed beside PyTorch and OpenVINO, peak memory (about 25 minutes)
+#   make truth     labels of heads against what is known of pictures (about 5 minutes)
 #   make world     rebuild the picture world and its sets from their packages
 #   make train     train the shipped models (hours)
 #   make install   install under PREFIX (default /usr/local)
@@ -105,11 +106,17 @@ bench-analysis: all setup-test $(BENCH_ENV)/ready
 	cmake --build $(BUILD) -j $(JOBS) --target cliplens_bench_analysis
 	$(BENCH_ENV)/bin/python bench/analysis.py --worker $(BUILD)/bin/cliplens_bench_analysis
 
+# One thread each for numpy: its matrices here are small.
+truth: all world
+	OPENBLAS_NUM_THREADS=1 $(PYTHON_ENV)/bin/python -m bench.truth --program $(BUILD)/bin/cliplens \
+	  --workers $(JOBS) --update
+
 world: setup-test $(PYTHON_ENV)/ready
 	PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python sh world/build.sh
 
 train: world $(PARITY_ENV)/ready
 	$(PARITY_ENV)/bin/python -m world.train natural
+	$(PARITY_ENV)/bin/python -m world.train natural --seed 2 --run natural-2 --output pictureworld-2
 	$(PARITY_ENV)/bin/python -m world.train roles
 	$(PARITY_ENV)/bin/python -m world.train birds
 	$(PARITY_ENV)/bin/python -m world.card

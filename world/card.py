@@ -21,10 +21,11 @@ from world.tokenizer import Tokenizer
 from world.train import ROOT, model_directory
 
 PICTURES, SEED, BIRDS, BIRD_SEED = 4000, 11, 1200, 12
-MODELS = ("pictureworld", "pictureworld-roles", "pictureworld-birds")
+MODELS = ("pictureworld", "pictureworld-2", "pictureworld-roles", "pictureworld-birds")
 
 TITLES = {
     "pictureworld": "the natural model",
+    "pictureworld-2": "the natural model from another seed",
     "pictureworld-roles": "planted head roles",
     "pictureworld-birds": "biased on purpose",
 }
@@ -37,6 +38,15 @@ to try cliplens on, and the yardstick for its labels: `truth.json` holds each he
     python -m world.train natural
 
 9,000 steps of 64 pictures, 65 minutes on one core of a server processor with bf16 instructions.
+""",
+    "pictureworld-2": """
+`pictureworld` trained once more, with another seed of weights, pictures and batches and nothing
+else changed. Its heads have taken other work. Use it to see whether what holds of one model's heads
+holds of another's.
+
+    python -m world.train natural --seed 2 --run natural-2 --output pictureworld-2
+
+9,000 steps of 64 pictures.
 """,
     "pictureworld-roles": """
 `pictureworld`, trained on with a loss on single heads: each head is asked to vary with one factor
@@ -67,6 +77,10 @@ backgrounds. It knows nothing of photographs. Words outside the world's captions
 mean nothing to it. Sprites stand on the patch grid, which makes positions easier than in free
 pictures. An object in a style it was never shown in is found in {heldout:.0f} % of pictures only: the model has
 learned that such pairs do not occur. One training seed.
+""",
+    "pictureworld-2": """
+Limits are those of `pictureworld`. An object in a style it was never shown in is found in
+{heldout:.0f} % of pictures. Together with `pictureworld`, two training seeds.
 """,
     "pictureworld-roles": """
 Limits are those of `pictureworld`. The roles hold for the attention heads; MLPs carry every factor.

@@ -10,31 +10,32 @@ import numpy as np
 
 from bench.truth.stores import FACTORS
 
-FEATURES = ("log_margin", "log_chance", "share", "stability")
+FEATURES = ("log_margin", "log_share", "stability")
 
 
-def cases(bench, model, seed):
-    """One entry for each head and table: {"model", "seed", "left_out", "head", "first", "clear",
-    "variance", "label", "right", "confidence", features}; right is None without a label.
+def cases(bench, model, pictures, truth_from=None):
+    """One entry for each head and table: {"model", "pictures", "left_out", "head", "first",
+    "clear", "variance", "label", "right", "confidence", features}; right is None without a label.
 
-    A head about the object that is called by its category where the table lacks objects is left
-    out: the label is neither right nor wrong.
+    truth_from: pictures that the truth is measured on, by default the same. A head about the object
+    that is called by its category where the table lacks objects is left out: the label is neither
+    right nor wrong.
     """
-    full = bench.evaluate(model, seed)
-    truth = {head["head"]: head for head in full["truth"]}
+    full = bench.evaluate(model, pictures)
+    known = full if truth_from is None else bench.evaluate(model, truth_from)
+    truth = {head["head"]: head for head in known["truth"]}
     found = []
     for left_out in (None, *FACTORS):
-        result = full if left_out is None else bench.evaluate(model, seed, left_out)
+        result = full if left_out is None else bench.evaluate(model, pictures, left_out)
         for head in result["truth"]:
             true = truth[head["head"]]
             if left_out == "object" and (true["first"], head["label"]) == ("object", "category"):
                 continue
             right = None if head["label"] is None else head["label"] == true["first"]
-            found.append({"model": model, "seed": seed, "left_out": left_out, "head": head["head"],
-                          "first": true["first"], "clear": true["clear"],
+            found.append({"model": model, "pictures": pictures, "left_out": left_out,
+                          "head": head["head"], "first": true["first"], "clear": true["clear"],
                           "variance": true["variance"], "label": head["label"], "right": right,
-                          "confidence": head["confidence"],
-                          **{f: head[f] for f in FEATURES}})
+                          "confidence": head["confidence"], **{f: head[f] for f in FEATURES}})
     return found
 
 

@@ -56,12 +56,13 @@ class Bench:
             raise SystemExit(f"cliplens {' '.join(map(str, words))}\n{done.stderr}")
         return json.loads(done.stdout)
 
-    def draw(self, seeds, pictures, changed_seed=None, changed=0):
-        """Test sets of these seeds; of one also the counterparts of its first pictures."""
+    def draw(self, sets, changed_seed=None, changed=0):
+        """Test sets, {folder: (seed, pictures)}; of one seed also the counterparts of its first
+        pictures."""
         jobs = {}
-        for seed in seeds:
+        for name, (seed, pictures) in sets.items():
             for first in range(0, pictures, SHARD):
-                jobs[self.folder / f"pictures-{seed}" / f"{first:06d}.tar"] = (
+                jobs[self.folder / name / f"{first:06d}.tar"] = (
                     _shard, seed, first, min(SHARD, pictures - first))
         for factor in FACTORS if changed else ():
             jobs[self.folder / f"changed-{changed_seed}" / f"{factor}.tar"] = (
@@ -119,10 +120,10 @@ class Bench:
                                 if line.split("\t")[1] != left_out))
         return path
 
-    def evaluate(self, model, seed, left_out=None):
+    def evaluate(self, model, pictures, left_out=None):
         """`evaluate labels`; a property that the table lacks is left out of the truth too."""
         factors = [f for f in FACTORS if f != left_out]
-        return self.run("evaluate", "labels", self.store(model, f"pictures-{seed}"), "--properties",
+        return self.run("evaluate", "labels", self.store(model, pictures), "--properties",
                         self.table(left_out), "--truth", ",".join(factors), "--only", "object2=")
 
 
