@@ -26,7 +26,7 @@ constexpr Index kBlock = 256;  // pictures whose answers are computed together
 // A second property explains, beyond the first, at least this part of what the first does.
 constexpr double kSecond = 0.5;
 // Coefficients of the confidence, a logistic function of LabelFeatures: bench/truth/calibrate.py.
-constexpr double kIntercept = 4.67, kLogMargin = 0.498, kLogShare = 2.586, kStability = 3.341;
+constexpr double kIntercept = 1.737, kLogMargin = 0.664, kLogShare = 1.789, kStability = 4.549;
 
 // The texts [M, E] that stand for each group: the answer is the one with the largest product.
 struct Question {
@@ -240,7 +240,8 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
       ShareOf(without_rival, pictures.properties[static_cast<std::size_t>(first)].answers) *
       without_rival.total / rows.total;
 
-  if (best.share.value <= std::max(best.chance, 0.0)) return head;
+  // Among many properties the best beats chance by luck; surely more than nothing it seldom is.
+  if (best.share.value <= best.chance || best.share.low <= 0) return head;
   head.label = first;
   head.coverage = best.share.value;
   const PropertyShare& next = head.properties[static_cast<std::size_t>(head.rival)];

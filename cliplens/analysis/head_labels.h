@@ -71,7 +71,8 @@ struct HeadLabel {
 // The model's own zero-shot answers stand for truth: for each property every picture is put into
 // the group of the property's text that its embedding is nearest to, and the head is labelled with
 // the property whose groups explain most of its variance. It gets no label where as many random
-// texts explain as much. The method and how the confidence was calibrated: docs/labels.md.
+// texts explain as much, or where the bounds of the share reach zero. The method and how the
+// confidence was calibrated: docs/labels.md.
 //   texts: unit rows [M, E], one for each text of the pool that `table` was made from
 // Throws Error(kInvalidArgument) where shapes do not fit, and as Store::ReadHead does.
 // The same to the byte for any number of threads, and on every processor.
