@@ -15,7 +15,8 @@ FEATURES = ("log_margin", "log_share", "stability")
 
 def cases(bench, model, pictures, truth_from=None):
     """One entry for each head and table: {"model", "pictures", "left_out", "head", "first",
-    "clear", "variance", "label", "right", "confidence", features}; right is None without a label.
+    "first_offered", "clear", "variance", "label", "right", "confidence", features}; right is None without a label. first_offered is
+    the first among the factors that the table has.
 
     truth_from: pictures that the truth is measured on, by default the same. A head about the object
     that is called by its category where the table lacks objects is left out: the label is neither
@@ -32,8 +33,11 @@ def cases(bench, model, pictures, truth_from=None):
             if left_out == "object" and (true["first"], head["label"]) == ("object", "category"):
                 continue
             right = None if head["label"] is None else head["label"] == true["first"]
+            offered = {s["factor"]: s["share"] for s in true["shares"] if s["factor"] != left_out}
             found.append({"model": model, "pictures": pictures, "left_out": left_out,
-                          "head": head["head"], "first": true["first"], "clear": true["clear"],
+                          "head": head["head"], "first": true["first"],
+                          "first_offered": max(offered, key=offered.get),
+                          "clear": true["clear"],
                           "variance": true["variance"], "label": head["label"], "right": right,
                           "confidence": head["confidence"], **{f: head[f] for f in FEATURES}})
     return found

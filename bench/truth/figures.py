@@ -92,7 +92,7 @@ def reliability(panels):
         drawing.text(x0 + 4, y0 + 14, "share right", 11)
         for heads, confidence, right in bins:
             drawing.circle(x0 + confidence * side, y0 + side - right * side,
-                           2 + heads ** 0.5 / 2, COLOURS["object"])
+                           2 + heads ** 0.5 / 4, COLOURS["object"])
     return drawing.svg()
 
 

@@ -206,11 +206,20 @@ def confidence_section(results):
               ("... another", lambda c: c["left_out"] not in (None, c["first"]))]
     rows = [confidence_row(name, [c for c in results["cases"] if keep(c)],
                            labelled(results, keep)) for name, keep in kinds]
+    own = [c for c in results["cases"] if c["left_out"] == c["first"]]
+    wrong = [c for c in own if c["label"] is not None]
+    next_best = sum(c["label"] == c["first_offered"] for c in wrong)
+    right = [c for c in results["cases"] if c["right"]]
+    notes = (f"Of {len(own)} heads whose own property was left out {len(wrong)} got a label, which "
+             f"is wrong; {next_best} of these labels are the factor of the largest share among those that "
+             "the table offers. Taking every label below a confidence of .5 for none would leave "
+             f"{sum(c['confidence'] >= 0.5 for c in wrong)} of them, and "
+             f"{100 * np.mean([c['confidence'] >= 0.5 for c in right]):.1f} % of all right labels.\n")
     return ("### Confidence\n\n" + table(
         ["table", "heads", "without a label", "right, of the labelled", "mean confidence",
          "calibration error", "right where the confidence is at least .9"], rows)
         + "\n![Reliability of the confidence](truth/reliability.svg)\n\nLeft: the full table. Right: one property left "
-        "out. The area of a dot grows with the number of heads.\n")
+        "out. The area of a dot grows with the number of heads.\n\n" + notes)
 
 
 def causal_section(results):

@@ -155,8 +155,10 @@ def fields_of(value, path=""):
         for key, member in value.items():
             fields.update(fields_of(member, f"{path}.{key}" if path else key))
         return fields
+    if value is None or value == []:  # the kind is that of another member's value
+        return {}
     if isinstance(value, list):
-        if value and isinstance(value[0], dict):
+        if isinstance(value[0], dict):
             fields = {}
             for member in value:
                 fields.update(fields_of(member, f"{path}[]"))
@@ -199,6 +201,9 @@ RUNS = [
     " --means store",
     "reconstruct other --texts texts.txt --classes world/texts/birds.txt --templates simple"
     " --counts 1,2 --random 1",
+    "label other --properties world/texts/properties.txt --heads L4-L5",
+    "evaluate labels other --properties world/texts/properties.txt --heads L4-L5"
+    " --truth object,background,style --only size=huge",
     "report whole --texts texts.txt --out report.html",
     "export store --out arrays",
     "demo --out demo",
