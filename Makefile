@@ -7,7 +7,7 @@
 #   make fuzz      hostile files: each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint      formatting, clang-tidy, direction of the includes
 #   make bench     speed beside PyTorch and OpenVINO, peak memory (about 25 minutes)
-#   make truth     labels of heads against what is known of pictures (about 5 minutes)
+#   make truth     labels of heads against what is known of pictures (four minutes on two cores)
 #   make world     rebuild the picture world and its sets from their packages
 #   make train     train the shipped models (hours)
 #   make install   install under PREFIX (default /usr/local)

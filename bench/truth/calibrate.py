@@ -84,8 +84,8 @@ def main():
         some = [row for row in rows if keep(row)]
         p = confidence(coefficients, some)
         right = [row["right"] for row in some]
-        print(f"{title}: {len(some)} labels, right {np.mean(right):.3f}, confidence {p.mean():.3f}, "
-              f"expected calibration error {calibration_error(p, right):.3f}")
+        print(f"{title}: {len(some)} labels, right {np.mean(right):.3f}, confidence "
+              f"{p.mean():.3f}, expected calibration error {calibration_error(p, right):.3f}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ FEATURES = ("log_margin", "log_share", "stability")
 
 def cases(bench, model, pictures, truth_from=None):
     """One entry for each head and table: {"model", "pictures", "left_out", "head", "first",
-    "first_offered", "clear", "variance", "label", "right", "confidence", features}; right is None without a label. first_offered is
-    the first among the factors that the table has.
+    "first_offered", "clear", "variance", "label", "right", "confidence", features}. right is None
+    without a label; first_offered is the first among the factors that the table has.
 
     truth_from: pictures that the truth is measured on, by default the same. A head about the object
     that is called by its category where the table lacks objects is left out: the label is neither

@@ -15,8 +15,8 @@ class Drawing:
         self.width, self.height, self.parts = width, height, []
 
     def rect(self, x, y, width, height, fill, opacity=1.0, stroke="none"):
-        self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-                          f'fill="{fill}" fill-opacity="{opacity:.2f}" stroke="{stroke}"/>')
+        self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
+                          f'height="{height:.1f}" fill="{fill}" fill-opacity="{opacity:.2f}" stroke="{stroke}"/>')
 
     def line(self, x1, y1, x2, y2, colour="#444", dash=""):
         dashed = f' stroke-dasharray="{dash}"' if dash else ""

@@ -1,10 +1,10 @@
 """How far a head's contribution moves when one factor of a picture changes and all else stays.
 
-The share of a head's variance that lies between a factor's values is its first-order effect. Half the mean
-squared move under a new draw of the factor, as a share of the variance, is its total effect: what it
-brings alone and together with other factors (Jansen's estimator; "Variance based sensitivity
-analysis of model output", Saltelli and others, 2010). A total effect is at least the first-order one, and the difference is
-interaction.
+The share of a head's variance that lies between a factor's values is its first-order effect. Half
+the mean squared move under a new draw of the factor, as a share of the variance, is its total
+effect: what it brings alone and together with other factors (Jansen's estimator; "Variance based
+sensitivity analysis of model output", Saltelli and others, 2010). For independent factors it is at
+least the first-order effect, and the difference is interaction.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from bench.truth import figures as draw
@@ -16,8 +18,12 @@ ALLOWED = 0.05  # calibration error
 
 
 def table(head, rows):
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+    """Columns of numbers stand to the right."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    aligned = ["---:" if all(re.fullmatch(r"[-+0-9.,()–% of]*", row[c]) for row in rows) else "---"
+               for c in range(len(head))]
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'|'.join(aligned)}|",
+                      *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
 def spread(values, digits=2):
@@ -75,8 +81,8 @@ def truth_section(results):
          "mixed, by first factor", "nothing known", "± of the share"], rows)
         + f"\nHeads whose first factor is the same on every seed: {', '.join(same)}.\n\n"
         "![Heads by their first factor](truth/heads.svg)\n\n"
-        f"Layers x heads, seed {results['seeds'][0]}: colour and number are the first factor and its "
-        "share in percent; a frame means clear; a dot, that another factor has the largest total "
+        f"Layers x heads, seed {results['seeds'][0]}: colour and number are the first factor and "
+        "its share in percent; a frame means clear; a dot, that another factor has the largest total "
         "effect.\n")
 
 
@@ -211,15 +217,16 @@ def confidence_section(results):
     next_best = sum(c["label"] == c["first_offered"] for c in wrong)
     right = [c for c in results["cases"] if c["right"]]
     notes = (f"Of {len(own)} heads whose own property was left out {len(wrong)} got a label, which "
-             f"is wrong; {next_best} of these labels are the factor of the largest share among those that "
-             "the table offers. Taking every label below a confidence of .5 for none would leave "
+             f"is wrong; {next_best} of these labels are the factor of the largest share among those "
+             "that the table offers. Taking every label below a confidence of .5 for none would leave "
              f"{sum(c['confidence'] >= 0.5 for c in wrong)} of them, and "
-             f"{100 * np.mean([c['confidence'] >= 0.5 for c in right]):.1f} % of all right labels.\n")
+             f"{100 * np.mean([c['confidence'] >= 0.5 for c in right]):.1f} % of all right "
+             "labels.\n")
     return ("### Confidence\n\n" + table(
         ["table", "heads", "without a label", "right, of the labelled", "mean confidence",
          "calibration error", "right where the confidence is at least .9"], rows)
-        + "\n![Reliability of the confidence](truth/reliability.svg)\n\nLeft: the full table. Right: one property left "
-        "out. The area of a dot grows with the number of heads.\n\n" + notes)
+        + "\n![Reliability of the confidence](truth/reliability.svg)\n\nLeft: the full table. "
+        "Right: one property left out. The area of a dot grows with the number of heads.\n\n" + notes)
 
 
 def causal_section(results):
@@ -251,7 +258,8 @@ def verdict(results):
     rows = [["fidelity by variance, own answers", "at least .95 on each",
              f"{min(fidelity):.3f} the least, {np.mean(fidelity):.3f} the mean",
              "yes" if min(fidelity) >= 0.95 else "**no**"],
-            ["clear heads right", "all", f"{right} of {clear}", "yes" if right == clear else "**no**"],
+            ["clear heads right", "all", f"{right} of {clear}",
+             "yes" if right == clear else "**no**"],
             ["expected calibration error, full table", f"at most {ALLOWED}", f"{error:.3f}",
              "yes" if error <= ALLOWED else "**no**"]]
     return "### Aims\n\n" + table(["figure", "aim", "measured", "met"], rows)
