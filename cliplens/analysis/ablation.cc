@@ -8,7 +8,6 @@
 #include "cliplens/analysis/scored_labels.h"
 #include "cliplens/base/component.h"
 #include "cliplens/base/error.h"
-#include "cliplens/base/parallel.h"
 
 namespace cliplens {
 namespace {
@@ -16,34 +15,6 @@ namespace {
 // Pictures of one task: so many that the scores of all components for all classes take this much.
 constexpr Index kChunkBytes = Index{64} << 20;
 constexpr Index kMostChunk = 64;
-
-// Scores of the components' means against the classifier.
-struct MeanScores {
-  std::vector<Vector> components;  // heads by layer, then INPUT, MLP 0 …
-  std::vector<Vector> layers;      // [L]: the sum of a layer's heads
-  Vector mlp_sum, cls_sum;
-
-  MeanScores(const Statistics& statistics, const Basis& basis, const ComponentScores& scores) {
-    const SliceStatistics total = statistics.Total(basis);
-    const Index classes = scores.directions();
-    const Index num_heads = statistics.heads();
-    mlp_sum = cls_sum = Vector::Zero(classes);
-    for (Index l = 0; l < statistics.layers(); ++l) {
-      layers.push_back(Vector::Zero(classes));
-      for (Index h = 0; h < num_heads; ++h) {
-        const HeadId id{static_cast<int>(l), static_cast<int>(h)};
-        components.push_back(
-            scores.Head(id, total.heads[static_cast<std::size_t>(l * num_heads + h)].mean));
-        layers.back() += components.back();
-      }
-      cls_sum += scores.Row(total.cls_attn[static_cast<std::size_t>(l)].mean);
-    }
-    for (const TraceMoments& mlp : total.mlps) {
-      components.push_back(scores.Row(mlp.mean));
-      mlp_sum += components.back();
-    }
-  }
-};
 
 // Where each figure of a picture stands: pairs of (right or wrong, score of the right class).
 class Layout {
@@ -176,33 +147,13 @@ AblationResult Ablate(const Store& store, const Statistics& means,
       kChunkBytes / (components * scores.directions() * static_cast<Index>(sizeof(double))), 1,
       kMostChunk);
   const Bootstrap bootstrap;
-  BlockSums sums(figures, bootstrap.blocks());
-  AblationResult result;
-  Index first = 0;
-  for (Index s = 0; s < store.num_shards(); ++s) {
-    const FactorBlock block = store.ReadShard(s);
-    const std::vector<Item> items = store.ReadItems(s);
-    const Index images = block.images();
-    const std::span<const Index> shard_labels =
-        labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(images));
-    std::vector<double> values(static_cast<std::size_t>(images * figures), 0.0);
-    ParallelFor(options.threads, (images + chunk - 1) / chunk, [&](Index task, int) {
-      const Index begin = task * chunk;
-      const Index count = std::min(chunk, images - begin);
-      Chunk(scores, mean_scores, layout,
-            shard_labels.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
-            values.data() + begin * figures)
-          .Run(block, begin, layers, num_heads);
-    });
-    for (Index b = 0; b < images; ++b) {
-      if (shard_labels[static_cast<std::size_t>(b)] < 0) continue;
-      sums.Add(items[static_cast<std::size_t>(b)].path,
-               {values.data() + b * figures, static_cast<std::size_t>(figures)});
-    }
-    first += images;
-    if (options.progress) options.progress(first, store.info().images);
-  }
+  const BlockSums sums = SumOverPictures(
+      store, labels, figures, bootstrap.blocks(), chunk, options.threads, options.progress,
+      [&](const FactorBlock& block, Index begin, std::span<const Index> of_chunk, double* values) {
+        Chunk(scores, mean_scores, layout, of_chunk, values).Run(block, begin, layers, num_heads);
+      });
 
+  AblationResult result;
   result.images = sums.pictures();
   const auto row = [&](std::string name, Index figure) {
     return AblationRow{std::move(name), bootstrap.Ratio(sums.sum(figure), sums.counted()),

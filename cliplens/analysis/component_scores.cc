@@ -44,4 +44,26 @@ Vector ComponentScores::Row(const Vector& row) const {
   return nn::Product(RowOf(row), nn::Of(rows_).Transposed()).transpose();
 }
 
+MeanScores::MeanScores(const Statistics& statistics, const Basis& basis,
+                       const ComponentScores& scores) {
+  const SliceStatistics total = statistics.Total(basis);
+  const Index classes = scores.directions();
+  const Index num_heads = statistics.heads();
+  mlp_sum = cls_sum = Vector::Zero(classes);
+  for (Index l = 0; l < statistics.layers(); ++l) {
+    layers.push_back(Vector::Zero(classes));
+    for (Index h = 0; h < num_heads; ++h) {
+      const HeadId id{static_cast<int>(l), static_cast<int>(h)};
+      components.push_back(
+          scores.Head(id, total.heads[static_cast<std::size_t>(l * num_heads + h)].mean));
+      layers.back() += components.back();
+    }
+    cls_sum += scores.Row(total.cls_attn[static_cast<std::size_t>(l)].mean);
+  }
+  for (const TraceMoments& mlp : total.mlps) {
+    components.push_back(scores.Row(mlp.mean));
+    mlp_sum += components.back();
+  }
+}
+
 }  // namespace cliplens

@@ -8,6 +8,7 @@
 #include "cliplens/base/component.h"
 #include "cliplens/base/linear_algebra.h"
 #include "cliplens/decompose/basis.h"
+#include "cliplens/decompose/statistics.h"
 
 namespace cliplens {
 
@@ -34,6 +35,15 @@ class ComponentScores {
   int num_heads_ = 0;
   Matrix rows_;  // the directions
   std::vector<Matrix> heads_;
+};
+
+// Scores of the components' means, each [C].
+struct MeanScores {
+  std::vector<Vector> components;  // heads by layer, then INPUT, MLP 0 …
+  std::vector<Vector> layers;      // [L]: the sum of a layer's heads
+  Vector mlp_sum, cls_sum;         // of INPUT and the MLPs; of the class token's own attention
+
+  MeanScores(const Statistics& statistics, const Basis& basis, const ComponentScores& scores);
 };
 
 }  // namespace cliplens

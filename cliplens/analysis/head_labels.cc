@@ -122,13 +122,11 @@ Pictures AskAll(const Store& store, const PropertyTable& table, ArrayView<const 
     std::vector<Index> slices(kSlices);
     std::iota(slices.begin(), slices.end(), Index{0});
     std::vector<Index> rest;
-    const std::vector<Index> half = Half(slices, engine, &rest);
-    for (const std::vector<Index>* chosen :
-         {&half, static_cast<const std::vector<Index>*>(&rest)}) {
-      std::vector<bool> in(kSlices, false);
-      for (const Index s : *chosen) in[static_cast<std::size_t>(s)] = true;
-      pictures.halves.push_back(std::move(in));
-    }
+    std::vector<bool> in(kSlices, false);
+    for (const Index s : Half(slices, engine, &rest)) in[static_cast<std::size_t>(s)] = true;
+    pictures.halves.push_back(in);
+    in.flip();
+    pictures.halves.push_back(std::move(in));
   }
 
   // Questions, and the rows of all texts that they ask of: the table's, then random ones.
@@ -224,21 +222,24 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
   const PropertyShare& best = head.properties[static_cast<std::size_t>(first)];
 
   // What the others explain beyond it, and it beyond the best of them.
-  const HeadRows rest = Within(rows, pictures.properties[static_cast<std::size_t>(first)].answers);
-  for (std::size_t p = 0; p < table.names.size(); ++p) {
-    if (static_cast<Index>(p) == first) continue;
-    PropertyShare& property = head.properties[p];
-    property.beyond = ShareOf(rest, pictures.properties[p].answers) * rest.total / rows.total;
+  const auto answers = [&](Index p) -> const Grouping& {
+    return pictures.properties[static_cast<std::size_t>(p)].answers;
+  };
+  const auto beyond = [&](const HeadRows& rest, Index p) {
+    return ShareOf(rest, answers(p)) * rest.total / rows.total;
+  };
+  const HeadRows rest = Within(rows, answers(first));
+  for (Index p = 0; p < static_cast<Index>(table.names.size()); ++p) {
+    if (p == first) continue;
+    PropertyShare& property = head.properties[static_cast<std::size_t>(p)];
+    property.beyond = beyond(rest, p);
     if (head.rival < 0 ||
         property.beyond > head.properties[static_cast<std::size_t>(head.rival)].beyond) {
-      head.rival = static_cast<Index>(p);
+      head.rival = p;
     }
   }
-  const HeadRows without_rival =
-      Within(rows, pictures.properties[static_cast<std::size_t>(head.rival)].answers);
   head.properties[static_cast<std::size_t>(first)].beyond =
-      ShareOf(without_rival, pictures.properties[static_cast<std::size_t>(first)].answers) *
-      without_rival.total / rows.total;
+      beyond(Within(rows, answers(head.rival)), first);
 
   // Among many properties the best beats chance by luck; surely more than nothing it seldom is.
   if (best.share.value <= best.chance || best.share.low <= 0) return head;

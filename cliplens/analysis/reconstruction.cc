@@ -78,81 +78,61 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
   });
 
   // What is the same for every picture: the means of all attention, and those of MLPs and INPUT.
-  const SliceStatistics total = store.statistics().Total(basis);
+  const MeanScores means(store.statistics(), basis, scores);
   Vector attention_mean = Vector::Zero(classifier.dim(0));
-  for (Index i = 0; i < basis.layers() * basis.num_heads(); ++i) {
-    const HeadId id{static_cast<int>(i / basis.num_heads()),
-                    static_cast<int>(i % basis.num_heads())};
-    attention_mean += scores.Head(id, total.heads[static_cast<std::size_t>(i)].mean);
-  }
-  Vector mlp_mean = Vector::Zero(classifier.dim(0));
-  for (const TraceMoments& mlp : total.mlps) mlp_mean += scores.Row(mlp.mean);
+  for (const Vector& layer : means.layers) attention_mean += layer;
 
   // Figures of a picture: right or wrong for nothing, each count, the whole; with MLPs and alone.
   const Index steps = num_counts + 2;
   const Index figures = 2 * steps;
   const Bootstrap bootstrap;
-  BlockSums sums(figures, bootstrap.blocks());
-  Index first = 0;
-  for (Index s = 0; s < store.num_shards(); ++s) {
-    const FactorBlock block = store.ReadShard(s);
-    const std::vector<Item> items = store.ReadItems(s);
-    const Index images = block.images();
-    std::vector<double> values(static_cast<std::size_t>(images * figures), 0.0);
-    ParallelFor(options.threads, (images + kChunk - 1) / kChunk, [&](Index task, int) {
-      const Index begin = task * kChunk;
-      const Index count = std::min(kChunk, images - begin);
-      // parts[k]: what the texts beyond the count before bring; the last: the heads as they are.
-      std::vector<Matrix> parts(static_cast<std::size_t>(num_counts + 1),
-                                Matrix::Zero(count, classifier.dim(0)));
-      for (const HeadTexts& head : heads) {
-        const ArrayView<const float, 2> z =
-            block.head_z.view()[head.id.layer][head.id.head].rows(begin, begin + count);
-        Matrix u = FactorsOf(z, block.ln.rows(begin, begin + count));
-        u.rowwise() -= head.mean.transpose();
-        const Matrix along = nn::Product(nn::Of(u), nn::Of(head.weights));
-        Index from = 0;
+  const BlockSums sums = SumOverPictures(
+      store, labels, figures, bootstrap.blocks(), kChunk, options.threads, options.progress,
+      [&](const FactorBlock& block, Index begin, std::span<const Index> of_chunk, double* values) {
+        const auto count = static_cast<Index>(of_chunk.size());
+        // parts[k]: what the texts beyond the count before bring; the last: the heads as they are.
+        std::vector<Matrix> parts(static_cast<std::size_t>(num_counts + 1),
+                                  Matrix::Zero(count, classifier.dim(0)));
+        for (const HeadTexts& head : heads) {
+          const ArrayView<const float, 2> z =
+              block.head_z.view()[head.id.layer][head.id.head].rows(begin, begin + count);
+          Matrix u = FactorsOf(z, block.ln.rows(begin, begin + count));
+          u.rowwise() -= head.mean.transpose();
+          const Matrix along = nn::Product(nn::Of(u), nn::Of(head.weights));
+          Index from = 0;
+          for (Index k = 0; k < num_counts; ++k) {
+            const Index to = std::min(options.counts[static_cast<std::size_t>(k)], along.cols());
+            if (to <= from) break;
+            const nn::Operand<double> a{along.data() + from, count, to - from, along.cols(), 1};
+            const nn::Operand<double> b{head.scores.data() + from * head.scores.cols(), to - from,
+                                        head.scores.cols(), head.scores.cols(), 1};
+            nn::AddProduct(a, b, parts[static_cast<std::size_t>(k)]);
+            from = to;
+          }
+          nn::AddProduct(nn::Of(u), nn::Of(scores.OfHead(head.id)), parts.back());
+        }
+        Matrix mlps = Matrix::Zero(count, classifier.dim(0));
+        for (Index j = 0; j <= basis.layers(); ++j) {
+          mlps += scores.Rows(block.mlp.view()[j].rows(begin, begin + count));
+        }
+        Matrix kept = attention_mean.transpose().replicate(count, 1);
+        const auto put = [&](Index step, const Matrix& attention) {
+          const Matrix with_mlps = attention + mlps;
+          const Matrix alone = attention + means.mlp_sum.transpose().replicate(count, 1);
+          for (Index b = 0; b < count; ++b) {
+            const Index label = of_chunk[static_cast<std::size_t>(b)];
+            double* out = values + b * figures + 2 * step;
+            out[0] = BestClass(with_mlps, b) == label ? 1 : 0;
+            out[1] = BestClass(alone, b) == label ? 1 : 0;
+          }
+        };
+        put(0, kept);
+        put(steps - 1, kept + parts.back());
         for (Index k = 0; k < num_counts; ++k) {
-          const Index to = std::min(options.counts[static_cast<std::size_t>(k)], along.cols());
-          if (to <= from) break;
-          const nn::Operand<double> a{along.data() + from, count, to - from, along.cols(), 1};
-          const nn::Operand<double> b{head.scores.data() + from * head.scores.cols(), to - from,
-                                      head.scores.cols(), head.scores.cols(), 1};
-          nn::AddProduct(a, b, parts[static_cast<std::size_t>(k)]);
-          from = to;
+          kept += parts[static_cast<std::size_t>(k)];
+          put(k + 1, kept);
         }
-        nn::AddProduct(nn::Of(u), nn::Of(scores.OfHead(head.id)), parts.back());
-      }
-      Matrix mlps = Matrix::Zero(count, classifier.dim(0));
-      for (Index j = 0; j <= basis.layers(); ++j) {
-        mlps += scores.Rows(block.mlp.view()[j].rows(begin, begin + count));
-      }
-      Matrix kept = attention_mean.transpose().replicate(count, 1);
-      const auto put = [&](Index step, const Matrix& attention) {
-        const Matrix with_mlps = attention + mlps;
-        const Matrix alone = attention + mlp_mean.transpose().replicate(count, 1);
-        for (Index b = 0; b < count; ++b) {
-          const Index label = labels[static_cast<std::size_t>(first + begin + b)];
-          double* out = values.data() + (begin + b) * figures + 2 * step;
-          out[0] = BestClass(with_mlps, b) == label ? 1 : 0;
-          out[1] = BestClass(alone, b) == label ? 1 : 0;
-        }
-      };
-      put(0, kept);
-      put(steps - 1, kept + parts.back());
-      for (Index k = 0; k < num_counts; ++k) {
-        kept += parts[static_cast<std::size_t>(k)];
-        put(k + 1, kept);
-      }
-    });
-    for (Index b = 0; b < images; ++b) {
-      if (labels[static_cast<std::size_t>(first + b)] < 0) continue;
-      sums.Add(items[static_cast<std::size_t>(b)].path,
-               {values.data() + b * figures, static_cast<std::size_t>(figures)});
-    }
-    first += images;
-    if (options.progress) options.progress(first, store.info().images);
-  }
+      });
 
   ReconstructionResult result;
   result.images = sums.pictures();

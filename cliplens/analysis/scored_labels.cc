@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
 #include "cliplens/decompose/statistics.h"
 
 namespace cliplens {
@@ -46,6 +47,38 @@ void BlockSums::Add(std::string_view path, std::span<const double> values) {
   counted_[block] += 1;
   ++pictures_;
   for (std::size_t f = 0; f < sums_.size(); ++f) sums_[f][block] += values[f];
+}
+
+BlockSums SumOverPictures(
+    const Store& store, std::span<const Index> labels, Index figures, Index blocks, Index chunk,
+    int threads, const ProgressSink& progress,
+    const std::function<void(const FactorBlock& block, Index begin, std::span<const Index> labels,
+                             double* values)>& fill) {
+  BlockSums sums(figures, blocks);
+  Index first = 0;
+  for (Index s = 0; s < store.num_shards(); ++s) {
+    const FactorBlock block = store.ReadShard(s);
+    const std::vector<Item> items = store.ReadItems(s);
+    const Index images = block.images();
+    const std::span<const Index> of_shard =
+        labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(images));
+    std::vector<double> values(static_cast<std::size_t>(images * figures), 0.0);
+    ParallelFor(threads, (images + chunk - 1) / chunk, [&](Index task, int) {
+      const Index begin = task * chunk;
+      const Index count = std::min(chunk, images - begin);
+      fill(block, begin,
+           of_shard.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+           values.data() + begin * figures);
+    });
+    for (Index b = 0; b < images; ++b) {
+      if (of_shard[static_cast<std::size_t>(b)] < 0) continue;
+      sums.Add(items[static_cast<std::size_t>(b)].path,
+               {values.data() + b * figures, static_cast<std::size_t>(figures)});
+    }
+    first += images;
+    if (progress) progress(first, store.info().images);
+  }
+  return sums;
 }
 
 }  // namespace cliplens

@@ -1,6 +1,7 @@
 // What analyses of accuracy share: checked labels, right answers, sums by block of pictures.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "cliplens/base/array.h"
 #include "cliplens/base/bootstrap.h"
 #include "cliplens/base/linear_algebra.h"
+#include "cliplens/base/progress.h"
 #include "cliplens/decompose/store.h"
 
 namespace cliplens {
@@ -38,5 +40,14 @@ class BlockSums {
   std::vector<double> counted_;            // [blocks]
   Index pictures_ = 0;
 };
+
+// Figures of all pictures of a store that have a label, shard by shard and `chunk` pictures a task.
+//   fill: the figures [count, figures] of pictures [begin, begin + count) of a block, whose labels
+//   are the span; rows of pictures without a label are not used
+BlockSums SumOverPictures(
+    const Store& store, std::span<const Index> labels, Index figures, Index blocks, Index chunk,
+    int threads, const ProgressSink& progress,
+    const std::function<void(const FactorBlock& block, Index begin, std::span<const Index> labels,
+                             double* values)>& fill);
 
 }  // namespace cliplens
