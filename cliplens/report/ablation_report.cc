@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include <fmt/format.h>
 
@@ -71,6 +70,16 @@ std::string ImagesText(const AccuracySetting& setting, Index images) {
 
 }  // namespace
 
+std::vector<const ComponentAblation*> ComponentsByLoss(const AblationResult& result) {
+  std::vector<const ComponentAblation*> order;
+  order.reserve(result.components.size());
+  for (const ComponentAblation& component : result.components) order.push_back(&component);
+  std::ranges::stable_sort(order, [](const ComponentAblation* a, const ComponentAblation* b) {
+    return a->accuracy_lost.value > b->accuracy_lost.value;
+  });
+  return order;
+}
+
 Json AblationJson(const AccuracySetting& setting, const AblationResult& result) {
   Json json = SettingJson("cliplens.ablate/1", setting, result.images);
   json["rows"] = Json::array();
@@ -138,16 +147,12 @@ std::string AblationTable(const AccuracySetting& setting, const AblationResult& 
   }
   out += curve.Render();
   if (components <= 0) return out;
-  std::vector<std::size_t> order(result.components.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
-    return result.components[a].accuracy_lost.value > result.components[b].accuracy_lost.value;
-  });
+  const std::vector<const ComponentAblation*> order = ComponentsByLoss(result);
   Table alone({{"alone replaced"},
                {"accuracy lost, points", Align::kRight},
                {"right score lost", Align::kRight}});
   for (std::size_t i = 0; i < std::min(order.size(), static_cast<std::size_t>(components)); ++i) {
-    const ComponentAblation& c = result.components[order[i]];
+    const ComponentAblation& c = *order[i];
     alone.AddRow({c.component, Bounded(c.accuracy_lost, 100, 2), Bounded(c.score_lost, 1, 5)});
   }
   return out + "\n" + alone.Render();

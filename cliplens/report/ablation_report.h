@@ -22,6 +22,9 @@ struct AccuracySetting {
   std::string means;  // the store whose means stand in; empty: the store's own
 };
 
+// Components, those first whose loss costs most accuracy.
+std::vector<const ComponentAblation*> ComponentsByLoss(const AblationResult& result);
+
 // "cliplens.ablate/1".
 Json AblationJson(const AccuracySetting& setting, const AblationResult& result);
 // One line a figure: kind, name, then accuracy and score with their bounds; kinds are row,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
@@ -18,6 +17,10 @@
 namespace cliplens {
 namespace {
 
+using html::Name;
+using html::Percent;
+using html::Put;
+
 // Steps of the colour scale on each side of zero; report.css has a class for each (p1 … n10).
 constexpr int kScaleSteps = 10;
 // Above this the certificate no longer says "the same embedding".
@@ -28,16 +31,6 @@ constexpr std::size_t kShownPictures = 5;
 // In the table of all heads: pictures and texts of each.
 constexpr std::size_t kGlancePictures = 3;
 constexpr std::size_t kGlanceTexts = 3;
-
-template <typename... Args>
-void Put(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
-  fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
-}
-
-// A text or name of someone else's: escaped, and its writing direction kept to itself.
-std::string Name(std::string_view text) { return "<bdi>" + EscapeHtml(text) + "</bdi>"; }
-
-std::string Percent(double share) { return FormatFixed(100 * share, 1) + "\u2009%"; }
 
 std::string PercentWithSpread(const ComponentShare& share) {
   return fmt::format("{} \u00b1 {}\u2009%", FormatFixed(100 * share.share, 1),

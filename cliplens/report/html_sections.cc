@@ -1,7 +1,6 @@
 #include "cliplens/report/html_sections.h"
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <numeric>
 
@@ -12,18 +11,14 @@
 namespace cliplens {
 namespace {
 
+using html::Name;
+using html::Percent;
+using html::Put;
+
 constexpr int kHues = 8;       // report.css has k0 … k7, and k8 for the properties beyond
 constexpr int kStrengths = 5;  // and c1 … c5
 constexpr std::size_t kComponents = 12;  // in the table of single components
 constexpr std::size_t kIndexHeads = 8;   // of a property
-
-template <typename... Args>
-void Put(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
-  fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
-}
-
-std::string Name(std::string_view text) { return "<bdi>" + EscapeHtml(text) + "</bdi>"; }
-std::string Percent(double share) { return FormatFixed(100 * share, 1) + "\u2009%"; }
 
 std::string HeadLink(HeadId id, const std::set<HeadId>& listed) {
   const std::string name = HeadName(id);
@@ -110,16 +105,9 @@ void PutIndex(std::string& out, const LabelReport& report, const std::vector<int
       "class=\"number\">heads</th><th scope=\"col\">Heads whose variance it explains most of"
       "</th></tr></thead>\n<tbody>\n";
   for (std::size_t p = 0; p < report.table.names.size(); ++p) {
-    std::vector<const HeadLabel*> heads;
-    Index labelled = 0;
-    for (const HeadLabel& head : report.labels) {
-      if (head.label == static_cast<Index>(p)) ++labelled;
-      const PropertyShare& share = head.properties[p];
-      if (share.share.value > std::max(share.chance, 0.0)) heads.push_back(&head);
-    }
-    std::ranges::stable_sort(heads, [&](const HeadLabel* a, const HeadLabel* b) {
-      return a->properties[p].share.value > b->properties[p].share.value;
-    });
+    const std::vector<const HeadLabel*> heads = HeadsOf(report, p);
+    const auto labelled = std::ranges::count_if(
+        report.labels, [&](const HeadLabel& head) { return head.label == static_cast<Index>(p); });
     Put(out,
         "<tr><th scope=\"row\"><i class=\"k{} c{}\"></i>{}</th><td class=\"number\">{}</td><td>",
         hues[p], kStrengths, Name(report.table.names[p]), labelled);
@@ -250,17 +238,13 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
   }
   out += "</tbody></table>\n<figure class=\"curve\">" +
          RenderCurve(AblationCurve(result), /*embedded=*/true) + "</figure>\n";
-  std::vector<std::size_t> order(result.components.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
-    return result.components[a].accuracy_lost.value > result.components[b].accuracy_lost.value;
-  });
+  const std::vector<const ComponentAblation*> order = ComponentsByLoss(result);
   out +=
       "<table class=\"index\">\n<thead><tr><th scope=\"col\">Replaced alone</th><th scope=\"col\" "
       "class=\"number\">accuracy lost, points</th><th scope=\"col\" class=\"number\">score lost"
       "</th></tr></thead>\n<tbody>\n";
   for (std::size_t i = 0; i < std::min(kComponents, order.size()); ++i) {
-    const ComponentAblation& c = result.components[order[i]];
+    const ComponentAblation& c = *order[i];
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>"
         "</tr>\n",

@@ -24,19 +24,6 @@ const char* CalibrationText(const LabelReport& report) {
                            : "confidence uncalibrated for this model";
 }
 
-// Heads that a property explains more of than chance does, the largest share first.
-std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t property) {
-  std::vector<const HeadLabel*> heads;
-  for (const HeadLabel& head : report.labels) {
-    const PropertyShare& p = head.properties[property];
-    if (p.share.value > std::max(p.chance, 0.0)) heads.push_back(&head);
-  }
-  std::ranges::stable_sort(heads, [&](const HeadLabel* a, const HeadLabel* b) {
-    return a->properties[property].share.value > b->properties[property].share.value;
-  });
-  return heads;
-}
-
 Json SharesJson(const std::vector<double>& shares) {
   Json list = Json::array();
   for (const double share : shares) list.push_back(share);
@@ -76,6 +63,18 @@ Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vecto
 }
 
 }  // namespace
+
+std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t property) {
+  std::vector<const HeadLabel*> heads;
+  for (const HeadLabel& head : report.labels) {
+    const PropertyShare& p = head.properties[property];
+    if (p.share.value > std::max(p.chance, 0.0)) heads.push_back(&head);
+  }
+  std::ranges::stable_sort(heads, [&](const HeadLabel* a, const HeadLabel* b) {
+    return a->properties[property].share.value > b->properties[property].share.value;
+  });
+  return heads;
+}
 
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
   Json json = {{"format", "cliplens.label/1"},

@@ -23,6 +23,9 @@ struct LabelReport {
   std::string scores_pool;  // of the texts that the scores were made with
 };
 
+// Heads that a property of the table explains more of than chance does, the largest share first.
+std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t property);
+
 // "cliplens.label/1". items: those of the store, which name the pictures.
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
 // One line a head and property.

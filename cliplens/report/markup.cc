@@ -105,4 +105,11 @@ std::string StaircaseBar(double before, double length) {
   return out;
 }
 
+namespace html {
+
+std::string Name(std::string_view text) { return "<bdi>" + EscapeHtml(text) + "</bdi>"; }
+
+std::string Percent(double share) { return FormatFixed(100 * share, 1) + "\u2009%"; }
+
+}  // namespace html
 }  // namespace cliplens

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include <fmt/format.h>
 
 #include "cliplens/base/array.h"
 
@@ -34,4 +37,19 @@ std::string Counted(Index count, std::string_view noun);
 // both parts of one.
 std::string StaircaseBar(double before, double length);
 
+namespace html {
+
+// Appends to `out`.
+template <typename... Args>
+void Put(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
+  fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
+}
+
+// A text or name of someone else's: escaped, and its writing direction kept to itself.
+std::string Name(std::string_view text);
+
+// 0.124 → "12.4 %", with a thin space.
+std::string Percent(double share);
+
+}  // namespace html
 }  // namespace cliplens
