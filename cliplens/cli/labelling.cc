@@ -9,11 +9,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Whether the confidence was calibrated for the model: it is one that ships with the program.
+// Whether the confidence was calibrated for the model: it is one that ships with the program,
+// wherever it lies.
 bool IsCalibrated(const Store& store) {
-  std::error_code ignored;
-  return fs::equivalent(fs::path(store.info().model_path).parent_path(), SharePath("models"),
-                        ignored);
+  const std::string& name = store.info().model_name;  // as a file says it
+  if (name.find('/') != std::string::npos) return false;
+  const fs::path config = SharePath("models/" + name + "/open_clip_config.json");
+  return !config.empty() &&
+         ClipModel::Load(config.parent_path()).fingerprint() == store.info().fingerprint;
 }
 
 }  // namespace

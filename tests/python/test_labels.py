@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -143,3 +144,13 @@ def test_faults_of_evaluate_are_named(made, words, message):
                           env=dict(os.environ, CLIPLENS_SHARE=str(ROOT)))
     assert done.returncode != 0
     assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("change", [None, "name", "weights"])
+def test_confidence_is_calibrated_for_a_shipped_model_wherever_it_lies(tmp_path, change):
+    source = "pictureworld-roles" if change == "weights" else "pictureworld"
+    model = tmp_path / ("mine" if change == "name" else "pictureworld")
+    shutil.copytree(ROOT / "models" / source, model)
+    run("decompose", model, "--images", ROOT / "world/sets/single", "--out", tmp_path / "store")
+    result = run("label", tmp_path / "store", "--properties", PROPERTIES, "--heads", "L5")
+    assert result["calibrated"] == (change is None)
