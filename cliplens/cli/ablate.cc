@@ -25,9 +25,7 @@ struct Options {
 
 void Run(const Options& options, const Common& common) {
   const Store store = Store::Open(options.store);
-  for (const std::string* path : {&options.out, &options.csv, &options.svg}) {
-    if (!path->empty()) RefuseExisting(*path);
-  }
+  RefuseExistingIfNamed({options.out, options.csv, options.svg});
   std::optional<Store> means;
   if (!options.means.empty()) {
     means = Store::Open(options.means);
@@ -48,7 +46,7 @@ void Run(const Options& options, const Common& common) {
   const AblationResult result = Ablate(store, means ? means->statistics() : store.statistics(),
                                        input.classifier, input.labels.classes, ablation);
   const Json json = AblationJson(input.setting, result);
-  if (!options.out.empty()) WriteIfNamed(options.out, DumpJson(json) + "\n");
+  WriteIfNamed(options.out, DumpJson(json) + "\n");
   WriteIfNamed(options.csv, AblationCsv(result));
   WriteIfNamed(options.svg, RenderCurve(AblationCurve(result)));
   if (common.json) return PrintJson(json);

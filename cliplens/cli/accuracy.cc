@@ -1,7 +1,6 @@
 #include "cliplens/cli/accuracy.h"
 
 #include "cliplens/analysis/zero_shot.h"
-#include "cliplens/io/file.h"
 
 namespace cliplens::cli {
 
@@ -31,10 +30,6 @@ AccuracyInput ReadAccuracyInput(const Store& store, const ClipModel& model,
   input.setting.templates = static_cast<Index>(templates.size());
   input.setting.foreign = input.labels.foreign;
   return input;
-}
-
-void WriteIfNamed(const std::string& path, const std::string& text) {
-  if (!path.empty()) WriteFileAtomically(path, text);
 }
 
 }  // namespace cliplens::cli

@@ -27,7 +27,4 @@ struct AccuracyInput {
 AccuracyInput ReadAccuracyInput(const Store& store, const ClipModel& model,
                                 const AccuracyOptions& options, const Common& common);
 
-// Writes `text` to the file that an option names, if it names one.
-void WriteIfNamed(const std::string& path, const std::string& text);
-
 }  // namespace cliplens::cli

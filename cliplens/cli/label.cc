@@ -1,7 +1,6 @@
 // cliplens label STORE --properties FILE
 #include <memory>
 
-#include "cliplens/cli/accuracy.h"
 #include "cliplens/cli/labelling.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/report/label_report.h"
@@ -17,13 +16,11 @@ struct Options {
 
 void Run(const Options& options, const Common& common) {
   const Store store = Store::Open(options.labelling.store);
-  for (const std::string* path : {&options.out, &options.csv}) {
-    if (!path->empty()) RefuseExisting(*path);
-  }
+  RefuseExistingIfNamed({options.out, options.csv});
   const LabelReport report =
       MakeLabels(store, LoadModelOf(store, options.labelling.model), options.labelling, common);
   const Json json = LabelJson(report, store.ReadItems());
-  if (!options.out.empty()) WriteIfNamed(options.out, DumpJson(json) + "\n");
+  WriteIfNamed(options.out, DumpJson(json) + "\n");
   WriteIfNamed(options.csv, LabelCsv(report));
   if (common.json) return PrintJson(json);
   Print(LabelTable(report));

@@ -27,9 +27,7 @@ struct Options {
 
 void Run(Options& options, const Common& common) {
   const Store store = Store::Open(options.store);
-  for (const std::string* path : {&options.out, &options.csv}) {
-    if (!path->empty()) RefuseExisting(*path);
-  }
+  RefuseExistingIfNamed({options.out, options.csv});
   std::vector<TextPool> pools;
   for (const std::string& path : options.texts) pools.push_back(ReadTextPool(TextsPath(path)));
   const ClipModel model = LoadModelOf(store, options.model);
@@ -55,7 +53,7 @@ void Run(Options& options, const Common& common) {
   }
   const Index layers = options.reconstruction.layers;
   const Json json = ReconstructionJson(input.setting, layers, results);
-  if (!options.out.empty()) WriteIfNamed(options.out, DumpJson(json) + "\n");
+  WriteIfNamed(options.out, DumpJson(json) + "\n");
   WriteIfNamed(options.csv, ReconstructionCsv(results));
   if (common.json) return PrintJson(json);
   Print(ReconstructionTable(input.setting, layers, results));

@@ -7,7 +7,6 @@
 #include "cliplens/analysis/variance.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
-#include "cliplens/io/file.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
@@ -29,7 +28,7 @@ void Run(const Options& options, const Common& common) {
   const std::vector<HeadId> heads =
       ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
                  static_cast<int>(store.basis().num_heads()));
-  if (!options.out.empty()) RefuseExisting(options.out);
+  RefuseExistingIfNamed({options.out});
   const TextPool pool = ReadTextPool(TextsPath(options.texts));
   const ClipModel model = LoadModelOf(store, options.model);
   const Array<float, 2> texts =
@@ -38,7 +37,7 @@ void Run(const Options& options, const Common& common) {
       store.statistics(), store.basis(), heads, texts, options.span, common.threads);
   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());
   const Json result = SpanJson(store.info(), pool, heads, spans, shares);
-  if (!options.out.empty()) WriteFileAtomically(options.out, DumpJson(result) + "\n");
+  WriteIfNamed(options.out, DumpJson(result) + "\n");
   if (common.json) {
     PrintJson(result);
     return;

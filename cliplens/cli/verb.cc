@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/model/hub_cache.h"
 
@@ -265,6 +266,16 @@ void RefuseExisting(const fs::path& path) {
     throw Error(ErrorCode::kPrecondition, "{}: exists already; name a new file or remove this one",
                 path.string());
   }
+}
+
+void RefuseExistingIfNamed(std::initializer_list<std::string> paths) {
+  for (const std::string& path : paths) {
+    if (!path.empty()) RefuseExisting(path);
+  }
+}
+
+void WriteIfNamed(const std::string& path, const std::string& text) {
+  if (!path.empty()) WriteFileAtomically(path, text);
 }
 
 }  // namespace cliplens::cli

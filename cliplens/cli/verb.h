@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -83,6 +84,9 @@ void WarnOfSkipped(const std::vector<SkippedPicture>& skipped, Index count);
 
 // Throws Error(kPrecondition) if `path` exists.
 void RefuseExisting(const std::filesystem::path& path);
+// Files that options name, where they name one: none may exist; then each is written.
+void RefuseExistingIfNamed(std::initializer_list<std::string> paths);
+void WriteIfNamed(const std::string& path, const std::string& text);
 
 void AddAblate(CLI::App& app, Common& common);
 void AddClassify(CLI::App& app, Common& common);
