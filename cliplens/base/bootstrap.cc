@@ -41,22 +41,30 @@ Estimate Bootstrap::Ratio(std::span<const double> numerator,
     throw Error(ErrorCode::kInvalidArgument, "bootstrap: sums of {} and {} blocks, not {}",
                 numerator.size(), denominator.size(), blocks);
   }
-  const auto ratio = [&](auto weight) {
-    double above = 0;
-    double below = 0;
-    for (std::size_t b = 0; b < blocks; ++b) {
-      above += weight(b) * numerator[b];
-      below += weight(b) * denominator[b];
-    }
-    return below > 0 ? above / below : std::nan("");
-  };
+  double above = 0;
+  double below = 0;
+  for (std::size_t b = 0; b < blocks; ++b) {
+    above += numerator[b];
+    below += denominator[b];
+  }
+  if (below <= 0) return {};
   Estimate estimate;
-  estimate.value = ratio([](std::size_t) { return 1.0; });
-  if (std::isnan(estimate.value)) return {};
+  estimate.value = above / below;
+  // Draws are the figure and what they add to it: one picture, however often it is taken, adds
+  // nothing, to the bit.
+  std::vector<double> rest(blocks);
+  for (std::size_t b = 0; b < blocks; ++b) {
+    rest[b] = numerator[b] - estimate.value * denominator[b];
+  }
   std::vector<double> draws;
   for (std::size_t first = 0; first < weights_.size(); first += blocks) {
-    const double value = ratio([&](std::size_t b) { return double{1} * weights_[first + b]; });
-    if (!std::isnan(value)) draws.push_back(value);
+    double added = 0;
+    double drawn = 0;
+    for (std::size_t b = 0; b < blocks; ++b) {
+      added += weights_[first + b] * rest[b];
+      drawn += weights_[first + b] * denominator[b];
+    }
+    if (drawn > 0) draws.push_back(estimate.value + added / drawn);
   }
   std::ranges::sort(draws);
   estimate.low = draws.empty() ? estimate.value : Percentile(draws, 0.025);

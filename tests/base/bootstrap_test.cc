@@ -23,6 +23,19 @@ TEST(Bootstrap, ConstantDataHaveNoSpread) {
   EXPECT_EQ(none.high, 0.0);
 }
 
+TEST(Bootstrap, OnePictureHasNoSpreadHoweverOftenItIsDrawn) {
+  const Bootstrap bootstrap(10, 200);
+  std::vector<double> value(10, 0.0), counted(10, 0.0);
+  counted[4] = 1;
+  for (const double x : {0.1, 0.228706, 1.0 / 3, -0.7}) {
+    value[4] = x;
+    const Estimate e = bootstrap.Ratio(value, counted);
+    EXPECT_EQ(e.value, x);
+    EXPECT_EQ(e.low, x);
+    EXPECT_EQ(e.high, x);
+  }
+}
+
 TEST(Bootstrap, TheBoundsHoldTheTruthAboutNineteenTimesInTwenty) {
   const Bootstrap bootstrap;
   std::mt19937_64 random(3);
