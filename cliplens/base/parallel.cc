@@ -6,11 +6,38 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <sched.h>
 
 namespace cliplens {
+namespace {
+
+// The error of the task with the least index. Every task before one that failed was handed out
+// before it and runs to its end, so this is the error that one thread would have met.
+class FirstError {
+ public:
+  // Called in a handler.
+  void Keep(Index task) {
+    const std::lock_guard lock(mutex_);
+    if (error_ && task_ < task) return;
+    error_ = std::current_exception();
+    task_ = task;
+  }
+
+  // Throws what was kept, if anything, and forgets it.
+  void Throw() {
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::exception_ptr error_;
+  Index task_ = 0;
+};
+
+}  // namespace
 
 int ResolveThreads(int requested) {
   if (requested > 0) return requested;
@@ -29,15 +56,13 @@ void ParallelFor(int threads, Index n, const std::function<void(Index, int)>& bo
     return;
   }
   std::atomic<Index> next{0};
-  std::mutex mutex;
-  std::exception_ptr first;
+  FirstError error;
   const auto run = [&](int worker) {
     for (Index i = next.fetch_add(1); i < n; i = next.fetch_add(1)) {
       try {
         body(i, worker);
       } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!first) first = std::current_exception();
+        error.Keep(i);
         next.store(n);
       }
     }
@@ -47,7 +72,7 @@ void ParallelFor(int threads, Index n, const std::function<void(Index, int)>& bo
   for (int w = 1; w < workers; ++w) pool.emplace_back(run, w);
   run(0);
   for (std::thread& t : pool) t.join();
-  if (first) std::rethrow_exception(first);
+  error.Throw();
 }
 
 struct Team::Shared {
@@ -78,7 +103,7 @@ struct Team::Shared {
     Work();
     // Every helper reports, so that none of them can take a task of the next loop for this one's.
     while (active.load(std::memory_order_acquire) > 0) std::this_thread::yield();
-    if (error) std::rethrow_exception(std::exchange(error, nullptr));
+    error.Throw();
   }
 
   std::vector<std::thread> pool;
@@ -89,8 +114,7 @@ struct Team::Shared {
       try {
         (*body)(i);
       } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
+        error.Keep(i);
         next.store(n);
       }
     }
@@ -124,7 +148,7 @@ struct Team::Shared {
   std::atomic<bool> stop{false};
   Index n = 0;
   const std::function<void(Index)>* body = nullptr;
-  std::exception_ptr error;
+  FirstError error;
 };
 
 Team::Team(int threads) : shared_(threads > 1 ? std::make_unique<Shared>(threads) : nullptr) {}

@@ -4,8 +4,8 @@
 //
 // Tasks are handed out one by one in order of index; each runs whole on one thread, so a task's
 // result does not depend on the number of threads. `worker` is in [0, threads) and unique among the
-// tasks that run at the same moment. The first exception stops the loop and is thrown to the
-// caller.
+// tasks that run at the same moment. An exception stops the loop; the caller gets that of the task
+// with the least index, so the same one for any number of threads.
 #pragma once
 
 #include <functional>
