@@ -1,0 +1,90 @@
+#include "cliplens/report/label_file.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/io/json.h"
+#include "cliplens/io/printable.h"
+
+namespace cliplens {
+namespace {
+
+std::string TextOrNone(const Json& head, const char* key, const std::string& place) {
+  if (head.contains(key) && head[key].is_null()) return {};
+  return JsonField<std::string>(head, key, place);
+}
+
+HeadId OneHead(const std::string& name, int layers, int heads, const std::string& place) {
+  const std::vector<HeadId> parsed = ParseHeads(name, layers, heads);
+  if (parsed.size() == 1 && HeadName(parsed.front()) == name) return parsed.front();
+  throw Error(ErrorCode::kCorruptData, "{}: '{}' is no name of one head", place, Printable(name));
+}
+
+}  // namespace
+
+LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,
+                        int layers, int heads) {
+  LabelFile file;
+  file.place = path.string();
+  const Json json = ReadJsonFile(path);
+  const auto format = JsonField<std::string>(json, "format", file.place);
+  if (format != "cliplens.label/1") {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: its format is {}, not cliplens.label/1; write one with 'cliplens label STORE "
+                "--out FILE'",
+                file.place, JsonExcerpt(json["format"]));
+  }
+  const Json model = JsonField<Json>(json, "model", file.place);
+  file.model_name = JsonField<std::string>(model, "name", file.place);
+  file.fingerprint = JsonField<std::string>(model, "fingerprint", file.place);
+  if (file.fingerprint != fingerprint) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: these are labels of the model '{}' with fingerprint {}, this one's is {}; "
+                "label a store of this model",
+                file.place, Printable(file.model_name), Printable(file.fingerprint), fingerprint);
+  }
+  for (const Json& property : JsonField<Json>(json, "properties", file.place)) {
+    file.properties.push_back(JsonField<std::string>(property, "property", file.place));
+  }
+  std::set<HeadId> seen;
+  for (const Json& head : JsonField<Json>(json, "heads", file.place)) {
+    LabelledHead labelled;
+    labelled.id =
+        OneHead(JsonField<std::string>(head, "head", file.place), layers, heads, file.place);
+    if (!seen.insert(labelled.id).second) {
+      throw Error(ErrorCode::kCorruptData, "{}: it has {} twice", file.place,
+                  HeadName(labelled.id));
+    }
+    labelled.label = TextOrNone(head, "label", file.place);
+    labelled.second = TextOrNone(head, "second", file.place);
+    labelled.confidence = JsonField<double>(head, "confidence", file.place);
+    file.heads.push_back(std::move(labelled));
+  }
+  return file;
+}
+
+std::vector<HeadId> HeadsLabelled(const LabelFile& labels, const std::string& property) {
+  if (std::ranges::find(labels.properties, property) == labels.properties.end()) {
+    std::vector<std::string> names;
+    for (const std::string& name : labels.properties) names.push_back(Printable(name));
+    throw Error(ErrorCode::kInvalidArgument, "{}: there is no property '{}'; it has {}",
+                labels.place, Printable(property), fmt::join(names, ", "));
+  }
+  std::vector<HeadId> heads;
+  for (const LabelledHead& head : labels.heads) {
+    if (head.label == property || head.second == property) heads.push_back(head.id);
+  }
+  if (heads.empty()) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: no head is labelled '{}'; choose another property, or name heads",
+                labels.place, Printable(property));
+  }
+  std::ranges::sort(heads);
+  return heads;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,57 @@
+#include "cliplens/report/label_file.h"
+
+#include <string>
+
+#include "tests/expect_error.h"
+#include "tests/temporary_directory.h"
+#include <gtest/gtest.h>
+
+namespace cliplens {
+namespace {
+
+constexpr char kLabels[] = R"({"format": "cliplens.label/1",
+ "model": {"name": "small", "fingerprint": "ab"},
+ "properties": [{"property": "colour"}, {"property": "place"}, {"property": "style"}],
+ "heads": [{"head": "L1.H0", "label": "colour", "second": "place", "confidence": 0.9},
+           {"head": "L0.H1", "label": "place", "second": null, "confidence": 0.5},
+           {"head": "L0.H0", "label": null, "second": null, "confidence": 0}]})";
+
+class LabelFileTest : public testing::Test {
+ protected:
+  // Reads the labels with `what` replaced by `with`.
+  LabelFile Read(const std::string& what = "", const std::string& with = "") const {
+    std::string text = kLabels;
+    if (!what.empty()) text.replace(text.find(what), what.size(), with);
+    directory_.Write("labels.json", text);
+    return ReadLabelFile(directory_.path() / "labels.json", "ab", 2, 2);
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(LabelFileTest, HeadsOfAProperty) {
+  const LabelFile file = Read();
+  EXPECT_EQ(file.heads.size(), 3u);
+  EXPECT_EQ(HeadsLabelled(file, "place"), (std::vector<HeadId>{{0, 1}, {1, 0}}));
+  EXPECT_EQ(HeadsLabelled(file, "colour"), (std::vector<HeadId>{{1, 0}}));
+  ExpectError(ErrorCode::kInvalidArgument, "colour, place, style",
+              [&] { HeadsLabelled(file, "size"); });
+  ExpectError(ErrorCode::kNotFound, "no head is labelled 'style'",
+              [&] { HeadsLabelled(file, "style"); });
+}
+
+TEST_F(LabelFileTest, WhatIsNoLabelsOfThisModelIsRefused) {
+  ExpectError(ErrorCode::kCorruptData, "cliplens.span/1", [&] { Read("label/1", "span/1"); });
+  ExpectError(ErrorCode::kInvalidArgument, "fingerprint cd", [&] { Read("\"ab\"", "\"cd\""); });
+  ExpectError(ErrorCode::kInvalidArgument, "no such head", [&] { Read("L1.H0", "L2.H0"); });
+  ExpectError(ErrorCode::kCorruptData, "L0.H1 twice", [&] { Read("L1.H0", "L0.H1"); });
+  ExpectError(ErrorCode::kCorruptData, "no name of one head", [&] { Read("L1.H0", "all"); });
+  ExpectError(ErrorCode::kCorruptData, "confidence", [&] { Read("0.9", "\"x\""); });
+  ExpectError(ErrorCode::kCorruptData, "of type number",
+              [&] { Read("[{\"head\"", "3, \"x\": [{\"head\""); });
+  ExpectError(ErrorCode::kCorruptData, "propert",
+              [&] { Read("[{\"property\"", "\"p\", \"x\": [{\"property\""); });
+}
+
+}  // namespace
+}  // namespace cliplens
