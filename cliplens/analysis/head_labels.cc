@@ -207,15 +207,18 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
   const HeadRows rows = ReadHeadRows(store, id, ln, pictures.index);
   if (rows.total == 0) return head;
 
+  std::map<Index, double> chance;  // the largest share by the number of random texts
+  for (const auto& [size, draws] : pictures.chance) {
+    double& largest = chance[size];
+    for (const Question& random : draws) largest = std::max(largest, ShareOf(rows, random.answers));
+  }
   std::vector<double> shares;
   std::vector<SlicedShare> sliced;
   for (std::size_t p = 0; p < table.names.size(); ++p) {
     PropertyShare& property = head.properties[p];
     sliced.emplace_back(rows, pictures.properties[p].answers, pictures.slice, kSlices);
     property.share = sliced.back().Jackknife();
-    for (const Question& random : pictures.chance.at(ChanceSize(table.texts[p].size()))) {
-      property.chance = std::max(property.chance, ShareOf(rows, random.answers));
-    }
+    property.chance = chance.at(ChanceSize(table.texts[p].size()));
     shares.push_back(property.share.value);
   }
   const Index first = LargestOf(shares);
