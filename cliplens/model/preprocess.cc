@@ -539,39 +539,29 @@ void CheckConfig(const PreprocessConfig& config) {
   }
 }
 
-// The part of an axis that a square of `size` keeps by transformers' rule, and where it stands in
-// the square.
-struct Middle {
-  Range range;
-  Index offset;
-};
-
-Middle MiddleRoundedDown(Index in, Index size) {
-  if (in >= size) {
-    const Index begin = (in - size) / 2;
-    return {{begin, begin + size}, 0};
-  }
-  return {{0, in}, (size - in + 1) / 2};
+// Where a square of `size` begins on an axis by transformers' rule.
+Index MiddleRoundedDown(Index in, Index size) {
+  return in >= size ? (in - size) / 2 : -((size - in + 1) / 2);
 }
 
-// PreprocessRule::kHuggingFace.
-Image ResizeAndCropRgb(const Image& image, const PreprocessConfig& config) {
-  const bool plain = image.mode == PixelMode::kRgb && !image.clear_color;
-  const Image converted = plain ? Image() : ConvertToRgbOnWhite(image);
-  const Image& rgb = plain ? image : converted;
+// The part of an axis of `in` that a square of `size` from `begin` on covers.
+Range CoveredBy(Index in, Index begin, Index size) {
+  return {std::max<Index>(0, begin), std::min(in, begin + size)};
+}
+
+InputPlacement PlacementByHuggingFace(Index width, Index height, const PreprocessConfig& config) {
   const Index size = config.image_size;
   const Index side = config.resize_size == 0 ? size : config.resize_size;
-  Index width = rgb.width;
-  Index height = rgb.height;
+  InputPlacement place{width, height, 0, 0};
   switch (config.resize_mode) {
     case ResizeMode::kShortest: {
       const bool upright = width <= height;
-      width = upright ? side : LongSide(side, rgb.width, rgb.height);
-      height = upright ? LongSide(side, rgb.height, rgb.width) : side;
+      place.width = upright ? side : LongSide(side, width, height);
+      place.height = upright ? LongSide(side, height, width) : side;
       break;
     }
     case ResizeMode::kSquash:
-      width = height = side;
+      place.width = place.height = side;
       break;
     case ResizeMode::kNone:
       break;
@@ -580,17 +570,60 @@ Image ResizeAndCropRgb(const Image& image, const PreprocessConfig& config) {
                   "resize mode 'longest' is none of transformers' CLIPImageProcessor; use "
                   "PreprocessRule::kOpenClip");
   }
-  const Middle across = MiddleRoundedDown(width, size);
-  const Middle down = MiddleRoundedDown(height, size);
-  Image part = ResizePart(rgb, width, height, across.range, down.range, config.interpolation,
-                          config.pass_order);
+  place.left = MiddleRoundedDown(place.width, size);
+  place.top = MiddleRoundedDown(place.height, size);
+  return place;
+}
+
+InputPlacement PlacementByOpenClip(Index width, Index height, const PreprocessConfig& config) {
+  const Index size = config.image_size;
+  switch (config.resize_mode) {
+    case ResizeMode::kSquash:
+      return {size, size, 0, 0};
+    case ResizeMode::kShortest: {
+      const bool upright = width <= height;
+      const Index w = upright ? size : LongSide(size, width, height);
+      const Index h = upright ? LongSide(size, height, width) : size;
+      return {w, h, MiddleOf(w, size).begin, MiddleOf(h, size).begin};
+    }
+    case ResizeMode::kLongest: {
+      const double ratio = std::max(static_cast<double>(height) / static_cast<double>(size),
+                                    static_cast<double>(width) / static_cast<double>(size));
+      const auto side = [&](Index in) {
+        const double rounded = std::nearbyint(static_cast<double>(in) / ratio);
+        return std::clamp<Index>(static_cast<Index>(rounded), 1, size);
+      };
+      const Index w = side(width);
+      const Index h = side(height);
+      return {w, h, -((size - w) / 2), -((size - h) / 2)};
+    }
+    case ResizeMode::kNone:
+      throw Error(ErrorCode::kInvalidArgument,
+                  "resize mode 'none' is none of open_clip's; use PreprocessRule::kHuggingFace");
+  }
+  throw Error(ErrorCode::kInternal, "resize mode {} is unknown",
+              static_cast<int>(config.resize_mode));
+}
+
+// PreprocessRule::kHuggingFace.
+Image ResizeAndCropRgb(const Image& image, const PreprocessConfig& config) {
+  const bool plain = image.mode == PixelMode::kRgb && !image.clear_color;
+  const Image converted = plain ? Image() : ConvertToRgbOnWhite(image);
+  const Image& rgb = plain ? image : converted;
+  const Index size = config.image_size;
+  const InputPlacement place = PlacementOf(rgb.width, rgb.height, config);
+  Image part =
+      ResizePart(rgb, place.width, place.height, CoveredBy(place.width, place.left, size),
+                 CoveredBy(place.height, place.top, size), config.interpolation, config.pass_order);
   if (part.width == size && part.height == size) return part;
   Image framed;
   framed.width = framed.height = size;
   framed.pixels.resize(static_cast<std::size_t>(size * size * 3));
   for (Index y = 0; y < part.height; ++y) {
-    std::copy_n(part.pixels.data() + y * part.width * 3, part.width * 3,
-                framed.pixels.data() + ((down.offset + y) * size + across.offset) * 3);
+    std::copy_n(
+        part.pixels.data() + y * part.width * 3, part.width * 3,
+        framed.pixels.data() +
+            ((std::max<Index>(0, -place.top) + y) * size + std::max<Index>(0, -place.left)) * 3);
   }
   return framed;
 }
@@ -612,42 +645,26 @@ Image Resize(const Image& image, Index width, Index height, Interpolation interp
   return ResizePart(image, width, height, {0, width}, {0, height}, interpolation, order);
 }
 
+InputPlacement PlacementOf(Index width, Index height, const PreprocessConfig& config) {
+  CheckConfig(config);
+  if (width < 1 || height < 1) {
+    throw Error(ErrorCode::kInvalidArgument, "picture of {} by {} pixels: both must be at least 1",
+                width, height);
+  }
+  return config.rule == PreprocessRule::kHuggingFace ? PlacementByHuggingFace(width, height, config)
+                                                     : PlacementByOpenClip(width, height, config);
+}
+
 Image ResizeAndCrop(const Image& image, const PreprocessConfig& config) {
   CheckImage(image);
   CheckConfig(config);
   if (config.rule == PreprocessRule::kHuggingFace) return ResizeAndCropRgb(image, config);
   const Index size = config.image_size;
-  switch (config.resize_mode) {
-    case ResizeMode::kSquash:
-      return ConvertToRgb(ResizePart(image, size, size, {0, size}, {0, size}, config.interpolation,
-                                     config.pass_order));
-    case ResizeMode::kShortest: {
-      const bool upright = image.width <= image.height;
-      const Index width = upright ? size : LongSide(size, image.width, image.height);
-      const Index height = upright ? LongSide(size, image.height, image.width) : size;
-      return ConvertToRgb(ResizePart(image, width, height, MiddleOf(width, size),
-                                     MiddleOf(height, size), config.interpolation,
-                                     config.pass_order));
-    }
-    case ResizeMode::kLongest: {
-      const double ratio = std::max(static_cast<double>(image.height) / static_cast<double>(size),
-                                    static_cast<double>(image.width) / static_cast<double>(size));
-      const auto side = [&](Index in) {
-        const double rounded = std::nearbyint(static_cast<double>(in) / ratio);
-        return std::clamp<Index>(static_cast<Index>(rounded), 1, size);
-      };
-      const Index width = side(image.width);
-      const Index height = side(image.height);
-      const Image part = ResizePart(image, width, height, {0, width}, {0, height},
-                                    config.interpolation, config.pass_order);
-      return ConvertToRgb(Pad(part, size, config.fill_color));
-    }
-    case ResizeMode::kNone:
-      throw Error(ErrorCode::kInvalidArgument,
-                  "resize mode 'none' is none of open_clip's; use PreprocessRule::kHuggingFace");
-  }
-  throw Error(ErrorCode::kInternal, "resize mode {} is unknown",
-              static_cast<int>(config.resize_mode));
+  const InputPlacement place = PlacementOf(image.width, image.height, config);
+  const Image part =
+      ResizePart(image, place.width, place.height, CoveredBy(place.width, place.left, size),
+                 CoveredBy(place.height, place.top, size), config.interpolation, config.pass_order);
+  return ConvertToRgb(Pad(part, size, config.fill_color));
 }
 
 Array<float, 3> Preprocess(const Image& image, const PreprocessConfig& config) {

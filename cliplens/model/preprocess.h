@@ -70,6 +70,16 @@ struct PreprocessConfig {
 Image Resize(const Image& image, Index width, Index height, Interpolation interpolation,
              PassOrder order = PassOrder::kPillow13);
 
+// Where the square that the model reads lies: the picture is made `width` x `height`, and the
+// square of S x S begins at (left, top) of that. Negative where the square frames it.
+struct InputPlacement {
+  Index width = 0, height = 0;
+  Index left = 0, top = 0;
+};
+// For a picture of width x height. Throws Error(kInvalidArgument) for a side below 1, otherwise as
+// ResizeAndCrop.
+InputPlacement PlacementOf(Index width, Index height, const PreprocessConfig& config);
+
 // The S x S RGB picture that the model sees. Only what the crop keeps is computed, so a 1 x 5000
 // picture costs no more than another. kLongest gives a side that would round to 0 one pixel (the
 // reference refuses such a picture). Throws as Resize, and Error(kInvalidArgument) for S below 1

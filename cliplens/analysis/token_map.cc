@@ -1,0 +1,111 @@
+#include "cliplens/analysis/token_map.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cliplens/base/error.h"
+#include "cliplens/model/preprocess.h"
+
+namespace cliplens {
+namespace {
+
+// Two neighbouring cells of an axis and the weight of the second.
+struct Between {
+  Index first = 0, second = 0;
+  double weight = 0;
+};
+
+// `place` in cells: cell k covers [k, k+1].
+Between At(double place, Index cells) {
+  const double centre = std::clamp(place - 0.5, 0.0, static_cast<double>(cells - 1));
+  const auto first = static_cast<Index>(centre);
+  return {first, std::min(first + 1, cells - 1), centre - static_cast<double>(first)};
+}
+
+// Of the centres of pixels [0, n) of an axis on which `cells` cells span [begin, end].
+std::vector<Between> Axis(Index n, double begin, double end, Index cells) {
+  std::vector<Between> axis;
+  axis.reserve(static_cast<std::size_t>(n));
+  const double scale = static_cast<double>(cells) / (end - begin);
+  for (Index i = 0; i < n; ++i) {
+    axis.push_back(At((static_cast<double>(i) + 0.5 - begin) * scale, cells));
+  }
+  return axis;
+}
+
+void CheckMap(ArrayView<const double, 2> map, Index height, Index width) {
+  if (map.size() == 0 || height < 1 || width < 1) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "map of {} x {} cells on {} x {} pixels: all must be at least 1", map.dim(0),
+                map.dim(1), height, width);
+  }
+}
+
+double Value(ArrayView<const double, 2> map, const Between& y, const Between& x) {
+  // Equal neighbours give themselves, to the bit.
+  const auto mix = [](double a, double b, double weight) { return a + weight * (b - a); };
+  return mix(mix(map(y.first, x.first), map(y.first, x.second), x.weight),
+             mix(map(y.second, x.first), map(y.second, x.second), x.weight), y.weight);
+}
+
+PixelRange Inside(double begin, double end, Index n) {
+  const auto bound = [&](double edge) {
+    return static_cast<Index>(std::clamp(std::ceil(edge - 0.5), 0.0, static_cast<double>(n)));
+  };
+  return {bound(begin), bound(end)};
+}
+
+}  // namespace
+
+Array<double, 2> GridOf(std::span<const double> tokens, Index grid) {
+  if (grid < 1 || static_cast<Index>(tokens.size()) != grid * grid + 1) {
+    throw Error(ErrorCode::kInvalidArgument, "map of {} tokens for a grid of {} x {} patches",
+                tokens.size(), grid, grid);
+  }
+  return {{grid, grid}, std::vector<double>(tokens.begin() + 1, tokens.end())};
+}
+
+Array<double, 2> ResizeMap(ArrayView<const double, 2> map, Index height, Index width) {
+  CheckMap(map, height, width);
+  const std::vector<Between> ys = Axis(height, 0, static_cast<double>(height), map.dim(0));
+  const std::vector<Between> xs = Axis(width, 0, static_cast<double>(width), map.dim(1));
+  Array<double, 2> out({height, width});
+  double* to = out.data();
+  for (const Between& y : ys) {
+    for (const Between& x : xs) *to++ = Value(map, y, x);
+  }
+  return out;
+}
+
+GridRegion RegionOf(Index width, Index height, const ModelConfig& config) {
+  const InputPlacement place = PlacementOf(width, height, config.preprocess);
+  // Rows and columns of the input that fill no patch are not read.
+  const auto side = static_cast<double>(config.grid() * config.patch_size);
+  const double x = static_cast<double>(width) / static_cast<double>(place.width);
+  const double y = static_cast<double>(height) / static_cast<double>(place.height);
+  const auto left = static_cast<double>(place.left);
+  const auto top = static_cast<double>(place.top);
+  return {left * x, top * y, (left + side) * x, (top + side) * y};
+}
+
+PixelRegion PixelsOf(const GridRegion& region, Index width, Index height) {
+  return {Inside(region.left, region.right, width), Inside(region.top, region.bottom, height)};
+}
+
+Array<double, 2> MapOnPicture(ArrayView<const double, 2> map, const GridRegion& region, Index width,
+                              Index height) {
+  CheckMap(map, height, width);
+  const PixelRegion pixels = PixelsOf(region, width, height);
+  const std::vector<Between> ys = Axis(height, region.top, region.bottom, map.dim(0));
+  const std::vector<Between> xs = Axis(width, region.left, region.right, map.dim(1));
+  Array<double, 2> out({height, width});
+  for (Index y = pixels.y.begin; y < pixels.y.end; ++y) {
+    for (Index x = pixels.x.begin; x < pixels.x.end; ++x) {
+      out(y, x) = Value(map, ys[static_cast<std::size_t>(y)], xs[static_cast<std::size_t>(x)]);
+    }
+  }
+  return out;
+}
+
+}  // namespace cliplens

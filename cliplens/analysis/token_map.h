@@ -1,0 +1,49 @@
+// From tokens to pixels: maps on a model's grid of patches, made larger and laid on the picture.
+//
+//   const GridRegion region = RegionOf(picture.width, picture.height, model.config());
+//   const Array<double, 2> map = MapOnPicture(grid, region, picture.width, picture.height);
+//
+// Patches are squares of the model's input, and the input is a part of the resized picture, so a
+// map lies where that part was taken from: never stretched over what the model did not see.
+#pragma once
+
+#include <span>
+
+#include "cliplens/base/array.h"
+#include "cliplens/model/config.h"
+
+namespace cliplens {
+
+// [g, g] of token scores [N]: the class token, number 0, has no place and is left out. Throws
+// Error(kInvalidArgument) unless N = g² + 1.
+Array<double, 2> GridOf(std::span<const double> tokens, Index grid);
+
+// Bilinear, with half-pixel centres and values beyond the outermost centres clamped to them: what
+// PyTorch calls align_corners=False. Throws Error(kInvalidArgument) for an empty map or size.
+Array<double, 2> ResizeMap(ArrayView<const double, 2> map, Index height, Index width);
+
+// Where the grid of patches lies on a picture, in the picture's own pixels: pixel x covers [x,
+// x+1]. Parts of it may lie beside the picture where the model's input has a border.
+struct GridRegion {
+  double left = 0, top = 0, right = 0, bottom = 0;
+};
+// Of a picture of width x height pixels. Throws as PlacementOf.
+GridRegion RegionOf(Index width, Index height, const ModelConfig& config);
+
+// The same pixels as [begin, end): those whose centre lies in the region, none of them beside the
+// picture.
+struct PixelRange {
+  Index begin = 0, end = 0;
+  Index size() const { return end - begin; }
+};
+struct PixelRegion {
+  PixelRange x, y;
+};
+PixelRegion PixelsOf(const GridRegion& region, Index width, Index height);
+
+// The map at the centre of each pixel [height, width], bilinear as ResizeMap; 0 outside of
+// PixelsOf(region).
+Array<double, 2> MapOnPicture(ArrayView<const double, 2> map, const GridRegion& region, Index width,
+                              Index height);
+
+}  // namespace cliplens

@@ -1,0 +1,105 @@
+// Scores of texts split over the tokens that attention reads, from one forward pass.
+//
+//   const TokenWeights weights(model, TowerSide::kVision, texts, /*threads=*/0);   // texts [M, E]
+//   std::vector<Activations> activations(1);
+//   activations[0].tokens = true;
+//   model.EmbedImages(pixels, rows, workspace, activations);
+//   const TokenScores scores = ScoreTokens(weights, activations[0], {}, /*threads=*/1);
+//   scores.tokens(m, i);            // what token i brings to text m through the chosen heads
+//   RestOf(scores, m);              // what no token of theirs brings; both add up to ⟨e, t_m⟩
+//
+// "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916),
+// sections 3.1 and 5: token i brings through head (l, h)
+//     ⟨c_{l,h,i}, t⟩ = [α_i v_i · W^h t + p_b·t/(HN) − μ p_γ·t/(JHN) + σ p_β·t/(JHN)] / (σ n)
+// with W^h t = W_O^h diag(γ) P t, constants shared as DESIGN §2.1 has them. W^h t depends on
+// weights and texts alone and is made once, so that a picture costs little more than its forward
+// pass whatever the number of texts. The text tower is split by the same formulas: its pooled row
+// is the end of the text, and N counts the tokens up to there.
+//
+// Sums are in fp64 with the bits of nn::Product: the same for any number of threads, for any other
+// directions beside one, and exactly negated for a negated direction.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/model/clip.h"
+
+namespace cliplens {
+
+enum class TowerSide { kVision, kText };
+
+// The weights' part of the scores of some directions of the joint space.
+class TokenWeights {
+ public:
+  // directions [M, E]. Memory: L · M · D doubles. Throws Error(kInvalidArgument) for another width
+  // than the model's or no direction.
+  TokenWeights(const ClipModel& model, TowerSide side, ArrayView<const float, 2> directions,
+               int threads);
+
+  Index directions() const { return directions_; }
+  Index layers() const { return layers_; }
+  Index heads() const { return heads_; }
+  Index head_width() const { return head_width_; }
+
+ private:
+  friend struct TokenScorer;
+
+  Index directions_, layers_, heads_, head_width_;
+  Matrix residual_;  // [M, D] γ ⊙ P t: of what a component adds to the residual stream
+  std::vector<Matrix> heads_of_;  // of each layer [M, H·K]: W_O^h applied to it, heads side by side
+  std::vector<Vector> out_bias_;  // of each layer [M]: p_b · t
+  Vector gain_, bias_;            // [M]: p_γ · t, p_β · t
+};
+
+enum class TokenDetail {
+  kSum,     // TokenScores::tokens alone
+  kLayers,  // and the chosen heads of each layer
+  kHeads,   // and each chosen head
+};
+
+struct TokenScores {
+  std::vector<HeadId> chosen;  // sorted
+  Index layers = 0, heads = 0;
+  Index pooled = 0;          // the token whose row is the embedding: 0, or the end of a text
+  Array<double, 2> tokens;   // [M, N] over the chosen heads
+  Array<double, 3> detail;   // [L, M, N] or [chosen, M, N], or empty
+  Array<double, 2> by_head;  // [L·H, M] every head of the model, its tokens summed
+  Array<double, 2> mlps;     // [L+1, M] INPUT, MLP 0 …
+};
+
+// `directions`: which of the weights' (all when empty), in this order; M is their number then.
+// `heads`: all of the model when empty. `pooled`: the pooled token. Throws Error(kInvalidArgument)
+// for activations without tokens or of another model, a head or a direction that is not there.
+struct TokenScoresOptions {
+  std::span<const HeadId> heads = {};
+  std::span<const Index> directions = {};
+  TokenDetail detail = TokenDetail::kSum;
+  Index pooled = 0;
+};
+TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activations,
+                        const TokenScoresOptions& options, int threads);
+
+// What direction m has that no other token than the pooled one brings, by name.
+struct ScoreRest {
+  double pooled_token = 0;  // the pooled token's own share, through the chosen heads
+  double mlps = 0;
+  double input = 0;
+  double other_heads = 0;  // those that were not chosen
+  double sum() const { return pooled_token + mlps + input + other_heads; }
+};
+ScoreRest RestOf(const TokenScores& scores, Index direction);
+
+// Σ of everything: ⟨e, t⟩ up to rounding.
+double SumOf(const TokenScores& scores, Index direction);
+
+// The tokens' contributions to the embedding, all heads together [N, E], and what no token brings:
+// row N is INPUT, row N+1 the MLPs'. The rows add up to the unit embedding.
+// Throws Error(kInvalidArgument) as ScoreTokens.
+Array<float, 2> TokenContributions(const ClipModel& model, TowerSide side,
+                                   const Activations& activations);
+
+}  // namespace cliplens
