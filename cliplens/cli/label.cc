@@ -10,6 +10,8 @@ namespace {
 
 struct Options {
   LabellingOptions labelling;
+  std::string beside;
+  std::string beside_model;
   std::string out;
   std::string csv;
 };
@@ -19,11 +21,22 @@ void Run(const Options& options, const Common& common) {
   RefuseExistingIfNamed({options.out, options.csv});
   const LabelReport report =
       MakeLabels(store, LoadModelOf(store, options.labelling.model), options.labelling, common);
-  const Json json = LabelJson(report, store.ReadItems());
+  Json json = LabelJson(report, store.ReadItems());
+  std::string comparison;
+  if (!options.beside.empty()) {
+    LabellingOptions other = options.labelling;
+    other.store = options.beside;
+    other.model = {options.beside_model};
+    const Store second = Store::Open(other.store);
+    const LabelReport second_report =
+        MakeLabels(second, LoadModelOf(second, other.model), other, common);
+    json["beside"] = LabelSummaryJson(second_report);
+    comparison = "\n" + LabelComparisonTable(report, second_report);
+  }
   WriteIfNamed(options.out, DumpJson(json) + "\n");
   WriteIfNamed(options.csv, LabelCsv(report));
   if (common.json) return PrintJson(json);
-  Print(LabelTable(report));
+  Print(LabelTable(report) + comparison);
 }
 
 }  // namespace
@@ -33,6 +46,12 @@ void AddLabel(CLI::App& app, Common& common) {
   CLI::App* verb = AddVerb(app, common, "label", "One property for each head, or none",
                            "cliplens label store --properties world/texts/properties.txt");
   AddLabellingOptions(verb, options->labelling);
+  CLI::Option* beside =
+      verb->add_option("--beside", options->beside,
+                       "Store of a second model, whose scores stand beside the first's");
+  verb->add_option("--beside-model", options->beside_model,
+                   "The second store's model (default: what the store names)")
+      ->needs(beside);
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
   verb->add_option("--csv", options->csv, "CSV file to write, with every property of every head");
   verb->callback([options, &common] { Run(*options, common); });

@@ -62,6 +62,19 @@ Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vecto
   return json;
 }
 
+Json ScoresJson(const LabelReport& report) {
+  const LabelScores& s = report.scores;
+  return {{"pool", report.scores_pool},
+          {"heads", s.heads},
+          {"labelled", s.labelled},
+          {"properties", s.properties},
+          {"entanglement", s.entanglement},
+          {"entanglement_by_heads", s.entanglement_by_heads},
+          {"association", SharesJson(s.association)},
+          {"consistency", SharesJson(s.consistency)},
+          {"repetition", s.repetition}};
+}
+
 }  // namespace
 
 std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t property) {
@@ -98,17 +111,15 @@ Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
     }
     json["properties"].push_back(std::move(property));
   }
-  const LabelScores& s = report.scores;
-  json["scores"] = {{"pool", report.scores_pool},
-                    {"heads", s.heads},
-                    {"labelled", s.labelled},
-                    {"properties", s.properties},
-                    {"entanglement", s.entanglement},
-                    {"entanglement_by_heads", s.entanglement_by_heads},
-                    {"association", SharesJson(s.association)},
-                    {"consistency", SharesJson(s.consistency)},
-                    {"repetition", s.repetition}};
+  json["scores"] = ScoresJson(report);
   return json;
+}
+
+Json LabelSummaryJson(const LabelReport& report) {
+  return {{"model", ModelJson(report.store)},
+          {"images", report.store.images},
+          {"calibrated", report.calibrated},
+          {"scores", ScoresJson(report)}};
 }
 
 std::string LabelCsv(const LabelReport& report) {
@@ -182,6 +193,47 @@ std::string LabelTable(const LabelReport& report) {
       s.labelled, s.heads, s.properties, CalibrationText(report), s.entanglement,
       s.entanglement_by_heads, report.scores_pool, FormatPercent(s.association.at(3)));
   return out;
+}
+
+std::string LabelComparisonTable(const LabelReport& first, const LabelReport& second) {
+  const auto column = [](const LabelReport& report) {
+    return fmt::format("{} ({} pictures)", report.store.model_name, report.store.images);
+  };
+  Table scores({{"score"}, {column(first), Align::kRight}, {column(second), Align::kRight}});
+  const auto row = [&](const std::string& name, const auto& text) {
+    scores.AddRow({name, text(first), text(second)});
+  };
+  const auto part = [](Index some, Index all) {
+    return fmt::format(
+        "{} of {} ({})", some, all,
+        FormatPercent(all == 0 ? 0.0 : static_cast<double>(some) / static_cast<double>(all)));
+  };
+  row("heads labelled",
+      [&](const LabelReport& r) { return part(r.scores.labelled, r.scores.heads); });
+  row("distinct labels",
+      [](const LabelReport& r) { return fmt::format("{}", r.scores.properties); });
+  row("entanglement (heads a label)",
+      [](const LabelReport& r) { return fmt::format("{:.2f}", r.scores.entanglement); });
+  row("entanglement by heads",
+      [](const LabelReport& r) { return fmt::format("{:.3f}", r.scores.entanglement_by_heads); });
+  for (const std::size_t k : {std::size_t{3}, std::size_t{5}}) {
+    row(fmt::format("association, {} of 5 texts", k),
+        [&](const LabelReport& r) { return FormatPercent(r.scores.association.at(k)); });
+  }
+  row("repetition",
+      [](const LabelReport& r) { return fmt::format("{:.2f}", r.scores.repetition); });
+  row("confidence", [](const LabelReport& r) {
+    return std::string(r.calibrated ? "calibrated" : "uncalibrated");
+  });
+  for (const std::string& name : first.table.names) {
+    row("heads labelled " + name, [&](const LabelReport& r) {
+      const auto of_name = std::ranges::count_if(r.labels, [&](const HeadLabel& head) {
+        return head.label >= 0 && Name(r, head.label) == name;
+      });
+      return fmt::format("{}", of_name);
+    });
+  }
+  return scores.Render() + "\n";
 }
 
 Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& factors,

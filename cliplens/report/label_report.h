@@ -28,10 +28,14 @@ std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t pro
 
 // "cliplens.label/1". items: those of the store, which name the pictures.
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
+// Whose heads they are, and their scores; for a model beside another.
+Json LabelSummaryJson(const LabelReport& report);
 // One line a head and property.
 std::string LabelCsv(const LabelReport& report);
 // Heads with their labels, then the heads of each property, then the scores.
 std::string LabelTable(const LabelReport& report);
+// Scores of two models side by side, and how many heads each has for every property of the first.
+std::string LabelComparisonTable(const LabelReport& first, const LabelReport& second);
 
 // "cliplens.evaluate.labels/1".
 Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& factors,

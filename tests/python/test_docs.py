@@ -201,7 +201,7 @@ RUNS = [
     " --means store",
     "reconstruct other --texts texts.txt --classes world/texts/birds.txt --templates simple"
     " --counts 1,2 --random 1",
-    "label other --properties world/texts/properties.txt --heads L4-L5",
+    "label other --properties world/texts/properties.txt --heads L4-L5 --beside store",
     "evaluate labels other --properties world/texts/properties.txt --heads L4-L5"
     " --truth object,background,style --only size=huge",
     "report whole --texts texts.txt --out report.html",

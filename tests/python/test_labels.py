@@ -154,3 +154,26 @@ def test_confidence_is_calibrated_for_a_shipped_model_wherever_it_lies(tmp_path,
     run("decompose", model, "--images", ROOT / "world/sets/single", "--out", tmp_path / "store")
     result = run("label", tmp_path / "store", "--properties", PROPERTIES, "--heads", "L5")
     assert result["calibrated"] == (change is None)
+
+
+def test_two_models_stand_side_by_side(made, tmp_path):
+    asked = ["--properties", PROPERTIES, "--heads", "L5"]
+    run("decompose", "pictureworld-2", "--images", ROOT / "world/sets/single", "--out",
+        tmp_path / "second")
+    alone = run("label", tmp_path / "second", *asked)
+    both = run("label", made[0], "--beside", tmp_path / "second", *asked)
+    beside = both.pop("beside")
+    assert beside == {key: alone[key] for key in ("model", "images", "calibrated", "scores")}
+    assert beside["model"]["name"] == "pictureworld-2"
+    assert both == run("label", made[0], *asked)
+    shown = subprocess.run([PROGRAM, "label", made[0], "--beside", tmp_path / "second", *asked],
+                           capture_output=True, text=True,
+                           env=dict(os.environ, CLIPLENS_SHARE=str(ROOT))).stdout
+    rows = {line[:30].strip(): line[30:].split() for line in shown.splitlines()}
+    assert rows["entanglement by heads"] == [
+        f"{scores['entanglement_by_heads']:.3f}" for scores in (both["scores"], alone["scores"])]
+    wrong = subprocess.run([PROGRAM, "label", made[0], "--beside", tmp_path / "second",
+                            "--beside-model", "pictureworld", *asked, "--json"],
+                           capture_output=True, text=True,
+                           env=dict(os.environ, CLIPLENS_SHARE=str(ROOT)))
+    assert wrong.returncode == 2 and "fingerprint" in wrong.stderr and wrong.stdout == ""
