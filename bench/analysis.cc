@@ -5,6 +5,7 @@
 //       head's contributions [IMAGES, E] and the texts [TEXTS, E] as .npy for the reference
 //       procedure.
 //   cliplens_bench_analysis labels IMAGES TEXTS PROPERTIES THREADS DIRECTORY
+//   cliplens_bench_analysis search IMAGES THREADS DIRECTORY
 //       Labels of all heads of an L/14 from a store of generated pictures.
 //   cliplens_bench_analysis statistics IMAGES PARTS THREADS DIRECTORY
 //       Sums of IMAGES pictures (6 x 6 heads of 32, E = 128) in one pass and in PARTS that are
@@ -12,6 +13,7 @@
 //
 // Factors are random with a spectrum that falls as k^-0.7, about a mean, and depend on the
 // picture's number alone.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -23,6 +25,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/head_labels.h"
+#include "cliplens/analysis/search.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
@@ -30,6 +33,7 @@
 #include "cliplens/decompose/sums.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/model/nn/product.h"
+#include "cliplens/report/search_index.h"
 
 namespace cliplens {
 namespace {
@@ -74,6 +78,7 @@ struct Sizes {
 };
 constexpr Sizes kLarge = {24, 16, 64, 768};
 constexpr Sizes kSmall = {6, 6, 32, 128};
+constexpr Sizes kOneHead = {1, 1, 64, 128};
 
 Array<float, 2> UnitRows(Index rows, Index width, std::uint64_t seed) {
   Array<float, 2> out({rows, width});
@@ -200,9 +205,9 @@ Json TextSpanBench(Index images, Index count_texts, Index count, int threads,
           {"of_one", of_one},      {"chosen", chosen},   {"peak", PeakBytes()}};
 }
 
-Json LabelBench(Index images, Index count_texts, Index properties, int threads,
-                const std::string& directory) {
-  const Generator generator(kLarge);
+// A store of generated factors of `images` pictures.
+Store MakeStore(const Sizes& sizes, Index images, int threads, const std::filesystem::path& place) {
+  const Generator generator(sizes);
   StoreInfo info;
   info.model_name = "generated";
   info.model_path = "/generated";
@@ -214,27 +219,30 @@ Json LabelBench(Index images, Index count_texts, Index properties, int threads,
   source.images = source.set_images = images;
   source.set_checksum = std::string(32, '0');
   info.data = {source};
-  const std::filesystem::path place = std::filesystem::path(directory) / "store";
-  {
-    StoreWriter writer(place, generator.basis(), info, PartialDirectory::Mode::kNew);
-    StatisticsSums sums(kLarge.layers, kLarge.heads, kLarge.head_width + kExtraFactors,
-                        kLarge.embed_width, info.slices);
-    for (Index r = 0; r < source.ranges(); ++r) {
-      const Index first = r * source.shard_images;
-      const Index n = std::min(source.shard_images, images - first);
-      const FactorBlock block = generator.Block(first, n, threads);
-      std::vector<Item> items;
-      std::vector<Index> slices;
-      for (Index b = 0; b < n; ++b) {
-        items.push_back({.path = fmt::format("{}.png", first + b), .label = std::nullopt});
-        slices.push_back(SliceOf(items.back().path, info.slices));
-      }
-      sums.Add(block, slices, generator.basis(), threads);
-      writer.AddRange(r, block, items, {});
+  StoreWriter writer(place, generator.basis(), info, PartialDirectory::Mode::kNew);
+  StatisticsSums sums(sizes.layers, sizes.heads, sizes.head_width + kExtraFactors,
+                      sizes.embed_width, info.slices);
+  for (Index r = 0; r < source.ranges(); ++r) {
+    const Index first = r * source.shard_images;
+    const Index n = std::min(source.shard_images, images - first);
+    const FactorBlock block = generator.Block(first, n, threads);
+    std::vector<Item> items;
+    std::vector<Index> slices;
+    for (Index b = 0; b < n; ++b) {
+      items.push_back({.path = fmt::format("{}.png", first + b), .label = std::nullopt});
+      slices.push_back(SliceOf(items.back().path, info.slices));
     }
-    writer.Finish(sums);
+    sums.Add(block, slices, generator.basis(), threads);
+    writer.AddRange(r, block, items, {});
   }
-  const Store store = Store::Open(place);
+  writer.Finish(sums);
+  return Store::Open(place);
+}
+
+Json LabelBench(Index images, Index count_texts, Index properties, int threads,
+                const std::string& directory) {
+  const Store store =
+      MakeStore(kLarge, images, threads, std::filesystem::path(directory) / "store");
   TextPool pool;
   pool.name = "generated";
   for (Index t = 0; t < count_texts; ++t) {
@@ -253,6 +261,43 @@ Json LabelBench(Index images, Index count_texts, Index properties, int threads,
   return {{"heads", labels.size()},   {"images", images},   {"texts", count_texts},
           {"properties", properties}, {"seconds", seconds}, {"labelled", labelled},
           {"peak", PeakBytes()}};
+}
+
+// One query under one head of 64: from the opened store itself, which was read once before, and
+// through an index, with the reading of the index.
+Json SearchBench(Index images, int threads, const std::string& directory) {
+  const std::filesystem::path place = std::filesystem::path(directory) / "store";
+  MakeStore(kOneHead, images, threads, place);
+  const std::string index_path = directory + "/head.faiss";
+  const SearchSpace space{.heads = {{0, 0}}};
+  const auto opening = Clock::now();
+  const Store store = Store::Open(place);
+  const double open = Since(opening);
+  const auto writing = Clock::now();
+  WriteSearchIndex(index_path, store, space, threads);
+  const double write = Since(writing);
+  Json result = {{"images", images}, {"open", open}, {"write", write}};
+  for (const Measure measure : {Measure::kCosine, Measure::kRaw}) {
+    const auto start = Clock::now();
+    const SearchVectors vectors(store, {.heads = {{0, 0}}, .measure = measure});
+    const SearchTerm term{&vectors, vectors.OfItem(images / 2)};
+    Search(store, {&term, 1}, {.threads = threads});
+    result[NameOf(measure)] = Since(start);
+  }
+  const auto reading = Clock::now();
+  const SearchIndex index = ReadSearchIndex(index_path, store);
+  result["read"] = Since(reading);
+  std::vector<double> seconds;
+  for (int i = 0; i < 9; ++i) {
+    const auto start = Clock::now();
+    Search(index, index.vectors.row(images / 2 + i), {});
+    seconds.push_back(Since(start));
+  }
+  std::ranges::sort(seconds);
+  result["query"] = seconds[seconds.size() / 2];
+  result["bytes"] = static_cast<Index>(std::filesystem::file_size(index_path));
+  result["peak"] = PeakBytes();
+  return result;
 }
 
 Json StatisticsBench(Index images, Index parts, int threads, const std::string& directory) {
@@ -305,6 +350,7 @@ Json Run(const std::vector<std::string>& words) {
   if (what == "labels") {
     return LabelBench(number(2), number(3), number(4), static_cast<int>(number(5)), words.at(6));
   }
+  if (what == "search") return SearchBench(number(2), static_cast<int>(number(3)), words.at(4));
   if (what == "statistics") {
     return StatisticsBench(number(2), number(3), static_cast<int>(number(4)), words.at(5));
   }

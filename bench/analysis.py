@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Times TextSpan, labels and statistics on generated factors of the size of real models.
+"""Times TextSpan, labels, search and statistics on generated factors of the size of real models.
 
     python bench/analysis.py --worker build/release/bin/cliplens_bench_analysis
-        [--cases text-span labels statistics] [--quick] [--json build/bench.json]
+        [--cases text-span labels search statistics] [--quick] [--json build/bench.json]
 
 text-span    all 384 heads of an L/14, 3,498 texts, 60 each, from moments of 50,000 pictures; beside
              it the first 10 texts of one head by the procedure of the paper's code, in fp64 and with
              the rank that the head has, which must be the same
 labels       all 384 heads of an L/14 on 10,000 pictures, 30,000 texts in 25 properties
+search       the ten most alike of 1,000,000 pictures under one head of 64, in the store and by an index
 statistics   1,000,000 pictures in one pass and in 16 parts that are merged: memory, disk, difference
 """
 
@@ -25,7 +26,7 @@ import numpy as np
 
 from common import ROOT, THREADS, Busy, leave_nothing_when_ended, save
 
-CASES = ("text-span", "labels", "statistics")
+CASES = ("text-span", "labels", "search", "statistics")
 
 
 def run(worker, case, *words):
@@ -77,6 +78,16 @@ def labels(worker, folder, quick):
     return result
 
 
+def search(worker, folder, quick):
+    images = 20_000 if quick else 1_000_000
+    result = run(worker, "search", images, THREADS, folder)
+    print(f"search: {images} pictures under one head: {result['query']:.3f} s a query of the index, "
+          f"{result['read']:.2f} s to read it, {result['write']:.1f} s to make it; in the store "
+          f"{result['cosine']:.2f} s by cosine, {result['raw']:.2f} s raw; {THREADS} threads, peak "
+          f"{result['peak'] / 2**20:.0f} MiB", flush=True)
+    return result
+
+
 def statistics(worker, folder, quick):
     images = 20_000 if quick else 1_000_000
     result = run(worker, "statistics", images, 16, THREADS, folder)
@@ -103,7 +114,8 @@ def main():
     options = parser.parse_args()
     leave_nothing_when_ended()
     busy = Busy()
-    functions = {"text-span": text_span, "labels": labels, "statistics": statistics}
+    functions = {"text-span": text_span, "labels": labels, "search": search,
+                 "statistics": statistics}
     results = {}
     for case in options.cases:
         with tempfile.TemporaryDirectory() as folder:

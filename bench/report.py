@@ -150,6 +150,13 @@ def analysis(section: dict) -> str:
         c = cases["labels"]
         rows += [[f"labels, {c['heads']} heads, {c['images']:,} pictures, {c['texts']:,} texts in "
                   f"{c['properties']} properties", f"{c['seconds']:.1f} s"]]
+    if "search" in cases:
+        c = cases["search"]
+        rows += [[f"search, {c['images']:,} pictures, one head of 64: a query of the index", f"{c['query']:.3f} s"],
+                 ["the same with the reading of the index first", f"{c['read'] + c['query']:.2f} s"],
+                 [f"making the index ({c['bytes'] / 2**20:.0f} MiB)", f"{c['write']:.1f} s"],
+                 ["without an index, in the store: by cosine", f"{c['cosine']:.2f} s"],
+                 ["without an index, in the store: raw dot products", f"{c['raw']:.2f} s"]]
     if "statistics" in cases:
         c = cases["statistics"]
         rows += [[f"statistics of {n:,} pictures (6 × 6 heads of 32): peak memory, on disk",

@@ -34,7 +34,7 @@ EXTERNAL = {
     "oneapi/": "model/nn",
     "dnnl": "model/nn",
     "omp.h": "model/nn",
-    "faiss/": "analysis",
+    "faiss/": "io",
     "httplib.h": "server",
     "CLI/": "cli",
 }

@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   AddReconstruct(app, common);
   AddLabel(app, common);
   AddEvaluate(app, common);
+  AddSearch(app, common);
   AddReport(app, common);
   AddExport(app, common);
   AddVerify(app, common);

@@ -101,6 +101,7 @@ void AddMerge(CLI::App& app, Common& common);
 void AddPreprocess(CLI::App& app, Common& common);
 void AddReconstruct(CLI::App& app, Common& common);
 void AddReport(CLI::App& app, Common& common);
+void AddSearch(CLI::App& app, Common& common);
 void AddSpan(CLI::App& app, Common& common);
 void AddTokenize(CLI::App& app, Common& common);
 void AddVerify(CLI::App& app, Common& common);

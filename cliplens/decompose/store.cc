@@ -92,57 +92,75 @@ FactorBlock Store::ReadShard(Index s) const {
   return ReadShardFile(OpenShard(s), basis_, shard(s).images);
 }
 
-Array<float, 2> Store::ReadHead(HeadId id) const {
+std::vector<float> Store::ReadHeadOfShard(HeadId id, Index s) const {
   NeedFactors(info_, directory_);
   const Index width = basis_.head_width();
-  std::vector<float> z;  // grows by what the shards hold, not by what the manifest claims
-  for (Index s = 0; s < num_shards(); ++s) {
-    const SafetensorsFile file = OpenShard(s);  // one head of it is one contiguous read
-    const TensorEntry& entry = file.at("head_z");
-    const Index images = shard(s).images;
-    const std::vector<Index> expected = {basis_.layers(), basis_.num_heads(), images, width};
-    if (entry.shape != expected) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: tensor 'head_z' has shape {}, the manifest asks for {}; decompose again",
-                  file.path().string(), ShapeText(entry.shape), ShapeText(expected));
-    }
-    const Index count = images * width;
-    const Index bytes = count * SizeOf(entry.type);
-    const TensorEntry head{
-        entry.name,
-        entry.type,
-        {images, width},
-        entry.bytes.subspan(
-            static_cast<std::size_t>((id.layer * basis_.num_heads() + id.head) * bytes),
-            static_cast<std::size_t>(bytes))};
-    const std::vector<float> values = ReadAsFloat(head);
-    z.insert(z.end(), values.begin(), values.end());
+  const SafetensorsFile file = OpenShard(s);  // one head of it is one contiguous read
+  const TensorEntry& entry = file.at("head_z");
+  const Index images = shard(s).images;
+  const std::vector<Index> expected = {basis_.layers(), basis_.num_heads(), images, width};
+  if (entry.shape != expected) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: tensor 'head_z' has shape {}, the manifest asks for {}; decompose again",
+                file.path().string(), ShapeText(entry.shape), ShapeText(expected));
   }
-  return {{info_.images, width}, std::move(z)};
+  const Index bytes = images * width * SizeOf(entry.type);
+  return ReadAsFloat({entry.name,
+                      entry.type,
+                      {images, width},
+                      entry.bytes.subspan(static_cast<std::size_t>(
+                                              (id.layer * basis_.num_heads() + id.head) * bytes),
+                                          static_cast<std::size_t>(bytes))});
 }
 
-Array<float, 2> Store::ReadRows(const char* name, Index width) const {
+std::vector<float> Store::ReadRows(const char* name, Index width, Index s) const {
   NeedFactors(info_, directory_);
-  std::vector<float> all;
+  const SafetensorsFile file = OpenShard(s);
+  const TensorEntry& entry = file.at(name);
+  const std::vector<Index> expected = {shard(s).images, width};
+  if (entry.shape != expected) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: tensor '{}' has shape {}, the manifest asks for {}; decompose again",
+                file.path().string(), name, ShapeText(entry.shape), ShapeText(expected));
+  }
+  return ReadAsFloat(entry);
+}
+
+Array<float, 2> Store::AllShards(Index width,
+                                 const std::function<std::vector<float>(Index shard)>& read) const {
+  NeedFactors(info_, directory_);
+  std::vector<float> all;  // grows by what the shards hold, not by what the manifest claims
   for (Index s = 0; s < num_shards(); ++s) {
-    const SafetensorsFile file = OpenShard(s);
-    const TensorEntry& entry = file.at(name);
-    const std::vector<Index> expected = {shard(s).images, width};
-    if (entry.shape != expected) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: tensor '{}' has shape {}, the manifest asks for {}; decompose again",
-                  file.path().string(), name, ShapeText(entry.shape), ShapeText(expected));
-    }
-    const std::vector<float> part = ReadAsFloat(entry);
+    const std::vector<float> part = read(s);
     all.insert(all.end(), part.begin(), part.end());
   }
   return {{info_.images, width}, std::move(all)};
 }
 
-Array<float, 2> Store::ReadLn() const { return ReadRows("ln", 3); }
+Array<float, 2> Store::ReadHead(HeadId id) const {
+  return AllShards(basis_.head_width(), [&](Index s) { return ReadHeadOfShard(id, s); });
+}
+
+Array<float, 2> Store::ReadLn() const {
+  return AllShards(3, [&](Index s) { return ReadRows("ln", 3, s); });
+}
 
 Array<float, 2> Store::ReadEmbeddings() const {
-  return ReadRows("embedding", basis_.embed_width());
+  const Index width = basis_.embed_width();
+  return AllShards(width, [&](Index s) { return ReadRows("embedding", width, s); });
+}
+
+Array<float, 2> Store::ReadHead(HeadId id, Index s) const {
+  return {{shard(s).images, basis_.head_width()}, ReadHeadOfShard(id, s)};
+}
+
+Array<float, 2> Store::ReadLn(Index s) const {
+  return {{shard(s).images, 3}, ReadRows("ln", 3, s)};
+}
+
+Array<float, 2> Store::ReadEmbeddings(Index s) const {
+  const Index width = basis_.embed_width();
+  return {{shard(s).images, width}, ReadRows("embedding", width, s)};
 }
 
 std::vector<Item> Store::ReadItems() const {

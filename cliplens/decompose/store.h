@@ -9,6 +9,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -116,6 +117,10 @@ class Store {
   Array<float, 2> ReadHead(HeadId id) const;
   Array<float, 2> ReadLn() const;
   Array<float, 2> ReadEmbeddings() const;  // [images, E]
+  // The same of one shard's images.
+  Array<float, 2> ReadHead(HeadId id, Index shard) const;
+  Array<float, 2> ReadLn(Index shard) const;
+  Array<float, 2> ReadEmbeddings(Index shard) const;
   std::vector<Item> ReadItems() const;
   std::vector<Item> ReadItems(Index shard) const;
   // The sums that the statistics are made of.
@@ -130,7 +135,11 @@ class Store {
 
   // Opens a shard, its checksum checked the first time. Thread-safe.
   SafetensorsFile OpenShard(Index s) const;
-  Array<float, 2> ReadRows(const char* name, Index width) const;
+  std::vector<float> ReadRows(const char* name, Index width, Index shard) const;
+  // [images, width]: `read` of every shard, one below the other.
+  Array<float, 2> AllShards(Index width,
+                            const std::function<std::vector<float>(Index shard)>& read) const;
+  std::vector<float> ReadHeadOfShard(HeadId id, Index shard) const;
   struct Checked;
   std::shared_ptr<Checked> checked_;
 };

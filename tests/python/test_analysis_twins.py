@@ -11,6 +11,7 @@ import os
 import re
 import struct
 import subprocess
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -345,3 +346,118 @@ def test_reconstruction(case, request):
     accuracies = [row["accuracy"] for row in (got["nothing"], *result["rows"], got["whole"])]
     if case.model == SHIPPED:
         assert accuracies == sorted(accuracies) and accuracies[0] < accuracies[-1] - 0.5
+
+
+# Search.
+
+def search_vectors(case, heads, definition, measure, text=None):
+    """Vectors of the pictures, and of a text, in a search space by its definition in E numbers."""
+    parts = [case.attn[:, layer, head] for layer, head in heads] or [case.embedding]
+    if definition == "score-of-sum" or not heads:
+        parts = [sum(parts)]
+    rows = np.concatenate(parts, 1)
+    query = None
+    if text is not None:
+        query = np.tile(text, len(parts))
+        if heads and definition == "sum-of-scores":  # the text's part in each head's span
+            spans = [np.linalg.svd(part, full_matrices=False) for part in parts]
+            spans = [v[s > s[0] * 1e-5] for _, s, v in spans]
+            query = np.concatenate([v.T @ (v @ text) for v in spans])
+    if measure != "raw":
+        rows = rows - rows.mean(0)
+    if measure == "cosine":
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        query = None if query is None else query / np.linalg.norm(query)
+    return rows, query
+
+
+@pytest.mark.parametrize("measure", ["cosine", "dot", "raw"])
+@pytest.mark.parametrize("heads, definition", [
+    ("L3.H1", "sum-of-scores"), ("last-2", "sum-of-scores"), ("last-2", "score-of-sum"),
+    ("embedding", "sum-of-scores")])
+def test_search_equals_its_twin(case, heads, definition, measure):
+    layers, number = case.attn.shape[1:3]
+    chosen = {"L3.H1": [(3, 1)], "embedding": [],
+              "last-2": [(layer, head) for layer in (layers - 2, layers - 1)
+                         for head in range(number)]}[heads]
+    asked = ["--heads", heads, "--definition", definition, "--measure", measure, "-k", 25]
+    texts = case.folder / "duck.txt"
+    texts.write_text("a duck\n")
+    text = case.embed(texts)[0]
+    rows, query = search_vectors(case, chosen, definition, measure, text)
+    for given, scores in ((["--item", 7], rows @ rows[7]), (["--text", "a duck"], rows @ query)):
+        result = cliplens("search", case.store, *given, *asked)
+        found = [r["item"] for r in result["results"]]
+        if given[0] == "--item":
+            scores[7] = -np.inf
+        best = np.sort(scores)[::-1][:25]
+        assert np.abs(np.array([r["score"] for r in result["results"]]) - best).max() < 2e-6
+        assert np.abs(scores[found] - best).max() < 2e-6
+        assert [case.items[i]["path"] for i in found] == [r["path"] for r in result["results"]]
+        assert [r["rank"] for r in result["results"]] == list(range(1, 26))
+
+
+def test_cross_terms_and_means_change_what_is_found(shipped):
+    def found(*asked):
+        return [r["item"] for r in cliplens("search", shipped.store, "--item", 7, "--heads",
+                                            "last-2", *asked)["results"]]
+
+    assert found() != found("--definition", "score-of-sum")
+    assert found("--measure", "dot") != found("--raw")
+    assert found("--raw") == found("--measure", "raw")
+
+
+def test_likes_and_unlikes_add_up(shipped):
+    heads = {"L5.H3": [(5, 3)], "L4-L5": [(l, h) for l in (4, 5) for h in range(6)]}
+    one, _ = search_vectors(shipped, heads["L5.H3"], "sum-of-scores", "cosine")
+    two, _ = search_vectors(shipped, heads["L4-L5"], "sum-of-scores", "cosine")
+    result = cliplens("search", shipped.store, "--like", "7", "--in", "L5.H3", "--unlike", "11",
+                      "--in", "L4-L5")
+    scores = one @ one[7] - two @ two[11]
+    scores[[7, 11]] = -np.inf
+    assert [r["item"] for r in result["results"]] == list(np.argsort(-scores, kind="stable")[:10])
+    assert [t["in"] for t in result["terms"]] == ["L5.H3", "L4-L5"]
+    assert [t["unlike"] for t in result["terms"]] == [False, True]
+
+
+def test_a_picture_of_the_store_finds_itself(shipped, tmp_path):
+    pictures = tmp_path / "half.tar"
+    pictures.symlink_to(ROOT / "world/sets/test/test-000.tar")
+    with tarfile.open(pictures) as archive:
+        member = shipped.items[7]["path"].split("/")[-1]
+        (tmp_path / "seven.png").write_bytes(archive.extractfile(member).read())
+    for heads in ("L5.H3", "embedding"):
+        result = cliplens("search", shipped.store, "--image", tmp_path / "seven.png", "--heads",
+                          heads, "-k", 1)["results"][0]
+        assert result["item"] == 7 and abs(result["score"] - 1) < 1e-5
+
+
+def test_an_index_answers_as_the_store_does(shipped, wide, tmp_path):
+    asked = ["search", shipped.store, "--item", 7, "--heads", "last-2"]
+    index = ["--index", tmp_path / "last.faiss"]
+    store = cliplens(*asked)["results"]
+    for _ in range(2):  # made, then read
+        answer = cliplens(*asked, *index)["results"]
+        assert [r["item"] for r in answer] == [r["item"] for r in store]
+        assert max(abs(a["score"] - b["score"]) for a, b in zip(answer, store)) < 1e-6
+    assert cliplens(*asked[:4], *index)["terms"][0]["heads"][0] == "L4.H0"  # the index knows
+    exported = cliplens("export", shipped.store, "--format", "faiss", "--heads", "last-2", "--out",
+                        tmp_path / "again.faiss")
+    assert exported["images"] == len(shipped.items)
+    assert (tmp_path / "again.faiss").read_bytes() == (tmp_path / "last.faiss").read_bytes()
+
+    def refused(words, *arguments, status=4):
+        result = subprocess.run([PROGRAM, *map(str, arguments)], text=True, capture_output=True)
+        assert (result.returncode, result.stdout) == (status, ""), result.stderr
+        assert words in result.stderr and result.stderr.count("\n") == 1
+
+    refused("another store", "search", wide.store, "--item", 1, *index, status=2)
+    refused("other heads", "search", shipped.store, "--item", 1, "--heads", "L0", *index, status=2)
+    refused("one query", *asked, "--like", "3", *index, status=2)
+    whole = (tmp_path / "last.faiss").read_bytes()
+    for broken, words in ((whole[:-1], "bytes"), (whole[:4] + b"\xff\xff\xff\x7f" + whole[8:], "no FAISS"),
+                          (whole[:-1] + bytes([whole[-1] ^ 1]), "checksum"), (b"", "bytes")):
+        (tmp_path / "last.faiss").write_bytes(broken)
+        refused(words, *asked, *index)
+    (tmp_path / "last.faiss.json").unlink()
+    refused("last.faiss.json", *asked, *index, status=3)

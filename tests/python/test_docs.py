@@ -205,7 +205,10 @@ RUNS = [
     "evaluate labels other --properties world/texts/properties.txt --heads L4-L5"
     " --truth object,background,style --only size=huge",
     "report whole --texts texts.txt --out report.html",
+    "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
+    "search whole --item 3 -k 3",
     "export store --out arrays",
+    "export store --format faiss --heads L5.H3 --out L5.H3.faiss",
     "demo --out demo",
 ]
 FAILURES = {"verify nothing": 3}  # there is no such store

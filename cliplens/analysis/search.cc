@@ -1,0 +1,250 @@
+#include "cliplens/analysis/search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <numeric>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/decompose/basis.h"
+#include "cliplens/model/nn/product.h"
+
+namespace cliplens {
+namespace {
+
+// A vector shorter than this part of the mean's length, about the mean, is rounding of fp32.
+constexpr double kShort = 1e-6;
+
+RowVector MeanEmbedding(const Statistics& statistics) {
+  RowVector sum = RowVector::Zero(statistics.embed_width());
+  double count = 0;
+  for (Index s = 0; s < statistics.slices(); ++s) {
+    const TraceMoments& part = statistics.slice(s).embedding;
+    sum += part.count * part.mean.transpose();
+    count += part.count;
+  }
+  return sum / std::max(count, 1.0);
+}
+
+Matrix AsRows(ArrayView<const float, 2> rows) { return AsEigen(rows).cast<double>(); }
+
+}  // namespace
+
+const char* NameOf(Measure measure) {
+  switch (measure) {
+    case Measure::kCosine:
+      return "cosine";
+    case Measure::kDot:
+      return "dot";
+    case Measure::kRaw:
+      return "raw";
+  }
+  return "";
+}
+
+const char* NameOf(Definition definition) {
+  return definition == Definition::kSumOfScores ? "sum-of-scores" : "score-of-sum";
+}
+
+std::optional<Measure> MeasureNamed(std::string_view name) {
+  for (const Measure measure : {Measure::kCosine, Measure::kDot, Measure::kRaw}) {
+    if (name == NameOf(measure)) return measure;
+  }
+  return std::nullopt;
+}
+
+std::optional<Definition> DefinitionNamed(std::string_view name) {
+  for (const Definition definition : {Definition::kSumOfScores, Definition::kScoreOfSum}) {
+    if (name == NameOf(definition)) return definition;
+  }
+  return std::nullopt;
+}
+
+SearchVectors::SearchVectors(const Store& store, SearchSpace space)
+    : store_(store), space_(std::move(space)) {
+  const Basis& basis = store.basis();
+  if (store.info().stats_only) {
+    throw Error(ErrorCode::kPrecondition,
+                "{}: this store has statistics only, a search needs the pictures' factors; "
+                "decompose without --stats-only",
+                store.directory().string());
+  }
+  if (space_.heads.empty()) {
+    width_ = basis.embed_width();
+    mean_ = MeanEmbedding(store.statistics());
+    return;
+  }
+  std::vector<Vector> means;
+  for (const HeadId id : space_.heads) {
+    if (id.layer < 0 || id.layer >= basis.layers() || id.head < 0 || id.head >= basis.num_heads()) {
+      throw Error(ErrorCode::kInvalidArgument, "search: no head {} in a store of {} x {} heads",
+                  HeadName(id), basis.layers(), basis.num_heads());
+    }
+    if (space_.definition == Definition::kScoreOfSum) {
+      from_factor_.push_back(AsEigen(basis.at(id)).cast<double>().transpose());
+    } else {
+      HeadCoordinates coordinates = CoordinatesOf(basis.at(id));
+      from_factor_.push_back(std::move(coordinates.from_factor));
+      from_text_.push_back(std::move(coordinates.from_text));
+    }
+    means.push_back(from_factor_.back() * store.statistics().HeadMoments(id).mean);
+  }
+  if (space_.definition == Definition::kScoreOfSum) {
+    width_ = basis.embed_width();
+    mean_ = RowVector::Zero(width_);
+    for (const Vector& mean : means) mean_ += mean.transpose();
+    return;
+  }
+  for (const Vector& mean : means) width_ += mean.size();
+  mean_.resize(width_);
+  Index at = 0;
+  for (const Vector& mean : means) {
+    mean_.segment(at, mean.size()) = mean.transpose();
+    at += mean.size();
+  }
+}
+
+Array<float, 2> SearchVectors::Rows(const std::vector<Matrix>& factors, Index count) const {
+  Matrix rows = Matrix::Zero(count, width_);
+  Index at = 0;
+  for (std::size_t h = 0; h < from_factor_.size(); ++h) {
+    const Matrix& from = from_factor_[h];
+    nn::AddProduct(nn::Of(factors[h]), nn::Of(from).Transposed(), rows.data() + at, width_);
+    if (space_.definition == Definition::kSumOfScores) at += from.rows();
+  }
+  return Finish(std::move(rows), /*about_mean=*/true);
+}
+
+Array<float, 2> SearchVectors::Finish(Matrix rows, bool about_mean) const {
+  if (about_mean && space_.measure != Measure::kRaw) rows.rowwise() -= mean_;
+  Array<float, 2> out({rows.rows(), width_});
+  for (Index b = 0; b < rows.rows(); ++b) {
+    double scale = 1;
+    if (space_.measure == Measure::kCosine) {
+      const double length = rows.row(b).norm();
+      const double least = about_mean ? kShort * mean_.norm() : 0;
+      scale = length > least ? 1 / length : 0;
+    }
+    for (Index k = 0; k < width_; ++k) out(b, k) = static_cast<float>(scale * rows(b, k));
+  }
+  return out;
+}
+
+Array<float, 2> SearchVectors::OfShard(Index shard) const {
+  if (space_.heads.empty()) return Finish(AsRows(store_.ReadEmbeddings(shard)), true);
+  const Array<float, 2> ln = store_.ReadLn(shard);
+  std::vector<Matrix> factors;
+  for (const HeadId id : space_.heads) {
+    factors.push_back(FactorsOf(store_.ReadHead(id, shard), ln));
+  }
+  return Rows(factors, ln.dim(0));
+}
+
+std::vector<float> SearchVectors::OfItem(Index item) const {
+  Index first = 0;
+  for (Index s = 0; item >= 0 && s < store_.num_shards(); ++s) {
+    const Index images = store_.shard(s).images;
+    if (item < first + images) {
+      const Array<float, 2> rows = OfShard(s);
+      const std::span<const float> row = rows.row(item - first);
+      return {row.begin(), row.end()};
+    }
+    first += images;
+  }
+  throw Error(ErrorCode::kInvalidArgument, "{}: no item {}; it has items 0 to {}",
+              store_.directory().string(), item, store_.info().images - 1);
+}
+
+std::vector<float> SearchVectors::OfPicture(const Activations& activations,
+                                            std::span<const float> embedding) const {
+  Array<float, 2> row;
+  if (space_.heads.empty()) {
+    row = Finish(AsRows({embedding.data(), {1, static_cast<Index>(embedding.size())}}), true);
+  } else {
+    std::vector<Matrix> factors;
+    for (const HeadId id : space_.heads) {
+      Matrix u(1, store_.basis().factor_width());
+      FillFactor(activations.z.view()[id.layer].row(id.head), activations.mean, activations.sigma,
+                 activations.norm, {u.data(), static_cast<std::size_t>(u.size())});
+      factors.push_back(std::move(u));
+    }
+    row = Rows(factors, 1);
+  }
+  return {row.flat().begin(), row.flat().end()};
+}
+
+std::vector<float> SearchVectors::OfText(std::span<const float> text) const {
+  const Matrix row = AsRows({text.data(), {1, static_cast<Index>(text.size())}});
+  Matrix query(1, width_);
+  if (from_text_.empty()) {
+    query = row;
+  } else {
+    Index at = 0;
+    for (const Matrix& from : from_text_) {
+      query.middleCols(at, from.rows()) = nn::Product(nn::Of(row), nn::Of(from).Transposed());
+      at += from.rows();
+    }
+  }
+  const Array<float, 2> out = Finish(std::move(query), /*about_mean=*/false);
+  return {out.flat().begin(), out.flat().end()};
+}
+
+std::vector<ScoredItem> Search(const Store& store, std::span<const SearchTerm> terms,
+                               const SearchOptions& options) {
+  for (const SearchTerm& term : terms) {
+    if (static_cast<Index>(term.query.size()) != term.vectors->width()) {
+      throw Error(ErrorCode::kInvalidArgument, "search: a query of {} numbers in a space of {}",
+                  term.query.size(), term.vectors->width());
+    }
+  }
+  const Index images = store.info().images;
+  std::vector<Index> first = {0};
+  for (Index s = 0; s < store.num_shards(); ++s) {
+    first.push_back(first.back() + store.shard(s).images);
+  }
+  std::vector<double> scores(static_cast<std::size_t>(first.back()), 0.0);
+  std::mutex mutex;
+  Index done = 0;
+  ParallelFor(options.threads, store.num_shards(), [&](Index s, int) {
+    for (const SearchTerm& term : terms) {
+      const Array<float, 2> rows = term.vectors->OfShard(s);
+      for (Index b = 0; b < rows.dim(0); ++b) {
+        const std::span<const float> row = rows.row(b);
+        double dot = 0;
+        for (std::size_t k = 0; k < row.size(); ++k) {
+          dot += static_cast<double>(row[k]) * static_cast<double>(term.query[k]);
+        }
+        scores[static_cast<std::size_t>(first[static_cast<std::size_t>(s)] + b)] +=
+            term.weight * dot;
+      }
+    }
+    if (options.progress) {
+      const std::lock_guard lock(mutex);
+      options.progress(++done, store.num_shards());
+    }
+  });
+  std::vector<bool> wanted(scores.size(), true);
+  for (const Index item : options.exclude) {
+    if (item >= 0 && item < images) wanted[static_cast<std::size_t>(item)] = false;
+  }
+  std::vector<Index> order;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (wanted[i]) order.push_back(static_cast<Index>(i));
+  }
+  const auto take = std::min(static_cast<std::ptrdiff_t>(std::max<Index>(0, options.count)),
+                             static_cast<std::ptrdiff_t>(order.size()));
+  std::partial_sort(order.begin(), order.begin() + take, order.end(), [&](Index a, Index b) {
+    const double x = scores[static_cast<std::size_t>(a)];
+    const double y = scores[static_cast<std::size_t>(b)];
+    return x != y ? x > y : a < b;
+  });
+  std::vector<ScoredItem> found;
+  for (std::ptrdiff_t i = 0; i < take; ++i) {
+    const Index item = order[static_cast<std::size_t>(i)];
+    found.push_back({item, scores[static_cast<std::size_t>(item)]});
+  }
+  return found;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,62 @@
+#include "cliplens/cli/search_space.h"
+
+namespace cliplens::cli {
+namespace {
+
+// Whether it reads like heads (L9.H3, L9-L11, last-4, all) and not like a property.
+bool IsHeadList(const std::string& in) {
+  return in == "all" || in.starts_with("last-") ||
+         (in.size() > 1 && in[0] == 'L' && in[1] >= '0' && in[1] <= '9');
+}
+
+}  // namespace
+
+std::string SpaceChoice::Text() const {
+  return heads.property.empty() ? heads.heads : heads.Text();
+}
+
+SpaceChoice SpaceChoice::In(const std::string& place) const {
+  SpaceChoice other = *this;
+  const bool named = place == kWholeEmbedding || IsHeadList(place);
+  other.heads.heads = named ? place : "all";
+  other.heads.property = named ? "" : place;
+  return other;
+}
+
+void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice) {
+  AddHeadChoice(verb, choice.heads);
+  verb->get_option("--heads")->description(
+      "L11.H3, L9-L11, last-4, all; commas between; embedding: the whole of it");
+  verb->add_option("--definition", choice.definition,
+                   "Likeness of several heads: sum-of-scores or score-of-sum")
+      ->check(CLI::IsMember({NameOf(Definition::kSumOfScores), NameOf(Definition::kScoreOfSum)}))
+      ->capture_default_str();
+  CLI::Option* measure =
+      verb->add_option("--measure", choice.measure,
+                       "cosine or dot, about the mean of the store's pictures; raw: dot product of "
+                       "the contributions as they are")
+          ->check(CLI::IsMember(
+              {NameOf(Measure::kCosine), NameOf(Measure::kDot), NameOf(Measure::kRaw)}))
+          ->capture_default_str();
+  verb->add_flag("--raw", choice.raw, "The same as --measure raw")->excludes(measure);
+}
+
+bool SpaceIsChosen(const CLI::App& verb) {
+  for (const char* option : {"--heads", "--property", "--definition", "--measure", "--raw"}) {
+    if (verb.count(option) > 0) return true;
+  }
+  return false;
+}
+
+SearchSpace SpaceOf(const SpaceChoice& choice, const Store& store) {
+  SearchSpace space{{},
+                    DefinitionNamed(choice.definition).value(),
+                    choice.raw ? Measure::kRaw : MeasureNamed(choice.measure).value()};
+  if (choice.heads.property.empty() && choice.heads.heads == kWholeEmbedding) return space;
+  space.heads =
+      ChooseHeads(choice.heads, store.info().fingerprint, static_cast<int>(store.basis().layers()),
+                  static_cast<int>(store.basis().num_heads()));
+  return space;
+}
+
+}  // namespace cliplens::cli

@@ -1,0 +1,52 @@
+// Exact nearest-neighbour indices by inner product in FAISS's file format ("IndexFlatIP"). The one
+// file that knows FAISS.
+//
+//   FlatIndex index(width);
+//   index.Add(rows);
+//   index.Write("colour.faiss");
+//   const FlatIndex again = FlatIndex::Read("colour.faiss", images, width);
+//   for (const FlatIndex::Found& found : again.Search(query, 10)) Use(found.row, found.score);
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/array.h"
+
+namespace cliplens {
+
+class FlatIndex {
+ public:
+  explicit FlatIndex(Index width);
+  ~FlatIndex();
+  FlatIndex(FlatIndex&&) noexcept;
+  FlatIndex& operator=(FlatIndex&&) noexcept;
+
+  void Add(ArrayView<const float, 2> rows);  // [n, width]
+  // Whole or not at all. Returns HashBytes of the file.
+  std::string Write(const std::filesystem::path& path) const;
+  // Nothing is allocated before the file's head and its size agree with `rows` and `width`;
+  // Error(kCorruptData) names what differs. `checksum`: of the whole file, as Write returned it.
+  static FlatIndex Read(const std::filesystem::path& path, Index rows, Index width,
+                        const std::string& checksum);
+
+  Index rows() const;
+  Index width() const;
+  std::span<const float> row(Index i) const;
+
+  struct Found {
+    Index row = 0;
+    float score = 0;
+  };
+  // The rows of largest inner product with `query` [width], best first, at most `count`.
+  std::vector<Found> Search(std::span<const float> query, Index count) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cliplens

@@ -1,0 +1,33 @@
+// A FAISS index of a store's pictures in one search space, with the file that says what it holds.
+//
+// INDEX is FAISS's own IndexFlatIP of the vectors of SearchVectors, one for each item of the store
+// in order; `INDEX.json` names the store, the heads, the measure, the sizes and the checksum.
+#pragma once
+
+#include <filesystem>
+
+#include "cliplens/analysis/search.h"
+#include "cliplens/base/progress.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/io/flat_index.h"
+
+namespace cliplens {
+
+struct SearchIndex {
+  SearchSpace space;
+  FlatIndex vectors;
+};
+
+// Memory: the vectors. Each file is written whole or not at all, INDEX.json last.
+void WriteSearchIndex(const std::filesystem::path& path, const Store& store,
+                      const SearchSpace& space, int threads, const ProgressSink& progress = {});
+
+// Throws Error(kNotFound) when INDEX or INDEX.json is missing, Error(kCorruptData) for files that
+// do not hold what INDEX.json says, Error(kInvalidArgument) for an index of another store.
+SearchIndex ReadSearchIndex(const std::filesystem::path& path, const Store& store);
+
+// As cliplens::Search with one term: scores to the rounding of fp32.
+std::vector<ScoredItem> Search(const SearchIndex& index, std::span<const float> query,
+                               const SearchOptions& options);
+
+}  // namespace cliplens

@@ -1,0 +1,65 @@
+#include "cliplens/report/search_report.h"
+
+#include <fmt/format.h>
+
+#include "cliplens/report/json.h"
+#include "cliplens/report/table.h"
+
+namespace cliplens {
+
+Json SearchJson(const SearchReport& report) {
+  Json json = {{"format", "cliplens.search/1"},
+               {"model", ModelJson(report.store)},
+               {"data", DataJson(report.store)},
+               {"images", report.store.images}};
+  if (!report.index.empty()) json["index"] = report.index;
+  json["terms"] = Json::array();
+  for (const SearchReport::Term& term : report.terms) {
+    Json heads = Json::array();
+    for (const HeadId id : term.space.heads) heads.push_back(HeadName(id));
+    json["terms"].push_back({{"query", term.query},
+                             {"unlike", term.unlike},
+                             {"in", term.in},
+                             {"heads", std::move(heads)},
+                             {"definition", NameOf(term.space.definition)},
+                             {"measure", NameOf(term.space.measure)}});
+  }
+  json["results"] = Json::array();
+  for (std::size_t i = 0; i < report.results.size(); ++i) {
+    const Item& item = report.items[i];
+    Json result = {{"rank", i + 1},
+                   {"item", report.results[i].item},
+                   {"path", item.path},
+                   {"score", report.results[i].score}};
+    if (item.label) result["label"] = *item.label;
+    json["results"].push_back(std::move(result));
+  }
+  return json;
+}
+
+std::string SearchTable(const SearchReport& report) {
+  std::string out;
+  for (const SearchReport::Term& term : report.terms) {
+    out += fmt::format("{} {} in {}", term.unlike ? "unlike" : "like", term.query, term.in);
+    if (term.space.heads.size() > 1) {
+      out += fmt::format(", {} heads, {}", term.space.heads.size(), NameOf(term.space.definition));
+    }
+    out += fmt::format(", {}\n", NameOf(term.space.measure));
+  }
+  Table table({{"rank", Align::kRight},
+               {"score", Align::kRight},
+               {"item", Align::kRight},
+               {"label"},
+               {"picture"}});
+  for (std::size_t i = 0; i < report.results.size(); ++i) {
+    table.AddRow({fmt::format("{}", i + 1), fmt::format("{:.4f}", report.results[i].score),
+                  fmt::format("{}", report.results[i].item), report.items[i].label.value_or(""),
+                  report.items[i].path});
+  }
+  out += table.Render();
+  out += fmt::format("of {} pictures{}\n", report.store.images,
+                     report.index.empty() ? "" : " in " + report.index);
+  return out;
+}
+
+}  // namespace cliplens

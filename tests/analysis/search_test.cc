@@ -1,0 +1,111 @@
+#include "cliplens/analysis/search.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "tests/expect_error.h"
+#include "tests/planted_store.h"
+#include "tests/temporary_directory.h"
+#include <gtest/gtest.h>
+
+namespace cliplens {
+namespace {
+
+class SearchTest : public testing::Test {
+ protected:
+  SearchTest()
+      : store_(PlantedStore{}.Write(directory_.path() / "store")), items_(store_.ReadItems()) {}
+
+  std::string Of(Index item, const char* attribute) const {
+    return items_[static_cast<std::size_t>(item)].attributes[attribute].get<std::string>();
+  }
+
+  // Part of the neighbours of a few pictures that share an attribute with them.
+  double Agreement(const SearchSpace& space, const char* attribute) const {
+    const SearchVectors vectors(store_, space);
+    double same = 0;
+    for (Index item = 0; item < 10; ++item) {
+      const SearchTerm term{&vectors, vectors.OfItem(item)};
+      for (const ScoredItem& found : Search(store_, {&term, 1}, {.count = 10, .exclude = {item}})) {
+        EXPECT_NE(found.item, item);
+        same += Of(found.item, attribute) == Of(item, attribute) ? 0.01 : 0;
+      }
+    }
+    return same;
+  }
+
+  TemporaryDirectory directory_;
+  Store store_;
+  std::vector<Item> items_;
+};
+
+TEST_F(SearchTest, NeighboursShareWhatTheHeadTellsOf) {
+  EXPECT_GT(Agreement({.heads = {{0, 0}}}, "colour"), 0.99);
+  EXPECT_LT(Agreement({.heads = {{0, 0}}}, "shape"), 0.5);
+  EXPECT_GT(Agreement({.heads = {{0, 1}}}, "shape"), 0.99);
+  EXPECT_GT(Agreement({.heads = {{0, 0}, {0, 1}}}, "colour"), 0.99);
+  EXPECT_GT(Agreement({.heads = {{0, 0}, {0, 1}}}, "shape"), 0.99);
+}
+
+TEST_F(SearchTest, UnlikeTurnsAway) {
+  const SearchVectors colour(store_, {.heads = {{0, 0}}});
+  const SearchVectors shape(store_, {.heads = {{0, 1}}});
+  const std::vector<SearchTerm> terms = {{&colour, colour.OfItem(3)},
+                                         {&shape, shape.OfItem(3), -1}};
+  for (const ScoredItem& found : Search(store_, terms, {.count = 5})) {
+    EXPECT_EQ(Of(found.item, "colour"), Of(3, "colour"));
+    EXPECT_NE(Of(found.item, "shape"), Of(3, "shape"));
+  }
+}
+
+TEST_F(SearchTest, ATextFindsItsPictures) {
+  const Array<float, 2> texts = PlantedStore::Texts();
+  for (const SearchSpace& space : {SearchSpace{.heads = {{0, 0}}}, SearchSpace{}}) {
+    const SearchVectors vectors(store_, space);
+    const SearchTerm term{&vectors, vectors.OfText(texts.row(2))};
+    for (const ScoredItem& found : Search(store_, {&term, 1}, {.count = 5})) {
+      EXPECT_EQ(Of(found.item, "colour"), "c2");
+    }
+  }
+}
+
+TEST_F(SearchTest, AHeadThatSaysNothingFindsTheFirst) {
+  const SearchVectors vectors(store_, {.heads = {{0, 4}}});
+  const SearchTerm term{&vectors, vectors.OfItem(9)};
+  const std::vector<ScoredItem> found = Search(store_, {&term, 1}, {.count = 3});
+  ASSERT_EQ(found.size(), 3u);
+  for (Index i = 0; i < 3; ++i) {
+    EXPECT_EQ(found[static_cast<std::size_t>(i)].item, i);
+    EXPECT_EQ(found[static_cast<std::size_t>(i)].score, 0);
+  }
+}
+
+TEST_F(SearchTest, TheSameForAnyNumberOfThreads) {
+  const SearchVectors vectors(store_, {.heads = {{0, 0}, {0, 2}, {0, 3}}});
+  const SearchTerm term{&vectors, vectors.OfItem(9)};
+  const std::vector<ScoredItem> one = Search(store_, {&term, 1}, {.count = 400, .threads = 1});
+  const std::vector<ScoredItem> more = Search(store_, {&term, 1}, {.count = 900, .threads = 3});
+  ASSERT_EQ(one.size(), 400u);
+  ASSERT_EQ(more.size(), 400u);
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    EXPECT_EQ(one[i].item, more[i].item);
+    EXPECT_EQ(one[i].score, more[i].score);
+  }
+}
+
+TEST_F(SearchTest, WhatIsNotThereIsRefused) {
+  ExpectError(ErrorCode::kInvalidArgument, "no head L1.H0", [&] {
+    SearchVectors(store_, {.heads = {{1, 0}}});
+  });
+  const SearchVectors vectors(store_, SearchSpace{});
+  ExpectError(ErrorCode::kInvalidArgument, "no item 400", [&] { vectors.OfItem(400); });
+  ExpectError(ErrorCode::kInvalidArgument, "no item -1", [&] { vectors.OfItem(-1); });
+  const SearchTerm term{&vectors, {1, 2}};
+  ExpectError(ErrorCode::kInvalidArgument, "2 numbers in a space of 8", [&] {
+    Search(store_, {&term, 1}, {});
+  });
+}
+
+}  // namespace
+}  // namespace cliplens
