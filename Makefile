@@ -24,7 +24,7 @@ BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
   'bench/*.cc' 'examples/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
 
-.PHONY: all demo test parity sanitize fuzz lint format bench bench-analysis world train install clean setup-build \
+.PHONY: all demo test parity sanitize fuzz lint format bench bench-analysis bench-retrieval truth world train install clean setup-build \
         setup-test setup-fuzz
 
 all: setup-build
@@ -110,6 +110,9 @@ bench-analysis: all setup-test $(BENCH_ENV)/ready
 truth: all world
 	OPENBLAS_NUM_THREADS=1 $(PYTHON_ENV)/bin/python -m bench.truth --program $(BUILD)/bin/cliplens \
 	  --workers $(JOBS) --update
+
+bench-retrieval: all world
+	$(PYTHON_ENV)/bin/python -m bench.retrieval --program $(BUILD)/bin/cliplens --workers $(JOBS) --update
 
 world: setup-test $(PYTHON_ENV)/ready
 	PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python sh world/build.sh

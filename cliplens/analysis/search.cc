@@ -75,13 +75,14 @@ SearchVectors::SearchVectors(const Store& store, SearchSpace space)
     mean_ = MeanEmbedding(store.statistics());
     return;
   }
+  side_by_side_ = space_.definition == Definition::kSumOfScores || space_.heads.size() == 1;
   std::vector<Vector> means;
   for (const HeadId id : space_.heads) {
     if (id.layer < 0 || id.layer >= basis.layers() || id.head < 0 || id.head >= basis.num_heads()) {
       throw Error(ErrorCode::kInvalidArgument, "search: no head {} in a store of {} x {} heads",
                   HeadName(id), basis.layers(), basis.num_heads());
     }
-    if (space_.definition == Definition::kScoreOfSum) {
+    if (!side_by_side_) {
       from_factor_.push_back(AsEigen(basis.at(id)).cast<double>().transpose());
     } else {
       HeadCoordinates coordinates = CoordinatesOf(basis.at(id));
@@ -90,7 +91,7 @@ SearchVectors::SearchVectors(const Store& store, SearchSpace space)
     }
     means.push_back(from_factor_.back() * store.statistics().HeadMoments(id).mean);
   }
-  if (space_.definition == Definition::kScoreOfSum) {
+  if (!side_by_side_) {
     width_ = basis.embed_width();
     mean_ = RowVector::Zero(width_);
     for (const Vector& mean : means) mean_ += mean.transpose();
@@ -111,7 +112,7 @@ Array<float, 2> SearchVectors::Rows(const std::vector<Matrix>& factors, Index co
   for (std::size_t h = 0; h < from_factor_.size(); ++h) {
     const Matrix& from = from_factor_[h];
     nn::AddProduct(nn::Of(factors[h]), nn::Of(from).Transposed(), rows.data() + at, width_);
-    if (space_.definition == Definition::kSumOfScores) at += from.rows();
+    if (side_by_side_) at += from.rows();
   }
   return Finish(std::move(rows), /*about_mean=*/true);
 }

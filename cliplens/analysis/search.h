@@ -36,7 +36,7 @@ std::optional<Measure> MeasureNamed(std::string_view name);
 
 // What several heads' likeness is (DESIGN §2.5).
 enum class Definition {
-  kSumOfScores,  // Σ_h ⟨c_h, c'_h⟩: no terms across heads
+  kSumOfScores,  // Σ_h ⟨c_h, c'_h⟩: no terms across heads; the same for one head
   kScoreOfSum,   // ⟨Σ_h c_h, Σ_h c'_h⟩
 };
 const char* NameOf(Definition definition);  // "sum-of-scores", "score-of-sum"
@@ -44,7 +44,7 @@ std::optional<Definition> DefinitionNamed(std::string_view name);
 
 struct SearchSpace {
   std::vector<HeadId> heads = {};  // none: the whole embedding
-  Definition definition = Definition::kSumOfScores;
+  Definition definition = Definition::kScoreOfSum;
   Measure measure = Measure::kCosine;
   friend bool operator==(const SearchSpace&, const SearchSpace&) = default;
 };
@@ -76,6 +76,7 @@ class SearchVectors {
 
   const Store& store_;
   SearchSpace space_;
+  bool side_by_side_ = false;  // the heads' coordinates; else E numbers
   Index width_ = 0;
   std::vector<Matrix> from_factor_;  // of each head: [r, K+3], or B^T [E, K+3]
   std::vector<Matrix> from_text_;    // of each head: [r, E]; none where texts stay as they are

@@ -28,8 +28,8 @@ void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice) {
   verb->get_option("--heads")->description(
       "L11.H3, L9-L11, last-4, all; commas between; embedding: the whole of it");
   verb->add_option("--definition", choice.definition,
-                   "Likeness of several heads: sum-of-scores or score-of-sum")
-      ->check(CLI::IsMember({NameOf(Definition::kSumOfScores), NameOf(Definition::kScoreOfSum)}))
+                   "Likeness of several heads: score-of-sum or sum-of-scores")
+      ->check(CLI::IsMember({NameOf(Definition::kScoreOfSum), NameOf(Definition::kSumOfScores)}))
       ->capture_default_str();
   CLI::Option* measure =
       verb->add_option("--measure", choice.measure,

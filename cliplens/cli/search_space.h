@@ -15,7 +15,7 @@ inline constexpr char kWholeEmbedding[] = "embedding";
 
 struct SpaceChoice {
   HeadChoice heads{.heads = kWholeEmbedding, .property = {}, .labels = {}};
-  std::string definition = NameOf(Definition::kSumOfScores);
+  std::string definition = NameOf(Definition::kScoreOfSum);
   std::string measure = NameOf(Measure::kCosine);
   bool raw = false;
 

@@ -402,7 +402,7 @@ def test_cross_terms_and_means_change_what_is_found(shipped):
         return [r["item"] for r in cliplens("search", shipped.store, "--item", 7, "--heads",
                                             "last-2", *asked)["results"]]
 
-    assert found() != found("--definition", "score-of-sum")
+    assert found() != found("--definition", "sum-of-scores")
     assert found("--measure", "dot") != found("--raw")
     assert found("--raw") == found("--measure", "raw")
 
@@ -412,7 +412,7 @@ def test_likes_and_unlikes_add_up(shipped):
     one, _ = search_vectors(shipped, heads["L5.H3"], "sum-of-scores", "cosine")
     two, _ = search_vectors(shipped, heads["L4-L5"], "sum-of-scores", "cosine")
     result = cliplens("search", shipped.store, "--like", "7", "--in", "L5.H3", "--unlike", "11",
-                      "--in", "L4-L5")
+                      "--in", "L4-L5", "--definition", "sum-of-scores")
     scores = one @ one[7] - two @ two[11]
     scores[[7, 11]] = -np.inf
     assert [r["item"] for r in result["results"]] == list(np.argsort(-scores, kind="stable")[:10])

@@ -1,0 +1,136 @@
+"""Whether neighbours under the heads of a property share the property's value: `search` on the
+picture world, where every value is known.
+
+    python -m bench.retrieval --program build/release/bin/cliplens           measures
+    python -m bench.retrieval --program build/release/bin/cliplens --update  and writes docs/search.md
+
+Fresh pictures of three seeds; of every picture the ten most alike, under the heads that `label`
+names a factor for, under the whole embedding, and under as many random heads. Scores are computed
+from exported contributions by the definitions of docs/search.md (the tests hold `search` to the
+same); one query of each case is asked of the program too. Factors without a clear head are left
+out. All that it makes lies in build/retrieval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+
+import numpy as np
+
+from bench.truth.report import spread, table
+from bench.truth.stores import FACTORS, PROPERTIES, ROOT, Bench, singles
+
+PAGE = ROOT / "docs" / "search.md"
+BEGIN, END = "<!-- figures: python -m bench.retrieval --update -->\n", "<!-- end of figures -->\n"
+MODELS = ("pictureworld", "pictureworld-2")
+SEEDS = (31, 32, 33)
+PICTURES = 1500
+NEIGHBOURS = 10
+DRAWS = 5  # of random heads
+
+
+def vectors(parts, measure):
+    rows = np.concatenate(parts, 1)
+    if measure == "raw":
+        return rows
+    rows = rows - rows.mean(0)
+    return rows if measure == "dot" else rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def neighbours(rows):
+    """[B, NEIGHBOURS], in any order."""
+    scores = rows @ rows.T
+    np.fill_diagonal(scores, -np.inf)
+    return np.argpartition(-scores, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+
+
+def agreement(rows, values):
+    return float((values[neighbours(rows)] == values[:, None]).mean())
+
+
+def name(head):
+    return f"L{head[0]}.H{head[1]}"
+
+
+def case(bench, model, seed):
+    """[{factor, heads, clear, share of agreeing neighbours by each way}] on one set of pictures."""
+    pictures = f"pictures-{seed}"
+    attn, embedding, facts = bench.arrays(model, pictures)
+    labels = {}
+    for head in bench.run("label", bench.store(model, pictures), "--properties", PROPERTIES,
+                          "--out", bench.folder / f"{model}-{seed}.labels.json")["heads"]:
+        for property_ in (head["label"], head["second"]):
+            labels.setdefault(property_, []).append(
+                tuple(int(part[1:]) for part in head["head"].split(".")))
+    truth = bench.evaluate(model, pictures)["truth"]
+    random = np.random.default_rng(seed)
+    every = [(layer, head) for layer in range(attn.shape[1]) for head in range(attn.shape[2])]
+    single = singles(facts)
+    found = []
+    for factor in FACTORS:
+        clear = sum(head["clear"] and head["first"] == factor for head in truth)
+        if not clear or factor not in labels:
+            continue
+        keep = single if factor in ("object", "count", "size", "position") else single | True
+        values = np.unique([str(fact[factor]) for fact in facts], return_inverse=True)[1][keep]
+
+        def parts(heads):
+            return [attn[keep][:, layer, head] for layer, head in heads]
+        own = parts(labels[factor])
+        counts = np.bincount(values) / len(values)
+        found.append({
+            "factor": factor, "clear": clear, "heads": len(own), "chance": float((counts**2).sum()),
+            "embedding": agreement(vectors([embedding[keep]], "cosine"), values),
+            **{measure: agreement(vectors([sum(own)], measure), values)
+               for measure in ("cosine", "dot", "raw")},
+            "one by one": agreement(vectors(own, "cosine"), values),
+            "random": float(np.mean([agreement(vectors([sum(parts(
+                [every[i] for i in random.permutation(len(every))[:len(own)]]))], "cosine"), values)
+                for _ in range(DRAWS)]))})
+        answer = bench.run("search", bench.store(model, pictures), "--item", 0, "--heads",
+                           ",".join(map(name, labels[factor])), "-k", NEIGHBOURS)
+        rows = vectors([sum(attn[:, layer, head] for layer, head in labels[factor])], "cosine")
+        if {r["item"] for r in answer["results"]} != set(neighbours(rows)[0]):
+            raise SystemExit(f"search finds others than its definition: {model} {factor}")
+    return found
+
+
+def page(results):
+    rows = []
+    for model in MODELS:
+        of_model = [r for m, _, found in results for r in found if m == model]
+        for factor in FACTORS:
+            some = [r for r in of_model if r["factor"] == factor]
+            if not some:
+                continue
+            rows.append([f"`{model}`", factor, spread((r["heads"] for r in some), 0),
+                         *(spread(r[way] for r in some) for way in (
+                             "cosine", "dot", "raw", "one by one", "embedding", "random")),
+                         f"{np.mean([r['chance'] for r in some]):.2f}"])
+    return table(["model", "factor", "heads", "**their sum, cosine**", "their sum, dot",
+                  "their sum, raw", "one by one, cosine", "whole embedding", "random heads", "chance"], rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", default="build/release/bin/cliplens")
+    parser.add_argument("--workers", type=int, default=2, help="processes that draw pictures")
+    parser.add_argument("--update", action="store_true", help="write the table of docs/search.md")
+    args = parser.parse_args()
+    folder = ROOT / "build" / "retrieval"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    bench = Bench(args.program, folder, args.workers)
+    bench.draw({f"pictures-{seed}": (seed, PICTURES) for seed in SEEDS})
+    results = [(model, seed, case(bench, model, seed)) for model in MODELS for seed in SEEDS]
+    text = page(results)
+    print(text)
+    if args.update:
+        before, rest = PAGE.read_text().split(BEGIN)
+        PAGE.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main()
