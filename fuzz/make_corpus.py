@@ -396,6 +396,25 @@ def make_store():
     put("store", "first-format", store(3).replace(b"store/2", b"store/1"))
 
 
+def edit(components, means=True, note=None):
+    document = {"format": "cliplens.edit/1",
+                "model": {"name": "m", "fingerprint": "0" * 32, "layers": 2, "heads": 2,
+                          "embed_width": 3},
+                **({"means": {"store": "s", "images": 9}} if means else {}),
+                **({"note": note} if note else {}), "components": components,
+                "checksum": "@edit.json@"}
+    return json.dumps(document, indent=2) + "\n"
+
+
+def make_edit():
+    mean = {"mode": "mean", "mean": [0.5, -1e-3, 2]}
+    put("edit", "mean", edit([{"component": "L1.H0", **mean}], note="by hand"))
+    put("edit", "scale", edit([{"component": "L0", "mode": "scale", "scale": 0.5},
+                               {"component": "L1.MLP", "mode": "scale", "scale": -1}], False))
+    put("edit", "all", edit([{"component": c, **mean}
+                             for c in ("INPUT", "L0", "L0.MLP", "L1.H1", "L1.MLP")]))
+
+
 def archive(entries, deflated=(), crc=False):
     """A zip archive. Checksums are 0, as writers that compute none leave them, because with them
     no change would get past. An entry may be (deflated bytes, size)."""

@@ -9,6 +9,7 @@
 #include "cliplens/base/linear_algebra.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/io/image.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/model/preprocess.h"
 
 namespace cliplens {
@@ -79,8 +80,36 @@ std::vector<ClassScore> TopClasses(std::span<const float> embedding,
   return result;
 }
 
+namespace {
+
+// Unit rows of one pass, edited where there is an edit.
+void EmbedPass(const ClipModel& model, const ImageSet& set, std::span<const Index> index,
+               std::span<const Array<float, 3>> pixels, ArrayView<float, 2> rows,
+               Workspace& workspace, const EmbedEdit& edit) {
+  if (edit.edit == nullptr) {
+    model.EmbedImages(pixels, rows, workspace);
+    return;
+  }
+  std::vector<Activations> activations(pixels.size());
+  model.EmbedImages(pixels, rows, workspace, activations);
+  ModelEdit::Scratch scratch;
+  for (std::size_t i = 0; i < activations.size(); ++i) {
+    const std::span<float> row = rows.row(static_cast<Index>(i));
+    edit.edit->Apply(activations[i], row, scratch);
+    if (!edit.normalize) continue;
+    try {
+      NormalizeRow(row);
+    } catch (const Error& error) {
+      throw Error(error.code(), "{}: {}", Printable(set.path(index[i])), error.what());
+    }
+  }
+}
+
+}  // namespace
+
 EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, OnError on_error,
-                                   int threads, const ProgressSink& progress) {
+                                   int threads, const ProgressSink& progress,
+                                   const EmbedEdit& edit) {
   EmbeddedImages result;
   Array<float, 2> rows({set.size(), model.config().embed_width});
   Passes passes(model, threads);
@@ -99,10 +128,10 @@ EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, 
       index.push_back(i);
     }
     if (static_cast<Index>(index.size()) == end - begin) {
-      model.EmbedImages(pixels, rows.rows(begin, end), workspace);
+      EmbedPass(model, set, index, pixels, rows.rows(begin, end), workspace, edit);
     } else if (!index.empty()) {
       Array<float, 2> some({static_cast<Index>(index.size()), rows.dim(1)});
-      model.EmbedImages(pixels, some, workspace);
+      EmbedPass(model, set, index, pixels, some, workspace, edit);
       for (std::size_t k = 0; k < index.size(); ++k) {
         std::ranges::copy(some.row(static_cast<Index>(k)), rows.row(index[k]).data());
       }

@@ -10,6 +10,7 @@
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/on_error.h"
 #include "cliplens/dataset/text_pool.h"
+#include "cliplens/decompose/edit.h"
 #include "cliplens/model/clip.h"
 
 namespace cliplens {
@@ -42,8 +43,15 @@ struct EmbeddedImages {
   std::vector<Index> index;  // [B]: which picture of the set a row is
   std::vector<SkippedPicture> skipped;
 };
-// With OnError::kSkip the first picture's error is thrown if none can be read.
+// An edit for the embeddings, or null; edited rows are unit rows again with `normalize`.
+struct EmbedEdit {
+  const ModelEdit* edit = nullptr;
+  bool normalize = true;
+};
+// With OnError::kSkip the first picture's error is thrown if none can be read. Error(kPrecondition)
+// names the picture of which an edit leaves nothing that could be made unit.
 EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, OnError on_error,
-                                   int threads, const ProgressSink& progress = {});
+                                   int threads, const ProgressSink& progress = {},
+                                   const EmbedEdit& edit = {});
 
 }  // namespace cliplens

@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/ablation.h"
-#include "cliplens/base/error.h"
 #include "cliplens/cli/accuracy.h"
+#include "cliplens/cli/edit_choice.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/report/ablation_report.h"
 
@@ -26,25 +26,15 @@ struct Options {
 void Run(const Options& options, const Common& common) {
   const Store store = Store::Open(options.store);
   RefuseExistingIfNamed({options.out, options.csv, options.svg});
-  std::optional<Store> means;
-  if (!options.means.empty()) {
-    means = Store::Open(options.means);
-    if (means->info().fingerprint != store.info().fingerprint) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "{}: made with model {} ({}), {} with {} ({}); --means takes a store of the same "
-                  "model",
-                  options.means, means->info().model_name, means->info().fingerprint, options.store,
-                  store.info().model_name, store.info().fingerprint);
-    }
-  }
+  const MeansChoice means(options.means, store, options.store);
   const ClipModel model = LoadModelOf(store, options.model);
   AccuracyInput input = ReadAccuracyInput(store, model, options.accuracy, common);
   input.setting.means = options.means;
   AblationOptions ablation;
   ablation.threads = common.threads;
   ablation.progress = Progress(common, "pictures");
-  const AblationResult result = Ablate(store, means ? means->statistics() : store.statistics(),
-                                       input.classifier, input.labels.classes, ablation);
+  const AblationResult result =
+      Ablate(store, means.statistics(), input.classifier, input.labels.classes, ablation);
   const Json json = AblationJson(input.setting, result);
   WriteIfNamed(options.out, DumpJson(json) + "\n");
   WriteIfNamed(options.csv, AblationCsv(result));

@@ -5,6 +5,7 @@
 
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/base/error.h"
+#include "cliplens/cli/edit_choice.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/labels.h"
 #include "cliplens/dataset/text_pool.h"
@@ -20,20 +21,23 @@ struct Options {
   std::string templates = "imagenet";
   std::string label;
   Index count = 5;
+  EditChoice edit;
   bool truncate = false;
   OnError on_error = OnError::kStop;
 };
 
 void Run(const Options& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
+  const ChosenEdit edit(options.edit, model);
   const std::unique_ptr<ImageSet> set = OpenImageSet(options.images);
   const ClassFile classes = ReadClassFile(options.classes);
   const std::vector<std::string> templates = ReadTemplates(options.templates);
   const Array<float, 2> classifier =
       MakeClassifier(model, classes.names, templates, options.truncate, common.threads,
                      Progress(common, "classes"));
-  const EmbeddedImages embedded = EmbedReadableImages(model, *set, options.on_error, common.threads,
-                                                      Progress(common, "pictures"));
+  const EmbeddedImages embedded =
+      EmbedReadableImages(model, *set, options.on_error, common.threads,
+                          Progress(common, "pictures"), edit.ForEmbedding());
   const Array<float, 2>& rows = embedded.rows;
   WarnOfSkipped(embedded.skipped, set->size());
   const ClassLabels labels(classes);
@@ -92,6 +96,7 @@ void Run(const Options& options, const Common& common) {
                    {"templates", templates.size()},
                    {"labelled", labelled},
                    {"labels_not_among_classes", foreign}};
+    edit.PutInto(result);
     if (labelled > 0) result["accuracy"] = accuracy;
     if (!embedded.skipped.empty()) result["skipped"] = SkippedListJson(embedded.skipped);
     result["results"] = results;
@@ -129,6 +134,7 @@ void AddClassify(CLI::App& app, Common& common) {
   verb->add_option("-k,--count", options->count, "Classes to list for each picture")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
+  AddEditChoice(verb, options->edit);
   AddOnError(verb, options->on_error);
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
   verb->callback([options, &common] { Run(*options, common); });

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/zero_shot.h"
+#include "cliplens/base/error.h"
+#include "cliplens/cli/edit_choice.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/npy.h"
@@ -16,6 +18,7 @@ struct Options {
   std::string images;
   std::string texts;
   std::string out;
+  EditChoice edit;
   bool truncate = false;
   OnError on_error = OnError::kStop;
 };
@@ -23,13 +26,17 @@ struct Options {
 void Run(const Options& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   RefuseExisting(options.out);
+  const ChosenEdit edit(options.edit, model);
   Array<float, 2> rows;
   Json items = Json::array();
   std::vector<SkippedPicture> skipped;
+  if (edit.edit() != nullptr && options.images.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "--edit is for pictures; texts are not edited");
+  }
   if (!options.images.empty()) {
     const std::unique_ptr<ImageSet> set = OpenImageSet(options.images);
     EmbeddedImages embedded = EmbedReadableImages(model, *set, options.on_error, common.threads,
-                                                  Progress(common, "embed"));
+                                                  Progress(common, "embed"), edit.ForEmbedding());
     rows = std::move(embedded.rows);
     skipped = std::move(embedded.skipped);
     if (common.json) {
@@ -51,10 +58,12 @@ void Run(const Options& options, const Common& common) {
                    {"shape", rows.shape()},
                    {"out", options.out},
                    {"items", items}};
+    edit.PutInto(result);
     if (!skipped.empty()) result["skipped"] = SkippedListJson(skipped);
     PrintJson(result);
   } else {
-    Print(fmt::format("{} unit rows of {} in {}\n", rows.dim(0), rows.dim(1), options.out));
+    Print(
+        fmt::format("{} {} of {} in {}\n", rows.dim(0), edit.RowsText(), rows.dim(1), options.out));
   }
 }
 
@@ -73,6 +82,7 @@ void AddEmbed(CLI::App& app, Common& common) {
       "File with one text a line, or a shipped pool: general, common_words, properties");
   source->require_option(1);
   verb->add_option("--out", options->out, "float32 .npy file to write")->required();
+  AddEditChoice(verb, options->edit);
   AddOnError(verb, options->on_error);
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
   verb->callback([options, &common] { Run(*options, common); });

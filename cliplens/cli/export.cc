@@ -1,8 +1,12 @@
 // cliplens export STORE --format npy|faiss --out PATH
+#include "cliplens/decompose/export.h"
+
 #include <memory>
 
 #include <fmt/format.h>
 
+#include "cliplens/base/error.h"
+#include "cliplens/cli/edit_choice.h"
 #include "cliplens/cli/search_space.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/report/search_index.h"
@@ -15,6 +19,7 @@ struct Options {
   std::string format = "npy";
   std::string out;
   SpaceChoice space;  // of an index
+  EditChoice edit;    // of arrays
 };
 
 void WriteIndex(const Store& store, const Options& options, const Common& common) {
@@ -38,24 +43,36 @@ void WriteIndex(const Store& store, const Options& options, const Common& common
 
 void Run(const Options& options, const Common& common) {
   const Store store = Store::Open(options.store);
-  if (options.format == "faiss") return WriteIndex(store, options, common);
-  ExportNpy(store, options.out);
+  if (options.edit.no_normalize && options.edit.path.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--no-normalize is for edited rows: name an edit with --edit");
+  }
+  if (options.format == "faiss") {
+    if (!options.edit.path.empty()) {
+      throw Error(ErrorCode::kInvalidArgument, "--edit is for --format npy, not for an index");
+    }
+    return WriteIndex(store, options, common);
+  }
+  std::optional<Edit> edit;
+  if (!options.edit.path.empty()) edit = ReadEditOf(options.edit.path, store);
+  ExportNpy(store, options.out, edit ? &*edit : nullptr, !options.edit.no_normalize);
   if (common.json) {
     const Basis& b = store.basis();
     const Index n = store.info().images;
-    PrintJson({{"format", "cliplens.export/1"},
-               {"images", n},
-               {"out", options.out},
-               {"arrays",
-                {{"attn", {n, b.layers(), b.num_heads(), b.embed_width()}},
-                 {"mlp", {n, b.layers() + 1, b.embed_width()}},
-                 {"cls_attn", {n, b.layers(), b.embed_width()}},
-                 {"embedding", {n, b.embed_width()}}}}});
+    Json arrays = {{"attn", {n, b.layers(), b.num_heads(), b.embed_width()}},
+                   {"mlp", {n, b.layers() + 1, b.embed_width()}},
+                   {"embedding", {n, b.embed_width()}}};
+    if (!edit) arrays["cls_attn"] = {n, b.layers(), b.embed_width()};
+    Json result = {
+        {"format", "cliplens.export/1"}, {"images", n}, {"out", options.out}, {"arrays", arrays}};
+    if (edit) result["edit"] = options.edit.path;
+    PrintJson(result);
   } else {
     Print(
-        fmt::format("contributions of {} pictures in {}: attn.npy, mlp.npy, cls_attn.npy, "
-                    "embedding.npy, items.jsonl\n",
-                    store.info().images, options.out));
+        fmt::format("{}contributions of {} pictures in {}: attn.npy, mlp.npy, {}, embedding.npy, "
+                    "items.jsonl\n",
+                    edit ? "edited " : "", store.info().images, options.out,
+                    edit ? "edit.safetensors" : "cls_attn.npy"));
   }
 }
 
@@ -73,6 +90,7 @@ void AddExport(CLI::App& app, Common& common) {
       ->capture_default_str();
   verb->add_option("--out", options->out, "Directory to make, or file of an index")->required();
   AddSpaceChoice(verb, options->space);
+  AddEditChoice(verb, options->edit);
   verb->callback([options, &common] { Run(*options, common); });
 }
 

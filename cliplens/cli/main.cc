@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   AddInfo(app, common);
   AddTokenize(app, common);
   AddPreprocess(app, common);
+  AddEdit(app, common);
   AddEmbed(app, common);
   AddClassify(app, common);
   AddDecompose(app, common);

@@ -92,6 +92,7 @@ void AddAblate(CLI::App& app, Common& common);
 void AddClassify(CLI::App& app, Common& common);
 void AddDecompose(CLI::App& app, Common& common);
 void AddDemo(CLI::App& app, Common& common);
+void AddEdit(CLI::App& app, Common& common);
 void AddEmbed(CLI::App& app, Common& common);
 void AddEvaluate(CLI::App& app, Common& common);
 void AddExport(CLI::App& app, Common& common);

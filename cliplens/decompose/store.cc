@@ -7,7 +7,6 @@
 #include "cliplens/base/error.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
-#include "cliplens/io/npy.h"
 #include "cliplens/io/safetensors.h"
 
 namespace cliplens {
@@ -175,55 +174,6 @@ std::vector<Item> Store::ReadItems() const {
 
 std::vector<Item> Store::ReadItems(Index s) const {
   return ReadItemsFile(directory_ / shard(s).items_file, shard(s).images, shard(s).items_checksum);
-}
-
-void ExportNpy(const Store& store, const fs::path& directory) {
-  NeedFactors(store.info(), store.directory());
-  const Basis& basis = store.basis();
-  const Index layers = basis.layers();
-  const Index heads = basis.num_heads();
-  const Index width = basis.embed_width();
-  const Index images = store.info().images;
-  PartialDirectory out(directory);
-  {
-    NpyWriter attn(out.path() / "attn.npy", {images, layers, heads, width});
-    NpyWriter mlp(out.path() / "mlp.npy", {images, layers + 1, width});
-    NpyWriter cls(out.path() / "cls_attn.npy", {images, layers, width});
-    NpyWriter embedding(out.path() / "embedding.npy", {images, width});
-    std::vector<Matrix> bases;
-    for (Index l = 0; l < layers; ++l) {
-      for (Index h = 0; h < heads; ++h)
-        bases.push_back(AsEigen(basis.heads.view()[l][h]).cast<double>());
-    }
-    std::vector<double> factor(static_cast<std::size_t>(basis.factor_width()));
-    std::vector<float> row(static_cast<std::size_t>(layers * heads * width));
-    for (Index s = 0; s < store.num_shards(); ++s) {
-      const FactorBlock block = store.ReadShard(s);
-      for (Index b = 0; b < block.images(); ++b) {
-        const std::span<const float> ln = block.ln.row(b);
-        for (Index i = 0; i < layers * heads; ++i) {
-          FillFactor(block.head_z.view()[i / heads][i % heads].row(b), ln[0], ln[1], ln[2], factor);
-          const Eigen::Map<const Vector> u(factor.data(), basis.factor_width());
-          const Vector c = bases[static_cast<std::size_t>(i)].transpose() * u;
-          for (Index k = 0; k < width; ++k) {
-            row[static_cast<std::size_t>(i * width + k)] = static_cast<float>(c[k]);
-          }
-        }
-        attn.Append(row);
-        for (Index j = 0; j <= layers; ++j) mlp.Append(block.mlp[j].row(b));
-        for (Index j = 0; j < layers; ++j) cls.Append(block.cls_attn[j].row(b));
-      }
-      embedding.Append(block.embedding.flat());
-    }
-    attn.Finish();
-    mlp.Finish();
-    cls.Finish();
-    embedding.Finish();
-  }
-  std::string lines;
-  for (const Item& item : store.ReadItems()) lines += ItemLine(item);
-  WriteFileAtomically(out.path() / "items.jsonl", lines);
-  out.Commit();
 }
 
 }  // namespace cliplens

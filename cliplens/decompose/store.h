@@ -206,8 +206,4 @@ void CheckSameRun(const StoreInfo& wanted, const StoreInfo& found, const std::st
 void MergeStores(std::span<const std::filesystem::path> inputs,
                  const std::filesystem::path& output);
 
-// P1's arrays as float32 .npy files: attn.npy [B, L, H, E], mlp.npy [B, L+1, E],
-// cls_attn.npy [B, L, E], embedding.npy [B, E]; items.jsonl beside them.
-void ExportNpy(const Store& store, const std::filesystem::path& directory);
-
 }  // namespace cliplens

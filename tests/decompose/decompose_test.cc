@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "cliplens/analysis/variance.h"
+#include "cliplens/decompose/export.h"
 #include "cliplens/decompose/verify.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"

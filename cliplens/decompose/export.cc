@@ -1,0 +1,82 @@
+#include "cliplens/decompose/export.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "cliplens/base/error.h"
+#include "cliplens/decompose/manifest.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/npy.h"
+#include "cliplens/io/partial_directory.h"
+
+namespace cliplens {
+
+void ExportNpy(const Store& store, const std::filesystem::path& directory, const Edit* edit,
+               bool normalize) {
+  if (store.info().stats_only) {
+    throw Error(ErrorCode::kPrecondition,
+                "{}: this store has statistics only, this needs the pictures' factors; decompose "
+                "without --stats-only",
+                store.directory().string());
+  }
+  std::optional<StoreEdit> edited;
+  if (edit != nullptr) edited.emplace(store.basis(), *edit);
+  const Basis& basis = store.basis();
+  const Index layers = basis.layers();
+  const Index heads = basis.num_heads();
+  const Index width = basis.embed_width();
+  const Index images = store.info().images;
+  PartialDirectory out(directory);
+  {
+    NpyWriter attn(out.path() / "attn.npy", {images, layers, heads, width});
+    NpyWriter mlp(out.path() / "mlp.npy", {images, layers + 1, width});
+    std::optional<NpyWriter> cls;
+    if (!edited)
+      cls.emplace(out.path() / "cls_attn.npy", std::vector<Index>{images, layers, width});
+    NpyWriter embedding(out.path() / "embedding.npy", {images, width});
+    std::vector<Matrix> bases;
+    for (Index l = 0; l < layers; ++l) {
+      for (Index h = 0; h < heads; ++h)
+        bases.push_back(AsEigen(basis.heads.view()[l][h]).cast<double>());
+    }
+    std::vector<double> factor(static_cast<std::size_t>(basis.factor_width()));
+    std::vector<float> row(static_cast<std::size_t>(layers * heads * width));
+    Array<float, 2> mlps({layers + 1, width});
+    for (Index s = 0; s < store.num_shards(); ++s) {
+      FactorBlock block = store.ReadShard(s);
+      for (Index b = 0; b < block.images(); ++b) {
+        const std::span<const float> ln = block.ln.row(b);
+        for (Index i = 0; i < layers * heads; ++i) {
+          FillFactor(block.head_z.view()[i / heads][i % heads].row(b), ln[0], ln[1], ln[2], factor);
+          const Eigen::Map<const Vector> u(factor.data(), basis.factor_width());
+          const Vector c = bases[static_cast<std::size_t>(i)].transpose() * u;
+          for (Index k = 0; k < width; ++k) {
+            row[static_cast<std::size_t>(i * width + k)] = static_cast<float>(c[k]);
+          }
+        }
+        for (Index j = 0; j <= layers; ++j) {
+          std::ranges::copy(block.mlp[j].row(b), mlps.row(j).data());
+        }
+        if (edited) {
+          edited->EditContributions({row.data(), {layers, heads, width}}, mlps);
+          edited->EditRow(block, b, normalize, block.embedding.row(b));
+        }
+        attn.Append(row);
+        mlp.Append(mlps.flat());
+        for (Index j = 0; cls && j < layers; ++j) cls->Append(block.cls_attn[j].row(b));
+      }
+      embedding.Append(block.embedding.flat());
+    }
+    attn.Finish();
+    mlp.Finish();
+    if (cls) cls->Finish();
+    embedding.Finish();
+  }
+  std::string lines;
+  for (const Item& item : store.ReadItems()) lines += ItemLine(item);
+  WriteFileAtomically(out.path() / "items.jsonl", lines);
+  if (edited) WriteEditTensors(out.path() / "edit.safetensors", *edited);
+  out.Commit();
+}
+
+}  // namespace cliplens
