@@ -72,4 +72,32 @@ Estimate Bootstrap::Ratio(std::span<const double> numerator,
   return estimate;
 }
 
+Estimate Bootstrap::Of(std::span<const std::vector<double>> columns,
+                       const std::function<double(std::span<const double> sums)>& figure) const {
+  const auto blocks = static_cast<std::size_t>(blocks_);
+  std::vector<double> sums(columns.size(), 0.0);
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    if (columns[c].size() != blocks) {
+      throw Error(ErrorCode::kInvalidArgument, "bootstrap: sums of {} blocks, not {}",
+                  columns[c].size(), blocks);
+    }
+    for (const double v : columns[c]) sums[c] += v;
+  }
+  Estimate estimate;
+  estimate.value = figure(sums);
+  std::vector<double> draws;
+  for (std::size_t first = 0; first < weights_.size(); first += blocks) {
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      sums[c] = 0;
+      for (std::size_t b = 0; b < blocks; ++b) sums[c] += weights_[first + b] * columns[c][b];
+    }
+    const double drawn = figure(sums);
+    if (!std::isnan(drawn)) draws.push_back(drawn);
+  }
+  std::ranges::sort(draws);
+  estimate.low = draws.empty() ? estimate.value : Percentile(draws, 0.025);
+  estimate.high = draws.empty() ? estimate.value : Percentile(draws, 0.975);
+  return estimate;
+}
+
 }  // namespace cliplens

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -34,6 +35,11 @@ class Bootstrap {
   // Σ numerator / Σ denominator, both [blocks]. Draws without any denominator are passed over; with
   // no denominator at all the figure is 0.
   Estimate Ratio(std::span<const double> numerator, std::span<const double> denominator) const;
+  // Any figure of sums over pictures: `figure` is given the sums of `columns`, each [blocks], over
+  // all pictures and then over those of each draw. Draws of which it makes no number (NaN) are
+  // passed over.
+  Estimate Of(std::span<const std::vector<double>> columns,
+              const std::function<double(std::span<const double> sums)>& figure) const;
 
  private:
   Index blocks_;

@@ -86,6 +86,7 @@ void AddEvaluateLabels(CLI::App& app, Common& common) {
 void AddEvaluate(CLI::App& app, Common& common) {
   CLI::App* verb = app.add_subcommand("evaluate", "Analyses against what is known of the pictures");
   verb->require_subcommand(1);
+  AddEvaluateGroups(*verb, common);
   AddEvaluateLabels(*verb, common);
 }
 

@@ -95,6 +95,7 @@ void AddDemo(CLI::App& app, Common& common);
 void AddEdit(CLI::App& app, Common& common);
 void AddEmbed(CLI::App& app, Common& common);
 void AddEvaluate(CLI::App& app, Common& common);
+void AddEvaluateGroups(CLI::App& app, Common& common);  // under evaluate
 void AddExport(CLI::App& app, Common& common);
 void AddInfo(CLI::App& app, Common& common);
 void AddLabel(CLI::App& app, Common& common);

@@ -57,4 +57,43 @@ MatchedLabels MatchLabels(std::span<const Item> items, const ClassFile& classes,
               place);
 }
 
+AttributeGroups GroupByAttribute(std::span<const Item> items, const std::string& attribute,
+                                 Index most, const std::string& place) {
+  std::map<std::string, Index> number;
+  std::vector<std::optional<std::string>> values;
+  values.reserve(items.size());
+  AttributeGroups groups;
+  for (const Item& item : items) {
+    values.push_back(LabelOf(item, attribute));
+    if (!values.back()) {
+      ++groups.without;
+      continue;
+    }
+    number.emplace(*values.back(), 0);
+    if (static_cast<Index>(number.size()) > most) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: the attribute '{}' has more than {} values; groups need one with few", place,
+                  Printable(attribute, 80), most);
+    }
+  }
+  if (number.empty()) {
+    std::string known;
+    if (!items.empty()) {
+      for (const auto& [name, value] : items.front().attributes.items()) {
+        known += (known.empty() ? "" : ", ") + name;
+      }
+    }
+    throw Error(ErrorCode::kNotFound, "{}: no picture has the attribute '{}'; the first has {}",
+                place, Printable(attribute, 80), known.empty() ? "none" : Printable(known, 160));
+  }
+  for (auto& [value, index] : number) {
+    index = static_cast<Index>(groups.values.size());
+    groups.values.push_back(value);
+  }
+  for (const std::optional<std::string>& value : values) {
+    groups.of.push_back(value ? number.at(*value) : -1);
+  }
+  return groups;
+}
+
 }  // namespace cliplens

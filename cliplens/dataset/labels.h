@@ -37,4 +37,15 @@ struct MatchedLabels {
 MatchedLabels MatchLabels(std::span<const Item> items, const ClassFile& classes,
                           const std::string& attribute, const std::string& place);
 
+// Pictures by the value of an attribute.
+struct AttributeGroups {
+  std::vector<std::string> values;  // sorted
+  std::vector<Index> of;            // one for each item; -1: has none
+  Index without = 0;                // items that have none
+};
+// An empty `attribute` is the label. Throws Error(kNotFound) when no item has it, and
+// Error(kInvalidArgument) when it has more than `most` values; both name `place` and what to do.
+AttributeGroups GroupByAttribute(std::span<const Item> items, const std::string& attribute,
+                                 Index most, const std::string& place);
+
 }  // namespace cliplens

@@ -1,0 +1,300 @@
+#include "cliplens/analysis/groups.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <random>
+
+#include "cliplens/analysis/component_scores.h"
+#include "cliplens/analysis/scored_labels.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/decompose/statistics.h"
+
+namespace cliplens {
+namespace {
+
+using Kind = EditTarget::Kind;
+
+constexpr Index kChunk = 64;  // pictures a task
+constexpr Index kMostGroups = 4096;
+constexpr Index kRecipeLayers = 4;  // that keep the heads which are not listed
+
+std::vector<float> Floats(const Vector& v) {
+  std::vector<float> out;
+  for (const double x : v) out.push_back(static_cast<float>(x));
+  return out;
+}
+
+Edit Sized(const Edit& like) {
+  Edit edit = like;
+  edit.components.clear();
+  return edit;
+}
+
+// A variant in scores: Σ over components of their weight times their scores is taken away, and a
+// constant [C] is added.
+struct Scored {
+  std::vector<std::pair<Index, double>> parts;  // component's number (heads, INPUT, MLPs), weight
+  Vector constant;
+};
+
+Scored ScoresOf(const Edit& edit, const Basis& basis, const ComponentScores& scores) {
+  Scored out;
+  const StoreEdit of(basis, edit);
+  out.constant = scores.Row(of.constant());
+  const Index heads = basis.num_heads();
+  for (const EditComponent& c : edit.components) {
+    const EditTarget& t = c.target;
+    if (t.kind == Kind::kHead) out.parts.emplace_back(t.layer * heads + t.head, c.weight());
+    for (Index h = 0; t.kind == Kind::kLayer && h < heads; ++h) {
+      out.parts.emplace_back(t.layer * heads + h, c.weight());
+    }
+    const Index mlp = basis.layers() * heads;
+    if (t.kind == Kind::kInput) out.parts.emplace_back(mlp, c.weight());
+    if (t.kind == Kind::kMlp) out.parts.emplace_back(mlp + 1 + t.layer, c.weight());
+  }
+  return out;
+}
+
+}  // namespace
+
+Edit WithMeans(const Edit& edit, const Basis& basis, const Statistics& means) {
+  const ContributionMeans of(basis, means);
+  Edit out = edit;
+  for (EditComponent& c : out.components) {
+    if (c.mean) c.constant = Floats(of.Of(c.target));
+  }
+  out.means_images = means.images();
+  return out;
+}
+
+std::vector<Edit> RandomEdits(const Edit& edit, const Basis& basis, const Statistics& means,
+                              Index draws, std::uint64_t seed) {
+  std::map<int, std::vector<const EditComponent*>> by_layer;
+  for (const EditComponent& c : edit.components) {
+    if (c.target.kind == Kind::kHead) by_layer[c.target.layer].push_back(&c);
+  }
+  std::vector<Edit> edits;
+  if (by_layer.empty()) return edits;
+  // The engine's numbers are laid down by the standard, those of its distributions are not.
+  std::mt19937_64 engine(seed);
+  for (Index draw = 0; draw < draws; ++draw) {
+    Edit random = Sized(edit);
+    for (const EditComponent& c : edit.components) {
+      if (c.target.kind != Kind::kHead) random.components.push_back(c);
+    }
+    for (const auto& [layer, components] : by_layer) {
+      std::vector<int> heads;
+      for (Index h = 0; h < basis.num_heads(); ++h) heads.push_back(static_cast<int>(h));
+      for (std::size_t i = 0; i < components.size(); ++i) {
+        const std::size_t left = heads.size() - i;
+        std::swap(heads[i], heads[i + static_cast<std::size_t>(engine() % left)]);
+        EditComponent c = *components[i];
+        c.target = {layer, Kind::kHead, heads[i]};
+        random.components.push_back(std::move(c));
+      }
+    }
+    std::ranges::sort(random.components, {}, &EditComponent::target);
+    edits.push_back(WithMeans(random, basis, means));
+  }
+  return edits;
+}
+
+Edit RecipeEdit(const Edit* edit, const StoreInfo& store, const Basis& basis,
+                const Statistics& means) {
+  const auto layers = static_cast<int>(basis.layers());
+  const int early = std::max(0, layers - static_cast<int>(kRecipeLayers));
+  std::vector<EditTarget> targets = {{0, Kind::kInput, 0}};
+  for (int l = 0; l < layers; ++l) {
+    if (l < early) targets.push_back({l, Kind::kLayer, 0});
+    targets.push_back({l, Kind::kMlp, 0});
+  }
+  if (edit != nullptr) {
+    for (const EditComponent& c : edit->components) {
+      const EditTarget& t = c.target;
+      if ((t.kind == Kind::kHead || t.kind == Kind::kLayer) && t.layer >= early) {
+        targets.push_back(t);
+      }
+    }
+  }
+  std::ranges::sort(targets);
+  return MakeMeanEdit(store, basis, means, targets);
+}
+
+double DistanceOfMeans(const Edit& edit, const Basis& basis, const Statistics& store) {
+  const ContributionMeans own(basis, store);
+  double apart = 0;
+  double variance = 0;
+  for (const EditComponent& c : edit.components) {
+    if (!c.mean) continue;
+    const Vector mean = own.Of(c.target);
+    for (std::size_t e = 0; e < c.constant.size(); ++e) {
+      const double d = static_cast<double>(c.constant[e]) - mean[static_cast<Index>(e)];
+      apart += d * d;
+    }
+    variance += own.VarianceOf(c.target);
+  }
+  return variance > 0 ? std::sqrt(apart / variance) : 0.0;
+}
+
+GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classifier,
+                           const PictureGroups& groups, std::span<const GroupVariant> variants,
+                           const GroupOptions& options) {
+  const Index cells = groups.num_classes * groups.num_attributes;
+  if (classifier.dim(0) != groups.num_classes || groups.num_attributes < 1) {
+    throw Error(ErrorCode::kInvalidArgument, "groups: {} classes and {} values for {} classifiers",
+                groups.num_classes, groups.num_attributes, classifier.dim(0));
+  }
+  if (cells > kMostGroups) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "groups: {} classes x {} values of the attribute make {} groups, more than {}",
+                groups.num_classes, groups.num_attributes, cells, kMostGroups);
+  }
+  if (groups.attributes.size() != groups.classes.size()) {
+    throw Error(ErrorCode::kInvalidArgument, "groups: {} classes for {} attributes",
+                groups.classes.size(), groups.attributes.size());
+  }
+  std::vector<Index> cell_of;
+  for (std::size_t b = 0; b < groups.classes.size(); ++b) {
+    const Index c = groups.classes[b];
+    const Index a = groups.attributes[b];
+    cell_of.push_back(c < 0 || a < 0 ? -1 : c * groups.num_attributes + a);
+  }
+  CheckLabels("groups", store, cell_of, cells);
+
+  const Basis& basis = store.basis();
+  const ComponentScores scores(basis, classifier, options.threads);
+  std::vector<Scored> scored;
+  std::vector<bool> used(
+      static_cast<std::size_t>(basis.layers() * basis.num_heads() + basis.layers() + 1), false);
+  for (const GroupVariant& variant : variants) {
+    scored.push_back(variant.edit.components.empty() ? Scored{{}, Vector::Zero(groups.num_classes)}
+                                                     : ScoresOf(variant.edit, basis, scores));
+    for (const auto& [number, weight] : scored.back().parts) {
+      used[static_cast<std::size_t>(number)] = true;
+    }
+  }
+
+  const Bootstrap bootstrap;
+  const auto num_variants = static_cast<Index>(variants.size());
+  // [variants + 1][cells][blocks]: right answers, then pictures.
+  std::vector<std::vector<std::vector<double>>> sums(
+      static_cast<std::size_t>(num_variants + 1),
+      std::vector<std::vector<double>>(
+          static_cast<std::size_t>(cells),
+          std::vector<double>(static_cast<std::size_t>(bootstrap.blocks()), 0.0)));
+  Index first = 0;
+  GroupResult result;
+  for (Index s = 0; s < store.num_shards(); ++s) {
+    const FactorBlock block = store.ReadShard(s);
+    const std::vector<Item> items = store.ReadItems(s);
+    const Index images = block.images();
+    std::vector<char> right(static_cast<std::size_t>(images * num_variants), 0);
+    ParallelFor(options.threads, (images + kChunk - 1) / kChunk, [&](Index task, int) {
+      const Index begin = task * kChunk;
+      const Index end = std::min(begin + kChunk, images);
+      const Matrix base = scores.Rows(block.embedding.rows(begin, end));
+      std::vector<Matrix> of(used.size());
+      for (std::size_t i = 0; i < used.size(); ++i) {
+        if (!used[i]) continue;
+        const auto number = static_cast<Index>(i);
+        const Index heads = basis.layers() * basis.num_heads();
+        if (number < heads) {
+          const HeadId id{static_cast<int>(number / basis.num_heads()),
+                          static_cast<int>(number % basis.num_heads())};
+          of[i] = scores.Head(id, FactorsOf(block.head_z.view()[id.layer][id.head].rows(begin, end),
+                                            block.ln.rows(begin, end)));
+        } else {
+          of[i] = scores.Rows(block.mlp.view()[number - heads].rows(begin, end));
+        }
+      }
+      for (Index v = 0; v < num_variants; ++v) {
+        const Scored& variant = scored[static_cast<std::size_t>(v)];
+        Matrix edited = base;
+        for (const auto& [number, weight] : variant.parts) {
+          edited -= weight * of[static_cast<std::size_t>(number)];
+        }
+        edited.rowwise() += variant.constant.transpose();
+        for (Index b = begin; b < end; ++b) {
+          const Index label = groups.classes[static_cast<std::size_t>(first + b)];
+          right[static_cast<std::size_t>(b * num_variants + v)] =
+              BestClass(edited, b - begin) == label ? 1 : 0;
+        }
+      }
+    });
+    for (Index b = 0; b < images; ++b) {
+      const Index cell = cell_of[static_cast<std::size_t>(first + b)];
+      if (cell < 0) continue;
+      const auto in = static_cast<std::size_t>(cell);
+      const auto at = static_cast<std::size_t>(
+          SliceOf(items[static_cast<std::size_t>(b)].path, bootstrap.blocks()));
+      for (Index v = 0; v < num_variants; ++v) {
+        sums[static_cast<std::size_t>(v)][in][at] +=
+            right[static_cast<std::size_t>(b * num_variants + v)];
+      }
+      sums.back()[in][at] += 1;
+      ++result.images;
+    }
+    first += images;
+    if (options.progress) options.progress(first, store.info().images);
+  }
+
+  std::vector<std::size_t> there;
+  std::vector<Index> counts;
+  for (Index cell = 0; cell < cells; ++cell) {
+    double count = 0;
+    for (const double n : sums.back()[static_cast<std::size_t>(cell)]) count += n;
+    counts.push_back(static_cast<Index>(count));
+    if (count > 0) {
+      there.push_back(static_cast<std::size_t>(cell));
+    } else {
+      result.empty_groups.emplace_back(cell / groups.num_attributes, cell % groups.num_attributes);
+    }
+  }
+  const std::size_t n = there.size();
+  for (Index v = 0; v < num_variants; ++v) {
+    const auto& right = sums[static_cast<std::size_t>(v)];
+    GroupRow row;
+    row.name = variants[static_cast<std::size_t>(v)].name;
+    std::vector<std::vector<double>> columns;
+    for (const std::size_t cell : there) columns.push_back(right[cell]);
+    for (const std::size_t cell : there) {
+      columns.push_back(sums.back()[cell]);
+      const auto number = static_cast<Index>(cell);
+      row.groups.push_back({number / groups.num_attributes, number % groups.num_attributes,
+                            counts[cell], bootstrap.Ratio(right[cell], sums.back()[cell])});
+    }
+    // A draw without any picture of a group says nothing of the worst one.
+    row.worst = bootstrap.Of(columns, [n](std::span<const double> s) {
+      double worst = std::numeric_limits<double>::infinity();
+      for (std::size_t i = 0; i < n; ++i) {
+        if (s[n + i] <= 0) return std::numeric_limits<double>::quiet_NaN();
+        worst = std::min(worst, s[i] / s[n + i]);
+      }
+      return worst;
+    });
+    row.average = bootstrap.Of(columns, [n](std::span<const double> s) {
+      double of_all = 0;
+      double all = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        of_all += s[i];
+        all += s[n + i];
+      }
+      return all > 0 ? of_all / all : std::numeric_limits<double>::quiet_NaN();
+    });
+    row.group_mean = bootstrap.Of(columns, [n](std::span<const double> s) {
+      double sum = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        if (s[n + i] <= 0) return std::numeric_limits<double>::quiet_NaN();
+        sum += s[i] / s[n + i];
+      }
+      return sum / static_cast<double>(n);
+    });
+    result.rows.push_back(std::move(row));
+  }
+  return result;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,92 @@
+// Accuracy by group of pictures, before and after edits.
+//
+//   const auto variants = ...;                            // VariantOf(edit), RandomVariants, ...
+//   const GroupResult r = EvaluateGroups(store, classifier, groups, variants, {});
+//   for (const GroupRow& row : r.rows) Print(row.name, row.worst.value, row.average.value);
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/bootstrap.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/base/progress.h"
+#include "cliplens/dataset/labels.h"
+#include "cliplens/decompose/edit.h"
+#include "cliplens/decompose/store.h"
+
+namespace cliplens {
+
+// A representation that an edit makes.
+struct GroupVariant {
+  std::string name;
+  Edit edit;  // without components: nothing is edited
+};
+
+// As an edit, but mean components have the means of another set of pictures.
+Edit WithMeans(const Edit& edit, const Basis& basis, const Statistics& means);
+
+// The edit with as many other heads: each draw takes, in every layer, as many heads at random as
+// the edit names one by one there, with the modes of those; whole layers, MLPs and INPUT stay.
+// Means are those of `means`. The same draws on every machine. Empty where the edit names no single
+// head.
+std::vector<Edit> RandomEdits(const Edit& edit, const Basis& basis, const Statistics& means,
+                              Index draws, std::uint64_t seed);
+
+// The recipe of "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv
+// 2310.05916), as its code has it: beside the edit's heads every head of the layers before the last
+// four, every MLP and INPUT are replaced by their means. Without an edit: those alone.
+Edit RecipeEdit(const Edit* edit, const StoreInfo& store, const Basis& basis,
+                const Statistics& means);
+
+// How far the means of two sets lie apart for an edit's replaced components: the root of
+// Σ |m − m'|² / Σ v, v the variances of the components in the store. Near 0 for two samples of the
+// same pictures; at 1 the means differ as much as a picture differs from its mean.
+double DistanceOfMeans(const Edit& edit, const Basis& basis, const Statistics& store);
+
+struct PictureGroups {
+  std::vector<Index> classes;     // [B] −1: none
+  std::vector<Index> attributes;  // [B] −1: none
+  Index num_classes = 0;
+  Index num_attributes = 0;
+};
+
+struct GroupFigures {
+  Index class_index = 0;
+  Index attribute = 0;
+  Index count = 0;
+  Estimate accuracy;
+};
+
+struct GroupRow {
+  std::string name;
+  std::vector<GroupFigures> groups;  // class by class; those with pictures
+  Estimate worst;                    // the least accuracy of a group
+  Estimate average;                  // over pictures
+  Estimate group_mean;               // over groups
+};
+
+struct GroupOptions {
+  int threads = 0;
+  ProgressSink progress = {};  // pictures
+};
+
+struct GroupResult {
+  Index images = 0;                                   // with a class and an attribute
+  std::vector<std::pair<Index, Index>> empty_groups;  // (class, attribute) without pictures
+  std::vector<GroupRow> rows;                         // one for each variant
+};
+
+// Right is a picture whose best class is its own; ties go to the lower class. Bounds as in
+// Bootstrap, over pictures. Scores are ⟨e_edit, w⟩, computed in K+3 numbers a head.
+//   classifier: unit rows [C, E]
+// Throws Error(kInvalidArgument) where numbers of pictures or classes differ or no picture has both
+// a class and an attribute, and as ReadShard does. The same to the byte for any number of threads.
+GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classifier,
+                           const PictureGroups& groups, std::span<const GroupVariant> variants,
+                           const GroupOptions& options);
+
+}  // namespace cliplens

@@ -1,0 +1,217 @@
+#include "cliplens/report/group_report.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "cliplens/io/printable.h"
+#include "cliplens/report/csv.h"
+#include "cliplens/report/json.h"
+#include "cliplens/report/table.h"
+
+namespace cliplens {
+namespace {
+
+constexpr std::string_view kRandom = "random-";
+// A table of more groups than this names the worst and the average only.
+constexpr std::size_t kMostColumns = 8;
+
+std::string Percent(const Estimate& e) {
+  return fmt::format("{:.1f} ({:.1f} to {:.1f})", 100 * e.value, 100 * e.low, 100 * e.high);
+}
+
+std::string GroupName(const GroupReport& report, Index c, Index a) {
+  return report.classes[static_cast<std::size_t>(c)] + " / " +
+         report.values[static_cast<std::size_t>(a)];
+}
+
+Json EstimateJson(const Estimate& e) { return {e.low, e.high}; }
+
+std::string Cell(double value) { return fmt::format("{:.9g}", value); }
+
+std::string Means(const std::string& name) { return name.empty() ? "these pictures" : name; }
+
+std::string RowText(const GroupReport& report, const std::string& name) {
+  if (name == "base") return "as it is";
+  if (name == "edit") return "edit";
+  if (name == "edit-means") return "edit, means of " + Means(report.setting.means);
+  if (name == "recipe") return "its heads, early heads, MLPs, INPUT";
+  if (name == "recipe-rest") return "early heads, MLPs, INPUT alone";
+  return name;
+}
+
+}  // namespace
+
+std::optional<RandomSummary> SummaryOfRandom(const GroupResult& result,
+                                             Estimate GroupRow::*figure) {
+  std::vector<double> values;
+  for (const GroupRow& row : result.rows) {
+    if (row.name.starts_with(kRandom)) values.push_back((row.*figure).value);
+  }
+  if (values.empty()) return std::nullopt;
+  RandomSummary summary;
+  summary.best = *std::ranges::max_element(values);
+  for (const double v : values) summary.mean += v / static_cast<double>(values.size());
+  for (const double v : values) {
+    summary.deviation += (v - summary.mean) * (v - summary.mean);
+  }
+  summary.deviation = values.size() > 1
+                          ? std::sqrt(summary.deviation / static_cast<double>(values.size() - 1))
+                          : 0.0;
+  return summary;
+}
+
+std::vector<std::string> GroupWarnings(const GroupReport& report) {
+  std::vector<std::string> warnings;
+  const auto warn = [&](const std::string& name, double distance) {
+    if (distance <= kFarMeans) return;
+    warnings.push_back(fmt::format(
+        "the means of {} lie far from those of these pictures (distance {:.2f}): what is replaced "
+        "also shifts the scores of classes",
+        Printable(Means(name)), distance));
+  };
+  if (!report.edit_names.empty()) warn(report.edit_means, report.means_distance);
+  if (!report.setting.means.empty() &&
+      (report.edit_names.empty() || report.setting.means != report.edit_means)) {
+    warn(report.setting.means, report.other_distance);
+  }
+  return warnings;
+}
+
+Json GroupJson(const GroupReport& report) {
+  const GroupResult& result = report.result;
+  Json json = {
+      {"format", "cliplens.groups/1"},
+      {"model", ModelJson(report.setting.store)},
+      {"data", DataJson(report.setting.store)},
+      {"images", result.images},
+      {"labels_not_among_classes", report.setting.foreign},
+      {"without_attribute", report.without},
+      {"classes", {{"name", report.setting.classes_name}, {"classes", report.setting.classes}}},
+      {"templates", report.setting.templates},
+      {"attribute", report.attribute},
+      {"values", report.values}};
+  if (!report.setting.means.empty()) {
+    json["means"] = {{"store", report.setting.means}, {"distance", report.other_distance}};
+  }
+  if (!report.edit_names.empty()) {
+    json["edit"] = {{"components", report.edit_names},
+                    {"means", report.edit_means},
+                    {"distance", report.means_distance}};
+    if (!report.edit.empty()) json["edit"]["file"] = report.edit;
+  }
+  if (const auto worst = SummaryOfRandom(result, &GroupRow::worst)) {
+    const auto average = SummaryOfRandom(result, &GroupRow::average);
+    const auto of = [](const RandomSummary& s) {
+      return Json{{"best", s.best}, {"mean", s.mean}, {"deviation", s.deviation}};
+    };
+    json["random"] = {{"draws", report.draws},
+                      {"seed", report.seed},
+                      {"worst", of(*worst)},
+                      {"average", of(*average)}};
+  }
+  json["empty_groups"] = Json::array();
+  for (const auto& [c, a] : result.empty_groups) {
+    json["empty_groups"].push_back({{"class", report.classes[static_cast<std::size_t>(c)]},
+                                    {"attribute", report.values[static_cast<std::size_t>(a)]}});
+  }
+  json["rows"] = Json::array();
+  for (const GroupRow& row : result.rows) {
+    Json entry = {{"name", row.name}, {"groups", Json::array()}};
+    for (const GroupFigures& g : row.groups) {
+      entry["groups"].push_back(
+          {{"class", report.classes[static_cast<std::size_t>(g.class_index)]},
+           {"attribute", report.values[static_cast<std::size_t>(g.attribute)]},
+           {"count", g.count},
+           {"accuracy", g.accuracy.value},
+           {"accuracy_bounds", EstimateJson(g.accuracy)}});
+    }
+    entry["worst"] = row.worst.value;
+    entry["worst_bounds"] = EstimateJson(row.worst);
+    entry["average"] = row.average.value;
+    entry["average_bounds"] = EstimateJson(row.average);
+    entry["group_mean"] = row.group_mean.value;
+    entry["group_mean_bounds"] = EstimateJson(row.group_mean);
+    json["rows"].push_back(std::move(entry));
+  }
+  json["warnings"] = GroupWarnings(report);
+  return json;
+}
+
+std::string GroupCsv(const GroupReport& report) {
+  std::string csv =
+      CsvRow({"row", "class", "attribute", "count", "accuracy", "accuracy_low", "accuracy_high"});
+  for (const GroupRow& row : report.result.rows) {
+    const auto line = [&](const std::string& c, const std::string& a, Index count,
+                          const Estimate& e) {
+      csv +=
+          CsvRow({row.name, c, a, std::to_string(count), Cell(e.value), Cell(e.low), Cell(e.high)});
+    };
+    for (const GroupFigures& g : row.groups) {
+      line(report.classes[static_cast<std::size_t>(g.class_index)],
+           report.values[static_cast<std::size_t>(g.attribute)], g.count, g.accuracy);
+    }
+    line("worst", "", report.result.images, row.worst);
+    line("average", "", report.result.images, row.average);
+    line("group_mean", "", report.result.images, row.group_mean);
+  }
+  return csv;
+}
+
+std::string GroupTable(const GroupReport& report) {
+  const GroupResult& result = report.result;
+  std::string out = fmt::format(
+      "{} pictures in {} groups: {} classes of {} by the attribute {}; bounds hold 95 %\n",
+      result.images, result.rows.empty() ? 0 : result.rows.front().groups.size(),
+      report.setting.classes, report.setting.classes_name, report.attribute);
+  if (!report.edit_names.empty()) {
+    out += fmt::format("edit: {}; means of {}\n", report.edit_names, Means(report.edit_means));
+  }
+  out += fmt::format("random heads and early heads, MLPs and INPUT: means of {}\n",
+                     Means(report.setting.means));
+  for (const auto& [c, a] : result.empty_groups) {
+    out += fmt::format("no picture in {}\n", GroupName(report, c, a));
+  }
+  for (const std::string& warning : GroupWarnings(report)) out += "warning: " + warning + "\n";
+  const bool by_group = !result.rows.empty() && result.rows.front().groups.size() <= kMostColumns;
+  std::vector<TableColumn> columns = {
+      {"accuracy, %"}, {"worst group", Align::kRight}, {"average", Align::kRight}};
+  if (by_group) {
+    for (const GroupFigures& g : result.rows.front().groups) {
+      columns.push_back(
+          {fmt::format("{} ({})", GroupName(report, g.class_index, g.attribute), g.count),
+           Align::kRight});
+    }
+  }
+  Table table(columns);
+  const auto add = [&](const std::string& name, const std::string& worst,
+                       const std::string& average, const GroupRow* row) {
+    std::vector<std::string> cells = {name, worst, average};
+    for (std::size_t i = 3; i < columns.size(); ++i) {
+      cells.push_back(
+          row != nullptr ? fmt::format("{:.1f}", 100 * row->groups[i - 3].accuracy.value) : "");
+    }
+    table.AddRow(std::move(cells));
+  };
+  bool summed = false;
+  for (const GroupRow& row : result.rows) {
+    if (!row.name.starts_with(kRandom)) {
+      add(RowText(report, row.name), Percent(row.worst), Percent(row.average), &row);
+      continue;
+    }
+    if (summed) continue;
+    summed = true;
+    const auto worst = SummaryOfRandom(result, &GroupRow::worst);
+    const auto average = SummaryOfRandom(result, &GroupRow::average);
+    add(fmt::format("as many random heads, best of {}", report.draws),
+        fmt::format("{:.1f}", 100 * worst->best), fmt::format("{:.1f}", 100 * average->best),
+        nullptr);
+    add(fmt::format("... mean ± sd, seed {}", report.seed),
+        fmt::format("{:.1f} ± {:.1f}", 100 * worst->mean, 100 * worst->deviation),
+        fmt::format("{:.1f} ± {:.1f}", 100 * average->mean, 100 * average->deviation), nullptr);
+  }
+  return out + "\n" + table.Render();
+}
+
+}  // namespace cliplens
