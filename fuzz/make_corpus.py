@@ -307,6 +307,39 @@ def trim(archive):
     return archive[:size] + bytes(1024)
 
 
+def matlab(kind, content):
+    return struct.pack("<II", kind, len(content)) + content + b"\0" * (-len(content) % 8)
+
+
+def matlab_array(array_class, shape, name, content):
+    return matlab(14, matlab(6, struct.pack("<II", array_class, 0)) +
+                  matlab(5, struct.pack(f"<{len(shape)}i", *shape)) + matlab(1, name) + content)
+
+
+def make_matlab5():
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+    number = matlab_array(6, [1, 1], b"", struct.pack("<IBxxx", 1 << 16 | 2, 7))
+    text = matlab_array(4, [1, 9], b"", matlab(4, "n02119789".encode("utf-16-le")))
+    fields = struct.pack("<II", 4 << 16 | 5, 32) + matlab(1, b"".join(
+        f.ljust(32, b"\0") for f in [b"ILSVRC2012_ID", b"WNID", b"words"]))
+    synsets = matlab_array(2, [1, 1], b"synsets", fields + number + text + text)
+    packed = zlib.compress(synsets)
+    put("matlab5", "plain", header + synsets)
+    put("matlab5", "packed", header + struct.pack("<II", 15, len(packed)) + packed)
+    put("matlab5", "cells", header + matlab_array(1, [2, 1], b"c", number + matlab(14, b"")))
+    put("matlab5", "huge", header + matlab_array(6, [1 << 30, 1 << 30], b"x", matlab(9, b"")))
+    put("matlab5", "hdf5", b"MATLAB 7.3 MAT-file".ljust(512))
+
+
+def make_table():
+    put("table", "plain", "path,label,mask,split\na.png,duck,a.mask.png,test\nb.png,,,train\n")
+    put("table", "quoted", '\ufeff,file,note\r\n0,a.png,"x, ""y""\r\nz"\r\n\r\n1,b.png,\r\n')
+    put("table", "tabs", "image\tsplit\nd/a.png\ttest\n")
+    put("table", "ragged", "path,label\na.png\n")
+    put("table", "open", 'path,label\na.png,"duck\n')
+    put("table", "outside", "path\n../../a.png\n")
+
+
 def make_webdataset():
     item = [("a/0.png", b"\x89PNG"), ("a/0.mask.png", b"mask"), ("a/0.cls", b"3\n"),
             ("a/0.json", b'{"label": "duck", "n": [1, 2]}'), ("a/0.txt", b" a duck ")]

@@ -27,6 +27,7 @@ EXTERNAL = {
     "webp/": "io",
     "xxhash.h": "io",
     "zip.h": "io",
+    "zlib.h": "io",
     "hdf5.h": "io",
     "utf8proc.h": "model",
     "sentencepiece_processor.h": "model",

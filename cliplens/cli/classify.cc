@@ -16,7 +16,7 @@ namespace {
 
 struct Options {
   ModelChoice model;
-  std::string images;
+  ImagesChoice images;
   std::string classes;
   std::string templates = "imagenet";
   std::string label;
@@ -29,7 +29,7 @@ struct Options {
 void Run(const Options& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const ChosenEdit edit(options.edit, model);
-  const std::unique_ptr<ImageSet> set = OpenImageSet(options.images);
+  const std::unique_ptr<ImageSet> set = OpenImages(options.images);
   const ClassFile classes = ReadClassFile(options.classes);
   const std::vector<std::string> templates = ReadTemplates(options.templates);
   const Array<float, 2> classifier =
@@ -82,8 +82,8 @@ void Run(const Options& options, const Common& common) {
   if (!options.label.empty() && labelled + foreign == 0) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no picture has the attribute '{}' that --label names; attributes "
-                "come from the .json members of shards",
-                options.images, options.label);
+                "come from the columns of tables and the .json members of shards",
+                options.images.images, options.label);
   }
   const double accuracy =
       labelled > 0 ? static_cast<double>(correct) / static_cast<double>(labelled) : 0.0;
@@ -122,7 +122,7 @@ void AddClassify(CLI::App& app, Common& common) {
       "--templates world/texts/objects.templates.txt -k 1");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
-  verb->add_option("--images", options->images, "Picture, folder or WebDataset shards")->required();
+  AddImagesOption(verb, options->images);
   verb->add_option("--classes", options->classes,
                    "File with one class a line, optionally a tab and its label")
       ->required();

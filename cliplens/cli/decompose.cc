@@ -16,7 +16,7 @@ namespace {
 
 struct Options {
   ModelChoice model;
-  std::string images;
+  ImagesChoice images;
   DecomposeOptions decompose;
   std::string type = "fp32";
   std::string part;
@@ -44,7 +44,7 @@ StorePart ParsePart(const std::string& text) {
 
 void Run(Options& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
-  const std::unique_ptr<ImageSet> set = OpenImageSet(options.images);
+  const std::unique_ptr<ImageSet> set = OpenImages(options.images);
   if (!options.part.empty()) options.decompose.part = ParsePart(options.part);
   options.decompose.type = options.type == "fp16" ? StoreType::kF16 : StoreType::kF32;
   options.decompose.threads = common.threads;
@@ -93,7 +93,7 @@ void AddDecompose(CLI::App& app, Common& common) {
                            "cliplens decompose pictureworld --images photos/ --out store");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
-  verb->add_option("--images", options->images, "Picture, folder or WebDataset shards")->required();
+  AddImagesOption(verb, options->images);
   verb->add_option("--out", options->decompose.out, "Store directory to make")->required();
   verb->add_flag("--stats-only", options->decompose.stats_only,
                  "Keep statistics only: the store's size does not grow with the pictures");

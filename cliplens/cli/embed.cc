@@ -15,7 +15,7 @@ namespace {
 
 struct Options {
   ModelChoice model;
-  std::string images;
+  ImagesChoice images;
   std::string texts;
   std::string out;
   EditChoice edit;
@@ -30,11 +30,11 @@ void Run(const Options& options, const Common& common) {
   Array<float, 2> rows;
   Json items = Json::array();
   std::vector<SkippedPicture> skipped;
-  if (edit.edit() != nullptr && options.images.empty()) {
+  if (edit.edit() != nullptr && options.images.images.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "--edit is for pictures; texts are not edited");
   }
-  if (!options.images.empty()) {
-    const std::unique_ptr<ImageSet> set = OpenImageSet(options.images);
+  if (!options.images.images.empty()) {
+    const std::unique_ptr<ImageSet> set = OpenImages(options.images);
     EmbeddedImages embedded = EmbedReadableImages(model, *set, options.on_error, common.threads,
                                                   Progress(common, "embed"), edit.ForEmbedding());
     rows = std::move(embedded.rows);
@@ -76,7 +76,7 @@ void AddEmbed(CLI::App& app, Common& common) {
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
   auto* source = verb->add_option_group("source");
-  source->add_option("--images", options->images, "Picture, folder or WebDataset shards");
+  AddImagesOption(verb, options->images, source);
   source->add_option(
       "--texts", options->texts,
       "File with one text a line, or a shipped pool: general, common_words, properties");

@@ -223,14 +223,33 @@ class JoinedSets : public ImageSet {
 
 }  // namespace
 
+void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group) {
+  CLI::Option* images =
+      (group == nullptr ? verb : group)
+          ->add_option("--images", choice.images,
+                       "Picture, folder, table (.csv, .tsv), WebDataset shards or published data "
+                       "set");
+  if (group == nullptr) images->required();
+  verb->add_option(
+          "--split", choice.split,
+          "Only this split of the pictures, where the set has splits: train, val, test, or "
+          "a value of a table's column 'split'")
+      ->needs(images);
+}
+
+std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice) {
+  return OpenImageSet(choice.images, choice.split);
+}
+
 std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images) {
-  if (!images.empty()) return OpenImageSet(images);
+  const std::vector<DataSource>& data = store.info().data;
+  if (!images.empty()) return OpenImageSet(images, data.size() == 1 ? data.front().split : "");
   std::vector<std::unique_ptr<ImageSet>> sets;
-  std::set<std::string> opened;
-  for (const DataSource& source : store.info().data) {
-    if (!opened.insert(source.root).second) continue;
+  std::set<std::pair<std::string, std::string>> opened;
+  for (const DataSource& source : data) {
+    if (!opened.emplace(source.root, source.split).second) continue;
     try {
-      sets.push_back(OpenImageSet(source.root));
+      sets.push_back(OpenImageSet(source.root, source.split));
     } catch (const Error&) {
       return nullptr;
     }

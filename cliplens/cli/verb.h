@@ -71,6 +71,15 @@ std::filesystem::path SharePath(const std::string& relative);
 // texts/NAME.txt for a bare name such as general, else the path as given.
 std::filesystem::path TextsPath(const std::string& texts);
 
+// --images and --split as given.
+struct ImagesChoice {
+  std::string images;
+  std::string split;
+};
+// Adds both options; --images is required unless it is one of a group's.
+void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group = nullptr);
+std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice);
+
 // The pictures that a store was made of, or null where they are gone; `images` overrides the place
 // that the manifest names.
 std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images);

@@ -1,21 +1,24 @@
-// Sets of pictures: a picture, a folder, or WebDataset tar shards.
+// Sets of pictures: a picture, a folder, a table, WebDataset shards or a published data set.
 //
 //   const std::unique_ptr<ImageSet> set = OpenImageSet("pictures/");
 //   for (Index i = 0; i < set->size(); ++i) Decode(set->Read(i), set->item(i).path);
 //
-// Recognised by what is there:
+// Recognised by what is there (docs/datasets.md has every layout):
 // - one picture: a set of one item;
 // - a folder of pictures, recursive, sorted by path byte by byte. Hidden files and files that are
-// no
-//   pictures by their ending (.jpg .jpeg .png .webp, any case) are passed over. `1.mask.png` beside
-//   the picture `1.png` is its mask. In a folder of folders the first-level folder's name is the
-//   label. Links to files and folders are followed, each folder once;
+//   no pictures by their ending (.jpg .jpeg .png .webp, any case) are passed over. `1.mask.png`
+//   beside the picture `1.png` is its mask. In a folder of folders the first-level folder's name is
+//   the label. Links to files and folders are followed, each folder once;
 // - a `.tar` file, or a folder with `.tar` files among its files and no pictures (WebDataset):
 //   members that share the key before the first dot of their name are one item. `key.png` is the
 //   picture, `key.mask.png` its mask, the members of the object in `key.json` are the attributes
 //   and its "label" the label; else the text of `key.cls` is the label. The text of `key.txt`
 //   becomes the attribute "caption". Shards are sorted by path, items stand in the order of the
-//   archive, and members without a picture are passed over.
+//   archive, and members without a picture are passed over;
+// - a `.csv` or `.tsv` file: one picture a row, its path relative to the file's folder, other
+//   columns are attributes;
+// - Waterbirds, CUB-200, ImageNet's validation set, CIFAR-10 and CIFAR-100, Pascal VOC's
+//   segmentation pictures, ImageNet-Segmentation, each in the layout in which it is published.
 #pragma once
 
 #include <cstdint>
@@ -46,19 +49,29 @@ class ImageSet {
   virtual Item item(Index i) const = 0;
   // item(i).path, without reading what else the set says of it.
   virtual std::string path(Index i) const { return item(i).path; }
-  // The file's bytes as they are (JPEG, PNG, WebP). Thread-safe.
+  // The file's bytes as they are (JPEG, PNG, WebP); a PNG of the same pixels where the set keeps
+  // pixels without a format. Thread-safe.
   virtual std::vector<std::uint8_t> Read(Index i) const = 0;
-  // Object mask [height, width] as a picture's bytes where the set has one, else nothing.
+  // Object mask [height, width] as a picture's bytes where the set has one, else nothing. 0 is the
+  // background, every other value an object.
   virtual std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const = 0;
-  // For the manifest: "picture", "folder" or "webdataset", and the root as the user gave it.
+  // The value of a mask's pixels that belong to nothing and are not counted, where the set has one.
+  virtual std::optional<int> mask_ignore() const { return std::nullopt; }
+  // For the manifest: "picture", "folder", "webdataset", "table", "waterbirds", "cub", "imagenet",
+  // "cifar-10", "cifar-100", "pascal" or "imagenet-segmentation", the root as the user gave it, and
+  // the split that was asked for, empty for all pictures.
   virtual std::string kind() const = 0;
   virtual std::string root() const = 0;
+  virtual std::string split() const { return ""; }
 };
 
-// Throws Error(kNotFound) for a missing path or a set without pictures, Error(kInvalidArgument) for
-// a file that is neither picture nor tar and for a folder with both pictures and tars,
-// Error(kCorruptData) for a broken tar, one whose item has two members of one kind, or two
-// pictures; messages say what was looked for.
-std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path);
+// `split` names the part of a set that is published in parts (train, val, test), or a value of a
+// table's column "split"; empty: all pictures.
+// Throws Error(kNotFound) for a missing path, a set without pictures, a layout that lacks a file
+// and a split that is not there, Error(kInvalidArgument) for a file of no known kind, for a folder
+// with both pictures and tars and for a split of a set without any, Error(kCorruptData) for a
+// broken tar, table or archive; messages say what was looked for.
+std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path,
+                                       const std::string& split = "");
 
 }  // namespace cliplens

@@ -48,12 +48,13 @@ MatchedLabels MatchLabels(std::span<const Item> items, const ClassFile& classes,
   if (!attribute.empty()) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no picture has the attribute '{}' that --label names; attributes come from "
-                "the .json members of shards",
+                "the columns of tables and the .json members of shards",
                 place, Printable(attribute, 80));
   }
   throw Error(ErrorCode::kNotFound,
-              "{}: no picture has a label; labels are the names of folders or the .json and .cls "
-              "members of shards, and --label names an attribute that holds them",
+              "{}: no picture has a label; labels are the names of folders, the column 'label' of "
+              "tables or the .json and .cls members of shards, and --label names an attribute that "
+              "holds them",
               place);
 }
 

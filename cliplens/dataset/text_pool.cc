@@ -8,6 +8,8 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/dataset/imagenet_templates.h"
+#include "cliplens/dataset/lines.h"
+#include "cliplens/dataset/picture_files.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 
@@ -15,44 +17,6 @@ namespace cliplens {
 namespace {
 
 constexpr Index kMaxFileBytes = Index{256} << 20;
-
-struct Line {
-  Index number;  // from 1
-  std::string_view text;
-};
-
-std::string Name(const std::filesystem::path& path) { return Printable(path.native(), 1024); }
-
-std::string_view Trim(std::string_view text) {
-  const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
-// The lines of a file that are not blank, as parts of `content`. Calls `take(line)` for each.
-template <typename Take>
-void ForEachLine(std::string_view content, const std::string& name, Take take) {
-  if (content.starts_with("\xef\xbb\xbf")) content.remove_prefix(3);
-  Index number = 0;
-  while (!content.empty()) {
-    ++number;
-    const std::size_t end = content.find('\n');
-    const std::string_view line = content.substr(0, end);
-    content.remove_prefix(end == std::string_view::npos ? content.size() : end + 1);
-    const std::size_t bad = FindInvalidUtf8(line);
-    if (bad != std::string_view::npos) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: line {}: byte {} is not UTF-8; save the file as UTF-8", name, number,
-                  bad + 1);
-    }
-    if (line.find('\0') != std::string_view::npos) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: line {}: has a zero byte; save the file as plain UTF-8 text", name, number);
-    }
-    if (!Trim(line).empty()) take(Line{number, line});
-  }
-}
 
 // "text" or "text, tab, more", blanks around both removed. A part that is blank is left out.
 std::pair<std::string_view, std::optional<std::string_view>> Split(const Line& line,

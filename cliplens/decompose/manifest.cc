@@ -28,18 +28,20 @@ std::string Text(const Json& object, const char* key, const std::string& name) {
 }
 
 Json DataJson(const DataSource& source) {
-  return {{"kind", source.kind},
-          {"root", source.root},
-          {"images", source.images},
-          {"set_images", source.set_images},
-          {"set_checksum", source.set_checksum},
-          {"shard_images", source.shard_images}};
+  Json json = {{"kind", source.kind}, {"root", source.root}};
+  if (!source.split.empty()) json["split"] = source.split;
+  json["images"] = source.images;
+  json["set_images"] = source.set_images;
+  json["set_checksum"] = source.set_checksum;
+  json["shard_images"] = source.shard_images;
+  return json;
 }
 
 DataSource ParseData(const Json& json, const std::string& name) {
   DataSource source;
   source.kind = Text(json, "kind", name);
   source.root = Text(json, "root", name);
+  if (json.contains("split")) source.split = Text(json, "split", name);
   source.images = Number(json, "images", kMaxImages, name);
   source.set_images = Number(json, "set_images", kMaxImages, name);
   source.set_checksum = Text(json, "set_checksum", name);

@@ -16,6 +16,7 @@ DataSource DescribeSet(const ImageSet& set, Index shard_images) {
   DataSource source;
   source.kind = set.kind();
   source.root = fs::weakly_canonical(set.root()).string();
+  source.split = set.split();
   source.set_images = set.size();
   source.shard_images = shard_images;
   Hasher hasher;

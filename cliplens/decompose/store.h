@@ -43,6 +43,7 @@ struct CertificateSummary {
 struct DataSource {
   std::string kind;          // ImageSet::kind
   std::string root;          // absolute path
+  std::string split;         // ImageSet::split; not in the manifest when empty
   Index images = 0;          // in this store
   Index set_images = 0;      // in the set
   std::string set_checksum;  // of the set's paths

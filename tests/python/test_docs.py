@@ -2,7 +2,7 @@
 
 Every ```console block of README.md and docs/*.md is run: `$ ` starts a command, `> ` goes on with
 it, the lines below are what it prints, blank ones at the end left out. The blocks of one page share a directory with the shipped models/ and world/, and
-with photos/, texts.txt and classes.txt in it. A line `...` stands for any lines, `...` in a line for
+with photos/, photos.csv, texts.txt and classes.txt in it. A line `...` stands for any lines, `...` in a line for
 any characters; numbers may differ by one in the last digit shown, as they do between processors, and
 errors (1e-5 and smaller) by their size.
 
@@ -56,6 +56,9 @@ def make_workplace(folder):
         for picture in pictures[:12]:
             (folder / "photos" / picture.name).write_bytes(shard.extractfile(picture).read())
     shutil.copytree(folder / "photos", folder / "faulty")
+    rows = [f"photos/{name},{i % 2},{'test' if i < 4 else 'train'}"
+            for i, name in enumerate(picture_names(folder))]
+    (folder / "photos.csv").write_text("\n".join(["path,odd,split", *rows]) + "\n")
     (folder / "faulty" / picture_names(folder)[1]).write_bytes(b"no picture")
     (folder / "bin").mkdir()
     (folder / "bin/cliplens").symlink_to(Path(PROGRAM).resolve())
@@ -190,6 +193,7 @@ RUNS = [
     "decompose pictureworld --images world/sets/birds --out other",
     "merge store other --out whole",
     "decompose pictureworld --images faulty --out half --shard 0/2 --shard-images 2 --on-error skip",
+    "decompose pictureworld --images photos.csv --split test --out split",
     "embed pictureworld --images faulty --out faulty.npy --on-error skip",
     "classify pictureworld --images faulty --classes classes.txt --templates simple -k 1"
     " --on-error skip",
@@ -259,7 +263,7 @@ def test_every_json_field_is_documented(written):
 def test_every_field_of_the_manifest_is_documented(written, workplace):
     documented = tables_of(ROOT / "docs/store.md")["manifest.json"]
     real = {}
-    for store in ("whole", "half"):
+    for store in ("whole", "half", "split"):
         real |= fields_of(json.loads((workplace / store / "manifest.json").read_text()))
     # The model's configuration is described once, with `info`.
     real = {field: kind for field, kind in real.items() if not field.startswith("model.config.")}

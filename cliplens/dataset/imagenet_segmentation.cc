@@ -1,0 +1,116 @@
+// ImageNet-Segmentation ("ImageNet Auto-Annotation with Segmentation Propagation", IJCV 2014) as it
+// is published: gtsegs_ijcv.mat, a MATLAB 7.3 file. /value/img[i] refers to the pixels [3, W, H],
+// /value/gt[i] to a cell whose first element refers to the mask [W, H] of zeros and ones.
+#include <utility>
+
+#include "cliplens/base/error.h"
+#include "cliplens/dataset/image_set_kinds.h"
+#include "cliplens/dataset/picture_files.h"
+#include "cliplens/io/hdf5.h"
+#include "cliplens/io/image.h"
+
+namespace cliplens {
+namespace {
+
+constexpr Index kMaxPictures = 1'000'000;
+constexpr const char* kPictures = "/value/img";
+constexpr const char* kMasks = "/value/gt";
+
+class ImagenetSegmentationSet : public ImageSet {
+ public:
+  explicit ImagenetSegmentationSet(std::filesystem::path root)
+      : root_(std::move(root)),
+        file_(root_),
+        pictures_(file_.ReadReferences(kPictures, kMaxPictures)),
+        masks_(file_.ReadReferences(kMasks, kMaxPictures)) {
+    if (pictures_.empty() || pictures_.size() != masks_.size()) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: {} has {} pictures, {} has {} masks; as many of both, and one at least, "
+                  "were expected",
+                  Name(root_), kPictures, pictures_.size(), kMasks, masks_.size());
+    }
+  }
+
+  Index size() const override { return static_cast<Index>(pictures_.size()); }
+  Item item(Index i) const override { return {.path = path(i), .label = std::nullopt}; }
+  std::string path(Index i) const override {
+    CheckPictureIndex(i, size(), root());
+    return fmt::format("img/{:05d}", i);
+  }
+
+  std::vector<std::uint8_t> Read(Index i) const override {
+    CheckPictureIndex(i, size(), root());
+    const Hdf5Bytes read = file_.ReadBytes(pictures_[static_cast<std::size_t>(i)], 3 * kMaxPixels);
+    if (read.shape.size() != 3 || read.shape[0] != 3) {
+      throw Error(ErrorCode::kCorruptData, "{}: picture {} has shape [{}], [3, W, H] was expected",
+                  Name(root_), i, fmt::join(read.shape, ", "));
+    }
+    Image image = Sized(PixelMode::kRgb, read.shape[1], read.shape[2], i);
+    const std::size_t plane = read.values.size() / 3;
+    Transpose(image, [&](std::size_t from, std::size_t to) {
+      for (std::size_t c = 0; c < 3; ++c) image.pixels[3 * to + c] = read.values[c * plane + from];
+    });
+    return EncodePng(image);
+  }
+
+  std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
+    CheckPictureIndex(i, size(), root());
+    const std::vector<Hdf5Reference> cell =
+        file_.ReadReferences(masks_[static_cast<std::size_t>(i)], kMaxPictures);
+    if (cell.empty()) {
+      throw Error(ErrorCode::kCorruptData, "{}: the cell of mask {} is empty", Name(root_), i);
+    }
+    const Hdf5Bytes read = file_.ReadBytes(cell.front(), kMaxPixels);
+    if (read.shape.size() != 2) {
+      throw Error(ErrorCode::kCorruptData, "{}: mask {} has shape [{}], [W, H] was expected",
+                  Name(root_), i, fmt::join(read.shape, ", "));
+    }
+    Image image = Sized(PixelMode::kGray, read.shape[0], read.shape[1], i);
+    Transpose(image,
+              [&](std::size_t from, std::size_t to) { image.pixels[to] = read.values[from]; });
+    return EncodePng(image);
+  }
+
+  std::string kind() const override { return "imagenet-segmentation"; }
+  std::string root() const override { return root_.string(); }
+
+ private:
+  Image Sized(PixelMode mode, Index width, Index height, Index i) const {
+    if (width < 1 || height < 1) {
+      throw Error(ErrorCode::kCorruptData, "{}: picture {} has no pixels ({} x {})", Name(root_), i,
+                  width, height);
+    }
+    Image image{.mode = mode,
+                .width = width,
+                .height = height,
+                .pixels = {},
+                .palette = {},
+                .clear_color = std::nullopt};
+    image.pixels.resize(static_cast<std::size_t>(width * height * BytesPerPixel(mode)));
+    return image;
+  }
+
+  // MATLAB keeps columns one after the other: pixel (x, y) stands at x * H + y.
+  template <typename Move>
+  static void Transpose(const Image& image, Move move) {
+    for (Index y = 0; y < image.height; ++y) {
+      for (Index x = 0; x < image.width; ++x) {
+        move(static_cast<std::size_t>(x * image.height + y),
+             static_cast<std::size_t>(y * image.width + x));
+      }
+    }
+  }
+
+  std::filesystem::path root_;
+  Hdf5File file_;
+  std::vector<Hdf5Reference> pictures_;
+  std::vector<Hdf5Reference> masks_;
+};
+
+}  // namespace
+
+std::unique_ptr<ImageSet> OpenImagenetSegmentation(const std::filesystem::path& file) {
+  return std::make_unique<ImagenetSegmentationSet>(file);
+}
+
+}  // namespace cliplens

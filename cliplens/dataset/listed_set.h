@@ -1,0 +1,38 @@
+// A set of pictures in files that a table lists: one row a picture.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cliplens/dataset/image_set.h"
+#include "cliplens/io/text_table.h"
+
+namespace cliplens {
+
+struct PictureTable {
+  std::string kind;
+  std::filesystem::path root;    // as the user gave it
+  std::filesystem::path folder;  // that the paths are relative to
+  std::string split;             // that was asked for
+  TextTable table;
+  Index path = -1;   // columns
+  Index label = -1;  // -1: none; an empty cell: no label
+  Index mask = -1;   // path of the mask, as `path`; an empty cell: no mask
+  std::optional<int> mask_ignore;
+};
+
+// The columns that are neither path nor mask are the attributes, as texts; empty cells are left
+// out. Throws Error(kCorruptData) for a path that is empty, absolute, leads out of the folder or
+// stands twice, Error(kNotFound) for a table without rows. Whether the files are there shows when
+// they are read.
+std::unique_ptr<ImageSet> OpenPictureTable(PictureTable pictures);
+
+// The rows whose cell of `column` is `split`; all when `split` is empty. Throws Error(kNotFound)
+// with the values that there are when none is, Error(kInvalidArgument) when column is -1.
+TextTable RowsOfSplit(TextTable table, Index column, const std::string& split,
+                      const std::string& name);
+
+}  // namespace cliplens

@@ -1,0 +1,141 @@
+#include "cliplens/dataset/picture_files.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include <sys/stat.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/printable.h"
+
+namespace cliplens {
+
+std::string Name(const std::filesystem::path& path) { return Printable(path.native(), 1024); }
+
+std::string LowerAscii(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+bool IsPictureEnding(std::string_view lower) {
+  constexpr std::array<std::string_view, 4> kEndings = {"jpg", "jpeg", "png", "webp"};
+  return std::find(kEndings.begin(), kEndings.end(), lower) != kEndings.end();
+}
+
+std::string_view BaseName(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+std::string LastEnding(std::string_view path) {
+  const std::string_view base = BaseName(path);
+  const std::size_t dot = base.rfind('.');
+  return dot == std::string_view::npos ? "" : LowerAscii(base.substr(dot + 1));
+}
+
+void CheckPictureIndex(Index i, Index size, const std::string& root) {
+  if (i < 0 || i >= size) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: picture {} was asked for, the set has {}; count from 0", Printable(root, 1024),
+                i, size);
+  }
+}
+
+namespace {
+
+class Walker {
+ public:
+  explicit Walker(std::filesystem::path root) : root_(std::move(root)) {}
+
+  Listing Walk() {
+    MarkAncestors();
+    std::vector<std::string> folders = {""};
+    while (!folders.empty() || !links_.empty()) {
+      if (folders.empty()) {
+        // The links found so far, in order of path.
+        folders.assign(links_.rbegin(), links_.rend());
+        links_.clear();
+      }
+      const std::string folder = std::move(folders.back());
+      folders.pop_back();
+      if (MarkVisited(folder)) List(folder, &folders);
+    }
+    std::sort(listing_.pictures.begin(), listing_.pictures.end());
+    std::sort(listing_.tars.begin(), listing_.tars.end());
+    return std::move(listing_);
+  }
+
+ private:
+  std::filesystem::path Full(const std::string& relative) const {
+    return relative.empty() ? root_ : root_ / relative;
+  }
+
+  // A link to a folder that holds the root would bring in everything around it.
+  void MarkAncestors() {
+    std::error_code code;
+    std::filesystem::path folder = std::filesystem::canonical(root_, code);
+    if (code) ThrowFileError(root_, "cannot list", code.value());
+    while (folder != folder.root_path()) {
+      folder = folder.parent_path();
+      struct stat status;
+      if (::stat(folder.c_str(), &status) == 0) visited_.emplace(status.st_dev, status.st_ino);
+    }
+  }
+
+  // False when the folder was listed before, under whatever path.
+  bool MarkVisited(const std::string& folder) {
+    struct stat status;
+    const std::filesystem::path full = Full(folder);
+    if (::stat(full.c_str(), &status) != 0) ThrowFileError(full, "cannot list", errno);
+    return visited_.emplace(status.st_dev, status.st_ino).second;
+  }
+
+  void List(const std::string& folder, std::vector<std::string>* folders) {
+    const std::filesystem::path full = Full(folder);
+    std::error_code code;
+    std::filesystem::directory_iterator entry(full, code);
+    for (; !code && entry != std::filesystem::directory_iterator(); entry.increment(code)) {
+      const std::string base = entry->path().filename().string();
+      if (base.starts_with('.')) continue;
+      const std::string relative = folder.empty() ? base : folder + "/" + base;
+      std::error_code ignored;  // a link to nothing is no picture
+      const std::filesystem::file_status status = entry->status(ignored);
+      if (std::filesystem::is_directory(status)) {
+        if (entry->is_symlink(ignored)) {
+          links_.insert(relative);
+        } else {
+          folders->push_back(relative);
+        }
+      } else if (std::filesystem::is_regular_file(status)) {
+        const std::string ending = LastEnding(base);
+        if (IsPictureEnding(ending)) {
+          listing_.pictures.push_back(relative);
+        } else if (ending == "tar") {
+          listing_.tars.push_back(relative);
+        } else {
+          ++listing_.others;
+        }
+      }
+    }
+    if (code) ThrowFileError(full, "cannot list", code.value());
+  }
+
+  std::filesystem::path root_;
+  Listing listing_;
+  std::set<std::pair<dev_t, ino_t>> visited_;
+  std::set<std::string> links_;
+};
+
+}  // namespace
+
+Listing ListPictures(const std::filesystem::path& root) { return Walker(root).Walk(); }
+
+}  // namespace cliplens

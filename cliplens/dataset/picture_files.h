@@ -1,0 +1,39 @@
+// Pictures among files: their endings, and the listing of a folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cliplens/base/array.h"
+
+namespace cliplens {
+
+inline constexpr const char* kPictureEndingsText = ".jpg, .jpeg, .png or .webp";
+inline constexpr Index kMaxPictureBytes = Index{1} << 30;
+
+// A path as messages quote it.
+std::string Name(const std::filesystem::path& path);
+std::string LowerAscii(std::string_view text);
+std::string_view BaseName(std::string_view path);
+// What follows the last dot of the file's name, in lower case; empty without one.
+std::string LastEnding(std::string_view path);
+bool IsPictureEnding(std::string_view lower);
+
+// Throws Error(kInvalidArgument) unless 0 <= i < size.
+void CheckPictureIndex(Index i, Index size, const std::string& root);
+
+// Paths relative to the root, with '/' between the parts, sorted byte by byte.
+struct Listing {
+  std::vector<std::string> pictures;
+  std::vector<std::string> tars;
+  Index others = 0;
+};
+
+// The files in a folder and below it. Hidden ones are passed over. Folders proper come before links
+// to folders, and each folder is listed once, so that links that form loops or lattices cost
+// nothing and a link never takes a folder's files from it. Throws as ThrowFileError.
+Listing ListPictures(const std::filesystem::path& root);
+
+}  // namespace cliplens

@@ -1,0 +1,41 @@
+// MATLAB 5 .mat files: numbers, texts, cells and structures. (MATLAB 7.3 files are HDF5:
+// io/hdf5.h.)
+//
+//   const std::map<std::string, MatlabValue> variables = ReadMatlab5("meta.mat");
+//   const MatlabValue& synsets = variables.at("synsets");
+//   synsets.Field(i, "WNID").text
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cliplens/base/array.h"
+
+namespace cliplens {
+
+// An array of one of four kinds; `size` elements in MATLAB's order (first axis fastest).
+struct MatlabValue {
+  enum class Kind { kNumbers, kText, kCells, kStructures };
+  Kind kind = Kind::kNumbers;
+  Index size = 0;
+  std::vector<double> numbers;
+  std::string text;                 // UTF-8
+  std::vector<std::string> fields;  // of structures
+  std::vector<MatlabValue>
+      elements;  // cells; of structures the fields of each, one after the other
+
+  // Throws Error(kCorruptData), naming the field, when this is no structure with it or i is
+  // outside.
+  const MatlabValue& Field(Index i, std::string_view name) const;
+};
+
+// The file's variables by name; those of other kinds (sparse, complex, objects) are passed over.
+// Throws Error(kUnsupported) for a file that is no little-endian MATLAB 5 file (one of version 7.3
+// is named as such), Error(kCorruptData) for sizes that do not fit, Error(kExhausted) above 64 MB,
+// packed or unpacked.
+std::map<std::string, MatlabValue> ReadMatlab5(const std::filesystem::path& path);
+
+}  // namespace cliplens
