@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "cliplens/analysis/search.h"
 #include "cliplens/base/error.h"
 #include "cliplens/report/html_report.h"
 
@@ -51,6 +52,45 @@ std::vector<Extremes> ExtremesOfHead(const Store& store, ArrayView<const float, 
   return ExtremesOf(z, ln, weights, options.pictures);
 }
 
+// For each property that labels heads: the neighbours of the two pictures that speak most for the
+// head of the largest share.
+std::vector<ReportNeighbours> CollectNeighbours(const Store& store, const LabelReport& labels,
+                                                const ReportOptions& options) {
+  constexpr std::size_t kQueries = 2;
+  std::vector<ReportNeighbours> all;
+  const SearchVectors whole(store, SearchSpace{});
+  for (std::size_t p = 0; p < labels.table.names.size(); ++p) {
+    const auto property = static_cast<Index>(p);
+    SearchSpace space;
+    const HeadLabel* largest = nullptr;
+    for (const HeadLabel& head : labels.labels) {
+      if (head.label != property && head.second != property) continue;
+      space.heads.push_back(head.id);
+      if (head.label == property && (largest == nullptr || head.coverage > largest->coverage)) {
+        largest = &head;
+      }
+    }
+    if (largest == nullptr) continue;
+    const SearchVectors heads(store, space);
+    for (std::size_t q = 0; q < std::min(kQueries, largest->pictures.size()); ++q) {
+      ReportNeighbours one;
+      one.property = property;
+      one.heads = static_cast<Index>(space.heads.size());
+      one.query = largest->pictures[q].index;
+      const auto find = [&](const SearchVectors& vectors) {
+        const SearchTerm term{&vectors, vectors.OfItem(one.query)};
+        return Search(
+            store, {&term, 1},
+            {.count = options.pictures, .exclude = {one.query}, .threads = options.threads});
+      };
+      one.under_heads = find(heads);
+      one.whole = find(whole);
+      all.push_back(std::move(one));
+    }
+  }
+  return all;
+}
+
 }  // namespace
 
 ReportInput CollectReport(const Store& store, const ModelConfig& model, const ImageSet* images,
@@ -82,6 +122,12 @@ ReportInput CollectReport(const Store& store, const ModelConfig& model, const Im
   if (input.extras.labels && pictures) {
     for (const HeadLabel& label : input.extras.labels->labels) {
       for (const LabelEvidence& picture : label.pictures) wanted.push_back(picture.index);
+    }
+    input.neighbours = CollectNeighbours(store, *input.extras.labels, options);
+    for (const ReportNeighbours& one : input.neighbours) {
+      wanted.push_back(one.query);
+      for (const ScoredItem& scored : one.under_heads) wanted.push_back(scored.item);
+      for (const ScoredItem& scored : one.whole) wanted.push_back(scored.item);
     }
   }
   input.thumbnails = MakeThumbnails(images, input.items, std::move(wanted), model.preprocess,

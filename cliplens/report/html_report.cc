@@ -164,6 +164,7 @@ class Page {
         "<nav aria-label=\"Contents\"><a href=\"#certificate\">Certificate</a>"
         "<a href=\"#shares\">Shares</a>";
     if (input_.extras.labels) out_ += "<a href=\"#labels\">Labels</a>";
+    if (!input_.neighbours.empty()) out_ += "<a href=\"#alike\">Alike</a>";
     if (input_.extras.ablation) out_ += "<a href=\"#ablation\">Ablation</a>";
     out_ +=
         "<a href=\"#glance\">All heads</a>"
@@ -296,6 +297,7 @@ class Page {
     for (const auto& [id, here] : listed_) listed.insert(id);
     const ReportExtras& extras = input_.extras;
     if (extras.labels) out_ += LabelSection(*extras.labels, listed);
+    PutNeighbours();
     if (extras.ablation) out_ += AblationSection(extras.ablation->setting, extras.ablation->result);
   }
 
@@ -457,6 +459,27 @@ class Page {
       out_ += "</li>";
     }
     out_ += "</ul></div>\n";
+  }
+
+  void PutNeighbours() {
+    if (input_.neighbours.empty()) return;
+    out_ +=
+        "<section id=\"alike\" class=\"alike\" aria-labelledby=\"alike-h\">\n<h2 "
+        "id=\"alike-h\">Alike in one property</h2>\n<p>For each property that heads are labelled "
+        "with, the pictures most like one picture: by the sum of what these heads write, and by "
+        "the whole embedding (cosine about the mean of the pictures). <code>cliplens "
+        "search</code> finds them.</p>\n<div class=\"alikes\">\n";
+    for (const ReportNeighbours& one : input_.neighbours) {
+      const LabelReport& labels = *input_.extras.labels;
+      Put(out_, "<article><h3>{} <span class=\"muted\">{} {}</span></h3>\n",
+          Name(labels.table.names.at(static_cast<std::size_t>(one.property))), one.heads,
+          one.heads == 1 ? "head" : "heads");
+      PutStrip("picture", {{one.query, 1}});
+      PutStrip("its heads", one.under_heads);
+      PutStrip("all", one.whole);
+      out_ += "</article>\n";
+    }
+    out_ += "</div>\n</section>\n";
   }
 
   // What the reader must know about pictures that the page lacks.

@@ -52,6 +52,15 @@ struct ReportAblation {
   AblationResult result;
 };
 
+// The pictures most like one picture under the heads that are labelled with a property, and by the
+// whole embedding.
+struct ReportNeighbours {
+  Index property = 0;  // in the labels' table
+  Index heads = 0;     // that are labelled with it, first or second
+  Index query = 0;     // the picture
+  std::vector<ScoredItem> under_heads, whole;
+};
+
 // What further analyses say; the page has a section for each that is there.
 struct ReportExtras {
   std::optional<LabelReport> labels;
@@ -66,6 +75,7 @@ struct ReportInput {
   std::vector<ComponentShare> shares;  // of all components, as ComponentShares gives them
   std::vector<ReportHead> heads;       // any order; the page puts the largest share first
   ReportExtras extras;
+  std::vector<ReportNeighbours> neighbours;  // where there are labels and pictures
   std::vector<Item> items;  // of the store; names the pictures of `extremes` and labels
   ThumbnailSet thumbnails;  // of these pictures
 };

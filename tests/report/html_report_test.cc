@@ -245,6 +245,24 @@ TEST(HtmlReport, HeadWithoutTextsAndWithoutVariance) {
   EXPECT_FALSE(Has(page, "nan"));
 }
 
+TEST(HtmlReport, ShowsNeighboursUnderEachProperty) {
+  ReportInput input = SmallInput();
+  EXPECT_EQ(RenderReport(input).find("id=\"alike\""), std::string::npos);
+  LabelReport labels;
+  labels.table.names = {"<colour>", "shape"};
+  labels.table.texts = {{0, 1}, {0, 2}};
+  labels.scores.association = labels.scores.consistency = std::vector<double>(6, 0.0);
+  input.extras.labels = labels;
+  input.neighbours = {{0, 3, 1, {{2, 0.9}, {3, 0.8}}, {{0, 0.7}}}};
+  const std::string page = RenderReport(input);
+  const std::string section = page.substr(page.find("id=\"alike\""));
+  EXPECT_NE(section.find("&lt;colour&gt;"), std::string::npos);
+  EXPECT_NE(section.find("3 heads"), std::string::npos);
+  for (const char* shown : {"#p1\"", "#p2\"", "#p3\"", "#p0\""}) {
+    EXPECT_NE(section.find(shown), std::string::npos) << shown;
+  }
+}
+
 TEST(HtmlReport, RefusesWhatDoesNotFitTogether) {
   ReportInput input = SmallInput();
   input.heads[0].span.texts[0].index = 3;
