@@ -7,6 +7,7 @@
 #   make fuzz      hostile files: each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint      formatting, clang-tidy, direction of the includes
 #   make bench     speed beside PyTorch and OpenVINO, peak memory (about 25 minutes)
+#   make bench-birds  edits of the biased model (a minute on two cores)
 #   make truth     labels of heads against what is known of pictures (four minutes on two cores)
 #   make world     rebuild the picture world and its sets from their packages
 #   make train     train the shipped models (hours)
@@ -24,7 +25,7 @@ BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
   'bench/*.cc' 'examples/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
 
-.PHONY: all demo test parity sanitize fuzz lint format bench bench-analysis bench-retrieval truth world train install clean setup-build \
+.PHONY: all demo test parity sanitize fuzz lint format bench bench-analysis bench-birds bench-retrieval truth world train install clean setup-build \
         setup-test setup-fuzz
 
 all: setup-build
@@ -110,6 +111,9 @@ bench-analysis: all setup-test $(BENCH_ENV)/ready
 truth: all world
 	OPENBLAS_NUM_THREADS=1 $(PYTHON_ENV)/bin/python -m bench.truth --program $(BUILD)/bin/cliplens \
 	  --workers $(JOBS) --update
+
+bench-birds: all world
+	$(PYTHON_ENV)/bin/python -m bench.birds --program $(BUILD)/bin/cliplens --workers $(JOBS) --update
 
 bench-retrieval: all world
 	$(PYTHON_ENV)/bin/python -m bench.retrieval --program $(BUILD)/bin/cliplens --workers $(JOBS) --update

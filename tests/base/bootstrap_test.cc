@@ -23,6 +23,26 @@ TEST(Bootstrap, ConstantDataHaveNoSpread) {
   EXPECT_EQ(none.high, 0.0);
 }
 
+TEST(Bootstrap, AnyFigureOfSumsAgreesWithRatios) {
+  const Bootstrap bootstrap(10, 200);
+  const std::vector<std::vector<double>> columns = {{1, 0, 2, 1, 3, 4, 0, 2, 3, 1},
+                                                    {3, 1, 4, 1, 5, 9, 2, 6, 5, 3}};
+  const Estimate ratio = bootstrap.Ratio(columns[0], columns[1]);
+  const auto figure = [](std::span<const double> s) { return s[0] / s[1]; };
+  const Estimate of = bootstrap.Of(columns, figure);
+  EXPECT_NEAR(of.value, ratio.value, 1e-12);
+  EXPECT_NEAR(of.low, ratio.low, 1e-12);
+  EXPECT_NEAR(of.high, ratio.high, 1e-12);
+  // Draws without a figure are passed over; with none left the bounds are the figure.
+  const Estimate none = bootstrap.Of(columns, [&](std::span<const double> s) {
+    return s[1] == 39 && s[0] == 17 ? 2.0 : std::nan("");
+  });
+  EXPECT_EQ(none.value, 2.0);
+  EXPECT_LE(none.low, 2.0);
+  const std::vector<std::vector<double>> wrong = {{1, 2}};
+  ExpectError(ErrorCode::kInvalidArgument, "2 blocks", [&] { (void)bootstrap.Of(wrong, figure); });
+}
+
 TEST(Bootstrap, OnePictureHasNoSpreadHoweverOftenItIsDrawn) {
   const Bootstrap bootstrap(10, 200);
   std::vector<double> value(10, 0.0), counted(10, 0.0);

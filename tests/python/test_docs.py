@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 TEXTS = "a picture of a duck\tobject\na pencil sketch\tstyle\na black and white picture\teffect\nin the snow\tplace\n"
+PLACES = "on the sea\twater\non a lake\twater\non the grass\tland\nin the forest\tland\n"
 CLASSES = "a duck\tduck\na swan\tswan\na penguin\n"
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -50,6 +51,7 @@ def make_workplace(folder):
         (folder / name).symlink_to(ROOT / name)
     (folder / "texts.txt").write_text(TEXTS)
     (folder / "classes.txt").write_text(CLASSES)
+    (folder / "places.txt").write_text(PLACES)
     (folder / "photos").mkdir()
     with tarfile.open(ROOT / "world/sets/single/single-000.tar") as shard:
         pictures = [m for m in shard if m.name.endswith(".png") and ".mask." not in m.name]
@@ -208,6 +210,20 @@ RUNS = [
     "label other --properties world/texts/properties.txt --heads L4-L5 --beside store",
     "evaluate labels other --properties world/texts/properties.txt --heads L4-L5"
     " --truth object,background,style --only size=huge",
+    "decompose pictureworld-birds --images world/sets/birds --out birds",
+    "decompose pictureworld-birds --images photos/single-000000.png --out few",
+    "edit suggest birds --classes world/texts/birds.txt --templates"
+    " world/texts/birds.templates.txt --cue-file places.txt --out cue.json",
+    "edit make birds --heads L5.H3,L5.MLP --out mean.json",
+    "edit make birds --heads INPUT --mode scale=0.5 --out scale.json",
+    "evaluate groups birds --classes world/texts/birds.txt --templates"
+    " world/texts/birds.templates.txt --attribute place_kind --edit cue.json --means few",
+    "evaluate groups birds --classes world/texts/birds.txt --templates"
+    " world/texts/birds.templates.txt --attribute object --skip-empty",
+    "embed pictureworld-birds --images photos --out edited.npy --edit cue.json",
+    "classify pictureworld-birds --images photos --classes classes.txt --templates simple -k 1"
+    " --edit cue.json",
+    "export birds --out edited --edit cue.json",
     "report whole --texts texts.txt --out report.html",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
     "search whole --item 3 -k 3",

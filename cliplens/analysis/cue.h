@@ -1,0 +1,93 @@
+// Does a model lean on a cue, and which heads carry it?
+//
+//   const Grouping cue = AnswersTo(store, texts, group_of_text);   // the model's own answers
+//   const CueResult r = FindCue(store, classifier, cue, {}, {});
+//   Print(r.lean.value);                                  // before any edit
+//   for (const CueHead& head : r.heads) if (head.chosen) Edit(head.id);
+//
+// The class logits of a picture are s = W e less their mean over the classes. Pictures fall into
+// the groups g of a cue. The groups' mean logits τ_g are measured on one half of the pictures, and
+// what is said of components on the other: with ρ = s − τ, what the cue does not explain, component
+// c carries
+//     cue share Σ ⟨s_c, τ⟩ / Σ ⟨s, τ⟩ and rest share Σ ⟨s_c, ρ⟩ / Σ ⟨s, ρ⟩,
+// both of which add up to 1 over all components. A head is worth replacing that carries more of the
+// cue than of all else. No label of the cue or of the classes is needed where the groups are the
+// model's own answers. Method: ours; direct effects on the logits as in "Interpreting CLIP's Image
+// Representation via Text-Based Decomposition" (arXiv 2310.05916).
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/group_share.h"
+#include "cliplens/base/array.h"
+#include "cliplens/base/bootstrap.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/progress.h"
+#include "cliplens/decompose/edit.h"
+#include "cliplens/decompose/store.h"
+
+namespace cliplens {
+
+// The group of each picture: that of the text which it agrees with most; ties go to the lower text.
+// texts: unit rows [M, E]; group_of_text [M], in [0, groups).
+Grouping AnswersTo(const Store& store, ArrayView<const float, 2> texts,
+                   std::span<const Index> group_of_text, Index groups);
+
+struct CueOptions {
+  Index most_images = 20'000;  // of more, every n-th is used
+  int threads = 0;
+  ProgressSink progress = {};  // pictures
+};
+
+// A component's shares, on the half that was held out.
+struct CueShares {
+  Estimate cue;
+  Estimate rest;
+  // cue − max(rest, 0): what works against all else is not thereby about the cue.
+  Estimate surplus;
+};
+
+struct CueHead {
+  HeadId id;
+  double surplus_first = 0;  // on the half by which heads are ranked
+  CueShares shares;
+  bool chosen = false;
+};
+
+// A class's logit and how often it is the answer, by group of the cue, on the half held out.
+struct CueClass {
+  Index index = 0;
+  double swing = 0;               // largest less least mean logit of a group
+  std::vector<Estimate> logit;    // [groups] mean of the logit; of a group without pictures 0
+  std::vector<Estimate> answers;  // [groups] share of pictures whose best class it is
+};
+
+struct CueResult {
+  Index images = 0;                 // that count
+  Index held_out = 0;               // of these
+  std::vector<Index> group_images;  // [groups], of `images`
+  // How much of the differences between pictures' class logits the cue explains, on the half held
+  // out: 1 − Σ |s − τ|² / Σ |s|², about means. Below 0 where it explains less than nothing.
+  Estimate lean;
+  Estimate lean_edited;           // the same with the chosen heads replaced by their means
+  std::vector<CueHead> heads;     // by surplus_first, largest first
+  CueShares all_heads;            // of all heads together
+  CueShares chosen;               // of the chosen ones together
+  std::vector<CueClass> classes;  // by swing, largest first
+  std::vector<HeadId> chosen_heads() const;  // sorted
+};
+
+// Heads are ranked by surplus on one half of the pictures (by a hash of the path) and taken in that
+// order; the list ends at the first head whose surplus on the other half is not surely (95 %) above
+// zero.
+//   classifier: unit rows [C, E]; cue: groups, −1 for pictures that have none
+//   classes: [B] the pictures' classes, or empty. With them the cue is measured within each class:
+//   what classes and cue share is not the cue's then; pictures without a class do not count
+// Throws Error(kInvalidArgument) where numbers differ or fewer than two groups have pictures in
+// both halves, and as ReadShard does. The same to the byte for any number of threads.
+CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, const Grouping& cue,
+                  std::span<const Index> classes, const CueOptions& options);
+
+}  // namespace cliplens
