@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/ablation.h"
+#include "cliplens/base/error.h"
 #include "cliplens/cli/accuracy.h"
+#include "cliplens/cli/grouping.h"
 #include "cliplens/cli/labelling.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
@@ -25,6 +27,7 @@ struct Options {
   ReportOptions report;
   std::string properties;
   AccuracyOptions accuracy;
+  GroupingOptions groups;
 };
 
 ReportExtras MakeExtras(const Store& store, const ClipModel& model, const Options& options,
@@ -45,6 +48,17 @@ ReportExtras MakeExtras(const Store& store, const ClipModel& model, const Option
     extras.ablation = ReportAblation{
         std::move(input.setting),
         Ablate(store, store.statistics(), input.classifier, input.labels.classes, ablation)};
+  }
+  if (!options.groups.attribute.empty()) {
+    if (options.accuracy.classes.empty()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--attribute makes groups of classes: name --classes");
+    }
+    extras.groups =
+        MakeGroups(store, options.store, model, options.groups, options.accuracy, common);
+  } else if (!options.groups.edit.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--edit is shown by groups: name the attribute that makes them with --attribute");
   }
   return extras;
 }
@@ -108,6 +122,9 @@ void AddReport(CLI::App& app, Common& common) {
   verb->add_option("--properties", options->properties,
                    "Property table; the page then labels the heads");
   AddAccuracyOptions(verb, options->accuracy, /*required=*/false);
+  verb->add_option("--attribute", options->groups.attribute,
+                   "Attribute of the pictures: accuracy by group of class and attribute");
+  verb->add_option("--edit", options->groups.edit, "Edit to show before and after, by group");
   AddModelOption(verb, options->model);
   verb->callback([options, &common] { Run(*options, common); });
 }

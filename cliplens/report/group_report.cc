@@ -32,16 +32,19 @@ std::string Cell(double value) { return fmt::format("{:.9g}", value); }
 
 std::string Means(const std::string& name) { return name.empty() ? "these pictures" : name; }
 
-std::string RowText(const GroupReport& report, const std::string& name) {
+}  // namespace
+
+std::string GroupRowText(const GroupReport& report, const std::string& name) {
   if (name == "base") return "as it is";
   if (name == "edit") return "edit";
   if (name == "edit-means") return "edit, means of " + Means(report.setting.means);
   if (name == "recipe") return "its heads, early heads, MLPs, INPUT";
   if (name == "recipe-rest") return "early heads, MLPs, INPUT alone";
+  if (name.starts_with(kRandom)) {
+    return "random heads, draw " + name.substr(kRandom.size());
+  }
   return name;
 }
-
-}  // namespace
 
 std::optional<RandomSummary> SummaryOfRandom(const GroupResult& result,
                                              Estimate GroupRow::*figure) {
@@ -197,7 +200,7 @@ std::string GroupTable(const GroupReport& report) {
   bool summed = false;
   for (const GroupRow& row : result.rows) {
     if (!row.name.starts_with(kRandom)) {
-      add(RowText(report, row.name), Percent(row.worst), Percent(row.average), &row);
+      add(GroupRowText(report, row.name), Percent(row.worst), Percent(row.average), &row);
       continue;
     }
     if (summed) continue;

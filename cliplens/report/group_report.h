@@ -39,6 +39,9 @@ struct RandomSummary {
 };
 std::optional<RandomSummary> SummaryOfRandom(const GroupResult& result, Estimate GroupRow::*figure);
 
+// A row's name as people read it.
+std::string GroupRowText(const GroupReport& report, const std::string& name);
+
 // A line for each pair of means that lies far apart.
 std::vector<std::string> GroupWarnings(const GroupReport& report);
 

@@ -166,6 +166,7 @@ class Page {
     if (input_.extras.labels) out_ += "<a href=\"#labels\">Labels</a>";
     if (!input_.neighbours.empty()) out_ += "<a href=\"#alike\">Alike</a>";
     if (input_.extras.ablation) out_ += "<a href=\"#ablation\">Ablation</a>";
+    if (input_.extras.groups) out_ += "<a href=\"#groups\">Groups</a>";
     out_ +=
         "<a href=\"#glance\">All heads</a>"
         "<a href=\"#heads\">Head by head</a><a href=\"#method\">How to read</a></nav>\n"
@@ -299,6 +300,7 @@ class Page {
     if (extras.labels) out_ += LabelSection(*extras.labels, listed);
     PutNeighbours();
     if (extras.ablation) out_ += AblationSection(extras.ablation->setting, extras.ablation->result);
+    if (extras.groups) out_ += GroupSection(*extras.groups);
   }
 
   // A head's label on its card.

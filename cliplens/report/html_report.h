@@ -25,6 +25,7 @@
 #include "cliplens/decompose/store.h"
 #include "cliplens/model/config.h"
 #include "cliplens/report/ablation_report.h"
+#include "cliplens/report/group_report.h"
 #include "cliplens/report/label_report.h"
 #include "cliplens/report/thumbnail.h"
 
@@ -65,6 +66,7 @@ struct ReportNeighbours {
 struct ReportExtras {
   std::optional<LabelReport> labels;
   std::optional<ReportAblation> ablation;
+  std::optional<GroupReport> groups;
 };
 
 // Everything that the page says. Nothing is read or computed while it is written.

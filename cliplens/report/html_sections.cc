@@ -253,4 +253,43 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
   return out + "</tbody></table>\n</section>\n";
 }
 
+std::string GroupSection(const GroupReport& report) {
+  constexpr std::size_t kMostGroups = 6;
+  std::string out;
+  Put(out,
+      "<section id=\"groups\" aria-labelledby=\"groups-h\">\n<h2 id=\"groups-h\">Group by group"
+      "</h2>\n<p>Zero-shot accuracy on {} by class of {} and by {}. ",
+      Counted(report.result.images, "picture"), Name(report.setting.classes_name),
+      Name(report.attribute));
+  if (!report.edit_names.empty()) {
+    Put(out, "The edit replaces {}, by means of {}. ", Name(report.edit_names),
+        report.edit_means.empty() ? "these pictures" : Name(report.edit_means));
+  }
+  out += "Small figures are bounds of 95\u2009% over resampled pictures.</p>\n";
+  for (const std::string& warning : GroupWarnings(report)) Put(out, "<p>{}</p>\n", Name(warning));
+  out +=
+      "<table class=\"index\">\n<thead><tr><th scope=\"col\">Accuracy, %</th><th scope=\"col\" "
+      "class=\"number\">worst group</th><th scope=\"col\" class=\"number\">average</th>";
+  const std::vector<GroupFigures> groups =
+      report.result.rows.empty() ? std::vector<GroupFigures>() : report.result.rows[0].groups;
+  const bool by_group = groups.size() <= kMostGroups;
+  for (std::size_t g = 0; by_group && g < groups.size(); ++g) {
+    Put(out, "<th scope=\"col\" class=\"number\">{}, {}</th>",
+        Name(report.classes[static_cast<std::size_t>(groups[g].class_index)]),
+        Name(report.values[static_cast<std::size_t>(groups[g].attribute)]));
+  }
+  out += "</tr></thead>\n<tbody>\n";
+  for (const GroupRow& row : report.result.rows) {
+    Put(out,
+        "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>",
+        Name(GroupRowText(report, row.name)), Bounded(row.worst, 100, 1),
+        Bounded(row.average, 100, 1));
+    for (std::size_t g = 0; by_group && g < row.groups.size(); ++g) {
+      Put(out, "<td class=\"number\">{:.1f}</td>", 100 * row.groups[g].accuracy.value);
+    }
+    out += "</tr>\n";
+  }
+  return out + "</tbody></table>\n</section>\n";
+}
+
 }  // namespace cliplens

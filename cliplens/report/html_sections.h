@@ -1,4 +1,5 @@
-// Sections of the report that an analysis of its own fills: labels of heads, ablation.
+// Sections of the report that an analysis of its own fills: labels of heads, ablation,
+// groups.
 #pragma once
 
 #include <functional>
@@ -7,6 +8,7 @@
 
 #include "cliplens/base/component.h"
 #include "cliplens/report/ablation_report.h"
+#include "cliplens/report/group_report.h"
 #include "cliplens/report/label_report.h"
 
 namespace cliplens {
@@ -22,5 +24,8 @@ std::string LabelOfCard(const LabelReport& report, const HeadLabel& label,
 
 // Rows, curve and the components whose loss costs most.
 std::string AblationSection(const AccuracySetting& setting, const AblationResult& result);
+
+// Accuracy by group before and after an edit, and beside random heads.
+std::string GroupSection(const GroupReport& report);
 
 }  // namespace cliplens
