@@ -25,7 +25,7 @@ BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
   'bench/*.cc' 'examples/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
 
-.PHONY: all demo test parity sanitize fuzz lint format bench bench-analysis bench-birds bench-retrieval truth world train install clean setup-build \
+.PHONY: all demo test parity sanitize fuzz lint format bench bench-analysis bench-birds bench-retrieval bench-segmentation truth world train install clean setup-build \
         setup-test setup-fuzz
 
 all: setup-build
@@ -117,6 +117,10 @@ bench-birds: all world
 
 bench-retrieval: all world
 	$(PYTHON_ENV)/bin/python -m bench.retrieval --program $(BUILD)/bin/cliplens --workers $(JOBS) --update
+
+# Segmentation by all methods on the same pictures, deletion and insertion curves.
+bench-segmentation: all world $(BENCH_ENV)/ready
+	$(BENCH_ENV)/bin/python -m bench.segmentation --program $(BUILD)/bin/cliplens
 
 world: setup-test $(PYTHON_ENV)/ready
 	PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python sh world/build.sh

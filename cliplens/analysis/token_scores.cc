@@ -237,10 +237,12 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activati
   const bool by_head = options.detail == TokenDetail::kHeads;
   Array<double, 3> layers({weights.layers(), count, tokens});
   if (by_head) scores.detail = Array<double, 3>({chosen, count, tokens});
-  scores.by_head = Array<double, 2>({weights.layers() * weights.heads(), count});
-  scores.mlps = Array<double, 2>({weights.layers() + 1, count});
+  if (options.rest) {
+    scores.by_head = Array<double, 2>({weights.layers() * weights.heads(), count});
+    scores.mlps = Array<double, 2>({weights.layers() + 1, count});
+  }
   ParallelFor(threads, weights.layers(), [&](Index l, int) {
-    for (Index h = 0; h < weights.heads(); ++h) {
+    for (Index h = 0; options.rest && h < weights.heads(); ++h) {
       scorer.FillHead({static_cast<int>(l), static_cast<int>(h)},
                       scores.by_head.row(l * weights.heads() + h));
     }
@@ -256,7 +258,7 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activati
       std::ranges::transform(layers.row(l), from, layers.row(l).begin(), std::plus<>());
     }
   });
-  scorer.FillMlps(scores.mlps);
+  if (options.rest) scorer.FillMlps(scores.mlps);
   scores.tokens = Array<double, 2>({count, tokens});
   for (Index l = 0; l < weights.layers(); ++l) {
     std::ranges::transform(scores.tokens.flat(), layers.row(l), scores.tokens.flat().begin(),

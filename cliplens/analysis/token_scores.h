@@ -79,6 +79,7 @@ struct TokenScoresOptions {
   std::span<const Index> directions = {};
   TokenDetail detail = TokenDetail::kSum;
   Index pooled = 0;
+  bool rest = true;  // fill by_head and mlps, which RestOf and SumOf read
 };
 TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activations,
                         const TokenScoresOptions& options, int threads);

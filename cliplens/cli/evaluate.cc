@@ -88,6 +88,7 @@ void AddEvaluate(CLI::App& app, Common& common) {
   verb->require_subcommand(1);
   AddEvaluateGroups(*verb, common);
   AddEvaluateLabels(*verb, common);
+  AddEvaluateSegmentation(*verb, common);
 }
 
 }  // namespace cliplens::cli

@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   AddClassify(app, common);
   AddDecompose(app, common);
   AddMerge(app, common);
+  AddSegment(app, common);
   AddSpan(app, common);
   AddAblate(app, common);
   AddReconstruct(app, common);

@@ -105,6 +105,7 @@ void AddEdit(CLI::App& app, Common& common);
 void AddEmbed(CLI::App& app, Common& common);
 void AddEvaluate(CLI::App& app, Common& common);
 void AddEvaluateGroups(CLI::App& app, Common& common);  // under evaluate
+void AddEvaluateSegmentation(CLI::App& app, Common& common);
 void AddExport(CLI::App& app, Common& common);
 void AddInfo(CLI::App& app, Common& common);
 void AddLabel(CLI::App& app, Common& common);
@@ -113,6 +114,7 @@ void AddPreprocess(CLI::App& app, Common& common);
 void AddReconstruct(CLI::App& app, Common& common);
 void AddReport(CLI::App& app, Common& common);
 void AddSearch(CLI::App& app, Common& common);
+void AddSegment(CLI::App& app, Common& common);
 void AddSpan(CLI::App& app, Common& common);
 void AddTokenize(CLI::App& app, Common& common);
 void AddVerify(CLI::App& app, Common& common);

@@ -30,6 +30,10 @@ void Prepare(Activations& a, const TowerConfig& config, Index tokens) {
     a.z_self = Array<float, 3>(heads);
     a.mlp = Array<float, 2>({layers + 1, config.width});
   }
+  if (a.everywhere && a.attention.shape() != Shape<3>{layers, tokens, tokens}) {
+    a.attention = Array<float, 3>({layers, tokens, tokens});
+    a.last = Array<float, 2>({tokens, config.width});
+  }
   if (!a.tokens) return;
   const Shape<3> pattern = {layers, config.heads, tokens};
   if (a.pattern.shape() != pattern) {
@@ -181,6 +185,38 @@ void Tower::Run(std::span<const ItemRows> items, Workspace& w, ArrayView<float, 
   }
 }
 
+void Tower::KeepAttention(const ItemRows& item, const QueryKey& at, Team& team,
+                          ArrayView<float, 2> mean) const {
+  const Index head_width = config_.head_width();
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
+  const auto share = 1.0f / static_cast<float>(config_.heads);
+  team.Run(item.tokens, [&](Index i) {
+    std::vector<float> alpha(static_cast<std::size_t>(item.tokens));
+    std::vector<float> unused(static_cast<std::size_t>(head_width));
+    std::ranges::fill(mean.row(i), 0.0f);
+    for (Index h = 0; h < config_.heads; ++h) {
+      std::ranges::fill(alpha, 0.0f);
+      nn::Attention(nn::AttentionArgs<float>{.first = i,
+                                             .rows = 1,
+                                             .tokens = item.tokens,
+                                             .head_width = head_width,
+                                             .q = at.query + i * at.query_stride + h * head_width,
+                                             .k = at.key + h * head_width,
+                                             .v = at.key + config_.width + h * head_width,
+                                             .q_stride = at.query_stride,
+                                             .kv_stride = at.key_stride,
+                                             .scale = scale,
+                                             .causal = causal_,
+                                             .out = unused.data(),
+                                             .out_stride = head_width,
+                                             .alpha = alpha.data(),
+                                             .alpha_query = i});
+      std::ranges::transform(mean.row(i), alpha, mean.row(i).begin(),
+                             [&](float sum, float a) { return sum + share * a; });
+    }
+  });
+}
+
 template <typename T>
 void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
                   ArrayView<float, 2> embeddings, std::span<Activations> activations) const {
@@ -224,6 +260,8 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
     std::copy_n(x + pooled_row(static_cast<Index>(g)) * width, width,
                 activations[g].mlp.row(0).data());
   }
+  const bool everywhere =
+      std::ranges::any_of(activations, [](const Activations& a) { return a.everywhere; });
   const auto layer_norm = [&](const float* from, Index n, const float* gain, const float* bias,
                               T* to) {
     const Index pieces = team.threads() == 1 ? 1 : (n + kRowPiece - 1) / kRowPiece;
@@ -238,8 +276,10 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
   for (Index l = 0; l < config_.layers; ++l) {
     const Block& block = blocks_[static_cast<std::size_t>(l)];
     const Packed::Layer& layer = packed.layers[static_cast<std::size_t>(l)];
-    // After its keys and values the last block is needed for the pooled rows alone.
+    // After its keys and values the last block is needed for the pooled rows alone, unless all are
+    // asked for.
     const bool last = l + 1 == config_.layers;
+    const bool pooled_only = last && !everywhere;
     layer_norm(x, rows, block.ln1_gain, block.ln1_bias, normed);
     const float* query = qkv;
     Index query_stride = 3 * width;
@@ -252,22 +292,25 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
                  team);
       keys = qkv;
       key_stride = 2 * width;
-      // From here on one row an item: the pooled ones, packed to the front.
-      float* pooled = w.pooled.Grow(count * width);
-      for (Index g = 0; g < count; ++g) {
-        std::copy_n(x + pooled_row(g) * width, width, pooled + g * width);
-        std::copy_n(normed + pooled_row(g) * width, width, attended + g * width);
+      const Index queries = pooled_only ? count : rows;
+      if (pooled_only) {
+        // From here on one row an item: the pooled ones, packed to the front.
+        float* pooled = w.pooled.Grow(count * width);
+        for (Index g = 0; g < count; ++g) {
+          std::copy_n(x + pooled_row(g) * width, width, pooled + g * width);
+          std::copy_n(normed + pooled_row(g) * width, width, attended + g * width);
+        }
+        x = pooled;
       }
-      x = pooled;
-      float* pooled_query = w.query.Grow(count * width);
+      float* last_query = w.query.Grow(queries * width);
       nn::Linear(layer.query,
-                 nn::LinearArgs<T, float>{.rows = count,
-                                          .x = attended,
+                 nn::LinearArgs<T, float>{.rows = queries,
+                                          .x = pooled_only ? attended : normed,
                                           .x_stride = width,
-                                          .y = pooled_query,
+                                          .y = last_query,
                                           .y_stride = width},
                  team);
-      query = pooled_query;
+      query = last_query;
       query_stride = width;
     } else {
       nn::Linear(layer.qkv,
@@ -275,29 +318,29 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
                      .rows = rows, .x = normed, .x_stride = width, .y = qkv, .y_stride = 3 * width},
                  team);
     }
-    const auto row_of = [&](Index g) { return last ? g : pooled_row(g); };
+    const auto row_of = [&](Index g) { return pooled_only ? g : pooled_row(g); };
     team.Run(count * config_.heads, [&](Index task) {
       const Index g = task / config_.heads;
       const Index h = task % config_.heads;
       const ItemRows& item = items[static_cast<std::size_t>(g)];
       const Index begin = begins[static_cast<std::size_t>(g)];
       const float* key = keys + begin * key_stride + h * head_width;
-      nn::Attention(
-          nn::AttentionArgs<T>{.first = last ? item.pooled : 0,
-                               .rows = last ? 1 : item.tokens,
-                               .tokens = item.tokens,
-                               .head_width = head_width,
-                               .q = query + (last ? g : begin) * query_stride + h * head_width,
-                               .k = key,
-                               .v = key + width,
-                               .q_stride = query_stride,
-                               .kv_stride = key_stride,
-                               .scale = scale,
-                               .causal = causal_,
-                               .out = attended + (last ? g : begin) * width + h * head_width,
-                               .out_stride = width,
-                               .alpha = alpha == nullptr ? nullptr : alpha + task * longest,
-                               .alpha_query = item.pooled});
+      nn::Attention(nn::AttentionArgs<T>{
+          .first = pooled_only ? item.pooled : 0,
+          .rows = pooled_only ? 1 : item.tokens,
+          .tokens = item.tokens,
+          .head_width = head_width,
+          .q = query + (pooled_only ? g : begin) * query_stride + h * head_width,
+          .k = key,
+          .v = key + width,
+          .q_stride = query_stride,
+          .kv_stride = key_stride,
+          .scale = scale,
+          .causal = causal_,
+          .out = attended + (pooled_only ? g : begin) * width + h * head_width,
+          .out_stride = width,
+          .alpha = alpha == nullptr ? nullptr : alpha + task * longest,
+          .alpha_query = item.pooled});
     });
     for (std::size_t i = 0; i < activations.size(); ++i) {
       const auto g = static_cast<Index>(i);
@@ -316,7 +359,15 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
         std::copy_n(value + t * key_stride, width, a.value[l].row(t).data());
       }
     }
-    const Index left = last ? count : rows;
+    for (std::size_t i = 0; i < activations.size(); ++i) {
+      if (!activations[i].everywhere) continue;
+      const Index begin = begins[i];
+      KeepAttention(
+          items[i],
+          {query + begin * query_stride, query_stride, keys + begin * key_stride, key_stride}, team,
+          activations[i].attention[l]);
+    }
+    const Index left = pooled_only ? count : rows;
     nn::Linear(layer.out,
                nn::LinearArgs<T, float>{.rows = left,
                                         .x = attended,
@@ -355,8 +406,12 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
                      std::minus<>());
     }
   }
+  for (std::size_t i = 0; i < activations.size(); ++i) {
+    if (!activations[i].everywhere) continue;
+    std::copy_n(x + begins[i] * width, items[i].tokens * width, activations[i].last.data());
+  }
   for (Index g = 0; g < count; ++g) {
-    Finish(x + g * width, embeddings.row(g),
+    Finish(x + (everywhere ? pooled_row(g) : g) * width, embeddings.row(g),
            activations.empty() ? nullptr : &activations[static_cast<std::size_t>(g)]);
   }
 }

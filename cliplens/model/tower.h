@@ -39,6 +39,12 @@ struct Activations {
   bool tokens = false;
   Array<float, 3> pattern;  // [L, H, N] α, the pooled row of the attention pattern
   Array<float, 3> value;    // [L, N, D] v, the heads side by side
+
+  // What methods that look at every token need, filled when `everywhere` is set before the run; the
+  // last block is then computed for all tokens, which costs about a block more.
+  bool everywhere = false;
+  Array<float, 3> attention;  // [L, N, N] of each query, the mean over the heads
+  Array<float, 2> last;       // [N, D] what goes into the final LayerNorm
 };
 
 // Memory and threads of one pass, kept between calls. Used by one pass at a time.
@@ -85,6 +91,16 @@ class Tower {
   };
 
   const Packed& packed(int threads = 1) const;
+  // Where an item's queries and keys (and values, `width` behind them) lie.
+  struct QueryKey {
+    const float* query;
+    Index query_stride;
+    const float* key;
+    Index key_stride;
+  };
+  // The attention of every query, the mean over the heads, into `mean` [N, N].
+  void KeepAttention(const ItemRows& item, const QueryKey& at, Team& team,
+                     ArrayView<float, 2> mean) const;
   template <typename T>
   void RunAs(std::span<const ItemRows> items, float* x, Workspace& workspace,
              ArrayView<float, 2> embeddings, std::span<Activations> activations) const;

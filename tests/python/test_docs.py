@@ -60,10 +60,26 @@ def make_workplace(folder):
     shutil.copytree(folder / "photos", folder / "faulty")
     rows = [f"photos/{name},{i % 2},{'test' if i < 4 else 'train'}"
             for i, name in enumerate(picture_names(folder))]
+    make_masked(folder)
     (folder / "photos.csv").write_text("\n".join(["path,odd,split", *rows]) + "\n")
     (folder / "faulty" / picture_names(folder)[1]).write_bytes(b"no picture")
     (folder / "bin").mkdir()
     (folder / "bin/cliplens").symlink_to(Path(PROGRAM).resolve())
+
+
+def make_masked(folder):
+    """masked.csv: pictures with masks and labels, and one that cannot be read."""
+    (folder / "masks").mkdir()
+    rows = []
+    with tarfile.open(ROOT / "world/sets/single/single-000.tar") as shard:
+        for name in picture_names(folder)[:4]:
+            key = name.removesuffix(".png")
+            mask = shard.extractfile(key + ".mask.png").read()
+            (folder / "masks" / f"{key}.png").write_bytes(mask)
+            label = json.loads(shard.extractfile(key + ".json").read())["label"]
+            rows.append(f"photos/{name},masks/{key}.png,{label},test")
+    rows.append("faulty/" + picture_names(folder)[1] + ",,,test")
+    (folder / "masked.csv").write_text("\n".join(["path,mask,label,split", *rows]) + "\n")
 
 
 def picture_names(folder):
@@ -224,6 +240,9 @@ RUNS = [
     "classify pictureworld-birds --images photos --classes classes.txt --templates simple -k 1"
     " --edit cue.json",
     "export birds --out edited --edit cue.json",
+    "segment pictureworld --image photos/single-000000.png --text 'a duck' --out duck.png",
+    "evaluate segmentation pictureworld --images masked.csv --split test"
+    " --classes world/texts/objects.txt --templates simple --on-error skip",
     "report whole --texts texts.txt --out report.html",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
     "search whole --item 3 -k 3",

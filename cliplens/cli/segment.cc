@@ -1,0 +1,272 @@
+// cliplens segment MODEL --image F (--text T | --classes FILE) --out mask.png
+// cliplens evaluate segmentation MODEL --images SET --classes FILE
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cliplens/analysis/segmentation.h"
+#include "cliplens/analysis/token_map.h"
+#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/base/error.h"
+#include "cliplens/cli/accuracy.h"
+#include "cliplens/cli/head_choice.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/npy.h"
+#include "cliplens/model/preprocess.h"
+#include "cliplens/report/segmentation_report.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct SegmentOptions {
+  ModelChoice model;
+  HeadChoice heads;
+  std::string image;
+  std::string text;
+  AccuracyOptions classes;  // no label is asked for
+  std::string class_name;
+  std::string out;
+  std::string npy;
+};
+
+std::vector<HeadId> HeadsFor(const ClipModel& model, const HeadChoice& choice) {
+  const TowerConfig& vision = model.config().vision;
+  return ChooseHeads(choice, model.fingerprint(), static_cast<int>(vision.layers),
+                     static_cast<int>(vision.heads));
+}
+
+Index ClassNamed(const ClassFile& classes, const std::string& name) {
+  const auto found = std::ranges::find(classes.names, name);
+  if (found == classes.names.end()) {
+    throw Error(ErrorCode::kNotFound, "{}: has no class '{}'; its first is '{}'", classes.name,
+                name, classes.names.front());
+  }
+  return found - classes.names.begin();
+}
+
+void RunSegment(const SegmentOptions& options, const Common& common) {
+  RefuseExistingIfNamed({options.out, options.npy});
+  const ClipModel model = LoadModel(options.model);
+  const std::vector<HeadId> heads = HeadsFor(model, options.heads);
+  const std::unique_ptr<ImageSet> set = OpenImageSet(options.image);
+  if (set->kind() != "picture") {
+    throw Error(ErrorCode::kInvalidArgument, "--image {}: one picture is wanted, this is a {}",
+                options.image, set->kind());
+  }
+  const Image image = DecodeImage(set->Read(0), options.image);
+  PictureMask mask{.model_name = model.name(),
+                   .fingerprint = model.fingerprint(),
+                   .picture = options.image,
+                   .width = image.width,
+                   .height = image.height,
+                   .text = options.text,
+                   .heads = options.heads.Text(),
+                   .region = {}};
+  std::optional<ClassFile> classes;
+  Array<float, 2> classifier;
+  if (options.text.empty()) {
+    classes = ReadClassFile(options.classes.classes);
+    mask.classes = static_cast<Index>(classes->names.size());
+    classifier =
+        MakeClassifier(model, classes->names, ReadTemplates(options.classes.templates),
+                       options.classes.truncate, common.threads, Progress(common, "classes"));
+  } else {
+    const std::string texts[] = {options.text};
+    classifier = model.EmbedTexts(texts, options.classes.truncate, common.threads);
+  }
+
+  const ClassMaps maps(model, classifier, MapMethod::kDecomposition, heads, common.threads);
+  std::vector<Activations> activations(1);
+  maps.Ask(activations[0]);
+  Array<float, 2> row({1, model.config().embed_width});
+  Workspace workspace(1);
+  const std::vector<Array<float, 3>> pixels = {Preprocess(image, model.config().preprocess)};
+  model.EmbedImages(pixels, row, workspace, activations);
+  Index chosen = maps.Answer(row.row(0));
+  if (classes) {
+    mask.answer = options.class_name.empty();
+    if (!mask.answer) chosen = ClassNamed(*classes, options.class_name);
+    mask.text = classes->names[static_cast<std::size_t>(chosen)];
+  }
+
+  const GridRegion grid_region = RegionOf(image.width, image.height, model.config());
+  mask.region = PixelsOf(grid_region, image.width, image.height);
+  const auto [columns, rows] = mask.region;
+  const Array<double, 2> on_picture =
+      MapOnPicture(maps.MapOf(activations[0], chosen), grid_region, image.width, image.height);
+  Array<double, 2> seen({rows.size(), columns.size()});
+  for (Index y = 0; y < rows.size(); ++y) {
+    std::copy_n(on_picture.row(rows.begin + y).data() + columns.begin, columns.size(),
+                seen.row(y).data());
+  }
+  const ScaledMap scaled = ScaleMap(seen);
+  mask.mean = scaled.mean;
+  mask.empty = scaled.empty;
+  Image picture{.mode = PixelMode::kGray,
+                .width = image.width,
+                .height = image.height,
+                .pixels = {},
+                .palette = {},
+                .clear_color = std::nullopt};
+  picture.pixels.assign(static_cast<std::size_t>(image.width * image.height), 0);
+  Array<float, 2> values({image.height, image.width});
+  for (Index y = 0; y < rows.size(); ++y) {
+    for (Index x = 0; x < columns.size(); ++x) {
+      const Index at_y = rows.begin + y;
+      const Index at_x = columns.begin + x;
+      values(at_y, at_x) = static_cast<float>(scaled.values(y, x));
+      if (scaled.values(y, x) <= scaled.mean) continue;
+      picture.pixels[static_cast<std::size_t>(at_y * image.width + at_x)] = 255;
+      ++mask.object_pixels;
+    }
+  }
+  WriteFileAtomically(options.out, EncodePng(picture));
+  if (!options.npy.empty()) WriteNpy(options.npy, values.flat(), values.shape());
+  if (common.json) return PrintJson(PictureMaskJson(mask));
+  Print(fmt::format("{}: {} of {} pixels are '{}'{}{}\n", options.out, mask.object_pixels,
+                    image.width * image.height, mask.text,
+                    mask.answer ? fmt::format(", the answer among {} classes", mask.classes) : "",
+                    mask.empty ? "; the map has no value above 0" : ""));
+}
+
+struct EvaluateOptions {
+  ModelChoice model;
+  ImagesChoice images;
+  HeadChoice heads;
+  AccuracyOptions classes;
+  SegmentationOptions segmentation;
+  int ignore = -1;
+  std::string maps;
+};
+
+void RunEvaluate(EvaluateOptions& options, const Common& common) {
+  RefuseExistingIfNamed({options.maps});
+  SegmentationReport report;
+  SegmentationOptions& segmentation = options.segmentation;
+  if (segmentation.method != MapMethod::kDecomposition &&
+      (options.heads.heads != "all" || !options.heads.property.empty())) {
+    throw Error(
+        ErrorCode::kInvalidArgument, "--method {} looks at no choice of heads; leave {} out",
+        NameOf(segmentation.method), options.heads.property.empty() ? "--heads" : "--property");
+  }
+  const ClipModel model = LoadModel(options.model);
+  segmentation.heads = HeadsFor(model, options.heads);
+  const std::unique_ptr<ImageSet> set = OpenImages(options.images);
+  const ClassFile classes = ReadClassFile(options.classes.classes);
+  const std::vector<std::string> templates = ReadTemplates(options.classes.templates);
+  const Array<float, 2> classifier =
+      MakeClassifier(model, classes.names, templates, options.classes.truncate, common.threads,
+                     Progress(common, "classes"));
+  segmentation.label = options.classes.label;
+  if (options.ignore >= 0) segmentation.ignore = options.ignore;
+  segmentation.keep_maps = !options.maps.empty();
+  segmentation.threads = common.threads;
+  segmentation.progress = Progress(common, "pictures");
+  report.result = EvaluateSegmentation(model, *set, classifier, ClassLabels(classes), segmentation);
+  WarnOfSkipped(report.result.skipped, set->size());
+  const Array<float, 3>& maps = report.result.maps;
+  if (segmentation.keep_maps) WriteNpy(options.maps, maps.flat(), maps.shape());
+  report.model_name = model.name();
+  report.fingerprint = model.fingerprint();
+  report.kind = set->kind();
+  report.root = set->root();
+  report.split = set->split();
+  report.classes_name = classes.name;
+  report.classes = static_cast<Index>(classes.names.size());
+  report.templates = static_cast<Index>(templates.size());
+  report.heads = options.heads.Text();
+  report.method = segmentation.method;
+  report.geometry = segmentation.geometry;
+  report.truth = segmentation.truth;
+  if (!common.json) return Print(SegmentationTable(report));
+  Json json = SegmentationJson(report);
+  if (!report.result.skipped.empty()) json["skipped"] = SkippedListJson(report.result.skipped);
+  PrintJson(json);
+}
+
+}  // namespace
+
+void AddSegment(CLI::App& app, Common& common) {
+  auto options = std::make_shared<SegmentOptions>();
+  CLI::App* verb = AddVerb(app, common, "segment",
+                           "Mask of the object that a text or a class names, from its heat map",
+                           "cliplens segment pictureworld --image duck.png --classes "
+                           "world/texts/objects.txt --out mask.png");
+  AddModelArgument(verb, options->model);
+  AddPrecisionOption(verb, options->model);
+  AddHeadChoice(verb, options->heads);
+  verb->add_option("--image", options->image, "The picture")->required();
+  CLI::Option* text = verb->add_option("--text", options->text,
+                                       "What to look for; nothing is "
+                                       "subtracted from its map");
+  CLI::Option* classes =
+      verb->add_option("--classes", options->classes.classes,
+                       "File with one class a line: the map of the class that the model answers, "
+                       "minus the mean over the classes")
+          ->excludes(text);
+  verb->add_option("--class", options->class_name, "This class instead of the answer")
+      ->needs(classes);
+  verb->add_option("--templates", options->classes.templates,
+                   "File with one template a line ({} is the class), imagenet (80) or simple")
+      ->capture_default_str();
+  verb->add_flag("--truncate", options->classes.truncate, "Cut texts longer than the context");
+  verb->add_option("--out", options->out, "PNG of the picture's size to write: 255 is the object")
+      ->required();
+  verb->add_option("--npy", options->npy,
+                   "The map itself, float32 [height, width] from 0 to 1, 0 beside what the model "
+                   "saw");
+  verb->callback([options, &common] {
+    if (options->text.empty() && options->classes.classes.empty()) {
+      throw Error(ErrorCode::kInvalidArgument, "name what to look for with --text or --classes");
+    }
+    RunSegment(*options, common);
+  });
+}
+
+void AddEvaluateSegmentation(CLI::App& app, Common& common) {
+  auto options = std::make_shared<EvaluateOptions>();
+  CLI::App* verb =
+      AddVerb(app, common, "segmentation", "Zero-shot segmentation against masks",
+              "cliplens evaluate segmentation pictureworld --images world/sets/single --classes "
+              "world/texts/objects.txt --templates world/texts/objects.templates.txt");
+  AddModelArgument(verb, options->model);
+  AddPrecisionOption(verb, options->model);
+  AddImagesOption(verb, options->images);
+  AddAccuracyOptions(verb, options->classes);
+  AddHeadChoice(verb, options->heads);
+  std::map<std::string, MapMethod> methods;
+  for (const MapMethod method :
+       {MapMethod::kDecomposition, MapMethod::kRawAttention, MapMethod::kRollout,
+        MapMethod::kPatchText, MapMethod::kBackground}) {
+    methods[NameOf(method)] = method;
+  }
+  verb->add_option("--method", options->segmentation.method, "Where maps come from")
+      ->transform(CLI::CheckedTransformer(methods))
+      ->option_text("decomposition|raw-attention|rollout|patch-text|background [decomposition]");
+  std::map<std::string, MapGeometry> geometries;
+  for (const MapGeometry geometry :
+       {MapGeometry::kAligned, MapGeometry::kSquash, MapGeometry::kReference}) {
+    geometries[NameOf(geometry)] = geometry;
+  }
+  verb->add_option("--geometry", options->segmentation.geometry,
+                   "What is seen of picture and mask: both cut as the model does, both made "
+                   "square, or as the paper's code")
+      ->transform(CLI::CheckedTransformer(geometries))
+      ->option_text("aligned|squash|reference [aligned]");
+  verb->add_flag("--truth", options->segmentation.truth,
+                 "Maps of the pictures' labels instead of the model's answers");
+  verb->add_option("--ignore", options->ignore,
+                   "Value of mask pixels that are not counted (default: the set's own)")
+      ->check(CLI::Range(0, 255));
+  verb->add_option("--maps", options->maps,
+                   "The maps before they are enlarged: float32 .npy [pictures, grid, grid] of the "
+                   "counted pictures in their order");
+  AddOnError(verb, options->segmentation.on_error);
+  verb->callback([options, &common] { RunEvaluate(*options, common); });
+}
+
+}  // namespace cliplens::cli

@@ -1,0 +1,101 @@
+#include "cliplens/report/segmentation_report.h"
+
+#include <fmt/format.h>
+
+#include "cliplens/report/table.h"
+
+namespace cliplens {
+namespace {
+
+void PutEstimate(Json& json, const char* name, const Estimate& estimate) {
+  json[name] = estimate.value;
+  json[std::string(name) + "_bounds"] = {estimate.low, estimate.high};
+}
+
+Json FiguresJson(const SegmentationFigures& figures) {
+  Json json = {{"images", figures.pictures}, {"empty_maps", figures.empty_maps}};
+  PutEstimate(json, "pixel_accuracy", figures.pixel_accuracy);
+  PutEstimate(json, "iou_background", figures.iou[0]);
+  PutEstimate(json, "iou_object", figures.iou[1]);
+  PutEstimate(json, "mean_iou", figures.mean_iou);
+  PutEstimate(json, "mean_ap", figures.mean_ap);
+  return json;
+}
+
+std::string Bounded(const Estimate& e) {
+  return fmt::format("{:.1f} ({:.1f} to {:.1f})", 100 * e.value, 100 * e.low, 100 * e.high);
+}
+
+void AddFigures(Table& table, const char* name, const SegmentationFigures& figures) {
+  table.AddRow({name, fmt::format("{}", figures.pictures), Bounded(figures.pixel_accuracy),
+                Bounded(figures.mean_iou), Bounded(figures.mean_ap),
+                fmt::format("{}", figures.empty_maps)});
+}
+
+}  // namespace
+
+Json SegmentationJson(const SegmentationReport& report) {
+  const SegmentationResult& result = report.result;
+  Json data = {{"kind", report.kind}, {"root", report.root}};
+  if (!report.split.empty()) data["split"] = report.split;
+  Json json = {{"format", "cliplens.evaluate.segmentation/1"},
+               {"model", {{"name", report.model_name}, {"fingerprint", report.fingerprint}}},
+               {"data", data},
+               {"classes", {{"name", report.classes_name}, {"classes", report.classes}}},
+               {"templates", report.templates},
+               {"heads", report.heads},
+               {"method", NameOf(report.method)},
+               {"geometry", NameOf(report.geometry)},
+               {"class_of_map", report.truth ? "label" : "answer"},
+               {"images_without_mask", result.without_mask},
+               {"images_without_label", result.without_label},
+               {"labelled", result.labelled},
+               {"all", FiguresJson(result.all)}};
+  if (result.right) json["rightly_classified"] = FiguresJson(*result.right);
+  return json;
+}
+
+std::string SegmentationTable(const SegmentationReport& report) {
+  const SegmentationResult& result = report.result;
+  std::string out =
+      fmt::format("{} of {}, geometry {}; bounds hold 95 %\n\n", NameOf(report.method),
+                  report.truth ? "the picture's label" : "the class that the model answers",
+                  NameOf(report.geometry));
+  Table table({{"pictures"},
+               {"number", Align::kRight},
+               {"pixel accuracy, %", Align::kRight},
+               {"mIoU, %", Align::kRight},
+               {"mAP, %", Align::kRight},
+               {"empty maps", Align::kRight}});
+  AddFigures(table, "all", result.all);
+  if (result.right) AddFigures(table, "rightly classified", *result.right);
+  out += table.Render();
+  if (result.without_mask > 0) {
+    out += fmt::format("\n{} pictures have no mask and are not counted\n", result.without_mask);
+  }
+  if (result.without_label > 0) {
+    out += fmt::format("\n{} pictures have no label among the classes and are not counted\n",
+                       result.without_label);
+  }
+  return out;
+}
+
+Json PictureMaskJson(const PictureMask& mask) {
+  return {{"format", "cliplens.segment/1"},
+          {"model", {{"name", mask.model_name}, {"fingerprint", mask.fingerprint}}},
+          {"picture", {{"path", mask.picture}, {"width", mask.width}, {"height", mask.height}}},
+          {"text", mask.text},
+          {"answer", mask.answer},
+          {"classes", mask.classes},
+          {"heads", mask.heads},
+          {"region",
+           {{"left", mask.region.x.begin},
+            {"top", mask.region.y.begin},
+            {"right", mask.region.x.end},
+            {"bottom", mask.region.y.end}}},
+          {"mean", mask.mean},
+          {"empty", mask.empty},
+          {"object_pixels", mask.object_pixels}};
+}
+
+}  // namespace cliplens

@@ -1,0 +1,52 @@
+// Zero-shot segmentation as JSON (docs/json.md) and tables.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/segmentation.h"
+#include "cliplens/analysis/token_map.h"
+#include "cliplens/io/json.h"
+
+namespace cliplens {
+
+struct SegmentationReport {
+  std::string model_name;
+  std::string fingerprint;
+  std::string kind;  // of the set, and its place and split
+  std::string root;
+  std::string split;
+  std::string classes_name;
+  Index classes = 0;
+  Index templates = 0;
+  std::string heads;  // as chosen
+  MapMethod method = MapMethod::kDecomposition;
+  MapGeometry geometry = MapGeometry::kAligned;
+  bool truth = false;
+  SegmentationResult result;
+};
+
+// "cliplens.evaluate.segmentation/1".
+Json SegmentationJson(const SegmentationReport& report);
+std::string SegmentationTable(const SegmentationReport& report);
+
+// The mask of one picture.
+struct PictureMask {
+  std::string model_name;
+  std::string fingerprint;
+  std::string picture;
+  Index width = 0;
+  Index height = 0;
+  std::string text;     // whose map it is
+  bool answer = false;  // the model's own, among `classes`
+  Index classes = 0;    // whose mean was subtracted; 0: none
+  std::string heads;
+  PixelRegion region;  // what the model saw
+  double mean = 0;     // of the scaled map: object is what lies above it
+  bool empty = false;
+  Index object_pixels = 0;
+};
+// "cliplens.segment/1".
+Json PictureMaskJson(const PictureMask& mask);
+
+}  // namespace cliplens
