@@ -3,8 +3,8 @@
     python -m bench.segmentation --program build/release/bin/cliplens
 
 Draws fresh pictures of one object, with their masks, into build/segmentation (the world's drawings
-must be installed: make world), asks the program for its own methods and PyTorch for those that need
-derivatives. Maps are of the picture's true class. Prints the tables of docs/segmentation.md.
+must be installed: make world); asks the program for its own methods, and PyTorch for those that
+need derivatives. Maps are of the picture's true class. Prints the tables of docs/segmentation.md.
 """
 
 import argparse
@@ -72,8 +72,9 @@ def ask(program, folder, model, pictures, method, *more):
 
 def classifier(model, tokenizer):
     """Class names -> number, and the unit rows [C, E] minus their mean."""
-    names = [line.split("\t")[0].strip() for line in (TEXTS / "objects.txt").read_text().splitlines()]
-    labels = [line.split("\t")[-1].strip() for line in (TEXTS / "objects.txt").read_text().splitlines()]
+    lines = (TEXTS / "objects.txt").read_text().splitlines()
+    names = [line.split("\t")[0].strip() for line in lines]
+    labels = [line.split("\t")[-1].strip() for line in lines]
     patterns = (TEXTS / "objects.templates.txt").read_text().splitlines()
     rows = []
     with torch.no_grad():
@@ -162,8 +163,9 @@ def main():
     print("| method | pixel accuracy | mIoU | mAP | mIoU, map of the answer | "
           "mIoU, rightly classified |\n|---|---|---|---|---|---|")
     for name, truth, answer, right in lines:
-        print(f"| {name} | {cell(truth, 'pixel_accuracy')} | {cell(truth, 'mean_iou')} | "
-              f"{cell(truth, 'mean_ap')} | {cell(answer, 'mean_iou')} | {cell(right, 'mean_iou')} |")
+        cells = [cell(truth, "pixel_accuracy"), cell(truth, "mean_iou"), cell(truth, "mean_ap"),
+                 cell(answer, "mean_iou"), cell(right, "mean_iou")]
+        print(f"| {name} | " + " | ".join(cells) + " |")
 
     few = slice(0, args.curves)
     maps["random"] = np.random.default_rng(SEED).random(maps["decomposition"].shape)

@@ -34,10 +34,10 @@ def score(embeddings, directions):
 
 
 def grad_cam(visual, pixels, directions):
-    """The class token's attention of the last block, each head weighted with the mean derivative of
-    the score by its attention to the patches ("Grad-CAM", arXiv 1610.02391, with a head of attention
-    for a channel, as "Transformer Interpretability Beyond Attention Visualization", arXiv
-    2012.09838, compares it). [B, g*g]"""
+    """The class token's attention of the last block, each head weighted with the mean derivative
+    of the score by its attention to the patches ("Grad-CAM", arXiv 1610.02391, with a head of
+    attention for a channel, as "Transformer Interpretability Beyond Attention Visualization",
+    arXiv 2012.09838, compares it). [B, g*g]"""
     embeddings, attentions, _ = forward(visual, pixels)
     (by,) = torch.autograd.grad(score(embeddings, directions), [attentions[-1]])
     weight = by[:, :, 0, 1:].mean(-1, keepdim=True)
@@ -51,7 +51,8 @@ def le_grad(visual, pixels, directions):
     total = 0
     for attention, out in zip(attentions, outputs):
         embeddings = visual.ln_post(out.mean(1)) @ visual.proj
-        (by,) = torch.autograd.grad(score(embeddings, directions), [attention], retain_graph=True)
+        (by,) = torch.autograd.grad(score(embeddings, directions), [attention],
+                                    retain_graph=True)
         total = total + by.clamp(min=0).mean((1, 2))[:, 1:]
     # As its code does it, each picture's map is scaled to 0...1.
     low, high = total.amin(1, keepdim=True), total.amax(1, keepdim=True)

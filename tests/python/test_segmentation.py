@@ -1,6 +1,6 @@
 """Maps and figures of `evaluate segmentation`, computed again in fp64 from the weights.
 
-A forward pass in NumPy forms the contribution of every head and token as a vector of the embedding's
+A forward pass in NumPy forms what attention adds through every token as a vector of the embedding's
 E numbers, as "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv
 2310.05916) defines it, on the shipped model (K = 32) and on one with heads of 80.
 """
@@ -75,7 +75,8 @@ class Tower:
         attentions = []
         for layer in range(self.layers):
             b = f"transformer.resblocks.{layer}."
-            qkv = norm(x, w, b + "ln_1") @ w[b + "attn.in_proj_weight"].T + w[b + "attn.in_proj_bias"]
+            qkv = norm(x, w, b + "ln_1") @ w[b + "attn.in_proj_weight"].T
+            qkv += w[b + "attn.in_proj_bias"]
             q, key, value = (part.reshape(n, heads, k).transpose(1, 0, 2)
                              for part in np.split(qkv, 3, 1))
             logits = q @ key.transpose(0, 2, 1) / np.sqrt(k)
@@ -105,15 +106,18 @@ class Tower:
         maps = {"decomposition": lambda t: contributions @ t,
                 "raw-attention": lambda t: attentions[-1].mean(0)[0],
                 "rollout": lambda t: rolled[0], "patch-text": lambda t: unit @ t}
-        return {name: lambda t, f=f: f(t)[1:].reshape(grid, grid) for name, f in maps.items()}, unit[0]
+        return {name: lambda t, f=f: f(t)[1:].reshape(grid, grid)
+                for name, f in maps.items()}, unit[0]
 
 
 def classifier(model, folder):
     names = [line.split("\t")[0] for line in (TEXTS / "objects.txt").read_text().splitlines()]
     patterns = (TEXTS / "objects.templates.txt").read_text().splitlines()
-    (folder / "all.txt").write_text("".join(p.replace("{}", n) + "\n" for n in names for p in patterns))
+    texts = [p.replace("{}", n) for n in names for p in patterns]
+    (folder / "all.txt").write_text("\n".join(texts) + "\n")
     cliplens("embed", model, "--texts", folder / "all.txt", "--out", folder / "all.npy")
-    rows = np.load(folder / "all.npy").astype(np.float64).reshape(len(names), len(patterns), -1).mean(1)
+    rows = np.load(folder / "all.npy").astype(np.float64)
+    rows = rows.reshape(len(names), len(patterns), -1).mean(1)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
