@@ -120,29 +120,35 @@ void SortKeyed(std::vector<std::uint32_t>& keys) {
 double AveragePrecision(std::vector<std::uint32_t> keys) {
   SortKeyed(keys);
   const auto n = keys.size();
-  // Object scores come from the end of the list, background scores from its beginning.
-  std::size_t objects_left = n;
-  std::size_t taken = 0;
-  double precision_sum = 0;
-  double positives = 0;
-  double seen = 0;
-  while (objects_left > 0 || taken < n) {
-    const float object = objects_left > 0 ? ValueOf(keys[objects_left - 1]) : -1.0f;
-    const float background = taken < n ? 1.0f - ValueOf(keys[taken]) : -1.0f;
-    const float score = std::max(object, background);
-    double added = 0;
-    for (; objects_left > 0 && ValueOf(keys[objects_left - 1]) == score; --objects_left) {
-      added += keys[objects_left - 1] & 1U;
-      ++seen;
-    }
-    for (; taken < n && 1.0f - ValueOf(keys[taken]) == score; ++taken) {
-      added += 1.0 - (keys[taken] & 1U);
-      ++seen;
-    }
-    positives += added;
-    if (added > 0) precision_sum += added * positives / seen;
+  if (n == 0) return 0;
+  // All scores in descending order: the object's come from the end of the list, the background's
+  // from its beginning. Without branches, which could not be predicted.
+  std::vector<float> score(2 * n + 1);
+  std::vector<std::uint8_t> truth(2 * n);
+  std::size_t objects = n;
+  std::size_t backgrounds = 0;
+  for (std::size_t t = 0; t < 2 * n; ++t) {
+    const std::uint32_t object_key = keys[objects > 0 ? objects - 1 : 0];
+    const std::uint32_t background_key = keys[std::min(backgrounds, n - 1)];
+    const float object = ValueOf(object_key);
+    const float background = 1.0f - ValueOf(background_key);
+    const bool take = backgrounds == n || (objects > 0 && object >= background);
+    score[t] = take ? object : background;
+    truth[t] = static_cast<std::uint8_t>((take ? object_key : ~background_key) & 1U);
+    objects -= take ? 1 : 0;
+    backgrounds += take ? 0 : 1;
   }
-  return n == 0 ? 0.0 : precision_sum / static_cast<double>(n);
+  score[2 * n] = -1;
+  double precision_sum = 0;
+  double before = 0;
+  double positives = 0;
+  for (std::size_t t = 0; t < 2 * n; ++t) {
+    positives += truth[t];
+    if (score[t] == score[t + 1]) continue;  // equal scores go together
+    precision_sum += (positives - before) * positives / static_cast<double>(t + 1);
+    before = positives;
+  }
+  return precision_sum / static_cast<double>(n);
 }
 
 PreprocessConfig Squashed(PreprocessConfig config) {
@@ -256,6 +262,11 @@ MaskPixels ReadMaskPixels(const Image& mask, std::optional<int> ignore, const st
   }
   MaskPixels pixels({mask.height, mask.width});
   const std::uint8_t* from = mask.pixels.data();
+  if (bytes == 1 && !ignore) {
+    std::transform(from, from + pixels.size(), pixels.flat().begin(),
+                   [](std::uint8_t v) { return static_cast<std::int8_t>(v != 0 ? 1 : 0); });
+    return pixels;
+  }
   for (std::int8_t& to : pixels.flat()) {
     const bool object = std::any_of(from, from + bytes, [](std::uint8_t v) { return v != 0; });
     to = ignore && *from == *ignore ? std::int8_t{-1} : static_cast<std::int8_t>(object ? 1 : 0);
@@ -279,11 +290,13 @@ MaskPixels MaskOnInput(const MaskPixels& mask, const ModelConfig& config, MapGeo
         (static_cast<double>(at) + 0.5) * static_cast<double>(n) / static_cast<double>(resized);
     return std::min(static_cast<Index>(place_on_axis), n - 1);
   };
+  std::vector<Index> columns;
+  for (Index x = 0; x < side; ++x) columns.push_back(nearest(x, place.left, place.width, width));
   MaskPixels out({side, side});
   for (Index y = 0; y < side; ++y) {
     const Index row = nearest(y, place.top, place.height, height);
     for (Index x = 0; x < side; ++x) {
-      const Index column = nearest(x, place.left, place.width, width);
+      const Index column = columns[static_cast<std::size_t>(x)];
       out(y, x) = row < 0 || column < 0 ? std::int8_t{-1} : mask(row, column);
     }
   }

@@ -51,6 +51,15 @@ TEST(Product, ReadsTransposedPartsAndFloats) {
   const Matrix exact = f.cast<double>();
   EXPECT_EQ(Product(Of(a).Transposed(), Of(floats)),
             Plain(a.transpose(), exact, Matrix::Zero(9, 31)));
+  // One row has a way of its own.
+  for (const Index row : {0, 8}) {
+    const Operand<double> one{a.data() + row, 1, 20, 9, 9};
+    EXPECT_EQ(Product(one, Of(floats)), Plain(a.col(row).transpose(), exact, Matrix::Zero(1, 31)));
+  }
+  const Operand<double> along{a.data(), 1, 9, 9, 1};
+  const Operand<float> columns{f.data() + 2, 9, 20, 1, 31};
+  EXPECT_EQ(Product(along, columns),
+            Plain(a.row(0), exact.middleCols(2, 9).transpose(), Matrix::Zero(1, 20)));
   EXPECT_EQ(Product(Of(floats).Transposed(), Of(floats)),
             Plain(exact.transpose(), exact, Matrix::Zero(31, 31)));
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <type_traits>
 
 #include "cliplens/base/buffer.h"
 
@@ -70,6 +71,29 @@ HWY_ATTR void Tile(const double* HWY_RESTRICT a, const double* HWY_RESTRICT b, I
 #endif
 }
 
+// c [columns] += a [depth] · b [depth, columns] without packing, which for one row would cost more
+// than the product. Rounded as Tile.
+HWY_ATTR void Row(const double* a, Index a_stride, const float* b, Index depth_stride,
+                  Index column_stride, Index depth, Index columns, double* c) {
+  constexpr Index kChains = 8;  // independent sums hide the latency of each
+  for (Index j = 0; j < columns; j += kChains) {
+    const Index count = std::min(kChains, columns - j);
+    double sum[kChains] = {};
+    std::copy_n(c + j, count, sum);
+    const float* column[kChains];
+    for (Index r = 0; r < kChains; ++r)
+      column[r] = b + (j + std::min(r, count - 1)) * column_stride;
+    for (Index k = 0; k < depth; ++k) {
+      const double x = a[k * a_stride];
+#pragma GCC unroll 8
+      for (Index r = 0; r < kChains; ++r) {
+        sum[r] = std::fma(x, double{column[r][k * depth_stride]}, sum[r]);
+      }
+    }
+    std::copy_n(sum, count, c + j);
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace cliplens::nn
 HWY_AFTER_NAMESPACE();
@@ -81,6 +105,7 @@ namespace {
 HWY_EXPORT(TileRows);
 HWY_EXPORT(TileColumns);
 HWY_EXPORT(Tile);
+HWY_EXPORT(Row);
 
 // Of b at once: what fits into the second cache.
 constexpr Index kDepth = 192;
@@ -108,6 +133,13 @@ void Pack(const T* x, Index stride, Index depth_stride, Index count, Index tile,
 template <typename A, typename B>
 void AddProduct(const Operand<A>& a, const Operand<B>& b, double* c, Index c_stride, bool upper) {
   assert(a.columns == b.rows);
+  if constexpr (std::is_same_v<A, double> && std::is_same_v<B, float>) {
+    if (a.rows == 1) {
+      HWY_DYNAMIC_DISPATCH(Row)
+      (a.data, a.column_stride, b.data, b.row_stride, b.column_stride, a.columns, b.columns, c);
+      return;
+    }
+  }
   const Index rows = HWY_DYNAMIC_DISPATCH(TileRows)();
   const Index columns = HWY_DYNAMIC_DISPATCH(TileColumns)();
   const auto tile = HWY_DYNAMIC_DISPATCH(Tile);
