@@ -7,6 +7,9 @@
 //   cliplens_bench_analysis labels IMAGES TEXTS PROPERTIES THREADS DIRECTORY
 //   cliplens_bench_analysis search IMAGES THREADS DIRECTORY
 //       Labels of all heads of an L/14 from a store of generated pictures.
+//   cliplens_bench_analysis heat-maps MODEL TEXTS ROUNDS THREADS
+//       One picture's plain forward pass, and the same with the heat maps of TEXTS directions, by
+//       turns.
 //   cliplens_bench_analysis statistics IMAGES PARTS THREADS DIRECTORY
 //       Sums of IMAGES pictures (6 x 6 heads of 32, E = 128) in one pass and in PARTS that are
 //       merged.
@@ -27,6 +30,7 @@
 #include "cliplens/analysis/head_labels.h"
 #include "cliplens/analysis/search.h"
 #include "cliplens/analysis/text_span.h"
+#include "cliplens/analysis/token_scores.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/store.h"
@@ -300,6 +304,61 @@ Json SearchBench(Index images, int threads, const std::string& directory) {
   return result;
 }
 
+// Each round times both, one after the other: what else the machine does falls on both alike.
+Json HeatMapBench(const std::string& path, Index count_texts, Index rounds, int threads) {
+  const ClipModel model = ClipModel::Load(path);
+  const Index side = model.config().preprocess.image_size;
+  const Index width = model.config().embed_width;
+  Array<float, 3> pixels({3, side, side});
+  Noise noise(11);
+  for (float& x : pixels.flat()) x = noise.Next();
+  const Array<float, 2> texts = UnitRows(count_texts, width, 3);
+  Array<float, 2> row({1, width});
+  Passes passes(model, threads);
+  std::vector<Activations> activations(1);
+  activations[0].tokens = true;
+  std::vector<double> plain, weights_only, maps;
+  double checked = 0;
+  for (Index round = 0; round <= rounds; ++round) {
+    auto start = Clock::now();
+    passes.ForImages(1, [&](Index, Index, Workspace& workspace) {
+      model.EmbedImages({&pixels, 1}, row, workspace);
+    });
+    const double without = Since(start);
+    start = Clock::now();
+    passes.ForImages(1, [&](Index, Index, Workspace& workspace) {
+      model.EmbedImages({&pixels, 1}, row, workspace, activations);
+    });
+    const auto passed = Clock::now();
+    const TokenWeights weights(model, TowerSide::kVision, texts, threads);
+    const double made = Since(passed);
+    const TokenScores scores = ScoreTokens(weights, activations[0], {}, threads);
+    const double with = Since(start);
+    if (round == 0) continue;  // packs the weights
+    plain.push_back(without);
+    weights_only.push_back(made);
+    maps.push_back(with);
+    for (Index m = 0; m < count_texts; ++m) {
+      double score = 0;
+      for (Index e = 0; e < width; ++e) score += static_cast<double>(row(0, e)) * texts(m, e);
+      checked = std::max(checked, std::abs(SumOf(scores, m) - score));
+    }
+  }
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < plain.size(); ++i) ratios.push_back(maps[i] / plain[i]);
+  const auto median = [](std::vector<double> values) {
+    std::ranges::sort(values);
+    return values[values.size() / 2];
+  };
+  return {{"texts", count_texts},
+          {"rounds", rounds},
+          {"plain", median(plain)},
+          {"maps", median(maps)},
+          {"of_the_texts", median(weights_only)},
+          {"ratio", median(ratios)},
+          {"difference", checked}};
+}
+
 Json StatisticsBench(Index images, Index parts, int threads, const std::string& directory) {
   constexpr Index kBlock = 500;  // pictures of a range
   const Generator generator(kSmall);
@@ -351,6 +410,9 @@ Json Run(const std::vector<std::string>& words) {
     return LabelBench(number(2), number(3), number(4), static_cast<int>(number(5)), words.at(6));
   }
   if (what == "search") return SearchBench(number(2), static_cast<int>(number(3)), words.at(4));
+  if (what == "heat-maps") {
+    return HeatMapBench(words.at(2), number(3), number(4), static_cast<int>(number(5)));
+  }
   if (what == "statistics") {
     return StatisticsBench(number(2), number(3), static_cast<int>(number(4)), words.at(5));
   }

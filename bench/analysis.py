@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Times TextSpan, labels, search and statistics on generated factors of the size of real models.
+"""Times TextSpan, labels, search, heat maps and statistics, on generated factors of the size of real
+models and on models of random weights.
 
     python bench/analysis.py --worker build/release/bin/cliplens_bench_analysis
-        [--cases text-span labels search statistics] [--quick] [--json build/bench.json]
+        [--cases text-span labels search heat-maps statistics] [--quick] [--json build/bench.json]
 
 text-span    all 384 heads of an L/14, 3,498 texts, 60 each, from moments of 50,000 pictures; beside
              it the first 10 texts of one head by the procedure of the paper's code, in fp64 and with
              the rank that the head has, which must be the same
 labels       all 384 heads of an L/14 on 10,000 pictures, 30,000 texts in 25 properties
 search       the ten most alike of 1,000,000 pictures under one head of 64, in the store and by an index
+heat-maps    20 texts on one picture, a B/16 and an L/14 of random weights, beside the plain forward
+             pass of the same picture
 statistics   1,000,000 pictures in one pass and in 16 parts that are merged: memory, disk, difference
 """
 
@@ -26,7 +29,8 @@ import numpy as np
 
 from common import ROOT, THREADS, Busy, leave_nothing_when_ended, save
 
-CASES = ("text-span", "labels", "search", "statistics")
+CASES = ("text-span", "labels", "search", "heat-maps", "statistics")
+MOST_OF_A_PASS = 1.1  # what heat maps may take
 
 
 def run(worker, case, *words):
@@ -88,6 +92,24 @@ def search(worker, folder, quick):
     return result
 
 
+def heat_maps(worker, folder, quick):
+    import inputs
+    texts, rounds = 20, 3 if quick else 30
+    results = {}
+    for name in ("B/32",) if quick else ("B/16", "L/14"):
+        model = inputs.write_model(pathlib.Path(folder) / name.replace("/", "-"),
+                                   inputs.model_config(name))
+        result = run(worker, "heat-maps", model, texts, rounds, THREADS)
+        print(f"heat maps: {texts} texts on one picture, {name}: {1e3 * result['maps']:.1f} ms, the "
+              f"plain pass {1e3 * result['plain']:.1f} ms, {result['ratio']:.3f} of it (median of "
+              f"{rounds} pairs); the texts' part {1e3 * result['of_the_texts']:.1f} ms; sums within "
+              f"{result['difference']:.1e} of the scores, {THREADS} threads", flush=True)
+        if result["difference"] > 1e-5 or (result["ratio"] > MOST_OF_A_PASS and not quick):
+            sys.exit(1)
+        results[name] = result
+    return results
+
+
 def statistics(worker, folder, quick):
     images = 20_000 if quick else 1_000_000
     result = run(worker, "statistics", images, 16, THREADS, folder)
@@ -114,7 +136,7 @@ def main():
     options = parser.parse_args()
     leave_nothing_when_ended()
     busy = Busy()
-    functions = {"text-span": text_span, "labels": labels, "search": search,
+    functions = {"text-span": text_span, "labels": labels, "search": search, "heat-maps": heat_maps,
                  "statistics": statistics}
     results = {}
     for case in options.cases:

@@ -36,6 +36,7 @@ EXTERNAL = {
     "dnnl": "model/nn",
     "omp.h": "model/nn",
     "faiss/": "io",
+    "ft2build.h": "report",
     "httplib.h": "server",
     "CLI/": "cli",
 }

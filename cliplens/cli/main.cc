@@ -63,6 +63,8 @@ int main(int argc, char** argv) {
   AddLabel(app, common);
   AddEvaluate(app, common);
   AddSearch(app, common);
+  AddHeatmap(app, common);
+  AddExplain(app, common);
   AddReport(app, common);
   AddExport(app, common);
   AddVerify(app, common);

@@ -106,7 +106,9 @@ void AddEmbed(CLI::App& app, Common& common);
 void AddEvaluate(CLI::App& app, Common& common);
 void AddEvaluateGroups(CLI::App& app, Common& common);  // under evaluate
 void AddEvaluateSegmentation(CLI::App& app, Common& common);
+void AddExplain(CLI::App& app, Common& common);
 void AddExport(CLI::App& app, Common& common);
+void AddHeatmap(CLI::App& app, Common& common);
 void AddInfo(CLI::App& app, Common& common);
 void AddLabel(CLI::App& app, Common& common);
 void AddMerge(CLI::App& app, Common& common);

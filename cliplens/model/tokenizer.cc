@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "cliplens/base/error.h"
@@ -58,6 +59,30 @@ std::size_t WordLength(std::u32string_view text,
   return length;
 }
 
+// The bytes that a token of a vocabulary spells; characters that stand for no byte are kept.
+std::string BytesOf(std::string_view token) {
+  static const std::unordered_map<std::string, char> byte_of = [] {
+    std::unordered_map<std::string, char> bytes;
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      bytes.emplace(ByteName(static_cast<unsigned char>(byte)), static_cast<char>(byte));
+    }
+    return bytes;
+  }();
+  std::string bytes;
+  while (!token.empty()) {
+    const std::size_t length = std::max<std::size_t>(Utf8SequenceLength(token), 1);
+    const std::string name(token.substr(0, length));
+    const auto found = byte_of.find(name);
+    if (found != byte_of.end()) {
+      bytes += found->second;
+    } else {
+      bytes += name;
+    }
+    token.remove_prefix(length);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -71,6 +96,7 @@ struct Tokenizer::Impl {
     CheckContext(1);
     for (const auto& [token, id] : vocabulary.ids) {
       vocabulary_size = std::max(vocabulary_size, Index{id} + 1);
+      spelling.emplace(id, token);
     }
   }
 
@@ -85,6 +111,8 @@ struct Tokenizer::Impl {
         pool_highest(eos_token_id == kHighestId),
         splitter(std::in_place, vocabulary.added) {
     CheckContext(2);
+    for (const auto& [token, id] : vocabulary.words.ids) spelling.emplace(id, token);
+    for (const AddedToken& token : vocabulary.added) added.emplace(token.id, token.text);
     if (!pool_highest && eos_token_id != end) {
       throw Error(ErrorCode::kUnsupported,
                   "{}: texts end in token {} (\"{}\"), the configuration pools token {} "
@@ -116,6 +144,9 @@ struct Tokenizer::Impl {
   std::int32_t pad = 0;
   bool pool_highest = false;
   std::optional<HuggingFaceSplitter> splitter;  // kHuggingFace
+  // What tokens stand for: as vocabularies write them, and added ones as they are.
+  std::unordered_map<std::int32_t, std::string> spelling;
+  std::unordered_map<std::int32_t, std::string> added;
 };
 
 void Tokenizer::Impl::EncodeOpenClip(std::string_view text, std::vector<std::int32_t>& ids) const {
@@ -214,6 +245,40 @@ Tokens Tokenizer::Encode(std::string_view text) const {
   tokens.end = pooled - ids.begin();
   ids.resize(static_cast<std::size_t>(impl_->context_length), impl_->pad);
   return tokens;
+}
+
+std::vector<TextWord> Tokenizer::Words(const Tokens& tokens) const {
+  std::vector<TextWord> words;
+  bool open = false;  // the last word goes on
+  for (Index i = 0; i <= tokens.end; ++i) {
+    const std::int32_t id = tokens.ids.at(static_cast<std::size_t>(i));
+    const auto added = impl_->added.find(id);
+    const auto found = impl_->spelling.find(id);
+    std::string_view token = found == impl_->spelling.end() ? "" : std::string_view(found->second);
+    const bool special = id == impl_->start || id == impl_->end || added != impl_->added.end();
+    const bool ends = special || token.ends_with(kWordEnd);
+    std::string text;
+    if (i == tokens.end) {
+      text = kEndWord;
+    } else if (i == 0) {
+      text = kStartWord;
+    } else if (added != impl_->added.end()) {
+      text = added->second;
+    } else if (special) {
+      text = token;
+    } else {
+      if (ends) token.remove_suffix(kWordEnd.size());
+      text = BytesOf(token);
+    }
+    if (open && !special) {
+      words.back().text += text;
+      words.back().end = i + 1;
+    } else {
+      words.push_back({std::move(text), i, i + 1});
+    }
+    open = !ends && i > 0;
+  }
+  return words;
 }
 
 Index Tokenizer::vocabulary_size() const { return impl_->vocabulary_size; }

@@ -31,6 +31,15 @@ struct Tokens {
   bool truncated = false;  // the text was longer than the context
 };
 
+// Tokens [begin, end) that spell one word of the text, as the tokenizer cleaned it.
+struct TextWord {
+  std::string text;  // may hold bytes that are no UTF-8 where the text was cut within a character
+  Index begin = 0, end = 0;
+};
+// What stands for the start and the end of a text among its words.
+inline constexpr char kStartWord[] = "\u2039start\u203a";
+inline constexpr char kEndWord[] = "\u2039end\u203a";
+
 class Tokenizer {
  public:
   // kOpenClip: the vocabulary beside a model (`vocab.json` + `merges.txt`, or `tokenizer.json`, or
@@ -57,6 +66,9 @@ class Tokenizer {
   // Thread-safe. Throws Error(kInvalidArgument) with the byte offset if the text is not UTF-8,
   // Error(kExhausted) above 64 MiB or when its repair would take hours.
   Tokens Encode(std::string_view text) const;
+
+  // The words of a text that Encode gave, from its start to the token that is pooled.
+  std::vector<TextWord> Words(const Tokens& tokens) const;
 
   // The highest id and one: the rows that a token embedding needs.
   Index vocabulary_size() const;

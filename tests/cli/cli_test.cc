@@ -13,6 +13,7 @@
 
 #include "cliplens/base/version.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/image.h"
 #include "cliplens/io/json.h"
 #include "cliplens/io/npy.h"
 
@@ -80,9 +81,9 @@ class CliTest : public testing::Test {
 TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run("--version").out, std::string("cliplens ") + kVersion + "\n");
   const std::string help = Run("--help").out;
-  for (const char* verb :
-       {"demo", "info", "tokenize", "preprocess", "embed", "classify", "decompose", "merge", "span",
-        "ablate", "reconstruct", "label", "evaluate labels", "report", "export", "verify"}) {
+  for (const char* verb : {"demo", "info", "tokenize", "preprocess", "embed", "classify",
+                           "decompose", "merge", "span", "ablate", "reconstruct", "label",
+                           "evaluate labels", "search", "heatmap", "explain", "report", "export", "verify"}) {
     // A verb of two words stands in the help of its first.
     const std::string_view words = verb;
     const std::string_view first = words.substr(0, words.find(' '));
@@ -503,6 +504,139 @@ TEST_F(CliTest, LabelsAndAttributesOfShardsGiveAccuracy) {
   ExpectFailure(fmt::format("classify pictureworld --images '{}' --classes '{}' --label nothing",
                             source("world/sets/single"), source("world/texts/styles.txt")),
                 3, "'nothing'");
+}
+
+TEST_F(CliTest, HeatMapsAddUpAndNothingHalfDoneStays) {
+  MakeData();
+  const std::string on = "heatmap model --image pictures/000.png ";
+  const Json json = RunJson(on + "--text red --text 'a cat' --out map.png --npy map.npy");
+  EXPECT_EQ(json["format"], "cliplens.heatmap/1");
+  const NpyArray npy = ReadNpy(path("map.npy"));
+  EXPECT_EQ(npy.shape, (std::vector<Index>{2, 3, 3}));
+  for (std::size_t m = 0; m < 2; ++m) {
+    const Json& map = json["maps"][m];
+    double sum = 0;
+    for (std::size_t i = 0; i < 9; ++i) {
+      const double v = map["map"][i / 3][i % 3].get<double>();
+      EXPECT_NEAR(npy.values[9 * m + i], v, 1e-7);
+      sum += v;
+    }
+    for (const auto& [name, v] : map["rest"].items()) sum += v.get<double>();
+    EXPECT_NEAR(sum, map["score"].get<double>(), 1e-5);
+  }
+  const auto bytes = ReadFile(path("map.png"), 1 << 24);
+  EXPECT_GT(DecodeImage(bytes, "map.png").width, 500);
+  // Another number of threads, the same bytes.
+  RunJson(on + "--text red --text 'a cat' --out map1.png --threads 1");
+  EXPECT_EQ(ReadFile(path("map1.png"), 1 << 24), bytes);
+
+  const Json ab = RunJson(on + "--text red --against 'a cat'");
+  const Json ba = RunJson(on + "--text 'a cat' --against red");
+  EXPECT_EQ(ab["map"][1][2].get<double>(), -ba["map"][1][2].get<double>());
+  EXPECT_EQ(ab["score"].get<double>(), -ba["score"].get<double>());
+
+  // The contrasts of all classes with their mean cancel.
+  directory_.Write("classes.txt", "red\ncat\nsky\n");
+  directory_.Write("plain.txt", "{}\n");
+  const Json classes = RunJson(on +
+                               "--text red --text cat --text sky --against-classes classes.txt "
+                               "--templates plain.txt --heads last-1");
+  double total = 0;
+  for (const Json& map : classes["maps"]) total += map["map"][0][0].get<double>();
+  EXPECT_NEAR(total, 0, 1e-7);
+  EXPECT_EQ(classes["maps"][0]["heads"], (std::vector<std::string>{"L2.H0", "L2.H1"}));
+
+  // A text of a head, through that head.
+  RunJson("decompose model --images pictures --out store");
+  const Json span = RunJson("span store --texts texts.txt --out span.json");
+  const Json one = RunJson(on + "--direction L2.H1:2 --span span.json");
+  EXPECT_EQ(one["text"], span["heads"][5]["texts"][1]["text"]);
+  EXPECT_EQ(one["maps"][0]["heads"], std::vector<std::string>{"L2.H1"});
+
+  ExpectFailure(on + "--text red", 2, "nowhere to put the map");
+  ExpectFailure(on + "--text red --out map.png", 5, "map.png");
+  ExpectFailure(on + "--out x.png", 2, "give --text");
+  ExpectFailure(on + "--text '' --out x.png", 2, "has no word");
+  ExpectFailure(on + "--text ' ' --out x.png", 2, "has no word");
+  ExpectFailure(on + "--text red --against cat --against-classes classes.txt --out x.png", 2,
+                "--against");
+  ExpectFailure(on + "--text red --templates simple --out x.png", 2, "--against-classes");
+  ExpectFailure(on + "--text red --heads L9.H0 --out x.png", 2, "L9");
+  ExpectFailure(on + "--text red --property colour --out x.png", 2, "needs --labels");
+  ExpectFailure(on + "--text red --scale none --out x.png", 2, "--scale none");
+  ExpectFailure(on + "--text red --scale 0 --out x.png", 2, "--scale 0");
+  ExpectFailure(on + "--direction L2.H1:2 --out x.png", 2, "go together");
+  ExpectFailure(on + "--direction L2.H1:99 --span span.json --out x.png", 3, "has 4 texts");
+  ExpectFailure(on + "--direction L2.H1:x --span span.json --out x.png", 2, "second text");
+  ExpectFailure(on + "--direction L2.H1 --span texts.txt --out x.png", 4, "texts.txt");
+  ExpectFailure("heatmap model --image texts.txt --text red --out x.png", 7, "texts.txt");
+  ExpectFailure("heatmap model --image none.png --text red --out x.png", 3, "none.png");
+  ExpectFailure(on + "--text red --out none/x.png", 3, "none");
+  EXPECT_FALSE(fs::exists(path("x.png")));
+}
+
+TEST_F(CliTest, ExplanationsAddUp) {
+  MakeData();
+  directory_.Write("classes.txt", "red\ncat\nsky\n");
+  directory_.Write("plain.txt", "{}\n");
+  directory_.Write("two.txt", "{}\na {}\n");
+  const std::string on = "explain model --image pictures/000.png ";
+  const auto check = [](const Json& json) {
+    EXPECT_EQ(json["format"], "cliplens.explain/1");
+    const double score = json["score"].get<double>();
+    double components = 0, pairs = 0, words = 0;
+    for (const Json& c : json["components"]) components += c["score"].get<double>();
+    for (const Json& row : json["patch_word"]) {
+      for (const Json& v : row) pairs += v.get<double>();
+    }
+    for (const Json& word : json["words"]) words += word["score"].get<double>();
+    for (const auto& [name, v] : json["rest"].items()) pairs += v.get<double>();
+    EXPECT_NEAR(components, score, 1e-5);
+    EXPECT_NEAR(pairs, score, 1e-5);
+    EXPECT_NEAR(words, score, 1e-5);
+  };
+  const Json text = RunJson(on + "--text 'red cat' --out why.png");
+  check(text);
+  EXPECT_EQ(text["words"][1]["text"], "red");
+  EXPECT_EQ(text["words"][2]["text"], "cat");
+  EXPECT_EQ(text["components"].size(), 3u * 2 + 4);
+  EXPECT_FALSE(text.contains("against"));
+  EXPECT_GT(DecodeImage(ReadFile(path("why.png"), 1 << 24), "why.png").width, 500);
+  EXPECT_NE(Run(on + "--text 'red cat'").out.find("differs from the score by"), std::string::npos);
+
+  // The best class against the runner-up is what 'classify' says.
+  const Json best = RunJson(on + "--classes classes.txt --templates plain.txt");
+  check(best);
+  const Json answer = RunJson(
+      "classify model --images pictures/000.png --classes classes.txt --templates "
+      "plain.txt -k 2")["results"][0]["top"];
+  EXPECT_EQ(best["text"], answer[0]["class"]);
+  EXPECT_EQ(best["against"], answer[1]["class"]);
+  EXPECT_EQ(best["against_kind"], "runner-up");
+  EXPECT_NEAR(best["score"].get<double>(),
+              answer[0]["similarity"].get<double>() - answer[1]["similarity"].get<double>(), 1e-6);
+  const Json mean =
+      RunJson(on + "--classes classes.txt --templates two.txt --class cat --against mean");
+  check(mean);
+  EXPECT_EQ(mean["text"], "cat");
+  EXPECT_EQ(mean["words"][0]["kind"], "whole");
+  check(RunJson(on + "--text red --against cat"));
+
+  ExpectFailure(on + "--out x.png", 2, "give --text");
+  ExpectFailure(on + "--text '' --out x.png", 2, "give --text");
+  ExpectFailure(on + "--text ' ' --out x.png", 2, "has no word");
+  ExpectFailure(on + "--text red --classes classes.txt --out x.png", 2, "--classes");
+  ExpectFailure(on + "--text red --class cat --out x.png", 2, "--classes");
+  ExpectFailure(on + "--classes classes.txt --templates plain.txt --class dog --out x.png", 3,
+                "no class 'dog'");
+  ExpectFailure(on + "--classes classes.txt --templates plain.txt --against dog --out x.png", 3,
+                "no class 'dog'");
+  directory_.Write("one.txt", "red\n");
+  ExpectFailure(on + "--classes one.txt --templates plain.txt --out x.png", 2, "no runner-up");
+  ExpectFailure(on + "--text red --labels texts.txt --out x.png", 4, "texts.txt");
+  ExpectFailure(on + "--text red --out why.png", 5, "why.png");
+  ExpectFailure("explain model --image none.png --text red --out x.png", 3, "none.png");
+  EXPECT_FALSE(fs::exists(path("x.png")));
 }
 
 }  // namespace

@@ -184,6 +184,30 @@ TEST(Tokenizer, LongTextsAreCutAndEndInTheEndToken) {
 }
 
 // The row that is pooled is the first end token's: the text may hold one itself.
+TEST(Tokenizer, WordsAreWhatTheTokensSpell) {
+  const Tokenizer tokenizer = Tokenizer::FromMerges({{"r", "e"}, {"re", "d</w>"}}, 30);
+  const auto words = [&](std::string_view text) {
+    std::vector<std::string> spelled;
+    Index next = 0;
+    for (const TextWord& word : tokenizer.Words(tokenizer.Encode(text))) {
+      EXPECT_EQ(word.begin, next);
+      EXPECT_LT(word.begin, word.end);
+      next = word.end;
+      spelled.push_back(word.text);
+    }
+    EXPECT_EQ(next, tokenizer.Encode(text).end + 1);
+    return spelled;
+  };
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(words("A  Red café, 12!"),
+            (Words{kStartWord, "a", "red", "café", ",", "1", "2", "!", kEndWord}));
+  EXPECT_EQ(words(""), (Words{kStartWord, kEndWord}));
+  // Cut within a word: what is left of it.
+  const Words cut = words("a " + std::string(60, 'x'));
+  EXPECT_EQ(cut.size(), 4u);
+  EXPECT_EQ(cut[2], std::string(27, 'x'));
+}
+
 TEST(Tokenizer, TheFirstEndTokenCounts) {
   const Tokens tokens = Tokenizer::FromMerges({}, 8).Encode("a<end_of_text>b");
   EXPECT_EQ(tokens.end, 2);

@@ -111,6 +111,67 @@ class VisionTower:
         return Decomposition(heads=heads, mlps=mlps, embedding=raw / norm)
 
 
+class TextTower:
+    """The text tower of open_clip's CLIP: causal, no norm in front, the end of text pooled."""
+
+    def __init__(self, directory: pathlib.Path):
+        config = json.loads((directory / "open_clip_config.json").read_text())["model_cfg"]
+        text = config["text_cfg"]
+        self.layers, self.heads = text["layers"], text["heads"]
+        self.epsilon = text.get("norm_kwargs", {}).get("eps", 1e-5)
+        self.quick_gelu = config.get("quick_gelu", False)
+        state = load_file(directory / "open_clip_model.safetensors")
+        self.state = {name: value.double() for name, value in state.items()
+                      if not name.startswith("visual.")}
+
+    norm = VisionTower.norm
+    activation = VisionTower.activation
+
+    def decompose(self, ids: torch.Tensor) -> Decomposition:
+        """ids [context]. The shares of VisionTower.decompose over the N tokens up to the end."""
+        s = self.state
+        end = int(ids.argmax())
+        tokens = end + 1
+        x = s["token_embedding.weight"][ids[:tokens]] + s["positional_embedding"][:tokens]
+        width = x.shape[1]
+        head_width = width // self.heads
+        future = torch.full((tokens, tokens), float("-inf"), dtype=x.dtype).triu(1)
+        terms, written, biases = [x[end]], [], []
+        for layer in range(self.layers):
+            name = f"transformer.resblocks.{layer}."
+            out_weight, out_bias = s[name + "attn.out_proj.weight"], s[name + "attn.out_proj.bias"]
+            qkv = (self.norm(x, name + "ln_1") @ s[name + "attn.in_proj_weight"].T
+                   + s[name + "attn.in_proj_bias"])
+            q, k, v = (part.reshape(tokens, self.heads, head_width).transpose(0, 1)
+                       for part in qkv.split(width, dim=1))
+            pattern = (q @ k.transpose(1, 2) / head_width ** 0.5 + future).softmax(-1)
+            by_head = out_weight.T.reshape(self.heads, head_width, width)
+            written.append((pattern[:, end, :, None] * v) @ by_head)
+            biases.append(out_bias)
+            x = x + (pattern @ v).transpose(0, 1).reshape(tokens, width) @ out_weight.T + out_bias
+            hidden = self.activation(self.norm(x, name + "ln_2") @ s[name + "mlp.c_fc.weight"].T
+                                     + s[name + "mlp.c_fc.bias"])
+            mlp = hidden @ s[name + "mlp.c_proj.weight"].T + s[name + "mlp.c_proj.bias"]
+            terms.append(mlp[end])
+            x = x + mlp
+
+        mean = x[end].mean()
+        sigma = (((x[end] - mean) ** 2).mean() + self.epsilon).sqrt()
+        gain, bias = s["ln_final.weight"], s["ln_final.bias"]
+        projection = s["text_projection"]
+        raw = self.norm(x[end], "ln_final") @ projection
+        norm = raw.norm()
+        components = 2 * self.layers + 1
+        shares = self.heads * tokens
+        heads = torch.stack([
+            (gain * (w + b / shares - mean / (components * shares)) / sigma
+             + bias / (components * shares)) @ projection / norm
+            for w, b in zip(written, biases)])
+        mlps = ((gain * (torch.stack(terms) - mean / components) / sigma + bias / components)
+                @ projection / norm)
+        return Decomposition(heads=heads, mlps=mlps, embedding=raw / norm)
+
+
 @dataclasses.dataclass
 class Span:
     texts: list[int]

@@ -2,7 +2,7 @@
 
 `export` writes each contribution as a vector of the embedding's E numbers. Here the definitions are
 applied to those vectors in fp64, word for word, and compared with what `ablate`, `reconstruct`,
-`span` and `report` say, on the shipped model (K = 32) and on an image tower of random weights with
+`span`, `report`, `heatmap` and `explain` say, on the shipped model (K = 32) and on an image tower of random weights with
 heads of 80 beside the same texts.
 """
 
@@ -108,13 +108,18 @@ def lines(path):
     return [(part[0].strip(), part[-1].strip()) for part in parts]
 
 
+def make_store(model, images, store):
+    cliplens("decompose", model, "--images", images, "--out", store)
+    return store
+
+
 class Case:
     """A store, its contributions in fp64, and zero-shot classes."""
 
     def __init__(self, folder, name, model, images, classes, templates, label):
         self.folder, self.model = folder, model
         self.store = folder / f"{name}-store"
-        cliplens("decompose", model, "--images", images, "--out", self.store)
+        make_store(model, images, self.store)
         self.attn, self.mlp, self.cls, self.embedding, self.items = self.contributions(self.store)
         self.asked = ["--classes", classes, "--templates", templates]
         self.asked += ["--label", label] if label else []
@@ -461,3 +466,47 @@ def test_an_index_answers_as_the_store_does(shipped, wide, tmp_path):
         refused(words, *asked, *index)
     (tmp_path / "last.faiss.json").unlink()
     refused("last.faiss.json", *asked, *index, status=3)
+
+
+# One score taken apart.
+
+def test_scores_of_components_and_of_class_tokens(case, folder):
+    """Heat maps and explanations of a picture, by heads and MLPs, from the exported vectors. (By
+    patch and word: tests/parity.)"""
+    texts = folder / f"{case.model.name}-scored.txt"
+    texts.write_text("a picture of a duck\nin the snow\n")
+    duck, snow = case.embed(texts)
+    place = folder / f"{case.model.name}-pictures"
+    place.mkdir()
+    with tarfile.open(next(iter(sorted((ROOT / "world/sets/single").glob("*.tar"))))) as shard:
+        names = [m.name for m in shard if m.name.endswith(".png") and ".mask." not in m.name][:2]
+        for name in names:
+            (place / name).write_bytes(shard.extractfile(name).read())
+    attn, mlp, cls, embedding, items = case.contributions(
+        make_store(case.model, place, Path(f"{place}-store")))
+    layers, heads = attn.shape[1:3]
+    for i, item in enumerate(items):
+        picture = ["--image", place / item["path"]]
+        got = cliplens("explain", case.model, *picture, "--text", "a picture of a duck",
+                       "--against", "in the snow")
+        direction = duck - snow
+        wanted = {f"L{l}.H{h}": attn[i, l, h] @ direction
+                  for l in range(layers) for h in range(heads)}
+        wanted |= {"INPUT" if k == 0 else f"L{k - 1}.MLP": mlp[i, k] @ direction
+                   for k in range(layers + 1)}
+        assert {c["component"]: c["score"] for c in got["components"]} == pytest.approx(
+            wanted, abs=SCORES)
+        assert got["class_to_class"] == pytest.approx(cls[i] @ direction, abs=SCORES)
+        assert got["score"] == pytest.approx(embedding[i] @ direction, abs=SCORES)
+        assert got["sum"] == pytest.approx(got["score"], abs=1e-5)
+        for named, chosen in (("all", slice(None)), ("last-2", slice(layers - 2, None))):
+            got = cliplens("heatmap", case.model, *picture, "--text", "a picture of a duck",
+                           "--heads", named)
+            class_token = cls[i, chosen].sum(0) @ duck
+            assert got["rest"]["class_token"] == pytest.approx(class_token, abs=SCORES)
+            assert np.sum(got["map"]) + class_token == pytest.approx(
+                attn[i, chosen].sum((0, 1)) @ duck, abs=SCORES)
+            assert got["rest"]["input"] == pytest.approx(mlp[i, 0] @ duck, abs=SCORES)
+            assert got["rest"]["mlps"] == pytest.approx(mlp[i, 1:].sum(0) @ duck, abs=SCORES)
+            assert np.sum(got["map"]) + sum(got["rest"].values()) == pytest.approx(
+                got["score"], abs=1e-5)

@@ -243,6 +243,10 @@ RUNS = [
     "segment pictureworld --image photos/single-000000.png --text 'a duck' --out duck.png",
     "evaluate segmentation pictureworld --images masked.csv --split test"
     " --classes world/texts/objects.txt --templates simple --on-error skip",
+    "label whole --properties world/texts/properties.txt --heads last-2 --out labels.json",
+    "heatmap pictureworld --image photos/single-000000.png --text duck --text swan --against snow",
+    "explain pictureworld --image photos/single-000000.png --text duck --labels labels.json",
+    "explain pictureworld --image photos/single-000000.png --classes classes.txt",
     "report whole --texts texts.txt --out report.html",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
     "search whole --item 3 -k 3",

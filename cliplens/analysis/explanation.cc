@@ -1,0 +1,127 @@
+#include "cliplens/analysis/explanation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+
+namespace cliplens {
+
+const char* NameOf(TextPartKind kind) {
+  switch (kind) {
+    case TextPartKind::kWord:
+      return "word";
+    case TextPartKind::kInput:
+      return "input";
+    case TextPartKind::kMlps:
+      return "mlps";
+    case TextPartKind::kWhole:
+      return "whole";
+  }
+  return "";
+}
+
+Statement TextStatement(const ClipModel& model, const std::string& text, int threads) {
+  const TokenPass pass = PassOf(model, text, threads);
+  const Array<float, 2> tokens = TokenContributions(model, TowerSide::kText, pass.activations);
+  const std::vector<TextWord> words = model.tokenizer().Words(pass.tokens);
+  const auto count = static_cast<Index>(words.size());
+  const Index width = tokens.dim(1);
+  Statement statement;
+  statement.rows = Array<float, 2>({count + 2, width});
+  for (Index w = 0; w < count; ++w) {
+    const TextWord& word = words[static_cast<std::size_t>(w)];
+    statement.parts.push_back({word.text, TextPartKind::kWord, false});
+    for (Index e = 0; e < width; ++e) {
+      double sum = 0;
+      for (Index i = word.begin; i < word.end; ++i) sum += tokens(i, e);
+      statement.rows(w, e) = static_cast<float>(sum);
+    }
+  }
+  statement.parts.push_back({"INPUT", TextPartKind::kInput, false});
+  statement.parts.push_back({"MLPs", TextPartKind::kMlps, false});
+  for (Index rest = 0; rest < 2; ++rest) {
+    std::ranges::copy(tokens.row(tokens.dim(0) - 2 + rest),
+                      statement.rows.row(count + rest).data());
+  }
+  statement.direction.assign(pass.embedding.flat().begin(), pass.embedding.flat().end());
+  return statement;
+}
+
+Statement WholeStatement(const std::string& name, std::span<const float> direction) {
+  Statement statement;
+  statement.parts.push_back({name, TextPartKind::kWhole, false});
+  statement.direction.assign(direction.begin(), direction.end());
+  statement.rows = {{1, static_cast<Index>(direction.size())}, statement.direction};
+  return statement;
+}
+
+Statement Difference(const Statement& a, const Statement& b) {
+  if (a.direction.size() != b.direction.size()) {
+    throw Error(ErrorCode::kInvalidArgument, "statements of {} and {} numbers", a.direction.size(),
+                b.direction.size());
+  }
+  Statement out = a;
+  for (std::size_t e = 0; e < out.direction.size(); ++e) out.direction[e] -= b.direction[e];
+  std::vector<float> rows(a.rows.flat().begin(), a.rows.flat().end());
+  for (const float v : b.rows.flat()) rows.push_back(-v);
+  for (TextPart part : b.parts) {
+    part.against = !part.against;
+    out.parts.push_back(std::move(part));
+  }
+  out.rows = {{a.rows.dim(0) + b.rows.dim(0), a.rows.dim(1)}, std::move(rows)};
+  return out;
+}
+
+double Explanation::of_part(Index part) const {
+  const auto at = static_cast<std::size_t>(part);
+  double total = class_token[at] + mlps[at] + input[at];
+  for (const double v : patch_part.row(part)) total += v;
+  return total;
+}
+
+double Explanation::of_patch(Index patch) const {
+  double total = 0;
+  for (Index j = 0; j < patch_part.dim(0); ++j) total += patch_part(j, patch);
+  return total;
+}
+
+Explanation Explain(const ClipModel& model, const TokenPass& picture, const Statement& statement,
+                    int threads) {
+  const Index parts = statement.rows.dim(0);
+  const Index width = statement.rows.dim(1);
+  // The direction itself stands behind its parts.
+  std::vector<float> rows(statement.rows.flat().begin(), statement.rows.flat().end());
+  rows.insert(rows.end(), statement.direction.begin(), statement.direction.end());
+  const Array<float, 2> directions({parts + 1, width}, std::move(rows));
+  const TokenWeights weights(model, TowerSide::kVision, directions, threads);
+  const TokenScores scores = ScoreTokens(weights, picture.activations,
+                                         {.detail = TokenDetail::kLayers}, ResolveThreads(threads));
+
+  Explanation out;
+  for (Index e = 0; e < width; ++e) {
+    out.score += static_cast<double>(picture.embedding(0, e)) * directions(parts, e);
+  }
+  for (Index h = 0; h < scores.by_head.dim(0); ++h) {
+    out.components.push_back(scores.by_head(h, parts));
+  }
+  for (Index j = 0; j < scores.mlps.dim(0); ++j) out.components.push_back(scores.mlps(j, parts));
+  for (Index l = 0; l < scores.layers; ++l) {
+    out.class_to_class.push_back(scores.detail(l, parts, scores.pooled));
+  }
+  out.parts = statement.parts;
+  const Index patches = scores.tokens.dim(1) - 1;
+  out.patch_part = Array<double, 2>({parts, patches});
+  for (Index j = 0; j < parts; ++j) {
+    std::ranges::copy(scores.tokens.row(j).subspan(1), out.patch_part.row(j).data());
+    const ScoreRest rest = RestOf(scores, j);
+    out.class_token.push_back(rest.pooled_token);
+    out.mlps.push_back(rest.mlps);
+    out.input.push_back(rest.input);
+    out.sum += out.of_part(j);
+  }
+  return out;
+}
+
+}  // namespace cliplens

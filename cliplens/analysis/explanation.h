@@ -1,0 +1,70 @@
+// One score taken apart: which component, which patch and which word bring how much of it.
+//
+//   const TokenPass picture = PassOf(model, image, /*threads=*/0);
+//   const Statement text = TextStatement(model, "a photo of a duck", /*threads=*/0);
+//   const Explanation e = Explain(model, picture, text, /*threads=*/0);
+//   e.components[3];          // what component 3 (ComponentName) brings to e.score
+//   e.patch_part(j, i);       // what patch i and word j bring together
+//
+// The image side is that of "Interpreting CLIP's Image Representation via Text-Based Decomposition"
+// (arXiv 2310.05916); the text tower is split by the same formulas, so that the score is a sum over
+// pairs, ⟨e, t⟩ = Σ_i Σ_j ⟨c_i, d_j⟩, of image tokens i and words j (DESIGN §2.1).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/heat_map.h"
+#include "cliplens/base/array.h"
+#include "cliplens/model/clip.h"
+
+namespace cliplens {
+
+enum class TextPartKind {
+  kWord,   // a word's tokens, through all heads of the text tower
+  kInput,  // the text tower's INPUT
+  kMlps,   // its MLPs
+  kWhole,  // a direction that is not taken apart: a class of several prompts, a mean of classes
+};
+const char* NameOf(TextPartKind kind);  // "word", "input", "mlps", "whole"
+
+struct TextPart {
+  std::string text;  // the word; "INPUT", "MLPs"; the name of a direction
+  TextPartKind kind = TextPartKind::kWord;
+  bool against = false;  // its contribution is taken off
+};
+
+// A direction of the joint space as a sum of parts.
+struct Statement {
+  std::vector<TextPart> parts;
+  Array<float, 2> rows;          // [parts, E] of each, signed
+  std::vector<float> direction;  // [E] as the model itself gives it: the sum of the rows
+};
+
+// A text as its words, INPUT and MLPs of the text tower. Throws as PassOf.
+Statement TextStatement(const ClipModel& model, const std::string& text, int threads);
+// A direction [E] as one part.
+Statement WholeStatement(const std::string& name, std::span<const float> direction);
+// a − b.
+Statement Difference(const Statement& a, const Statement& b);
+
+struct Explanation {
+  double score = 0;  // ⟨e, w⟩ of the embeddings that the forward passes give
+  double sum = 0;    // of all parts below: the score up to rounding
+  // By ComponentName: heads by layer, INPUT, MLP 0 …; they add up to the score.
+  std::vector<double> components;
+  std::vector<double> class_to_class;  // [L] of which: the class token's attention to itself
+  std::vector<TextPart> parts;
+  // Each part's share: [parts, g²] with patches in rows from the top, and by name [parts].
+  Array<double, 2> patch_part;
+  std::vector<double> class_token, mlps, input;
+
+  double of_part(Index part) const;    // a part's sum over everything of the image
+  double of_patch(Index patch) const;  // a patch's sum over all parts
+};
+
+// Throws as TokenWeights. The same to the bit for any number of threads.
+Explanation Explain(const ClipModel& model, const TokenPass& picture, const Statement& statement,
+                    int threads);
+
+}  // namespace cliplens

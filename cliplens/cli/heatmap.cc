@@ -1,0 +1,216 @@
+// cliplens heatmap MODEL --image F --text T --out h.png
+#include <algorithm>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cliplens/analysis/heat_map.h"
+#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/base/error.h"
+#include "cliplens/cli/head_choice.h"
+#include "cliplens/cli/scored_picture.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/npy.h"
+#include "cliplens/report/heat_map_report.h"
+#include "cliplens/report/span_file.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct Options {
+  ModelChoice model;
+  std::string image;
+  std::vector<std::string> texts;
+  std::string against;
+  std::string classes;
+  std::string templates = "imagenet";
+  std::vector<std::string> directions;
+  std::string span;
+  HeadChoice heads;
+  std::string scale = "auto";
+  std::string out;
+  std::string npy;
+};
+
+std::optional<double> ParseScale(const std::string& text) {
+  if (text == "auto") return std::nullopt;
+  char* end = nullptr;
+  const double scale = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(scale > 0) || scale > 1e6) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--scale {}: auto, or the score of a patch that gets the full colour, above 0",
+                text);
+  }
+  return scale;
+}
+
+// Rows [M, E] one below the other.
+Array<float, 2> Stack(const Array<float, 2>& a, const Array<float, 2>& b) {
+  if (b.empty()) return a;
+  Array<float, 2> rows({a.dim(0) + b.dim(0), a.dim(1)});
+  std::ranges::copy(b.flat(), std::ranges::copy(a.flat(), rows.data()).out);
+  return rows;
+}
+
+// The mean of rows, [1, E].
+Array<float, 2> MeanRow(const Array<float, 2>& rows) {
+  Array<float, 2> mean({1, rows.dim(1)});
+  for (Index e = 0; e < rows.dim(1); ++e) {
+    double sum = 0;
+    for (Index i = 0; i < rows.dim(0); ++i) sum += rows(i, e);
+    mean(0, e) = static_cast<float>(sum / static_cast<double>(rows.dim(0)));
+  }
+  return mean;
+}
+
+// A row for each text: that of the class of this name where there are classes, else its own.
+Array<float, 2> RowsOf(const ClipModel& model, const std::vector<std::string>& texts,
+                       const std::vector<std::string>& names, const Array<float, 2>& classifier,
+                       int threads) {
+  Array<float, 2> rows = EmbedWords(model, texts, threads);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const auto found = std::ranges::find(names, texts[i]);
+    if (found == names.end()) continue;
+    std::ranges::copy(classifier.row(found - names.begin()),
+                      rows.row(static_cast<Index>(i)).data());
+  }
+  return rows;
+}
+
+std::vector<HeatMapPanel> TextPanels(const ClipModel& model, const TokenPass& pass,
+                                     const Options& options, const Common& common) {
+  const ModelConfig& config = model.config();
+  const std::vector<HeadId> heads =
+      ChooseHeads(options.heads, model.fingerprint(), static_cast<int>(config.vision.layers),
+                  static_cast<int>(config.vision.heads));
+  std::vector<std::string> names;
+  Array<float, 2> classifier;
+  Array<float, 2> against;
+  std::string against_text = options.against;
+  if (!options.classes.empty()) {
+    const ClassFile classes = ReadClassFile(options.classes);
+    names = classes.names;
+    classifier = MakeClassifier(model, names, ReadTemplates(options.templates),
+                                /*truncate=*/false, common.threads, Progress(common, "classes"));
+    against = MeanRow(classifier);
+    against_text = fmt::format("the mean of {} classes", names.size());
+  } else if (!options.against.empty()) {
+    against = EmbedWords(model, {options.against}, common.threads);
+  }
+  const Array<float, 2> rows =
+      Stack(RowsOf(model, options.texts, names, classifier, common.threads), against);
+  const std::vector<HeatMap> maps = HeatMaps(model, pass, rows, heads, common.threads);
+  std::vector<HeatMapPanel> panels;
+  for (std::size_t i = 0; i < options.texts.size(); ++i) {
+    panels.push_back({options.texts[i], against_text, options.heads.Text(), heads,
+                      against.empty() ? maps[i] : Difference(maps[i], maps.back())});
+  }
+  return panels;
+}
+
+std::vector<HeatMapPanel> DirectionPanels(const ClipModel& model, const TokenPass& pass,
+                                          const Options& options, const Common& common) {
+  const SpanFile span = ReadSpanFile(options.span, model.fingerprint(),
+                                     static_cast<int>(model.config().vision.layers),
+                                     static_cast<int>(model.config().vision.heads));
+  std::vector<SpanDirection> chosen;
+  std::vector<std::string> texts;
+  for (const std::string& name : options.directions) {
+    chosen.push_back(DirectionNamed(span, name));
+    texts.push_back(chosen.back().text);
+  }
+  const Array<float, 2> rows = EmbedWords(model, texts, common.threads);
+  std::vector<HeatMapPanel> panels;
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    const auto at = static_cast<Index>(i);
+    const std::vector<HeadId> head = {chosen[i].head};
+    panels.push_back({chosen[i].text, "", "head " + HeadName(chosen[i].head), head,
+                      HeatMaps(model, pass, rows.rows(at, at + 1), head, common.threads).front()});
+  }
+  return panels;
+}
+
+void Run(const Options& options, const Common& common) {
+  if (options.texts.empty() == options.directions.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "give --text, or --direction with --span; one of the two");
+  }
+  if (options.directions.empty() != options.span.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--direction L11.H3:2 and --span FILE go together: the second text that 'cliplens "
+                "span STORE --out FILE' found for the head L11.H3");
+  }
+  if (options.out.empty() && options.npy.empty() && !common.json) {
+    throw Error(ErrorCode::kInvalidArgument, "nowhere to put the map: give --out, --npy or --json");
+  }
+  const std::optional<double> scale = ParseScale(options.scale);
+  RefuseExistingIfNamed({options.out, options.npy});
+  const Image picture = ReadPicture(options.image);
+  const ClipModel model = LoadModel(options.model);
+  const TokenPass pass = PassOf(model, picture, common.threads);
+  HeatMapReport report;
+  report.picture = MappedPictureOf(model, picture, options.image);
+  report.scale = scale;
+  report.panels = options.directions.empty() ? TextPanels(model, pass, options, common)
+                                             : DirectionPanels(model, pass, options, common);
+  if (!options.out.empty()) WriteFileAtomically(options.out, EncodePng(HeatMapSheet(report)));
+  if (!options.npy.empty()) {
+    const Index grid = model.config().grid();
+    std::vector<float> values;
+    for (const HeatMapPanel& panel : report.panels) {
+      for (const double v : panel.map.grid.flat()) values.push_back(static_cast<float>(v));
+    }
+    const std::vector<Index> shape = {static_cast<Index>(report.panels.size()), grid, grid};
+    WriteNpy(options.npy, values, shape);
+  }
+  if (common.json) return PrintJson(HeatMapJson(report));
+  Print(HeatMapTable(report));
+}
+
+}  // namespace
+
+void AddHeatmap(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      AddVerb(app, common, "heatmap", "Where in a picture its agreement with a text comes from",
+              "cliplens heatmap pictureworld --image cat.png --text 'a cat' --text 'a dog' "
+              "--out map.png");
+  AddModelArgument(verb, options->model);
+  AddPrecisionOption(verb, options->model);
+  verb->add_option("--image", options->image, "JPEG, PNG or WebP")->required();
+  CLI::Option* text = verb->add_option("--text", options->texts, "A text; as often as you like")
+                          ->allow_extra_args(false)
+                          ->take_all();
+  CLI::Option* against =
+      verb->add_option("--against", options->against, "A text whose map is taken off");
+  CLI::Option* classes = verb->add_option("--against-classes", options->classes,
+                                          "Class file: the mean of the classes' maps is taken off, "
+                                          "and a --text that names a class stands for it")
+                             ->excludes(against);
+  verb->add_option("--templates", options->templates,
+                   "Of --against-classes: a file with one template a line, imagenet (80) or simple")
+      ->capture_default_str()
+      ->needs(classes);
+  AddHeadChoice(verb, options->heads);
+  CLI::Option* direction =
+      verb->add_option("--direction", options->directions,
+                       "L11.H3:2, a text of --span through its head alone; as often as you like")
+          ->allow_extra_args(false)
+          ->take_all();
+  direction->excludes(text);
+  direction->excludes(against);
+  direction->excludes(classes);
+  direction->excludes("--heads");
+  direction->excludes("--property");
+  verb->add_option("--span", options->span, "File that 'cliplens span STORE --out FILE' wrote");
+  verb->add_option("--scale", options->scale,
+                   "Score of a patch that gets the full colour, or auto: the largest, rounded up")
+      ->capture_default_str();
+  verb->add_option("--out", options->out, "PNG to write: the maps over the picture, with a scale");
+  verb->add_option("--npy", options->npy, "float32 .npy to write: the maps [texts, g, g]");
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli

@@ -1,0 +1,76 @@
+// Heat maps as a sheet of pictures, a table and JSON.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/heat_map.h"
+#include "cliplens/analysis/token_map.h"
+#include "cliplens/base/array.h"
+#include "cliplens/io/image.h"
+#include "cliplens/io/json.h"
+#include "cliplens/model/clip.h"
+#include "cliplens/report/canvas.h"
+
+namespace cliplens {
+
+// The picture that maps are drawn over, and how it was read.
+struct MappedPicture {
+  std::string path;
+  Image rgb;
+  GridRegion region;  // where the patches lie
+  std::string model_name;
+  std::string fingerprint;
+  std::string precision;
+};
+MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
+                              const std::string& path);
+
+struct HeatMapPanel {
+  std::string text;
+  std::string against;        // what was taken off; empty: nothing
+  std::string heads_text;     // as people read it: "heads all"
+  std::vector<HeadId> heads;  // whose map it is
+  HeatMap map;
+};
+
+struct HeatMapReport {
+  MappedPicture picture;
+  std::vector<HeatMapPanel> panels;
+  // The score of a patch that gets the full colour; nothing: the largest of all maps, rounded up.
+  std::optional<double> scale;
+};
+
+// `value` rounded up to one and a half digits (1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten); 1
+// where it is 0.
+double RoundScale(double value);
+
+// The picture in grey with the map over it: red for, blue against, in the strength of |score| /
+// scale, and pale where the model does not look. Fits width x height.
+Image DrawMap(const MappedPicture& picture, ArrayView<const double, 2> grid, double scale,
+              Index width, Index height);
+// The picture as it is with a frame around what the model looks at.
+Image DrawInput(const MappedPicture& picture, Index width, Index height);
+// Width and height of a picture that is made to fit a square of `side`.
+struct FittedSize {
+  Index width = 1, height = 1;
+};
+FittedSize FitInto(const Image& picture, Index side);
+// A bar of colours with its ends and zero in units of the score, at (x, y), some 40 pixels high.
+void DrawScale(Canvas& canvas, Index x, Index y, Index width, double scale);
+
+// The colour of `value` / scale in [-1, 1] over grey.
+Color MapColor(double value);
+// The scale of a report's maps.
+double ScaleOf(const HeatMapReport& report);
+
+Image HeatMapSheet(const HeatMapReport& report);
+std::string HeatMapTable(const HeatMapReport& report);
+// "cliplens.heatmap/1".
+Json HeatMapJson(const HeatMapReport& report);
+
+// [[...]] of a map.
+Json GridJson(ArrayView<const double, 2> grid);
+
+}  // namespace cliplens
