@@ -1,5 +1,6 @@
 // cliplens demo --out DIRECTORY: the whole tour on the shipped model and pictures.
 #include <chrono>
+#include <iterator>
 #include <memory>
 
 #include <fmt/format.h>
@@ -10,10 +11,12 @@
 #include "cliplens/base/error.h"
 #include "cliplens/cli/accuracy.h"
 #include "cliplens/cli/labelling.h"
+#include "cliplens/cli/scored_picture.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/decompose.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/image.h"
 #include "cliplens/io/partial_directory.h"
 #include "cliplens/report/html_report.h"
 #include "cliplens/report/json.h"
@@ -29,6 +32,11 @@ constexpr char kTexts[] = "world/texts/phrases.txt";
 constexpr char kProperties[] = "world/texts/properties.txt";
 constexpr char kClasses[] = "world/texts/objects.txt";
 constexpr char kTemplates[] = "world/texts/objects.templates.txt";
+
+// A picture of two objects, the texts whose maps are shown, the first taken apart.
+constexpr char kScoredPicture[] = "test-000005.png";
+constexpr const char* kScoredTexts[] = {"a picture of coffee in the desert", "coffee",
+                                        "a sunflower"};
 
 fs::path Shipped(const char* relative) {
   fs::path path = SharePath(relative);
@@ -76,6 +84,14 @@ void Run(const std::string& out, const Common& common) {
   extras.ablation = ReportAblation{
       std::move(measured.setting),
       Ablate(store, store.statistics(), measured.classifier, measured.labels.classes, ablation)};
+  for (Index i = 0; i < set->size(); ++i) {
+    const std::string path = set->path(i);
+    if (!path.ends_with(kScoredPicture)) continue;
+    extras.scores = MakeScores(model, DecodeImage(set->Read(i), path), path,
+                               {std::begin(kScoredTexts), std::end(kScoredTexts)}, &*extras.labels,
+                               common.threads);
+    break;
+  }
   const ReportInput input = CollectReport(store, model.config(), set.get(), pool, texts, heads,
                                           report, std::move(extras));
   WriteFileAtomically(directory.path() / "report.html", RenderReport(input));

@@ -8,6 +8,7 @@
 #include "cliplens/cli/accuracy.h"
 #include "cliplens/cli/grouping.h"
 #include "cliplens/cli/labelling.h"
+#include "cliplens/cli/scored_picture.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/file.h"
@@ -28,6 +29,8 @@ struct Options {
   std::string properties;
   AccuracyOptions accuracy;
   GroupingOptions groups;
+  std::string scored_image;
+  std::vector<std::string> scored_texts;
 };
 
 ReportExtras MakeExtras(const Store& store, const ClipModel& model, const Options& options,
@@ -59,6 +62,11 @@ ReportExtras MakeExtras(const Store& store, const ClipModel& model, const Option
   } else if (!options.groups.edit.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--edit is shown by groups: name the attribute that makes them with --attribute");
+  }
+  if (!options.scored_image.empty()) {
+    extras.scores =
+        MakeScores(model, ReadPicture(options.scored_image), options.scored_image,
+                   options.scored_texts, extras.labels ? &*extras.labels : nullptr, common.threads);
   }
   return extras;
 }
@@ -125,6 +133,15 @@ void AddReport(CLI::App& app, Common& common) {
   verb->add_option("--attribute", options->groups.attribute,
                    "Attribute of the pictures: accuracy by group of class and attribute");
   verb->add_option("--edit", options->groups.edit, "Edit to show before and after, by group");
+  CLI::Option* image = verb->add_option(
+      "--image", options->scored_image,
+      "A picture; the page then shows where its scores with each --text come from");
+  CLI::Option* text =
+      verb->add_option("--text", options->scored_texts, "A text for --image; as often as you like")
+          ->allow_extra_args(false)
+          ->take_all()
+          ->needs(image);
+  image->needs(text);
   AddModelOption(verb, options->model);
   verb->callback([options, &common] { Run(*options, common); });
 }

@@ -21,4 +21,34 @@ Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string
   return model.EmbedTexts(texts, /*truncate=*/false, threads);
 }
 
+ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,
+                        const std::vector<std::string>& texts, const LabelReport* labels,
+                        int threads) {
+  const Array<float, 2> rows = EmbedWords(model, texts, threads);
+  const TokenPass pass = PassOf(model, picture, threads);
+  const TowerConfig& tower = model.config().vision;
+  const std::vector<HeadId> heads =
+      ParseHeads("all", static_cast<int>(tower.layers), static_cast<int>(tower.heads));
+  ReportScores scores;
+  scores.maps.picture = MappedPictureOf(model, picture, path);
+  std::vector<HeatMap> maps = HeatMaps(model, pass, rows, heads, threads);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    scores.maps.panels.push_back({texts[i], "", "heads all", heads, std::move(maps[i])});
+  }
+  ExplanationReport& report = scores.explanation;
+  report.picture = scores.maps.picture;
+  report.text = texts.front();
+  report.layers = static_cast<int>(tower.layers);
+  report.heads = static_cast<int>(tower.heads);
+  report.grid = model.config().grid();
+  report.explanation = Explain(model, pass, TextStatement(model, report.text, threads), threads);
+  if (labels != nullptr) {
+    for (const HeadLabel& head : labels->labels) {
+      if (head.label < 0) continue;
+      report.labels[head.id] = labels->table.names[static_cast<std::size_t>(head.label)];
+    }
+  }
+  return scores;
+}
+
 }  // namespace cliplens::cli

@@ -7,6 +7,8 @@
 #include "cliplens/base/array.h"
 #include "cliplens/io/image.h"
 #include "cliplens/model/clip.h"
+#include "cliplens/report/label_report.h"
+#include "cliplens/report/score_section.h"
 
 namespace cliplens::cli {
 
@@ -17,5 +19,10 @@ Image ReadPicture(const std::string& path);
 // be scored as the end of nothing, and as ClipModel::TokenizeTexts does.
 Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string>& texts,
                            int threads);
+
+// Maps of the texts over the picture, and the first text's score taken apart. `labels` may be null.
+ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,
+                        const std::vector<std::string>& texts, const LabelReport* labels,
+                        int threads);
 
 }  // namespace cliplens::cli

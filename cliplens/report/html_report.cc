@@ -167,6 +167,7 @@ class Page {
     if (!input_.neighbours.empty()) out_ += "<a href=\"#alike\">Alike</a>";
     if (input_.extras.ablation) out_ += "<a href=\"#ablation\">Ablation</a>";
     if (input_.extras.groups) out_ += "<a href=\"#groups\">Groups</a>";
+    if (input_.extras.scores) out_ += "<a href=\"#scores\">One score</a>";
     out_ +=
         "<a href=\"#glance\">All heads</a>"
         "<a href=\"#heads\">Head by head</a><a href=\"#method\">How to read</a></nav>\n"
@@ -301,6 +302,7 @@ class Page {
     PutNeighbours();
     if (extras.ablation) out_ += AblationSection(extras.ablation->setting, extras.ablation->result);
     if (extras.groups) out_ += GroupSection(*extras.groups);
+    if (extras.scores) out_ += ScoreSection(*extras.scores, listed);
   }
 
   // A head's label on its card.

@@ -27,6 +27,7 @@
 #include "cliplens/report/ablation_report.h"
 #include "cliplens/report/group_report.h"
 #include "cliplens/report/label_report.h"
+#include "cliplens/report/score_section.h"
 #include "cliplens/report/thumbnail.h"
 
 namespace cliplens {
@@ -67,6 +68,7 @@ struct ReportExtras {
   std::optional<LabelReport> labels;
   std::optional<ReportAblation> ablation;
   std::optional<GroupReport> groups;
+  std::optional<ReportScores> scores;
 };
 
 // Everything that the page says. Nothing is read or computed while it is written.

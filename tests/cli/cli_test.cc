@@ -81,9 +81,10 @@ class CliTest : public testing::Test {
 TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run("--version").out, std::string("cliplens ") + kVersion + "\n");
   const std::string help = Run("--help").out;
-  for (const char* verb : {"demo", "info", "tokenize", "preprocess", "embed", "classify",
-                           "decompose", "merge", "span", "ablate", "reconstruct", "label",
-                           "evaluate labels", "search", "heatmap", "explain", "report", "export", "verify"}) {
+  for (const char* verb :
+       {"demo", "info", "tokenize", "preprocess", "embed", "classify", "decompose", "merge", "span",
+        "ablate", "reconstruct", "label", "evaluate labels", "search", "heatmap", "explain",
+        "report", "export", "verify"}) {
     // A verb of two words stands in the help of its first.
     const std::string_view words = verb;
     const std::string_view first = words.substr(0, words.find(' '));
@@ -621,6 +622,14 @@ TEST_F(CliTest, ExplanationsAddUp) {
   EXPECT_EQ(mean["text"], "cat");
   EXPECT_EQ(mean["words"][0]["kind"], "whole");
   check(RunJson(on + "--text red --against cat"));
+
+  // The report shows them.
+  RunJson("decompose model --images pictures --out store");
+  RunJson(
+      "report store --texts texts.txt --image pictures/000.png --text 'red cat' --text sky "
+      "--out page.html");
+  EXPECT_NE(ReadTextFile(path("page.html"), 1 << 24).find("id=\"scores\""), std::string::npos);
+  ExpectFailure("report store --texts texts.txt --text red --out x.html", 2, "--image");
 
   ExpectFailure(on + "--out x.png", 2, "give --text");
   ExpectFailure(on + "--text '' --out x.png", 2, "give --text");
