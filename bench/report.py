@@ -157,6 +157,9 @@ def analysis(section: dict) -> str:
                  [f"making the index ({c['bytes'] / 2**20:.0f} MiB)", f"{c['write']:.1f} s"],
                  ["without an index, in the store: by cosine", f"{c['cosine']:.2f} s"],
                  ["without an index, in the store: raw dot products", f"{c['raw']:.2f} s"]]
+    for name, c in cases.get("heat-maps", {}).items():
+        rows += [[f"heat maps of {c['texts']} texts on one picture, {name}, and its plain pass",
+                  f"{1e3 * c['maps']:.1f}, {1e3 * c['plain']:.1f} ms: {c['ratio']:.3f} of it"]]
     if "statistics" in cases:
         c = cases["statistics"]
         rows += [[f"statistics of {n:,} pictures (6 × 6 heads of 32): peak memory, on disk",
