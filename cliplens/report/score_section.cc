@@ -24,7 +24,7 @@ std::string ImageTag(const Image& image, const std::string& what) {
 void PutScale(std::string& out, double scale) {
   Put(out,
       "<p class=\"legend\"><span>\u2212{0:g}</span><svg class=\"scale\" viewBox=\"0 0 100 1\" "
-      "preserveAspectRatio=\"none\" aria-hidden=\"true\">",
+      "preserveAspectRatio=\"none\" shape-rendering=\"crispEdges\" aria-hidden=\"true\">",
       scale);
   constexpr int kSteps = 40;
   for (int i = 0; i < kSteps; ++i) {

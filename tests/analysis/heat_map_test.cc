@@ -43,7 +43,6 @@ TEST_F(HeatMapTest, MapAndRestAreTheScoreForAnyHeads) {
   }
 }
 
-// The specification's test 10.
 TEST_F(HeatMapTest, ContrastsAreAntisymmetricAndThoseWithTheMeanCancel) {
   const std::vector<HeatMap> maps = Maps(classes_);
   // Asked for in another order, beside other texts, the numbers are the same to the bit.

@@ -15,7 +15,6 @@ namespace {
 
 Array<double, 2> Map(Shape<2> shape, std::vector<double> values) { return {shape, values}; }
 
-// The specification's test 9.
 TEST(TokenMap, BilinearHasHalfPixelCentres) {
   const Array<double, 2> out = ResizeMap(Map({2, 2}, {0, 1, 2, 3}), 4, 4);
   const double along[] = {0, 0.25, 0.75, 1};

@@ -125,7 +125,7 @@ TEST_P(TokenScoresTest, EachTokenOfEachHeadIsTheDefinition) {
                       kDefinition);
           sum += got;
         }
-        // The token sum is the token-free head (spec, test 1).
+        // The token sum is the token-free head.
         EXPECT_NEAR(sum, scores.by_head(static_cast<Index>(k), m), kDefinition) << HeadName(id);
       }
     }

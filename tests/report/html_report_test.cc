@@ -64,7 +64,8 @@ ReportInput SmallInput() {
                        .root = "pictures/of <mine> & yours",
                        .images = 5,
                        .set_images = 5,
-                       .set_checksum = "00"}};
+                       .set_checksum = "00",
+                       .split = {}}};
   input.store.certificate = {7.43e-8, 2.1e-8};
   input.model.vision.layers = 2;
   input.model.vision.heads = 2;

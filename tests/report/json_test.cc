@@ -11,8 +11,12 @@ StoreInfo SmallStore() {
   store.model_name = "small";
   store.fingerprint = "00ff";
   store.images = 12;
-  store.data = {
-      {.kind = "folder", .root = "pictures", .images = 12, .set_images = 12, .set_checksum = "00"}};
+  store.data = {{.kind = "folder",
+                 .root = "pictures",
+                 .images = 12,
+                 .set_images = 12,
+                 .set_checksum = "00",
+                 .split = {}}};
   store.certificate = {2e-7, 1e-7};
   return store;
 }
