@@ -71,7 +71,7 @@ TEST(ExplanationReport, JsonAddsUp) {
 TEST(ExplanationReport, TableSaysHowCloselyThingsAddUp) {
   const std::string table = ExplanationTable(Report());
   for (const char* words :
-       {"score 0.2400", "L1.H0  0.3000  object & co", "INPUT    -0.0500",
+       {"score 0.2400", "L1.H0   0.3000  object & co", "INPUT    -0.0500",
         "all 5 components: 0.2400, of which the class token's attention to itself 0.0030",
         "− <duck>", "text INPUT", "-0.5000 at row 1, column 2",
         "differs from the score by 0.0e+00"}) {

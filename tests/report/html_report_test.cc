@@ -62,10 +62,10 @@ ReportInput SmallInput() {
   input.store.slices = 4;
   input.store.data = {{.kind = "folder",
                        .root = "pictures/of <mine> & yours",
+                       .split = {},
                        .images = 5,
                        .set_images = 5,
-                       .set_checksum = "00",
-                       .split = {}}};
+                       .set_checksum = "00"}};
   input.store.certificate = {7.43e-8, 2.1e-8};
   input.model.vision.layers = 2;
   input.model.vision.heads = 2;

@@ -13,10 +13,10 @@ StoreInfo SmallStore() {
   store.images = 12;
   store.data = {{.kind = "folder",
                  .root = "pictures",
+                 .split = {},
                  .images = 12,
                  .set_images = 12,
-                 .set_checksum = "00",
-                 .split = {}}};
+                 .set_checksum = "00"}};
   store.certificate = {2e-7, 1e-7};
   return store;
 }
