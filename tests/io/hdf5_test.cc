@@ -117,6 +117,16 @@ TEST(Hdf5Test, RefusesWhatIsWrong) {
   }
   ExpectError(ErrorCode::kExhausted, "claims 2147483648 values along axis 0", [&] { first(); });
   {
+    // Few enough to be allowed, far more than the file's bytes could unpack to.
+    Hdf5Builder builder(path);
+    const hobj_ref_t hollow = builder.Bytes("/hollow", {1 << 12, 1 << 12}, {}, {4, 4});
+    builder.References("/value/img", {1}, {hollow});
+  }
+  ExpectError(ErrorCode::kCorruptData, "has fewer bytes than its shape asks for", [&] {
+    const Hdf5File file(path);
+    file.ReadBytes(file.ReadReferences("/value/img", 10).at(0), Index{1} << 30);
+  });
+  {
     Hdf5Builder builder(path);
     const hobj_ref_t chunky = builder.Bytes("/c", {1, hsize_t{1} << 29}, {}, {1, hsize_t{1} << 29});
     builder.References("/value/img", {1}, {chunky});
