@@ -109,9 +109,9 @@ class ClassMaps {
 struct SegmentationOptions {
   MapMethod method = MapMethod::kDecomposition;
   MapGeometry geometry = MapGeometry::kAligned;
-  std::vector<HeadId> heads = {};     // all when empty
-  bool truth = false;                 // maps of the picture's label instead of the model's answer
-  std::string label = {};             // attribute that holds the label; empty: the picture's own
+  std::vector<HeadId> heads = {};  // all when empty
+  bool truth = false;              // maps of the picture's label instead of the model's answer
+  std::string label = {};          // attribute that holds the label; empty: the picture's own
   bool keep_maps = false;
   std::optional<int> ignore = {};     // instead of the set's own
   OnError on_error = OnError::kStop;  // of pictures; a mask that cannot be used always stops
