@@ -11,6 +11,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/dataset/image_set.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/image.h"
 
 namespace cliplens {
@@ -357,6 +358,30 @@ TEST_F(PublishedSetsTest, ImagenetSegmentation) {
   Write("meta.mat", MatlabMeta({}));
   ExpectError(ErrorCode::kUnsupported, "is no HDF5 file but a MATLAB file of version 5",
               [&] { OpenImageSet(Root() / "meta.mat"); });
+}
+
+// The HDF5 library itself crashes on some of these; that it must do elsewhere.
+TEST_F(PublishedSetsTest, AChangedByteOfImagenetSegmentationIsReadOrRefused) {
+  WriteSegmentationFile(Root() / "whole.mat");
+  const std::string whole = ReadTextFile(Root() / "whole.mat", 1 << 20);
+  Index refused = 0;
+  for (std::size_t at = 0; at < whole.size(); at += 53) {
+    std::string changed = whole;
+    changed[at] = static_cast<char>(~changed[at]);
+    Write("gtsegs_ijcv.mat", changed);
+    try {
+      const auto set = OpenImageSet(Root() / "gtsegs_ijcv.mat");
+      for (Index i = 0; i < set->size(); ++i) {
+        set->Read(i);
+        set->ReadMask(i);
+      }
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("gtsegs_ijcv.mat"), std::string::npos)
+          << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 5);
 }
 
 }  // namespace
