@@ -259,6 +259,7 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
     GroupRow row;
     row.name = variants[static_cast<std::size_t>(v)].name;
     std::vector<std::vector<double>> columns;
+    columns.reserve(2 * n);
     for (const std::size_t cell : there) columns.push_back(right[cell]);
     for (const std::size_t cell : there) {
       columns.push_back(sums.back()[cell]);

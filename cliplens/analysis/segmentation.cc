@@ -338,7 +338,7 @@ PictureSegmentation CompareWithMask(const ScaledMap& map, const MaskPixels& mask
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::int8_t truth = mask.flat()[i];
     if (truth < 0) continue;
-    ++count[static_cast<std::size_t>(truth)][values[i] > map.mean ? 1 : 0];
+    ++count[truth == 1 ? 1 : 0][values[i] > map.mean ? 1 : 0];
     keys.push_back(Keyed(static_cast<float>(values[i]), truth == 1));
   }
   result.right = count[0][0] + count[1][1];

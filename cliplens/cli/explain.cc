@@ -43,7 +43,7 @@ Statement Text(const ClipModel& model, const std::string& text, int threads) {
 Statement OfText(const ClipModel& model, const Options& options, const Common& common,
                  ExplanationReport& report) {
   report.text = options.text;
-  const Statement text = Text(model, options.text, common.threads);
+  Statement text = Text(model, options.text, common.threads);
   if (options.against.empty()) return text;
   report.against = options.against;
   report.against_kind = "text";
