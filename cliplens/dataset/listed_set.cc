@@ -159,7 +159,8 @@ std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file, const std
   }
   pictures.label = table.Find("label");
   pictures.mask = table.Find("mask");
-  table = RowsOfSplit(std::move(table), table.Find("split"), split, Name(file));
+  const auto split_column = table.Find("split");
+  table = RowsOfSplit(std::move(table), split_column, split, Name(file));
   return OpenPictureTable(std::move(pictures));
 }
 

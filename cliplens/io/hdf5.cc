@@ -157,6 +157,7 @@ struct Hdf5File::State {
       Refuse(what, "cannot be read");
     }
     std::vector<Hdf5Reference> references;
+    references.reserve(addresses.size());
     for (const hobj_ref_t address : addresses) references.push_back({address});
     return references;
   }
