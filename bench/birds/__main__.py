@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import pathlib
 import shutil
-import subprocess
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TEXTS = ROOT / "world" / "texts"
+from bench.truth.stores import ROOT, TEXTS, Bench
+
 PAGE = ROOT / "docs" / "edits.md"
 BEGIN, END = "<!-- figures: make bench-birds -->\n", "<!-- end of figures -->\n"
 MODEL, NATURAL = "pictureworld-birds", "pictureworld"
@@ -43,20 +40,7 @@ def shard(kind, seed, first, count, agreement):
     return shards.tar_bytes(files)
 
 
-class Bench:
-    def __init__(self, program, workers):
-        self.program = pathlib.Path(program).resolve()
-        self.workers = workers
-        self.folder = ROOT / "build" / "birds"
-
-    def run(self, *words):
-        """The program's JSON."""
-        done = subprocess.run([self.program, *map(str, words), "--json", "--quiet"], cwd=ROOT,
-                              text=True, capture_output=True)
-        if done.returncode:
-            raise SystemExit(f"cliplens {' '.join(map(str, words))}\n{done.stderr}")
-        return json.loads(done.stdout)
-
+class BirdsBench(Bench):
     def draw(self, sets):
         """Sets of pictures, {name: (kind, seed, pictures, agreement)}."""
         jobs = {}
@@ -64,18 +48,8 @@ class Bench:
             for first in range(0, pictures, SHARD):
                 path = self.folder / name / f"{first:06d}.tar"
                 if not path.exists():
-                    jobs[path] = (kind, seed, first, min(SHARD, pictures - first), agreement)
-        with ProcessPoolExecutor(self.workers) as pool:
-            done = {path: pool.submit(shard, *job) for path, job in jobs.items()}
-            for path, future in done.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(future.result())
-
-    def store(self, model, name):
-        path = self.folder / f"{model}-{name}"
-        if not path.exists():
-            self.run("decompose", model, "--images", self.folder / name, "--out", path)
-        return path
+                    jobs[path] = (shard, kind, seed, first, min(SHARD, pictures - first), agreement)
+        self.write(jobs)
 
     def suggest(self, name, pictures, *options, model=MODEL):
         """Heads for the cue and, of the biased model, the edit's file."""
@@ -216,7 +190,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep pictures and stores of a run")
     parser.add_argument("--update", action="store_true", help="write docs/edits.md")
     args = parser.parse_args()
-    bench = Bench(args.program, args.workers)
+    bench = BirdsBench(args.program, ROOT / "build" / "birds", args.workers)
     if not args.keep:
         shutil.rmtree(bench.folder, ignore_errors=True)
     bench.folder.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,10 @@ class Bench:
         for factor in FACTORS if changed else ():
             jobs[self.folder / f"changed-{changed_seed}" / f"{factor}.tar"] = (
                 _counterparts, changed_seed, 0, changed, factor)
-        jobs = {path: job for path, job in jobs.items() if not path.exists()}
+        self.write({path: job for path, job in jobs.items() if not path.exists()})
+
+    def write(self, jobs):
+        """Files made by several processes, {path: (function, argument ...)}."""
         with ProcessPoolExecutor(self.workers) as pool:
             done = {path: pool.submit(*job) for path, job in jobs.items()}
             for path, future in done.items():

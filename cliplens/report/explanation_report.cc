@@ -142,17 +142,8 @@ std::string ExplanationTable(const ExplanationReport& report) {
 Json ExplanationJson(const ExplanationReport& report) {
   const Explanation& e = report.explanation;
   const MappedPicture& picture = report.picture;
-  Json json = {
-      {"format", "cliplens.explain/1"},
-      {"model", picture.model_name},
-      {"fingerprint", picture.fingerprint},
-      {"precision", picture.precision},
-      {"image", picture.path},
-      {"width", picture.rgb.width},
-      {"height", picture.rgb.height},
-      {"region",
-       {picture.region.left, picture.region.top, picture.region.right, picture.region.bottom}},
-      {"text", report.text}};
+  Json json = MappedPictureJson("cliplens.explain/1", picture);
+  json["text"] = report.text;
   if (!report.against.empty()) {
     json["against"] = report.against;
     json["against_kind"] = report.against_kind;

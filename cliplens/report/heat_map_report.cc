@@ -297,24 +297,27 @@ Json GridJson(ArrayView<const double, 2> grid) {
   return rows;
 }
 
+Json MappedPictureJson(const char* format, const MappedPicture& picture) {
+  return {{"format", format},
+          {"model", picture.model_name},
+          {"fingerprint", picture.fingerprint},
+          {"precision", picture.precision},
+          {"image", picture.path},
+          {"width", picture.rgb.width},
+          {"height", picture.rgb.height},
+          {"region",
+           {picture.region.left, picture.region.top, picture.region.right, picture.region.bottom}}};
+}
+
 Json HeatMapJson(const HeatMapReport& report) {
   if (report.panels.empty()) throw Error(ErrorCode::kInvalidArgument, "heat maps: none to write");
   const MappedPicture& picture = report.picture;
   const HeatMap& first = report.panels.front().map;
-  Json json = {
-      {"format", "cliplens.heatmap/1"},
-      {"model", picture.model_name},
-      {"fingerprint", picture.fingerprint},
-      {"precision", picture.precision},
-      {"image", picture.path},
-      {"width", picture.rgb.width},
-      {"height", picture.rgb.height},
-      {"region",
-       {picture.region.left, picture.region.top, picture.region.right, picture.region.bottom}},
-      {"text", report.panels.front().text},
-      {"score", first.score},
-      {"map", GridJson(first.grid)},
-      {"rest", RestJson(first.rest)}};
+  Json json = MappedPictureJson("cliplens.heatmap/1", picture);
+  json["text"] = report.panels.front().text;
+  json["score"] = first.score;
+  json["map"] = GridJson(first.grid);
+  json["rest"] = RestJson(first.rest);
   Json maps = Json::array();
   for (const HeatMapPanel& panel : report.panels) {
     Json heads = Json::array();

@@ -26,6 +26,8 @@ struct MappedPicture {
 };
 MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
                               const std::string& path);
+// The first members of a result on one picture: format, model, picture and region.
+Json MappedPictureJson(const char* format, const MappedPicture& picture);
 
 struct HeatMapPanel {
   std::string text;

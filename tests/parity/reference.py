@@ -63,16 +63,21 @@ class VisionTower:
         and, in attention, over heads and tokens."""
         s = self.state
         width = s["class_embedding"].numel()
-        head_width = width // self.heads
         side, p = pixels.shape[1] // self.patch, self.patch
         x = torch.from_numpy(pixels).double()[:, : side * p, : side * p]
         x = x.reshape(3, side, p, side, p).permute(1, 3, 0, 2, 4).reshape(side * side, -1)
         x = x @ s["conv1.weight"].reshape(width, -1).T
         x = torch.cat([s["class_embedding"][None], x]) + s["positional_embedding"]
         x = self.norm(x, "ln_pre")
-        tokens = len(x)
+        return self.blocks(x, 0, torch.zeros(()), "ln_post", s["proj"])
 
-        terms = [x[0]]  # INPUT, MLP 0, ... [D]
+    def blocks(self, x, pooled, mask, last, projection) -> Decomposition:
+        """The blocks on tokens x [N, D] and what row `pooled` becomes; `mask` is added to scores
+        of attention, `last` is the name of the last norm."""
+        s = self.state
+        tokens, width = x.shape
+        head_width = width // self.heads
+        terms = [x[pooled]]  # INPUT, MLP 0, ... [D]
         written = []    # of each layer [H, N, D]
         biases = []     # of each layer [D]
         for layer in range(self.layers):
@@ -82,8 +87,8 @@ class VisionTower:
             qkv = y @ s[name + "attn.in_proj_weight"].T + s[name + "attn.in_proj_bias"]
             q, k, v = (part.reshape(tokens, self.heads, head_width).transpose(0, 1)
                        for part in qkv.split(width, dim=1))  # [H, N, K]
-            pattern = (q @ k.transpose(1, 2) / head_width ** 0.5).softmax(-1)  # [H, N, N]
-            z = pattern[:, 0, :, None] * v  # what the class token takes from each token [H, N, K]
+            pattern = (q @ k.transpose(1, 2) / head_width ** 0.5 + mask).softmax(-1)  # [H, N, N]
+            z = pattern[:, pooled, :, None] * v  # what the pooled token takes from each token [H, N, K]
             by_head = out_weight.T.reshape(self.heads, head_width, width)  # [H, K, D]
             written.append(z @ by_head)
             biases.append(out_bias)
@@ -92,13 +97,13 @@ class VisionTower:
             hidden = self.norm(x, name + "ln_2") @ s[name + "mlp.c_fc.weight"].T
             hidden = self.activation(hidden + s[name + "mlp.c_fc.bias"])
             mlp = hidden @ s[name + "mlp.c_proj.weight"].T + s[name + "mlp.c_proj.bias"]
-            terms.append(mlp[0])
+            terms.append(mlp[pooled])
             x = x + mlp
 
-        mean = x[0].mean()
-        sigma = (((x[0] - mean) ** 2).mean() + self.epsilon).sqrt()
-        gain, bias, projection = s["ln_post.weight"], s["ln_post.bias"], s["proj"]
-        raw = self.norm(x[0], "ln_post") @ projection
+        mean = x[pooled].mean()
+        sigma = (((x[pooled] - mean) ** 2).mean() + self.epsilon).sqrt()
+        gain, bias = s[last + ".weight"], s[last + ".bias"]
+        raw = self.norm(x[pooled], last) @ projection
         norm = raw.norm()
         components = 2 * self.layers + 1
         shares = self.heads * tokens
@@ -126,6 +131,7 @@ class TextTower:
 
     norm = VisionTower.norm
     activation = VisionTower.activation
+    blocks = VisionTower.blocks
 
     def decompose(self, ids: torch.Tensor) -> Decomposition:
         """ids [context]. The shares of VisionTower.decompose over the N tokens up to the end."""
@@ -133,43 +139,8 @@ class TextTower:
         end = int(ids.argmax())
         tokens = end + 1
         x = s["token_embedding.weight"][ids[:tokens]] + s["positional_embedding"][:tokens]
-        width = x.shape[1]
-        head_width = width // self.heads
         future = torch.full((tokens, tokens), float("-inf"), dtype=x.dtype).triu(1)
-        terms, written, biases = [x[end]], [], []
-        for layer in range(self.layers):
-            name = f"transformer.resblocks.{layer}."
-            out_weight, out_bias = s[name + "attn.out_proj.weight"], s[name + "attn.out_proj.bias"]
-            qkv = (self.norm(x, name + "ln_1") @ s[name + "attn.in_proj_weight"].T
-                   + s[name + "attn.in_proj_bias"])
-            q, k, v = (part.reshape(tokens, self.heads, head_width).transpose(0, 1)
-                       for part in qkv.split(width, dim=1))
-            pattern = (q @ k.transpose(1, 2) / head_width ** 0.5 + future).softmax(-1)
-            by_head = out_weight.T.reshape(self.heads, head_width, width)
-            written.append((pattern[:, end, :, None] * v) @ by_head)
-            biases.append(out_bias)
-            x = x + (pattern @ v).transpose(0, 1).reshape(tokens, width) @ out_weight.T + out_bias
-            hidden = self.activation(self.norm(x, name + "ln_2") @ s[name + "mlp.c_fc.weight"].T
-                                     + s[name + "mlp.c_fc.bias"])
-            mlp = hidden @ s[name + "mlp.c_proj.weight"].T + s[name + "mlp.c_proj.bias"]
-            terms.append(mlp[end])
-            x = x + mlp
-
-        mean = x[end].mean()
-        sigma = (((x[end] - mean) ** 2).mean() + self.epsilon).sqrt()
-        gain, bias = s["ln_final.weight"], s["ln_final.bias"]
-        projection = s["text_projection"]
-        raw = self.norm(x[end], "ln_final") @ projection
-        norm = raw.norm()
-        components = 2 * self.layers + 1
-        shares = self.heads * tokens
-        heads = torch.stack([
-            (gain * (w + b / shares - mean / (components * shares)) / sigma
-             + bias / (components * shares)) @ projection / norm
-            for w, b in zip(written, biases)])
-        mlps = ((gain * (torch.stack(terms) - mean / components) / sigma + bias / components)
-                @ projection / norm)
-        return Decomposition(heads=heads, mlps=mlps, embedding=raw / norm)
+        return self.blocks(x, end, future, "ln_final", s["text_projection"])
 
 
 @dataclasses.dataclass
