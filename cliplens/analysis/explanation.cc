@@ -74,6 +74,60 @@ Statement Difference(const Statement& a, const Statement& b) {
   return out;
 }
 
+NamedStatement TextAgainst(const ClipModel& model, const std::string& text,
+                           const std::string& against, int threads) {
+  const auto of = [&](const std::string& words) {
+    EmbedWords(model, {words}, threads);
+    return TextStatement(model, words, threads);
+  };
+  if (against.empty()) return {text, "", "", of(text)};
+  return {text, against, "text", Difference(of(text), of(against))};
+}
+
+NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
+                            const Classifier& classes, const std::string& class_name,
+                            const std::string& against, int threads) {
+  constexpr char kRunnerUp[] = "runner-up";
+  constexpr char kMean[] = "mean";
+  const auto of = [&](Index index) {
+    const std::string& name = classes.names[static_cast<std::size_t>(index)];
+    if (classes.templates.size() == 1) {
+      return TextStatement(model, FillTemplate(classes.templates.front(), name), threads);
+    }
+    return WholeStatement(name, classes.rows.row(index));
+  };
+  // Best first.
+  const std::vector<ClassScore> ranked =
+      TopClasses(picture.embedding.row(0), classes.rows, model.logit_scale(), classes.rows.dim(0));
+  const Index chosen = class_name.empty() ? ranked.front().index : classes.Find(class_name);
+  NamedStatement out;
+  out.text = classes.names[static_cast<std::size_t>(chosen)];
+  if (against == kMean) {
+    out.against_kind = kMean;
+    out.against = classes.MeanName();
+    out.statement = Difference(of(chosen), WholeStatement(out.against, classes.Mean().row(0)));
+    return out;
+  }
+  Index other = -1;
+  if (against.empty() || against == kRunnerUp) {
+    out.against_kind = kRunnerUp;
+    const auto best = std::ranges::find_if(
+        ranked, [&](const ClassScore& score) { return score.index != chosen; });
+    if (best == ranked.end()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: one class has no runner-up; name more classes, or explain a text",
+                  classes.name);
+    }
+    other = best->index;
+  } else {
+    out.against_kind = "class";
+    other = classes.Find(against);
+  }
+  out.against = classes.names[static_cast<std::size_t>(other)];
+  out.statement = Difference(of(chosen), of(other));
+  return out;
+}
+
 double Explanation::of_part(Index part) const {
   const auto at = static_cast<std::size_t>(part);
   double total = class_token[at] + mlps[at] + input[at];

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cliplens/analysis/heat_map.h"
+#include "cliplens/analysis/zero_shot.h"
 #include "cliplens/base/array.h"
 #include "cliplens/model/clip.h"
 
@@ -47,6 +48,24 @@ Statement TextStatement(const ClipModel& model, const std::string& text, int thr
 Statement WholeStatement(const std::string& name, std::span<const float> direction);
 // a − b.
 Statement Difference(const Statement& a, const Statement& b);
+
+// A statement with the names of what is scored and of what is taken off.
+struct NamedStatement {
+  std::string text;          // a text or a class
+  std::string against;       // empty: nothing is taken off
+  std::string against_kind;  // "text", "runner-up", "class", "mean"; empty without
+  Statement statement;
+};
+// A text, minus another unless that is empty. Throws as EmbedWords.
+NamedStatement TextAgainst(const ClipModel& model, const std::string& text,
+                           const std::string& against, int threads);
+// A class, or the picture's best one where no name is given, minus `against`: a class, "mean" (of
+// all classes) or "runner-up" (also where it is empty), the best of the others. With one template a
+// class is a text, whose words are known. Throws Error(kNotFound) for a class that is not there,
+// Error(kInvalidArgument) for one class alone, which has no runner-up.
+NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
+                            const Classifier& classes, const std::string& class_name,
+                            const std::string& against, int threads);
 
 struct Explanation {
   double score = 0;  // ⟨e, w⟩ of the embeddings that the forward passes give

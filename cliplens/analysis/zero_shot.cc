@@ -4,6 +4,9 @@
 #include <cmath>
 #include <mutex>
 #include <numeric>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/linear_algebra.h"
@@ -41,6 +44,46 @@ Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::stri
     for (Index k = 0; k < width; ++k) classifier(c, k) = static_cast<float>(mean[k]);
   }
   return classifier;
+}
+
+Index Classifier::Find(const std::string& class_name) const {
+  const auto found = std::ranges::find(names, class_name);
+  if (found != names.end()) return found - names.begin();
+  throw Error(ErrorCode::kNotFound, "{}: there is no class '{}' among its {}; its first is '{}'",
+              name, Printable(class_name), names.size(), names.front());
+}
+
+std::string Classifier::MeanName() const {
+  return fmt::format("the mean of {} classes", names.size());
+}
+
+Array<float, 2> Classifier::Mean() const {
+  Array<float, 2> mean({1, rows.dim(1)});
+  for (Index e = 0; e < rows.dim(1); ++e) {
+    double sum = 0;
+    for (Index c = 0; c < rows.dim(0); ++c) sum += rows(c, e);
+    mean(0, e) = static_cast<float>(sum / static_cast<double>(rows.dim(0)));
+  }
+  return mean;
+}
+
+Classifier ClassifierOf(const ClipModel& model, const ClassFile& classes,
+                        std::vector<std::string> templates, bool truncate, int threads,
+                        const ProgressSink& progress) {
+  Array<float, 2> rows =
+      MakeClassifier(model, classes.names, templates, truncate, threads, progress);
+  return {classes.name, classes.names, std::move(templates), std::move(rows)};
+}
+
+Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string>& texts,
+                           int threads) {
+  const std::vector<Tokens> tokens = model.TokenizeTexts(texts, /*truncate=*/false, threads);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i].count > 2) continue;  // more than a start and an end
+    throw Error(ErrorCode::kInvalidArgument, "text '{}' has no word in it; write one",
+                Printable(texts[i]));
+  }
+  return model.EmbedTexts(texts, /*truncate=*/false, threads);
 }
 
 std::vector<ClassScore> TopClasses(std::span<const float> embedding,

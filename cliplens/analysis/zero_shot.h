@@ -21,6 +21,27 @@ Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::stri
                                std::span<const std::string> templates, bool truncate, int threads,
                                const ProgressSink& progress = {});
 
+// A classifier with what it was made of.
+struct Classifier {
+  std::string name;                // of the class file
+  std::vector<std::string> names;  // [C]
+  std::vector<std::string> templates;
+  Array<float, 2> rows;  // [C, E]
+
+  // Throws Error(kNotFound) for a name that no class has.
+  Index Find(const std::string& class_name) const;
+  std::string MeanName() const;  // "the mean of 10 classes"
+  Array<float, 2> Mean() const;  // [1, E] of the rows, not made unit
+};
+Classifier ClassifierOf(const ClipModel& model, const ClassFile& classes,
+                        std::vector<std::string> templates, bool truncate, int threads,
+                        const ProgressSink& progress = {});
+
+// Unit rows [M, E] of texts. Throws Error(kInvalidArgument) for a text without a word, which would
+// be scored as the end of nothing, and as ClipModel::TokenizeTexts does.
+Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string>& texts,
+                           int threads);
+
 struct ClassScore {
   Index index = 0;
   double similarity = 0;   // cosine

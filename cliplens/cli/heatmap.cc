@@ -1,8 +1,6 @@
 // cliplens heatmap MODEL --image F --text T --out h.png
-#include <algorithm>
 #include <memory>
-
-#include <fmt/format.h>
+#include <optional>
 
 #include "cliplens/analysis/heat_map.h"
 #include "cliplens/analysis/zero_shot.h"
@@ -46,68 +44,22 @@ std::optional<double> ParseScale(const std::string& text) {
   return scale;
 }
 
-// Rows [M, E] one below the other.
-Array<float, 2> Stack(const Array<float, 2>& a, const Array<float, 2>& b) {
-  if (b.empty()) return a;
-  Array<float, 2> rows({a.dim(0) + b.dim(0), a.dim(1)});
-  std::ranges::copy(b.flat(), std::ranges::copy(a.flat(), rows.data()).out);
-  return rows;
-}
-
-// The mean of rows, [1, E].
-Array<float, 2> MeanRow(const Array<float, 2>& rows) {
-  Array<float, 2> mean({1, rows.dim(1)});
-  for (Index e = 0; e < rows.dim(1); ++e) {
-    double sum = 0;
-    for (Index i = 0; i < rows.dim(0); ++i) sum += rows(i, e);
-    mean(0, e) = static_cast<float>(sum / static_cast<double>(rows.dim(0)));
-  }
-  return mean;
-}
-
-// A row for each text: that of the class of this name where there are classes, else its own.
-Array<float, 2> RowsOf(const ClipModel& model, const std::vector<std::string>& texts,
-                       const std::vector<std::string>& names, const Array<float, 2>& classifier,
-                       int threads) {
-  Array<float, 2> rows = EmbedWords(model, texts, threads);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const auto found = std::ranges::find(names, texts[i]);
-    if (found == names.end()) continue;
-    std::ranges::copy(classifier.row(found - names.begin()),
-                      rows.row(static_cast<Index>(i)).data());
-  }
-  return rows;
-}
-
 std::vector<HeatMapPanel> TextPanels(const ClipModel& model, const TokenPass& pass,
                                      const Options& options, const Common& common) {
-  const ModelConfig& config = model.config();
-  const std::vector<HeadId> heads =
-      ChooseHeads(options.heads, model.fingerprint(), static_cast<int>(config.vision.layers),
-                  static_cast<int>(config.vision.heads));
-  std::vector<std::string> names;
-  Array<float, 2> classifier;
-  Array<float, 2> against;
-  std::string against_text = options.against;
+  const TowerConfig& vision = model.config().vision;
+  TextMaps maps{
+      .texts = options.texts,
+      .against = options.against,
+      .heads = ChooseHeads(options.heads, model.fingerprint(), static_cast<int>(vision.layers),
+                           static_cast<int>(vision.heads)),
+      .heads_text = options.heads.Text()};
+  std::optional<Classifier> classes;
   if (!options.classes.empty()) {
-    const ClassFile classes = ReadClassFile(options.classes);
-    names = classes.names;
-    classifier = MakeClassifier(model, names, ReadTemplates(options.templates),
-                                /*truncate=*/false, common.threads, Progress(common, "classes"));
-    against = MeanRow(classifier);
-    against_text = fmt::format("the mean of {} classes", names.size());
-  } else if (!options.against.empty()) {
-    against = EmbedWords(model, {options.against}, common.threads);
+    classes = ClassifierOf(model, ReadClassFile(options.classes), ReadTemplates(options.templates),
+                           /*truncate=*/false, common.threads, Progress(common, "classes"));
+    maps.classes = &*classes;
   }
-  const Array<float, 2> rows =
-      Stack(RowsOf(model, options.texts, names, classifier, common.threads), against);
-  const std::vector<HeatMap> maps = HeatMaps(model, pass, rows, heads, common.threads);
-  std::vector<HeatMapPanel> panels;
-  for (std::size_t i = 0; i < options.texts.size(); ++i) {
-    panels.push_back({options.texts[i], against_text, options.heads.Text(), heads,
-                      against.empty() ? maps[i] : Difference(maps[i], maps.back())});
-  }
-  return panels;
+  return PanelsOf(model, pass, maps, common.threads);
 }
 
 std::vector<HeatMapPanel> DirectionPanels(const ClipModel& model, const TokenPass& pass,

@@ -1,8 +1,10 @@
 #include "cliplens/cli/labelling.h"
 
 #include <filesystem>
+#include <utility>
 
 #include "cliplens/dataset/text_pool.h"
+#include "cliplens/report/collect_labels.h"
 
 namespace cliplens::cli {
 namespace {
@@ -47,35 +49,18 @@ LabelReport MakeLabels(const Store& store, const ClipModel& model, const Labelli
   const std::vector<HeadId> heads =
       ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
                  static_cast<int>(store.basis().num_heads()));
-  LabelReport report;
-  report.store = store.info();
-  report.pool = ReadTextPool(options.properties.empty() ? SharePath("texts/properties.txt")
-                                                        : TextsPath(options.properties));
-  report.properties_name = report.scores_pool = report.pool.name;
-  report.table = PropertiesOf(report.pool);
-  std::optional<TextPool> pool;
-  if (!options.texts.empty()) {
-    pool = ReadTextPool(TextsPath(options.texts));
-    report.scores_pool = pool->name;
-  }
-  report.calibrated = IsCalibrated(store);
-  const Array<float, 2> texts = model.EmbedTexts(report.pool.texts, options.truncate,
-                                                 common.threads, Progress(common, "texts"));
-  LabelOptions label = options.label;
-  label.threads = common.threads;
-  label.progress = Progress(common, "heads");
-  report.labels = LabelHeads(store, heads, report.table, texts, label);
-  const Array<float, 2> pool_texts =
-      pool ? model.EmbedTexts(pool->texts, options.truncate, common.threads,
-                              Progress(common, "texts"))
-           : Array<float, 2>();
-  const std::vector<TextSpanResult> spans =
-      store.info().images < 2
-          ? std::vector<TextSpanResult>(heads.size())
-          : TextSpanOfHeads(store.statistics(), store.basis(), heads, pool ? pool_texts : texts,
-                            {.count = 5}, common.threads);
-  report.scores = ScoreLabels(report.labels, report.table, spans, pool ? *pool : report.pool);
-  return report;
+  LabelInput input{
+      .heads = heads,
+      .properties = ReadTextPool(options.properties.empty() ? SharePath("texts/properties.txt")
+                                                            : TextsPath(options.properties)),
+      .options = options.label,
+      .text_progress = Progress(common, "texts"),
+      .truncate = options.truncate};
+  if (!options.texts.empty()) input.texts = ReadTextPool(TextsPath(options.texts));
+  input.options.threads = common.threads;
+  input.options.progress = Progress(common, "heads");
+  input.calibrated = IsCalibrated(store);
+  return CollectLabels(store, model, std::move(input));
 }
 
 }  // namespace cliplens::cli

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "cliplens/base/array.h"
 #include "cliplens/io/image.h"
 #include "cliplens/model/clip.h"
 #include "cliplens/report/label_report.h"
@@ -14,11 +13,6 @@ namespace cliplens::cli {
 
 // The picture of --image. Errors name the path.
 Image ReadPicture(const std::string& path);
-
-// Unit rows [M, E] of texts. Throws Error(kInvalidArgument) for a text without a word, which would
-// be scored as the end of nothing, and as ClipModel::TokenizeTexts does.
-Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string>& texts,
-                           int threads);
 
 // Maps of the texts over the picture, and the first text's score taken apart. `labels` may be null.
 ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,

@@ -158,19 +158,6 @@ class Terms {
   std::map<std::string, Pass> passes_;
 };
 
-// Items with these numbers; only the shards that they lie in are read.
-std::vector<Item> ItemsOf(const Store& store, const std::vector<ScoredItem>& found) {
-  std::map<Index, std::vector<Item>> shards;
-  std::vector<Item> items;
-  for (const ScoredItem& scored : found) {
-    Index first = 0, shard = 0;
-    while (scored.item >= first + store.shard(shard).images) first += store.shard(shard++).images;
-    if (!shards.contains(shard)) shards[shard] = store.ReadItems(shard);
-    items.push_back(shards[shard][static_cast<std::size_t>(scored.item - first)]);
-  }
-  return items;
-}
-
 void Run(const CLI::App& verb, Options options, const Common& common) {
   const std::vector<Query> queries = QueriesOf(verb, options);
   const Store store = Store::Open(options.store);

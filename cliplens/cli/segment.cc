@@ -1,13 +1,12 @@
 // cliplens segment MODEL --image F (--text T | --classes FILE) --out mask.png
 // cliplens evaluate segmentation MODEL --images SET --classes FILE
-#include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "cliplens/analysis/segmentation.h"
-#include "cliplens/analysis/token_map.h"
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/base/error.h"
 #include "cliplens/cli/accuracy.h"
@@ -16,7 +15,6 @@
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
-#include "cliplens/model/preprocess.h"
 #include "cliplens/report/segmentation_report.h"
 
 namespace cliplens::cli {
@@ -39,15 +37,6 @@ std::vector<HeadId> HeadsFor(const ClipModel& model, const HeadChoice& choice) {
                      static_cast<int>(vision.heads));
 }
 
-Index ClassNamed(const ClassFile& classes, const std::string& name) {
-  const auto found = std::ranges::find(classes.names, name);
-  if (found == classes.names.end()) {
-    throw Error(ErrorCode::kNotFound, "{}: has no class '{}'; its first is '{}'", classes.name,
-                name, classes.names.front());
-  }
-  return found - classes.names.begin();
-}
-
 void RunSegment(const SegmentOptions& options, const Common& common) {
   RefuseExistingIfNamed({options.out, options.npy});
   const ClipModel model = LoadModel(options.model);
@@ -58,74 +47,22 @@ void RunSegment(const SegmentOptions& options, const Common& common) {
                 options.image, set->kind());
   }
   const Image image = DecodeImage(set->Read(0), options.image);
-  PictureMask mask{.model_name = model.name(),
-                   .fingerprint = model.fingerprint(),
-                   .picture = options.image,
-                   .width = image.width,
-                   .height = image.height,
-                   .text = options.text,
-                   .heads = options.heads.Text(),
-                   .region = {}};
-  std::optional<ClassFile> classes;
-  Array<float, 2> classifier;
+  MaskOf of{.text = options.text, .heads = heads, .heads_text = options.heads.Text()};
+  std::optional<Classifier> classes;
   if (options.text.empty()) {
-    classes = ReadClassFile(options.classes.classes);
-    mask.classes = static_cast<Index>(classes->names.size());
-    classifier =
-        MakeClassifier(model, classes->names, ReadTemplates(options.classes.templates),
-                       options.classes.truncate, common.threads, Progress(common, "classes"));
+    classes = ClassifierOf(model, ReadClassFile(options.classes.classes),
+                           ReadTemplates(options.classes.templates), options.classes.truncate,
+                           common.threads, Progress(common, "classes"));
+    of.classes = &*classes;
+    of.class_name = options.class_name;
   } else {
-    const std::string texts[] = {options.text};
-    classifier = model.EmbedTexts(texts, options.classes.truncate, common.threads);
+    of.row = model.EmbedTexts({&options.text, 1}, options.classes.truncate, common.threads);
   }
-
-  const ClassMaps maps(model, classifier, MapMethod::kDecomposition, heads, common.threads);
-  std::vector<Activations> activations(1);
-  maps.Ask(activations[0]);
-  Array<float, 2> row({1, model.config().embed_width});
-  Workspace workspace(1);
-  const std::vector<Array<float, 3>> pixels = {Preprocess(image, model.config().preprocess)};
-  model.EmbedImages(pixels, row, workspace, activations);
-  Index chosen = maps.Answer(row.row(0));
-  if (classes) {
-    mask.answer = options.class_name.empty();
-    if (!mask.answer) chosen = ClassNamed(*classes, options.class_name);
-    mask.text = classes->names[static_cast<std::size_t>(chosen)];
-  }
-
-  const GridRegion grid_region = RegionOf(image.width, image.height, model.config());
-  mask.region = PixelsOf(grid_region, image.width, image.height);
-  const auto [columns, rows] = mask.region;
-  const Array<double, 2> on_picture =
-      MapOnPicture(maps.MapOf(activations[0], chosen), grid_region, image.width, image.height);
-  Array<double, 2> seen({rows.size(), columns.size()});
-  for (Index y = 0; y < rows.size(); ++y) {
-    std::copy_n(on_picture.row(rows.begin + y).data() + columns.begin, columns.size(),
-                seen.row(y).data());
-  }
-  const ScaledMap scaled = ScaleMap(seen);
-  mask.mean = scaled.mean;
-  mask.empty = scaled.empty;
-  Image picture{.mode = PixelMode::kGray,
-                .width = image.width,
-                .height = image.height,
-                .pixels = {},
-                .palette = {},
-                .clear_color = std::nullopt};
-  picture.pixels.assign(static_cast<std::size_t>(image.width * image.height), 0);
-  Array<float, 2> values({image.height, image.width});
-  for (Index y = 0; y < rows.size(); ++y) {
-    for (Index x = 0; x < columns.size(); ++x) {
-      const Index at_y = rows.begin + y;
-      const Index at_x = columns.begin + x;
-      values(at_y, at_x) = static_cast<float>(scaled.values(y, x));
-      if (scaled.values(y, x) <= scaled.mean) continue;
-      picture.pixels[static_cast<std::size_t>(at_y * image.width + at_x)] = 255;
-      ++mask.object_pixels;
-    }
-  }
-  WriteFileAtomically(options.out, EncodePng(picture));
-  if (!options.npy.empty()) WriteNpy(options.npy, values.flat(), values.shape());
+  const MaskedPicture masked = MaskPicture(model, PassOf(model, image, common.threads), image,
+                                           options.image, of, common.threads);
+  const PictureMask& mask = masked.mask;
+  WriteFileAtomically(options.out, EncodePng(masked.image));
+  if (!options.npy.empty()) WriteNpy(options.npy, masked.values.flat(), masked.values.shape());
   if (common.json) return PrintJson(PictureMaskJson(mask));
   Print(fmt::format("{}: {} of {} pixels are '{}'{}{}\n", options.out, mask.object_pixels,
                     image.width * image.height, mask.text,

@@ -7,6 +7,7 @@
 
 #include "cliplens/analysis/heat_map.h"
 #include "cliplens/analysis/token_map.h"
+#include "cliplens/analysis/zero_shot.h"
 #include "cliplens/base/array.h"
 #include "cliplens/io/image.h"
 #include "cliplens/io/json.h"
@@ -36,6 +37,19 @@ struct HeatMapPanel {
   std::vector<HeadId> heads;  // whose map it is
   HeatMap map;
 };
+
+// What maps of texts are drawn of.
+struct TextMaps {
+  std::vector<std::string> texts;
+  std::string against;                  // a text whose map is taken off; empty: none
+  const Classifier* classes = nullptr;  // then the mean of their maps is taken off, and a text that
+                                        // names a class stands for it
+  std::vector<HeadId> heads;
+  std::string heads_text;
+};
+// A panel for each text. Throws as EmbedWords and HeatMaps.
+std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,
+                                   const TextMaps& maps, int threads);
 
 struct HeatMapReport {
   MappedPicture picture;

@@ -1,11 +1,25 @@
 #include "cliplens/report/search_report.h"
 
+#include <map>
+
 #include <fmt/format.h>
 
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
 namespace cliplens {
+
+std::vector<Item> ItemsOf(const Store& store, const std::vector<ScoredItem>& found) {
+  std::map<Index, std::vector<Item>> shards;
+  std::vector<Item> items;
+  for (const ScoredItem& scored : found) {
+    Index first = 0, shard = 0;
+    while (scored.item >= first + store.shard(shard).images) first += store.shard(shard++).images;
+    if (!shards.contains(shard)) shards[shard] = store.ReadItems(shard);
+    items.push_back(shards[shard][static_cast<std::size_t>(scored.item - first)]);
+  }
+  return items;
+}
 
 Json SearchJson(const SearchReport& report) {
   Json json = {{"format", "cliplens.search/1"},

@@ -25,6 +25,9 @@ struct SearchReport {
   std::vector<Item> items;  // of the results, in their order
 };
 
+// The items that were found, in their order; only the shards that they lie in are read.
+std::vector<Item> ItemsOf(const Store& store, const std::vector<ScoredItem>& found);
+
 // "cliplens.search/1".
 Json SearchJson(const SearchReport& report);
 std::string SearchTable(const SearchReport& report);

@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "cliplens/analysis/heat_map.h"
 #include "cliplens/analysis/segmentation.h"
 #include "cliplens/analysis/token_map.h"
+#include "cliplens/analysis/zero_shot.h"
 #include "cliplens/io/json.h"
 
 namespace cliplens {
@@ -46,6 +48,24 @@ struct PictureMask {
   bool empty = false;
   Index object_pixels = 0;
 };
+// What the mask is of: a text by its row, or a class.
+struct MaskOf {
+  std::string text;
+  Array<float, 2> row = {};             // [1, E] of the text; nothing is taken off its map
+  const Classifier* classes = nullptr;  // instead: minus the mean over the classes
+  std::string class_name = {};          // empty: the model's answer
+  std::vector<HeadId> heads;
+  std::string heads_text;
+};
+struct MaskedPicture {
+  PictureMask mask;
+  Image image;             // 8-bit grey of the picture's size: 255 is the object
+  Array<float, 2> values;  // [height, width] the map from 0 to 1, 0 beside what the model saw
+};
+// `pass` is that of the picture. Throws as TokenWeights and Classifier::Find.
+MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const Image& picture,
+                          const std::string& path, const MaskOf& of, int threads);
+
 // "cliplens.segment/1".
 Json PictureMaskJson(const PictureMask& mask);
 
