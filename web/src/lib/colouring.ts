@@ -1,0 +1,78 @@
+// How a grid of heads is coloured: by share, label, confidence, entanglement, or the share of a property.
+import type { Component, HeadLabel, Labels, Overview } from '../api';
+import type { Cell } from '../components/head_grid';
+import { categoryClass, categoryColour, kCategories, step, stepClass, stepColour } from './colour';
+import { bare, percent } from './format';
+
+export type By = 'share' | 'label' | 'confidence' | 'entanglement' | `property:${string}`;
+
+export const isBy = (text: string | null): text is By =>
+  text === 'share' || text === 'label' || text === 'confidence' || text === 'entanglement' || (text ?? '').startsWith('property:');
+
+export const bySays = (by: By): string =>
+  by === 'share' ? 'Share of the embedding’s variance, per cent. Negative: the component moves against the sum of the others.'
+    : by === 'label' ? 'The property that each head tells of; stronger colour, surer label.'
+      : by === 'confidence' ? 'Probability that the label is right, per cent.'
+        : by === 'entanglement' ? 'Properties that explain more of the head than chance does.'
+          : `Share of each head’s variance that “${by.slice(9)}” explains, per cent.`;
+
+export interface Painted extends Cell { fill: string; dark: boolean }
+export interface Colouring {
+  by: By;
+  cell: (component: string, layer: number, head: number | null) => Painted | null;
+  // Value of the full colour; null where colours are names.
+  largest: number | null;
+  negative: boolean;
+  unit: string;
+  value: (component: string) => number | string | null;
+}
+
+export const shortLabel = (label: string) => (label.length > 12 ? label.slice(0, 11) + '…' : label);
+
+export function colouring(overview: Overview, wanted: By): Colouring {
+  const labels: Labels | null = overview.labels;
+  const by: By = wanted !== 'share' && (!labels || (wanted.startsWith('property:') && !labels.properties.includes(wanted.slice(9)))) ? 'share' : wanted;
+  const components = new Map<string, Component>(overview.components.map((c) => [c.component, c]));
+  const heads = new Map<string, HeadLabel>((labels?.heads ?? []).map((h) => [h.head, h]));
+  const property = by.startsWith('property:') ? labels!.properties.indexOf(by.slice(9)) : -1;
+  const explained = (h: HeadLabel | undefined) => h?.explained ?? 0;
+
+  const number = (component: string): number | null => {
+    const head = heads.get(component);
+    if (by === 'share') return components.get(component)?.share ?? null;
+    if (!head) return null;
+    if (by === 'confidence') return head.label === null ? null : head.confidence;
+    if (by === 'entanglement') return explained(head);
+    if (property >= 0) return head.shares[property] ?? null;
+    return null;
+  };
+  const all = [...components.keys()].map(number).filter((x): x is number => x !== null);
+  const largest = by === 'label' ? null : by === 'confidence' ? 1 : Math.max(1e-9, ...all.map(Math.abs));
+
+  const cell = (component: string, layer: number, head: number | null): Painted | null => {
+    const c = components.get(component), h = heads.get(component);
+    if (!c || (head === null && by !== 'share')) return null;
+    const parts = [`${percent(c.share)} of the variance`];
+    if (h) parts.push(h.label === null ? 'no label' : `${h.label}, confidence ${percent(h.confidence, 0)}`);
+    if (by === 'entanglement') parts.push(`${explained(h)} properties above chance`);
+    if (property >= 0 && h) parts.push(`${labels!.properties[property]} explains ${percent(h.shares[property] ?? 0)}`);
+    const title = parts.join('; ');
+    void layer;
+    if (by === 'label') {
+      if (!h || h.label === null) return { colour: 'none', text: '–', title, fill: '#f4f2ec', dark: false };
+      const index = labels!.properties.indexOf(h.label);
+      return { colour: categoryClass(index, h.confidence), text: shortLabel(h.label), title, fill: categoryColour(index, h.confidence), dark: false };
+    }
+    const value = number(component);
+    if (value === null) return { colour: 'none', text: '–', title, fill: '#f4f2ec', dark: false };
+    const n = step(value, largest!);
+    const text = by === 'entanglement' ? String(value) : bare(value, by === 'confidence' ? 0 : 1);
+    return { colour: stepClass(n), text, title, fill: stepColour(n), dark: Math.abs(n) > 8 };
+  };
+  return {
+    by, cell, largest, negative: all.some((x) => x < 0), unit: by === 'entanglement' ? 'properties' : '%',
+    value: (component) => (by === 'label' ? (heads.get(component)?.label ?? null) : number(component)),
+  };
+}
+
+export const categories = kCategories.length;

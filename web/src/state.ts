@@ -1,0 +1,137 @@
+// What views share: the route, answers by key, and the sources.
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { ApiError, type Answer, type Limits, type PictureRef, type Place, type Source, type Sources } from './api';
+import { changed, format, one, parse, type Route } from './lib/route';
+
+export interface Page {
+  source: Source;
+  sources: Source[];
+  limits: Limits;
+  route: Route;
+  // Changes keys of the address; the entry before stays in the history only with `keep`.
+  set: (changes: Record<string, string | string[] | null>, keep?: boolean) => void;
+  // After labels are there: sources and answers are asked again.
+  reload: () => void;
+}
+
+const listeners = new Set<() => void>();
+const tell = () => listeners.forEach((listener) => listener());
+window.addEventListener('hashchange', tell);
+
+export function go(route: Route, keep = true): void {
+  const hash = format(route);
+  if (hash === location.hash) return;
+  if (keep) history.pushState(null, '', hash);
+  else history.replaceState(null, '', hash);
+  tell();
+}
+
+export function useRoute(): Route {
+  const [hash, setHash] = useState(location.hash);
+  useEffect(() => {
+    const listener = () => setHash(location.hash);
+    listeners.add(listener);
+    window.addEventListener('popstate', listener);
+    listener();
+    return () => {
+      listeners.delete(listener);
+      window.removeEventListener('popstate', listener);
+    };
+  }, []);
+  return parse(hash);
+}
+
+export const setParams = (changes: Record<string, string | string[] | null>, keep = false) =>
+  go(changed(parse(location.hash), changes), keep);
+
+// Answers that were given stay, the last sixty of them.
+const answers = new Map<string, Answer<unknown>>();
+const kKept = 60;
+export const forget = () => answers.clear();
+function keepAnswer(key: string, answer: Answer<unknown>): void {
+  answers.delete(key);
+  answers.set(key, answer);
+  if (answers.size > kKept) answers.delete(answers.keys().next().value!);
+}
+
+export interface Asked<T> {
+  answer: Answer<T> | null;
+  data: T | null;
+  // An answer to another question is shown while this one is asked.
+  waiting: boolean;
+  error: ApiError | null;
+  retry: () => void;
+}
+
+// Asks `run` for what `key` names; null asks nothing. An answer that comes after another question was
+// asked is dropped, and its request is cut off. The answer before stays until the new one is there.
+export function useAnswer<T>(key: string | null, run: (signal: AbortSignal) => Promise<Answer<T>>, delay = 0): Asked<T> {
+  const [state, setState] = useState<{ key: string | null; answer: Answer<T> | null; error: ApiError | null }>({
+    key: null, answer: null, error: null,
+  });
+  const [tries, setTries] = useState(0);
+  const latest = useRef(run);
+  latest.current = run;
+  useEffect(() => {
+    if (key === null) {
+      setState({ key: null, answer: null, error: null });
+      return;
+    }
+    const known = answers.get(key) as Answer<T> | undefined;
+    if (known) {
+      setState({ key, answer: known, error: null });
+      return;
+    }
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      latest.current(abort.signal).then(
+        (answer) => {
+          if (abort.signal.aborted) return;
+          keepAnswer(key, answer);
+          setState({ key, answer, error: null });
+        },
+        (error: unknown) => {
+          if (abort.signal.aborted) return;
+          const known = error instanceof ApiError ? error : new ApiError('page', String(error));
+          setState({ key, answer: null, error: known });
+        },
+      );
+    }, delay);
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [key, tries]);
+  const retry = useCallback(() => setTries((n) => n + 1), []);
+  const current = state.key === key ? state : { ...state, error: null };
+  return {
+    answer: key === null ? null : current.answer,
+    data: key === null ? null : (current.answer?.data ?? null),
+    waiting: key !== null && state.key !== key,
+    error: current.error,
+    retry,
+  };
+}
+
+// The open picture, from the address.
+export function pictureOf(route: Route): PictureRef | null {
+  const item = one(route, 'item');
+  if (item !== null && /^\d{1,9}$/.test(item)) return { item: Number(item) };
+  const picture = one(route, 'picture');
+  return picture ? { picture } : null;
+}
+export const pictureParams = (ref: PictureRef | null): Record<string, string | null> => ({
+  item: ref && 'item' in ref ? String(ref.item) : null,
+  picture: ref && 'picture' in ref ? ref.picture : null,
+});
+
+export function placeOf(route: Route): Place {
+  const property = one(route, 'by-property');
+  if (property) return { property };
+  const heads = one(route, 'heads');
+  return heads ? { heads } : { heads: 'all' };
+}
+
+export const withPictures = (source: Source) => source.kind === 'store' && (source.images ?? 0) > 0 && !source.stats_only;
+export const canAsk = (source: Source) => source.kind === 'model' || source.models !== false;
+export const findSource = (sources: Sources, id: string) => sources.sources.find((s) => s.id === id) ?? null;

@@ -1,0 +1,285 @@
+// One picture: scores of texts or classes, and where they come from: components, patches and words.
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { api, type Explain, type ExplainAsk, type HeatAsk, type HeatMaps, type PictureRef, type Scores } from '../api';
+import { Bar, SignedBar } from '../components/bars';
+import { Exports } from '../components/exports';
+import { HeatPicture, HeatScale, type Patch } from '../components/heat_picture';
+import { PictureChoice } from '../components/picture_choice';
+import { PlaceChoice } from '../components/place_choice';
+import { describe, Provenance } from '../components/provenance';
+import { Answered, Status } from '../components/status';
+import { TextField, TextList } from '../components/texts_field';
+import { largest, roundUp } from '../lib/colour';
+import { barFigure } from '../lib/figures';
+import { percent, plus, score } from '../lib/format';
+import { all, link, one } from '../lib/route';
+import { canvasBlob, fileName } from '../lib/save';
+import { canAsk, pictureOf, pictureParams, placeOf, useAnswer, type Page } from '../state';
+
+const kMaps = 6;
+
+export function PictureView({ page }: { page: Page }) {
+  const { source, route, set } = page;
+  const picture = pictureOf(route);
+  const texts = all(route, 'text');
+  return (
+    <>
+      <header class="top small">
+        <p class="eyebrow">Picture</p>
+        <h1 tabIndex={-1}>{picture === null ? 'Choose a picture' : 'item' in picture ? `Picture ${picture.item}` : 'Your picture'}</h1>
+      </header>
+      <div class="asks">
+        <PictureChoice page={page} picture={picture} label="Picture" clear={false} onPick={(p) => set(pictureParams(p), true)} />
+        {canAsk(source)
+          ? <TextList texts={texts} most={page.limits.texts} longest={page.limits.text_bytes} onChange={(next) => set({ text: next, show: next.at(-1) ?? null, word: null })} />
+          : <p class="muted">The model of this store is not at hand, so no texts can be asked. Start <code>cliplens serve</code> with the model beside the store.</p>}
+      </div>
+      {picture ? <Analysis page={page} picture={picture} texts={texts} key={JSON.stringify(picture)} />
+        : <p class="muted lead">Drop or paste a picture anywhere on this page, choose a file, or take one of the store: what it scores with any text, and which heads, patches and words that comes from.</p>}
+    </>
+  );
+}
+
+function Analysis({ page, picture, texts }: { page: Page; picture: PictureRef; texts: string[] }) {
+  const { source, route, set } = page;
+  const byClasses = texts.length === 0;
+  const scores = useAnswer(byClasses && source.classes.length === 0 ? null : `scores ${source.id} ${JSON.stringify([picture, texts])}`,
+    (signal) => api.scores(source.id, { picture, texts, edit: null }, signal));
+  const rows = scores.data?.scores ?? [];
+  const wanted = one(route, 'show');
+  const shown = (wanted !== null && rows.some((r) => r.text === wanted) ? wanted : rows[0]?.text) ?? null;
+  const contrast = one(route, 'against') ?? (byClasses ? 'mean' : '');
+  const place = placeOf(route);
+
+  // Classes are drawn against their mean, what speaks for one rather than the others; texts as they are.
+  const named = byClasses ? rows.slice(0, kMaps).map((r) => r.text) : texts.slice(0, kMaps);
+  const drawn = shown !== null && !named.includes(shown) ? [...named.slice(0, kMaps - 1), shown] : named;
+  const ready = shown !== null && !scores.waiting;
+  const heatAsk: HeatAsk | null = !ready ? null : {
+    picture, texts: drawn, in: place,
+    against: byClasses || contrast === 'classes' ? { classes: true } : contrast ? { text: contrast } : null,
+  };
+  const heat = useAnswer(heatAsk && `heatmap ${source.id} ${JSON.stringify(heatAsk)}`, (signal) => api.heatmap(source.id, heatAsk!, signal));
+  const explainAsk: ExplainAsk | null = !ready ? null : byClasses
+    ? { picture, class: shown, against: contrast === 'none' ? null : contrast, top: 8 }
+    : { picture, text: shown, against: contrast && contrast !== 'classes' ? contrast : null, top: 8 };
+  const explain = useAnswer(explainAsk && `explain ${source.id} ${JSON.stringify(explainAsk)}`, (signal) => api.explain(source.id, explainAsk!, signal));
+
+  const [patch, setPatch] = useState<Patch | null>(null);
+  const pinned = one(route, 'word');
+  const [pointed, setPointed] = useState<number | null>(null);
+  const word = pointed ?? (pinned !== null && explain.data && Number(pinned) < explain.data.words.length ? Number(pinned) : null);
+  const canvas = useRef<HTMLCanvasElement | null>(null);
+
+  const maps = heat.data?.maps ?? [];
+  const current = maps.find((m) => m.text === shown) ?? null;
+  // Of a class, contrasts other than with the mean come from its explanation, by all heads.
+  const fromExplain = byClasses && contrast !== 'mean';
+  const geometry = heat.data ?? explain.data;
+  const g = current?.map.length ?? explain.data?.map.length ?? source.grid;
+  const fold = (row: number[] | undefined) => row && row.length === g * g ? Array.from({ length: g }, (_, y) => row.slice(y * g, y * g + g)) : null;
+  const map = word !== null && explain.data ? fold(explain.data.patch_word[word]) : fromExplain ? (explain.data?.map ?? null) : (current?.map ?? null);
+  // One scale for all texts, so that maps can be compared; words have a scale of their own.
+  const scale = roundUp(word !== null && explain.data ? largest(explain.data.patch_word) : fromExplain ? largest(explain.data?.map ?? []) : Math.max(0, ...maps.map((m) => largest(m.map))));
+  useEffect(() => setPatch(null), [g]);
+
+  const name = fileName(source.name, 'item' in picture ? `picture-${picture.item}` : 'picture', shown ?? '');
+  const what = word !== null && explain.data ? `the word “${explain.data.words[word]!.text}”` : shown !== null ? `“${shown}”${contrast && contrast !== 'none' ? ` against ${contrast === 'classes' || contrast === 'mean' ? 'the mean of the classes' : contrast === 'runner-up' ? 'the runner-up' : `“${contrast}”`}` : ''}` : 'the picture';
+
+  return (
+    <div class="picture-view">
+      <section class="look" aria-labelledby="map-title">
+        <h2 id="map-title" class="hide">Heat map</h2>
+        <HeatPicture source={source} picture={picture} size={geometry} region={geometry?.region ?? null} map={map} scale={scale}
+          patch={patch} onPatch={setPatch} label={`Heat map of ${what} over the picture`} canvasRef={canvas} />
+        <p class="caption" aria-live="polite"><b>{what}</b>{current && word === null && !fromExplain ? <> · score {score(current.score)}, patches {score(current.map_sum)}</> : null}</p>
+        {map && <HeatScale scale={scale} />}
+        <div class="tools">
+          <Contrast page={page} byClasses={byClasses} shown={shown} value={contrast} />
+          <PlaceChoice source={source} route={route} set={(changes) => set(changes)} disabled={fromExplain} />
+        </div>
+        <Status asked={heat} what="the heat map" />
+        <div class="foot">
+          <Provenance computed={heat.data ? { ...heat.data } : null} source={source} more={current ? [current.heads.length === source.layers * source.heads ? 'all heads' : current.heads.join(' ')] : []} />
+          <Exports name={fileName(name, 'heatmap')} what="the heat map" json={heat.answer?.text}
+            png={heatAsk ? (word !== null || fromExplain ? () => canvasBlob(canvas.current!) : () => api.heatmapPng(source.id, heatAsk)) : undefined}
+            table={heat.data ? () => ({ header: ['text', 'against', 'row', 'column', 'score'], rows: heat.data!.maps.flatMap((m) => m.map.flatMap((r, y) => r.map((v, x) => [m.text, m.against ?? '', y, x, v]))) }) : undefined} />
+        </div>
+      </section>
+      <div class="tell">
+        <section aria-labelledby="scores-title">
+          <div class="title"><h2 id="scores-title">{byClasses ? 'Classes' : 'Scores'}</h2>
+            <Exports name={fileName(name, 'scores')} what="scores" json={scores.answer?.text}
+              svg={scores.data ? () => barFigure({ title: 'Scores', note: describe(scores.data!, source), signed: true, format: score, rows: rows.slice(0, 20).map((r) => ({ name: r.text, value: r.score })) }) : undefined}
+              table={scores.data ? () => ({ header: ['text', 'score', 'probability'], rows: rows.map((r) => [r.text, r.score, r.probability]) }) : undefined} />
+          </div>
+          <Status asked={scores} what="scores" />
+          {byClasses && source.classes.length === 0 && <p class="muted">Type a text above to score it.</p>}
+          {scores.data && <Answered asked={scores}><ScoreTable scores={scores.data} shown={shown} most={byClasses ? 8 : 50} onShow={(text) => set({ show: text, word: null })} /></Answered>}
+          {byClasses && rows.length > 0 && <p class="note muted">Of {source.classes.length} classes; probability over all of them. Add texts above to score these instead.</p>}
+        </section>
+        <PatchReadout patch={patch} heat={heat.data} explain={explain.data} fromExplain={fromExplain} g={g} />
+      </div>
+      <div class="why">
+        <Status asked={explain} what="the explanation" />
+        {explain.data && (
+          <Answered asked={explain}>
+            <Components page={page} explain={explain.data} json={explain.answer!.text} name={name} only={current && !('heads' in place && place.heads === 'all') ? new Set(current.heads) : null} ask={explainAsk!} />
+            <Words explain={explain.data} word={word} pinned={pinned} onPoint={setPointed} onPin={(w) => set({ word: w })} patch={patch} g={g} />
+            <Provenance computed={explain.data} source={source} more={[`score ${score(explain.data.score)}`]} />
+          </Answered>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Contrast({ page, byClasses, shown, value }: { page: Page; byClasses: boolean; shown: string | null; value: string }) {
+  const { source, route, set } = page;
+  const texts = all(route, 'text').filter((t) => t !== shown);
+  const [typing, setTyping] = useState(false);
+  const fixed = byClasses ? ['mean', 'runner-up', 'none'] : ['', 'classes', ...texts];
+  const own = value !== '' && !fixed.includes(value);
+  return (
+    <>
+      <label>Against{' '}
+        <select value={typing ? '+' : value} onChange={(event) => {
+          const next = event.currentTarget.value;
+          setTyping(next === '+');
+          if (next !== '+') set({ against: byClasses && next === 'mean' ? null : next });
+        }}>
+          {byClasses ? (
+            <>
+              <option value="mean">mean of the classes</option>
+              <option value="runner-up">runner-up</option>
+              <option value="none">nothing</option>
+              <optgroup label="A class">{source.classes.filter((c) => c !== shown).map((c) => <option key={c} value={c}>{c}</option>)}</optgroup>
+            </>
+          ) : (
+            <>
+              <option value="">nothing</option>
+              {source.classes.length > 0 && <option value="classes">mean of the classes</option>}
+              {texts.map((t) => <option key={t} value={t}>{t}</option>)}
+              {own && <option value={value}>{value}</option>}
+              <option value="+">another text …</option>
+            </>
+          )}
+        </select>
+      </label>
+      {typing && !byClasses && <TextField label="Against the text" value={own ? value : ''} button="Use" most={page.limits.text_bytes} onSubmit={(t) => { setTyping(false); set({ against: t || null }); }} />}
+    </>
+  );
+}
+
+function ScoreTable({ scores, shown, onShow, most }: { scores: Scores; shown: string | null; onShow: (text: string) => void; most: number }) {
+  const at = scores.scores.findIndex((s) => s.text === shown);
+  const rows = scores.scores.slice(0, most);
+  if (at >= most) rows.push(scores.scores[at]!);
+  const end = Math.max(...scores.scores.map((s) => Math.abs(s.score)), 1e-9);
+  return (
+    <table class="texts scores">
+      <thead><tr><th scope="col">text</th><th scope="col" class="number">score</th><th scope="col" class="number">probability</th><th scope="col" class="meter"><span class="hide">bar</span></th></tr></thead>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={row.text} class={row.text === shown ? 'chosen' : undefined}>
+            <td class="text"><button type="button" class="link" aria-pressed={row.text === shown} onClick={() => onShow(row.text)}><bdi>{row.text}</bdi></button></td>
+            <td class="number">{score(row.score)}</td>
+            <td class="number">{percent(row.probability)}</td>
+            <td class="meter"><Bar part={Math.max(0, row.score) / end} /></td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function PatchReadout({ patch, heat, explain, fromExplain, g }: { patch: Patch | null; heat: HeatMaps | null; explain: Explain | null; fromExplain: boolean; g: number }) {
+  const rows: { name: string; value: number }[] = [];
+  if (patch) {
+    if (fromExplain && explain) rows.push({ name: explain.text, value: explain.map[patch.row]?.[patch.column] ?? NaN });
+    else for (const m of heat?.maps ?? []) rows.push({ name: m.text, value: m.map[patch.row]?.[patch.column] ?? NaN });
+  }
+  const words = patch && explain
+    ? explain.words.map((w, i) => ({ name: w.text, value: explain.patch_word[i]?.[patch.row * g + patch.column] ?? 0 })).sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, 5)
+    : [];
+  const end = Math.max(1e-9, ...rows.map((r) => Math.abs(r.value)), ...words.map((w) => Math.abs(w.value)));
+  const list = (name: string, items: typeof rows) => items.length > 0 && (
+    <table class="texts"><caption>{name}</caption><tbody>
+      {items.map((r, i) => <tr key={i}><td class="text"><bdi>{r.name}</bdi></td><td class="number">{plus(r.value)}</td><td class="meter"><SignedBar part={r.value / end} /></td></tr>)}
+    </tbody></table>
+  );
+  return (
+    <section class="readout" aria-labelledby="patch-title" aria-live="polite">
+      <h3 id="patch-title">{patch ? `Patch in row ${patch.row + 1}, column ${patch.column + 1}` : 'A patch'}</h3>
+      {patch ? <>{list('brings to each text', rows)}{list('of it, by word', words)}</>
+        : <p class="muted note">Point at the picture, or focus it and use the arrow keys: what the patch brings to each text.</p>}
+    </section>
+  );
+}
+
+function Components({ page, explain, json, name, only, ask }: { page: Page; explain: Explain; json: string; name: string; only: Set<string> | null; ask: ExplainAsk }) {
+  const { source } = page;
+  const list = only ? explain.components.filter((c) => only.has(c.component)) : explain.components;
+  const pro = list.filter((c) => c.score > 0).slice(0, 8), con = list.filter((c) => c.score < 0).slice(-8).reverse();
+  const end = Math.max(1e-9, ...list.map((c) => Math.abs(c.score)));
+  const side = (title: string, rows: typeof list) => (
+    <div>
+      <h3>{title}</h3>
+      <table class="texts components">
+        <caption class="hide">{title}</caption>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={row.component}>
+              <th scope="row">{row.component.includes('.H') && source.kind === 'store' ? <a href={link(source.id, 'head', row.component)}>{row.component}</a> : row.component}</th>
+              <td class="text">{row.label ? <span class="kind">{row.label}</span> : ''}</td>
+              <td class="number">{plus(row.score)}</td>
+              <td class="meter"><SignedBar part={row.score / end} /></td>
+            </tr>
+          ))}
+          {rows.length === 0 && <tr><td class="muted">none</td></tr>}
+        </tbody>
+      </table>
+    </div>
+  );
+  return (
+    <section aria-labelledby="components-title">
+      <div class="title"><h2 id="components-title">What speaks for it, and against</h2>
+        <Exports name={fileName(name, 'explain')} what="the explanation" json={json}
+          png={() => api.explainPng(source.id, ask)}
+          svg={() => barFigure({ title: `${explain.text}: score ${score(explain.score)}`, note: describe(explain, source), signed: true, format: (v) => plus(v), rows: [...pro, ...[...con].reverse()].map((c) => ({ name: c.component, note: c.label ?? '', value: c.score })) })}
+          table={() => ({ header: ['component', 'score', 'label'], rows: explain.components.map((c) => [c.component, c.score, c.label ?? '']) })} />
+      </div>
+      <p class="muted note">“{explain.text}”{explain.against ? <> against {explain.against_kind === 'mean' ? 'the mean of the classes' : <>“{explain.against}”</>}</> : ''}: {score(explain.score)}. All components add up to it{only ? '; shown are the chosen heads' : ''}.</p>
+      <div class="columns">{side('For', pro)}{side('Against', con)}</div>
+    </section>
+  );
+}
+
+function Words({ explain, word, pinned, onPoint, onPin, patch, g }: {
+  explain: Explain; word: number | null; pinned: string | null; onPoint: (word: number | null) => void; onPin: (word: string | null) => void; patch: Patch | null; g: number;
+}) {
+  const end = Math.max(1e-9, ...explain.words.map((w) => Math.abs(w.score)));
+  return (
+    <section aria-labelledby="words-title">
+      <h2 id="words-title">Words</h2>
+      <p class="muted note">What each word brings over the whole picture. Point at one or focus it: its patches are shown over the picture; press it to keep them there.</p>
+      <ul class="word-list">
+        {explain.words.map((w, i) => {
+          const here = patch ? explain.patch_word[i]?.[patch.row * g + patch.column] : undefined;
+          return (
+            <li key={i}>
+              <button type="button" class={word === i ? 'on' : undefined} aria-pressed={pinned === String(i)}
+                onPointerEnter={() => onPoint(i)} onPointerLeave={() => onPoint(null)} onFocus={() => onPoint(i)} onBlur={() => onPoint(null)}
+                onClick={() => onPin(pinned === String(i) ? null : String(i))}>
+                <span class={`word ${w.kind}`}><bdi>{w.text}</bdi>{w.against ? <small> taken off</small> : null}</span>
+                <span class="number">{plus(w.score)}</span>
+                <SignedBar part={w.score / end} />
+                {here !== undefined && <small class="muted">here {plus(here)}</small>}
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,22 @@
+import { defineConfig } from 'vite';
+
+// Fixed names, no hashes, no source maps: the bundle is in the repository and is built into the program.
+export default defineConfig({
+  esbuild: { jsx: 'automatic', jsxImportSource: 'preact', legalComments: 'none' },
+  build: {
+    target: 'es2022',
+    modulePreload: false,
+    sourcemap: false,
+    cssCodeSplit: false,
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+    rollupOptions: {
+      output: {
+        inlineDynamicImports: true,
+        entryFileNames: 'app.js',
+        assetFileNames: (asset) => (asset.names.some((name) => name.endsWith('.css')) ? 'app.css' : '[name][extname]'),
+      },
+    },
+  },
+  server: { proxy: { '/api': process.env['CLIPLENS_SERVER'] ?? 'http://127.0.0.1:8080' } },
+});
