@@ -116,10 +116,9 @@ export function HeatPicture({ source, picture, size, region, map, scale, patch, 
 }
 
 export function HeatScale({ scale }: { scale: number }) {
-  const digits = Math.max(2, -Math.floor(Math.log10(scale)));
   return (
-    <div class="heat-scale" role="img" aria-label={`Colours from ${(-scale).toFixed(digits)} (blue, against) over 0 to ${scale.toFixed(digits)} (red, for), in units of the score`}>
-      <span>−{scale.toFixed(digits)}</span><i /><span>+{scale.toFixed(digits)}</span>
+    <div class="heat-scale" role="img" aria-label={`Colours from −${scale} (blue, against) over 0 to ${scale} (red, for), in units of the score`}>
+      <span>−{scale}</span><i /><span>+{scale}</span>
       <small>score of one patch; zero in the middle</small>
     </div>
   );

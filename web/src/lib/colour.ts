@@ -48,11 +48,11 @@ export function contrast(a: Rgb, b: Rgb): number {
   return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
 }
 
-// A round number at or above `value` (1, 2 or 5 times a power of ten), for the end of a scale.
+// A round number at or above `value`, for the end of a scale.
 export function roundUp(value: number): number {
   if (!(value > 0) || !Number.isFinite(value)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  for (const m of [1, 2, 5, 10]) if (value <= m * power * (1 + 1e-12)) return Number((m * power).toPrecision(1));
+  for (const m of [1, 1.5, 2, 3, 4, 5, 6, 8, 10]) if (value <= m * power * (1 + 1e-12)) return Number((m * power).toPrecision(2));
   return 10 * power;
 }
 

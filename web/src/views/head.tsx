@@ -44,7 +44,7 @@ export function HeadView({ page }: { page: Page }) {
             <div><dt>of the embedding’s variance</dt><dd>{percent(head.variance_share)}</dd></div>
             <div><dt>rank</dt><dd>{head.rank}</dd></div>
             {head.label && <div><dt>label</dt><dd>{head.label.label ?? 'none'}</dd></div>}
-            {head.label?.label && <div><dt>confidence</dt><dd>{percent(head.label.confidence, 0)}</dd></div>}
+            {head.label?.label && <div><dt>confidence</dt><dd>{percent(head.label.confidence)}</dd></div>}
           </dl>
           <div class="columns">
             <Texts page={page} head={head} json={asked.answer!.text} />
@@ -101,10 +101,10 @@ function LabelPart({ page, head, label, json }: { page: Page; head: Head; label:
       </div>
       <p class="note">
         {label.label
-          ? <>Right with a probability of <b>{percent(label.confidence, 0)}</b>; chosen in {percent(label.stability, 0)} of the repetitions on halves of pictures and texts. {label.second ? <>It tells of <b>{label.second}</b> too. </> : ''}{label.rival ? <>Its rival is <b>{label.rival}</b>.</> : ''}</>
+          ? <>Right with a probability of <b>{percent(label.confidence)}</b>; chosen in {percent(label.stability, 0)} of the repetitions on halves of pictures and texts. {label.second ? <>It tells of <b>{label.second}</b> too. </> : ''}{label.rival ? <>Its rival is <b>{label.rival}</b>.</> : ''}</>
           : 'No property explains more of this head than random texts do.'}
       </p>
-      <table class="texts">
+      <table class="texts many">
         <thead><tr><th scope="col">property</th><th scope="col" class="number">share</th><th scope="col" class="number">bounds, 95 %</th><th scope="col" class="meter wide"><span class="hide">interval</span></th></tr></thead>
         <tbody>
           {rows.map((row) => (

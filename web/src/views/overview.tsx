@@ -154,9 +154,9 @@ function Properties({ page, overview }: { page: Page; overview: Overview }) {
               <th scope="row"><a href={link(page.source.id, 'property', row.property)}>{row.property}</a></th>
               <td class="number">{row.heads.length}</td>
               <td class="number">{row.heads.length ? percent(row.share) : '–'}</td>
-              <td class="heads">{[...row.heads].sort((a, b) => b.confidence - a.confidence).slice(0, 8).map((h) => (
+              <td><div class="heads">{[...row.heads].sort((a, b) => b.confidence - a.confidence).slice(0, 8).map((h) => (
                 <a key={h.head} href={link(page.source.id, 'head', h.head)}>{h.head} <small>{percent(h.confidence, 0)}</small></a>
-              ))}{row.heads.length > 8 && <small class="muted">and {row.heads.length - 8} more</small>}</td>
+              ))}{row.heads.length > 8 && <small class="muted">and {row.heads.length - 8} more</small>}</div></td>
             </tr>
           ))}
         </tbody>

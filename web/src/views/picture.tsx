@@ -222,7 +222,7 @@ function Components({ page, explain, json, name, only, ask }: { page: Page; expl
   const list = only ? explain.components.filter((c) => only.has(c.component)) : explain.components;
   const pro = list.filter((c) => c.score > 0).slice(0, 8), con = list.filter((c) => c.score < 0).slice(-8).reverse();
   const end = Math.max(1e-9, ...list.map((c) => Math.abs(c.score)));
-  const side = (title: string, rows: typeof list) => (
+  const side = (title: string, rows: typeof list, kind: 'for' | 'against') => (
     <div>
       <h3>{title}</h3>
       <table class="texts components">
@@ -233,7 +233,7 @@ function Components({ page, explain, json, name, only, ask }: { page: Page; expl
               <th scope="row">{row.component.includes('.H') && source.kind === 'store' ? <a href={link(source.id, 'head', row.component)}>{row.component}</a> : row.component}</th>
               <td class="text">{row.label ? <span class="kind">{row.label}</span> : ''}</td>
               <td class="number">{plus(row.score)}</td>
-              <td class="meter"><SignedBar part={row.score / end} /></td>
+              <td class="meter"><Bar part={Math.abs(row.score) / end} kind={kind} /></td>
             </tr>
           ))}
           {rows.length === 0 && <tr><td class="muted">none</td></tr>}
@@ -250,7 +250,7 @@ function Components({ page, explain, json, name, only, ask }: { page: Page; expl
           table={() => ({ header: ['component', 'score', 'label'], rows: explain.components.map((c) => [c.component, c.score, c.label ?? '']) })} />
       </div>
       <p class="muted note">“{explain.text}”{explain.against ? <> against {explain.against_kind === 'mean' ? 'the mean of the classes' : <>“{explain.against}”</>}</> : ''}: {score(explain.score)}. All components add up to it{only ? '; shown are the chosen heads' : ''}.</p>
-      <div class="columns">{side('For', pro)}{side('Against', con)}</div>
+      <div class="columns">{side('For', pro, 'for')}{side('Against', con, 'against')}</div>
     </section>
   );
 }

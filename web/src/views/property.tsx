@@ -65,7 +65,7 @@ function Heads({ page, overview, property, json }: { page: Page; overview: Overv
         <div>
           {heads.length === 0 && <p class="muted">No head has this label, first or second. The grid shows how much of each head the property explains all the same.</p>}
           {heads.length > 0 && (
-            <table class="texts">
+            <table class="texts many">
               <caption class="hide">Heads labelled {property}</caption>
               <thead><tr><th scope="col">head</th><th scope="col"><span class="hide">place</span></th><th scope="col" class="number">explained</th><th scope="col" class="meter"><span class="hide">bar</span></th><th scope="col" class="number">confidence</th><th scope="col" class="number">of the variance</th></tr></thead>
               <tbody>
@@ -156,9 +156,11 @@ function Maps({ page, property, picture, text }: { page: Page; property: string;
   const map = heat.data?.maps[0] ?? null;
   const scale = roundUp(largest(map?.map ?? []));
   const value = patch && map ? map.map[patch.row]?.[patch.column] : undefined;
+  if (shown === null) {
+    return source.classes.length === 0 ? <p class="muted">Type a text to see where the property’s heads look for it.</p> : <Status asked={answer} what="the answer" />;
+  }
   return (
     <div class="columns look-under">
-      <Status asked={answer} what="the answer" />
       <figure>
         <HeatPicture source={source} picture={picture} size={heat.data} region={heat.data?.region ?? null} map={map?.map ?? null} scale={scale} patch={patch} onPatch={setPatch} label={`Heat map of “${shown}” by the heads of ${property}`} />
         <figcaption aria-live="polite">Heat map of “{shown}”{text ? '' : ' against the mean of the classes'}{map ? <>: patches {score(map.map_sum)} of {score(map.score)}</> : ''}{value !== undefined ? `; this patch ${score(value)}` : ''}</figcaption>
