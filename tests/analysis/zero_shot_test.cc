@@ -1,5 +1,6 @@
 #include "cliplens/analysis/zero_shot.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/expect_error.h"
@@ -31,6 +32,37 @@ TEST(MakeClassifier, IsTheUnitMeanOfUnitRows) {
   for (Index k = 0; k < rows.dim(1); ++k) {
     EXPECT_NEAR(classifier(1, k), mean[static_cast<std::size_t>(k)] / std::sqrt(length), 1e-6);
   }
+}
+
+TEST(Classifier, FindsClassesByNameAndHasTheirMean) {
+  const TemporaryDirectory directory;
+  RandomModel{}.Write(directory.path());
+  const ClipModel model = ClipModel::Load(directory.path());
+  const ClassFile file{.name = "things.txt", .names = {"red", "cat"}, .labels = {"r", "c"}};
+  const Classifier classes = ClassifierOf(model, file, {"a {}", "{}!"}, false, 2);
+  const Array<float, 2> rows = MakeClassifier(model, file.names, classes.templates, false, 1);
+  EXPECT_TRUE(std::ranges::equal(classes.rows.flat(), rows.flat()));
+  EXPECT_EQ(classes.Find("cat"), 1);
+  ExpectError(ErrorCode::kNotFound, "things.txt: there is no class 'dog'",
+              [&] { (void)classes.Find("dog"); });
+  EXPECT_EQ(classes.MeanName(), "the mean of 2 classes");
+  const Array<float, 2> mean = classes.Mean();
+  ASSERT_EQ(mean.shape(), (Shape<2>{1, rows.dim(1)}));
+  for (Index e = 0; e < rows.dim(1); ++e) {
+    EXPECT_NEAR(mean(0, e), (rows(0, e) + rows(1, e)) / 2, 1e-7);
+  }
+}
+
+TEST(EmbedWords, RefusesATextWithoutAWord) {
+  const TemporaryDirectory directory;
+  RandomModel{}.Write(directory.path());
+  const ClipModel model = ClipModel::Load(directory.path());
+  const std::vector<std::string> texts = {"red", "a cat"};
+  const Array<float, 2> rows = EmbedWords(model, texts, 2);
+  EXPECT_TRUE(std::ranges::equal(rows.flat(), model.EmbedTexts(texts, false, 1).flat()));
+  ExpectError(ErrorCode::kInvalidArgument, "text ' ' has no word", [&] {
+    EmbedWords(model, {"red", " "}, 1);
+  });
 }
 
 TEST(TopClasses, BestFirstAndTiesToTheLowerIndex) {
