@@ -58,6 +58,96 @@ Scored ScoresOf(const Edit& edit, const Basis& basis, const ComponentScores& sco
   return out;
 }
 
+// The group of each picture [B]: class by class, −1 without a class or an attribute.
+std::vector<Index> CellsOf(const PictureGroups& groups) {
+  const Index cells = groups.num_classes * groups.num_attributes;
+  if (groups.num_classes < 1 || groups.num_attributes < 1) {
+    throw Error(ErrorCode::kInvalidArgument, "groups: {} classes and {} values of the attribute",
+                groups.num_classes, groups.num_attributes);
+  }
+  if (cells > kMostGroups) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "groups: {} classes x {} values of the attribute make {} groups, more than {}",
+                groups.num_classes, groups.num_attributes, cells, kMostGroups);
+  }
+  if (groups.attributes.size() != groups.classes.size()) {
+    throw Error(ErrorCode::kInvalidArgument, "groups: {} classes for {} attributes",
+                groups.classes.size(), groups.attributes.size());
+  }
+  std::vector<Index> cell_of;
+  for (std::size_t b = 0; b < groups.classes.size(); ++b) {
+    const Index c = groups.classes[b];
+    const Index a = groups.attributes[b];
+    if (c >= groups.num_classes || a >= groups.num_attributes) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "groups: class {} and value {} of picture {} for {} classes and {} values", c, a,
+                  b, groups.num_classes, groups.num_attributes);
+    }
+    cell_of.push_back(c < 0 || a < 0 ? -1 : c * groups.num_attributes + a);
+  }
+  return cell_of;
+}
+
+// Sums of pictures by group and block: [cells][blocks].
+using CellSums = std::vector<std::vector<double>>;
+CellSums NoSums(Index cells, const Bootstrap& bootstrap) {
+  return CellSums(static_cast<std::size_t>(cells),
+                  std::vector<double>(static_cast<std::size_t>(bootstrap.blocks()), 0.0));
+}
+
+// The figures of `right` answers among the pictures.
+GroupRow RowOf(const std::string& name, Index num_attributes, const CellSums& right,
+               const CellSums& pictures, const Bootstrap& bootstrap) {
+  GroupRow row;
+  row.name = name;
+  std::vector<std::vector<double>> columns, counted;
+  for (std::size_t cell = 0; cell < pictures.size(); ++cell) {
+    double count = 0;
+    for (const double in_block : pictures[cell]) count += in_block;
+    if (count == 0) continue;
+    columns.push_back(right[cell]);
+    counted.push_back(pictures[cell]);
+    const auto number = static_cast<Index>(cell);
+    row.groups.push_back({number / num_attributes, number % num_attributes,
+                          static_cast<Index>(count), bootstrap.Ratio(right[cell], pictures[cell])});
+  }
+  const std::size_t n = counted.size();
+  std::ranges::move(counted, std::back_inserter(columns));
+  // A draw without any picture of a group says nothing of the worst one.
+  row.worst = bootstrap.Of(columns, [n](std::span<const double> s) {
+    double worst = std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < n; ++i) {
+      if (s[n + i] <= 0) return std::numeric_limits<double>::quiet_NaN();
+      worst = std::min(worst, s[i] / s[n + i]);
+    }
+    return worst;
+  });
+  row.average = bootstrap.Of(columns, [n](std::span<const double> s) {
+    double of_all = 0;
+    double all = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      of_all += s[i];
+      all += s[n + i];
+    }
+    return all > 0 ? of_all / all : std::numeric_limits<double>::quiet_NaN();
+  });
+  row.group_mean = bootstrap.Of(columns, [n](std::span<const double> s) {
+    double sum = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (s[n + i] <= 0) return std::numeric_limits<double>::quiet_NaN();
+      sum += s[i] / s[n + i];
+    }
+    return sum / static_cast<double>(n);
+  });
+  return row;
+}
+
+void CheckAnswers(std::size_t labels, std::size_t answers, std::size_t blocks) {
+  if (labels == answers && labels == blocks) return;
+  throw Error(ErrorCode::kInvalidArgument, "answers: {} of {} pictures in blocks of {}", answers,
+              labels, blocks);
+}
+
 }  // namespace
 
 Edit WithMeans(const Edit& edit, const Basis& basis, const Statistics& means) {
@@ -139,29 +229,56 @@ double DistanceOfMeans(const Edit& edit, const Basis& basis, const Statistics& s
   return variance > 0 ? std::sqrt(apart / variance) : 0.0;
 }
 
+std::vector<Index> BootstrapBlocks(std::span<const Item> items) {
+  std::vector<Index> blocks;
+  for (const Item& item : items) blocks.push_back(SliceOf(item.path, kBootstrapBlocks));
+  return blocks;
+}
+
+GroupRow RowOfAnswers(const std::string& name, const PictureGroups& groups,
+                      std::span<const Index> answers, std::span<const Index> blocks) {
+  CheckAnswers(groups.classes.size(), answers.size(), blocks.size());
+  const std::vector<Index> cell_of = CellsOf(groups);
+  if (std::ranges::all_of(cell_of, [](Index cell) { return cell < 0; })) {
+    throw Error(ErrorCode::kInvalidArgument, "groups: no picture has a class and an attribute");
+  }
+  const Bootstrap bootstrap;
+  CellSums right = NoSums(groups.num_classes * groups.num_attributes, bootstrap);
+  CellSums pictures = right;
+  for (std::size_t b = 0; b < cell_of.size(); ++b) {
+    if (cell_of[b] < 0) continue;
+    const auto cell = static_cast<std::size_t>(cell_of[b]);
+    const auto at = static_cast<std::size_t>(blocks[b]);
+    pictures[cell][at] += 1;
+    if (answers[b] == groups.classes[b]) right[cell][at] += 1;
+  }
+  return RowOf(name, groups.num_attributes, right, pictures, bootstrap);
+}
+
+Estimate AccuracyOfAnswers(std::span<const Index> labels, std::span<const Index> answers,
+                           std::span<const Index> blocks) {
+  CheckAnswers(labels.size(), answers.size(), blocks.size());
+  const Bootstrap bootstrap;
+  std::vector<double> right(static_cast<std::size_t>(bootstrap.blocks()), 0.0);
+  std::vector<double> pictures = right;
+  for (std::size_t b = 0; b < labels.size(); ++b) {
+    if (labels[b] < 0) continue;
+    const auto at = static_cast<std::size_t>(blocks[b]);
+    pictures[at] += 1;
+    if (answers[b] == labels[b]) right[at] += 1;
+  }
+  return bootstrap.Ratio(right, pictures);
+}
+
 GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classifier,
                            const PictureGroups& groups, std::span<const GroupVariant> variants,
                            const GroupOptions& options) {
   const Index cells = groups.num_classes * groups.num_attributes;
-  if (classifier.dim(0) != groups.num_classes || groups.num_attributes < 1) {
-    throw Error(ErrorCode::kInvalidArgument, "groups: {} classes and {} values for {} classifiers",
-                groups.num_classes, groups.num_attributes, classifier.dim(0));
+  if (classifier.dim(0) != groups.num_classes) {
+    throw Error(ErrorCode::kInvalidArgument, "groups: {} classes for {} classifiers",
+                groups.num_classes, classifier.dim(0));
   }
-  if (cells > kMostGroups) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "groups: {} classes x {} values of the attribute make {} groups, more than {}",
-                groups.num_classes, groups.num_attributes, cells, kMostGroups);
-  }
-  if (groups.attributes.size() != groups.classes.size()) {
-    throw Error(ErrorCode::kInvalidArgument, "groups: {} classes for {} attributes",
-                groups.classes.size(), groups.attributes.size());
-  }
-  std::vector<Index> cell_of;
-  for (std::size_t b = 0; b < groups.classes.size(); ++b) {
-    const Index c = groups.classes[b];
-    const Index a = groups.attributes[b];
-    cell_of.push_back(c < 0 || a < 0 ? -1 : c * groups.num_attributes + a);
-  }
+  const std::vector<Index> cell_of = CellsOf(groups);
   CheckLabels("groups", store, cell_of, cells);
 
   const Basis& basis = store.basis();
@@ -179,12 +296,8 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
 
   const Bootstrap bootstrap;
   const auto num_variants = static_cast<Index>(variants.size());
-  // [variants + 1][cells][blocks]: right answers, then pictures.
-  std::vector<std::vector<std::vector<double>>> sums(
-      static_cast<std::size_t>(num_variants + 1),
-      std::vector<std::vector<double>>(
-          static_cast<std::size_t>(cells),
-          std::vector<double>(static_cast<std::size_t>(bootstrap.blocks()), 0.0)));
+  std::vector<CellSums> sums(variants.size(), NoSums(cells, bootstrap));  // right answers
+  CellSums pictures = NoSums(cells, bootstrap);
   Index first = 0;
   GroupResult result;
   for (Index s = 0; s < store.num_shards(); ++s) {
@@ -234,66 +347,22 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
         sums[static_cast<std::size_t>(v)][in][at] +=
             right[static_cast<std::size_t>(b * num_variants + v)];
       }
-      sums.back()[in][at] += 1;
+      pictures[in][at] += 1;
       ++result.images;
     }
     first += images;
     if (options.progress) options.progress(first, store.info().images);
   }
 
-  std::vector<std::size_t> there;
-  std::vector<Index> counts;
   for (Index cell = 0; cell < cells; ++cell) {
-    double count = 0;
-    for (const double n : sums.back()[static_cast<std::size_t>(cell)]) count += n;
-    counts.push_back(static_cast<Index>(count));
-    if (count > 0) {
-      there.push_back(static_cast<std::size_t>(cell));
-    } else {
+    const auto& in_blocks = pictures[static_cast<std::size_t>(cell)];
+    if (std::ranges::all_of(in_blocks, [](double count) { return count == 0; })) {
       result.empty_groups.emplace_back(cell / groups.num_attributes, cell % groups.num_attributes);
     }
   }
-  const std::size_t n = there.size();
-  for (Index v = 0; v < num_variants; ++v) {
-    const auto& right = sums[static_cast<std::size_t>(v)];
-    GroupRow row;
-    row.name = variants[static_cast<std::size_t>(v)].name;
-    std::vector<std::vector<double>> columns;
-    columns.reserve(2 * n);
-    for (const std::size_t cell : there) columns.push_back(right[cell]);
-    for (const std::size_t cell : there) {
-      columns.push_back(sums.back()[cell]);
-      const auto number = static_cast<Index>(cell);
-      row.groups.push_back({number / groups.num_attributes, number % groups.num_attributes,
-                            counts[cell], bootstrap.Ratio(right[cell], sums.back()[cell])});
-    }
-    // A draw without any picture of a group says nothing of the worst one.
-    row.worst = bootstrap.Of(columns, [n](std::span<const double> s) {
-      double worst = std::numeric_limits<double>::infinity();
-      for (std::size_t i = 0; i < n; ++i) {
-        if (s[n + i] <= 0) return std::numeric_limits<double>::quiet_NaN();
-        worst = std::min(worst, s[i] / s[n + i]);
-      }
-      return worst;
-    });
-    row.average = bootstrap.Of(columns, [n](std::span<const double> s) {
-      double of_all = 0;
-      double all = 0;
-      for (std::size_t i = 0; i < n; ++i) {
-        of_all += s[i];
-        all += s[n + i];
-      }
-      return all > 0 ? of_all / all : std::numeric_limits<double>::quiet_NaN();
-    });
-    row.group_mean = bootstrap.Of(columns, [n](std::span<const double> s) {
-      double sum = 0;
-      for (std::size_t i = 0; i < n; ++i) {
-        if (s[n + i] <= 0) return std::numeric_limits<double>::quiet_NaN();
-        sum += s[i] / s[n + i];
-      }
-      return sum / static_cast<double>(n);
-    });
-    result.rows.push_back(std::move(row));
+  for (std::size_t v = 0; v < variants.size(); ++v) {
+    result.rows.push_back(
+        RowOf(variants[v].name, groups.num_attributes, sums[v], pictures, bootstrap));
   }
   return result;
 }

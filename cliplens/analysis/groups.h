@@ -80,6 +80,19 @@ struct GroupResult {
   std::vector<GroupRow> rows;                         // one for each variant
 };
 
+// The block of each picture in Bootstrap: by its path.
+std::vector<Index> BootstrapBlocks(std::span<const Item> items);
+
+// The row of answers, the best class of each picture [B]; blocks as BootstrapBlocks. Throws as
+// EvaluateGroups, and Error(kInvalidArgument) where the numbers of pictures differ.
+GroupRow RowOfAnswers(const std::string& name, const PictureGroups& groups,
+                      std::span<const Index> answers, std::span<const Index> blocks);
+
+// The share of right answers [B] among the pictures with a label (labels [B], −1: none); 0 without
+// any. Throws Error(kInvalidArgument) where the numbers of pictures differ.
+Estimate AccuracyOfAnswers(std::span<const Index> labels, std::span<const Index> answers,
+                           std::span<const Index> blocks);
+
 // Right is a picture whose best class is its own; ties go to the lower class. Bounds as in
 // Bootstrap, over pictures. Scores are ⟨e_edit, w⟩, computed in K+3 numbers a head.
 //   classifier: unit rows [C, E]

@@ -92,38 +92,34 @@ FactorBlock Store::ReadShard(Index s) const {
   return ReadShardFile(OpenShard(s), basis_, shard(s).images);
 }
 
-std::vector<float> Store::ReadHeadOfShard(HeadId id, Index s) const {
+std::vector<float> Store::ReadPart(const char* name, std::vector<Index> outer, Index width,
+                                   Index part, Index s) const {
   NeedFactors(info_, directory_);
-  const Index width = basis_.head_width();
-  const SafetensorsFile file = OpenShard(s);  // one head of it is one contiguous read
-  const TensorEntry& entry = file.at("head_z");
-  const Index images = shard(s).images;
-  const std::vector<Index> expected = {basis_.layers(), basis_.num_heads(), images, width};
-  if (entry.shape != expected) {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: tensor 'head_z' has shape {}, the manifest asks for {}; decompose again",
-                file.path().string(), ShapeText(entry.shape), ShapeText(expected));
-  }
-  const Index bytes = images * width * SizeOf(entry.type);
-  return ReadAsFloat({entry.name,
-                      entry.type,
-                      {images, width},
-                      entry.bytes.subspan(static_cast<std::size_t>(
-                                              (id.layer * basis_.num_heads() + id.head) * bytes),
-                                          static_cast<std::size_t>(bytes))});
-}
-
-std::vector<float> Store::ReadRows(const char* name, Index width, Index s) const {
-  NeedFactors(info_, directory_);
-  const SafetensorsFile file = OpenShard(s);
+  const SafetensorsFile file = OpenShard(s);  // a part of it is one contiguous read
   const TensorEntry& entry = file.at(name);
-  const std::vector<Index> expected = {shard(s).images, width};
+  const Index images = shard(s).images;
+  std::vector<Index> expected = std::move(outer);
+  expected.insert(expected.end(), {images, width});
   if (entry.shape != expected) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: tensor '{}' has shape {}, the manifest asks for {}; decompose again",
                 file.path().string(), name, ShapeText(entry.shape), ShapeText(expected));
   }
-  return ReadAsFloat(entry);
+  const Index bytes = images * width * SizeOf(entry.type);
+  return ReadAsFloat({entry.name,
+                      entry.type,
+                      {images, width},
+                      entry.bytes.subspan(static_cast<std::size_t>(part * bytes),
+                                          static_cast<std::size_t>(bytes))});
+}
+
+std::vector<float> Store::ReadHeadOfShard(HeadId id, Index s) const {
+  return ReadPart("head_z", {basis_.layers(), basis_.num_heads()}, basis_.head_width(),
+                  id.layer * basis_.num_heads() + id.head, s);
+}
+
+std::vector<float> Store::ReadRows(const char* name, Index width, Index s) const {
+  return ReadPart(name, {}, width, 0, s);
 }
 
 Array<float, 2> Store::AllShards(Index width,
@@ -161,6 +157,11 @@ Array<float, 2> Store::ReadLn(Index s) const {
 Array<float, 2> Store::ReadEmbeddings(Index s) const {
   const Index width = basis_.embed_width();
   return {{shard(s).images, width}, ReadRows("embedding", width, s)};
+}
+
+Array<float, 2> Store::ReadMlp(Index j, Index s) const {
+  const Index width = basis_.embed_width();
+  return {{shard(s).images, width}, ReadPart("mlp", {basis_.layers() + 1}, width, j, s)};
 }
 
 std::vector<Item> Store::ReadItems() const {
