@@ -1,0 +1,95 @@
+#include "cliplens/model/text_cache.h"
+
+#include <cstdlib>
+#include <optional>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/version.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/safetensors.h"
+
+namespace cliplens {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kTensor[] = "texts";
+constexpr char kChecksum[] = "checksum";
+
+// By everything that the rows depend on. The fingerprint may come from a file, so it is no part of
+// a path.
+fs::path FileOf(const std::string& fingerprint, Precision precision,
+                std::span<const std::string> texts, const CachedTextsOptions& options) {
+  Hasher hasher;
+  hasher.Update(fmt::format("{} {} {} {} {}\n", kVersion, fingerprint.size(), fingerprint,
+                            NameOf(precision), options.truncate));
+  for (const std::string& text : texts) {
+    hasher.Update(fmt::format("{} ", text.size()));
+    hasher.Update(text);
+  }
+  return options.directory / fmt::format("texts-{}.safetensors", hasher.Digest());
+}
+
+// Nothing where the file is not there, not whole or of other texts.
+std::optional<Array<float, 2>> Read(const fs::path& path, Index texts) {
+  try {
+    const SafetensorsFile file(path);
+    const TensorEntry& entry = file.at(kTensor);
+    const auto checksum = file.metadata().find(kChecksum);
+    if (entry.type != DataType::kF32 || entry.shape.size() != 2 || entry.shape[0] != texts ||
+        checksum == file.metadata().end() || checksum->second != HashBytes(entry.bytes)) {
+      return std::nullopt;
+    }
+    return Array<float, 2>({texts, entry.shape[1]}, ReadAsFloat(entry));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+void Write(const fs::path& path, const Array<float, 2>& rows) {
+  try {
+    std::error_code ignored;
+    fs::create_directories(path.parent_path(), ignored);
+    const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(rows.data()),
+                                              rows.flat().size_bytes());
+    const TensorToWrite tensor{kTensor, DataType::kF32, {rows.dim(0), rows.dim(1)}, bytes};
+    WriteSafetensors(path, {&tensor, 1}, {{kChecksum, HashBytes(bytes)}});
+  } catch (const Error&) {
+    // A cache that cannot be written is none.
+  }
+}
+
+}  // namespace
+
+fs::path CacheDirectory() {
+  const auto variable = [](const char* name) -> fs::path {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  if (const fs::path cache = variable("XDG_CACHE_HOME"); cache.is_absolute()) {
+    return cache / "cliplens";
+  }
+  const fs::path home = variable("HOME");
+  return home.is_absolute() ? home / ".cache" / "cliplens" : fs::path();
+}
+
+Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
+                            const std::string& fingerprint, Precision precision,
+                            std::span<const std::string> texts, const CachedTextsOptions& options) {
+  const auto embed = [&] {
+    return model().EmbedTexts(texts, options.truncate, options.threads, options.progress);
+  };
+  if (options.directory.empty()) return embed();
+  const fs::path path = FileOf(fingerprint, precision, texts, options);
+  if (std::optional<Array<float, 2>> rows = Read(path, static_cast<Index>(texts.size()))) {
+    return *std::move(rows);
+  }
+  Array<float, 2> rows = embed();
+  Write(path, rows);
+  return rows;
+}
+
+}  // namespace cliplens

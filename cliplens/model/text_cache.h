@@ -1,0 +1,42 @@
+// Embeddings of text pools, kept between runs: a pool of thousands takes a model many seconds.
+//
+//   const Array<float, 2> texts = CachedTexts([&]() -> const ClipModel& { return model(); },
+//                                             store.info().fingerprint, Precision::kF32,
+//                                             pool.texts,
+//                                             {.threads = 0});
+//
+// A file for each model and pool in the cache directory. Nothing is ever removed; the directory may
+// be deleted at any time.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/progress.h"
+#include "cliplens/model/clip.h"
+
+namespace cliplens {
+
+// $XDG_CACHE_HOME/cliplens, else ~/.cache/cliplens; empty where neither is an absolute path.
+std::filesystem::path CacheDirectory();
+
+struct CachedTextsOptions {
+  bool truncate = false;  // as ClipModel::EmbedTexts
+  int threads = 0;
+  ProgressSink progress = {};
+  std::filesystem::path directory = CacheDirectory();  // empty: nothing is kept
+};
+
+// Unit rows [M, E] as ClipModel::EmbedTexts gives them. `model`, that of the fingerprint and
+// precision, is asked for only when there is no file of these texts that is whole; one that is
+// damaged is made anew. A directory that cannot be read or written changes nothing else. The
+// fingerprint is that of weights: models of the same weights with other tokenizers share files.
+// Throws as `model` and ClipModel::EmbedTexts.
+Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
+                            const std::string& fingerprint, Precision precision,
+                            std::span<const std::string> texts, const CachedTextsOptions& options);
+
+}  // namespace cliplens
