@@ -7,6 +7,12 @@
 //   cliplens_bench_analysis labels IMAGES TEXTS PROPERTIES THREADS DIRECTORY
 //   cliplens_bench_analysis search IMAGES THREADS DIRECTORY
 //       Labels of all heads of an L/14 from a store of generated pictures.
+//   cliplens_bench_analysis edits RANGES CLASSES ROUNDS THREADS DIRECTORY
+//       Changes of an edit by one head, one MLP and one whole layer, in a store of an L/14 of
+//       RANGES x 1,024 pictures (the same 1,024 numbers each time; kept in DIRECTORY for another
+//       run): class answers alone, and with edited rows.
+//   cliplens_bench_analysis match RANGES ROUNDS THREADS DIRECTORY
+//       Heads of that store matched with themselves.
 //   cliplens_bench_analysis heat-maps MODEL TEXTS ROUNDS THREADS
 //       One picture's plain forward pass, and the same with the heat maps of TEXTS directions, by
 //       turns.
@@ -19,6 +25,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -28,6 +35,8 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/head_labels.h"
+#include "cliplens/analysis/head_match.h"
+#include "cliplens/analysis/live_edit.h"
 #include "cliplens/analysis/search.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/token_scores.h"
@@ -53,6 +62,15 @@ Index PeakBytes() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with("VmHWM:")) return Index{std::stoll(line.substr(6))} * 1024;
+  }
+  return 0;
+}
+
+// Memory of this program's own at this moment, without mapped files.
+Index OwnBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("RssAnon:")) return Index{std::stoll(line.substr(8))} * 1024;
   }
   return 0;
 }
@@ -209,9 +227,12 @@ Json TextSpanBench(Index images, Index count_texts, Index count, int threads,
           {"of_one", of_one},      {"chosen", chosen},   {"peak", PeakBytes()}};
 }
 
-// A store of generated factors of `images` pictures.
-Store MakeStore(const Sizes& sizes, Index images, int threads, const std::filesystem::path& place) {
-  const Generator generator(sizes);
+double Median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+StoreInfo GeneratedInfo(Index images) {
   StoreInfo info;
   info.model_name = "generated";
   info.model_path = "/generated";
@@ -223,6 +244,14 @@ Store MakeStore(const Sizes& sizes, Index images, int threads, const std::filesy
   source.images = source.set_images = images;
   source.set_checksum = std::string(32, '0');
   info.data = {source};
+  return info;
+}
+
+// A store of generated factors of `images` pictures.
+Store MakeStore(const Sizes& sizes, Index images, int threads, const std::filesystem::path& place) {
+  const Generator generator(sizes);
+  const StoreInfo info = GeneratedInfo(images);
+  const DataSource& source = info.data[0];
   StoreWriter writer(place, generator.basis(), info, PartialDirectory::Mode::kNew);
   StatisticsSums sums(sizes.layers, sizes.heads, sizes.head_width + kExtraFactors,
                       sizes.embed_width, info.slices);
@@ -241,6 +270,103 @@ Store MakeStore(const Sizes& sizes, Index images, int threads, const std::filesy
   }
   writer.Finish(sums);
   return Store::Open(place);
+}
+
+// A store of an L/14 whose ranges all have the numbers of the first, so that its sums are soon
+// made; one that is there is opened.
+Store RepeatedStore(Index ranges, int threads, const std::filesystem::path& place) {
+  if (std::filesystem::exists(place)) return Store::Open(place);
+  const Generator generator(kLarge);
+  const StoreInfo info = GeneratedInfo(ranges * kShardImages);
+  StoreWriter writer(place, generator.basis(), info, PartialDirectory::Mode::kNew);
+  const auto make = [&] {
+    return StatisticsSums(kLarge.layers, kLarge.heads, kLarge.head_width + kExtraFactors,
+                          kLarge.embed_width, info.slices);
+  };
+  StatisticsSums sums = make();
+  StatisticsSums of_one = make();
+  const FactorBlock block = generator.Block(0, kShardImages, threads);
+  for (Index r = 0; r < ranges; ++r) {
+    std::vector<Item> items;
+    std::vector<Index> slices;
+    for (Index b = 0; b < kShardImages; ++b) {
+      items.push_back({.path = fmt::format("{}.png", r * kShardImages + b), .label = std::nullopt});
+      slices.push_back(SliceOf(items.back().path, info.slices));
+    }
+    if (r == 0) of_one.Add(block, slices, generator.basis(), threads);
+    sums.Merge(of_one);
+    writer.AddRange(r, block, items, {});
+  }
+  writer.Finish(sums);
+  return Store::Open(place);
+}
+
+Json EditBench(Index ranges, Index classes, Index rounds, int threads,
+               const std::string& directory) {
+  const Store store = RepeatedStore(ranges, threads, std::filesystem::path(directory) / "repeated");
+  const Array<float, 2> classifier = UnitRows(classes, kLarge.embed_width, 3);
+  (void)store.ReadEmbeddings();  // checks the shards' checksums
+  Json result = {{"images", store.info().images}, {"classes", classes}, {"rounds", rounds}};
+  const Index before = OwnBytes();
+  const auto opening = Clock::now();
+  LiveEdit live(store, classifier, threads);
+  result["open"] = Since(opening);
+  using Kind = EditTarget::Kind;
+  const auto time = [&](Kind kind, bool rows) {
+    std::vector<EditTarget> targets = {{20, Kind::kHead, 1}, {21, Kind::kHead, 2}};
+    std::vector<double> seconds, of_processors;
+    double checked = 0;
+    for (Index round = 0; round < rounds; ++round) {
+      const auto layer = static_cast<int>(round % 20);
+      targets.push_back({layer, kind, kind == Kind::kHead ? static_cast<int>(round % 16) : 0});
+      // On, then off: both are changes of one component or one layer.
+      for (int change = 0; change < 2; ++change) {
+        const auto start = Clock::now();
+        const std::clock_t used = std::clock();
+        live.Apply(targets, /*mean=*/true, 0);
+        checked += static_cast<double>(live.Answers().front());
+        if (rows) checked += live.Rows()(0, 0);
+        if (round > 0 || change > 0) {
+          seconds.push_back(Since(start));
+          of_processors.push_back(static_cast<double>(std::clock() - used) / CLOCKS_PER_SEC);
+        }
+        if (change == 0) targets.pop_back();
+      }
+    }
+    return Json{{"median", Median(seconds)},
+                {"most", *std::ranges::max_element(seconds)},
+                {"processor_seconds", Median(of_processors)},
+                {"checked", checked}};
+  };
+  result["head"] = time(Kind::kHead, false);
+  result["mlp"] = time(Kind::kMlp, false);
+  result["layer"] = time(Kind::kLayer, false);
+  result["memory"] = OwnBytes() - before;
+  result["head_rows"] = time(Kind::kHead, true);
+  result["mlp_rows"] = time(Kind::kMlp, true);
+  result["layer_rows"] = time(Kind::kLayer, true);
+  result["memory_rows"] = OwnBytes() - before;
+  return result;
+}
+
+Json MatchBench(Index ranges, Index rounds, int threads, const std::string& directory) {
+  const Store store = RepeatedStore(ranges, threads, std::filesystem::path(directory) / "repeated");
+  (void)store.ReadEmbeddings();
+  std::vector<double> seconds, of_processors;
+  double least = 1;
+  Index images = 0;
+  for (Index round = 0; round < rounds; ++round) {
+    const auto start = Clock::now();
+    const std::clock_t used = std::clock();
+    const HeadMatch match = MatchHeads(store, store, {.threads = threads});
+    seconds.push_back(Since(start));
+    of_processors.push_back(static_cast<double>(std::clock() - used) / CLOCKS_PER_SEC);
+    images = match.images;
+    least = std::min(least, match.similarity.diagonal().minCoeff());
+  }
+  return {{"heads", AllHeads(kLarge).size()}, {"images", images},
+          {"seconds", Median(seconds)},       {"processor_seconds", Median(of_processors)},
+          {"own_similarity", least},          {"peak", PeakBytes()}};
 }
 
 Json LabelBench(Index images, Index count_texts, Index properties, int threads,
@@ -297,8 +423,7 @@ Json SearchBench(Index images, int threads, const std::string& directory) {
     Search(index, index.vectors.row(images / 2 + i), {});
     seconds.push_back(Since(start));
   }
-  std::ranges::sort(seconds);
-  result["query"] = seconds[seconds.size() / 2];
+  result["query"] = Median(seconds);
   result["bytes"] = static_cast<Index>(std::filesystem::file_size(index_path));
   result["peak"] = PeakBytes();
   return result;
@@ -346,16 +471,12 @@ Json HeatMapBench(const std::string& path, Index count_texts, Index rounds, int 
   }
   std::vector<double> ratios;
   for (std::size_t i = 0; i < plain.size(); ++i) ratios.push_back(maps[i] / plain[i]);
-  const auto median = [](std::vector<double> values) {
-    std::ranges::sort(values);
-    return values[values.size() / 2];
-  };
   return {{"texts", count_texts},
           {"rounds", rounds},
-          {"plain", median(plain)},
-          {"maps", median(maps)},
-          {"of_the_texts", median(weights_only)},
-          {"ratio", median(ratios)},
+          {"plain", Median(plain)},
+          {"maps", Median(maps)},
+          {"of_the_texts", Median(weights_only)},
+          {"ratio", Median(ratios)},
           {"difference", checked}};
 }
 
@@ -410,6 +531,12 @@ Json Run(const std::vector<std::string>& words) {
     return LabelBench(number(2), number(3), number(4), static_cast<int>(number(5)), words.at(6));
   }
   if (what == "search") return SearchBench(number(2), static_cast<int>(number(3)), words.at(4));
+  if (what == "edits") {
+    return EditBench(number(2), number(3), number(4), static_cast<int>(number(5)), words.at(6));
+  }
+  if (what == "match") {
+    return MatchBench(number(2), number(3), static_cast<int>(number(4)), words.at(5));
+  }
   if (what == "heat-maps") {
     return HeatMapBench(words.at(2), number(3), number(4), static_cast<int>(number(5)));
   }

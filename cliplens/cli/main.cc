@@ -63,6 +63,7 @@ int main(int argc, char** argv) {
   AddLabel(app, common);
   AddEvaluate(app, common);
   AddSearch(app, common);
+  AddMatch(app, common);
   AddHeatmap(app, common);
   AddExplain(app, common);
   AddReport(app, common);

@@ -116,6 +116,7 @@ void AddPreprocess(CLI::App& app, Common& common);
 void AddReconstruct(CLI::App& app, Common& common);
 void AddReport(CLI::App& app, Common& common);
 void AddSearch(CLI::App& app, Common& common);
+void AddMatch(CLI::App& app, Common& common);
 void AddSegment(CLI::App& app, Common& common);
 void AddSpan(CLI::App& app, Common& common);
 void AddTokenize(CLI::App& app, Common& common);

@@ -83,7 +83,7 @@ TEST_F(CliTest, HelpAndVersion) {
   const std::string help = Run("--help").out;
   for (const char* verb :
        {"demo", "info", "tokenize", "preprocess", "embed", "classify", "decompose", "merge", "span",
-        "ablate", "reconstruct", "label", "evaluate labels", "search", "heatmap", "explain",
+        "ablate", "reconstruct", "label", "evaluate labels", "search", "match", "heatmap", "explain",
         "report", "export", "verify"}) {
     // A verb of two words stands in the help of its first.
     const std::string_view words = verb;

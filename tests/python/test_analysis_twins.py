@@ -2,7 +2,7 @@
 
 `export` writes each contribution as a vector of the embedding's E numbers. Here the definitions are
 applied to those vectors in fp64, word for word, and compared with what `ablate`, `reconstruct`,
-`span`, `report`, `heatmap` and `explain` say, on the shipped model (K = 32) and on an image tower of random weights with
+`span`, `report`, `match`, `heatmap` and `explain` say, on the shipped model (K = 32) and on an image tower of random weights with
 heads of 80 beside the same texts.
 """
 
@@ -435,6 +435,43 @@ def test_a_picture_of_the_store_finds_itself(shipped, tmp_path):
         result = cliplens("search", shipped.store, "--image", tmp_path / "seven.png", "--heads",
                           heads, "-k", 1)["results"][0]
         assert result["item"] == 7 and abs(result["score"] - 1) < 1e-5
+
+
+# Matched heads.
+
+def linear_cka(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    return (np.linalg.norm(y.T @ x) ** 2 /
+            (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
+
+
+def test_match_equals_its_twin(shipped, wide, folder):
+    other = make_store(wide.model, folder / "half", folder / "wide-on-half")
+    attn, *_, items = wide.contributions(other)
+    places = {item["path"]: i for i, item in enumerate(items)}
+    number = {item["path"]: i for i, item in enumerate(shipped.items)}
+    common = sorted(set(number) & set(places))
+    assert len(common) > 300
+    for most in (100, 100_000):
+        got = cliplens("match", shipped.store, other, "--most-images", most)
+        used = common[::-(-len(common) // most)]
+        assert (got["common"], got["images"]) == (len(common), len(used))
+        a = shipped.attn[[number[path] for path in used]].reshape(len(used), 36, -1)
+        b = attn[[places[path] for path in used]].reshape(len(used), 8, -1)
+        twin = np.array([[linear_cka(a[:, i], b[:, j]) for j in range(8)] for i in range(36)])
+        similarity = np.array(got["similarity"])
+        assert np.abs(similarity - twin).max() < SCORES
+        left, pairs = similarity.copy(), []
+        for _ in range(8):
+            i, j = np.unravel_index(left.argmax(), left.shape)
+            pairs.append((got["heads_a"][i], got["heads_b"][j], similarity[i, j]))
+            left[i], left[:, j] = -1, -1
+        assert [(m["a"], m["b"], m["similarity"]) for m in got["matches"]] == pairs
+    shares = {c["component"]: c["share"]
+              for c in cliplens("report", other, "--texts", TEXTS / "objects.txt", "--out",
+                                folder / "wide-on-half.html")["components"]}
+    for match in got["matches"]:
+        assert match["share_b"] == pytest.approx(shares[match["b"]], abs=1e-12)
 
 
 def test_an_index_answers_as_the_store_does(shipped, wide, tmp_path):

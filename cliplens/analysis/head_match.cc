@@ -1,0 +1,192 @@
+#include "cliplens/analysis/head_match.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <numbers>
+#include <numeric>
+#include <string>
+
+#include "cliplens/analysis/group_share.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/model/nn/product.h"
+
+namespace cliplens {
+namespace {
+
+constexpr Index kFewest = 3;       // pictures
+constexpr Index kRows = 16;        // of the Gram matrices at a time
+constexpr Index kHeadsATask = 96;  // of a in one product
+
+std::vector<HeadId> HeadsOf(const Store& store) {
+  return ParseHeads("all", static_cast<int>(store.basis().layers()),
+                    static_cast<int>(store.basis().num_heads()));
+}
+
+// Numbers of the common pictures in both stores, by path.
+struct Common {
+  std::vector<Index> a, b;
+};
+Common CommonOf(const Store& a, const Store& b) {
+  const auto numbers = [](const Store& store) {
+    std::map<std::string, Index> by_path;
+    Index number = 0;
+    for (Item& item : store.ReadItems()) by_path.emplace(std::move(item.path), number++);
+    return by_path;
+  };
+  const std::map<std::string, Index> in_a = numbers(a);
+  const std::map<std::string, Index> in_b = numbers(b);
+  Common common;
+  for (const auto& [path, number] : in_a) {
+    const auto other = in_b.find(path);
+    if (other == in_b.end()) continue;
+    common.a.push_back(number);
+    common.b.push_back(other->second);
+  }
+  return common;
+}
+
+std::vector<Index> EveryNth(const std::vector<Index>& all, Index most) {
+  const Index step = (static_cast<Index>(all.size()) + most - 1) / most;
+  std::vector<Index> some;
+  for (std::size_t i = 0; i < all.size(); i += static_cast<std::size_t>(step)) {
+    some.push_back(all[i]);
+  }
+  return some;
+}
+
+// Centred coordinates [n, r] of each head in fp32; without rows where there is no variance.
+std::vector<MatrixF> Coordinates(const Store& store, const std::vector<HeadId>& heads,
+                                 const std::vector<Index>& pictures, int threads,
+                                 const std::function<void()>& done) {
+  const Array<float, 2> ln = store.ReadLn();
+  std::vector<MatrixF> out(heads.size());
+  ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
+    const auto at = static_cast<std::size_t>(i);
+    const HeadRows rows = ReadHeadRows(store, heads[at], ln, pictures);
+    // Of length 1, so that no scale is lost in fp32.
+    if (rows.total > 0) out[at] = (rows.y / std::sqrt(rows.total)).cast<float>();
+    done();
+  });
+  return out;
+}
+
+nn::Operand<float> RowsOf(const MatrixF& m, Index begin, Index end) {
+  return {m.data() + begin * m.cols(), end - begin, m.cols(), m.cols(), 1};
+}
+
+// Rows [begin, end) of each head's Gram matrix from column `begin` on, as one vector a head: twice
+// what is above the diagonal counts once, at √2.
+void FillTriangles(const std::vector<MatrixF>& heads, Index begin, Index end, int threads,
+                   Matrix& triangles) {
+  ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index h, int) {
+    triangles.row(h).setZero();
+    const MatrixF& y = heads[static_cast<std::size_t>(h)];
+    if (y.rows() == 0) return;
+    const Index n = y.rows() - begin;
+    double* const out = triangles.row(h).data();
+    nn::AddProduct(RowsOf(y, begin, end), RowsOf(y, begin, y.rows()).Transposed(), out, n);
+    for (Index i = 0; i < end - begin; ++i) {
+      double* const row = out + i * n;
+      std::fill_n(row, i, 0.0);
+      for (Index j = i + 1; j < n; ++j) row[j] *= std::numbers::sqrt2;
+    }
+  });
+}
+
+void AddSquares(const Matrix& triangles, std::vector<double>& squares) {
+  for (Index h = 0; h < triangles.rows(); ++h) {
+    squares[static_cast<std::size_t>(h)] += triangles.row(h).squaredNorm();
+  }
+}
+
+std::vector<HeadPair> Pairs(const HeadMatch& match) {
+  const Index columns = match.similarity.cols();
+  std::vector<Index> order(static_cast<std::size_t>(match.similarity.size()));
+  std::iota(order.begin(), order.end(), Index{0});
+  std::ranges::stable_sort(order, [&](Index i, Index j) {
+    return match.similarity.data()[i] > match.similarity.data()[j];
+  });
+  std::vector<bool> taken_a(match.heads_a.size(), false), taken_b(match.heads_b.size(), false);
+  std::vector<HeadPair> pairs;
+  for (const Index i : order) {
+    const auto a = static_cast<std::size_t>(i / columns);
+    const auto b = static_cast<std::size_t>(i % columns);
+    if (taken_a[a] || taken_b[b]) continue;
+    taken_a[a] = taken_b[b] = true;
+    pairs.push_back({match.heads_a[a], match.heads_b[b], match.similarity.data()[i]});
+  }
+  return pairs;
+}
+
+}  // namespace
+
+HeadMatch MatchHeads(const Store& a, const Store& b, const MatchOptions& options) {
+  if (options.most_images < kFewest) {
+    throw Error(ErrorCode::kInvalidArgument, "heads are matched on {} pictures; {} at least",
+                options.most_images, kFewest);
+  }
+  HeadMatch match;
+  match.heads_a = HeadsOf(a);
+  match.heads_b = HeadsOf(b);
+  const Common common = CommonOf(a, b);
+  match.common = static_cast<Index>(common.a.size());
+  if (match.common < kFewest) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{} and {} have {} pictures of the same path, {} are needed to match their heads; "
+                "decompose the same set of pictures with both models",
+                a.directory().string(), b.directory().string(), match.common, kFewest);
+  }
+  const auto total = static_cast<Index>(match.heads_a.size() + match.heads_b.size());
+  std::mutex mutex;
+  Index read = 0;
+  const auto done = [&] {
+    if (!options.progress) return;
+    const std::lock_guard lock(mutex);
+    options.progress(++read, total);
+  };
+  const int threads = options.threads;
+  const std::vector<MatrixF> of_a =
+      Coordinates(a, match.heads_a, EveryNth(common.a, options.most_images), threads, done);
+  const std::vector<MatrixF> of_b =
+      Coordinates(b, match.heads_b, EveryNth(common.b, options.most_images), threads, done);
+  const auto heads_a = static_cast<Index>(of_a.size());
+  const auto heads_b = static_cast<Index>(of_b.size());
+  match.images = static_cast<Index>(EveryNth(common.a, options.most_images).size());
+
+  match.similarity = Matrix::Zero(heads_a, heads_b);
+  std::vector<double> squares_a(of_a.size(), 0.0), squares_b(of_b.size(), 0.0);
+  Matrix triangles_a, triangles_b;
+  for (Index begin = 0; begin < match.images; begin += kRows) {
+    const Index end = std::min(match.images, begin + kRows);
+    const Index size = (end - begin) * (match.images - begin);
+    triangles_a.resize(heads_a, size);
+    triangles_b.resize(heads_b, size);
+    FillTriangles(of_a, begin, end, threads, triangles_a);
+    FillTriangles(of_b, begin, end, threads, triangles_b);
+    AddSquares(triangles_a, squares_a);
+    AddSquares(triangles_b, squares_b);
+    ParallelFor(threads, (heads_a + kHeadsATask - 1) / kHeadsATask, [&](Index task, int) {
+      const Index first = task * kHeadsATask;
+      const Index count = std::min(kHeadsATask, heads_a - first);
+      const nn::Operand<double> some{triangles_a.row(first).data(), count, size, size, 1};
+      nn::AddProduct(some, nn::Of(triangles_b).Transposed(), match.similarity.row(first).data(),
+                     heads_b);
+    });
+  }
+  for (Index i = 0; i < heads_a; ++i) {
+    for (Index j = 0; j < heads_b; ++j) {
+      const double length = std::sqrt(squares_a[static_cast<std::size_t>(i)] *
+                                      squares_b[static_cast<std::size_t>(j)]);
+      double& similarity = match.similarity(i, j);
+      similarity = length > 0 ? std::clamp(similarity / length, 0.0, 1.0) : 0.0;
+    }
+  }
+  match.matches = Pairs(match);
+  return match;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,67 @@
+// cliplens match STORE STORE2
+#include <memory>
+
+#include "cliplens/analysis/head_match.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/report/label_file.h"
+#include "cliplens/report/match_report.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct Options {
+  std::string store, other;
+  std::string labels, other_labels;
+  Index count = 20;
+  MatchOptions match;
+};
+
+MatchedStore Side(const Store& store, const std::string& labels) {
+  MatchedStore side = MatchedStoreOf(store);
+  if (labels.empty()) return side;
+  const LabelFile file =
+      ReadLabelFile(labels, store.info().fingerprint, static_cast<int>(store.basis().layers()),
+                    static_cast<int>(store.basis().num_heads()));
+  for (const LabelledHead& head : file.heads) {
+    if (!head.label.empty()) side.labels[head.id] = head.label;
+  }
+  return side;
+}
+
+void Run(Options options, const Common& common) {
+  const Store store = Store::Open(options.store);
+  const Store other = Store::Open(options.other);
+  options.match.threads = common.threads;
+  options.match.progress = Progress(common, "heads");
+  MatchReport report;
+  report.match = MatchHeads(store, other, options.match);
+  report.a = Side(store, options.labels);
+  report.b = Side(other, options.other_labels);
+  if (common.json) return PrintJson(MatchJson(report));
+  Print(MatchTable(report, options.count));
+}
+
+}  // namespace
+
+void AddMatch(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      AddVerb(app, common, "match", "Heads of two stores that tell the same pictures apart",
+              "cliplens match store other");
+  verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
+  verb->add_option("STORE2", options->other, "Store of the same pictures, of this or another model")
+      ->required();
+  verb->add_option("--labels", options->labels,
+                   "File that 'cliplens label STORE --out FILE' wrote, to name heads by");
+  verb->add_option("--labels2", options->other_labels, "The same of STORE2");
+  verb->add_option("--most-images", options->match.most_images,
+                   "Of more common pictures every n-th by path is used")
+      ->check(CLI::Range(Index{3}, Index{100'000}))
+      ->capture_default_str();
+  verb->add_option("--count", options->count, "Matches in the table")
+      ->check(CLI::Range(Index{1}, Index{1'000'000}))
+      ->capture_default_str();
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli
