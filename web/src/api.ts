@@ -30,13 +30,16 @@ export interface Source {
   patch_size: number;
   embed_width: number;
   precision?: string;
+  certificate?: { max: number; mean: number };
   stats_only?: boolean;
   pictures?: boolean;
-  models?: boolean;
   labels: 'none' | 'running' | 'done';
   label_job?: string | null;
+  // The job that embeds the texts and classes after the start.
+  preparing?: string | null;
   properties: string[];
   pool?: string | null;
+  properties_name?: string | null;
   classes: string[];
   classes_name?: string | null;
   label?: string | null;
@@ -45,7 +48,7 @@ export interface Source {
 export interface Limits { picture_bytes: number; picture_pixels: number; text_bytes: number; texts: number; terms: number }
 export interface Sources { format: string; version: string; sources: Source[]; limits: Limits }
 
-export interface Component { component: string; layer: number; head: number | null; share: number; spread: number; variance: number }
+export interface Component { component: string; layer: number; head: number; share: number; spread: number; variance: number }
 export interface HeadLabel {
   head: string; label: string | null; second: string | null; confidence: number; stability: number; coverage: number;
   rival: string | null; explained: number; shares: number[]; beyond: number[];
@@ -101,6 +104,8 @@ export interface EditResult extends Computed {
   groups: null | { attribute: string; values: string[]; rows: GroupRow[] };
   ranking: null | { base: Ranked[]; edited: Ranked[] };
   scores: null | { text: string; base: number; edited: number }[];
+  // Why there is no accuracy.
+  accuracy_problem?: string;
   milliseconds: number;
 }
 export interface EditShown extends Computed { edit: Edit; note?: string; components?: { component: string; mode: string; scale?: number }[] }
@@ -134,11 +139,6 @@ export interface Explain extends Computed {
 export interface Segment extends Computed {
   picture: { path: string; width: number; height: number }; text: string; answer: boolean; classes: number; heads: string;
   mean: number; empty: boolean; object_pixels: number;
-}
-export interface Info extends Computed {
-  name: string; layout: string; fingerprint: string;
-  config: { embed_width: number; activation: string; vision: Record<string, number>; text: Record<string, number | string> };
-  parameters: { vision: number; text: number; all: number }; logit_scale: number;
 }
 
 export type ExplainAsk =
@@ -200,7 +200,6 @@ const at = (source: string, rest: string) => `/sources/${encodeURIComponent(sour
 
 export const api = {
   sources: (signal?: AbortSignal) => get<Sources>('/sources', signal),
-  info: (s: string, signal?: AbortSignal) => get<Info>(at(s, '/info'), signal),
   overview: (s: string, signal?: AbortSignal) => get<Overview>(at(s, '/overview'), signal),
   head: (s: string, head: string, signal?: AbortSignal) =>
     get<Head>(at(s, `/heads/${encodeURIComponent(head)}?count=20&pictured=5&pictures=8`), signal),

@@ -1,9 +1,10 @@
 // The shell: sources, views, theme.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { api, type Source } from './api';
+import { Preparing } from './components/label_job';
 import { ErrorLine } from './components/status';
 import { link, one, type Route, type View } from './lib/route';
-import { findSource, forget, go, pictureOf, pictureParams, setParams, useAnswer, useRoute, withPictures, type Page } from './state';
+import { named, forget, go, pictureOf, pictureParams, setParams, useAnswer, useRoute, withPictures, type Page } from './state';
 import { CompareView } from './views/compare';
 import { EditView } from './views/edit';
 import { HeadView } from './views/head';
@@ -21,9 +22,9 @@ export function App() {
   const [version, setVersion] = useState(0);
   const asked = useAnswer(`sources ${version}`, (signal) => api.sources(signal));
   const main = useRef<HTMLElement>(null);
-  const sources = asked.data;
+  const sources = useMemo(() => asked.data && { ...asked.data, sources: named(asked.data.sources) }, [asked.data]);
   const first = sources?.sources[0];
-  const source = sources ? findSource(sources, route.source) : null;
+  const source = sources?.sources.find((s) => s.id === route.source) ?? null;
 
   // An address without a source, or with one that is not here, leads to the first.
   useEffect(() => {
@@ -65,6 +66,7 @@ export function App() {
         {sources && !source && route.source !== '' && (
           <div class="problem" role="alert"><p>There is no source “<bdi>{route.source}</bdi>” on this server. {first && <a href={link(first.id, 'overview')}>Open {first.name}</a>}</p></div>
         )}
+        {page && source?.preparing && <Preparing job={source.preparing} key={source.preparing} />}
         {page && <Shown page={page} />}
       </main>
       <footer class="foot-page">

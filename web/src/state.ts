@@ -1,6 +1,6 @@
 // What views share: the route, answers by key, and the sources.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, type Answer, type Limits, type PictureRef, type Place, type Source, type Sources } from './api';
+import { ApiError, type Answer, type Limits, type PictureRef, type Place, type Source } from './api';
 import { changed, format, one, parse, type Route } from './lib/route';
 
 export interface Page {
@@ -47,7 +47,12 @@ export const setParams = (changes: Record<string, string | string[] | null>, kee
 // Answers that were given stay, the last sixty of them.
 const answers = new Map<string, Answer<unknown>>();
 const kKept = 60;
-export const forget = () => answers.clear();
+// Counts how often everything was forgotten: what is shown is then asked again.
+let epoch = 0;
+export function forget(): void {
+  answers.clear();
+  ++epoch;
+}
 function keepAnswer(key: string, answer: Answer<unknown>): void {
   answers.delete(key);
   answers.set(key, answer);
@@ -101,7 +106,7 @@ export function useAnswer<T>(key: string | null, run: (signal: AbortSignal) => P
       abort.abort();
       clearTimeout(timer);
     };
-  }, [key, tries]);
+  }, [key, tries, epoch]);
   const retry = useCallback(() => setTries((n) => n + 1), []);
   const current = state.key === key ? state : { ...state, error: null };
   return {
@@ -133,5 +138,12 @@ export function placeOf(route: Route): Place {
 }
 
 export const withPictures = (source: Source) => source.kind === 'store' && (source.images ?? 0) > 0 && !source.stats_only;
-export const canAsk = (source: Source) => source.kind === 'model' || source.models !== false;
-export const findSource = (sources: Sources, id: string) => sources.sources.find((s) => s.id === id) ?? null;
+// Sources come with their paths; their names are as much of these as tells them apart.
+export function named(sources: Source[]): Source[] {
+  const part = (s: Source, n: number) => s.name.split('/').filter(Boolean).slice(-n).join('/');
+  return sources.map((s) => {
+    let n = 1;
+    while (n < 40 && sources.some((o) => o !== s && part(o, n) === part(s, n) && o.name !== s.name)) ++n;
+    return { ...s, name: part(s, n) || s.name };
+  });
+}

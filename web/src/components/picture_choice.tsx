@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, ApiError, type PictureRef } from '../api';
 import { count } from '../lib/format';
-import { canAsk, withPictures, type Page } from '../state';
+import { withPictures, type Page } from '../state';
 import { Gallery } from './gallery';
 import { ErrorLine } from './status';
 import { Thumb } from './thumb';
@@ -20,7 +20,6 @@ export function PictureChoice({ page, picture, onPick, label, clear = true, anyw
   const [find, setFind] = useState('');
   const input = useRef<HTMLInputElement>(null);
   const dialog = useRef<HTMLDialogElement>(null);
-  const upload = canAsk(source);
 
   const take = async (file: File | Blob | null | undefined) => {
     if (!file) return;
@@ -47,7 +46,7 @@ export function PictureChoice({ page, picture, onPick, label, clear = true, anyw
 
   // Dropped or pasted anywhere on the page.
   useEffect(() => {
-    if (!upload || !anywhere) return;
+    if (!anywhere) return;
     const paste = (event: ClipboardEvent) => {
       const file = [...(event.clipboardData?.files ?? [])].find((f) => f.type.startsWith('image/'));
       if (file) { event.preventDefault(); void latest.current(file); }
@@ -71,7 +70,7 @@ export function PictureChoice({ page, picture, onPick, label, clear = true, anyw
       document.removeEventListener('dragleave', leave);
       document.removeEventListener('drop', drop);
     };
-  }, [upload, anywhere]);
+  }, [anywhere]);
 
   useEffect(() => {
     if (open) dialog.current?.showModal();
@@ -81,9 +80,9 @@ export function PictureChoice({ page, picture, onPick, label, clear = true, anyw
   const current = picture === null ? null : 'item' in picture ? `picture ${picture.item} of the store` : 'a picture of yours';
   return (
     <div class={`choice${over ? ' over' : ''}`} role="group" aria-label={label}
-      onDragOver={(event) => { if (upload) event.preventDefault(); }}
+      onDragOver={(event) => event.preventDefault()}
       onDrop={(event) => {
-        if (!upload || !event.dataTransfer?.files.length) return;
+        if (!event.dataTransfer?.files.length) return;
         event.preventDefault();
         event.stopPropagation();
         setOver(false);
@@ -93,10 +92,10 @@ export function PictureChoice({ page, picture, onPick, label, clear = true, anyw
       <div>
         <p class="choice-label">{label}{current && <span class="muted">: {current}</span>}</p>
         <div class="buttons">
-          {upload && <button type="button" onClick={() => input.current?.click()}>Choose a file</button>}
+          <button type="button" onClick={() => input.current?.click()}>Choose a file</button>
           {withPictures(source) && <button type="button" onClick={() => setOpen(true)}>From the store</button>}
           {clear && picture && <button type="button" class="quiet" onClick={() => onPick(null)}>Remove</button>}
-          {upload && <span class="hint">{anywhere ? 'or drop or paste one anywhere' : 'or drop one here'}</span>}
+          <span class="hint">{anywhere ? 'or drop or paste one anywhere' : 'or drop one here'}</span>
         </div>
         <span role="status" class="hint">{busy ? 'Sending the picture …' : ''}</span>
         <ErrorLine message={problem} />

@@ -14,7 +14,7 @@ import { gridFigure } from '../lib/figures';
 import { count, decimals, percent, score } from '../lib/format';
 import { all, link, one } from '../lib/route';
 import { canvasBlob, fileName } from '../lib/save';
-import { canAsk, pictureOf, pictureParams, useAnswer, type Page } from '../state';
+import { pictureOf, pictureParams, useAnswer, type Page } from '../state';
 
 export function CompareView({ page }: { page: Page }) {
   const { source, sources, route, set } = page;
@@ -159,13 +159,11 @@ function Matched({ page, other, match, json, mate }: { page: Page; other: Source
 function BothScores({ page, other }: { page: Page; other: Source }) {
   const { source, route, set, limits } = page;
   const picture = pictureOf(route), texts = all(route, 'text');
-  const able = canAsk(source) && canAsk(other);
   // An item's number means the same picture only where both stores hold the same sets; a picture that was sent always does.
-  const ready = able && picture !== null && (texts.length > 0 || source.classes.length > 0);
+  const ready = picture !== null && (texts.length > 0 || source.classes.length > 0);
   const body = { picture: picture!, texts, edit: null };
   const a = useAnswer(ready ? `scores ${source.id} ${JSON.stringify(body)}` : null, (signal) => api.scores(source.id, body, signal));
   const b = useAnswer(ready ? `scores ${other.id} ${JSON.stringify(body)}` : null, (signal) => api.scores(other.id, body, signal));
-  if (!able) return null;
   const second = new Map((b.data?.scores ?? []).map((s) => [s.text, s]));
   const rows = (a.data?.scores ?? []).slice(0, 12);
   const best = b.data?.scores[0];

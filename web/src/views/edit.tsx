@@ -14,7 +14,7 @@ import { barFigure, gridFigure } from '../lib/figures';
 import { bare, count, decimals, leaf, percent, plus, points, range, score } from '../lib/format';
 import { all, link, one, type Route } from '../lib/route';
 import { fileName, saveBlob } from '../lib/save';
-import { canAsk, pictureOf, pictureParams, useAnswer, type Page } from '../state';
+import { pictureOf, pictureParams, useAnswer, type Page } from '../state';
 
 // L3 stands for all heads of layer 3; everything else for itself.
 export function expand(components: string[], heads: number): string[] {
@@ -47,7 +47,9 @@ export function EditView({ page }: { page: Page }) {
   const attribute = one(route, 'attribute') ?? source.attributes?.[0] ?? null;
   const queryText = one(route, 'query'), queryItem = one(route, 'query-item'), queryPicture = one(route, 'query-picture');
   const query: Query | null = queryText ? { text: queryText } : queryItem && /^\d+$/.test(queryItem) ? { item: Number(queryItem) } : queryPicture ? { picture: queryPicture } : null;
-  const body = { edit, attribute: attribute === '' || attribute === 'none' ? null : attribute, query, count: 12, picture, texts };
+  // Nothing edited is asked as INPUT scaled by one, which is the model as it is.
+  const asIs: Edit = { components: ['INPUT'], mode: 'scale', scale: 1 };
+  const body = { edit: edit.components.length ? edit : asIs, attribute: attribute === '' || attribute === 'none' ? null : attribute, query, count: 12, picture, texts };
   const asked = useAnswer(`edit ${source.id} ${JSON.stringify(body)}`, (signal) => api.edit(source.id, body, signal), 20);
   const result = asked.data;
   const put = (names: Iterable<string>) => set({ off: [...new Set(names)].sort((a, b) => order(a) - order(b)).join(',') });
@@ -119,22 +121,20 @@ export function EditView({ page }: { page: Page }) {
       <section aria-labelledby="ranking-title">
         <h2 id="ranking-title">Ranking of a query</h2>
         <div class="asks">
-          {canAsk(source) && <TextField label="By a text" value={queryText ?? ''} button="Rank" placeholder="a picture of a duck" most={limits.text_bytes} onSubmit={(t) => set({ query: t || null, 'query-item': null, 'query-picture': null }, true)} />}
+          {<TextField label="By a text" value={queryText ?? ''} button="Rank" placeholder="a picture of a duck" most={limits.text_bytes} onSubmit={(t) => set({ query: t || null, 'query-item': null, 'query-picture': null }, true)} />}
           <PictureChoice page={page} anywhere={false} picture={query && !('text' in query) ? query : null} label="By a picture"
             onPick={(p) => set({ query: null, 'query-item': p && 'item' in p ? String(p.item) : null, 'query-picture': p && 'picture' in p ? p.picture : null }, true)} />
         </div>
         {result?.ranking && <Answered asked={asked}><Ranking page={page} base={result.ranking.base} edited={result.ranking.edited} /></Answered>}
       </section>
-      {canAsk(source) && (
-        <section aria-labelledby="open-title">
-          <h2 id="open-title">Scores of a picture</h2>
-          <div class="asks">
-            <PictureChoice page={page} picture={picture} label="Open picture" onPick={(p) => set(pictureParams(p), true)} />
-            <TextList texts={texts} most={limits.texts} longest={limits.text_bytes} onChange={(next) => set({ text: next })} />
-          </div>
-          {result?.scores && <Answered asked={asked}><ScoresMoved scores={result.scores} /></Answered>}
-        </section>
-      )}
+      <section aria-labelledby="open-title">
+        <h2 id="open-title">Scores of a picture</h2>
+        <div class="asks">
+          <PictureChoice page={page} picture={picture} label="Open picture" onPick={(p) => set(pictureParams(p), true)} />
+          <TextList texts={texts} most={limits.texts} longest={limits.text_bytes} onChange={(next) => set({ text: next })} />
+        </div>
+        {result?.scores && <Answered asked={asked}><ScoresMoved scores={result.scores} /></Answered>}
+      </section>
     </>
   );
 }
@@ -213,7 +213,7 @@ function Files({ page, edit, overview }: { page: Page; edit: Edit; overview: Ove
 function Accuracy({ result }: { result: EditResult }) {
   const { accuracy, groups } = result;
   const base = groups?.rows.find((r) => r.name === 'base'), edited = groups?.rows.find((r) => r.name === 'edit');
-  if (!accuracy && !groups) return <p class="muted">This store has no classes, so there is no accuracy. Start <code>cliplens serve</code> with <code>--classes</code>. Rankings and scores below follow the edit all the same.</p>;
+  if (!accuracy && !groups) return <p class="muted">{result.accuracy_problem ? `No accuracy: ${result.accuracy_problem}.` : 'No accuracy: start cliplens serve with --classes.'} Rankings and scores below follow the edit all the same.</p>;
   const row = (name: string, before: number, after: number, low?: string, high?: string) => (
     <tr key={name}>
       <th scope="row">{name}</th>

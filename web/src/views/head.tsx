@@ -12,7 +12,7 @@ import { barFigure } from '../lib/figures';
 import { bare, percent, range, score } from '../lib/format';
 import { link, one } from '../lib/route';
 import { fileName } from '../lib/save';
-import { canAsk, pictureOf, pictureParams, useAnswer, type Page } from '../state';
+import { pictureOf, pictureParams, useAnswer, type Page } from '../state';
 
 export function HeadView({ page }: { page: Page }) {
   const { source, route } = page;
@@ -148,7 +148,7 @@ function Ends({ page, head }: { page: Page; head: Head }) {
 }
 
 function Nearest({ page, head }: { page: Page; head: string }) {
-  const { source, route, set, limits } = page;
+  const { route, set, limits } = page;
   const picture = pictureOf(route), text = one(route, 'text');
   const query: Query | null = picture ?? (text ? { text } : null);
   const definition = kDefinitions.find((d) => d.value === one(route, 'definition'))?.value ?? 'score-of-sum';
@@ -158,7 +158,7 @@ function Nearest({ page, head }: { page: Page; head: string }) {
       <p class="muted note">Pictures of the store that are alike in what this head writes: to a picture, or to a text.</p>
       <div class="asks">
         <PictureChoice page={page} picture={picture} label="By a picture" onPick={(p) => set({ ...pictureParams(p), text: null }, true)} />
-        {canAsk(source) && <TextField label="By a text" value={picture ? '' : (text ?? '')} button="Find" placeholder="something red" most={limits.text_bytes} onSubmit={(t) => set({ text: t || null, item: null, picture: null }, true)} />}
+        {<TextField label="By a text" value={picture ? '' : (text ?? '')} button="Find" placeholder="something red" most={limits.text_bytes} onSubmit={(t) => set({ text: t || null, item: null, picture: null }, true)} />}
       </div>
       {query && <Neighbours page={page} query={query} place={{ heads: head }} definition={definition}
         title={'text' in query ? `Nearest to “${query.text}”` : 'item' in query ? `Nearest to picture ${query.item}` : 'Nearest to your picture'} />}

@@ -18,7 +18,7 @@ const sum = (components: Component[]) => components.reduce((total, c) => total +
 
 export function byLayer(overview: Overview, layers: number) {
   return Array.from({ length: layers }, (_, l) => ({
-    heads: sum(overview.components.filter((c) => c.layer === l && c.head !== null)),
+    heads: sum(overview.components.filter((c) => c.component.startsWith(`L${l}.H`))),
     mlp: sum(overview.components.filter((c) => c.component === `L${l}.MLP`)),
   }));
 }
@@ -56,8 +56,9 @@ export function OverviewView({ page }: { page: Page }) {
                 table={() => ({
                   header: ['component', 'layer', 'head', 'share', 'spread', 'variance', 'label', 'second', 'confidence', 'stability', 'coverage', 'rival', 'explained', ...(overview.labels?.properties ?? [])],
                   rows: overview.components.map((c) => {
+                    const isHead = c.component.includes('.H');
                     const h = overview.labels?.heads.find((x) => x.head === c.component);
-                    return [c.component, c.layer, c.head, c.share, c.spread, c.variance, h?.label, h?.second, h?.confidence, h?.stability, h?.coverage, h?.rival, h?.explained, ...(h?.shares ?? [])];
+                    return [c.component, c.layer < 0 ? null : c.layer, isHead ? c.head : null, c.share, c.spread, c.variance, h?.label, h?.second, h?.confidence, h?.stability, h?.coverage, h?.rival, h?.explained, ...(h?.shares ?? [])];
                   }),
                 })} />
             </div>
@@ -80,14 +81,12 @@ export function OverviewView({ page }: { page: Page }) {
 
 function Facts({ page }: { page: Page }) {
   const { source } = page;
-  const asked = useAnswer(`info ${source.id}`, (signal) => api.info(source.id, signal));
-  const info = asked.data;
   return (
     <dl class="facts">
       <div><dt>Image tower</dt><dd>{source.layers} layers × {source.heads} heads, patches of {source.patch_size}, picture {source.image_size} × {source.image_size}</dd></div>
-      <div><dt>Embedding</dt><dd>{source.embed_width} numbers{info ? `, logit scale ${decimals(info.logit_scale, 2)}` : ''}</dd></div>
-      {info && <div><dt>Parameters</dt><dd>{count(info.parameters.all)}</dd></div>}
+      <div><dt>Embedding</dt><dd>{source.embed_width} numbers{source.precision ? `, ${source.precision}` : ''}</dd></div>
       <div><dt>Model</dt><dd>{source.model.name.split('/').pop()} <code>{source.model.fingerprint.slice(0, 12)}</code></dd></div>
+      {source.certificate && <div><dt>Contributions add up within</dt><dd>{source.certificate.max.toExponential(1).replace('e-', ' × 10\u207b').replace(/\d+$/, (d) => [...d].map((c) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(c)]).join(''))} of the embedding</dd></div>}
       {source.pool && <div><dt>Texts</dt><dd>{source.pool.split('/').pop()}</dd></div>}
       {source.classes.length > 0 && <div><dt>Classes</dt><dd>{count(source.classes.length)}{source.classes_name ? ` of ${source.classes_name.split('/').pop()}` : ''}</dd></div>}
     </dl>

@@ -14,12 +14,12 @@ import { barFigure } from '../lib/figures';
 import { percent, plus, score } from '../lib/format';
 import { all, link, one } from '../lib/route';
 import { canvasBlob, fileName } from '../lib/save';
-import { canAsk, pictureOf, pictureParams, placeOf, useAnswer, type Page } from '../state';
+import { pictureOf, pictureParams, placeOf, useAnswer, type Page } from '../state';
 
 const kMaps = 6;
 
 export function PictureView({ page }: { page: Page }) {
-  const { source, route, set } = page;
+  const { route, set } = page;
   const picture = pictureOf(route);
   const texts = all(route, 'text');
   return (
@@ -30,9 +30,7 @@ export function PictureView({ page }: { page: Page }) {
       </header>
       <div class="asks">
         <PictureChoice page={page} picture={picture} label="Picture" clear={false} onPick={(p) => set(pictureParams(p), true)} />
-        {canAsk(source)
-          ? <TextList texts={texts} most={page.limits.texts} longest={page.limits.text_bytes} onChange={(next) => set({ text: next, show: next.at(-1) ?? null, word: null })} />
-          : <p class="muted">The model of this store is not at hand, so no texts can be asked. Start <code>cliplens serve</code> with the model beside the store.</p>}
+        <TextList texts={texts} most={page.limits.texts} longest={page.limits.text_bytes} onChange={(next) => set({ text: next, show: next.at(-1) ?? null, word: null })} />
       </div>
       {picture ? <Analysis page={page} picture={picture} texts={texts} key={JSON.stringify(picture)} />
         : <p class="muted lead">Drop or paste a picture anywhere on this page, choose a file, or take one of the store: what it scores with any text, and which heads, patches and words that comes from.</p>}
@@ -143,7 +141,7 @@ function Contrast({ page, byClasses, shown, value }: { page: Page; byClasses: bo
   return (
     <>
       <label>Against{' '}
-        <select value={typing ? '+' : value} onChange={(event) => {
+        <select aria-label="Against" value={typing ? '+' : value} onChange={(event) => {
           const next = event.currentTarget.value;
           setTyping(next === '+');
           if (next !== '+') set({ against: byClasses && next === 'mean' ? null : next });

@@ -17,7 +17,7 @@ import { barFigure } from '../lib/figures';
 import { bare, percent, score } from '../lib/format';
 import { link, one } from '../lib/route';
 import { canvasBlob, fileName } from '../lib/save';
-import { canAsk, pictureOf, pictureParams, useAnswer, type Page } from '../state';
+import { pictureOf, pictureParams, useAnswer, type Page } from '../state';
 
 export function PropertyView({ page }: { page: Page }) {
   const { source, route } = page;
@@ -91,7 +91,7 @@ function Heads({ page, overview, property, json }: { page: Page; overview: Overv
 }
 
 function Look({ page, property, labels }: { page: Page; property: string; labels: HeadLabel[] }) {
-  const { source, route, set, limits } = page;
+  const { route, set, limits } = page;
   const picture = pictureOf(route), text = one(route, 'text');
   const any = labels.some((h) => h.label === property || h.second === property);
   const neighbour: Query | null = one(route, 'near') === 'text' && text ? { text } : picture ?? (text ? { text } : null);
@@ -100,10 +100,10 @@ function Look({ page, property, labels }: { page: Page; property: string; labels
       <h2 id="look-title">Under it</h2>
       <div class="asks">
         <PictureChoice page={page} picture={picture} label="A picture" onPick={(p) => set(pictureParams(p), true)} />
-        {canAsk(source) && <TextField label="A text" value={text ?? ''} button="Use" placeholder={`a text of ${property}`} most={limits.text_bytes} onSubmit={(t) => set({ text: t || null }, true)} />}
+        {<TextField label="A text" value={text ?? ''} button="Use" placeholder={`a text of ${property}`} most={limits.text_bytes} onSubmit={(t) => set({ text: t || null }, true)} />}
       </div>
       {!any && (picture || text) && <p class="muted">No head has this label, so there is nothing to compare pictures by.</p>}
-      {any && picture && canAsk(source) && <Maps page={page} property={property} picture={picture} text={text} />}
+      {any && picture && <Maps page={page} property={property} picture={picture} text={text} />}
       {any && neighbour && (
         <>
           {picture && text && (
