@@ -306,7 +306,7 @@ Edit MakeScaleEdit(const StoreInfo& store, const Basis& basis, double scale,
   return edit;
 }
 
-void WriteEdit(const std::filesystem::path& path, const Edit& edit) {
+std::string EditText(const Edit& edit) {
   Json json = {{"format", kFormat},
                {"model",
                 {{"name", edit.model_name},
@@ -330,12 +330,19 @@ void WriteEdit(const std::filesystem::path& path, const Edit& edit) {
     }
     json["components"].push_back(std::move(entry));
   }
-  WriteFileAtomically(path, SealJson(std::move(json)));
+  return SealJson(std::move(json));
+}
+
+void WriteEdit(const std::filesystem::path& path, const Edit& edit) {
+  WriteFileAtomically(path, EditText(edit));
 }
 
 Edit ReadEdit(const std::filesystem::path& path) {
-  const std::string name = Printable(path.native(), 1024);
-  const Json json = ReadSealedJson(path, kMaxBytes);
+  return ParseEdit(ReadTextFile(path, kMaxBytes), Printable(path.native(), 1024));
+}
+
+Edit ParseEdit(std::string text, const std::string& name) {
+  const Json json = ParseSealedJson(std::move(text), name);
   const std::string format = Text(json, "format", name);
   if (format != kFormat) {
     throw Error(

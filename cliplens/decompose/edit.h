@@ -86,11 +86,14 @@ class ContributionMeans {
   SliceStatistics total_;
 };
 
-// "cliplens.edit/1", sealed (io/sealed_json.h). A file that is there is replaced.
+// "cliplens.edit/1", sealed (io/sealed_json.h): the text of a file. A file that is there is replaced.
+std::string EditText(const Edit& edit);
 void WriteEdit(const std::filesystem::path& path, const Edit& edit);
 // Throws Error(kCorruptData) naming the file for one that is cut, changed or contradicts itself,
 // kUnsupported for another format, kExhausted above 256 MB.
 Edit ReadEdit(const std::filesystem::path& path);
+// The same of a file's text; `name` stands in messages.
+Edit ParseEdit(std::string text, const std::string& name);
 // Throws Error(kInvalidArgument) unless the edit, read from `path`, is for this model. `place`
 // names what has the fingerprint.
 void CheckEditIsFor(const Edit& edit, const std::string& path, const std::string& fingerprint,

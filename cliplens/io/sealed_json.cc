@@ -30,8 +30,10 @@ std::string SealJson(Json document) {
 }
 
 Json ReadSealedJson(const std::filesystem::path& path, Index max_bytes, bool* unsealed) {
-  std::string text = ReadTextFile(path, max_bytes);
-  const std::string name = Printable(path.native(), 1024);
+  return ParseSealedJson(ReadTextFile(path, max_bytes), Printable(path.native(), 1024), unsealed);
+}
+
+Json ParseSealedJson(std::string text, const std::string& name, bool* unsealed) {
   if (unsealed != nullptr) *unsealed = false;
   const std::size_t tail = kBefore.size() + kDigits + kAfter.size();
   const bool sealed = text.size() > tail && text.ends_with(kAfter) &&

@@ -22,5 +22,7 @@ std::string SealJson(Json document);
 // a member "checksum" it is an error too, but for a caller who asks with `unsealed` (older
 // formats): the document is returned then.
 Json ReadSealedJson(const std::filesystem::path& path, Index max_bytes, bool* unsealed = nullptr);
+// The same of a document's text; `name` stands in messages.
+Json ParseSealedJson(std::string text, const std::string& name, bool* unsealed = nullptr);
 
 }  // namespace cliplens

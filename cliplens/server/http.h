@@ -1,0 +1,65 @@
+// HTTP on one address. Alone names cpp-httplib.
+//
+//   HttpServer server({.host = "127.0.0.1", .port = 0}, handler);
+//   server.Listen();            // returns after Stop(), from another thread
+//
+// Clients are held to limits, so that none can hold the server: the head of a request in bytes and
+// seconds, the body in bytes (asked of `handler` before any is read) and seconds, an answer in
+// seconds without progress. Above `connections` the oldest that waits for its client is closed. A
+// body must state its length, and is read as it is: no encodings, no forms.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cliplens/server/message.h"
+
+namespace cliplens::server {
+
+// What answers. Called by several threads at once; must not throw.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  // Before the body is read: an answer for what is refused, or nothing.
+  virtual std::optional<Response> Refuse(const Request& head) = 0;
+  // Most bytes of this request's body.
+  virtual Index BodyLimit(const Request& head) = 0;
+  virtual Response Handle(const Request& request) = 0;
+};
+
+struct HttpOptions {
+  std::string host = "127.0.0.1";
+  int port = 0;           // 0: any that is free
+  int connections = 256;  // open at once
+  double head_seconds = 10;
+  double body_seconds = 60;
+  double idle_seconds = 5;       // between requests, and of an answer without progress
+  double stop_seconds = 5;       // that running requests get at the end
+  Index head_bytes = 64 * 1024;  // of a request's line and headers
+};
+
+class HttpServer {
+ public:
+  // Binds. Throws Error(kPrecondition) when the port is taken, Error(kInvalidArgument) for an
+  // address that is not this machine's.
+  HttpServer(HttpOptions options, Handler& handler);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  int port() const;
+  // Serves until Stop.
+  void Listen();
+  // Takes no further connection, lets running requests end for `stop_seconds` and drops the rest.
+  // May be called from any thread, and more than once.
+  void Stop();
+  // Whether Stop was called; streams end then.
+  bool stopping() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cliplens::server

@@ -1,0 +1,61 @@
+// Long work in the background: progress for whoever follows it, and cancelling.
+//
+//   Jobs jobs;
+//   const std::string id = jobs.Start("labels", [&](const ProgressSink& progress) { ... });
+//   jobs.Wait(id, seen, 10 s);      // until something is new
+//   jobs.Cancel(id);                // the next call of its progress throws
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/progress.h"
+
+namespace cliplens::server {
+
+enum class JobState { kRunning, kDone, kFailed, kCancelled };
+const char* NameOf(JobState state);  // "running", "done", "failed", "cancelled"
+
+struct JobStatus {
+  std::string id;
+  std::string what;
+  JobState state = JobState::kRunning;
+  Index done = 0, total = 0;
+  std::string error_code, error_message;  // of one that failed
+  Index version = 0;                      // grows with every change
+};
+
+class Jobs {
+ public:
+  using Work = std::function<void(const ProgressSink& progress)>;
+
+  ~Jobs();  // cancels all and waits for them
+  // Starts `work` on a thread of its own. The last 100 jobs are known.
+  std::string Start(const std::string& what, Work work);
+  // Throws Error(kNotFound) for a job that is not known.
+  JobStatus Status(const std::string& id) const;
+  // The status once its version is another than `seen`, or as it is after `time`.
+  JobStatus Wait(const std::string& id, Index seen, std::chrono::milliseconds time) const;
+  // Asks the job to end; it does so where it next tells of its progress. Throws as Status.
+  void Cancel(const std::string& id);
+  void CancelAll();
+
+ private:
+  struct Job;
+  std::shared_ptr<Job> Find(const std::string& id) const;
+
+  mutable std::mutex mutex_;
+  std::map<Index, std::shared_ptr<Job>> jobs_;
+  Index next_ = 1;
+};
+
+}  // namespace cliplens::server

@@ -1,0 +1,161 @@
+// Views of one picture: its scores, where they come from, its mask.
+#include <algorithm>
+#include <cmath>
+
+#include "cliplens/analysis/explanation.h"
+#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/base/error.h"
+#include "cliplens/report/explanation_report.h"
+#include "cliplens/report/heat_map_report.h"
+#include "cliplens/report/segmentation_report.h"
+#include "cliplens/server/views.h"
+
+namespace cliplens::server {
+namespace {
+
+Response PngResponse(const Image& image) {
+  const std::vector<std::uint8_t> png = EncodePng(image);
+  return {.content_type = "image/png",
+          .body = std::string(png.begin(), png.end())};
+}
+
+std::vector<std::string> TextsOf(const Arguments& request) {
+  std::vector<std::string> texts = request.Texts("texts", kMostTexts);
+  if (texts.empty()) throw Error(ErrorCode::kInvalidArgument, "texts: name at least one text");
+  return texts;
+}
+
+// Texts, or the classes where there are none.
+struct ScoredTexts {
+  std::vector<std::string> names;
+  Array<float, 2> rows;
+};
+ScoredTexts ScoredTextsOf(Source& source, const Arguments& request) {
+  ScoredTexts scored{request.Texts("texts", kMostTexts), {}};
+  if (scored.names.empty()) {
+    scored.names = source.classifier().names;
+    scored.rows = source.classifier().rows;
+  } else {
+    scored.rows = EmbedWords(source.model(), scored.names, source.threads());
+  }
+  return scored;
+}
+
+std::vector<ClassScore> ScoresBy(const Source& source, const ClipModel& model,
+                                 std::span<const float> row, const ScoredTexts& texts) {
+  static_cast<void>(source);
+  return TopClasses(row, texts.rows, model.logit_scale(), static_cast<Index>(texts.names.size()));
+}
+
+}  // namespace
+
+Json ScoresOf(Source& source, const Arguments& request) {
+  const ShownPicture picture = source.Picture(request.Object("picture"));
+  const auto pass = source.Pass(picture);
+  const ScoredTexts texts = ScoredTextsOf(source, request);
+  std::vector<double> edited;
+  if (request.Has("edit")) {
+    const Edit edit = MakeEdit(source, WantedEditOf(source, request.Object("edit")));
+    std::vector<float> row(pass->embedding.row(0).begin(), pass->embedding.row(0).end());
+    if (!edit.components.empty()) {
+      ModelEdit::Scratch scratch;
+      ModelEdit(source.model(), edit).Apply(pass->activations, row, scratch);
+      NormalizeRow(row);
+    }
+    edited.resize(texts.names.size());
+    for (const ClassScore& score : ScoresBy(source, source.model(), row, texts)) {
+      edited[static_cast<std::size_t>(score.index)] = score.similarity;
+    }
+  }
+  Json json = {
+      {"format", "cliplens.scores/1"},
+      {"model", {{"name", source.model_name()}, {"fingerprint", source.fingerprint()}}},
+      {"picture", picture.path},
+      {"texts", texts.names.size()},
+      {"scores", Json::array()}};
+  for (const ClassScore& score :
+       ScoresBy(source, source.model(), pass->embedding.row(0), texts)) {
+    const auto at = static_cast<std::size_t>(score.index);
+    Json entry = {{"text", texts.names[at]},
+                  {"score", score.similarity},
+                  {"probability", score.probability}};
+    if (!edited.empty()) entry["edited"] = edited[at];
+    json["scores"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+Response HeatMapOf(Source& source, const Arguments& request, bool png) {
+  const ShownPicture picture = source.Picture(request.Object("picture"));
+  const Source::Place place = source.PlaceOf(request, "in");
+  TextMaps maps;
+  maps.texts = TextsOf(request);
+  if (request.Has("against")) {
+    const Arguments against = request.Object("against");
+    if (against.Flag("classes")) {
+      maps.classes = &source.classifier();
+    } else {
+      maps.against = against.Text("text");
+    }
+  }
+  maps.heads = place.heads;
+  maps.heads_text = place.embedding ? "heads all" : place.text;
+  const auto pass = source.Pass(picture);
+  HeatMapReport report;
+  report.picture = MappedPictureOf(source.model(), picture.image, picture.path);
+  report.panels = PanelsOf(source.model(), *pass, maps, source.threads());
+  if (png) return PngResponse(HeatMapSheet(report));
+  return JsonResponse(HeatMapJson(report));
+}
+
+Response ExplanationOf(Source& source, const Arguments& request, bool png) {
+  const ShownPicture picture = source.Picture(request.Object("picture"));
+  const auto pass = source.Pass(picture);
+  const ClipModel& model = source.model();
+  NamedStatement statement;
+  if (request.Has("text")) {
+    statement = TextAgainst(model, request.Text("text"), request.Text("against", ""),
+                            source.threads());
+  } else {
+    statement = ClassAgainst(model, *pass, source.classifier(), request.Text("class", ""),
+                             request.Text("against", ""), source.threads());
+  }
+  ExplanationReport report;
+  report.picture = MappedPictureOf(model, picture.image, picture.path);
+  report.text = statement.text;
+  report.against = statement.against;
+  report.against_kind = statement.against_kind;
+  report.layers = source.layers();
+  report.heads = source.heads();
+  report.grid = model.config().grid();
+  report.top = request.Count("top", 8, 1, kMostResults);
+  if (const auto labels = source.labels()) {
+    for (const auto& [id, head] : labels->heads) {
+      if (!head.label.empty()) report.labels[id] = head.label;
+    }
+  }
+  report.explanation = Explain(model, *pass, statement.statement, source.threads());
+  if (png) return PngResponse(ExplanationSheet(report));
+  return JsonResponse(ExplanationJson(report));
+}
+
+Response MaskResponse(Source& source, const Arguments& request, bool png) {
+  const ShownPicture picture = source.Picture(request.Object("picture"));
+  const Source::Place place = source.PlaceOf(request, "in");
+  MaskOf of;
+  of.heads = place.heads;
+  of.heads_text = place.embedding ? "heads all" : place.text;
+  if (request.Has("text")) {
+    of.text = request.Text("text");
+    of.row = EmbedWords(source.model(), {of.text}, source.threads());
+  } else {
+    of.classes = &source.classifier();
+    of.class_name = request.Text("class", "");
+  }
+  const MaskedPicture masked = MaskPicture(source.model(), *source.Pass(picture), picture.image,
+                                           picture.path, of, source.threads());
+  if (png) return PngResponse(masked.image);
+  return JsonResponse(PictureMaskJson(masked.mask));
+}
+
+}  // namespace cliplens::server

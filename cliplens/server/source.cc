@@ -1,0 +1,356 @@
+#include "cliplens/server/source.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "cliplens/base/error.h"
+#include "cliplens/io/printable.h"
+#include "cliplens/report/collect_labels.h"
+
+namespace cliplens::server {
+namespace {
+
+constexpr Index kMostValues = 32;    // of an attribute that makes groups
+constexpr Index kSampledShards = 2;  // that attributes are looked for in
+constexpr Index kItemBytes = 400;    // about what an item takes
+
+Index Integer(const Json& object, const char* key, const std::string& name) {
+  return static_cast<Index>(JsonField<std::int64_t>(object, key, name));
+}
+
+Index BytesOf(const TokenPass& pass) {
+  const Activations& a = pass.activations;
+  return static_cast<Index>(sizeof(float)) *
+         (a.z.size() + a.z_self.size() + a.mlp.size() + a.pattern.size() + a.value.size());
+}
+
+std::string KeyOf(const SearchSpace& space) {
+  std::string key = fmt::format("{} {}", NameOf(space.definition), NameOf(space.measure));
+  for (const HeadId id : space.heads) key += " " + HeadName(id);
+  return key;
+}
+
+}  // namespace
+
+Source::Source(std::string id, SourceOptions options, Shared& shared)
+    : id_(std::move(id)), options_(std::move(options)), shared_(shared) {
+  if (options_.store) {
+    const StoreInfo& info = options_.store->info();
+    layers_ = static_cast<int>(options_.store->basis().layers());
+    heads_ = static_cast<int>(options_.store->basis().num_heads());
+    embed_width_ = options_.store->basis().embed_width();
+    fingerprint_ = info.fingerprint;
+    model_name_ = info.model_name;
+    const std::string place = options_.store->directory().string();
+    const Json vision = JsonField<Json>(info.model_config, "vision", place);
+    image_size_ = Integer(vision, "image_size", place);
+    patch_size_ = Integer(vision, "patch_size", place);
+  } else {
+    const ModelConfig& config = model().config();
+    layers_ = static_cast<int>(config.vision.layers);
+    heads_ = static_cast<int>(config.vision.heads);
+    embed_width_ = config.embed_width;
+    fingerprint_ = model().fingerprint();
+    model_name_ = model().name();
+    image_size_ = config.preprocess.image_size;
+    patch_size_ = config.patch_size;
+  }
+  if (image_size_ < 1 || patch_size_ < 1 || patch_size_ > image_size_) {
+    throw Error(ErrorCode::kCorruptData, "{}: pictures of {} pixels in patches of {}",
+                options_.name, image_size_, patch_size_);
+  }
+  if (options_.labels) {
+    labels_ = std::make_shared<const LoadedLabels>(*std::move(options_.labels));
+    options_.labels.reset();
+  }
+}
+
+const Store& Source::store() const {
+  if (options_.store) return *options_.store;
+  throw Error(ErrorCode::kPrecondition,
+              "{} is a model; what is asked for needs a store of pictures: make one with 'cliplens "
+              "decompose' and open that",
+              options_.name);
+}
+
+const ClipModel& Source::model() { return model_.Get(options_.load_model); }
+
+void Source::Prepare() {
+  if (!options_.pool && !options_.classes && !is_store()) return;
+  const std::scoped_lock lock(mutex_);
+  prepare_job_ = shared_.jobs.Start(
+      "texts", [this](const ProgressSink& progress) { PrepareNow(progress); });
+}
+
+void Source::PrepareNow(const ProgressSink& progress) {
+  progress(0, 0);
+  if (options_.pool && is_store()) {
+    Array<float, 2> rows = model().EmbedTexts(options_.pool->texts, /*truncate=*/true, threads(),
+                                              progress);
+    const std::scoped_lock lock(mutex_);
+    texts_ = std::move(rows);
+  }
+  if (options_.classes) {
+    Classifier classifier = ClassifierOf(model(), *options_.classes, options_.templates,
+                                         /*truncate=*/true, threads(), progress);
+    const std::scoped_lock lock(mutex_);
+    classifier_ = std::move(classifier);
+  }
+  // A shard's checksum is checked at its first use; no view has to wait for that.
+  for (Index s = 0; is_store() && !store().info().stats_only && s < store().num_shards(); ++s) {
+    store().ReadLn(s);
+    progress(s + 1, store().num_shards());
+  }
+}
+
+std::string Source::preparing() const {
+  const std::scoped_lock lock(mutex_);
+  if (prepare_job_.empty()) return "";
+  return shared_.jobs.Status(prepare_job_).state == JobState::kRunning ? prepare_job_ : "";
+}
+
+// Called with the lock.
+void Source::CheckPrepared(const char* what) {
+  if (prepare_job_.empty()) return;
+  const JobStatus status = shared_.jobs.Status(prepare_job_);
+  if (status.state == JobState::kRunning) throw NotReady{what, prepare_job_};
+  if (status.state == JobState::kFailed) {
+    throw Error(ErrorCode::kPrecondition, "the {} could not be embedded: {}", what,
+                status.error_message);
+  }
+}
+
+const Array<float, 2>& Source::texts() {
+  const std::scoped_lock lock(mutex_);
+  if (!texts_) {
+    CheckPrepared("texts");
+    throw Error(ErrorCode::kPrecondition, "{}: no pool of texts; start with --texts FILE",
+                options_.name);
+  }
+  return *texts_;
+}
+
+const Classifier& Source::classifier() {
+  const std::scoped_lock lock(mutex_);
+  if (!classifier_) {
+    CheckPrepared("classes");
+    throw Error(ErrorCode::kPrecondition, "{}: no classes; start with --classes FILE",
+                options_.name);
+  }
+  return *classifier_;
+}
+
+std::shared_ptr<const LoadedLabels> Source::labels() const {
+  const std::scoped_lock lock(mutex_);
+  return labels_;
+}
+
+std::string Source::labelling() const {
+  const std::scoped_lock lock(mutex_);
+  if (label_job_.empty()) return "";
+  return shared_.jobs.Status(label_job_).state == JobState::kRunning ? label_job_ : "";
+}
+
+std::string Source::StartLabels() {
+  if (std::string running = labelling(); !running.empty()) return running;
+  if (!options_.properties) {
+    throw Error(ErrorCode::kPrecondition,
+                "{}: no property table; start with --properties FILE", options_.name);
+  }
+  PropertiesOf(*options_.properties);  // whether it is one
+  if (store().info().stats_only) {
+    throw Error(ErrorCode::kPrecondition,
+                "{}: labels need the factors of pictures, this store keeps statistics only",
+                options_.name);
+  }
+  const std::scoped_lock lock(mutex_);
+  label_job_ = shared_.jobs.Start("labels", [this](const ProgressSink& progress) {
+    progress(0, 0);
+    LabelInput input;
+    input.heads = ParseHeads("all", layers_, heads_);
+    input.properties = *options_.properties;
+    input.options.threads = threads();
+    input.options.progress = progress;
+    input.text_progress = progress;
+    input.truncate = true;
+    input.calibrated = options_.calibrated;
+    const LabelReport report = CollectLabels(store(), model(), std::move(input));
+    auto labels = std::make_shared<const LoadedLabels>(
+        LabelsFromJson(LabelJson(report, store().ReadItems()), "labels", layers_, heads_));
+    const std::scoped_lock job_lock(mutex_);
+    labels_ = std::move(labels);
+  });
+  return label_job_;
+}
+
+const std::vector<ComponentShare>& Source::shares() {
+  return shares_.Get([&] { return ComponentShares(store().statistics(), store().basis()); });
+}
+
+const MatchedLabels& Source::matched_labels() {
+  return matched_labels_.Get([&] {
+    return MatchLabels(store().ReadItems(), *options_.classes, options_.label,
+                       store().directory().string());
+  });
+}
+
+std::shared_ptr<const AttributeGroups> Source::groups(const std::string& attribute) {
+  if (auto found = groups_.Find(attribute)) return found;
+  AttributeGroups groups = GroupByAttribute(store().ReadItems(), attribute, kMostValues,
+                                            store().directory().string());
+  const auto bytes = static_cast<Index>(groups.of.size() * sizeof(Index));
+  return groups_.Add(attribute, std::move(groups), bytes);
+}
+
+const std::vector<std::string>& Source::attributes() {
+  return attributes_.Get([&] {
+    std::vector<std::string> names;
+    if (!is_store() || store().info().stats_only) return names;
+    std::map<std::string, std::set<std::string>> values;
+    std::vector<std::string> order;
+    for (Index s = 0; s < std::min(store().num_shards(), kSampledShards); ++s) {
+      for (const Item& item : *ItemsOfShard(s)) {
+        for (const auto& [name, value] : item.attributes.items()) {
+          const std::optional<std::string> text = LabelOf(item, name);
+          if (!text) continue;
+          if (!values.contains(name)) order.push_back(name);
+          values[name].insert(*text);
+        }
+      }
+    }
+    for (const std::string& name : order) {
+      const auto count = static_cast<Index>(values[name].size());
+      if (count > 1 && count <= kMostValues) names.push_back(name);
+    }
+    return names;
+  });
+}
+
+std::shared_ptr<const std::vector<Item>> Source::ItemsOfShard(Index shard) {
+  const std::string key = fmt::format("{}", shard);
+  if (auto found = items_.Find(key)) return found;
+  std::vector<Item> items = store().ReadItems(shard);
+  const Index bytes = static_cast<Index>(items.size()) * kItemBytes;
+  return items_.Add(key, std::move(items), bytes);
+}
+
+Item Source::item(Index number) {
+  Index left = number;
+  for (Index s = 0; left >= 0 && s < store().num_shards(); ++s) {
+    if (left < store().shard(s).images) return (*ItemsOfShard(s))[static_cast<std::size_t>(left)];
+    left -= store().shard(s).images;
+  }
+  throw Error(ErrorCode::kNotFound, "there is no picture {}; the store has {}", number,
+              store().info().stats_only ? 0 : store().info().images);
+}
+
+Index Source::PlaceInSet(Index number, const std::string& path) {
+  const ImageSet& set = *options_.pictures;
+  if (number < set.size() && set.path(number) == path) return number;
+  // Some pictures were skipped, or the store was put together: looked up by path.
+  const std::vector<Index>& places = places_in_set_.Get([&] {
+    std::unordered_map<std::string, Index> of_path;
+    for (Index i = 0; i < set.size(); ++i) of_path.emplace(set.path(i), i);
+    std::vector<Index> found;
+    for (Index s = 0; s < store().num_shards(); ++s) {
+      for (const Item& item : store().ReadItems(s)) {
+        const auto place = of_path.find(item.path);
+        found.push_back(place == of_path.end() ? -1 : place->second);
+      }
+    }
+    return found;
+  });
+  return places[static_cast<std::size_t>(number)];
+}
+
+std::vector<std::uint8_t> Source::PictureBytes(Index number) {
+  const Item named = item(number);
+  if (options_.pictures == nullptr) {
+    throw Error(ErrorCode::kNotFound,
+                "the pictures of this store are not there any more; say where with --images");
+  }
+  const Index place = PlaceInSet(number, named.path);
+  if (place < 0) {
+    throw Error(ErrorCode::kNotFound, "{}: not among the pictures of {}; say where with --images",
+                Printable(named.path), options_.pictures->root());
+  }
+  return options_.pictures->Read(place);
+}
+
+ShownPicture Source::Picture(const Arguments& picture) {
+  ShownPicture shown;
+  if (picture.Has("picture")) {
+    const std::string id = picture.Text("picture");
+    const std::shared_ptr<const SentPicture> sent = shared_.sent.Find(id);
+    if (sent == nullptr) {
+      throw Error(ErrorCode::kNotFound,
+                  "the picture {} is not here (any more); drop it on the page again",
+                  Printable(id));
+    }
+    shown.path = "sent picture " + id.substr(0, 8);
+    shown.image = DecodeImage(sent->bytes, shown.path, shared_.picture_pixels);
+    shown.key = id;
+    return shown;
+  }
+  const Index number = picture.Count("item", -1, 0, Index{1} << 40);
+  if (number < 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "name the picture: {{\"item\": NUMBER}} or {{\"picture\": ID}}");
+  }
+  shown.path = item(number).path;
+  shown.image = DecodeImage(PictureBytes(number), shown.path, shared_.picture_pixels);
+  shown.key = fmt::format("item {}", number);
+  return shown;
+}
+
+std::shared_ptr<const TokenPass> Source::Pass(const ShownPicture& picture) {
+  if (auto found = passes_.Find(picture.key)) return found;
+  TokenPass pass = PassOf(model(), picture.image, threads());
+  const Index bytes = BytesOf(pass);
+  return passes_.Add(picture.key, std::move(pass), bytes);
+}
+
+Source::Place Source::PlaceOf(const Arguments& request, const char* key) {
+  Place place;
+  if (!request.Has(key)) {
+    place.embedding = true;
+    place.heads = ParseHeads("all", layers_, heads_);
+    place.text = "heads all";
+    return place;
+  }
+  const Arguments in = request.Object(key);
+  if (in.Has("property")) {
+    const std::string property = in.Text("property");
+    const auto known = labels();
+    if (known == nullptr) {
+      throw Error(ErrorCode::kPrecondition,
+                  "the heads of {} have no labels yet: label them, or start with --labels FILE",
+                  options_.name);
+    }
+    place.heads = known->HeadsOf(property);
+    place.text = "property " + property;
+  } else if (in.Has("heads")) {
+    const std::string heads = in.Text("heads");
+    place.heads = ParseHeads(heads, layers_, heads_);
+    place.text = "heads " + heads;
+  } else {
+    place.embedding = true;
+    place.heads = ParseHeads("all", layers_, heads_);
+    place.text = "embedding";
+  }
+  return place;
+}
+
+std::shared_ptr<const SearchVectors> Source::Vectors(const SearchSpace& space) {
+  const std::string key = KeyOf(space);
+  if (auto found = vectors_.Find(key)) return found;
+  SearchVectors vectors(store(), space);
+  // From texts, which are the widest: [r, E] doubles a head where heads lie side by side.
+  const auto heads = static_cast<Index>(space.heads.size());
+  const Index bytes = heads * store().basis().factor_width() * (embed_width_ + 64) * 8;
+  return vectors_.Add(key, std::move(vectors), std::max<Index>(bytes, 1));
+}
+
+}  // namespace cliplens::server

@@ -1,0 +1,186 @@
+// One model or store that the explorer shows, with what is kept of it between requests.
+//
+//   Source source("s0", std::move(options), shared);
+//   source.model();              // loaded at its first use
+//   source.texts();              // embedded by a job of the background; NotReady until then
+//
+// All functions may be called by several threads at once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/heat_map.h"
+#include "cliplens/analysis/search.h"
+#include "cliplens/analysis/variance.h"
+#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/dataset/image_set.h"
+#include "cliplens/dataset/labels.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/model/clip.h"
+#include "cliplens/report/label_report.h"
+#include "cliplens/server/arguments.h"
+#include "cliplens/server/jobs.h"
+#include "cliplens/server/labels.h"
+#include "cliplens/server/pictures.h"
+
+namespace cliplens::server {
+
+// What is wanted is being made; `job` tells how far it is.
+struct NotReady {
+  std::string what;
+  std::string job;
+};
+
+struct SourceOptions {
+  std::string name;                         // as people call it
+  std::optional<Store> store;               // nothing: a model alone
+  std::function<ClipModel()> load_model;    // throws Error
+  std::unique_ptr<ImageSet> pictures;       // of the store; null where they are gone
+  std::optional<TextPool> pool;             // that heads are described with
+  std::optional<TextPool> properties;       // that heads are labelled with
+  bool calibrated = false;                  // the confidence of labels is, for this model
+  std::optional<LoadedLabels> labels;       // made before
+  std::optional<ClassFile> classes;
+  std::vector<std::string> templates;       // of the classes
+  std::string label;                        // attribute that holds the label; empty: the label
+};
+
+// What sources have in common.
+struct Shared {
+  int threads = 0;
+  Index picture_pixels = 50'000'000;  // of a picture that is sent
+  Jobs jobs;
+  BoundedCache<SentPicture> sent{Index{64} << 20};
+  BoundedCache<PictureFile> small{Index{32} << 20};
+};
+
+// A picture that an analysis looks at.
+struct ShownPicture {
+  std::string path;  // in a set, or what was sent
+  Image image;
+  std::string key;  // the same for the same picture of the same source
+};
+
+// Made at the first call that succeeds, by one thread while others wait.
+template <typename T>
+class Lazy {
+ public:
+  template <typename Make>
+  const T& Get(const Make& make) {
+    const std::scoped_lock lock(mutex_);
+    if (!value_) value_.emplace(make());
+    return *value_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::optional<T> value_;
+};
+
+class Source {
+ public:
+  Source(std::string id, SourceOptions options, Shared& shared);
+
+  const std::string& id() const { return id_; }
+  const SourceOptions& options() const { return options_; }
+  Shared& shared() const { return shared_; }
+  int threads() const { return shared_.threads; }
+
+  bool is_store() const { return options_.store.has_value(); }
+  // Throws Error(kPrecondition) for a model alone.
+  const Store& store() const;
+  // Throws as SourceOptions::load_model.
+  const ClipModel& model();
+
+  int layers() const { return layers_; }
+  int heads() const { return heads_; }
+  const std::string& fingerprint() const { return fingerprint_; }
+  const std::string& model_name() const { return model_name_; }
+  // Of the model's input, in pixels and patches.
+  Index image_size() const { return image_size_; }
+  Index patch_size() const { return patch_size_; }
+  Index embed_width() const { return embed_width_; }
+
+  // Starts the job that embeds the pool's texts and the classes and reads the shards once, if there
+  // is anything to do.
+  void Prepare();
+  // The job's name while it runs, else empty.
+  std::string preparing() const;
+  // The pool's unit rows [M, E]. Throws NotReady, or the Error that the job ended with, or
+  // Error(kPrecondition) without a pool.
+  const Array<float, 2>& texts();
+  // The classes. Throws as texts().
+  const Classifier& classifier();
+
+  // Labels of the heads, or null.
+  std::shared_ptr<const LoadedLabels> labels() const;
+  // Starts to label, unless that runs already; the job's name.
+  std::string StartLabels();
+  std::string labelling() const;  // the job's name while it runs, else empty
+
+  const std::vector<ComponentShare>& shares();
+  // Classes of the store's pictures, and their values of an attribute of at most 32. Throw as
+  // MatchLabels and GroupByAttribute.
+  const MatchedLabels& matched_labels();
+  std::shared_ptr<const AttributeGroups> groups(const std::string& attribute);
+  // Attributes that the first pictures have, with few values.
+  const std::vector<std::string>& attributes();
+
+  // Throws Error(kNotFound) for a number that the store lacks.
+  Item item(Index number);
+  // Those of a shard.
+  std::shared_ptr<const std::vector<Item>> ItemsOfShard(Index shard);
+  // The bytes of a picture of the store. Throws Error(kNotFound) where they are gone.
+  std::vector<std::uint8_t> PictureBytes(Index number);
+
+  // The picture that {"item": n} or {"picture": id} names.
+  ShownPicture Picture(const Arguments& picture);
+  // Its forward pass; the last ones are kept.
+  std::shared_ptr<const TokenPass> Pass(const ShownPicture& picture);
+  // The heads of {"heads": ...}, {"property": ...}, and all for {"embedding": true} or nothing;
+  // `text` as people read it.
+  struct Place {
+    bool embedding = false;
+    std::vector<HeadId> heads;
+    std::string text;
+  };
+  Place PlaceOf(const Arguments& request, const char* key);
+  // Vectors of a space of the store; the last ones are kept.
+  std::shared_ptr<const SearchVectors> Vectors(const SearchSpace& space);
+
+ private:
+  void PrepareNow(const ProgressSink& progress);
+  void CheckPrepared(const char* what);
+  Index PlaceInSet(Index number, const std::string& path);
+
+  std::string id_;
+  SourceOptions options_;
+  Shared& shared_;
+  int layers_ = 0, heads_ = 0;
+  Index image_size_ = 0, patch_size_ = 0, embed_width_ = 0;
+  std::string fingerprint_, model_name_;
+
+  Lazy<ClipModel> model_;
+  Lazy<std::vector<ComponentShare>> shares_;
+  Lazy<MatchedLabels> matched_labels_;
+  Lazy<std::vector<std::string>> attributes_;
+  Lazy<std::vector<Index>> places_in_set_;
+  BoundedCache<AttributeGroups> groups_{Index{16} << 20};
+  BoundedCache<std::vector<Item>> items_{Index{16} << 20};
+  BoundedCache<TokenPass> passes_{Index{96} << 20};
+  BoundedCache<SearchVectors> vectors_{Index{32} << 20};
+
+  mutable std::mutex mutex_;
+  std::string prepare_job_, label_job_;
+  std::optional<Array<float, 2>> texts_;
+  std::optional<Classifier> classifier_;
+  std::shared_ptr<const LoadedLabels> labels_;
+};
+
+}  // namespace cliplens::server
