@@ -7,12 +7,9 @@
 #include "cliplens/report/collect_labels.h"
 
 namespace cliplens::cli {
-namespace {
 
 namespace fs = std::filesystem;
 
-// Whether the confidence was calibrated for the model: it is one that ships with the program,
-// wherever it lies.
 bool IsCalibrated(const Store& store) {
   const std::string& name = store.info().model_name;  // as a file says it
   if (name.find('/') != std::string::npos) return false;
@@ -20,8 +17,6 @@ bool IsCalibrated(const Store& store) {
   return !config.empty() &&
          ClipModel::Load(config.parent_path()).fingerprint() == store.info().fingerprint;
 }
-
-}  // namespace
 
 void AddLabellingOptions(CLI::App* verb, LabellingOptions& options) {
   verb->add_option("STORE", options.store, "Store directory with factors of pictures")->required();

@@ -21,6 +21,10 @@ struct LabellingOptions {
 };
 void AddLabellingOptions(CLI::App* verb, LabellingOptions& options);
 
+// Whether the confidence was calibrated for the model: it is one that ships with the program,
+// wherever it lies.
+bool IsCalibrated(const Store& store);
+
 // Labels of the heads that are named, with scores, by the model that made the store.
 LabelReport MakeLabels(const Store& store, const ClipModel& model, const LabellingOptions& options,
                        const Common& common);

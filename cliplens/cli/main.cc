@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
   AddDecompose(app, common);
   AddMerge(app, common);
   AddSegment(app, common);
+  AddServe(app, common);
   AddSpan(app, common);
   AddAblate(app, common);
   AddReconstruct(app, common);

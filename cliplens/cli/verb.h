@@ -118,6 +118,7 @@ void AddReport(CLI::App& app, Common& common);
 void AddSearch(CLI::App& app, Common& common);
 void AddMatch(CLI::App& app, Common& common);
 void AddSegment(CLI::App& app, Common& common);
+void AddServe(CLI::App& app, Common& common);
 void AddSpan(CLI::App& app, Common& common);
 void AddTokenize(CLI::App& app, Common& common);
 void AddVerify(CLI::App& app, Common& common);

@@ -82,6 +82,25 @@ std::vector<std::string> GroupWarnings(const GroupReport& report) {
   return warnings;
 }
 
+Json GroupRowJson(const GroupRow& row, const std::vector<std::string>& classes,
+                  const std::vector<std::string>& values) {
+  Json entry = {{"name", row.name}, {"groups", Json::array()}};
+  for (const GroupFigures& g : row.groups) {
+    entry["groups"].push_back({{"class", classes[static_cast<std::size_t>(g.class_index)]},
+                               {"attribute", values[static_cast<std::size_t>(g.attribute)]},
+                               {"count", g.count},
+                               {"accuracy", g.accuracy.value},
+                               {"accuracy_bounds", EstimateJson(g.accuracy)}});
+  }
+  entry["worst"] = row.worst.value;
+  entry["worst_bounds"] = EstimateJson(row.worst);
+  entry["average"] = row.average.value;
+  entry["average_bounds"] = EstimateJson(row.average);
+  entry["group_mean"] = row.group_mean.value;
+  entry["group_mean_bounds"] = EstimateJson(row.group_mean);
+  return entry;
+}
+
 Json GroupJson(const GroupReport& report) {
   const GroupResult& result = report.result;
   Json json = {
@@ -121,22 +140,7 @@ Json GroupJson(const GroupReport& report) {
   }
   json["rows"] = Json::array();
   for (const GroupRow& row : result.rows) {
-    Json entry = {{"name", row.name}, {"groups", Json::array()}};
-    for (const GroupFigures& g : row.groups) {
-      entry["groups"].push_back(
-          {{"class", report.classes[static_cast<std::size_t>(g.class_index)]},
-           {"attribute", report.values[static_cast<std::size_t>(g.attribute)]},
-           {"count", g.count},
-           {"accuracy", g.accuracy.value},
-           {"accuracy_bounds", EstimateJson(g.accuracy)}});
-    }
-    entry["worst"] = row.worst.value;
-    entry["worst_bounds"] = EstimateJson(row.worst);
-    entry["average"] = row.average.value;
-    entry["average_bounds"] = EstimateJson(row.average);
-    entry["group_mean"] = row.group_mean.value;
-    entry["group_mean_bounds"] = EstimateJson(row.group_mean);
-    json["rows"].push_back(std::move(entry));
+    json["rows"].push_back(GroupRowJson(row, report.classes, report.values));
   }
   json["warnings"] = GroupWarnings(report);
   return json;

@@ -249,13 +249,13 @@ Request RequestOf(const httplib::Request& in) {
 
 bool HasBody(const httplib::Request& request) {
   return request.method == "POST" || request.method == "PUT" || request.method == "PATCH" ||
-         request.method == "DELETE" || request.method == "PRI";
+         request.method == "PRI";
 }
 
 // What is wrong with how the body is sent.
-std::optional<Response> RefuseBody(const Request& head, Handler& handler) {
+std::optional<Response> RefuseBody(const Request& head, server::Handler& handler) {
   if (head.method != "POST") {
-    return ErrorResponse(405, "invalid-argument", "only GET, HEAD and POST are answered");
+    return ErrorResponse(405, "invalid-argument", "only GET, HEAD, POST and DELETE are answered");
   }
   if (!head.header("transfer-encoding").empty() || head.header("content-length").empty()) {
     return ErrorResponse(411, "invalid-argument", "the request must state its Content-Length");
@@ -280,7 +280,7 @@ std::optional<Response> RefuseBody(const Request& head, Handler& handler) {
 
 class HttpServer::Impl : public httplib::Server {
  public:
-  Impl(HttpOptions options, Handler& handler) : options_(std::move(options)), handler_(handler) {
+  Impl(HttpOptions options, server::Handler& handler) : options_(std::move(options)), handler_(handler) {
     new_task_queue = [this] {
       return new Workers(static_cast<std::size_t>(options_.connections), connections_);
     };
@@ -378,6 +378,9 @@ class HttpServer::Impl : public httplib::Server {
       return HandlerResponse::Handled;
     }
     if (HasBody(in)) return HandlerResponse::Unhandled;
+    // A body that such a request has all the same is not read.
+    close_ = close_ || !head.header("content-length").empty() ||
+             !head.header("transfer-encoding").empty();
     Answer(std::move(head), out);
     return HandlerResponse::Handled;
   }
@@ -411,7 +414,7 @@ class HttpServer::Impl : public httplib::Server {
   }
 
   HttpOptions options_;
-  Handler& handler_;
+  server::Handler& handler_;
   Connections connections_;
   int port_ = -1;
   std::atomic<bool> stopping_ = false;
@@ -424,7 +427,7 @@ class HttpServer::Impl : public httplib::Server {
 thread_local bool HttpServer::Impl::close_ = false;
 thread_local Connections::Handle HttpServer::Impl::busy_ = {};
 
-HttpServer::HttpServer(HttpOptions options, Handler& handler)
+HttpServer::HttpServer(HttpOptions options, server::Handler& handler)
     : impl_(std::make_unique<Impl>(std::move(options), handler)) {}
 HttpServer::~HttpServer() { Stop(); }
 

@@ -41,9 +41,10 @@ ScoredTexts ScoredTextsOf(Source& source, const Arguments& request) {
   return scored;
 }
 
-std::vector<ClassScore> ScoresBy(const Source& source, const ClipModel& model,
-                                 std::span<const float> row, const ScoredTexts& texts) {
-  static_cast<void>(source);
+
+// Best first.
+std::vector<ClassScore> ScoresBy(const ClipModel& model, std::span<const float> row,
+                                 const ScoredTexts& texts) {
   return TopClasses(row, texts.rows, model.logit_scale(), static_cast<Index>(texts.names.size()));
 }
 
@@ -63,7 +64,7 @@ Json ScoresOf(Source& source, const Arguments& request) {
       NormalizeRow(row);
     }
     edited.resize(texts.names.size());
-    for (const ClassScore& score : ScoresBy(source, source.model(), row, texts)) {
+    for (const ClassScore& score : ScoresBy(source.model(), row, texts)) {
       edited[static_cast<std::size_t>(score.index)] = score.similarity;
     }
   }
@@ -74,7 +75,7 @@ Json ScoresOf(Source& source, const Arguments& request) {
       {"texts", texts.names.size()},
       {"scores", Json::array()}};
   for (const ClassScore& score :
-       ScoresBy(source, source.model(), pass->embedding.row(0), texts)) {
+       ScoresBy(source.model(), pass->embedding.row(0), texts)) {
     const auto at = static_cast<std::size_t>(score.index);
     Json entry = {{"text", texts.names[at]},
                   {"score", score.similarity},

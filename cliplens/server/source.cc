@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "cliplens/analysis/groups.h"
 #include "cliplens/base/error.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/report/collect_labels.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr Index kMostValues = 32;    // of an attribute that makes groups
 constexpr Index kSampledShards = 2;  // that attributes are looked for in
 constexpr Index kItemBytes = 400;    // about what an item takes
+constexpr Index kMostLiveBytes = Index{1} << 30;
 
 Index Integer(const Json& object, const char* key, const std::string& name) {
   return static_cast<Index>(JsonField<std::int64_t>(object, key, name));
@@ -75,7 +77,10 @@ const Store& Source::store() const {
               options_.name);
 }
 
-const ClipModel& Source::model() { return model_.Get(options_.load_model); }
+const ClipModel& Source::model() {
+  return model_.Get(
+      [&] { return options_.load_model(options_.store ? &*options_.store : nullptr); });
+}
 
 void Source::Prepare() {
   if (!options_.pool && !options_.classes && !is_store()) return;
@@ -225,6 +230,26 @@ const std::vector<std::string>& Source::attributes() {
       if (count > 1 && count <= kMostValues) names.push_back(name);
     }
     return names;
+  });
+}
+
+Source::Live& Source::live(bool rows) {
+  const Index images = store().info().images;
+  const Index classes =
+      options_.classes ? static_cast<Index>(options_.classes->names.size()) : Index{0};
+  const Index bytes = images * (16 * classes + (rows ? 12 * embed_width_ : 0));
+  if (bytes > kMostLiveBytes) {
+    throw Error(ErrorCode::kExhausted,
+                "{} pictures and {} classes would take {} MB here, at most {} are taken; use "
+                "'cliplens evaluate groups'",
+                images, classes, bytes >> 20, kMostLiveBytes >> 20);
+  }
+  return *live_.Get([&] {
+    const ArrayView<const float, 2> none(nullptr, {0, embed_width_});
+    return std::unique_ptr<Live>(new Live{
+        .mutex = {},
+        .edit = LiveEdit(store(), options_.classes ? classifier().rows.view() : none, threads()),
+        .blocks = BootstrapBlocks(store().ReadItems())});
   });
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cliplens/analysis/heat_map.h"
+#include "cliplens/analysis/live_edit.h"
 #include "cliplens/analysis/search.h"
 #include "cliplens/analysis/variance.h"
 #include "cliplens/analysis/zero_shot.h"
@@ -40,7 +41,8 @@ struct NotReady {
 struct SourceOptions {
   std::string name;                         // as people call it
   std::optional<Store> store;               // nothing: a model alone
-  std::function<ClipModel()> load_model;    // throws Error
+  // Throws Error. `store` is where this object's is by then, or null.
+  std::function<ClipModel(const Store* store)> load_model;
   std::unique_ptr<ImageSet> pictures;       // of the store; null where they are gone
   std::optional<TextPool> pool;             // that heads are described with
   std::optional<TextPool> properties;       // that heads are labelled with
@@ -132,6 +134,18 @@ class Source {
   // Attributes that the first pictures have, with few values.
   const std::vector<std::string>& attributes();
 
+  // What edits do to all pictures of the store, for one request at a time.
+  struct Live {
+    std::mutex mutex;
+    LiveEdit edit;
+    std::vector<Index> blocks;  // of each picture in Bootstrap
+  };
+  // Throws Error(kExhausted) for more pictures and classes than are followed at once; with `rows`
+  // also for more than whose rows are.
+  Live& live(bool rows);
+  // The answer to a request, kept: of queries whose answer no edit changes.
+  BoundedCache<Json>& answers() { return answers_; }
+
   // Throws Error(kNotFound) for a number that the store lacks.
   Item item(Index number);
   // Those of a shard.
@@ -171,6 +185,8 @@ class Source {
   Lazy<MatchedLabels> matched_labels_;
   Lazy<std::vector<std::string>> attributes_;
   Lazy<std::vector<Index>> places_in_set_;
+  Lazy<std::unique_ptr<Live>> live_;
+  BoundedCache<Json> answers_{Index{8} << 20};
   BoundedCache<AttributeGroups> groups_{Index{16} << 20};
   BoundedCache<std::vector<Item>> items_{Index{16} << 20};
   BoundedCache<TokenPass> passes_{Index{96} << 20};

@@ -2,12 +2,10 @@
 #include <algorithm>
 
 #include "cliplens/analysis/extremes.h"
-#include "cliplens/analysis/head_match.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/base/error.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/report/json.h"
-#include "cliplens/report/match_report.h"
 #include "cliplens/report/search_report.h"
 #include "cliplens/server/views.h"
 

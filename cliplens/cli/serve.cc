@@ -1,0 +1,203 @@
+// cliplens serve MODEL|STORE...
+#include <csignal>
+#include <memory>
+#include <thread>
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/cli/labelling.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/io/file.h"
+#include "cliplens/report/label_file.h"
+#include "cliplens/server/explorer.h"
+
+namespace cliplens::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::vector<std::string> sources;
+  std::string listen = "127.0.0.1";
+  int port = 7878;
+  std::string token;
+  bool with_token = false;
+  std::vector<std::string> host_names;
+  std::string texts;
+  std::string properties;
+  std::vector<std::string> labels;
+  std::string classes;
+  std::string templates = "imagenet";
+  std::string label;
+  std::string images;
+  ModelChoice model;  // of stores whose own has moved; architecture and precision of all
+};
+
+bool IsStore(const std::string& path) { return Exists(fs::path(path) / "manifest.json"); }
+
+server::SourceOptions OpenStore(const std::string& path, const Options& options) {
+  server::SourceOptions source;
+  source.name = path;
+  source.store.emplace(Store::Open(path));
+  source.pictures = OpenImagesOf(*source.store, options.images);
+  source.pool = ReadTextPool(options.texts.empty() ? SharePath("texts/general.txt")
+                                                   : TextsPath(options.texts));
+  source.properties = ReadTextPool(options.properties.empty() ? SharePath("texts/properties.txt")
+                                                              : TextsPath(options.properties));
+  source.calibrated = IsCalibrated(*source.store);
+  return source;
+}
+
+server::SourceOptions OpenModel(const std::string& path) {
+  server::SourceOptions source;
+  source.name = path;
+  return source;
+}
+
+// The labels of `files` that are this model's.
+std::optional<server::LoadedLabels> LabelsFor(const std::vector<std::string>& files,
+                                              const Store& store) {
+  const int layers = static_cast<int>(store.basis().layers());
+  const int heads = static_cast<int>(store.basis().num_heads());
+  for (const std::string& file : files) {
+    const Json json = ReadJsonFile(file);
+    const Json model = JsonField<Json>(json, "model", file);
+    if (JsonField<std::string>(model, "fingerprint", file) != store.info().fingerprint) continue;
+    ReadLabelFile(file, store.info().fingerprint, layers, heads);  // whether it is one
+    return server::LabelsFromJson(json, file, layers, heads);
+  }
+  return std::nullopt;
+}
+
+std::vector<server::SourceOptions> OpenSources(const Options& options) {
+  std::vector<server::SourceOptions> sources;
+  std::optional<ClassFile> classes;
+  std::vector<std::string> templates;
+  if (!options.classes.empty()) {
+    classes = ReadClassFile(options.classes);
+    templates = ReadTemplates(options.templates);
+  }
+  std::size_t labelled = 0;
+  for (const std::string& path : options.sources) {
+    const bool is_store = IsStore(path);
+    server::SourceOptions source = is_store ? OpenStore(path, options) : OpenModel(path);
+    ModelChoice choice = options.model;
+    if (is_store) {
+      source.labels = LabelsFor(options.labels, *source.store);
+      labelled += source.labels ? 1 : 0;
+      source.load_model = [choice](const Store* store) { return LoadModelOf(*store, choice); };
+    } else {
+      choice.model = path;
+      source.load_model = [choice](const Store*) { return LoadModel(choice); };
+    }
+    source.classes = classes;
+    source.templates = templates;
+    source.label = options.label;
+    sources.push_back(std::move(source));
+  }
+  if (labelled == 0 && !options.labels.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: these are labels of another model than those of the stores; label one of these",
+                options.labels.front());
+  }
+  return sources;
+}
+
+void Run(const Options& options, const Common& common) {
+  // Signals are waited for by a thread of their own; every other thread inherits the mask.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  server::AccessOptions access;
+  access.host = options.listen;
+  access.names = options.host_names;
+  access.token = options.token;
+  if (access.token.empty() && (options.with_token || !server::IsLoopback(options.listen))) {
+    access.token = server::MakeToken();
+  }
+  server::ExplorerOptions explorer_options;
+  explorer_options.threads = common.threads;
+  server::Explorer explorer(OpenSources(options), explorer_options);
+  server::HttpServer http({.host = options.listen, .port = options.port}, explorer);
+  access.port = http.port();
+  explorer.Open(access);
+
+  std::thread waiter([&] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    explorer.Close();
+    http.Stop();
+  });
+  const std::string address = explorer.access().SecretAddress();
+  try {
+    if (common.json) {
+      PrintJson({{"format", "cliplens.serve/1"}, {"address", address}, {"port", http.port()}});
+    } else {
+      Print(fmt::format("cliplens explorer: {}\nStop with Ctrl-C.\n", address));
+    }
+    http.Listen();
+  } catch (...) {
+    pthread_kill(waiter.native_handle(), SIGTERM);
+    waiter.join();
+    throw;
+  }
+  waiter.join();
+}
+
+}  // namespace
+
+void AddServe(CLI::App& app, Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(
+      app, common, "serve", "A local page to explore models and stores in the browser",
+      "cliplens serve store --labels labels.json --texts world/texts/phrases.txt "
+      "--classes world/texts/objects.txt");
+  verb->add_option("SOURCE", options->sources,
+                   "Store directories and models, as many as are to be compared")
+      ->required();
+  verb->add_option("--port", options->port, "Port to listen on (0: any that is free)")
+      ->check(CLI::Range(0, 65'535))
+      ->capture_default_str();
+  verb->add_option("--listen", options->listen,
+                   "Address to listen on; any but this machine's own asks for a token")
+      ->capture_default_str();
+  verb->add_option("--token", options->token, "Secret that every request must carry")
+      ->check([](const std::string& token) {
+        const bool fits = token.size() >= 16 && token.size() <= 256 &&
+                          token.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz"
+                                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") ==
+                              std::string::npos;
+        return fits ? "" : "16 to 256 letters, digits, - and _ are wanted";
+      });
+  verb->add_flag("--with-token", options->with_token, "Ask for a token on this machine too");
+  verb->add_option("--host-name", options->host_names,
+                   "Further name that the page is reached by; as often as you like")
+      ->allow_extra_args(false)
+      ->take_all();
+  verb->add_option("--texts", options->texts,
+                   "Text pool that heads are described with, or a shipped one (default: general)");
+  verb->add_option("--properties", options->properties,
+                   "Property table for labels (default: the shipped table for photographs)");
+  verb->add_option("--labels", options->labels,
+                   "File that 'cliplens label STORE --out FILE' wrote; one for each model")
+      ->allow_extra_args(false)
+      ->take_all();
+  verb->add_option("--classes", options->classes,
+                   "File with one class a line, optionally a tab and its label");
+  verb->add_option("--templates", options->templates,
+                   "File with one template a line ({} is the class), imagenet (80) or simple")
+      ->capture_default_str();
+  verb->add_option("--label", options->label,
+                   "Attribute that holds the label (default: the picture's own label)");
+  verb->add_option("--images", options->images, "The pictures, where the store's own have moved");
+  AddModelOption(verb, options->model);
+  AddPrecisionOption(verb, options->model);
+  verb->callback([options, &common] { Run(*options, common); });
+}
+
+}  // namespace cliplens::cli

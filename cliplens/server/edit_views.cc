@@ -1,0 +1,297 @@
+// Edits: what they do to accuracy, groups, a ranking and a picture's scores; their files.
+#include <algorithm>
+#include <chrono>
+
+#include "cliplens/analysis/groups.h"
+#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/decompose/edit.h"
+#include "cliplens/report/edit_report.h"
+#include "cliplens/report/group_report.h"
+#include "cliplens/report/json.h"
+#include "cliplens/report/search_report.h"
+#include "cliplens/server/views.h"
+
+namespace cliplens::server {
+namespace {
+
+constexpr Index kMostTargets = 100'000;
+
+Json EstimateJson(const Estimate& e) {
+  return {{"value", e.value}, {"low", e.low}, {"high", e.high}};
+}
+
+// Why there is no accuracy where there are classes: pictures without labels, or of other classes.
+std::string ProblemOfLabels(Source& source) {
+  if (!source.options().classes) return "";
+  try {
+    source.matched_labels();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+Json WantedJson(const WantedEdit& wanted) {
+  Json components = Json::array();
+  for (const EditTarget& target : wanted.targets) components.push_back(NameOf(target));
+  return {{"components", std::move(components)},
+          {"mode", wanted.mean ? "mean" : "scale"},
+          {"scale", wanted.scale}};
+}
+
+// The best `count` of unit rows by their dot product with a unit query, without `but`.
+std::vector<ScoredItem> Best(ArrayView<const float, 2> rows, std::span<const float> query,
+                             Index first, Index but) {
+  std::vector<ScoredItem> scored;
+  for (Index i = 0; i < rows.dim(0); ++i) {
+    if (first + i == but) continue;
+    const std::span<const float> row = rows.row(i);
+    double dot = 0;
+    for (std::size_t e = 0; e < query.size(); ++e) {
+      dot += static_cast<double>(row[e]) * static_cast<double>(query[e]);
+    }
+    scored.push_back({first + i, dot});
+  }
+  return scored;
+}
+
+void KeepBest(std::vector<ScoredItem>& scored, Index count) {
+  const auto better = [](const ScoredItem& a, const ScoredItem& b) {
+    return a.score != b.score ? a.score > b.score : a.item < b.item;
+  };
+  const auto kept = std::min<std::size_t>(scored.size(), static_cast<std::size_t>(count));
+  std::partial_sort(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(kept),
+                    scored.end(), better);
+  scored.resize(kept);
+}
+
+Json RankingJson(const Store& store, const std::vector<ScoredItem>& found) {
+  const std::vector<Item> items = ItemsOf(store, found);
+  Json list = Json::array();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    list.push_back({{"rank", i + 1},
+                    {"item", found[i].item},
+                    {"path", items[i].path},
+                    {"score", found[i].score}});
+  }
+  return list;
+}
+
+// Pictures most like a query, before and after an edit, which changes the query's picture too.
+class Ranking {
+ public:
+  Ranking(Source& source, const Arguments& query, Index count)
+      : source_(source), count_(count) {
+    if (query.Has("text")) {
+      const std::string text = query.Text("text");
+      const Array<float, 2> rows = EmbedWords(source.model(), {text}, source.threads());
+      text_.assign(rows.row(0).begin(), rows.row(0).end());
+      key_ = "text " + text;
+    } else if (query.Has("picture")) {
+      const ShownPicture picture = source.Picture(query);
+      pass_ = source.Pass(picture);
+      key_ = "picture " + picture.key;
+    } else {
+      item_ = query.Count("item", 0, 0, source.store().info().images - 1);
+      key_ = fmt::format("item {}", item_);
+    }
+  }
+
+  Json Base() {
+    const std::string key = fmt::format("{} {}", count_, key_);
+    if (const auto found = source_.answers().Find(key)) return *found;
+    const Store& store = source_.store();
+    std::vector<float> query = text_;
+    if (pass_ != nullptr) {
+      query.assign(pass_->embedding.row(0).begin(), pass_->embedding.row(0).end());
+    }
+    if (query.empty()) query = RowOfItem();
+    std::vector<ScoredItem> scored;
+    Index first = 0;
+    for (Index s = 0; s < store.num_shards(); ++s) {
+      const Array<float, 2> rows = store.ReadEmbeddings(s);
+      const std::vector<ScoredItem> some = Best(rows, query, first, item_);
+      scored.insert(scored.end(), some.begin(), some.end());
+      KeepBest(scored, count_);
+      first += rows.dim(0);
+    }
+    const Json json = RankingJson(store, scored);
+    source_.answers().Add(key, json, 4'096 + 256 * count_);
+    return json;
+  }
+
+  Json Edited(LiveEdit& live, const Edit& edit) {
+    const Array<float, 2>& rows = live.Rows();
+    std::vector<float> query = text_;
+    if (pass_ != nullptr) {
+      query.assign(pass_->embedding.row(0).begin(), pass_->embedding.row(0).end());
+      if (!edit.components.empty()) {
+        ModelEdit::Scratch scratch;
+        ModelEdit(source_.model(), edit).Apply(pass_->activations, query, scratch);
+        NormalizeRow(query);
+      }
+    }
+    if (query.empty()) query.assign(rows.row(item_).begin(), rows.row(item_).end());
+    std::vector<ScoredItem> scored = Best(rows, query, 0, item_);
+    KeepBest(scored, count_);
+    return RankingJson(source_.store(), scored);
+  }
+
+ private:
+  std::vector<float> RowOfItem() const {
+    const Store& store = source_.store();
+    Index left = item_;
+    for (Index s = 0; s < store.num_shards(); ++s) {
+      if (left < store.shard(s).images) {
+        const Array<float, 2> rows = store.ReadEmbeddings(s);
+        return {rows.row(left).begin(), rows.row(left).end()};
+      }
+      left -= store.shard(s).images;
+    }
+    throw Error(ErrorCode::kNotFound, "there is no picture {}", item_);
+  }
+
+  Source& source_;
+  Index count_;
+  std::string key_;
+  std::vector<float> text_;                // of a text
+  std::shared_ptr<const TokenPass> pass_;  // of a sent picture
+  Index item_ = -1;                        // of the store
+};
+
+}  // namespace
+
+WantedEdit WantedEditOf(const Source& source, const Arguments& edit) {
+  WantedEdit wanted;
+  const std::string mode = edit.Text("mode", "mean");
+  if (mode != "mean" && mode != "scale") {
+    throw Error(ErrorCode::kInvalidArgument, "edit.mode: mean or scale is wanted");
+  }
+  wanted.mean = mode == "mean";
+  wanted.scale = edit.Number("scale", 0);
+  std::string names;
+  for (const std::string& name : edit.Texts("components", kMostTargets)) {
+    names += (names.empty() ? "" : ",") + name;
+  }
+  if (!names.empty()) wanted.targets = ParseEditTargets(names, source.layers(), source.heads());
+  return wanted;
+}
+
+Edit MakeEdit(const Source& source, const WantedEdit& wanted) {
+  const Store& store = source.store();
+  if (wanted.mean) {
+    return MakeMeanEdit(store.info(), store.basis(), store.statistics(), wanted.targets);
+  }
+  return MakeScaleEdit(store.info(), store.basis(), wanted.scale, wanted.targets);
+}
+
+Json EditedOf(Source& source, const Arguments& request) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const Store& store = source.store();
+  const WantedEdit wanted = WantedEditOf(source, request.Object("edit"));
+  const bool ranked = request.Has("query");
+  std::optional<Ranking> ranking;
+  if (ranked) ranking.emplace(source, request.Object("query"), request.Count("count", 12, 1, 100));
+
+  Json json = {{"format", "cliplens.explorer.edit/1"},
+               {"model", ModelJson(store.info())},
+               {"data", DataJson(store.info())},
+               {"images", store.info().images},
+               {"edit", WantedJson(wanted)},
+               {"accuracy", nullptr},
+               {"groups", nullptr},
+               {"ranking", nullptr},
+               {"scores", nullptr}};
+  {
+    Source::Live& live = source.live(ranked);
+    const std::scoped_lock lock(live.mutex);
+    live.edit.Apply(wanted.targets, wanted.mean, wanted.scale);
+    const std::string problem = ProblemOfLabels(source);
+    if (!problem.empty()) json["accuracy_problem"] = problem;
+    if (source.options().classes && problem.empty()) {
+      const std::vector<Index>& labels = source.matched_labels().classes;
+      const std::vector<Index>& base = live.edit.BaseAnswers();
+      const std::vector<Index>& edited = live.edit.Answers();
+      json["accuracy"] = {
+          {"images", std::ranges::count_if(labels, [](Index label) { return label >= 0; })},
+          {"base", EstimateJson(AccuracyOfAnswers(labels, base, live.blocks))},
+          {"edited", EstimateJson(AccuracyOfAnswers(labels, edited, live.blocks))}};
+      if (const std::string attribute = request.Text("attribute", ""); !attribute.empty()) {
+        const auto values = source.groups(attribute);
+        const PictureGroups groups{
+            .classes = labels,
+            .attributes = values->of,
+            .num_classes = static_cast<Index>(source.options().classes->names.size()),
+            .num_attributes = static_cast<Index>(values->values.size())};
+        Json rows = Json::array();
+        for (const bool is_edited : {false, true}) {
+          rows.push_back(GroupRowJson(RowOfAnswers(is_edited ? "edit" : "base", groups,
+                                                   is_edited ? edited : base, live.blocks),
+                                      source.options().classes->names, values->values));
+        }
+        json["groups"] = {{"attribute", attribute},
+                          {"values", values->values},
+                          {"rows", std::move(rows)}};
+      }
+    }
+    if (ranking) {
+      const Edit edit = wanted.targets.empty() ? Edit() : MakeEdit(source, wanted);
+      json["ranking"] = {{"base", ranking->Base()},
+                         {"edited", ranking->Edited(live.edit, edit)}};
+    }
+  }
+  if (request.Has("picture")) {
+    const Json scores = ScoresOf(source, request);
+    json["scores"] = Json::array();
+    for (const Json& score : scores["scores"]) {
+      json["scores"].push_back({{"text", score["text"]},
+                                {"base", score["score"]},
+                                {"edited", score["edited"]}});
+    }
+  }
+  json["milliseconds"] = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  return json;
+}
+
+Response EditFileOf(Source& source, const Arguments& request) {
+  const WantedEdit wanted = WantedEditOf(source, request.Object("edit"));
+  if (wanted.targets.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "edit.components: name at least one component");
+  }
+  Edit edit = MakeEdit(source, wanted);
+  edit.note = request.Text("note", "");
+  Response response{.body = EditText(edit)};
+  response.headers = {{"Content-Disposition", "attachment; filename=\"edit.json\""}};
+  return response;
+}
+
+Json OpenedEditOf(Source& source, const std::string& file) {
+  const Edit edit = ParseEdit(file, "the edit");
+  CheckEditIsFor(edit, "the edit", source.fingerprint(), source.options().name);
+  Json json = EditJson(edit, "");
+  WantedEdit wanted;
+  std::optional<std::pair<bool, double>> mode;
+  for (const EditComponent& component : edit.components) {
+    const std::pair<bool, double> own{component.mean, component.mean ? 0.0 : component.scale};
+    if (mode && *mode != own) {
+      throw Error(ErrorCode::kUnsupported,
+                  "the edit replaces some components and scales others, or by different numbers; "
+                  "the page shows one of these at a time. Use 'cliplens evaluate groups --edit'");
+    }
+    mode = own;
+    wanted.targets.push_back(component.target);
+  }
+  wanted.mean = mode->first;
+  wanted.scale = mode->second;
+  json["edit"] = WantedJson(wanted);
+  // The page replaces by the means of its own store.
+  json["other_means"] = wanted.mean && edit.means_images > 0 &&
+                        DistanceOfMeans(edit, source.store().basis(),
+                                        source.store().statistics()) > 1e-3;
+  return json;
+}
+
+}  // namespace cliplens::server

@@ -1,0 +1,95 @@
+// The explorer: models and stores behind routes under /api/v1, and the page itself.
+//
+//   Explorer explorer(std::move(sources), {.threads = 0});
+//   HttpServer server({.port = 7878}, explorer);
+//   explorer.Open({.host = "127.0.0.1", .port = server.port()});
+//   server.Listen();
+//
+// The routes are those of openapi.json, which is served beside them and which the tests hold
+// against this table. Only what is named at the start can be reached.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cliplens/server/access.h"
+#include "cliplens/server/http.h"
+#include "cliplens/server/source.h"
+
+namespace cliplens::server {
+
+struct ExplorerOptions {
+  int threads = 0;
+  int computing = 2;        // requests that compute at once; others wait
+  int waiting = 32;         // that wait; more are told to come again
+  int streams = 32;         // server-sent events followed at once
+  Index body_bytes = Index{1} << 20;
+  Index picture_bytes = Index{32} << 20;
+  Index edit_bytes = Index{64} << 20;
+};
+
+class Explorer : public Handler {
+ public:
+  Explorer(std::vector<SourceOptions> sources, ExplorerOptions options);
+  ~Explorer() override;
+
+  // Who may ask; before that everyone is refused. Starts the work that views wait for.
+  void Open(AccessOptions access);
+  const Access& access() const { return *access_; }
+  // Ends streams and jobs.
+  void Close();
+
+  std::optional<Response> Refuse(const Request& head) override;
+  Index BodyLimit(const Request& head) override;
+  Response Handle(const Request& request) override;
+
+ private:
+  struct Route;
+  class Turn;
+  using Parts = std::vector<std::string>;  // what stands for {…} in a route's path
+
+  static const std::vector<Route>& Routes();
+  // Null with `parts` left as they are for a path that no route has; `other_method` where one has
+  // it for another method.
+  static const Route* Find(const Request& request, Parts& parts, bool& other_method);
+
+  Source& SourceNamed(const std::string& id);
+  Response Answer(const Route& route, const Parts& parts, const Request& request);
+
+  Response Sources();
+  Response ItemPicture(const Parts& parts, const Request& request);
+  Response SendPicture(const Request& request);
+  Response SentPictureOf(const Parts& parts, const Request& request);
+  Response Events(const std::string& job);
+  Response SmallOrWhole(const std::string& key, const std::string& name, const Request& request,
+                        const std::function<std::vector<std::uint8_t>()>& read);
+
+  ExplorerOptions options_;
+  Shared shared_;
+  std::vector<std::unique_ptr<Source>> sources_;
+  std::optional<Access> access_;
+  std::string session_;  // makes tags of one run differ from those of another
+  std::atomic<bool> closed_ = false;
+  std::atomic<int> streams_ = 0;
+
+  std::mutex turns_mutex_;
+  std::condition_variable turns_free_;
+  int computing_ = 0, waiting_ = 0;
+};
+
+// A file of the page.
+struct PageFile {
+  const char* path;  // "/app.js"
+  const char* content_type;
+  std::string_view text;
+  const char* tag;
+};
+// The bundle of web/dist and openapi.json.
+const std::vector<PageFile>& PageFiles();
+
+}  // namespace cliplens::server
