@@ -92,6 +92,7 @@ std::vector<server::SourceOptions> OpenSources(const Options& options) {
       choice.model = path;
       source.load_model = [choice](const Store*) { return LoadModel(choice); };
     }
+    source.precision = ParsePrecision(choice.precision);
     source.classes = classes;
     source.templates = templates;
     source.label = options.label;

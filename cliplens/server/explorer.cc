@@ -139,6 +139,11 @@ const std::vector<Explorer::Route>& Explorer::Routes() {
        [](Explorer& e, const Parts& p, const Request& r) {
          return JsonResponse(OpenedEditOf(e.SourceNamed(p[0]), r.body));
        }},
+      {"GET", "/sources/{source}/match", Body::kNone, true,
+       [](Explorer& e, const Parts& p, const Request& r) {
+         Source& with = e.SourceNamed(std::string(r.parameter("with")));
+         return JsonResponse(MatchOf(e.SourceNamed(p[0]), with));
+       }},
       {"POST", "/sources/{source}/scores", Body::kJson, true,
        [](Explorer& e, const Parts& p, const Request& r) {
          return JsonResponse(ScoresOf(e.SourceNamed(p[0]), Arguments(r)));
@@ -172,6 +177,12 @@ const std::vector<Explorer::Route>& Explorer::Routes() {
        }},
   };
   return routes;
+}
+
+std::vector<std::pair<std::string, std::string>> Explorer::RouteNames() {
+  std::vector<std::pair<std::string, std::string>> names;
+  for (const Route& route : Routes()) names.emplace_back(route.method, route.path);
+  return names;
 }
 
 Explorer::Explorer(std::vector<SourceOptions> sources, ExplorerOptions options)

@@ -44,6 +44,9 @@ class Explorer : public Handler {
   // Ends streams and jobs.
   void Close();
 
+  // Method and path, under /api/v1, of every route.
+  static std::vector<std::pair<std::string, std::string>> RouteNames();
+
   std::optional<Response> Refuse(const Request& head) override;
   Index BodyLimit(const Request& head) override;
   Response Handle(const Request& request) override;

@@ -8,6 +8,7 @@
 #include "cliplens/analysis/groups.h"
 #include "cliplens/base/error.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/model/text_cache.h"
 #include "cliplens/report/collect_labels.h"
 
 namespace cliplens::server {
@@ -92,8 +93,13 @@ void Source::Prepare() {
 void Source::PrepareNow(const ProgressSink& progress) {
   progress(0, 0);
   if (options_.pool && is_store()) {
-    Array<float, 2> rows = model().EmbedTexts(options_.pool->texts, /*truncate=*/true, threads(),
-                                              progress);
+    CachedTextsOptions cached;
+    cached.truncate = true;
+    cached.threads = threads();
+    cached.progress = progress;
+    Array<float, 2> rows = CachedTexts([this]() -> const ClipModel& { return model(); },
+                                       fingerprint_, options_.precision, options_.pool->texts,
+                                       cached);
     const std::scoped_lock lock(mutex_);
     texts_ = std::move(rows);
   }

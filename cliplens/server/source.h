@@ -43,6 +43,7 @@ struct SourceOptions {
   std::optional<Store> store;               // nothing: a model alone
   // Throws Error. `store` is where this object's is by then, or null.
   std::function<ClipModel(const Store* store)> load_model;
+  Precision precision = Precision::kF32;    // that it will have
   std::unique_ptr<ImageSet> pictures;       // of the store; null where they are gone
   std::optional<TextPool> pool;             // that heads are described with
   std::optional<TextPool> properties;       // that heads are labelled with

@@ -2,10 +2,12 @@
 #include <algorithm>
 
 #include "cliplens/analysis/extremes.h"
+#include "cliplens/analysis/head_match.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/base/error.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/report/json.h"
+#include "cliplens/report/match_report.h"
 #include "cliplens/report/search_report.h"
 #include "cliplens/server/views.h"
 
@@ -233,6 +235,22 @@ Json SearchOf(Source& source, const Arguments& request) {
   report.results = Search(store, terms, options);
   report.items = ItemsOf(store, report.results);
   return SearchJson(report);
+}
+
+Json MatchOf(Source& source, Source& other) {
+  const auto side = [](Source& of) {
+    MatchedStore matched = MatchedStoreOf(of.store());
+    if (const auto labels = of.labels()) {
+      for (const auto& [id, head] : labels->heads) {
+        if (!head.label.empty()) matched.labels[id] = head.label;
+      }
+    }
+    return matched;
+  };
+  MatchOptions options;
+  options.threads = source.threads();
+  return MatchJson(
+      {side(source), side(other), MatchHeads(source.store(), other.store(), options)});
 }
 
 }  // namespace cliplens::server

@@ -15,6 +15,7 @@ Json OverviewOf(Source& source);
 Json HeadOf(Source& source, const std::string& head, const Request& request);
 Json ItemListOf(Source& source, const Request& request);
 Json SearchOf(Source& source, const Arguments& request);
+Json MatchOf(Source& source, Source& other);
 
 // Views of one picture (picture_views.cc). With `png` a figure instead of the numbers.
 Json ScoresOf(Source& source, const Arguments& request);
