@@ -11,6 +11,8 @@
 //       Changes of an edit by one head, one MLP and one whole layer, in a store of an L/14 of
 //       RANGES x 1,024 pictures (the same 1,024 numbers each time; kept in DIRECTORY for another
 //       run): class answers alone, and with edited rows.
+//   cliplens_bench_analysis explorer-store MODEL IMAGES DIRECTORY
+//       A store of IMAGES generated pictures of MODEL, with labels and an attribute, at DIRECTORY.
 //   cliplens_bench_analysis match RANGES ROUNDS THREADS DIRECTORY
 //       Heads of that store matched with themselves.
 //   cliplens_bench_analysis heat-maps MODEL TEXTS ROUNDS THREADS
@@ -301,6 +303,45 @@ Store RepeatedStore(Index ranges, int threads, const std::filesystem::path& plac
   return Store::Open(place);
 }
 
+// A store of generated factors that a model could have made, for bench/explorer.py.
+Json ExplorerStore(const std::string& model_path, Index images, int threads,
+                   const std::string& directory) {
+  const ClipModel model = ClipModel::Load(model_path);
+  const TowerConfig& tower = model.config().vision;
+  const Sizes sizes{.layers = tower.layers,
+                    .heads = tower.heads,
+                    .head_width = tower.head_width(),
+                    .embed_width = model.config().embed_width};
+  const Generator generator(sizes);
+  StoreInfo info = GeneratedInfo(images);
+  info.model_name = model.name();
+  info.model_path = std::filesystem::absolute(model.path()).string();
+  info.fingerprint = model.fingerprint();
+  info.model_config = ToJson(model.config());
+  const Basis basis = MakeBasis(model, threads);
+  StoreWriter writer(directory, basis, info, PartialDirectory::Mode::kNew);
+  StatisticsSums sums(sizes.layers, sizes.heads, sizes.head_width + kExtraFactors,
+                      sizes.embed_width, info.slices);
+  const DataSource& source = info.data[0];
+  for (Index r = 0; r < source.ranges(); ++r) {
+    const Index first = r * source.shard_images;
+    const Index n = std::min(source.shard_images, images - first);
+    const FactorBlock block = generator.Block(first, n, threads);
+    std::vector<Item> items;
+    std::vector<Index> slices;
+    for (Index b = 0; b < n; ++b) {
+      items.push_back({.path = fmt::format("{}.png", first + b),
+                       .label = fmt::format("c{}", b % 10),
+                       .attributes = {{"group", fmt::format("g{}", b % 3)}}});
+      slices.push_back(SliceOf(items.back().path, info.slices));
+    }
+    sums.Add(block, slices, basis, threads);
+    writer.AddRange(r, block, items, {});
+  }
+  writer.Finish(sums);
+  return {{"images", images}};
+}
+
 Json EditBench(Index ranges, Index classes, Index rounds, int threads,
                const std::string& directory) {
   const Store store = RepeatedStore(ranges, threads, std::filesystem::path(directory) / "repeated");
@@ -534,6 +575,7 @@ Json Run(const std::vector<std::string>& words) {
   if (what == "edits") {
     return EditBench(number(2), number(3), number(4), static_cast<int>(number(5)), words.at(6));
   }
+  if (what == "explorer-store") return ExplorerStore(words.at(2), number(3), 0, words.at(4));
   if (what == "match") {
     return MatchBench(number(2), number(3), static_cast<int>(number(4)), words.at(5));
   }

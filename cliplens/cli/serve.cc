@@ -99,9 +99,10 @@ std::vector<server::SourceOptions> OpenSources(const Options& options) {
     sources.push_back(std::move(source));
   }
   if (labelled == 0 && !options.labels.empty()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "{}: these are labels of another model than those of the stores; label one of these",
-                options.labels.front());
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "{}: these are labels of another model than those of the stores; label one of these",
+        options.labels.front());
   }
   return sources;
 }
@@ -154,10 +155,10 @@ void Run(const Options& options, const Common& common) {
 
 void AddServe(CLI::App& app, Common& common) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = AddVerb(
-      app, common, "serve", "A local page to explore models and stores in the browser",
-      "cliplens serve store --labels labels.json --texts world/texts/phrases.txt "
-      "--classes world/texts/objects.txt");
+  CLI::App* verb =
+      AddVerb(app, common, "serve", "A local page to explore models and stores in the browser",
+              "cliplens serve store --labels labels.json --texts world/texts/phrases.txt "
+              "--classes world/texts/objects.txt");
   verb->add_option("SOURCE", options->sources,
                    "Store directories and models, as many as are to be compared")
       ->required();
@@ -170,9 +171,9 @@ void AddServe(CLI::App& app, Common& common) {
   verb->add_option("--token", options->token, "Secret that every request must carry")
       ->check([](const std::string& token) {
         const bool fits = token.size() >= 16 && token.size() <= 256 &&
-                          token.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz"
-                                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") ==
-                              std::string::npos;
+                          token.find_first_not_of(
+                              "0123456789abcdefghijklmnopqrstuvwxyz"
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == std::string::npos;
         return fits ? "" : "16 to 256 letters, digits, - and _ are wanted";
       });
   verb->add_flag("--with-token", options->with_token, "Ask for a token on this machine too");

@@ -23,7 +23,7 @@ struct AccessOptions {
   // number is ours, since no name can be pointed at it.
   std::string host = "127.0.0.1";
   int port = 0;
-  std::string token = {};                 // empty: none is asked for
+  std::string token = {};               // empty: none is asked for
   std::vector<std::string> names = {};  // further names that the server is reached by
 };
 

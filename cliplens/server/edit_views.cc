@@ -82,8 +82,7 @@ Json RankingJson(const Store& store, const std::vector<ScoredItem>& found) {
 // Pictures most like a query, before and after an edit, which changes the query's picture too.
 class Ranking {
  public:
-  Ranking(Source& source, const Arguments& query, Index count)
-      : source_(source), count_(count) {
+  Ranking(Source& source, const Arguments& query, Index count) : source_(source), count_(count) {
     if (query.Has("text")) {
       const std::string text = query.Text("text");
       const Array<float, 2> rows = EmbedWords(source.model(), {text}, source.threads());
@@ -232,24 +231,21 @@ Json EditedOf(Source& source, const Arguments& request) {
                                                    is_edited ? edited : base, live.blocks),
                                       source.options().classes->names, values->values));
         }
-        json["groups"] = {{"attribute", attribute},
-                          {"values", values->values},
-                          {"rows", std::move(rows)}};
+        json["groups"] = {
+            {"attribute", attribute}, {"values", values->values}, {"rows", std::move(rows)}};
       }
     }
     if (ranking) {
       const Edit edit = wanted.targets.empty() ? Edit() : MakeEdit(source, wanted);
-      json["ranking"] = {{"base", ranking->Base()},
-                         {"edited", ranking->Edited(live.edit, edit)}};
+      json["ranking"] = {{"base", ranking->Base()}, {"edited", ranking->Edited(live.edit, edit)}};
     }
   }
   if (request.Has("picture")) {
     const Json scores = ScoresOf(source, request);
     json["scores"] = Json::array();
     for (const Json& score : scores["scores"]) {
-      json["scores"].push_back({{"text", score["text"]},
-                                {"base", score["score"]},
-                                {"edited", score["edited"]}});
+      json["scores"].push_back(
+          {{"text", score["text"]}, {"base", score["score"]}, {"edited", score["edited"]}});
     }
   }
   json["milliseconds"] = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -288,9 +284,9 @@ Json OpenedEditOf(Source& source, const std::string& file) {
   wanted.scale = mode->second;
   json["edit"] = WantedJson(wanted);
   // The page replaces by the means of its own store.
-  json["other_means"] = wanted.mean && edit.means_images > 0 &&
-                        DistanceOfMeans(edit, source.store().basis(),
-                                        source.store().statistics()) > 1e-3;
+  json["other_means"] =
+      wanted.mean && edit.means_images > 0 &&
+      DistanceOfMeans(edit, source.store().basis(), source.store().statistics()) > 1e-3;
   return json;
 }
 

@@ -189,8 +189,8 @@ Explorer::Explorer(std::vector<SourceOptions> sources, ExplorerOptions options)
     : options_(options), session_(MakeToken()) {
   shared_.threads = options.threads;
   for (SourceOptions& source : sources) {
-    sources_.push_back(std::make_unique<Source>(fmt::format("s{}", sources_.size()),
-                                                std::move(source), shared_));
+    sources_.push_back(
+        std::make_unique<Source>(fmt::format("s{}", sources_.size()), std::move(source), shared_));
   }
 }
 
@@ -249,9 +249,8 @@ std::optional<Response> Explorer::Refuse(const Request& head) {
   bool other_method = false;
   const Route* route = Find(head, parts, other_method);
   if (route == nullptr) {
-    return Guarded(other_method
-                       ? ErrorResponse(405, "invalid-argument", "this is asked with GET")
-                       : ErrorResponse(404, "not-found", "there is no such route"));
+    return Guarded(other_method ? ErrorResponse(405, "invalid-argument", "this is asked with GET")
+                                : ErrorResponse(404, "not-found", "there is no such route"));
   }
   if (route->body == Route::Body::kNone) return std::nullopt;
   // Other sites can make a browser send forms and plain text, not JSON.
@@ -259,11 +258,11 @@ std::optional<Response> Explorer::Refuse(const Request& head) {
   const bool json = type.starts_with("application/json");
   const bool picture = type.starts_with("image/");
   if (route->body == Route::Body::kPicture ? !picture : !json) {
-    return Guarded(ErrorResponse(415, "unsupported",
-                                 fmt::format("send this with Content-Type: {}",
-                                             route->body == Route::Body::kPicture
-                                                 ? "image/png, image/jpeg or image/webp"
-                                                 : "application/json")));
+    return Guarded(ErrorResponse(
+        415, "unsupported",
+        fmt::format("send this with Content-Type: {}", route->body == Route::Body::kPicture
+                                                           ? "image/png, image/jpeg or image/webp"
+                                                           : "application/json")));
   }
   return std::nullopt;
 }
@@ -291,8 +290,8 @@ Response Explorer::Handle(const Request& request) {
     const bool asked = request.path == file.path ||
                        (request.path == "/" && std::string_view(file.path) == "/index.html");
     if (!asked) continue;
-    return Guarded(Tagged(request, file.tag, file.content_type,
-                          [&] { return std::string(file.text); }));
+    return Guarded(
+        Tagged(request, file.tag, file.content_type, [&] { return std::string(file.text); }));
   }
   Parts parts;
   bool other_method = false;
@@ -355,8 +354,8 @@ Response Explorer::SmallOrWhole(const std::string& key, const std::string& name,
                                 const std::function<std::vector<std::uint8_t>()>& read) {
   const Index side = CountOf(request, "side", 0, kSmallestSide, kLargestSide);
   const std::string small_key = fmt::format("{} {}", key, side);
-  const std::string tag = HashBytes(std::span(
-      reinterpret_cast<const std::uint8_t*>(small_key.data()), small_key.size()));
+  const std::string tag = HashBytes(
+      std::span(reinterpret_cast<const std::uint8_t*>(small_key.data()), small_key.size()));
   Response response = Tagged(request, session_.substr(0, 8) + tag, "", [] { return ""; });
   if (response.status == 304) return response;
   std::shared_ptr<const PictureFile> file = side > 0 ? shared_.small.Find(small_key) : nullptr;

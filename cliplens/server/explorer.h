@@ -25,9 +25,9 @@ namespace cliplens::server {
 
 struct ExplorerOptions {
   int threads = 0;
-  int computing = 2;        // requests that compute at once; others wait
-  int waiting = 32;         // that wait; more are told to come again
-  int streams = 32;         // server-sent events followed at once
+  int computing = 2;  // requests that compute at once; others wait
+  int waiting = 32;   // that wait; more are told to come again
+  int streams = 32;   // server-sent events followed at once
   Index body_bytes = Index{1} << 20;
   Index picture_bytes = Index{32} << 20;
   Index edit_bytes = Index{64} << 20;

@@ -165,8 +165,7 @@ class LimitedStream : public httplib::Stream {
   bool is_writable() const override {
     // A client that has gone is readable, with nothing to read.
     char byte = 0;
-    if (Ready(POLLIN, Seconds(0)) &&
-        ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+    if (Ready(POLLIN, Seconds(0)) && ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
       return false;
     }
     return Ready(POLLOUT, Seconds(options_.idle_seconds));
@@ -216,9 +215,9 @@ class LimitedStream : public httplib::Stream {
     const auto deadline = Clock::now() + time;
     while (true) {
       const auto left = std::max(deadline - Clock::now(), Clock::duration::zero());
-      const auto milliseconds =
-          std::chrono::duration_cast<std::chrono::milliseconds>(left).count();
-      const int ready = ::poll(&poll, 1, static_cast<int>(milliseconds) + (left.count() > 0 ? 1 : 0));
+      const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(left).count();
+      const int ready =
+          ::poll(&poll, 1, static_cast<int>(milliseconds) + (left.count() > 0 ? 1 : 0));
       if (ready >= 0 || errno != EINTR) return ready > 0;
     }
   }
@@ -280,7 +279,8 @@ std::optional<Response> RefuseBody(const Request& head, server::Handler& handler
 
 class HttpServer::Impl : public httplib::Server {
  public:
-  Impl(HttpOptions options, server::Handler& handler) : options_(std::move(options)), handler_(handler) {
+  Impl(HttpOptions options, server::Handler& handler)
+      : options_(std::move(options)), handler_(handler) {
     new_task_queue = [this] {
       return new Workers(static_cast<std::size_t>(options_.connections), connections_);
     };
@@ -290,9 +290,8 @@ class HttpServer::Impl : public httplib::Server {
       const int yes = 1;
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
-    set_pre_routing_handler([this](const httplib::Request& in, httplib::Response& out) {
-      return Route(in, out);
-    });
+    set_pre_routing_handler(
+        [this](const httplib::Request& in, httplib::Response& out) { return Route(in, out); });
     Post(".*", [this](const httplib::Request& in, httplib::Response& out) {
       Request request = RequestOf(in);
       request.body = in.body;

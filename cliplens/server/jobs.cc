@@ -108,8 +108,8 @@ std::shared_ptr<Jobs::Job> Jobs::Find(const std::string& id) const {
     const auto found = jobs_.find(number);
     if (parsed.ec == std::errc() && parsed.ptr == end && found != jobs_.end()) return found->second;
   }
-  throw Error(ErrorCode::kNotFound, "there is no job {}; it may have been forgotten, start it again",
-              Printable(id));
+  throw Error(ErrorCode::kNotFound,
+              "there is no job {}; it may have been forgotten, start it again", Printable(id));
 }
 
 JobStatus Jobs::Status(const std::string& id) const {

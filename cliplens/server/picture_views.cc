@@ -15,8 +15,7 @@ namespace {
 
 Response PngResponse(const Image& image) {
   const std::vector<std::uint8_t> png = EncodePng(image);
-  return {.content_type = "image/png",
-          .body = std::string(png.begin(), png.end())};
+  return {.content_type = "image/png", .body = std::string(png.begin(), png.end())};
 }
 
 std::vector<std::string> TextsOf(const Arguments& request) {
@@ -40,7 +39,6 @@ ScoredTexts ScoredTextsOf(Source& source, const Arguments& request) {
   }
   return scored;
 }
-
 
 // Best first.
 std::vector<ClassScore> ScoresBy(const ClipModel& model, std::span<const float> row,
@@ -68,18 +66,15 @@ Json ScoresOf(Source& source, const Arguments& request) {
       edited[static_cast<std::size_t>(score.index)] = score.similarity;
     }
   }
-  Json json = {
-      {"format", "cliplens.scores/1"},
-      {"model", {{"name", source.model_name()}, {"fingerprint", source.fingerprint()}}},
-      {"picture", picture.path},
-      {"texts", texts.names.size()},
-      {"scores", Json::array()}};
-  for (const ClassScore& score :
-       ScoresBy(source.model(), pass->embedding.row(0), texts)) {
+  Json json = {{"format", "cliplens.scores/1"},
+               {"model", {{"name", source.model_name()}, {"fingerprint", source.fingerprint()}}},
+               {"picture", picture.path},
+               {"texts", texts.names.size()},
+               {"scores", Json::array()}};
+  for (const ClassScore& score : ScoresBy(source.model(), pass->embedding.row(0), texts)) {
     const auto at = static_cast<std::size_t>(score.index);
-    Json entry = {{"text", texts.names[at]},
-                  {"score", score.similarity},
-                  {"probability", score.probability}};
+    Json entry = {
+        {"text", texts.names[at]}, {"score", score.similarity}, {"probability", score.probability}};
     if (!edited.empty()) entry["edited"] = edited[at];
     json["scores"].push_back(std::move(entry));
   }
@@ -115,8 +110,8 @@ Response ExplanationOf(Source& source, const Arguments& request, bool png) {
   const ClipModel& model = source.model();
   NamedStatement statement;
   if (request.Has("text")) {
-    statement = TextAgainst(model, request.Text("text"), request.Text("against", ""),
-                            source.threads());
+    statement =
+        TextAgainst(model, request.Text("text"), request.Text("against", ""), source.threads());
   } else {
     statement = ClassAgainst(model, *pass, source.classifier(), request.Text("class", ""),
                              request.Text("against", ""), source.threads());

@@ -86,8 +86,8 @@ const ClipModel& Source::model() {
 void Source::Prepare() {
   if (!options_.pool && !options_.classes && !is_store()) return;
   const std::scoped_lock lock(mutex_);
-  prepare_job_ = shared_.jobs.Start(
-      "texts", [this](const ProgressSink& progress) { PrepareNow(progress); });
+  prepare_job_ =
+      shared_.jobs.Start("texts", [this](const ProgressSink& progress) { PrepareNow(progress); });
 }
 
 void Source::PrepareNow(const ProgressSink& progress) {
@@ -97,9 +97,9 @@ void Source::PrepareNow(const ProgressSink& progress) {
     cached.truncate = true;
     cached.threads = threads();
     cached.progress = progress;
-    Array<float, 2> rows = CachedTexts([this]() -> const ClipModel& { return model(); },
-                                       fingerprint_, options_.precision, options_.pool->texts,
-                                       cached);
+    Array<float, 2> rows =
+        CachedTexts([this]() -> const ClipModel& { return model(); }, fingerprint_,
+                    options_.precision, options_.pool->texts, cached);
     const std::scoped_lock lock(mutex_);
     texts_ = std::move(rows);
   }
@@ -167,8 +167,8 @@ std::string Source::labelling() const {
 std::string Source::StartLabels() {
   if (std::string running = labelling(); !running.empty()) return running;
   if (!options_.properties) {
-    throw Error(ErrorCode::kPrecondition,
-                "{}: no property table; start with --properties FILE", options_.name);
+    throw Error(ErrorCode::kPrecondition, "{}: no property table; start with --properties FILE",
+                options_.name);
   }
   PropertiesOf(*options_.properties);  // whether it is one
   if (store().info().stats_only) {
@@ -209,8 +209,8 @@ const MatchedLabels& Source::matched_labels() {
 
 std::shared_ptr<const AttributeGroups> Source::groups(const std::string& attribute) {
   if (auto found = groups_.Find(attribute)) return found;
-  AttributeGroups groups = GroupByAttribute(store().ReadItems(), attribute, kMostValues,
-                                            store().directory().string());
+  AttributeGroups groups =
+      GroupByAttribute(store().ReadItems(), attribute, kMostValues, store().directory().string());
   const auto bytes = static_cast<Index>(groups.of.size() * sizeof(Index));
   return groups_.Add(attribute, std::move(groups), bytes);
 }

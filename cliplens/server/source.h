@@ -39,19 +39,19 @@ struct NotReady {
 };
 
 struct SourceOptions {
-  std::string name;                         // as people call it
-  std::optional<Store> store;               // nothing: a model alone
+  std::string name;            // as people call it
+  std::optional<Store> store;  // nothing: a model alone
   // Throws Error. `store` is where this object's is by then, or null.
   std::function<ClipModel(const Store* store)> load_model;
-  Precision precision = Precision::kF32;    // that it will have
-  std::unique_ptr<ImageSet> pictures;       // of the store; null where they are gone
-  std::optional<TextPool> pool;             // that heads are described with
-  std::optional<TextPool> properties;       // that heads are labelled with
-  bool calibrated = false;                  // the confidence of labels is, for this model
-  std::optional<LoadedLabels> labels;       // made before
+  Precision precision = Precision::kF32;  // that it will have
+  std::unique_ptr<ImageSet> pictures;     // of the store; null where they are gone
+  std::optional<TextPool> pool;           // that heads are described with
+  std::optional<TextPool> properties;     // that heads are labelled with
+  bool calibrated = false;                // the confidence of labels is, for this model
+  std::optional<LoadedLabels> labels;     // made before
   std::optional<ClassFile> classes;
-  std::vector<std::string> templates;       // of the classes
-  std::string label;                        // attribute that holds the label; empty: the label
+  std::vector<std::string> templates;  // of the classes
+  std::string label;                   // attribute that holds the label; empty: the label
 };
 
 // What sources have in common.

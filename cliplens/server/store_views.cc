@@ -24,9 +24,8 @@ HeadId OneHead(const Source& source, const std::string& name) {
 Json ScoredJson(Source& source, const std::vector<ScoredItem>& items) {
   Json list = Json::array();
   for (const ScoredItem& scored : items) {
-    list.push_back({{"item", scored.item},
-                    {"path", source.item(scored.item).path},
-                    {"score", scored.score}});
+    list.push_back(
+        {{"item", scored.item}, {"path", source.item(scored.item).path}, {"score", scored.score}});
   }
   return list;
 }
@@ -45,9 +44,12 @@ Json ItemJson(const Item& item, Index number) {
 }  // namespace
 
 Json JobJson(const JobStatus& status) {
-  Json json = {{"format", "cliplens.job/1"},      {"job", status.id},
-               {"what", status.what},             {"state", NameOf(status.state)},
-               {"done", status.done},             {"total", status.total},
+  Json json = {{"format", "cliplens.job/1"},
+               {"job", status.id},
+               {"what", status.what},
+               {"state", NameOf(status.state)},
+               {"done", status.done},
+               {"total", status.total},
                {"error", nullptr}};
   if (status.state == JobState::kFailed) {
     json["error"] = {{"code", status.error_code}, {"message", status.error_message}};
@@ -98,12 +100,9 @@ Json DescriptionOf(Source& source) {
 Json OverviewOf(Source& source) {
   const Store& store = source.store();
   const std::vector<ComponentShare>& shares = source.shares();
-  Json json = {{"format", "cliplens.overview/1"},
-               {"model", ModelJson(store.info())},
-               {"data", DataJson(store.info())},
-               {"images", store.info().images},
-               {"components", ComponentsJson(shares)},
-               {"labels", nullptr}};
+  Json json = {{"format", "cliplens.overview/1"},      {"model", ModelJson(store.info())},
+               {"data", DataJson(store.info())},       {"images", store.info().images},
+               {"components", ComponentsJson(shares)}, {"labels", nullptr}};
   for (std::size_t i = 0; i < shares.size(); ++i) {
     json["components"][i]["layer"] = shares[i].layer;
     json["components"][i]["head"] = shares[i].head;
@@ -155,8 +154,8 @@ Json ItemListOf(Source& source, const Request& request) {
   const Index from = CountOf(request, "from", 0, 0, Index{1} << 40);
   const Index count = CountOf(request, "count", 200, 1, kMostResults);
   const std::string_view find = request.parameter("find");
-  Json json = {{"format", "cliplens.items/1"}, {"total", 0}, {"from", from},
-               {"items", Json::array()}};
+  Json json = {
+      {"format", "cliplens.items/1"}, {"total", 0}, {"from", from}, {"items", Json::array()}};
   Index number = 0, matching = 0;
   for (Index s = 0; s < store.num_shards(); ++s) {
     const Index images = store.shard(s).images;
@@ -167,8 +166,8 @@ Json ItemListOf(Source& source, const Request& request) {
       continue;
     }
     for (const Item& item : *source.ItemsOfShard(s)) {
-      const bool wanted = find.empty() || Contains(item.path, find) ||
-                          (item.label && Contains(*item.label, find));
+      const bool wanted =
+          find.empty() || Contains(item.path, find) || (item.label && Contains(*item.label, find));
       if (wanted) {
         if (matching >= from && matching < from + count) {
           json["items"].push_back(ItemJson(item, number));
@@ -209,8 +208,8 @@ Json SearchOf(Source& source, const Arguments& request) {
     if (query.Has("text")) {
       const std::string text = query.Text("text");
       name = "\"" + text + "\"";
-      made.query = made.vectors->OfText(
-          EmbedWords(source.model(), {text}, source.threads()).row(0));
+      made.query =
+          made.vectors->OfText(EmbedWords(source.model(), {text}, source.threads()).row(0));
     } else if (query.Has("picture")) {
       const ShownPicture picture = source.Picture(query);
       const auto pass = source.Pass(picture);
@@ -249,8 +248,7 @@ Json MatchOf(Source& source, Source& other) {
   };
   MatchOptions options;
   options.threads = source.threads();
-  return MatchJson(
-      {side(source), side(other), MatchHeads(source.store(), other.store(), options)});
+  return MatchJson({side(source), side(other), MatchHeads(source.store(), other.store(), options)});
 }
 
 }  // namespace cliplens::server

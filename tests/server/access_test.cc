@@ -44,8 +44,8 @@ TEST(Access, OtherOriginsAreRefused) {
   EXPECT_EQ(StatusOf(access, {{"host", host}, {"sec-fetch-site", "same-origin"}}), 200);
   EXPECT_EQ(StatusOf(access, {{"host", host}, {"sec-fetch-site", "cross-site"}}), 403);
   // A link on another page may open the page, nothing else.
-  Request link = Get("/", {{"host", host}, {"sec-fetch-site", "cross-site"},
-                           {"sec-fetch-mode", "navigate"}});
+  Request link =
+      Get("/", {{"host", host}, {"sec-fetch-site", "cross-site"}, {"sec-fetch-mode", "navigate"}});
   EXPECT_FALSE(access.Check(link));
   link.path = "/api/v1/sources";
   EXPECT_TRUE(access.Check(link));

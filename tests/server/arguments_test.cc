@@ -1,8 +1,7 @@
 #include "cliplens/server/arguments.h"
 
-#include <gtest/gtest.h>
-
 #include "tests/expect_error.h"
+#include <gtest/gtest.h>
 
 namespace cliplens::server {
 namespace {

@@ -4,13 +4,12 @@
 #include <string>
 #include <thread>
 
+#include "tests/expect_error.h"
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "tests/expect_error.h"
 
 namespace cliplens::server {
 namespace {
@@ -168,7 +167,8 @@ TEST_F(HttpTest, MoreClientsThanPlacesAreServed) {
 }
 
 TEST_F(HttpTest, LongHeadsAreRefused) {
-  const std::string answer = Ask("GET /" + std::string(9'000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n");
+  const std::string answer =
+      Ask("GET /" + std::string(9'000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_NE(answer.find("414"), std::string::npos) << answer.substr(0, 100);
 }
 

@@ -4,9 +4,8 @@
 #include <chrono>
 #include <thread>
 
-#include <gtest/gtest.h>
-
 #include "tests/expect_error.h"
+#include <gtest/gtest.h>
 
 namespace cliplens::server {
 namespace {
@@ -35,9 +34,8 @@ TEST(Jobs, TellTheirProgressAndEnd) {
 
 TEST(Jobs, FailWithTheirError) {
   Jobs jobs;
-  const std::string id = jobs.Start("texts", [](const ProgressSink&) {
-    throw Error(ErrorCode::kNotFound, "model: gone");
-  });
+  const std::string id = jobs.Start(
+      "texts", [](const ProgressSink&) { throw Error(ErrorCode::kNotFound, "model: gone"); });
   const JobStatus status = WaitForEnd(jobs, id);
   EXPECT_EQ(status.state, JobState::kFailed);
   EXPECT_EQ(status.error_code, "not-found");
