@@ -151,9 +151,11 @@ def bodies(server, picture):
     """A good request for every route that takes one."""
     sent = {"picture": server.send(picture)["picture"]}
     edit = {"components": ["L5.H3", "L4"], "mode": "mean"}
+    heads = server.get(SOURCE + "/overview")["labels"]["heads"]
+    labelled = next(head["label"] for head in heads if head["label"])
     return {
         "search": {"terms": [TEXT, {"query": {"item": 3}, "in": {"heads": "L5.H3"}, "unlike": True},
-                             {"query": sent, "in": {"property": "place"}}], "count": 7},
+                             {"query": sent, "in": {"property": labelled}}], "count": 7},
         "edit": {"edit": edit, "attribute": "place_kind", "query": {"text": "a duck"},
                  "picture": sent, "texts": ["a duck", "a gull"]},
         "edit/file": {"edit": edit, "note": "a test"},
@@ -277,7 +279,7 @@ def test_an_edit_goes_to_a_file_and_back(server, place, picture):
                                  body.replace(b"0.25", b"0.35"), JSON)
     assert answer.status == 422 and b"checksum" in refused
     answer, refused = server.ask("POST", API + "/sources/s1/edit/open", body, JSON)
-    assert answer.status == 400 and b"fingerprint" in refused
+    assert answer.status == 400 and b"pictureworld-birds" in refused
 
 
 def test_a_job_streams_its_progress_and_can_be_cancelled(server):
@@ -369,7 +371,7 @@ def test_bodies_that_are_no_json(server, body):
 
 
 @pytest.mark.parametrize("data, status", [
-    (b"", 501), (b"no picture", 501), (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, 422)])
+    (b"", 422), (b"no picture", 501), (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, 422)])
 def test_pictures_that_are_none(server, picture, data, status):
     server.send(data, status=status)
     server.send(picture[:len(picture) // 2], status=422)
