@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/model/nn/product.h"
 
 namespace cliplens {
 
@@ -15,16 +17,17 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
   const SliceStatistics total = statistics.Total(basis);
   const Index heads = statistics.layers() * statistics.heads();
   const Index count = heads + statistics.layers() + 1;
-  std::vector<ComponentShare> shares;
-  for (Index i = 0; i < count; ++i) {
+  std::vector<ComponentShare> shares(static_cast<std::size_t>(count));
+  ParallelFor(/*threads=*/0, count, [&](Index i, int) {
     const auto at = static_cast<std::size_t>(i);
-    ComponentShare c;
+    ComponentShare& c = shares[at];
     if (i < heads) {
       c.layer = static_cast<int>(i / statistics.heads());
       c.head = static_cast<int>(i % statistics.heads());
       c.component = HeadName({c.layer, c.head});
-      const Matrix b = AsEigen(basis.at({c.layer, c.head})).cast<double>();
-      c.variance = (b * b.transpose()).cwiseProduct(total.heads[at].Covariance()).sum();
+      const nn::Operand<float> b = nn::Of(basis.at({c.layer, c.head}));
+      c.variance =
+          nn::Product(b, b.Transposed()).cwiseProduct(total.heads[at].Covariance()).sum();
     } else {
       const Index mlp = i - heads;  // 0: INPUT
       c.layer = static_cast<int>(mlp) - 1;
@@ -49,8 +52,7 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
       const double variance = std::max(0.0, (squares - sum * sum / n) / (n - 1));
       c.spread = std::sqrt(variance / n);
     }
-    shares.push_back(c);
-  }
+  });
   return shares;
 }
 

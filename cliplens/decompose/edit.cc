@@ -223,6 +223,8 @@ std::string Edit::Names() const {
 ContributionMeans::ContributionMeans(const Basis& basis, const Statistics& statistics)
     : basis_(basis), total_(statistics.Total(basis)) {}
 
+Index ContributionMeans::images() const { return static_cast<Index>(total_.embedding.count); }
+
 Vector ContributionMeans::Of(const EditTarget& target) const {
   const auto head = [&](Index h) -> Vector {
     const HeadId id{target.layer, static_cast<int>(h)};
@@ -271,17 +273,21 @@ double ContributionMeans::VarianceOf(const EditTarget& target) const {
 
 Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const Statistics& means,
                   std::span<const EditTarget> targets) {
+  return MakeMeanEdit(store, basis, ContributionMeans(basis, means), targets);
+}
+
+Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const ContributionMeans& means,
+                  std::span<const EditTarget> targets) {
   CheckTargets(targets);
   if (means.images() == 0) {
     throw Error(ErrorCode::kPrecondition, "an edit by means of no picture");
   }
   Edit edit = EditOf(store, basis);
   edit.means_images = means.images();
-  const ContributionMeans of(basis, means);
   for (const EditTarget& target : targets) {
     EditComponent component;
     component.target = target;
-    const Vector mean = of.Of(target);
+    const Vector mean = means.Of(target);
     for (const double v : mean) component.constant.push_back(static_cast<float>(v));
     edit.components.push_back(std::move(component));
   }

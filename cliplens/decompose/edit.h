@@ -65,19 +65,12 @@ struct Edit {
   std::string Names() const;  // "L5.H3, L5.H4"
 };
 
-// Replaces the targets by their means over the pictures of a store, `store`. Throws
-// Error(kPrecondition) for means of no picture.
-Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const Statistics& means,
-                  std::span<const EditTarget> targets);
-// Scales the targets by x.
-Edit MakeScaleEdit(const StoreInfo& store, const Basis& basis, double scale,
-                   std::span<const EditTarget> targets);
-
 // Means [E] of contributions of a store.
 class ContributionMeans {
  public:
   ContributionMeans(const Basis& basis, const Statistics& statistics);
   Vector Of(const EditTarget& target) const;
+  Index images() const;
   // Mean squared distance of the contribution from its mean; of a layer the sum over its heads.
   double VarianceOf(const EditTarget& target) const;
 
@@ -85,6 +78,16 @@ class ContributionMeans {
   const Basis& basis_;
   SliceStatistics total_;
 };
+
+// Replaces the targets by their means over the pictures of a store, `store`. Throws
+// Error(kPrecondition) for means of no picture.
+Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const Statistics& means,
+                  std::span<const EditTarget> targets);
+Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const ContributionMeans& means,
+                  std::span<const EditTarget> targets);
+// Scales the targets by x.
+Edit MakeScaleEdit(const StoreInfo& store, const Basis& basis, double scale,
+                   std::span<const EditTarget> targets);
 
 // "cliplens.edit/1", sealed (io/sealed_json.h): the text of a file. A file that is there is replaced.
 std::string EditText(const Edit& edit);

@@ -21,16 +21,16 @@ constexpr char kChecksum[] = "checksum";
 
 // By everything that the rows depend on. The fingerprint may come from a file, so it is no part of
 // a path.
-fs::path FileOf(const std::string& fingerprint, Precision precision,
+fs::path FileOf(const std::string& kind, const std::string& fingerprint, Precision precision,
                 std::span<const std::string> texts, const CachedTextsOptions& options) {
   Hasher hasher;
-  hasher.Update(fmt::format("{} {} {} {} {}\n", kVersion, fingerprint.size(), fingerprint,
+  hasher.Update(fmt::format("{} {} {} {} {} {}\n", kVersion, kind, fingerprint.size(), fingerprint,
                             NameOf(precision), options.truncate));
   for (const std::string& text : texts) {
     hasher.Update(fmt::format("{} ", text.size()));
     hasher.Update(text);
   }
-  return options.directory / fmt::format("texts-{}.safetensors", hasher.Digest());
+  return options.directory / fmt::format("{}-{}.safetensors", kind, hasher.Digest());
 }
 
 // Nothing where the file is not there, not whole or of other texts.
@@ -79,15 +79,21 @@ fs::path CacheDirectory() {
 Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
                             const std::string& fingerprint, Precision precision,
                             std::span<const std::string> texts, const CachedTextsOptions& options) {
-  const auto embed = [&] {
-    return model().EmbedTexts(texts, options.truncate, options.threads, options.progress);
-  };
-  if (options.directory.empty()) return embed();
-  const fs::path path = FileOf(fingerprint, precision, texts, options);
-  if (std::optional<Array<float, 2>> rows = Read(path, static_cast<Index>(texts.size()))) {
-    return *std::move(rows);
-  }
-  Array<float, 2> rows = embed();
+  return CachedRows("texts", fingerprint, precision, texts, static_cast<Index>(texts.size()),
+                    options, [&] {
+                      return model().EmbedTexts(texts, options.truncate, options.threads,
+                                                options.progress);
+                    });
+}
+
+Array<float, 2> CachedRows(const std::string& kind, const std::string& fingerprint,
+                           Precision precision, std::span<const std::string> texts, Index count,
+                           const CachedTextsOptions& options,
+                           const std::function<Array<float, 2>()>& make) {
+  if (options.directory.empty()) return make();
+  const fs::path path = FileOf(kind, fingerprint, precision, texts, options);
+  if (std::optional<Array<float, 2>> rows = Read(path, count)) return *std::move(rows);
+  Array<float, 2> rows = make();
   Write(path, rows);
   return rows;
 }

@@ -39,4 +39,11 @@ Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
                             const std::string& fingerprint, Precision precision,
                             std::span<const std::string> texts, const CachedTextsOptions& options);
 
+// Rows [count, E] that `make` makes of these texts and the model, such as those of classes: kept in
+// the same way, under the name `kind`.
+Array<float, 2> CachedRows(const std::string& kind, const std::string& fingerprint,
+                           Precision precision, std::span<const std::string> texts, Index count,
+                           const CachedTextsOptions& options,
+                           const std::function<Array<float, 2>()>& make);
+
 }  // namespace cliplens

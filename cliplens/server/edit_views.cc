@@ -121,14 +121,14 @@ class Ranking {
     return json;
   }
 
-  Json Edited(LiveEdit& live, const Edit& edit) {
+  Json Edited(LiveEdit& live, const WantedEdit& wanted) {
     const Array<float, 2>& rows = live.Rows();
     std::vector<float> query = text_;
     if (pass_ != nullptr) {
       query.assign(pass_->embedding.row(0).begin(), pass_->embedding.row(0).end());
-      if (!edit.components.empty()) {
+      if (!wanted.targets.empty()) {
         ModelEdit::Scratch scratch;
-        ModelEdit(source_.model(), edit).Apply(pass_->activations, query, scratch);
+        ModelEdit(source_.model(), MakeEdit(source_, wanted)).Apply(pass_->activations, query, scratch);
         NormalizeRow(query);
       }
     }
@@ -178,10 +178,10 @@ WantedEdit WantedEditOf(const Source& source, const Arguments& edit) {
   return wanted;
 }
 
-Edit MakeEdit(const Source& source, const WantedEdit& wanted) {
+Edit MakeEdit(Source& source, const WantedEdit& wanted) {
   const Store& store = source.store();
   if (wanted.mean) {
-    return MakeMeanEdit(store.info(), store.basis(), store.statistics(), wanted.targets);
+    return MakeMeanEdit(store.info(), store.basis(), source.means(), wanted.targets);
   }
   return MakeScaleEdit(store.info(), store.basis(), wanted.scale, wanted.targets);
 }
@@ -236,8 +236,8 @@ Json EditedOf(Source& source, const Arguments& request) {
       }
     }
     if (ranking) {
-      const Edit edit = wanted.targets.empty() ? Edit() : MakeEdit(source, wanted);
-      json["ranking"] = {{"base", ranking->Base()}, {"edited", ranking->Edited(live.edit, edit)}};
+      json["ranking"] = {{"base", ranking->Base()},
+                         {"edited", ranking->Edited(live.edit, wanted)}};
     }
   }
   if (request.Has("picture")) {

@@ -92,11 +92,11 @@ void Source::Prepare() {
 
 void Source::PrepareNow(const ProgressSink& progress) {
   progress(0, 0);
+  CachedTextsOptions cached;
+  cached.truncate = true;
+  cached.threads = threads();
+  cached.progress = progress;
   if (options_.pool && is_store()) {
-    CachedTextsOptions cached;
-    cached.truncate = true;
-    cached.threads = threads();
-    cached.progress = progress;
     Array<float, 2> rows =
         CachedTexts([this]() -> const ClipModel& { return model(); }, fingerprint_,
                     options_.precision, options_.pool->texts, cached);
@@ -104,8 +104,17 @@ void Source::PrepareNow(const ProgressSink& progress) {
     texts_ = std::move(rows);
   }
   if (options_.classes) {
-    Classifier classifier = ClassifierOf(model(), *options_.classes, options_.templates,
-                                         /*truncate=*/true, threads(), progress);
+    Classifier classifier{options_.classes->name, options_.classes->names, options_.templates, {}};
+    std::vector<std::string> texts = classifier.names;
+    texts.emplace_back();  // between names and templates
+    texts.insert(texts.end(), classifier.templates.begin(), classifier.templates.end());
+    classifier.rows = CachedRows("classes", fingerprint_, options_.precision, texts,
+                                 static_cast<Index>(classifier.names.size()), cached, [&] {
+                                   return ClassifierOf(model(), *options_.classes,
+                                                       options_.templates, /*truncate=*/true,
+                                                       threads(), progress)
+                                       .rows;
+                                 });
     const std::scoped_lock lock(mutex_);
     classifier_ = std::move(classifier);
   }
@@ -198,6 +207,12 @@ std::string Source::StartLabels() {
 
 const std::vector<ComponentShare>& Source::shares() {
   return shares_.Get([&] { return ComponentShares(store().statistics(), store().basis()); });
+}
+
+const ContributionMeans& Source::means() {
+  return *means_.Get([&] {
+    return std::make_unique<ContributionMeans>(store().basis(), store().statistics());
+  });
 }
 
 const MatchedLabels& Source::matched_labels() {

@@ -128,6 +128,7 @@ class Source {
   std::string labelling() const;  // the job's name while it runs, else empty
 
   const std::vector<ComponentShare>& shares();
+  const ContributionMeans& means();
   // Classes of the store's pictures, and their values of an attribute of at most 32. Throw as
   // MatchLabels and GroupByAttribute.
   const MatchedLabels& matched_labels();
@@ -183,6 +184,7 @@ class Source {
 
   Lazy<ClipModel> model_;
   Lazy<std::vector<ComponentShare>> shares_;
+  Lazy<std::unique_ptr<ContributionMeans>> means_;
   Lazy<MatchedLabels> matched_labels_;
   Lazy<std::vector<std::string>> attributes_;
   Lazy<std::vector<Index>> places_in_set_;

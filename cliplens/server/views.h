@@ -36,6 +36,6 @@ struct WantedEdit {
 };
 WantedEdit WantedEditOf(const Source& source, const Arguments& edit);
 // The same as an edit with the store's own means.
-Edit MakeEdit(const Source& source, const WantedEdit& wanted);
+Edit MakeEdit(Source& source, const WantedEdit& wanted);
 
 }  // namespace cliplens::server
