@@ -26,8 +26,7 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
       c.head = static_cast<int>(i % statistics.heads());
       c.component = HeadName({c.layer, c.head});
       const nn::Operand<float> b = nn::Of(basis.at({c.layer, c.head}));
-      c.variance =
-          nn::Product(b, b.Transposed()).cwiseProduct(total.heads[at].Covariance()).sum();
+      c.variance = nn::Product(b, b.Transposed()).cwiseProduct(total.heads[at].Covariance()).sum();
     } else {
       const Index mlp = i - heads;  // 0: INPUT
       c.layer = static_cast<int>(mlp) - 1;

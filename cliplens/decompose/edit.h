@@ -89,7 +89,8 @@ Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const Contribution
 Edit MakeScaleEdit(const StoreInfo& store, const Basis& basis, double scale,
                    std::span<const EditTarget> targets);
 
-// "cliplens.edit/1", sealed (io/sealed_json.h): the text of a file. A file that is there is replaced.
+// "cliplens.edit/1", sealed (io/sealed_json.h): the text of a file. A file that is there is
+// replaced.
 std::string EditText(const Edit& edit);
 void WriteEdit(const std::filesystem::path& path, const Edit& edit);
 // Throws Error(kCorruptData) naming the file for one that is cut, changed or contradicts itself,

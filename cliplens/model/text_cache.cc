@@ -79,11 +79,10 @@ fs::path CacheDirectory() {
 Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
                             const std::string& fingerprint, Precision precision,
                             std::span<const std::string> texts, const CachedTextsOptions& options) {
-  return CachedRows("texts", fingerprint, precision, texts, static_cast<Index>(texts.size()),
-                    options, [&] {
-                      return model().EmbedTexts(texts, options.truncate, options.threads,
-                                                options.progress);
-                    });
+  return CachedRows(
+      "texts", fingerprint, precision, texts, static_cast<Index>(texts.size()), options, [&] {
+        return model().EmbedTexts(texts, options.truncate, options.threads, options.progress);
+      });
 }
 
 Array<float, 2> CachedRows(const std::string& kind, const std::string& fingerprint,

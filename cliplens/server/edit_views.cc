@@ -128,7 +128,8 @@ class Ranking {
       query.assign(pass_->embedding.row(0).begin(), pass_->embedding.row(0).end());
       if (!wanted.targets.empty()) {
         ModelEdit::Scratch scratch;
-        ModelEdit(source_.model(), MakeEdit(source_, wanted)).Apply(pass_->activations, query, scratch);
+        ModelEdit(source_.model(), MakeEdit(source_, wanted))
+            .Apply(pass_->activations, query, scratch);
         NormalizeRow(query);
       }
     }
@@ -236,8 +237,7 @@ Json EditedOf(Source& source, const Arguments& request) {
       }
     }
     if (ranking) {
-      json["ranking"] = {{"base", ranking->Base()},
-                         {"edited", ranking->Edited(live.edit, wanted)}};
+      json["ranking"] = {{"base", ranking->Base()}, {"edited", ranking->Edited(live.edit, wanted)}};
     }
   }
   if (request.Has("picture")) {

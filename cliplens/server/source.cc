@@ -108,13 +108,13 @@ void Source::PrepareNow(const ProgressSink& progress) {
     std::vector<std::string> texts = classifier.names;
     texts.emplace_back();  // between names and templates
     texts.insert(texts.end(), classifier.templates.begin(), classifier.templates.end());
-    classifier.rows = CachedRows("classes", fingerprint_, options_.precision, texts,
-                                 static_cast<Index>(classifier.names.size()), cached, [&] {
-                                   return ClassifierOf(model(), *options_.classes,
-                                                       options_.templates, /*truncate=*/true,
-                                                       threads(), progress)
-                                       .rows;
-                                 });
+    classifier.rows =
+        CachedRows("classes", fingerprint_, options_.precision, texts,
+                   static_cast<Index>(classifier.names.size()), cached, [&] {
+                     return ClassifierOf(model(), *options_.classes, options_.templates,
+                                         /*truncate=*/true, threads(), progress)
+                         .rows;
+                   });
     const std::scoped_lock lock(mutex_);
     classifier_ = std::move(classifier);
   }
@@ -210,9 +210,8 @@ const std::vector<ComponentShare>& Source::shares() {
 }
 
 const ContributionMeans& Source::means() {
-  return *means_.Get([&] {
-    return std::make_unique<ContributionMeans>(store().basis(), store().statistics());
-  });
+  return *means_.Get(
+      [&] { return std::make_unique<ContributionMeans>(store().basis(), store().statistics()); });
 }
 
 const MatchedLabels& Source::matched_labels() {
