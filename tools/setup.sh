@@ -8,7 +8,7 @@ libjpeg62-turbo-dev libpng-dev libwebp-dev libzip-dev zlib1g-dev libhdf5-dev
 libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
 libutf8proc-dev libfaiss-dev libfreetype-dev fonts-dejavu-core libcpp-httplib-dev
 python3-pip"
-test="$build libgtest-dev clang-format clang-tidy libomp-14-dev python3-venv nodejs npm ca-certificates"
+test="$build libgtest-dev clang-format clang-tidy libomp-14-dev python3-venv nodejs npm chromium ca-certificates"
 fuzz="$build clang-14 libclang-rt-14-dev libomp-14-dev llvm-14"
 
 case "${1:-}" in

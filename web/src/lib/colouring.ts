@@ -29,7 +29,8 @@ export interface Colouring {
 
 export const shortLabel = (label: string) => (label.length > 12 ? label.slice(0, 11) + '…' : label);
 
-export function colouring(overview: Overview, wanted: By): Colouring {
+// `least`: the full colour stands for this value or a larger one, so that two grids share a scale.
+export function colouring(overview: Overview, wanted: By, least = 0): Colouring {
   const labels: Labels | null = overview.labels;
   const by: By = wanted !== 'share' && (!labels || (wanted.startsWith('property:') && !labels.properties.includes(wanted.slice(9)))) ? 'share' : wanted;
   const components = new Map<string, Component>(overview.components.map((c) => [c.component, c]));
@@ -47,7 +48,7 @@ export function colouring(overview: Overview, wanted: By): Colouring {
     return null;
   };
   const all = [...components.keys()].map(number).filter((x): x is number => x !== null);
-  const largest = by === 'label' ? null : by === 'confidence' ? 1 : Math.max(1e-9, ...all.map(Math.abs));
+  const largest = by === 'label' ? null : by === 'confidence' ? 1 : Math.max(1e-9, least, ...all.map(Math.abs));
 
   const cell = (component: string, layer: number, head: number | null): Painted | null => {
     const c = components.get(component), h = heads.get(component);

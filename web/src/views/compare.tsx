@@ -26,6 +26,7 @@ export function CompareView({ page }: { page: Page }) {
   const match = useAnswer(other && source.kind === 'store' ? `match ${source.id} ${other.id}` : null, (signal) => api.match(source.id, other!.id, signal));
   const wanted = one(route, 'by');
   const by: By = isBy(wanted) ? wanted : 'share';
+  const common = Math.max(...[a.data, b.data].map((overview) => (overview && colouring(overview, by).by === by ? (colouring(overview, by).largest ?? 0) : 0)));
   const [from, name] = (pointed ?? '').split(' ');
   const mate = (side: 'a' | 'b'): string | null => {
     if (!name || !match.data) return null;
@@ -54,7 +55,7 @@ export function CompareView({ page }: { page: Page }) {
             {([['a', source, a], ['b', other, b]] as const).map(([side, which, asked]) => (
               <section key={side} aria-label={which.name}>
                 <Status asked={asked} what={which.name} />
-                {asked.data && <Side source={which} overview={asked.data} json={asked.answer!.text} by={by} marked={mate(side)} onPoint={(c) => setPointed(c && `${side} ${c}`)} />}
+                {asked.data && <Side source={which} overview={asked.data} json={asked.answer!.text} by={by} largest={common} marked={mate(side)} onPoint={(c) => setPointed(c && `${side} ${c}`)} />}
               </section>
             ))}
           </div>
@@ -67,8 +68,8 @@ export function CompareView({ page }: { page: Page }) {
   );
 }
 
-function Side({ source, overview, json, by, marked, onPoint }: { source: Source; overview: Overview; json: string; by: By; marked: string | null; onPoint: (component: string | null) => void }) {
-  const colours = colouring(overview, by);
+function Side({ source, overview, json, by, largest, marked, onPoint }: { source: Source; overview: Overview; json: string; by: By; largest: number; marked: string | null; onPoint: (component: string | null) => void }) {
+  const colours = colouring(overview, by, colouring(overview, by).by === by ? largest : 0);
   return (
     <>
       <div class="title"><h2>{source.name}</h2>
@@ -183,7 +184,7 @@ function BothScores({ page, other }: { page: Page; other: Source }) {
       <Status asked={b} what={`scores by ${other.name}`} />
       {rows.length > 0 && (
         <Answered asked={b}>
-          <table class="texts">
+          <table class="texts narrow">
             <caption class="hide">Scores of the picture by both</caption>
             <thead><tr><th scope="col">text</th><th scope="col" class="number">{source.name}</th><th scope="col" class="number">probability</th><th scope="col" class="number">{other.name}</th><th scope="col" class="number">probability</th></tr></thead>
             <tbody>

@@ -106,7 +106,6 @@ export function EditView({ page }: { page: Page }) {
               </div>
               <Accuracy result={result} />
               <Provenance computed={result} source={source} more={[`${decimals(result.milliseconds, 0)} ms`]} />
-              {result.groups && <Groups result={result} />}
             </Answered>
           )}
           {(source.attributes?.length ?? 0) > 0 && (
@@ -116,6 +115,7 @@ export function EditView({ page }: { page: Page }) {
                 {source.attributes!.map((a) => <option key={a} value={a}>{a}</option>)}
               </select></label></div>
           )}
+          {result?.groups && <Answered asked={asked}><Groups result={result} /></Answered>}
         </div>
       </div>
       <section aria-labelledby="ranking-title">

@@ -1,6 +1,6 @@
 // One picture: scores of texts or classes, and where they come from: components, patches and words.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { api, type Explain, type ExplainAsk, type HeatAsk, type HeatMaps, type PictureRef, type Scores } from '../api';
+import { api, type Explain, type ExplainAsk, type HeatAsk, type PictureRef, type Scores } from '../api';
 import { Bar, SignedBar } from '../components/bars';
 import { Exports } from '../components/exports';
 import { HeatPicture, HeatScale, type Patch } from '../components/heat_picture';
@@ -80,6 +80,11 @@ function Analysis({ page, picture, texts }: { page: Page; picture: PictureRef; t
   // One scale for all texts, so that maps can be compared; words have a scale of their own.
   const scale = roundUp(word !== null && explain.data ? largest(explain.data.patch_word) : fromExplain ? largest(explain.data?.map ?? []) : Math.max(0, ...maps.map((m) => largest(m.map))));
   useEffect(() => setPatch(null), [g]);
+  // What the patch brings to each text that has a map.
+  const here = (text: string): number | null => {
+    const values = fromExplain ? (explain.data?.text === text ? explain.data.map : null) : maps.find((m) => m.text === text)?.map;
+    return (patch && values?.[patch.row]?.[patch.column]) ?? null;
+  };
 
   const name = fileName(source.name, 'item' in picture ? `picture-${picture.item}` : 'picture', shown ?? '');
   const what = word !== null && explain.data ? `the word “${explain.data.words[word]!.text}”` : shown !== null ? `“${shown}”${contrast && contrast !== 'none' ? ` against ${contrast === 'classes' || contrast === 'mean' ? 'the mean of the classes' : contrast === 'runner-up' ? 'the runner-up' : `“${contrast}”`}` : ''}` : 'the picture';
@@ -113,12 +118,9 @@ function Analysis({ page, picture, texts }: { page: Page; picture: PictureRef; t
           </div>
           <Status asked={scores} what="scores" />
           {byClasses && source.classes.length === 0 && <p class="muted">Type a text above to score it.</p>}
-          {scores.data && <Answered asked={scores}><ScoreTable scores={scores.data} shown={shown} most={byClasses ? 8 : 50} onShow={(text) => set({ show: text, word: null })} /></Answered>}
+          {scores.data && <Answered asked={scores}><ScoreTable scores={scores.data} shown={shown} most={byClasses ? 8 : 50} patch={patch} here={here} onShow={(text) => set({ show: text, word: null })} /></Answered>}
           {byClasses && rows.length > 0 && <p class="note muted">Of {source.classes.length} classes; probability over all of them. Add texts above to score these instead.</p>}
         </section>
-        <PatchReadout patch={patch} heat={heat.data} explain={explain.data} fromExplain={fromExplain} g={g} />
-      </div>
-      <div class="why">
         <Status asked={explain} what="the explanation" />
         {explain.data && (
           <Answered asked={explain}>
@@ -169,49 +171,34 @@ function Contrast({ page, byClasses, shown, value }: { page: Page; byClasses: bo
   );
 }
 
-function ScoreTable({ scores, shown, onShow, most }: { scores: Scores; shown: string | null; onShow: (text: string) => void; most: number }) {
+function ScoreTable({ scores, shown, onShow, most, patch, here }: {
+  scores: Scores; shown: string | null; onShow: (text: string) => void; most: number; patch: Patch | null; here: (text: string) => number | null;
+}) {
   const at = scores.scores.findIndex((s) => s.text === shown);
   const rows = scores.scores.slice(0, most);
   if (at >= most) rows.push(scores.scores[at]!);
   const end = Math.max(...scores.scores.map((s) => Math.abs(s.score)), 1e-9);
+  const where = patch ? `row ${patch.row + 1}, column ${patch.column + 1}` : 'a patch';
+  const value = (text: string) => { const number = here(text); return number === null ? '' : plus(number); };
   return (
-    <table class="texts scores">
-      <thead><tr><th scope="col">text</th><th scope="col" class="number">score</th><th scope="col" class="number">probability</th><th scope="col" class="meter"><span class="hide">bar</span></th></tr></thead>
-      <tbody>
-        {rows.map((row) => (
-          <tr key={row.text} class={row.text === shown ? 'chosen' : undefined}>
-            <td class="text"><button type="button" class="link" aria-pressed={row.text === shown} onClick={() => onShow(row.text)}><bdi>{row.text}</bdi></button></td>
-            <td class="number">{score(row.score)}</td>
-            <td class="number">{percent(row.probability)}</td>
-            <td class="meter"><Bar part={Math.max(0, row.score) / end} /></td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
-}
-
-function PatchReadout({ patch, heat, explain, fromExplain, g }: { patch: Patch | null; heat: HeatMaps | null; explain: Explain | null; fromExplain: boolean; g: number }) {
-  const rows: { name: string; value: number }[] = [];
-  if (patch) {
-    if (fromExplain && explain) rows.push({ name: explain.text, value: explain.map[patch.row]?.[patch.column] ?? NaN });
-    else for (const m of heat?.maps ?? []) rows.push({ name: m.text, value: m.map[patch.row]?.[patch.column] ?? NaN });
-  }
-  const words = patch && explain
-    ? explain.words.map((w, i) => ({ name: w.text, value: explain.patch_word[i]?.[patch.row * g + patch.column] ?? 0 })).sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, 5)
-    : [];
-  const end = Math.max(1e-9, ...rows.map((r) => Math.abs(r.value)), ...words.map((w) => Math.abs(w.value)));
-  const list = (name: string, items: typeof rows) => items.length > 0 && (
-    <table class="texts"><caption>{name}</caption><tbody>
-      {items.map((r, i) => <tr key={i}><td class="text"><bdi>{r.name}</bdi></td><td class="number">{plus(r.value)}</td><td class="meter"><SignedBar part={r.value / end} /></td></tr>)}
-    </tbody></table>
-  );
-  return (
-    <section class="readout" aria-labelledby="patch-title" aria-live="polite">
-      <h3 id="patch-title">{patch ? `Patch in row ${patch.row + 1}, column ${patch.column + 1}` : 'A patch'}</h3>
-      {patch ? <>{list('brings to each text', rows)}{list('of it, by word', words)}</>
-        : <p class="muted note">Point at the picture, or focus it and use the arrow keys: what the patch brings to each text.</p>}
-    </section>
+    <>
+      <table class="texts scores">
+        <thead><tr><th scope="col">text</th><th scope="col" class="number">score</th><th scope="col" class="number">probability</th><th scope="col" class="meter"><span class="hide">bar</span></th><th scope="col" class="number patch" title="What the patch under the pointer brings to the score">{where}</th></tr></thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={row.text} class={row.text === shown ? 'chosen' : undefined}>
+              <td class="text"><button type="button" class="link" aria-pressed={row.text === shown} onClick={() => onShow(row.text)}><bdi>{row.text}</bdi></button></td>
+              <td class="number">{score(row.score)}</td>
+              <td class="number">{percent(row.probability)}</td>
+              <td class="meter"><Bar part={Math.max(0, row.score) / end} /></td>
+              <td class="number patch">{value(row.text)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <p class="hide" aria-live="polite">{patch ? `Patch in ${where}: ${rows.map((r) => [r.text, value(r.text)]).filter(([, v]) => v).map(([t, v]) => `${t} ${v}`).join('; ')}` : ''}</p>
+      <p class="note muted">Point at the picture, or focus it and use the arrow keys: the last column then says what that patch brings to each text.</p>
+    </>
   );
 }
 
