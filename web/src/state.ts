@@ -68,9 +68,17 @@ export interface Asked<T> {
   retry: () => void;
 }
 
+// Requests under way in a lane, where one goes at a time.
+const lanes = new Map<string, Promise<unknown>>();
+
 // Asks `run` for what `key` names; null asks nothing. An answer that comes after another question was
 // asked is dropped, and its request is cut off. The answer before stays until the new one is there.
-export function useAnswer<T>(key: string | null, run: (signal: AbortSignal) => Promise<Answer<T>>, delay = 0): Asked<T> {
+//   delay: milliseconds that a question has to stand before it is asked.
+//   lane: questions that come many a second go one at a time; those that were replaced while they waited
+//     are never asked, and the one under way ends, so that the server does no work twice.
+export function useAnswer<T>(
+  key: string | null, run: (signal: AbortSignal) => Promise<Answer<T>>, { delay = 0, lane }: { delay?: number; lane?: string } = {},
+): Asked<T> {
   const [state, setState] = useState<{ key: string | null; answer: Answer<T> | null; error: ApiError | null }>({
     key: null, answer: null, error: null,
   });
@@ -88,8 +96,18 @@ export function useAnswer<T>(key: string | null, run: (signal: AbortSignal) => P
       return;
     }
     const abort = new AbortController();
+    const ask = async (): Promise<Answer<T>> => {
+      if (lane === undefined) return latest.current(abort.signal);
+      while (lanes.has(lane)) {
+        await lanes.get(lane)!.catch(() => null);
+        if (abort.signal.aborted) throw new DOMException('replaced', 'AbortError');
+      }
+      const under = latest.current(new AbortController().signal);
+      lanes.set(lane, under);
+      return under.finally(() => lanes.delete(lane));
+    };
     const timer = setTimeout(() => {
-      latest.current(abort.signal).then(
+      ask().then(
         (answer) => {
           if (abort.signal.aborted) return;
           keepAnswer(key, answer);
