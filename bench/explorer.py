@@ -4,7 +4,7 @@
 
 The model has random weights, the store generated factors. Times are those of the server: the first
 answers after the start, a head's page, and an edit that changes by one head, with accuracy of ten
-classes, groups, and with and without the ranking of a text. The texts of the pool and the classes
+classes, groups, and with and without the pictures most like one. The texts of the pool and the classes
 are in the cache, as they are at every start but the first. Memory is what the process has beside
 mapped files.
 """
@@ -26,7 +26,6 @@ from common import command_line, machine, save  # noqa: E402
 import inputs  # noqa: E402
 
 ROOT = inputs.ROOT
-TEXT = {"query": {"text": "a photo of a dog"}}
 
 
 class Server:
@@ -76,7 +75,7 @@ def edits(server, toggles, ranked):
         chosen = [h for h in chosen if h != head] if head in chosen else chosen + [head]
         body = {"edit": {"components": chosen, "mode": "mean"}, "attribute": "group"}
         if ranked:
-            body |= {"query": TEXT["query"], "count": 12}
+            body |= {"query": {"item": 5}, "count": 12}
         seconds, _ = server.ask("/api/v1/sources/s0/edit", body)
         times.append(1000 * seconds)
     return times[1:]  # the first makes what the others change

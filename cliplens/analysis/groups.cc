@@ -114,15 +114,15 @@ GroupRow RowOf(const std::string& name, Index num_attributes, const CellSums& ri
   const std::size_t n = counted.size();
   std::ranges::move(counted, std::back_inserter(columns));
   // A draw without any picture of a group says nothing of the worst one.
-  row.worst = bootstrap.Of(columns, [n](std::span<const double> s) {
+  const auto worst_of = [n](std::span<const double> s) {
     double worst = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < n; ++i) {
       if (s[n + i] <= 0) return std::numeric_limits<double>::quiet_NaN();
       worst = std::min(worst, s[i] / s[n + i]);
     }
     return worst;
-  });
-  row.average = bootstrap.Of(columns, [n](std::span<const double> s) {
+  };
+  const auto average_of = [n](std::span<const double> s) {
     double of_all = 0;
     double all = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -130,15 +130,20 @@ GroupRow RowOf(const std::string& name, Index num_attributes, const CellSums& ri
       all += s[n + i];
     }
     return all > 0 ? of_all / all : std::numeric_limits<double>::quiet_NaN();
-  });
-  row.group_mean = bootstrap.Of(columns, [n](std::span<const double> s) {
+  };
+  const auto mean_of = [n](std::span<const double> s) {
     double sum = 0;
     for (std::size_t i = 0; i < n; ++i) {
       if (s[n + i] <= 0) return std::numeric_limits<double>::quiet_NaN();
       sum += s[i] / s[n + i];
     }
     return sum / static_cast<double>(n);
-  });
+  };
+  const Bootstrap::Figure figures[] = {worst_of, average_of, mean_of};
+  const std::vector<Estimate> estimates = bootstrap.Of(columns, figures);
+  row.worst = estimates[0];
+  row.average = estimates[1];
+  row.group_mean = estimates[2];
   return row;
 }
 
@@ -242,7 +247,7 @@ GroupRow RowOfAnswers(const std::string& name, const PictureGroups& groups,
   if (std::ranges::all_of(cell_of, [](Index cell) { return cell < 0; })) {
     throw Error(ErrorCode::kInvalidArgument, "groups: no picture has a class and an attribute");
   }
-  const Bootstrap bootstrap;
+  static const Bootstrap bootstrap;
   CellSums right = NoSums(groups.num_classes * groups.num_attributes, bootstrap);
   CellSums pictures = right;
   for (std::size_t b = 0; b < cell_of.size(); ++b) {
@@ -258,7 +263,7 @@ GroupRow RowOfAnswers(const std::string& name, const PictureGroups& groups,
 Estimate AccuracyOfAnswers(std::span<const Index> labels, std::span<const Index> answers,
                            std::span<const Index> blocks) {
   CheckAnswers(labels.size(), answers.size(), blocks.size());
-  const Bootstrap bootstrap;
+  static const Bootstrap bootstrap;
   std::vector<double> right(static_cast<std::size_t>(bootstrap.blocks()), 0.0);
   std::vector<double> pictures = right;
   for (std::size_t b = 0; b < labels.size(); ++b) {

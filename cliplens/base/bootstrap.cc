@@ -72,32 +72,49 @@ Estimate Bootstrap::Ratio(std::span<const double> numerator,
   return estimate;
 }
 
-Estimate Bootstrap::Of(std::span<const std::vector<double>> columns,
-                       const std::function<double(std::span<const double> sums)>& figure) const {
+Estimate Bootstrap::Of(std::span<const std::vector<double>> columns, const Figure& figure) const {
+  return Of(columns, std::span(&figure, 1)).front();
+}
+
+std::vector<Estimate> Bootstrap::Of(std::span<const std::vector<double>> columns,
+                                    std::span<const Figure> figures) const {
   const auto blocks = static_cast<std::size_t>(blocks_);
+  // Blocks one below the other, so that a draw adds whole rows.
+  std::vector<double> rows(blocks * columns.size());
   std::vector<double> sums(columns.size(), 0.0);
   for (std::size_t c = 0; c < columns.size(); ++c) {
     if (columns[c].size() != blocks) {
       throw Error(ErrorCode::kInvalidArgument, "bootstrap: sums of {} blocks, not {}",
                   columns[c].size(), blocks);
     }
-    for (const double v : columns[c]) sums[c] += v;
-  }
-  Estimate estimate;
-  estimate.value = figure(sums);
-  std::vector<double> draws;
-  for (std::size_t first = 0; first < weights_.size(); first += blocks) {
-    for (std::size_t c = 0; c < columns.size(); ++c) {
-      sums[c] = 0;
-      for (std::size_t b = 0; b < blocks; ++b) sums[c] += weights_[first + b] * columns[c][b];
+    for (std::size_t b = 0; b < blocks; ++b) {
+      rows[b * columns.size() + c] = columns[c][b];
+      sums[c] += columns[c][b];
     }
-    const double drawn = figure(sums);
-    if (!std::isnan(drawn)) draws.push_back(drawn);
   }
-  std::ranges::sort(draws);
-  estimate.low = draws.empty() ? estimate.value : Percentile(draws, 0.025);
-  estimate.high = draws.empty() ? estimate.value : Percentile(draws, 0.975);
-  return estimate;
+  std::vector<Estimate> estimates(figures.size());
+  for (std::size_t f = 0; f < figures.size(); ++f) estimates[f].value = figures[f](sums);
+  std::vector<std::vector<double>> draws(figures.size());
+  for (std::size_t first = 0; first < weights_.size(); first += blocks) {
+    std::ranges::fill(sums, 0.0);
+    for (std::size_t b = 0; b < blocks; ++b) {
+      const double weight = weights_[first + b];
+      if (weight == 0) continue;
+      const double* row = rows.data() + b * columns.size();
+      for (std::size_t c = 0; c < sums.size(); ++c) sums[c] += weight * row[c];
+    }
+    for (std::size_t f = 0; f < figures.size(); ++f) {
+      const double drawn = figures[f](sums);
+      if (!std::isnan(drawn)) draws[f].push_back(drawn);
+    }
+  }
+  for (std::size_t f = 0; f < figures.size(); ++f) {
+    Estimate& estimate = estimates[f];
+    std::ranges::sort(draws[f]);
+    estimate.low = draws[f].empty() ? estimate.value : Percentile(draws[f], 0.025);
+    estimate.high = draws[f].empty() ? estimate.value : Percentile(draws[f], 0.975);
+  }
+  return estimates;
 }
 
 }  // namespace cliplens

@@ -38,8 +38,11 @@ class Bootstrap {
   // Any figure of sums over pictures: `figure` is given the sums of `columns`, each [blocks], over
   // all pictures and then over those of each draw. Draws of which it makes no number (NaN) are
   // passed over.
-  Estimate Of(std::span<const std::vector<double>> columns,
-              const std::function<double(std::span<const double> sums)>& figure) const;
+  using Figure = std::function<double(std::span<const double> sums)>;
+  Estimate Of(std::span<const std::vector<double>> columns, const Figure& figure) const;
+  // Several figures of the same sums.
+  std::vector<Estimate> Of(std::span<const std::vector<double>> columns,
+                           std::span<const Figure> figures) const;
 
  private:
   Index blocks_;

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <pthread.h>
 
 #include "cliplens/base/error.h"
@@ -107,7 +108,17 @@ std::vector<server::SourceOptions> OpenSources(const Options& options) {
   return sources;
 }
 
+// Matrices of statistics come and go by the megabyte. The allocator gives them back to the system
+// at once, instead of learning to keep them, and has few heaps for its many threads.
+void KeepLittleMemory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
 void Run(const Options& options, const Common& common) {
+  KeepLittleMemory();
   // Signals are waited for by a thread of their own; every other thread inherits the mask.
   sigset_t signals;
   sigemptyset(&signals);

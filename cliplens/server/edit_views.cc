@@ -3,10 +3,10 @@
 #include <chrono>
 
 #include "cliplens/analysis/groups.h"
-#include "cliplens/analysis/zero_shot.h"
 #include "cliplens/base/error.h"
-#include "cliplens/base/linear_algebra.h"
+#include "cliplens/base/parallel.h"
 #include "cliplens/decompose/edit.h"
+#include "cliplens/model/nn/product.h"
 #include "cliplens/report/edit_report.h"
 #include "cliplens/report/group_report.h"
 #include "cliplens/report/json.h"
@@ -41,18 +41,22 @@ Json WantedJson(const WantedEdit& wanted) {
           {"scale", wanted.scale}};
 }
 
-// The best `count` of unit rows by their dot product with a unit query, without `but`.
-std::vector<ScoredItem> Best(ArrayView<const float, 2> rows, std::span<const float> query,
-                             Index first, Index but) {
+// Dot products of unit rows, numbered from `first`, with a unit query, without row `but`.
+std::vector<ScoredItem> Scored(ArrayView<const float, 2> rows, std::span<const float> query,
+                               Index first, Index but, int threads) {
+  constexpr Index kRowsATask = 512;
+  const ArrayView<const float, 2> one(query.data(), {1, static_cast<Index>(query.size())});
+  std::vector<double> scores(static_cast<std::size_t>(rows.dim(0)));
+  ParallelFor(threads, (rows.dim(0) + kRowsATask - 1) / kRowsATask, [&](Index task, int) {
+    const Index begin = task * kRowsATask;
+    const Index end = std::min(rows.dim(0), begin + kRowsATask);
+    nn::AddProduct(nn::Of(rows.rows(begin, end)), nn::Of(one).Transposed(),
+                   &scores[static_cast<std::size_t>(begin)],
+                   /*c_stride=*/1);
+  });
   std::vector<ScoredItem> scored;
   for (Index i = 0; i < rows.dim(0); ++i) {
-    if (first + i == but) continue;
-    const std::span<const float> row = rows.row(i);
-    double dot = 0;
-    for (std::size_t e = 0; e < query.size(); ++e) {
-      dot += static_cast<double>(row[e]) * static_cast<double>(query[e]);
-    }
-    scored.push_back({first + i, dot});
+    if (first + i != but) scored.push_back({first + i, scores[static_cast<std::size_t>(i)]});
   }
   return scored;
 }
@@ -85,8 +89,7 @@ class Ranking {
   Ranking(Source& source, const Arguments& query, Index count) : source_(source), count_(count) {
     if (query.Has("text")) {
       const std::string text = query.Text("text");
-      const Array<float, 2> rows = EmbedWords(source.model(), {text}, source.threads());
-      text_.assign(rows.row(0).begin(), rows.row(0).end());
+      text_ = source.RowOfText(text);
       key_ = "text " + text;
     } else if (query.Has("picture")) {
       const ShownPicture picture = source.Picture(query);
@@ -111,7 +114,7 @@ class Ranking {
     Index first = 0;
     for (Index s = 0; s < store.num_shards(); ++s) {
       const Array<float, 2> rows = store.ReadEmbeddings(s);
-      const std::vector<ScoredItem> some = Best(rows, query, first, item_);
+      const std::vector<ScoredItem> some = Scored(rows, query, first, item_, source_.threads());
       scored.insert(scored.end(), some.begin(), some.end());
       KeepBest(scored, count_);
       first += rows.dim(0);
@@ -134,7 +137,7 @@ class Ranking {
       }
     }
     if (query.empty()) query.assign(rows.row(item_).begin(), rows.row(item_).end());
-    std::vector<ScoredItem> scored = Best(rows, query, 0, item_);
+    std::vector<ScoredItem> scored = Scored(rows, query, 0, item_, source_.threads());
     KeepBest(scored, count_);
     return RankingJson(source_.store(), scored);
   }
@@ -226,14 +229,17 @@ Json EditedOf(Source& source, const Arguments& request) {
             .attributes = values->of,
             .num_classes = static_cast<Index>(source.options().classes->names.size()),
             .num_attributes = static_cast<Index>(values->values.size())};
-        Json rows = Json::array();
-        for (const bool is_edited : {false, true}) {
-          rows.push_back(GroupRowJson(RowOfAnswers(is_edited ? "edit" : "base", groups,
-                                                   is_edited ? edited : base, live.blocks),
-                                      source.options().classes->names, values->values));
+        const auto row_of = [&](const char* name, const std::vector<Index>& answers) {
+          return GroupRowJson(RowOfAnswers(name, groups, answers, live.blocks),
+                              source.options().classes->names, values->values);
+        };
+        const std::string key = "groups " + attribute;
+        std::shared_ptr<const Json> base_row = source.answers().Find(key);
+        if (base_row == nullptr) {
+          base_row = source.answers().Add(key, row_of("base", base), 64 * 1024);
         }
-        json["groups"] = {
-            {"attribute", attribute}, {"values", values->values}, {"rows", std::move(rows)}};
+        const Json rows = {*base_row, row_of("edit", edited)};
+        json["groups"] = {{"attribute", attribute}, {"values", values->values}, {"rows", rows}};
       }
     }
     if (ranking) {

@@ -26,7 +26,7 @@ namespace cliplens::server {
 struct ExplorerOptions {
   int threads = 0;
   int computing = 2;  // requests that compute at once; others wait
-  int waiting = 32;   // that wait; more are told to come again
+  int waiting = 96;   // that wait; more are told to come again
   int streams = 32;   // server-sent events followed at once
   Index body_bytes = Index{1} << 20;
   Index picture_bytes = Index{32} << 20;

@@ -161,6 +161,16 @@ class LimitedStream : public httplib::Stream {
     in_head_ = false;
   }
 
+  // Reads what a client still sends of a request that was refused, so that it gets to read the
+  // answer: a socket that is closed with unread bytes takes the answer back.
+  void Drain() {
+    ::shutdown(socket_, SHUT_WR);
+    in_head_ = false;
+    deadline_ = Clock::now() + Seconds(options_.drain_seconds);
+    while (Fill()) {
+    }
+  }
+
   bool is_readable() const override { return begin_ < end_ || Ready(POLLIN, Seconds(0)); }
   bool is_writable() const override {
     // A client that has gone is readable, with nothing to read.
@@ -350,6 +360,7 @@ class HttpServer::Impl : public httplib::Server {
                                  if (!HasBody(request)) connections_.SetWaiting(entry, false);
                                });
       connections_.SetWaiting(entry, true);
+      if (close_) stream.Drain();
       if (!served || closed || close_) break;
       wait = options_.idle_seconds;
     }

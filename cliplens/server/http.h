@@ -35,6 +35,7 @@ struct HttpOptions {
   double head_seconds = 10;
   double body_seconds = 60;
   double idle_seconds = 5;       // between requests, and of an answer without progress
+  double drain_seconds = 2;      // that the rest of a refused request is read for
   double stop_seconds = 5;       // that running requests get at the end
   Index head_bytes = 64 * 1024;  // of a request's line and headers
 };

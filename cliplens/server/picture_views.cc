@@ -35,7 +35,11 @@ ScoredTexts ScoredTextsOf(Source& source, const Arguments& request) {
     scored.names = source.classifier().names;
     scored.rows = source.classifier().rows;
   } else {
-    scored.rows = EmbedWords(source.model(), scored.names, source.threads());
+    scored.rows = Array<float, 2>({static_cast<Index>(scored.names.size()), source.embed_width()});
+    for (std::size_t i = 0; i < scored.names.size(); ++i) {
+      std::ranges::copy(source.RowOfText(scored.names[i]),
+                        scored.rows.row(static_cast<Index>(i)).data());
+    }
   }
   return scored;
 }

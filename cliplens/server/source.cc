@@ -162,6 +162,14 @@ const Classifier& Source::classifier() {
   return *classifier_;
 }
 
+std::vector<float> Source::RowOfText(const std::string& text) {
+  if (const auto found = rows_of_text_.Find(text)) return *found;
+  const Array<float, 2> rows = EmbedWords(model(), {text}, threads());
+  std::vector<float> row(rows.row(0).begin(), rows.row(0).end());
+  rows_of_text_.Add(text, row, static_cast<Index>(text.size() + row.size() * sizeof(float)));
+  return row;
+}
+
 std::shared_ptr<const LoadedLabels> Source::labels() const {
   const std::scoped_lock lock(mutex_);
   return labels_;

@@ -121,6 +121,9 @@ class Source {
   // The classes. Throws as texts().
   const Classifier& classifier();
 
+  // The unit row [E] of a text; the last ones are kept. Throws as EmbedWords.
+  std::vector<float> RowOfText(const std::string& text);
+
   // Labels of the heads, or null.
   std::shared_ptr<const LoadedLabels> labels() const;
   // Starts to label, unless that runs already; the job's name.
@@ -190,6 +193,7 @@ class Source {
   Lazy<std::vector<Index>> places_in_set_;
   Lazy<std::unique_ptr<Live>> live_;
   BoundedCache<Json> answers_{Index{8} << 20};
+  BoundedCache<std::vector<float>> rows_of_text_{Index{4} << 20};
   BoundedCache<AttributeGroups> groups_{Index{16} << 20};
   BoundedCache<std::vector<Item>> items_{Index{16} << 20};
   BoundedCache<TokenPass> passes_{Index{96} << 20};

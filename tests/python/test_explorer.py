@@ -442,6 +442,9 @@ def test_requests_that_are_none(server):
             (request_of(f"PUT {API}/sources HTTP/1.1\n{host}Content-Length: 0\n"), b"405"),
             (request_of(f"GET /{'a' * 9000} HTTP/1.1\n{host}"), b"414")):
         assert server.raw(data).split(b" ")[1] == status, data[:80]
+    # A client that sends all of a refused body before it reads gets the answer.
+    answer, _ = server.ask("POST", API + SOURCE + "/search", b" " * (8 << 20), JSON)
+    assert answer.status == 413
     # Endless heads end.
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as s:
         with pytest.raises(OSError):
@@ -460,13 +463,11 @@ def test_sixty_four_clients_at_once(server, picture):
     def one(i):
         method, path, body = asks[i % len(asks)]
         answer, text = server.ask(method, API + path, body, JSON if body else {})
-        if answer.status == 503:
-            assert answer.headers["Retry-After"]
         return answer.status
 
     with concurrent.futures.ThreadPoolExecutor(64) as pool:
         statuses = list(pool.map(one, range(256)))
-    assert set(statuses) <= {200, 503} and statuses.count(200) > 100
+    assert set(statuses) == {200}
 
 
 def test_slow_and_half_open_clients_do_not_hold_it(server):
