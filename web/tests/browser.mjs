@@ -544,6 +544,23 @@ await test('landmarks, names and one heading of the first rank in every view', a
 
 // ---- Looks
 
+// Texts whose colour has a contrast below 4.5 with what lies behind them (WCAG 2, AA).
+const faint = (tab) => tab.evaluate(() => {
+  const parse = (text) => { const n = text.match(/[\d.]+/g).map(Number); return text.startsWith('color(srgb') ? [n[0] * 255, n[1] * 255, n[2] * 255, n[3] ?? 1] : [n[0], n[1], n[2], n[3] ?? 1]; };
+  const over = (top, under) => [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3]));
+  const light = (c) => { const [r, g, b] = c.map((x) => (x / 255 <= 0.04045 ? x / 255 / 12.92 : ((x / 255 + 0.055) / 1.055) ** 2.4)); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = (e) => { const c = parse(getComputedStyle(e).backgroundColor); return c[3] === 1 || !e.parentElement ? c.slice(0, 3) : over(c, behind(e.parentElement)); };
+  const out = [];
+  for (const e of document.querySelectorAll('body *')) {
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) || !e.checkVisibility() || e.closest('.hide, .off, .skip, :disabled, option, .t.gone')) continue;
+    const under = behind(e), colour = over(parse(getComputedStyle(e).color), under);
+    const [a, b] = [light(under), light(colour)];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) out.push(`${ratio.toFixed(2)} ${e.tagName}.${e.className}: ${e.textContent.slice(0, 30)}`);
+  }
+  return [...new Set(out)].slice(0, 8);
+});
+
 await test('no view is wider than its window, from 360 pixels to 4K, light and dark; screenshots are taken', async () => {
   const views = {
     overview: ['#/s0/overview?by=label', 'table.map'], head: [`#/s0/head/${kHead}?text=something+on+a+lake`, '.thumbs'], pictures: ['#/s0/pictures', '.tile img'],
@@ -565,6 +582,7 @@ await test('no view is wider than its window, from 360 pixels to 4K, light and d
       });
       const wider = await tab.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wider <= 0, `${name}, ${kind}: ${wider} pixels too wide`);
+      if (kind === 'light' || kind === 'dark') assert.deepEqual(await faint(tab), [], `${name}, ${kind}`);
       await tab.screenshot({ path: path.join(shots, `${name}-${kind}.png`), fullPage: kind !== 'wide' });
     }
     await tab.context().close();

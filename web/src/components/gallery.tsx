@@ -27,7 +27,7 @@ export function Gallery({ source, find, onFind, onPick, picked }: {
   const rowHeight = wide + gap + 20;
   const rows = Math.ceil((total ?? 0) / columns);
   const first = Math.max(0, Math.floor(top / rowHeight) - kOverscan);
-  const last = Math.min(rows, Math.ceil((top + size.height) / rowHeight) + kOverscan);
+  const last = Math.min(rows, Math.ceil((top + size.height) / rowHeight) + 1 + kOverscan);
 
   useLayoutEffect(() => {
     const element = box.current;
@@ -130,7 +130,7 @@ export function Gallery({ source, find, onFind, onPick, picked }: {
         <output aria-live="polite">{total === null ? '' : plural(total, 'picture')}</output>
       </div>
       <ErrorLine message={problem} />
-      <div class="window" ref={box} onScroll={(event) => setTop(event.currentTarget.scrollTop)} onKeyDown={move} role="group" aria-label="Pictures; arrow keys move, Enter chooses">
+      <div class="window" ref={box} onScroll={(event) => setTop(Math.floor(event.currentTarget.scrollTop / rowHeight) * rowHeight)} onKeyDown={move} role="group" aria-label="Pictures; arrow keys move, Enter chooses">
         <div class="sheet" style={{ height: `${rows * rowHeight}px` }}>{shown}</div>
       </div>
       {total === 0 && <p class="muted">No picture has “{find}” in its path or label.</p>}
