@@ -3,6 +3,7 @@
 #   make demo      build, decompose the shipped pictures, write demo/report.html
 #   make test      build and run every test
 #   make parity    compare with open_clip and Pillow in an environment of its own
+#   make explorer  the explorer's page: its bundle is what its sources give, and it works in Chromium
 #   make sanitize  the tests under the address and undefined-behaviour sanitizers
 #   make fuzz      hostile files: each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint      formatting, clang-tidy, direction of the includes
@@ -25,7 +26,7 @@ BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
   'bench/*.cc' 'examples/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
 
-.PHONY: all demo test parity sanitize fuzz lint format bench bench-analysis bench-birds bench-retrieval bench-segmentation truth world train install clean setup-build \
+.PHONY: all demo test parity explorer sanitize fuzz lint format bench bench-analysis bench-birds bench-retrieval bench-segmentation truth world train install clean setup-build \
         setup-test setup-fuzz
 
 all: setup-build
@@ -65,6 +66,10 @@ test: setup-test $(PYTHON_ENV)/ready
 parity: all setup-test $(PARITY_ENV)/ready
 	$(PARITY_ENV)/bin/python -m pytest -q -p no:cacheprovider tests/parity world/tests/test_train.py \
 	  world/tests/test_device.py --cliplens=$(CURDIR)/$(BUILD)/bin/cliplens --write=docs/parity.md
+
+explorer: all setup-test
+	web/check.sh
+	CLIPLENS_PROGRAM=$(CURDIR)/$(BUILD)/bin/cliplens node web/tests/browser.mjs
 
 sanitize: setup-test $(PYTHON_ENV)/ready
 	cmake -S . -B $(SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \

@@ -183,15 +183,14 @@ await test('overview: the grid is walked by keyboard and opens a head', async ()
   await page.keyboard.press('Enter');
   assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
   await page.locator('[data-component="L5.H0"]').focus();
-  await page.keyboard.press('ArrowRight');
-  await page.keyboard.press('ArrowDown');
-  await page.keyboard.press('End');
-  await page.keyboard.press('ArrowLeft');
-  assert.equal(await page.evaluate(() => document.activeElement.dataset.component), 'L4.H5');
+  for (const [key, leads] of [['ArrowRight', 'L5.H1'], ['ArrowDown', 'L4.H1'], ['End', 'L4.MLP'], ['ArrowLeft', 'L4.H5'], ['ArrowUp', 'L5.H5'], ['Home', 'L5.H0'], ['Control+End', 'L0.MLP'], ['Control+Home', 'L5.H0'], ['ArrowDown', 'L4.H0']]) {
+    await page.keyboard.press(key);
+    assert.equal(await page.evaluate(() => document.activeElement.dataset.component), leads, key);
+  }
   assert.equal(await page.locator('.map [tabindex="0"]').count(), 1);
   await page.keyboard.press('Enter');
   await page.locator('#texts-title').waitFor();
-  assert.match(page.url(), /head\/L4\.H5/);
+  assert.match(page.url(), /head\/L4\.H0/);
   assert.equal(await page.evaluate(() => document.activeElement.tagName), 'H1');
   await page.goBack();
   await page.locator('table.map').waitFor();
