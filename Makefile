@@ -26,7 +26,7 @@ BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
   'bench/*.cc' 'examples/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
 
-.PHONY: all demo test parity explorer sanitize fuzz lint format bench bench-analysis bench-birds bench-retrieval bench-segmentation truth world train install clean setup-build \
+.PHONY: all demo test parity explorer sanitize fuzz lint format bench bench-analysis bench-birds bench-retrieval bench-segmentation bench-explorer truth world train install clean setup-build \
         setup-test setup-fuzz
 
 all: setup-build
@@ -67,7 +67,8 @@ parity: all setup-test $(PARITY_ENV)/ready
 	$(PARITY_ENV)/bin/python -m pytest -q -p no:cacheprovider tests/parity world/tests/test_train.py \
 	  world/tests/test_device.py --cliplens=$(CURDIR)/$(BUILD)/bin/cliplens --write=docs/parity.md
 
-explorer: all setup-test
+explorer: all
+	@tools/setup.sh web
 	web/check.sh
 	CLIPLENS_PROGRAM=$(CURDIR)/$(BUILD)/bin/cliplens node web/tests/browser.mjs
 
@@ -126,6 +127,10 @@ bench-retrieval: all world
 # Segmentation by all methods on the same pictures, deletion and insertion curves.
 bench-segmentation: all world $(BENCH_ENV)/ready
 	$(BENCH_ENV)/bin/python -m bench.segmentation --program $(BUILD)/bin/cliplens
+
+bench-explorer: all $(BENCH_ENV)/ready
+	cmake --build $(BUILD) -j $(JOBS) --target cliplens_bench_analysis
+	$(BENCH_ENV)/bin/python bench/explorer.py
 
 world: setup-test $(PYTHON_ENV)/ready
 	PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python sh world/build.sh

@@ -49,6 +49,20 @@ fs::path Shipped(const char* relative) {
   return path;
 }
 
+// A path as short as it can be said from where the user is.
+std::string FromHere(const fs::path& path) {
+  std::error_code error;
+  const fs::path relative = fs::proximate(path, error);
+  return error || relative.native().size() > path.native().size() ? path.string()
+                                                                  : relative.string();
+}
+
+std::string ProgramName() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  return error ? "cliplens" : FromHere(program);
+}
+
 void Run(const std::string& out, const Common& common) {
   const auto start = std::chrono::steady_clock::now();
   const ClipModel model = ClipModel::Load(Shipped(kModel));
@@ -99,6 +113,8 @@ void Run(const std::string& out, const Common& common) {
   for (const ReportHead& head : input.heads) spans.push_back(head.span);
   WriteFileAtomically(directory.path() / "span.json",
                       DumpJson(SpanJson(store.info(), pool, heads, spans, input.shares)) + "\n");
+  WriteFileAtomically(directory.path() / "labels.json",
+                      DumpJson(LabelJson(*input.extras.labels, input.items)) + "\n");
   directory.Commit();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -119,9 +135,16 @@ void Run(const std::string& out, const Common& common) {
       "{} pictures, {} heads, {} texts with the model {} in {:.1f} s\n"
       "report: {}\n"
       "certificate: |sum of contributions - embedding| / |embedding| is {:.1e} at most, {:.1e} on "
-      "average\n",
+      "average\n"
+      "to explore it in the browser:\n"
+      "  {} serve {} --labels {} \\\n"
+      "    --texts {} --properties {} \\\n"
+      "    --classes {} --templates {}\n",
       result.images, heads.size(), pool.texts.size(), model.name(), seconds, page,
-      result.certificate.max, result.certificate.mean));
+      result.certificate.max, result.certificate.mean, ProgramName(),
+      (fs::path(out) / "store").string(), (fs::path(out) / "labels.json").string(),
+      FromHere(Shipped(kTexts)), FromHere(Shipped(kProperties)), FromHere(Shipped(kClasses)),
+      FromHere(Shipped(kTemplates))));
 }
 
 }  // namespace
