@@ -108,10 +108,12 @@ GroupRow RowOf(const std::string& name, Index num_attributes, const CellSums& ri
     columns.push_back(right[cell]);
     counted.push_back(pictures[cell]);
     const auto number = static_cast<Index>(cell);
-    row.groups.push_back({number / num_attributes, number % num_attributes,
-                          static_cast<Index>(count), bootstrap.Ratio(right[cell], pictures[cell])});
+    row.groups.push_back(
+        {number / num_attributes, number % num_attributes, static_cast<Index>(count), Estimate()});
   }
   const std::size_t n = counted.size();
+  const std::vector<Estimate> accuracies = bootstrap.Ratios(columns, counted);
+  for (std::size_t i = 0; i < n; ++i) row.groups[i].accuracy = accuracies[i];
   std::ranges::move(counted, std::back_inserter(columns));
   // A draw without any picture of a group says nothing of the worst one.
   const auto worst_of = [n](std::span<const double> s) {

@@ -17,6 +17,13 @@ double Percentile(const std::vector<double>& sorted, double share) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
+// Sorts the draws; without any the bounds are the figure itself.
+void Bounds(std::vector<double>& draws, Estimate& estimate) {
+  std::ranges::sort(draws);
+  estimate.low = draws.empty() ? estimate.value : Percentile(draws, 0.025);
+  estimate.high = draws.empty() ? estimate.value : Percentile(draws, 0.975);
+}
+
 }  // namespace
 
 Bootstrap::Bootstrap(Index blocks, Index draws, std::uint64_t seed) : blocks_(blocks) {
@@ -36,40 +43,60 @@ Bootstrap::Bootstrap(Index blocks, Index draws, std::uint64_t seed) : blocks_(bl
 
 Estimate Bootstrap::Ratio(std::span<const double> numerator,
                           std::span<const double> denominator) const {
+  const std::vector<double> above(numerator.begin(), numerator.end());
+  const std::vector<double> below(denominator.begin(), denominator.end());
+  return Ratios({&above, 1}, {&below, 1}).front();
+}
+
+std::vector<Estimate> Bootstrap::Ratios(std::span<const std::vector<double>> numerators,
+                                        std::span<const std::vector<double>> denominators) const {
   const auto blocks = static_cast<std::size_t>(blocks_);
-  if (numerator.size() != blocks || denominator.size() != blocks) {
-    throw Error(ErrorCode::kInvalidArgument, "bootstrap: sums of {} and {} blocks, not {}",
-                numerator.size(), denominator.size(), blocks);
+  const std::size_t n = numerators.size();
+  if (denominators.size() != n) {
+    throw Error(ErrorCode::kInvalidArgument, "bootstrap: {} numerators, {} denominators", n,
+                denominators.size());
   }
-  double above = 0;
-  double below = 0;
-  for (std::size_t b = 0; b < blocks; ++b) {
-    above += numerator[b];
-    below += denominator[b];
-  }
-  if (below <= 0) return {};
-  Estimate estimate;
-  estimate.value = above / below;
-  // Draws are the figure and what they add to it: one picture, however often it is taken, adds
-  // nothing, to the bit.
-  std::vector<double> rest(blocks);
-  for (std::size_t b = 0; b < blocks; ++b) {
-    rest[b] = numerator[b] - estimate.value * denominator[b];
-  }
-  std::vector<double> draws;
-  for (std::size_t first = 0; first < weights_.size(); first += blocks) {
-    double added = 0;
-    double drawn = 0;
-    for (std::size_t b = 0; b < blocks; ++b) {
-      added += weights_[first + b] * rest[b];
-      drawn += weights_[first + b] * denominator[b];
+  std::vector<Estimate> estimates(n);
+  // Blocks one below the other, so that a draw adds whole rows. Draws are the figure and what they
+  // add to it: one picture, however often it is taken, adds nothing, to the bit.
+  std::vector<double> rest(blocks * n), below(blocks * n);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (numerators[i].size() != blocks || denominators[i].size() != blocks) {
+      throw Error(ErrorCode::kInvalidArgument, "bootstrap: sums of {} and {} blocks, not {}",
+                  numerators[i].size(), denominators[i].size(), blocks);
     }
-    if (drawn > 0) draws.push_back(estimate.value + added / drawn);
+    double of_all = 0;
+    double all = 0;
+    for (std::size_t b = 0; b < blocks; ++b) {
+      of_all += numerators[i][b];
+      all += denominators[i][b];
+    }
+    if (all <= 0) continue;
+    estimates[i].value = of_all / all;
+    for (std::size_t b = 0; b < blocks; ++b) {
+      rest[b * n + i] = numerators[i][b] - estimates[i].value * denominators[i][b];
+      below[b * n + i] = denominators[i][b];
+    }
   }
-  std::ranges::sort(draws);
-  estimate.low = draws.empty() ? estimate.value : Percentile(draws, 0.025);
-  estimate.high = draws.empty() ? estimate.value : Percentile(draws, 0.975);
-  return estimate;
+  std::vector<std::vector<double>> draws(n);
+  std::vector<double> added(n), drawn(n);
+  for (std::size_t first = 0; first < weights_.size(); first += blocks) {
+    std::ranges::fill(added, 0.0);
+    std::ranges::fill(drawn, 0.0);
+    for (std::size_t b = 0; b < blocks; ++b) {
+      const double weight = weights_[first + b];
+      if (weight == 0) continue;
+      for (std::size_t i = 0; i < n; ++i) {
+        added[i] += weight * rest[b * n + i];
+        drawn[i] += weight * below[b * n + i];
+      }
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      if (drawn[i] > 0) draws[i].push_back(estimates[i].value + added[i] / drawn[i]);
+    }
+  }
+  for (std::size_t i = 0; i < n; ++i) Bounds(draws[i], estimates[i]);
+  return estimates;
 }
 
 Estimate Bootstrap::Of(std::span<const std::vector<double>> columns, const Figure& figure) const {
@@ -108,12 +135,7 @@ std::vector<Estimate> Bootstrap::Of(std::span<const std::vector<double>> columns
       if (!std::isnan(drawn)) draws[f].push_back(drawn);
     }
   }
-  for (std::size_t f = 0; f < figures.size(); ++f) {
-    Estimate& estimate = estimates[f];
-    std::ranges::sort(draws[f]);
-    estimate.low = draws[f].empty() ? estimate.value : Percentile(draws[f], 0.025);
-    estimate.high = draws[f].empty() ? estimate.value : Percentile(draws[f], 0.975);
-  }
+  for (std::size_t f = 0; f < figures.size(); ++f) Bounds(draws[f], estimates[f]);
   return estimates;
 }
 

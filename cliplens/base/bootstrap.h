@@ -35,6 +35,9 @@ class Bootstrap {
   // Σ numerator / Σ denominator, both [blocks]. Draws without any denominator are passed over; with
   // no denominator at all the figure is 0.
   Estimate Ratio(std::span<const double> numerator, std::span<const double> denominator) const;
+  // The same of several figures, numerators[i] and denominators[i].
+  std::vector<Estimate> Ratios(std::span<const std::vector<double>> numerators,
+                               std::span<const std::vector<double>> denominators) const;
   // Any figure of sums over pictures: `figure` is given the sums of `columns`, each [blocks], over
   // all pictures and then over those of each draw. Draws of which it makes no number (NaN) are
   // passed over.

@@ -10,7 +10,6 @@
 #include "cliplens/report/edit_report.h"
 #include "cliplens/report/group_report.h"
 #include "cliplens/report/json.h"
-#include "cliplens/report/search_report.h"
 #include "cliplens/server/views.h"
 
 namespace cliplens::server {
@@ -71,13 +70,12 @@ void KeepBest(std::vector<ScoredItem>& scored, Index count) {
   scored.resize(kept);
 }
 
-Json RankingJson(const Store& store, const std::vector<ScoredItem>& found) {
-  const std::vector<Item> items = ItemsOf(store, found);
+Json RankingJson(Source& source, const std::vector<ScoredItem>& found) {
   Json list = Json::array();
   for (std::size_t i = 0; i < found.size(); ++i) {
     list.push_back({{"rank", i + 1},
                     {"item", found[i].item},
-                    {"path", items[i].path},
+                    {"path", source.item(found[i].item).path},
                     {"score", found[i].score}});
   }
   return list;
@@ -119,7 +117,7 @@ class Ranking {
       KeepBest(scored, count_);
       first += rows.dim(0);
     }
-    const Json json = RankingJson(store, scored);
+    const Json json = RankingJson(source_, scored);
     source_.answers().Add(key, json, 4'096 + 256 * count_);
     return json;
   }
@@ -139,7 +137,7 @@ class Ranking {
     if (query.empty()) query.assign(rows.row(item_).begin(), rows.row(item_).end());
     std::vector<ScoredItem> scored = Scored(rows, query, 0, item_, source_.threads());
     KeepBest(scored, count_);
-    return RankingJson(source_.store(), scored);
+    return RankingJson(source_, scored);
   }
 
  private:
