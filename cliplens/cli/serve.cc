@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/cli/labelling.h"
@@ -155,7 +156,7 @@ void Run(const Options& options, const Common& common) {
     }
     http.Listen();
   } catch (...) {
-    pthread_kill(waiter.native_handle(), SIGTERM);
+    kill(getpid(), SIGTERM);  // ends the waiter
     waiter.join();
     throw;
   }
