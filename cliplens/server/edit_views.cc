@@ -117,7 +117,7 @@ class Ranking {
       KeepBest(scored, count_);
       first += rows.dim(0);
     }
-    const Json json = RankingJson(source_, scored);
+    Json json = RankingJson(source_, scored);
     source_.answers().Add(key, json, 4'096 + 256 * count_);
     return json;
   }

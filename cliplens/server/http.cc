@@ -305,7 +305,7 @@ class HttpServer::Impl : public httplib::Server {
     Post(".*", [this](const httplib::Request& in, httplib::Response& out) {
       Request request = RequestOf(in);
       request.body = in.body;
-      Answer(std::move(request), out);
+      Answer(request, out);
     });
     set_error_handler([](const httplib::Request& /*in*/, httplib::Response& out) {
       if (!out.body.empty() || out.has_header("Content-Type")) return;
@@ -391,7 +391,7 @@ class HttpServer::Impl : public httplib::Server {
     // A body that such a request has all the same is not read.
     close_ = close_ || !head.header("content-length").empty() ||
              !head.header("transfer-encoding").empty();
-    Answer(std::move(head), out);
+    Answer(head, out);
     return HandlerResponse::Handled;
   }
 

@@ -274,10 +274,9 @@ Source::Live& Source::live(bool rows) {
   }
   return *live_.Get([&] {
     const ArrayView<const float, 2> none(nullptr, {0, embed_width_});
-    return std::unique_ptr<Live>(new Live{
-        .mutex = {},
-        .edit = LiveEdit(store(), options_.classes ? classifier().rows.view() : none, threads()),
-        .blocks = BootstrapBlocks(store().ReadItems())});
+    return std::make_unique<Live>(
+        LiveEdit(store(), options_.classes ? classifier().rows.view() : none, threads()),
+        BootstrapBlocks(store().ReadItems()));
   });
 }
 

@@ -141,6 +141,8 @@ class Source {
 
   // What edits do to all pictures of the store, for one request at a time.
   struct Live {
+    Live(LiveEdit live, std::vector<Index> picture_blocks)
+        : edit(std::move(live)), blocks(std::move(picture_blocks)) {}
     std::mutex mutex;
     LiveEdit edit;
     std::vector<Index> blocks;  // of each picture in Bootstrap
