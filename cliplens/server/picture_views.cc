@@ -58,11 +58,11 @@ Json ScoresOf(Source& source, const Arguments& request) {
   const ScoredTexts texts = ScoredTextsOf(source, request);
   std::vector<double> edited;
   if (request.Has("edit")) {
-    const Edit edit = MakeEdit(source, WantedEditOf(source, request.Object("edit")));
+    const WantedEdit wanted = WantedEditOf(source, request.Object("edit"));
     std::vector<float> row(pass->embedding.row(0).begin(), pass->embedding.row(0).end());
-    if (!edit.components.empty()) {
+    if (!wanted.targets.empty()) {
       ModelEdit::Scratch scratch;
-      ModelEdit(source.model(), edit).Apply(pass->activations, row, scratch);
+      ModelEdit(source.model(), MakeEdit(source, wanted)).Apply(pass->activations, row, scratch);
       NormalizeRow(row);
     }
     edited.resize(texts.names.size());

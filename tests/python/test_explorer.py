@@ -274,6 +274,12 @@ def test_an_edit_goes_to_a_file_and_back(server, place, picture):
     best = max(scores, key=lambda s: s["edited"])["text"]
     assert json.dumps(best) in json.dumps(classify)
     assert abs(float(np.linalg.norm(row)) - 1) < 1e-5
+    # An edit of nothing changes nothing.
+    nothing = server.post(SOURCE + "/edit", {"edit": {"components": []}, "picture": sent,
+                                             "query": {"text": "a duck"}})
+    assert all(s["base"] == s["edited"] for s in nothing["scores"])
+    assert [r["item"] for r in nothing["ranking"]["base"]] == \
+        [r["item"] for r in nothing["ranking"]["edited"]]
     # A changed file, and one of another model.
     answer, refused = server.ask("POST", API + SOURCE + "/edit/open",
                                  body.replace(b"0.25", b"0.35"), JSON)

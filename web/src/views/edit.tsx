@@ -47,9 +47,7 @@ export function EditView({ page }: { page: Page }) {
   const attribute = one(route, 'attribute') ?? source.attributes?.[0] ?? null;
   const queryText = one(route, 'query'), queryItem = one(route, 'query-item'), queryPicture = one(route, 'query-picture');
   const query: Query | null = queryText ? { text: queryText } : queryItem && /^\d+$/.test(queryItem) ? { item: Number(queryItem) } : queryPicture ? { picture: queryPicture } : null;
-  // Nothing edited is asked as INPUT scaled by one, which is the model as it is: an edit file has to name something.
-  const asIs: Edit = { components: ['INPUT'], mode: 'scale', scale: 1 };
-  const body = { edit: edit.components.length ? edit : asIs, attribute: attribute === '' || attribute === 'none' ? null : attribute, query, count: 12, picture, texts };
+  const body = { edit, attribute: attribute === '' || attribute === 'none' ? null : attribute, query, count: 12, picture, texts };
   const asked = useAnswer(`edit ${source.id} ${JSON.stringify(body)}`, (signal) => api.edit(source.id, body, signal), { delay: 20, lane: 'edit' });
   const result = asked.data;
   const put = (names: Iterable<string>) => set({ off: [...new Set(names)].sort((a, b) => order(a) - order(b)).join(',') });
