@@ -21,7 +21,7 @@ namespace {
 using Kind = EditTarget::Kind;
 
 constexpr char kFormat[] = "cliplens.edit/1";
-constexpr Index kMaxBytes = Index{256} << 20;
+constexpr Index kMaxBytes = Index{32} << 20;
 constexpr Index kMaxSize = 65'536;  // of layers, heads and widths that a file may claim
 constexpr std::size_t kMaxText = 4'096;
 constexpr double kMaxScale = 1e6;
@@ -369,12 +369,12 @@ Edit ParseEdit(std::string text, const std::string& name) {
     edit.means_images = Number(means, "images", 1, Index{1} << 40, name);
   }
   if (json.contains("note")) edit.note = Text(json, "note", name);
-  const Json components = JsonField<Json>(json, "components", name);
-  if (!components.is_array() || components.empty()) {
+  const auto components = json.find("components");
+  if (components == json.end() || !components->is_array() || components->empty()) {
     throw Error(ErrorCode::kCorruptData, "{}: 'components' is no list with a component", name);
   }
   std::set<EditTarget> named;
-  for (const Json& entry : components) {
+  for (const Json& entry : *components) {
     edit.components.push_back(ParseComponent(entry, edit, name));
     const EditComponent& c = edit.components.back();
     if (c.mean && edit.means_images == 0) {

@@ -94,7 +94,7 @@ Edit MakeScaleEdit(const StoreInfo& store, const Basis& basis, double scale,
 std::string EditText(const Edit& edit);
 void WriteEdit(const std::filesystem::path& path, const Edit& edit);
 // Throws Error(kCorruptData) naming the file for one that is cut, changed or contradicts itself,
-// kUnsupported for another format, kExhausted above 256 MB.
+// kUnsupported for another format, kExhausted above 32 MB.
 Edit ReadEdit(const std::filesystem::path& path);
 // The same of a file's text; `name` stands in messages.
 Edit ParseEdit(std::string text, const std::string& name);

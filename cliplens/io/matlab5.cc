@@ -19,7 +19,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-constexpr Index kMaxBytes = Index{64} << 20;
+constexpr Index kMaxBytes = Index{16} << 20;
 constexpr std::size_t kHeaderBytes = 128;
 constexpr int kMaxDepth = 16;
 
@@ -223,14 +223,15 @@ std::pair<std::string, std::optional<MatlabValue>> ParseMatrix(Bytes bytes, cons
   return {std::move(own_name), std::move(value)};
 }
 
-std::vector<std::uint8_t> Inflate(Bytes packed, const std::string& name) {
+// At most `left` bytes.
+std::vector<std::uint8_t> Inflate(Bytes packed, Index left, const std::string& name) {
   std::vector<std::uint8_t> bytes;
   z_stream stream = {};
   if (inflateInit(&stream) != Z_OK) throw Error(ErrorCode::kExhausted, "{}: no memory", name);
   stream.next_in = const_cast<std::uint8_t*>(packed.data());
   stream.avail_in = static_cast<uInt>(packed.size());
   int status = Z_OK;
-  while (status == Z_OK && static_cast<Index>(bytes.size()) <= kMaxBytes) {
+  while (status == Z_OK && static_cast<Index>(bytes.size()) <= left) {
     constexpr std::size_t kStep = std::size_t{1} << 18;
     const std::size_t before = bytes.size();
     bytes.resize(before + kStep);
@@ -240,7 +241,7 @@ std::vector<std::uint8_t> Inflate(Bytes packed, const std::string& name) {
     bytes.resize(before + kStep - stream.avail_out);
   }
   inflateEnd(&stream);
-  if (static_cast<Index>(bytes.size()) > kMaxBytes) {
+  if (static_cast<Index>(bytes.size()) > left) {
     throw Error(ErrorCode::kExhausted, "{}: unpacks to more than {} bytes", name, kMaxBytes);
   }
   if (status != Z_STREAM_END) {
@@ -276,11 +277,13 @@ std::map<std::string, MatlabValue> ReadMatlab5(const std::filesystem::path& path
   }
   std::map<std::string, MatlabValue> variables;
   Reader reader(bytes.subspan(kHeaderBytes), name);
+  Index left = kMaxBytes;  // of what all packed variables may take together
   while (!reader.empty()) {
     Element element = reader.Next();
     std::vector<std::uint8_t> unpacked;
     if (element.type == kCompressed) {
-      unpacked = Inflate(element.bytes, name);
+      unpacked = Inflate(element.bytes, left, name);
+      left -= static_cast<Index>(unpacked.size());
       element = Reader(unpacked, name).Next();
     }
     if (element.type != kMatrix) continue;

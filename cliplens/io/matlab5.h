@@ -34,8 +34,8 @@ struct MatlabValue {
 
 // The file's variables by name; those of other kinds (sparse, complex, objects) are passed over.
 // Throws Error(kUnsupported) for a file that is no little-endian MATLAB 5 file (one of version 7.3
-// is named as such), Error(kCorruptData) for sizes that do not fit, Error(kExhausted) above 64 MB,
-// packed or unpacked.
+// is named as such), Error(kCorruptData) for sizes that do not fit, Error(kExhausted) above 16 MB,
+// packed or all variables unpacked.
 std::map<std::string, MatlabValue> ReadMatlab5(const std::filesystem::path& path);
 
 }  // namespace cliplens

@@ -58,8 +58,14 @@ TEST_F(Matlab5Test, RefusesWhatIsBroken) {
   std::string nested = MatlabNumber(1);
   for (int i = 0; i < 30; ++i) nested = MatlabArray(1, {1, 1}, "", nested);
   ExpectError(ErrorCode::kCorruptData, "nested too deep", [&] { Read(MatlabFile(nested)); });
-  ExpectError(ErrorCode::kExhausted, "unpacks to more than 67108864 bytes",
-              [&] { Read(MatlabFile(MatlabPacked(std::string(70 << 20, '\0')))); });
+  ExpectError(ErrorCode::kExhausted, "unpacks to more than 16777216 bytes",
+              [&] { Read(MatlabFile(MatlabPacked(std::string(17 << 20, '\0')))); });
+  // The bound holds for all variables together.
+  const std::string zeros =
+      MatlabPacked(MatlabArray(6, {9 << 20, 1}, "x", MatlabElement(2, std::string(9 << 20, '\0'))));
+  EXPECT_EQ(Read(MatlabFile(zeros)).at("x").size, 9 << 20);
+  ExpectError(ErrorCode::kExhausted, "unpacks to more than 16777216 bytes",
+              [&] { Read(MatlabFile(zeros + zeros)); });
   ExpectError(ErrorCode::kCorruptData, "packed values are broken",
               [&] { Read(MatlabFile(MatlabWord(15) + MatlabWord(4) + "abcd")); });
 }

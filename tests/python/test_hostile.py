@@ -484,6 +484,70 @@ def test_an_index_names_files_beside_it_only(tmp_path):
         refused("info", tmp_path)
 
 
+# --- tables, MATLAB files, edits ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [
+    b"path,label\na.png\n", b'path,label\na.png,"duck\n', b"path,label\na.png,\xff\n",
+    b"path\n../a.png\n", b"path\n/etc/passwd\n", b"path," + b"a," * 5000 + b"\n",
+    b'path\n"' + b"a" * (8 << 20)])
+def test_a_table_that_is_none(content, tmp_path):
+    (tmp_path / "table.csv").write_bytes(content)
+    refused("embed", MODEL, "--images", tmp_path / "table.csv", "--out", tmp_path / "x.npy",
+            status=(CORRUPT, EXHAUSTED))
+
+
+def matlab_element(kind, content):
+    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def matlab_array(kind, shape, content):
+    return matlab_element(14, matlab_element(6, struct.pack("<II", kind, 0)) + matlab_element(
+        5, struct.pack(f"<{len(shape)}I", *shape)) + matlab_element(1, b"synsets") + content)
+
+
+def matlab_packed(content):
+    packed = zlib.compress(content)
+    return struct.pack("<II", 15, len(packed)) + packed
+
+
+def matlab_cells(count):
+    return matlab_array(1, (count, 1), matlab_element(14, b"") * count)
+
+
+@pytest.mark.parametrize("content,status,peak", [
+    (lambda: matlab_packed(bytes(64 << 20)), EXHAUSTED, 100),
+    (lambda: matlab_array(6, (1 << 30, 1 << 30), b""), CORRUPT, 100),
+    (lambda: struct.pack("<II", 14, 1 << 31), CORRUPT, 100),
+    (lambda: matlab_packed(matlab_array(6, (9 << 20, 1), matlab_element(2, bytes(9 << 20)))) * 9,
+     EXHAUSTED, 250),
+    (lambda: matlab_packed(matlab_cells(2 * 10**6)), CORRUPT, 500)])
+def test_a_devkit_that_lies(content, status, peak, tmp_path):
+    (tmp_path / "ILSVRC2012_validation_ground_truth.txt").write_text("1\n")
+    (tmp_path / "ILSVRC2012_val_00000001.JPEG").write_bytes(b"")
+    (tmp_path / "meta.mat").write_bytes(b"MATLAB 5.0".ljust(124) + b"\0\1IM" + content())
+    refused("embed", MODEL, "--images", tmp_path, "--out", tmp_path / "x.npy", status=status,
+            words="meta.mat", peak=peak)
+
+
+def test_a_mat_file_that_is_no_hdf5(tmp_path):
+    file = tmp_path / "gtsegs.mat"
+    for content in (b"", b"MATLAB 7.3 MAT-file", b"MATLAB 5.0".ljust(124) + b"\0\1IM",
+                    b"\x89HDF\r\n\x1a\n" + b"\xff" * 4096):
+        file.write_bytes(content)
+        refused("embed", MODEL, "--images", file, "--out", tmp_path / "x.npy", words="gtsegs.mat")
+
+
+def test_an_edit_that_is_none(tmp_path):
+    edit = tmp_path / "edit.json"
+    edit.write_text("[" * 1_000_000)
+    refused("edit", "show", edit, status=CORRUPT)
+    edit.write_text('{"components": [' + "1," * (8 << 20) + "1]}")
+    refused("edit", "show", edit, status=CORRUPT, words="checksum")
+    os.truncate(edit, 33 << 20)
+    refused("edit", "show", edit, status=EXHAUSTED)
+
+
 # --- texts --------------------------------------------------------------------------------------
 
 
