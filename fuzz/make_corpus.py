@@ -4,6 +4,7 @@ Small valid files of every kind that a reader knows, and some that it refuses. F
 begin with `found-` are inputs that a fuzzer found; they are kept as they are.
 """
 
+import gzip
 import io
 import json
 import pickle
@@ -358,6 +359,21 @@ def make_webdataset():
         head[148:156] = b" " * 8
         head[148:156] = b"%06o\0 " % sum(head)
         put("webdataset", name, bytes(head) + bytes(1024))
+
+
+def make_cifar():
+    pixels = bytes(range(256)) * 12
+    ten = [(f"cifar-10-batches-bin/{name}", content) for name, content in
+           [("batches.meta.txt", b"airplane\nautomobile\n\n"), ("test_batch.bin", b"\1" + pixels)]]
+    hundred = [(f"cifar-100-binary/{name}", content) for name, content in
+               [("coarse_label_names.txt", b"insects\n"), ("fine_label_names.txt", b"bee\n"),
+                ("test.bin", b"\0\0" + pixels)]]
+    put("cifar", "ten", tar(ten))
+    put("cifar", "hundred", tar(hundred))
+    put("cifar", "packed", gzip.compress(tar(ten), mtime=0))
+    put("cifar", "cut", gzip.compress(tar(ten), mtime=0)[:400])
+    put("cifar", "twice", tar(ten + ten))
+    put("cifar", "short", tar([*ten[:1], (ten[1][0], b"\1")]))
 
 
 def triangle(n):

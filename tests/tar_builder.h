@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace cliplens {
 
@@ -51,6 +53,13 @@ inline std::string PaxRecord(const std::string& key, const std::string& value) {
   std::size_t length = rest + 1;
   while (std::to_string(length).size() + rest != length) ++length;
   return std::to_string(length) + " " + key + "=" + value + "\n";
+}
+
+// All members are regular files.
+inline std::string TarArchive(const std::vector<std::pair<std::string, std::string>>& members) {
+  std::string archive;
+  for (const auto& [name, content] : members) archive += TarMemberBytes(name, content);
+  return archive + TarEnd();
 }
 
 }  // namespace cliplens

@@ -30,12 +30,14 @@ std::unique_ptr<ImageSet> OpenFile(const std::filesystem::path& path, const std:
   if (ending == "csv" || ending == "tsv") return OpenTable(path, split);
   const std::filesystem::path folder = path.parent_path();
   if (ending == "tar") return OpenWebDataset(path, folder, {base});
+  if (ending == "gz") return OpenCifar(path, split);
   if (ending == "mat") return OpenImagenetSegmentation(path);
   if (IsPictureEnding(ending)) return OpenPictureFiles("picture", path, folder, {base});
-  throw Error(ErrorCode::kInvalidArgument,
-              "{}: ends in neither {} nor .tar, .csv, .tsv or .mat; name a picture, a folder of "
-              "pictures, .tar shards or a table of pictures",
-              Name(path), kPictureEndingsText);
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      "{}: ends in neither {} nor .tar, .tar.gz, .csv, .tsv or .mat; name a picture, a folder "
+      "of pictures, .tar shards or a table of pictures",
+      Name(path), kPictureEndingsText);
 }
 
 std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path) {

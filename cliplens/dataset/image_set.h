@@ -18,7 +18,8 @@
 // - a `.csv` or `.tsv` file: one picture a row, its path relative to the file's folder, other
 //   columns are attributes;
 // - Waterbirds, CUB-200, ImageNet's validation set, CIFAR-10 and CIFAR-100, Pascal VOC's
-//   segmentation pictures, ImageNet-Segmentation, each in the layout in which it is published.
+//   segmentation pictures, ImageNet-Segmentation, each in the layout in which it is published;
+//   CIFAR's binary archives also packed (.tar.gz).
 #pragma once
 
 #include <cstdint>

@@ -37,7 +37,7 @@ std::unique_ptr<ImageSet> OpenCub(const std::filesystem::path& root, const std::
 bool IsImagenet(const std::filesystem::path& root);
 std::unique_ptr<ImageSet> OpenImagenet(const std::filesystem::path& root, const std::string& split);
 
-// The binary archives, unpacked.
+// The binary archives, unpacked; OpenCifar reads the .tar.gz, too.
 bool IsCifar(const std::filesystem::path& root);
 std::unique_ptr<ImageSet> OpenCifar(const std::filesystem::path& root, const std::string& split);
 

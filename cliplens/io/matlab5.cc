@@ -8,10 +8,9 @@
 #include <span>
 #include <utility>
 
-#include <zlib.h>
-
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/inflate.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
@@ -223,34 +222,6 @@ std::pair<std::string, std::optional<MatlabValue>> ParseMatrix(Bytes bytes, cons
   return {std::move(own_name), std::move(value)};
 }
 
-// At most `left` bytes.
-std::vector<std::uint8_t> Inflate(Bytes packed, Index left, const std::string& name) {
-  std::vector<std::uint8_t> bytes;
-  z_stream stream = {};
-  if (inflateInit(&stream) != Z_OK) throw Error(ErrorCode::kExhausted, "{}: no memory", name);
-  stream.next_in = const_cast<std::uint8_t*>(packed.data());
-  stream.avail_in = static_cast<uInt>(packed.size());
-  int status = Z_OK;
-  while (status == Z_OK && static_cast<Index>(bytes.size()) <= left) {
-    constexpr std::size_t kStep = std::size_t{1} << 18;
-    const std::size_t before = bytes.size();
-    bytes.resize(before + kStep);
-    stream.next_out = bytes.data() + before;
-    stream.avail_out = kStep;
-    status = inflate(&stream, Z_NO_FLUSH);
-    bytes.resize(before + kStep - stream.avail_out);
-  }
-  inflateEnd(&stream);
-  if (static_cast<Index>(bytes.size()) > left) {
-    throw Error(ErrorCode::kExhausted, "{}: unpacks to more than {} bytes", name, kMaxBytes);
-  }
-  if (status != Z_STREAM_END) {
-    throw Error(ErrorCode::kCorruptData, "{}: packed values are broken; fetch the file again",
-                name);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 const MatlabValue& MatlabValue::Field(Index i, std::string_view name) const {
@@ -282,7 +253,7 @@ std::map<std::string, MatlabValue> ReadMatlab5(const std::filesystem::path& path
     Element element = reader.Next();
     std::vector<std::uint8_t> unpacked;
     if (element.type == kCompressed) {
-      unpacked = Inflate(element.bytes, left, name);
+      unpacked = Inflate(element.bytes, name, left);
       left -= static_cast<Index>(unpacked.size());
       element = Reader(unpacked, name).Next();
     }

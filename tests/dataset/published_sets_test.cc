@@ -1,11 +1,14 @@
 // Data sets as they are published, each small and in its own layout.
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/expect_error.h"
+#include "tests/gzip_builder.h"
 #include "tests/hdf5_builder.h"
 #include "tests/matlab_builder.h"
+#include "tests/tar_builder.h"
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
@@ -208,6 +211,81 @@ TEST_F(PublishedSetsTest, Cifar10) {
               [&] { Open(); });
   Remove("data_batch_3.bin");
   ExpectError(ErrorCode::kNotFound, "but data_batch_3.bin is missing", [&] { Open(); });
+}
+
+TEST_F(PublishedSetsTest, Cifar10Archive) {
+  const std::string folder = "cifar-10-batches-bin/";
+  std::vector<std::pair<std::string, std::string>> members;
+  for (const int b : {4, 1, 5, 2, 3}) {
+    members.emplace_back(folder + "data_batch_" + std::to_string(b) + ".bin",
+                         CifarRecord(std::string(1, '\1'), b));
+  }
+  members.emplace_back(folder + "batches.meta.txt", "airplane\nautomobile\n\n");
+  members.emplace_back(folder + "readme.html", "<html>");
+  members.emplace_back(folder + "test_batch.bin", CifarRecord(std::string(1, '\0'), 7));
+  const std::string tar = TarMemberBytes(folder, "", '5') + TarArchive(members);
+  const std::string name = "cifar-10-binary.tar.gz";
+  const auto open = [&](const std::string& split = "") {
+    return OpenImageSet(Root() / name, split);
+  };
+  Write(name, Gzip(tar));
+  const auto set = open();
+  EXPECT_EQ(set->kind(), "cifar-10");
+  EXPECT_EQ(set->root(), Root() / name);
+  EXPECT_EQ(set->size(), 6);
+  EXPECT_EQ(Items(*set)[4], R"(data_batch_5.bin/00000 automobile {"split":"train"})");
+  EXPECT_EQ(DecodeImage(set->Read(4), "x").pixels[0], 5);
+  EXPECT_EQ(Items(*open("test")), (Lines{R"(test_batch.bin/00000 airplane {"split":"test"})"}));
+  EXPECT_EQ(open("train")->size(), 5);
+  ExpectError(ErrorCode::kNotFound, "splits train and test, not 'val'", [&] { open("val"); });
+
+  Write(name, Gzip(tar).substr(0, 200));
+  ExpectError(ErrorCode::kCorruptData, "cifar-10-binary.tar.gz: what is packed ends early",
+              [&] { open(); });
+  Write(name, Gzip(tar.substr(0, 2000)));
+  ExpectError(ErrorCode::kCorruptData, "the archive is cut off, fetch it again", [&] { open(); });
+  members.back().second = CifarRecord(std::string(1, '\5'), 7);
+  Write(name, Gzip(TarArchive(members)));
+  ExpectError(ErrorCode::kCorruptData,
+              "cifar-10-binary.tar.gz, test_batch.bin: picture 0 has label 5, batches.meta.txt "
+              "names 2 classes; fetch it again",
+              [&] { (void)open("test")->item(0); });
+  members.back().second = "short";
+  Write(name, Gzip(TarArchive(members)));
+  ExpectError(ErrorCode::kCorruptData, "test_batch.bin: has 5 bytes, a multiple of 3073",
+              [&] { open(); });
+  members.back().first = "elsewhere/data_batch_1.bin";
+  Write(name, Gzip(TarArchive(members)));
+  ExpectError(ErrorCode::kCorruptData, "'data_batch_1.bin' stands twice", [&] { open(); });
+  members.pop_back();
+  Write(name, Gzip(TarArchive(members)));
+  ExpectError(ErrorCode::kNotFound, "test_batch.bin is missing; fetch it again", [&] { open(); });
+  // The version for Python has the same names without an ending.
+  Write(name, Gzip(TarArchive({{"cifar-10-batches-py/data_batch_1", "pickle"}})));
+  ExpectError(ErrorCode::kUnsupported, "only CIFAR's binary versions are read", [&] { open(); });
+}
+
+TEST_F(PublishedSetsTest, PackedArchiveThatUnpacksToTooMuch) {
+  // 208 MB of zeros in 13 members.
+  const std::string zeros = Gzip(std::string(16 << 20, '\0'), 9);
+  std::string bomb;
+  for (int i = 0; i < 13; ++i) bomb += zeros;
+  Write("bomb.tar.gz", bomb);
+  ExpectError(ErrorCode::kExhausted, "bomb.tar.gz: unpacks to more than 201326592 bytes",
+              [&] { OpenImageSet(Root() / "bomb.tar.gz"); });
+}
+
+TEST_F(PublishedSetsTest, Cifar100Archive) {
+  const std::string folder = "cifar-100-binary/";
+  Write("cifar-100-binary.tar.gz",
+        Gzip(TarArchive({{folder + "coarse_label_names.txt", "insects\nfruit\n"},
+                         {folder + "fine_label_names.txt", "apple\nbee\n"},
+                         {folder + "test.bin", CifarRecord(std::string("\0\1", 2), 2)},
+                         {folder + "train.bin", CifarRecord(std::string("\1\0", 2), 1)}})));
+  const auto set = OpenImageSet(Root() / "cifar-100-binary.tar.gz");
+  EXPECT_EQ(set->kind(), "cifar-100");
+  EXPECT_EQ(Items(*set), (Lines{R"(train.bin/00000 apple {"coarse":"fruit","split":"train"})",
+                                R"(test.bin/00000 bee {"coarse":"insects","split":"test"})"}));
 }
 
 TEST_F(PublishedSetsTest, Cifar100) {

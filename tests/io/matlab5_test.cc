@@ -64,9 +64,9 @@ TEST_F(Matlab5Test, RefusesWhatIsBroken) {
   const std::string zeros =
       MatlabPacked(MatlabArray(6, {9 << 20, 1}, "x", MatlabElement(2, std::string(9 << 20, '\0'))));
   EXPECT_EQ(Read(MatlabFile(zeros)).at("x").size, 9 << 20);
-  ExpectError(ErrorCode::kExhausted, "unpacks to more than 16777216 bytes",
+  ExpectError(ErrorCode::kExhausted, "unpacks to more than",
               [&] { Read(MatlabFile(zeros + zeros)); });
-  ExpectError(ErrorCode::kCorruptData, "packed values are broken",
+  ExpectError(ErrorCode::kCorruptData, "what is packed is damaged",
               [&] { Read(MatlabFile(MatlabWord(15) + MatlabWord(4) + "abcd")); });
 }
 
