@@ -117,12 +117,16 @@ void SortKeyed(std::vector<std::uint32_t>& keys) {
 }
 
 // Of the scores (1 − m, m). Every pixel has one right half, so positives are as many as pixels.
-double AveragePrecision(std::vector<std::uint32_t> keys) {
+//   keys: of the pixels whose m is not 0; `zeros`: how many of the others are background and object
+double AveragePrecision(std::vector<std::uint32_t> keys, std::array<Index, 2> zeros) {
   SortKeyed(keys);
   const auto n = keys.size();
-  if (n == 0) return 0;
-  // All scores in descending order: the object's come from the end of the list, the background's
-  // from its beginning. Without branches, which could not be predicted.
+  // Pixels of 0, half of a usual map, are not sorted: they come first as background, with a score
+  // of 1, and last as object, with a score of 0.
+  const auto equal = static_cast<std::size_t>(zeros[0] + zeros[1]);
+  if (n + equal == 0) return 0;
+  // The scores between, in descending order: the object's come from the end of the list, the
+  // background's from its beginning. Without branches, which could not be predicted.
   std::vector<float> score(2 * n + 1);
   std::vector<std::uint8_t> truth(2 * n);
   std::size_t objects = n;
@@ -138,17 +142,23 @@ double AveragePrecision(std::vector<std::uint32_t> keys) {
     objects -= take ? 1 : 0;
     backgrounds += take ? 0 : 1;
   }
-  score[2 * n] = -1;
+  score[2 * n] = equal > 0 ? 0.0f : -1.0f;
   double precision_sum = 0;
   double before = 0;
   double positives = 0;
+  const auto close = [&](std::size_t counted) {
+    precision_sum += (positives - before) * positives / static_cast<double>(counted);
+    before = positives;
+  };
+  positives += static_cast<double>(zeros[0]);
+  if (equal > 0 && score[0] != 1.0f) close(equal);
   for (std::size_t t = 0; t < 2 * n; ++t) {
     positives += truth[t];
-    if (score[t] == score[t + 1]) continue;  // equal scores go together
-    precision_sum += (positives - before) * positives / static_cast<double>(t + 1);
-    before = positives;
+    if (score[t] != score[t + 1]) close(equal + t + 1);  // equal scores go together
   }
-  return precision_sum / static_cast<double>(n);
+  positives += static_cast<double>(zeros[1]);
+  if (equal > 0) close(2 * (equal + n));
+  return precision_sum / static_cast<double>(equal + n);
 }
 
 PreprocessConfig Squashed(PreprocessConfig config) {
@@ -334,12 +344,17 @@ PictureSegmentation CompareWithMask(const ScaledMap& map, const MaskPixels& mask
   keys.reserve(static_cast<std::size_t>(mask.size()));
   // [mask][map]
   std::array<std::array<Index, 2>, 2> count = {};
+  std::array<Index, 2> zeros = {};
   const std::span<const double> values = map.values.flat();
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::int8_t truth = mask.flat()[i];
     if (truth < 0) continue;
     ++count[truth == 1 ? 1 : 0][values[i] > map.mean ? 1 : 0];
-    keys.push_back(Keyed(static_cast<float>(values[i]), truth == 1));
+    if (const auto value = static_cast<float>(values[i]); value > 0) {
+      keys.push_back(Keyed(value, truth == 1));
+    } else {
+      ++zeros[truth == 1 ? 1 : 0];
+    }
   }
   result.right = count[0][0] + count[1][1];
   for (std::size_t c = 0; c < 2; ++c) {
@@ -347,7 +362,7 @@ PictureSegmentation CompareWithMask(const ScaledMap& map, const MaskPixels& mask
     result.intersection[c] = count[c][c];
     result.union_[c] = count[c][0] + count[c][1] + count[1 - c][c];
   }
-  result.average_precision = AveragePrecision(std::move(keys));
+  result.average_precision = AveragePrecision(std::move(keys), zeros);
   return result;
 }
 
@@ -370,16 +385,13 @@ void ClassMaps::Ask(Activations& a) const {
 }
 
 Index ClassMaps::Answer(std::span<const float> embedding) const {
+  const Matrix row =
+      Eigen::Map<const Eigen::RowVectorXf>(embedding.data(), static_cast<Index>(embedding.size()))
+          .cast<double>();
+  const Matrix scores = nn::Product(nn::Of(row), nn::Of(classifier_.view()).Transposed());
   Index best = 0;
-  double highest = 0;
-  for (Index c = 0; c < classifier_.dim(0); ++c) {
-    double score = 0;
-    const std::span<const float> row = classifier_.row(c);
-    for (std::size_t k = 0; k < row.size(); ++k) score += double{row[k]} * embedding[k];
-    if (c == 0 || score > highest) {
-      best = c;
-      highest = score;
-    }
+  for (Index c = 1; c < scores.cols(); ++c) {
+    if (scores(0, c) > scores(0, best)) best = c;
   }
   return best;
 }

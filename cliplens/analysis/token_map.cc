@@ -42,11 +42,30 @@ void CheckMap(ArrayView<const double, 2> map, Index height, Index width) {
   }
 }
 
-double Value(ArrayView<const double, 2> map, const Between& y, const Between& x) {
-  // Equal neighbours give themselves, to the bit.
-  const auto mix = [](double a, double b, double weight) { return a + weight * (b - a); };
-  return mix(mix(map(y.first, x.first), map(y.first, x.second), x.weight),
-             mix(map(y.second, x.first), map(y.second, x.second), x.weight), y.weight);
+// Equal neighbours give themselves, to the bit.
+double Mix(double a, double b, double weight) { return a + weight * (b - a); }
+
+// The rows of the map with its columns already at the places of xs [map height, xs].
+Array<double, 2> Widened(ArrayView<const double, 2> map, std::span<const Between> xs) {
+  Array<double, 2> wide({map.dim(0), static_cast<Index>(xs.size())});
+  for (Index row = 0; row < map.dim(0); ++row) {
+    const std::span<const double> from = map.row(row);
+    std::ranges::transform(xs, wide.row(row).begin(), [&](const Between& x) {
+      return Mix(from[static_cast<std::size_t>(x.first)], from[static_cast<std::size_t>(x.second)],
+                 x.weight);
+    });
+  }
+  return wide;
+}
+
+// Columns [begin, end) of one row of pixels, at y between the rows of `wide`.
+void FillRow(const Array<double, 2>& wide, const Between& y, PixelRange columns,
+             std::span<double> out) {
+  const double* const above = wide.row(y.first).data();
+  const double* const below = wide.row(y.second).data();
+  for (Index x = columns.begin; x < columns.end; ++x) {
+    out[static_cast<std::size_t>(x)] = Mix(above[x], below[x], y.weight);
+  }
 }
 
 PixelRange Inside(double begin, double end, Index n) {
@@ -71,9 +90,9 @@ Array<double, 2> ResizeMap(ArrayView<const double, 2> map, Index height, Index w
   const std::vector<Between> ys = Axis(height, 0, static_cast<double>(height), map.dim(0));
   const std::vector<Between> xs = Axis(width, 0, static_cast<double>(width), map.dim(1));
   Array<double, 2> out({height, width});
-  double* to = out.data();
-  for (const Between& y : ys) {
-    for (const Between& x : xs) *to++ = Value(map, y, x);
+  const Array<double, 2> wide = Widened(map, xs);
+  for (Index y = 0; y < height; ++y) {
+    FillRow(wide, ys[static_cast<std::size_t>(y)], {0, width}, out.row(y));
   }
   return out;
 }
@@ -100,10 +119,9 @@ Array<double, 2> MapOnPicture(ArrayView<const double, 2> map, const GridRegion& 
   const std::vector<Between> ys = Axis(height, region.top, region.bottom, map.dim(0));
   const std::vector<Between> xs = Axis(width, region.left, region.right, map.dim(1));
   Array<double, 2> out({height, width});
+  const Array<double, 2> wide = Widened(map, xs);
   for (Index y = pixels.y.begin; y < pixels.y.end; ++y) {
-    for (Index x = pixels.x.begin; x < pixels.x.end; ++x) {
-      out(y, x) = Value(map, ys[static_cast<std::size_t>(y)], xs[static_cast<std::size_t>(x)]);
-    }
+    FillRow(wide, ys[static_cast<std::size_t>(y)], pixels.x, out.row(y));
   }
   return out;
 }
