@@ -126,7 +126,7 @@ bench-retrieval: all world
 
 # Segmentation by all methods on the same pictures, deletion and insertion curves.
 bench-segmentation: all world $(BENCH_ENV)/ready
-	$(BENCH_ENV)/bin/python -m bench.segmentation --program $(BUILD)/bin/cliplens
+	$(BENCH_ENV)/bin/python -m bench.segmentation --program $(BUILD)/bin/cliplens --update
 
 bench-explorer: all $(BENCH_ENV)/ready
 	cmake --build $(BUILD) -j $(JOBS) --target cliplens_bench_analysis

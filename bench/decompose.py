@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
-"""Throughput and peak memory of the program's `decompose` beside its `embed`: whole processes.
+"""Throughput and peak memory of the program's `decompose`, `evaluate segmentation` and `embed --edit`
+beside its `embed`: whole processes.
 
     python bench/decompose.py --program build/release/bin/cliplens [--quick] [--runs 5]
-        [--cases small compute decode memory] [--json build/bench.json]
+        [--cases small compute decode segmentation edit memory] [--json build/bench.json]
 
 small    the shipped model on the shipped pictures (80 x 80, PNG in shards)
 compute  ViT-B/32 with random weights on 1,180 of the same pictures: the model takes the time
 decode   the shipped model on JPEGs of 3000 x 2000: reading takes the time
+segmentation  `evaluate segmentation` of the shipped model, and of a ViT-B/16 with random weights, on
+         pictures with masks
+edit     `embed --edit` of a ViT-B/16 with random weights: six heads by their means, and the paper's
+         recipe (all heads but those of four layers, all MLPs, INPUT)
 memory   peak memory from about 1,000 to about 50,000 pictures, with statistics only and with the
          full store
 
-embed and decompose run in alternating pairs, so that a change of the machine's speed meets both; the
+embed and the other verb run in alternating pairs, so that a change of the machine's speed meets both; the
 ratio is given by wall time, pair by pair, and by processor time.
 """
 
@@ -34,7 +39,10 @@ from common import ROOT, THREADS, Busy, leave_nothing_when_ended, save
 
 SHARDS = sorted((ROOT / "world" / "sets" / "test").glob("*.tar"))
 MODEL = ROOT / "models" / "pictureworld"
-CASES = ("small", "compute", "decode", "memory")
+TEXTS = ROOT / "world" / "texts"
+CLASSES = ("--classes", TEXTS / "objects.txt", "--templates", TEXTS / "objects.templates.txt")
+EDITS = {"six heads": "L11.H0-H5", "recipe": "L0-L7,L8.H0-H1,mlps,INPUT"}
+CASES = ("small", "compute", "decode", "segmentation", "edit", "memory")
 SIZES = (1_000, 10_000, 50_000)
 
 
@@ -87,9 +95,10 @@ class Program:
         self.path = path
         self.folder = folder
 
-    def embed(self, model, pictures) -> dict:
+    def embed(self, model, pictures, *options) -> dict:
         out = self.folder / "e.npy"
-        measured = run([self.path, "embed", model, "--images", pictures, "--out", out, "--json"])
+        measured = run([self.path, "embed", model, "--images", pictures, "--out", out, "--json",
+                        *options])
         out.unlink()
         return measured
 
@@ -101,25 +110,40 @@ class Program:
         shutil.rmtree(out)
         return measured
 
+    def segmentation(self, model, pictures) -> dict:
+        return run([self.path, "evaluate", "segmentation", model, "--images", pictures, *CLASSES,
+                    "--json"])
 
-def pairs(program: Program, name: str, model, pictures, runs: int) -> dict:
-    verbs = {"embed": program.embed, "decompose": program.decompose}
-    images = program.decompose(model, pictures)["result"]["images"]  # warms the page cache
-    measured = {verb: dict(wall=[], cpu=[]) for verb in verbs}
+    def edit(self, model, pictures, components) -> pathlib.Path:
+        """An edit of these components, by the means of these pictures."""
+        store, out = self.folder / "means", self.folder / "edit.json"
+        run([self.path, "decompose", model, "--images", pictures, "--out", store, "--stats-only",
+             "--json"])
+        run([self.path, "edit", "make", store, "--heads", components, "--out", out, "--json"])
+        shutil.rmtree(store)
+        return out
+
+
+def pairs(program: Program, name: str, model, pictures, runs: int, verb="decompose",
+          other=None) -> dict:
+    """`verb` names the other verb; `other` runs it, `decompose` if none is given."""
+    verbs = {"embed": program.embed, verb: other or program.decompose}
+    images = len(verbs["embed"](model, pictures)["result"]["items"])  # warms the page cache
+    measured = {each: dict(wall=[], cpu=[]) for each in verbs}
     for turn in range(runs):
-        for verb in sorted(verbs, reverse=turn % 2 == 0):
-            one = verbs[verb](model, pictures)
-            measured[verb]["wall"].append(one["wall"])
-            measured[verb]["cpu"].append(one["cpu"])
-    rate = {verb: images / statistics.median(m["wall"]) for verb, m in measured.items()}
-    ratios = {kind: [e / d for e, d in zip(measured["embed"][kind], measured["decompose"][kind])]
+        for each in sorted(verbs, reverse=turn % 2 == 0):
+            one = verbs[each](model, pictures)
+            measured[each]["wall"].append(one["wall"])
+            measured[each]["cpu"].append(one["cpu"])
+    rate = {each: images / statistics.median(m["wall"]) for each, m in measured.items()}
+    ratios = {kind: [e / d for e, d in zip(measured["embed"][kind], measured[verb][kind])]
               for kind in ("wall", "cpu")}
-    print(f"{name:8} {images:5d} pictures: embed {rate['embed']:.1f}/s, decompose "
-          f"{rate['decompose']:.1f}/s; decompose / embed by wall time "
+    print(f"{name}: {images} pictures, embed {rate['embed']:.1f}/s, {verb} "
+          f"{rate[verb]:.1f}/s; {verb} / embed by wall time "
           f"{statistics.median(ratios['wall']):.3f} ({min(ratios['wall']):.3f} to "
           f"{max(ratios['wall']):.3f}), by processor time {statistics.median(ratios['cpu']):.3f}",
           flush=True)
-    return dict(case=name, images=images, measured=measured, rate=rate, ratios=ratios)
+    return dict(case=name, verb=verb, images=images, measured=measured, rate=rate, ratios=ratios)
 
 
 def memory(program: Program, folder: pathlib.Path, sizes) -> list[dict]:
@@ -168,6 +192,24 @@ def main():
             pictures = jpegs(folder / "decode", 160 // scale)
             cases.append(pairs(program, "decode", MODEL, pictures, runs))
             shutil.rmtree(folder / "decode")
+        if "segmentation" in options.cases:
+            pictures = shards(folder / "masked", 1_000 // scale)
+            cases.append(pairs(program, "segmentation", MODEL, pictures, runs, "segmentation",
+                               program.segmentation))
+        for case in {"segmentation", "edit"} & set(options.cases):
+            model, few = folder / "b16", ROOT / "world" / "sets" / "single"
+            if not model.exists():
+                inputs("model", "B/16", model)
+            if case == "segmentation":
+                cases.append(pairs(program, "segmentation-b16", model, few, min(runs, 3),
+                                   "segmentation", program.segmentation))
+                continue
+            for name, components in EDITS.items():
+                edit = program.edit(model, few, components)
+                cases.append(pairs(
+                    program, f"edit, {name}", model, few, min(runs, 3), "embed --edit",
+                    lambda *words, edit=edit: program.embed(*words, "--edit", edit)))
+                edit.unlink()
         if "memory" in options.cases:
             peaks = memory(program, folder, [size // scale for size in SIZES])
     save(options.json, "decompose",

@@ -1,10 +1,11 @@
 """Zero-shot segmentation by all methods on the same pictures, and deletion and insertion curves.
 
-    python -m bench.segmentation --program build/release/bin/cliplens
+    python -m bench.segmentation --program build/release/bin/cliplens           measures
+    python -m bench.segmentation --program build/release/bin/cliplens --update  and writes its page
 
 Draws fresh pictures of one object, with their masks, into build/segmentation (the world's drawings
 must be installed: make world); asks the program for its own methods, and PyTorch for those that
-need derivatives. Maps are of the picture's true class. Prints the tables of docs/segmentation.md.
+need derivatives. Maps are of the picture's true class. The page is docs/segmentation.md.
 """
 
 import argparse
@@ -20,8 +21,12 @@ import torch
 from PIL import Image
 
 from bench.segmentation import gradients, metrics
+from bench.truth.report import table
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "segmentation.md"
+MARKS = {part: (f"<!-- {part}: python -m bench.segmentation --update -->\n",
+                f"<!-- end of {part} -->\n") for part in ("methods", "curves")}
 TEXTS = ROOT / "world" / "texts"
 OWN = ("decomposition", "raw-attention", "rollout", "patch-text", "background")
 SEED = 31
@@ -121,6 +126,7 @@ def main():
     parser.add_argument("--model", default="pictureworld")
     parser.add_argument("--pictures", type=int, default=500)
     parser.add_argument("--curves", type=int, default=200, help="pictures of the curves")
+    parser.add_argument("--update", action="store_true", help="write docs/segmentation.md")
     args = parser.parse_args()
     torch.set_num_threads(2)
     program = pathlib.Path(args.program).resolve()
@@ -159,27 +165,31 @@ def main():
     def cell(figures, name):
         return f"{100 * figures[name]:.1f}" if name in figures else ""
 
-    print(f"{len(pictures)} pictures of one object, {args.model}, percent\n")
-    print("| method | pixel accuracy | mIoU | mAP | mIoU, map of the answer | "
-          "mIoU, rightly classified |\n|---|---|---|---|---|---|")
-    for name, truth, answer, right in lines:
-        cells = [cell(truth, "pixel_accuracy"), cell(truth, "mean_iou"), cell(truth, "mean_ap"),
-                 cell(answer, "mean_iou"), cell(right, "mean_iou")]
-        print(f"| {name} | " + " | ".join(cells) + " |")
-
+    tables = {"methods": table(
+        ["method", "pixel accuracy", "mIoU", "mAP", "mIoU, map of the answer",
+         "mIoU, rightly classified"],
+        [[name, cell(truth, "pixel_accuracy"), cell(truth, "mean_iou"), cell(truth, "mean_ap"),
+          cell(answer, "mean_iou"), cell(right, "mean_iou")]
+         for name, truth, answer, right in lines])}
     few = slice(0, args.curves)
     maps["random"] = np.random.default_rng(SEED).random(maps["decomposition"].shape)
-    print(f"\n{args.curves} pictures, score <e, w - mean w> with 0, 1/8 ... 8/8 of the patches "
-          "removed or put in\n")
-    print("| patches by | deletion, area | insertion, area | deletion | insertion |\n"
-          "|---|---|---|---|---|")
+    rows = []
     for name, found in maps.items():
         if name == "background":
             continue
         both = [curve(model, pixels[few], directions[few], found[few], patch, insertion)
                 for insertion in (False, True)]
-        print(f"| {name} | {area(both[0]):.3f} | {area(both[1]):.3f} | "
-              + " | ".join(" ".join(f"{s:.2f}" for s in scores) for scores in both) + " |")
+        rows.append([name, *(f"{area(scores):.3f}" for scores in both),
+                     *(" ".join(f"{s:.2f}" for s in scores) for scores in both)])
+    tables["curves"] = table(["patches by", "deletion, area", "insertion, area", "deletion",
+                              "insertion"], rows)
+    print("\n".join(tables.values()))
+    if args.update:
+        page = PAGE.read_text()
+        for part, (begin, end) in MARKS.items():
+            before, rest = page.split(begin)
+            page = before + begin + "\n" + tables[part] + "\n" + end + rest.split(end)[1]
+        PAGE.write_text(page)
 
 
 if __name__ == "__main__":
