@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/analysis/cue.h"
 #include "cliplens/analysis/groups.h"
 #include "cliplens/base/error.h"
 #include "cliplens/cli/edit_choice.h"
 #include "cliplens/cli/head_choice.h"
 #include "cliplens/dataset/labels.h"
+#include "cliplens/report/edit_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -35,6 +37,25 @@ bool SameMeans(const Edit& a, const Edit& b) {
                             [](const auto& x, const auto& y) { return x.constant == y.constant; });
 }
 
+// The sentence of `edit suggest --attribute NAME --within-classes`.
+std::string LeanOn(const AttributeGroups& attribute, const Store& store, const AccuracyInput& input,
+                   const Common& common) {
+  Grouping cue;
+  cue.groups = static_cast<Index>(attribute.values.size());
+  for (const Index g : attribute.of) cue.of.push_back(static_cast<std::int32_t>(g));
+  CueReport report;
+  report.within_classes = true;
+  try {
+    report.result = FindCue(store, input.classifier, cue, input.labels.classes,
+                            {.threads = common.threads, .progress = Progress(common, "cue")});
+  } catch (const Error& error) {
+    // Too few pictures to hold half of them out; the groups are shown all the same.
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    return fmt::format("how far the class logits follow it is not known: {}", error.what());
+  }
+  return LeanText(report);
+}
+
 }  // namespace
 
 GroupReport MakeGroups(const Store& store, const std::string& store_name, const ClipModel& model,
@@ -54,6 +75,8 @@ GroupReport MakeGroups(const Store& store, const std::string& store_name, const 
   report.values = attribute.values;
   report.without = attribute.without;
   report.seed = options.seed;
+
+  if (options.lean) report.lean = LeanOn(attribute, store, input, common);
 
   std::vector<GroupVariant> variants = {{"base", {}}};
   const Basis& basis = store.basis();

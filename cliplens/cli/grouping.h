@@ -20,6 +20,7 @@ struct GroupingOptions {
   Index random = 5;
   std::uint64_t seed = 1;
   bool skip_empty = false;
+  bool lean = false;  // also say how far the class logits follow the attribute before any edit
 };
 
 // Accuracy by group of a store that was named `store_name`: as it is, with the edit, with random

@@ -57,8 +57,9 @@ ReportExtras MakeExtras(const Store& store, const ClipModel& model, const Option
       throw Error(ErrorCode::kInvalidArgument,
                   "--attribute makes groups of classes: name --classes");
     }
-    extras.groups =
-        MakeGroups(store, options.store, model, options.groups, options.accuracy, common);
+    GroupingOptions groups = options.groups;
+    groups.lean = !groups.edit.empty();
+    extras.groups = MakeGroups(store, options.store, model, groups, options.accuracy, common);
   } else if (!options.groups.edit.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--edit is shown by groups: name the attribute that makes them with --attribute");

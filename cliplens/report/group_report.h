@@ -25,7 +25,10 @@ struct GroupReport {
   Index draws = 0;
   double means_distance = 0;  // of the edit's means from the store's own
   double other_distance = 0;  // of the means that stand in otherwise
-  GroupResult result;         // rows base, edit ..., random-1 ... random-n, recipe ...
+  // How far the class logits follow the attribute before any edit (LeanText), within each class;
+  // empty where it was not asked for.
+  std::string lean;
+  GroupResult result;  // rows base, edit ..., random-1 ... random-n, recipe ...
 };
 
 // Means of distance above this are those of other pictures; see docs/groups.md.

@@ -266,6 +266,10 @@ std::string GroupSection(const GroupReport& report) {
         report.edit_means.empty() ? "these pictures" : Name(report.edit_means));
   }
   out += "Small figures are bounds of 95\u2009% over resampled pictures.</p>\n";
+  if (!report.lean.empty()) {
+    Put(out, "<p>Before any edit, with {} as the cue: {}.</p>\n", Name(report.attribute),
+        EscapeHtml(report.lean));
+  }
   for (const std::string& warning : GroupWarnings(report)) Put(out, "<p>{}</p>\n", Name(warning));
   out +=
       "<table class=\"index\">\n<thead><tr><th scope=\"col\">Accuracy, %</th><th scope=\"col\" "

@@ -86,6 +86,22 @@ def test_names_and_modes(place):
     assert not out.exists()
 
 
+def test_the_page_says_how_far_the_model_leans_on_the_cue(place):
+    """The sentence of `edit suggest` with the attribute as the cue, where an edit is shown."""
+    store = place / "pictureworld-birds"
+    told = run("edit", "suggest", store, *CLASSES, "--attribute", "place_kind", "--within-classes",
+               "--json")
+    sentence = json.loads(told.stdout)["statement"]
+    assert "of how the class logits differ between pictures within each class" in sentence
+    (place / "texts.txt").write_text("".join(f"a {c}\n" for c in "abcdefghijklmnop"))
+    report = ["report", store, "--texts", place / "texts.txt", "--heads", "L5.H3", "--count", 2,
+              "--pictures", 0, *CLASSES, "--attribute", "place_kind"]
+    assert run(*report, "--edit", place / "edit.json", "--out", place / "e.html").returncode == 0
+    assert f"with <bdi>place_kind</bdi> as the cue: {sentence}." in (place / "e.html").read_text()
+    assert run(*report, "--out", place / "plain.html").returncode == 0
+    assert "as the cue" not in (place / "plain.html").read_text()
+
+
 def test_groups_that_are_not_there(place):
     groups = ["evaluate", "groups", place / "pictureworld-birds", *CLASSES]
     refused(3, "no picture has the attribute 'colour'; the first has label, object", *groups,
