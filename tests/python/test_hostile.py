@@ -5,6 +5,7 @@ docs/security.md lists the same inputs for users.
 
 import atexit
 import functools
+import gzip
 import io
 import json
 import os
@@ -229,6 +230,17 @@ def test_a_shard_that_lies(name, tmp_path):
     (tmp_path / "x.tar").write_bytes(content)
     refused("embed", MODEL, "--images", tmp_path / "x.tar", "--out", tmp_path / "x.npy",
             status=status)
+
+
+def test_a_packed_archive_that_unfolds(tmp_path):
+    """A gzip file of 2 MB that unpacks to 2 GB: it stops at 192 MB."""
+    packed = gzip.compress(bytes(1 << 24), 9)
+    (tmp_path / "x.tar.gz").write_bytes(packed * 128)
+    refused("embed", MODEL, "--images", tmp_path / "x.tar.gz", "--out", tmp_path / "x.npy",
+            status=EXHAUSTED, words="unpacks to more than 201326592 bytes", peak=300)
+    (tmp_path / "x.tar.gz").write_bytes(packed[:-9])
+    refused("embed", MODEL, "--images", tmp_path / "x.tar.gz", "--out", tmp_path / "x.npy",
+            status=CORRUPT, words="cut off")
 
 
 def test_a_member_with_dots_in_its_name_is_refused(tmp_path):
