@@ -4,11 +4,12 @@ picture world, where every value is known.
     python -m bench.retrieval --program build/release/bin/cliplens           measures
     python -m bench.retrieval --program build/release/bin/cliplens --update  and writes docs/search.md
 
-Fresh pictures of three seeds; of every picture the ten most alike, under the heads that `label`
-names a factor for, under the whole embedding, and under as many random heads. Scores are computed
-from exported contributions by the definitions of docs/search.md (the tests hold `search` to the
-same); one query of each case is asked of the program too. Factors without a clear head are left
-out. All that it makes lies in build/retrieval.
+Fresh pictures of three seeds; of every picture the ten most alike, under the heads of which `label`
+says that a factor explains more than chance does, by their shares and without, under those that it
+names the factor for, under all heads, all MLPs, the whole embedding, and as many random heads.
+Scores are computed from exported contributions by the definitions of docs/search.md (the tests hold
+`search` to the same); one query of each case is asked of the program too. Factors without a clear
+head are left out. All that it makes lies in build/retrieval.
 """
 
 from __future__ import annotations
@@ -49,20 +50,24 @@ def agreement(rows, values):
     return float((values[neighbours(rows)] == values[:, None]).mean())
 
 
-def name(head):
-    return f"L{head[0]}.H{head[1]}"
+def parsed(name):
+    """L5.H3 -> (5, 3)"""
+    return tuple(int(part[1:]) for part in name.split("."))
 
 
 def case(bench, model, seed):
     """[{factor, heads, clear, share of agreeing neighbours by each way}] on one set of pictures."""
     pictures = f"pictures-{seed}"
     attn, embedding, facts = bench.arrays(model, pictures)
-    labels = {}
-    for head in bench.run("label", bench.store(model, pictures), "--properties", PROPERTIES,
-                          "--out", bench.folder / f"{model}-{seed}.labels.json")["heads"]:
+    file = bench.folder / f"{model}-{seed}.labels.json"
+    labels = bench.run("label", bench.store(model, pictures), "--properties", PROPERTIES, "--out",
+                       file)
+    named, shares = {}, {}
+    for head in labels["heads"]:
         for property_ in (head["label"], head["second"]):
-            labels.setdefault(property_, []).append(
-                tuple(int(part[1:]) for part in head["head"].split(".")))
+            named.setdefault(property_, []).append(parsed(head["head"]))
+    for property_ in labels["properties"]:
+        shares[property_["property"]] = {parsed(h["head"]): h["share"] for h in property_["heads"]}
     truth = bench.evaluate(model, pictures)["truth"]
     random = np.random.default_rng(seed)
     every = [(layer, head) for layer in range(attn.shape[1]) for head in range(attn.shape[2])]
@@ -70,27 +75,37 @@ def case(bench, model, seed):
     found = []
     for factor in FACTORS:
         clear = sum(head["clear"] and head["first"] == factor for head in truth)
-        if not clear or factor not in labels:
+        if not clear or not shares[factor]:
             continue
         keep = single if factor in ("object", "count", "size", "position") else single | True
         values = np.unique([str(fact[factor]) for fact in facts], return_inverse=True)[1][keep]
 
         def parts(heads):
             return [attn[keep][:, layer, head] for layer, head in heads]
-        own = parts(labels[factor])
+        heads = shares[factor]
+        weighted = [share * part for share, part in zip(heads.values(), parts(heads))]
+        every_head = attn[keep].sum((1, 2))
         counts = np.bincount(values) / len(values)
         found.append({
-            "factor": factor, "clear": clear, "heads": len(own), "chance": float((counts**2).sum()),
-            "embedding": agreement(vectors([embedding[keep]], "cosine"), values),
-            **{measure: agreement(vectors([sum(own)], measure), values)
+            "factor": factor, "clear": clear, "heads": len(heads),
+            "chance": float((counts**2).sum()),
+            **{measure: agreement(vectors([sum(weighted)], measure), values)
                for measure in ("cosine", "dot", "raw")},
-            "one by one": agreement(vectors(own, "cosine"), values),
+            "one by one": agreement(vectors(weighted, "cosine"), values),
+            "unweighted": agreement(vectors([sum(parts(heads))], "cosine"), values),
+            "named": (agreement(vectors([sum(parts(named[factor]))], "cosine"), values)
+                      if factor in named else np.nan),
+            "embedding": agreement(vectors([embedding[keep]], "cosine"), values),
+            "all heads": agreement(vectors([every_head], "cosine"), values),
+            # What is left of the sum is written by the MLPs and INPUT.
+            "MLPs": agreement(vectors([embedding[keep] - every_head], "cosine"), values),
             "random": float(np.mean([agreement(vectors([sum(parts(
-                [every[i] for i in random.permutation(len(every))[:len(own)]]))], "cosine"), values)
-                for _ in range(DRAWS)]))})
-        answer = bench.run("search", bench.store(model, pictures), "--item", 0, "--heads",
-                           ",".join(map(name, labels[factor])), "-k", NEIGHBOURS)
-        rows = vectors([sum(attn[:, layer, head] for layer, head in labels[factor])], "cosine")
+                [every[i] for i in random.permutation(len(every))[:len(heads)]]))], "cosine"),
+                values) for _ in range(DRAWS)]))})
+        answer = bench.run("search", bench.store(model, pictures), "--item", 0, "--property",
+                           factor, "--labels", file, "-k", NEIGHBOURS)
+        rows = vectors([sum(share * attn[:, layer, head]
+                            for (layer, head), share in heads.items())], "cosine")
         if {r["item"] for r in answer["results"]} != set(neighbours(rows)[0]):
             raise SystemExit(f"search finds others than its definition: {model} {factor}")
     return found
@@ -106,10 +121,12 @@ def page(results):
                 continue
             rows.append([f"`{model}`", factor, spread((r["heads"] for r in some), 0),
                          *(spread(r[way] for r in some) for way in (
-                             "cosine", "dot", "raw", "one by one", "embedding", "random")),
+                             "cosine", "dot", "raw", "one by one", "unweighted", "named",
+                             "embedding", "all heads", "MLPs", "random")),
                          f"{np.mean([r['chance'] for r in some]):.2f}"])
-    return table(["model", "factor", "heads", "**their sum, cosine**", "their sum, dot",
-                  "their sum, raw", "one by one, cosine", "whole embedding", "random heads", "chance"], rows)
+    return table(["model", "factor", "heads", "**by shares, cosine**", "by shares, dot",
+                  "by shares, raw", "by shares, one by one", "without shares", "named heads",
+                  "whole embedding", "all heads", "MLPs and INPUT", "random heads", "chance"], rows)
 
 
 def main():

@@ -75,6 +75,14 @@ SearchVectors::SearchVectors(const Store& store, SearchSpace space)
     mean_ = MeanEmbedding(store.statistics());
     return;
   }
+  if (!space_.weights.empty() && (space_.weights.size() != space_.heads.size() ||
+                                  !std::ranges::all_of(space_.weights, [](double weight) {
+                                    return weight > 0 && std::isfinite(weight);
+                                  }))) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "search: {} weights of {} heads; each head has one, above 0", space_.weights.size(),
+                space_.heads.size());
+  }
   side_by_side_ = space_.definition == Definition::kSumOfScores || space_.heads.size() == 1;
   std::vector<Vector> means;
   for (const HeadId id : space_.heads) {
@@ -89,6 +97,7 @@ SearchVectors::SearchVectors(const Store& store, SearchSpace space)
       from_factor_.push_back(std::move(coordinates.from_factor));
       from_text_.push_back(std::move(coordinates.from_text));
     }
+    if (!space_.weights.empty()) from_factor_.back() *= space_.weights[means.size()];
     means.push_back(from_factor_.back() * store.statistics().HeadMoments(id).mean);
   }
   if (!side_by_side_) {

@@ -1,6 +1,6 @@
 // The pictures of a store that are most alike in what some heads write, or in the whole embedding.
 //
-//   const SearchVectors colour(store, {.heads = HeadsLabelled(labels, "colour")});
+//   const SearchVectors colour(store, {.heads = {{11, 3}, {11, 5}}, .weights = {0.8, 0.3}});
 //   const SearchTerm term{&colour, colour.OfItem(12)};
 //   for (const ScoredItem& found : Search(store, {&term, 1}, {.count = 10})) Print(found.item);
 //
@@ -44,6 +44,9 @@ std::optional<Definition> DefinitionNamed(std::string_view name);
 
 struct SearchSpace {
   std::vector<HeadId> heads = {};  // none: the whole embedding
+  // What each head's contribution is multiplied by, such as the share of it that a property
+  // explains; none: 1.
+  std::vector<double> weights = {};
   Definition definition = Definition::kScoreOfSum;
   Measure measure = Measure::kCosine;
   friend bool operator==(const SearchSpace&, const SearchSpace&) = default;
@@ -53,8 +56,8 @@ struct SearchSpace {
 // coordinates side by side (at most K+3 numbers a head), or E numbers for a sum or the embedding.
 class SearchVectors {
  public:
-  // Throws Error(kInvalidArgument) for a head that the store lacks, and Error(kPrecondition) for a
-  // store without pictures' factors.
+  // Throws Error(kInvalidArgument) for a head that the store lacks and where weights are not as
+  // many as heads or not above 0, and Error(kPrecondition) for a store without pictures' factors.
   SearchVectors(const Store& store, SearchSpace space);
 
   const SearchSpace& space() const { return space_; }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "cliplens/base/error.h"
-#include "cliplens/report/label_file.h"
 
 namespace cliplens::cli {
 
@@ -24,13 +23,18 @@ void AddHeadChoice(CLI::App* verb, HeadChoice& choice) {
 std::vector<HeadId> ChooseHeads(const HeadChoice& choice, const std::string& fingerprint,
                                 int layers, int heads) {
   if (choice.property.empty()) return ParseHeads(choice.heads, layers, heads);
+  return HeadsLabelled(LabelsOf(choice, fingerprint, layers, heads), choice.property);
+}
+
+LabelFile LabelsOf(const HeadChoice& choice, const std::string& fingerprint, int layers,
+                   int heads) {
   if (choice.labels.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--property {} needs --labels FILE: write it with 'cliplens label STORE --out "
                 "FILE'",
                 choice.property);
   }
-  return HeadsLabelled(ReadLabelFile(choice.labels, fingerprint, layers, heads), choice.property);
+  return ReadLabelFile(choice.labels, fingerprint, layers, heads);
 }
 
 }  // namespace cliplens::cli

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cliplens/base/component.h"
+#include "cliplens/report/label_file.h"
 
 namespace cliplens::cli {
 
@@ -26,5 +27,8 @@ void AddHeadChoice(CLI::App* verb, HeadChoice& choice);
 // ReadLabelFile and HeadsLabelled do, and Error(kInvalidArgument) for a property without --labels.
 std::vector<HeadId> ChooseHeads(const HeadChoice& choice, const std::string& fingerprint,
                                 int layers, int heads);
+
+// The file of `labels`. Throws as ReadLabelFile, and as above where none is named.
+LabelFile LabelsOf(const HeadChoice& choice, const std::string& fingerprint, int layers, int heads);
 
 }  // namespace cliplens::cli

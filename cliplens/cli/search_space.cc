@@ -27,6 +27,11 @@ void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice) {
   AddHeadChoice(verb, choice.heads);
   verb->get_option("--heads")->description(
       "L11.H3, L9-L11, last-4, all; commas between; embedding: the whole of it");
+  verb->get_option("--property")
+      ->description(
+          "The heads of which --labels says that this property explains more than chance does, "
+          "each "
+          "times that share");
   verb->add_option("--definition", choice.definition,
                    "Likeness of several heads: score-of-sum or sum-of-scores")
       ->check(CLI::IsMember({NameOf(Definition::kScoreOfSum), NameOf(Definition::kSumOfScores)}))
@@ -49,13 +54,21 @@ bool SpaceIsChosen(const CLI::App& verb) {
 }
 
 SearchSpace SpaceOf(const SpaceChoice& choice, const Store& store) {
-  SearchSpace space{{},
-                    DefinitionNamed(choice.definition).value(),
-                    choice.raw ? Measure::kRaw : MeasureNamed(choice.measure).value()};
+  SearchSpace space{.definition = DefinitionNamed(choice.definition).value(),
+                    .measure = choice.raw ? Measure::kRaw : MeasureNamed(choice.measure).value()};
   if (choice.heads.property.empty() && choice.heads.heads == kWholeEmbedding) return space;
-  space.heads =
-      ChooseHeads(choice.heads, store.info().fingerprint, static_cast<int>(store.basis().layers()),
-                  static_cast<int>(store.basis().num_heads()));
+  const std::string& fingerprint = store.info().fingerprint;
+  const auto layers = static_cast<int>(store.basis().layers());
+  const auto heads = static_cast<int>(store.basis().num_heads());
+  if (choice.heads.property.empty()) {
+    space.heads = ChooseHeads(choice.heads, fingerprint, layers, heads);
+    return space;
+  }
+  for (const HeadShare& head :
+       HeadsTelling(LabelsOf(choice.heads, fingerprint, layers, heads), choice.heads.property)) {
+    space.heads.push_back(head.id);
+    space.weights.push_back(head.share);
+  }
   return space;
 }
 

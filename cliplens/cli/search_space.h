@@ -28,7 +28,8 @@ void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice);
 // Whether the command line has any of these options.
 bool SpaceIsChosen(const CLI::App& verb);
 
-// Throws as ChooseHeads does.
+// A property's heads are weighted by the share of each that it explains. Throws as ChooseHeads and
+// HeadsTelling do.
 SearchSpace SpaceOf(const SpaceChoice& choice, const Store& store);
 
 }  // namespace cliplens::cli

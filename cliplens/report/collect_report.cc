@@ -63,12 +63,10 @@ std::vector<ReportNeighbours> CollectNeighbours(const Store& store, const LabelR
     const auto property = static_cast<Index>(p);
     SearchSpace space;
     const HeadLabel* largest = nullptr;
-    for (const HeadLabel& head : labels.labels) {
-      if (head.label != property && head.second != property) continue;
-      space.heads.push_back(head.id);
-      if (head.label == property && (largest == nullptr || head.coverage > largest->coverage)) {
-        largest = &head;
-      }
+    for (const HeadLabel* head : HeadsOf(labels, p)) {
+      space.heads.push_back(head->id);
+      space.weights.push_back(head->properties[p].share.value);
+      if (largest == nullptr && head->label == property) largest = head;
     }
     if (largest == nullptr) continue;
     const SearchVectors heads(store, space);

@@ -24,6 +24,40 @@ HeadId OneHead(const std::string& name, int layers, int heads, const std::string
   throw Error(ErrorCode::kCorruptData, "{}: '{}' is no name of one head", place, Printable(name));
 }
 
+[[noreturn]] void RefuseTwice(HeadId id, const std::string& place) {
+  throw Error(ErrorCode::kCorruptData, "{}: it has {} twice", place, HeadName(id));
+}
+
+std::vector<HeadShare> IndexOf(const Json& list, int layers, int heads, const std::string& place) {
+  std::vector<HeadShare> index;
+  for (const Json& head : list) {
+    const HeadShare share{
+        OneHead(JsonField<std::string>(head, "head", place), layers, heads, place),
+        JsonField<double>(head, "share", place)};
+    if (!(share.share > 0 && share.share <= 1)) {
+      throw Error(ErrorCode::kCorruptData, "{}: {} has a share of {}, which is not in (0, 1]",
+                  place, HeadName(share.id), share.share);
+    }
+    index.push_back(share);
+  }
+  std::ranges::sort(index, {}, &HeadShare::id);
+  const auto twice = std::ranges::adjacent_find(index, {}, &HeadShare::id);
+  if (twice != index.end()) RefuseTwice(twice->id, place);
+  return index;
+}
+
+// The property's place in the file.
+std::size_t PlaceOf(const LabelFile& labels, const std::string& property) {
+  const auto found = std::ranges::find(labels.properties, property);
+  if (found != labels.properties.end()) {
+    return static_cast<std::size_t>(found - labels.properties.begin());
+  }
+  std::vector<std::string> names;
+  for (const std::string& name : labels.properties) names.push_back(Printable(name));
+  throw Error(ErrorCode::kInvalidArgument, "{}: there is no property '{}'; it has {}", labels.place,
+              Printable(property), fmt::join(names, ", "));
+}
+
 }  // namespace
 
 LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,
@@ -49,16 +83,15 @@ LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fi
   }
   for (const Json& property : JsonField<Json>(json, "properties", file.place)) {
     file.properties.push_back(JsonField<std::string>(property, "property", file.place));
+    file.index.push_back(
+        IndexOf(JsonField<Json>(property, "heads", file.place), layers, heads, file.place));
   }
   std::set<HeadId> seen;
   for (const Json& head : JsonField<Json>(json, "heads", file.place)) {
     LabelledHead labelled;
     labelled.id =
         OneHead(JsonField<std::string>(head, "head", file.place), layers, heads, file.place);
-    if (!seen.insert(labelled.id).second) {
-      throw Error(ErrorCode::kCorruptData, "{}: it has {} twice", file.place,
-                  HeadName(labelled.id));
-    }
+    if (!seen.insert(labelled.id).second) RefuseTwice(labelled.id, file.place);
     labelled.label = TextOrNone(head, "label", file.place);
     labelled.second = TextOrNone(head, "second", file.place);
     labelled.confidence = JsonField<double>(head, "confidence", file.place);
@@ -68,12 +101,7 @@ LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fi
 }
 
 std::vector<HeadId> HeadsLabelled(const LabelFile& labels, const std::string& property) {
-  if (std::ranges::find(labels.properties, property) == labels.properties.end()) {
-    std::vector<std::string> names;
-    for (const std::string& name : labels.properties) names.push_back(Printable(name));
-    throw Error(ErrorCode::kInvalidArgument, "{}: there is no property '{}'; it has {}",
-                labels.place, Printable(property), fmt::join(names, ", "));
-  }
+  PlaceOf(labels, property);
   std::vector<HeadId> heads;
   for (const LabelledHead& head : labels.heads) {
     if (head.label == property || head.second == property) heads.push_back(head.id);
@@ -84,6 +112,17 @@ std::vector<HeadId> HeadsLabelled(const LabelFile& labels, const std::string& pr
                 labels.place, Printable(property));
   }
   std::ranges::sort(heads);
+  return heads;
+}
+
+std::vector<HeadShare> HeadsTelling(const LabelFile& labels, const std::string& property) {
+  const std::vector<HeadShare>& heads = labels.index[PlaceOf(labels, property)];
+  if (heads.empty()) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: '{}' explains no head better than chance; choose another property, or name "
+                "heads",
+                labels.place, Printable(property));
+  }
   return heads;
 }
 

@@ -16,16 +16,25 @@ struct LabelledHead {
   double confidence = 0;
 };
 
+struct HeadShare {
+  HeadId id;
+  double share = 0;  // of the head's variance, that a property explains
+  friend bool operator==(const HeadShare&, const HeadShare&) = default;
+};
+
 struct LabelFile {
   std::string place;  // of the file, for messages
   std::string model_name;
   std::string fingerprint;  // of the model whose heads these are
   std::vector<std::string> properties;
+  // Of each property the heads of which it explains more than chance does, in order of the heads.
+  std::vector<std::vector<HeadShare>> index;
   std::vector<LabelledHead> heads;
 };
 
 // Throws Error(kNotFound) and Error(kCorruptData) as ReadJsonFile does, and for a file that is no
-// "cliplens.label/1", names a head that a model of `layers` x `heads` lacks or names one twice;
+// "cliplens.label/1", names a head that a model of `layers` x `heads` lacks, names one twice or has
+// a share that is not in (0, 1];
 // Error(kInvalidArgument) when its model is another than `fingerprint`.
 LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,
                         int layers, int heads);
@@ -34,5 +43,9 @@ LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fi
 // lists the properties when the table has no such one, and Error(kNotFound) when no head tells of
 // it.
 std::vector<HeadId> HeadsLabelled(const LabelFile& labels, const std::string& property);
+
+// Heads of which `property` explains more than chance does, whatever their label, in order. Throws
+// as HeadsLabelled.
+std::vector<HeadShare> HeadsTelling(const LabelFile& labels, const std::string& property);
 
 }  // namespace cliplens

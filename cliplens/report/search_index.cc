@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kFormat[] = "cliplens.index/1";
+constexpr char kFormat[] = "cliplens.index/2";
 constexpr Index kManifestBytes = Index{256} << 20;
 constexpr Index kShardsAtOnce = 8;  // whose vectors are computed before they are added
 
@@ -57,6 +57,7 @@ void WriteSearchIndex(const fs::path& path, const Store& store, const SearchSpac
                                 {"images", index.rows()},
                                 {"width", index.width()},
                                 {"heads", std::move(heads)},
+                                {"weights", space.weights},
                                 {"definition", NameOf(space.definition)},
                                 {"measure", NameOf(space.measure)},
                                 {"index_checksum", checksum}}));
@@ -83,6 +84,13 @@ SearchIndex ReadSearchIndex(const fs::path& path, const Store& store) {
     const std::vector<HeadId> parsed = ParseHeads(name, static_cast<int>(store.basis().layers()),
                                                   static_cast<int>(store.basis().num_heads()));
     space.heads.insert(space.heads.end(), parsed.begin(), parsed.end());
+  }
+  for (const Json& weight : JsonField<Json>(json, "weights", place)) {
+    if (!weight.is_number()) {
+      throw Error(ErrorCode::kCorruptData, "{}: {} is no weight of a head; make the index again",
+                  place, JsonExcerpt(weight));
+    }
+    space.weights.push_back(weight.get<double>());
   }
   const auto definition = JsonField<std::string>(json, "definition", place);
   space.definition = Known(DefinitionNamed(definition), definition, place);

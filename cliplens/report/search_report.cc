@@ -35,6 +35,7 @@ Json SearchJson(const SearchReport& report) {
                              {"unlike", term.unlike},
                              {"in", term.in},
                              {"heads", std::move(heads)},
+                             {"weights", term.space.weights},
                              {"definition", NameOf(term.space.definition)},
                              {"measure", NameOf(term.space.measure)}});
   }
@@ -56,7 +57,9 @@ std::string SearchTable(const SearchReport& report) {
   for (const SearchReport::Term& term : report.terms) {
     out += fmt::format("{} {} in {}", term.unlike ? "unlike" : "like", term.query, term.in);
     if (term.space.heads.size() > 1) {
-      out += fmt::format(", {} heads, {}", term.space.heads.size(), NameOf(term.space.definition));
+      out += fmt::format(", {} heads{}, {}", term.space.heads.size(),
+                         term.space.weights.empty() ? "" : " by their shares",
+                         NameOf(term.space.definition));
     }
     out += fmt::format(", {}\n", NameOf(term.space.measure));
   }

@@ -28,6 +28,21 @@ std::vector<HeadId> LoadedLabels::HeadsOf(const std::string& property) const {
   return found;
 }
 
+std::vector<HeadShare> LoadedLabels::HeadsTelling(const std::string& property) const {
+  const auto p =
+      static_cast<std::size_t>(std::ranges::find(properties, property) - properties.begin());
+  std::vector<HeadShare> found;
+  for (const auto& [id, head] : heads) {
+    if (p < properties.size() && head.shares[p] > 0) found.push_back({id, head.shares[p]});
+  }
+  if (found.empty()) {
+    throw Error(ErrorCode::kNotFound,
+                "'{}' explains no head better than chance; choose another property, or name heads",
+                Printable(property));
+  }
+  return found;
+}
+
 LoadedLabels LabelsFromJson(const Json& json, const std::string& place, int layers, int heads) {
   LoadedLabels labels;
   for (const Json& property : JsonField<Json>(json, "properties", place)) {
@@ -44,8 +59,11 @@ LoadedLabels LabelsFromJson(const Json& json, const std::string& place, int laye
       throw Error(ErrorCode::kCorruptData, "{}: '{}' is no name of one head, or is there twice",
                   place, Printable(name));
     }
-    LoadedLabels::Head loaded{TextOrNone(head, "label", place), TextOrNone(head, "second", place),
-                              head, Json::object()};
+    LoadedLabels::Head loaded{TextOrNone(head, "label", place),
+                              TextOrNone(head, "second", place),
+                              {},
+                              head,
+                              Json::object()};
     Json& summary = loaded.summary;
     for (const char* key : {"head", "label", "second", "confidence", "stability", "coverage"}) {
       summary[key] = JsonField<Json>(head, key, place);
@@ -58,7 +76,9 @@ LoadedLabels LabelsFromJson(const Json& json, const std::string& place, int laye
       const auto chance = JsonField<double>(property, "chance", place);
       shares.push_back(share);
       beyond.push_back(JsonField<double>(property, "beyond", place));
-      explained += share > std::max(chance, 0.0) ? 1 : 0;
+      const bool more = share > std::max(chance, 0.0);
+      loaded.shares.push_back(more ? share : 0);
+      explained += more ? 1 : 0;
     }
     if (shares.size() != labels.properties.size()) {
       throw Error(ErrorCode::kCorruptData, "{}: {} has {} properties, the table {}", place, name,

@@ -8,14 +8,18 @@
 
 #include "cliplens/base/component.h"
 #include "cliplens/io/json.h"
+#include "cliplens/report/label_file.h"
 
 namespace cliplens::server {
 
 struct LoadedLabels {
   struct Head {
     std::string label, second;  // empty: none
-    Json json;                  // its entry of "cliplens.label/1"
-    Json summary;               // of the overview
+    // Of each property the share of the head's variance that it explains; 0 where that is no more
+    // than chance.
+    std::vector<double> shares;
+    Json json;     // its entry of "cliplens.label/1"
+    Json summary;  // of the overview
   };
   std::vector<std::string> properties;
   std::map<HeadId, Head> heads;
@@ -24,6 +28,8 @@ struct LoadedLabels {
   // The heads whose label or second label is `property`. Throws Error(kNotFound) where there is
   // none.
   std::vector<HeadId> HeadsOf(const std::string& property) const;
+  // The heads of which `property` explains more than chance does. Throws as above.
+  std::vector<HeadShare> HeadsTelling(const std::string& property) const;
 };
 
 // From "cliplens.label/1". Throws Error(kCorruptData) naming `place` for what is no such thing.

@@ -32,6 +32,7 @@ Index BytesOf(const TokenPass& pass) {
 std::string KeyOf(const SearchSpace& space) {
   std::string key = fmt::format("{} {}", NameOf(space.definition), NameOf(space.measure));
   for (const HeadId id : space.heads) key += " " + HeadName(id);
+  for (const double weight : space.weights) key += fmt::format(" {}", weight);
   return key;
 }
 
@@ -364,6 +365,33 @@ std::shared_ptr<const TokenPass> Source::Pass(const ShownPicture& picture) {
   return passes_.Add(picture.key, std::move(pass), bytes);
 }
 
+std::shared_ptr<const LoadedLabels> Source::NeedLabels() {
+  auto known = labels();
+  if (known == nullptr) {
+    throw Error(ErrorCode::kPrecondition,
+                "the heads of {} have no labels yet: label them, or start with --labels FILE",
+                options_.name);
+  }
+  return known;
+}
+
+SearchSpace Source::SpaceOf(const Arguments& request, const char* key, std::string* text) {
+  SearchSpace space;
+  if (request.Has(key) && request.Object(key).Has("property")) {
+    const std::string property = request.Object(key).Text("property");
+    for (const HeadShare& head : NeedLabels()->HeadsTelling(property)) {
+      space.heads.push_back(head.id);
+      space.weights.push_back(head.share);
+    }
+    *text = "property " + property;
+    return space;
+  }
+  Place place = PlaceOf(request, key);
+  if (!place.embedding) space.heads = std::move(place.heads);
+  *text = std::move(place.text);
+  return space;
+}
+
 Source::Place Source::PlaceOf(const Arguments& request, const char* key) {
   Place place;
   if (!request.Has(key)) {
@@ -375,13 +403,7 @@ Source::Place Source::PlaceOf(const Arguments& request, const char* key) {
   const Arguments in = request.Object(key);
   if (in.Has("property")) {
     const std::string property = in.Text("property");
-    const auto known = labels();
-    if (known == nullptr) {
-      throw Error(ErrorCode::kPrecondition,
-                  "the heads of {} have no labels yet: label them, or start with --labels FILE",
-                  options_.name);
-    }
-    place.heads = known->HeadsOf(property);
+    place.heads = NeedLabels()->HeadsOf(property);
     place.text = "property " + property;
   } else if (in.Has("heads")) {
     const std::string heads = in.Text("heads");

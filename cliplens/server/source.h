@@ -164,18 +164,22 @@ class Source {
   ShownPicture Picture(const Arguments& picture);
   // Its forward pass; the last ones are kept.
   std::shared_ptr<const TokenPass> Pass(const ShownPicture& picture);
-  // The heads of {"heads": ...}, {"property": ...}, and all for {"embedding": true} or nothing;
-  // `text` as people read it.
+  // The heads of {"heads": ...}, {"property": ...} (those labelled with it), and all for
+  // {"embedding": true} or nothing; `text` as people read it.
   struct Place {
     bool embedding = false;
     std::vector<HeadId> heads;
     std::string text;
   };
+  // Where pictures are compared: a property in all heads that tell of it, by their shares.
+  // `text` as people read it.
+  SearchSpace SpaceOf(const Arguments& request, const char* key, std::string* text);
   Place PlaceOf(const Arguments& request, const char* key);
   // Vectors of a space of the store; the last ones are kept.
   std::shared_ptr<const SearchVectors> Vectors(const SearchSpace& space);
 
  private:
+  std::shared_ptr<const LoadedLabels> NeedLabels();
   void PrepareNow(const ProgressSink& progress);
   void CheckPrepared(const char* what);
   Index PlaceInSet(Index number, const std::string& path);

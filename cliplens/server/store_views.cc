@@ -197,10 +197,10 @@ Json SearchOf(Source& source, const Arguments& request) {
   std::vector<std::shared_ptr<const SearchVectors>> vectors;
   std::vector<SearchTerm> terms;
   for (const Arguments& term : request.Objects("terms", kMostTerms)) {
-    const Source::Place place = source.PlaceOf(term, "in");
-    SearchSpace space{.heads = place.embedding ? std::vector<HeadId>() : place.heads,
-                      .definition = *definition,
-                      .measure = *measure};
+    std::string in;
+    SearchSpace space = source.SpaceOf(term, "in", &in);
+    space.definition = *definition;
+    space.measure = *measure;
     const Arguments query = term.Object("query");
     vectors.push_back(source.Vectors(space));
     SearchTerm made{.vectors = vectors.back().get(), .weight = term.Flag("unlike") ? -1.0 : 1.0};
@@ -225,7 +225,7 @@ Json SearchOf(Source& source, const Arguments& request) {
       options.exclude.push_back(item);
     }
     report.terms.push_back({.query = name,
-                            .in = place.embedding ? "embedding" : place.text,
+                            .in = space.heads.empty() ? "embedding" : in,
                             .unlike = term.Flag("unlike"),
                             .space = space});
     terms.push_back(std::move(made));

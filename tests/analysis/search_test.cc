@@ -48,6 +48,30 @@ TEST_F(SearchTest, NeighboursShareWhatTheHeadTellsOf) {
   EXPECT_GT(Agreement({.heads = {{0, 0}, {0, 1}}}, "shape"), 0.99);
 }
 
+TEST_F(SearchTest, WeightsAreFactorsOfTheContributions) {
+  for (const Definition definition : {Definition::kScoreOfSum, Definition::kSumOfScores}) {
+    const std::vector<HeadId> heads = {{0, 0}, {0, 1}};
+    const auto vectors = [&](std::vector<double> weights, std::vector<HeadId> of) {
+      return SearchVectors(store_, {.heads = std::move(of),
+                                    .weights = std::move(weights),
+                                    .definition = definition,
+                                    .measure = Measure::kDot})
+          .OfItem(7);
+    };
+    const std::vector<float> first = vectors({1, 1e-9}, heads);
+    const std::vector<float> second = vectors({1e-9, 1}, heads);
+    const std::vector<float> both = vectors({0.5, 2}, heads);
+    ASSERT_EQ(both.size(), first.size());
+    for (std::size_t k = 0; k < both.size(); ++k) {
+      EXPECT_NEAR(both[k], 0.5 * first[k] + 2 * second[k], 1e-6);
+    }
+    EXPECT_EQ(vectors({1, 1}, heads), vectors({}, heads));
+  }
+  // A head of little weight decides little.
+  EXPECT_LT(Agreement({.heads = {{0, 0}, {0, 1}}, .weights = {1, 0.01}}, "shape"), 0.5);
+  EXPECT_GT(Agreement({.heads = {{0, 0}, {0, 1}}, .weights = {0.01, 1}}, "shape"), 0.99);
+}
+
 TEST_F(SearchTest, UnlikeTurnsAway) {
   const SearchVectors colour(store_, {.heads = {{0, 0}}});
   const SearchVectors shape(store_, {.heads = {{0, 1}}});
@@ -98,6 +122,11 @@ TEST_F(SearchTest, WhatIsNotThereIsRefused) {
   ExpectError(ErrorCode::kInvalidArgument, "no head L1.H0", [&] {
     SearchVectors(store_, {.heads = {{1, 0}}});
   });
+  for (const auto& weights : std::vector<std::vector<double>>{{1, 1}, {0}, {-1}}) {
+    ExpectError(ErrorCode::kInvalidArgument, "each head has one, above 0", [&] {
+      SearchVectors(store_, {.heads = {{0, 0}}, .weights = weights});
+    });
+  }
   const SearchVectors vectors(store_, SearchSpace{});
   ExpectError(ErrorCode::kInvalidArgument, "no item 400", [&] { vectors.OfItem(400); });
   ExpectError(ErrorCode::kInvalidArgument, "no item -1", [&] { vectors.OfItem(-1); });

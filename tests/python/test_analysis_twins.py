@@ -412,6 +412,29 @@ def test_cross_terms_and_means_change_what_is_found(shipped):
     assert found("--raw") == found("--measure", "raw")
 
 
+def test_a_property_weighs_its_heads_by_their_shares(shipped, tmp_path):
+    labels = cliplens("label", shipped.store, "--properties",
+                      ROOT / "world/texts/properties.txt", "--out", tmp_path / "labels.json")
+    heads = {p["property"]: p["heads"] for p in labels["properties"]}["background"]
+    assert len(heads) > sum("background" in (h["label"], h["second"]) for h in labels["heads"])
+    weighted = sum(h["share"] * shipped.attn[:, int(h["head"][1]), int(h["head"][4])]
+                   for h in heads)
+    rows = weighted - weighted.mean(0)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    asked = ["search", shipped.store, "--item", 7, "--property", "background", "--labels",
+             tmp_path / "labels.json"]
+    result = cliplens(*asked)
+    scores = rows @ rows[7]
+    scores[7] = -np.inf
+    assert [r["item"] for r in result["results"]] == list(np.argsort(-scores, kind="stable")[:10])
+    shares = {h["head"]: h["share"] for h in heads}
+    assert [shares[h] for h in result["terms"][0]["heads"]] == result["terms"][0]["weights"]
+    for _ in range(2):  # an index knows the weights
+        answer = cliplens(*asked, "--index", tmp_path / "background.faiss")
+        assert [r["item"] for r in answer["results"]] == [r["item"] for r in result["results"]]
+        assert answer["terms"][0]["weights"] == result["terms"][0]["weights"]
+
+
 def test_likes_and_unlikes_add_up(shipped):
     heads = {"L5.H3": [(5, 3)], "L4-L5": [(l, h) for l in (4, 5) for h in range(6)]}
     one, _ = search_vectors(shipped, heads["L5.H3"], "sum-of-scores", "cosine")

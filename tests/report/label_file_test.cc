@@ -11,7 +11,11 @@ namespace {
 
 constexpr char kLabels[] = R"({"format": "cliplens.label/1",
  "model": {"name": "small", "fingerprint": "ab"},
- "properties": [{"property": "colour"}, {"property": "place"}, {"property": "style"}],
+ "properties": [{"property": "colour", "heads": [{"head": "L1.H0", "share": 0.5}]},
+                {"property": "place", "heads": [{"head": "L1.H0", "share": 0.4},
+                                                {"head": "L0.H1", "share": 0.3},
+                                                {"head": "L1.H1", "share": 0.02}]},
+                {"property": "style", "heads": []}],
  "heads": [{"head": "L1.H0", "label": "colour", "second": "place", "confidence": 0.9},
            {"head": "L0.H1", "label": "place", "second": null, "confidence": 0.5},
            {"head": "L0.H0", "label": null, "second": null, "confidence": 0}]})";
@@ -34,8 +38,14 @@ TEST_F(LabelFileTest, HeadsOfAProperty) {
   EXPECT_EQ(file.heads.size(), 3u);
   EXPECT_EQ(HeadsLabelled(file, "place"), (std::vector<HeadId>{{0, 1}, {1, 0}}));
   EXPECT_EQ(HeadsLabelled(file, "colour"), (std::vector<HeadId>{{1, 0}}));
-  ExpectError(ErrorCode::kInvalidArgument, "colour, place, style",
-              [&] { HeadsLabelled(file, "size"); });
+  EXPECT_EQ(HeadsTelling(file, "place"),
+            (std::vector<HeadShare>{{{0, 1}, 0.3}, {{1, 0}, 0.4}, {{1, 1}, 0.02}}));
+  for (const auto choose : {+[](const LabelFile& f) { HeadsLabelled(f, "size"); },
+                            +[](const LabelFile& f) { HeadsTelling(f, "size"); }}) {
+    ExpectError(ErrorCode::kInvalidArgument, "colour, place, style", [&] { choose(file); });
+  }
+  ExpectError(ErrorCode::kNotFound, "'style' explains no head better than chance",
+              [&] { HeadsTelling(file, "style"); });
   ExpectError(ErrorCode::kNotFound, "no head is labelled 'style'",
               [&] { HeadsLabelled(file, "style"); });
 }
@@ -44,11 +54,17 @@ TEST_F(LabelFileTest, WhatIsNoLabelsOfThisModelIsRefused) {
   ExpectError(ErrorCode::kCorruptData, "cliplens.span/1", [&] { Read("label/1", "span/1"); });
   ExpectError(ErrorCode::kInvalidArgument, "fingerprint cd", [&] { Read("\"ab\"", "\"cd\""); });
   ExpectError(ErrorCode::kInvalidArgument, "no such head", [&] { Read("L1.H0", "L2.H0"); });
-  ExpectError(ErrorCode::kCorruptData, "L0.H1 twice", [&] { Read("L1.H0", "L0.H1"); });
+  ExpectError(ErrorCode::kCorruptData, "L0.H1 twice",
+              [&] { Read("L1.H0\", \"label", "L0.H1\", \"label"); });
+  ExpectError(ErrorCode::kCorruptData, "L0.H1 twice", [&] { Read("L1.H1", "L0.H1"); });
+  for (const char* share : {"0", "-0.1", "1.5"}) {
+    ExpectError(ErrorCode::kCorruptData, "not in (0, 1]", [&] { Read("0.02", share); });
+  }
   ExpectError(ErrorCode::kCorruptData, "no name of one head", [&] { Read("L1.H0", "all"); });
   ExpectError(ErrorCode::kCorruptData, "confidence", [&] { Read("0.9", "\"x\""); });
-  ExpectError(ErrorCode::kCorruptData, "of type number",
-              [&] { Read("[{\"head\"", "3, \"x\": [{\"head\""); });
+  ExpectError(ErrorCode::kCorruptData, "of type number", [&] {
+    Read("[{\"head\": \"L1.H0\", \"label", "3, \"x\": [{\"head\": \"L1.H0\", \"label");
+  });
   ExpectError(ErrorCode::kCorruptData, "propert",
               [&] { Read("[{\"property\"", "\"p\", \"x\": [{\"property\""); });
 }
