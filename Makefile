@@ -60,7 +60,7 @@ $(PARITY_ENV)/ready: tools/requirements-parity.txt
 test: setup-test $(PYTHON_ENV)/ready
 	cmake -S . -B $(BUILD) -G Ninja -DCLIPLENS_BUILD_TESTS=ON \
 	  -DCLIPLENS_PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python
-	cmake --build $(BUILD) -j $(JOBS)
+	cmake --build $(BUILD) -j $(JOBS) --target all cliplens_bench cliplens_bench_analysis
 	ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure --no-tests=error
 
 parity: all setup-test $(PARITY_ENV)/ready
@@ -75,7 +75,8 @@ explorer: all
 sanitize: setup-test $(PYTHON_ENV)/ready
 	cmake -S . -B $(SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 	  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" -DCLIPLENS_BUILD_TESTS=ON \
-	  -DCLIPLENS_SANITIZE=address,undefined \
+	  -DCLIPLENS_SANITIZE=address,undefined -DCMAKE_UNITY_BUILD=ON \
+	  -DCLIPLENS_WARNINGS_AS_ERRORS=OFF \
 	  -DCLIPLENS_PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python
 	cmake --build $(SANITIZED) -j $(JOBS)
 	ctest --test-dir $(SANITIZED) -j $(JOBS) --output-on-failure --no-tests=error
@@ -90,7 +91,6 @@ lint: setup-test
 	clang-format --dry-run -Werror $(SOURCES)
 	python3 tools/check_includes.py
 	cmake -S . -B $(BUILD) -G Ninja -DCLIPLENS_BUILD_TESTS=ON
-	cmake --build $(BUILD) -j $(JOBS) --target all cliplens_bench cliplens_bench_analysis
 	tools/tidy.sh $(BUILD) $(JOBS)
 
 format: setup-test

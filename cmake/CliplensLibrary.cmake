@@ -13,6 +13,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CLIPLENS_SANITIZE)
   target_compile_options(cliplens_warnings INTERFACE -Wno-maybe-uninitialized)
 endif()
 
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_UNITY_BUILD)
+  # Sources that are included by another count as headers for this warning.
+  target_compile_options(cliplens_warnings INTERFACE -Wno-subobject-linkage)
+endif()
+
 # cliplens_library(NAME DEPENDS ... EXTERNAL ... INTERNAL ...): one static library for the folder
 # cliplens/NAME. DEPENDS are folders above it in the design's list; EXTERNAL are libraries that its
 # headers name, INTERNAL those that only its sources name.

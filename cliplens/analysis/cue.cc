@@ -13,7 +13,7 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kChunk = 64;  // pictures a task
+constexpr Index kCueChunk = 64;  // pictures a task
 constexpr Index kMostCells = 4096;
 constexpr double kTolerance = 1e-10;  // eigenvalues below this share of the largest are rounding
 
@@ -317,9 +317,9 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
     const FactorBlock block = store.ReadShard(s);
     const Index count = block.images();
     Matrix values = Matrix::Zero(count, 2 * components);
-    ParallelFor(options.threads, (count + kChunk - 1) / kChunk, [&](Index task, int) {
-      const Index begin = task * kChunk;
-      const Index end = std::min(begin + kChunk, count);
+    ParallelFor(options.threads, (count + kCueChunk - 1) / kCueChunk, [&](Index task, int) {
+      const Index begin = task * kCueChunk;
+      const Index end = std::min(begin + kCueChunk, count);
       Matrix tau = Matrix::Zero(end - begin, logits.cols());
       Matrix rest = tau;
       for (Index b = begin; b < end; ++b) {

@@ -17,7 +17,7 @@ namespace {
 
 using Kind = EditTarget::Kind;
 
-constexpr Index kChunk = 64;  // pictures a task
+constexpr Index kGroupChunk = 64;  // pictures a task
 constexpr Index kMostGroups = 4096;
 constexpr Index kRecipeLayers = 4;  // that keep the heads which are not listed
 
@@ -312,9 +312,9 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
     const std::vector<Item> items = store.ReadItems(s);
     const Index images = block.images();
     std::vector<char> right(static_cast<std::size_t>(images * num_variants), 0);
-    ParallelFor(options.threads, (images + kChunk - 1) / kChunk, [&](Index task, int) {
-      const Index begin = task * kChunk;
-      const Index end = std::min(begin + kChunk, images);
+    ParallelFor(options.threads, (images + kGroupChunk - 1) / kGroupChunk, [&](Index task, int) {
+      const Index begin = task * kGroupChunk;
+      const Index end = std::min(begin + kGroupChunk, images);
       const Matrix base = scores.Rows(block.embedding.rows(begin, end));
       std::vector<Matrix> of(used.size());
       for (std::size_t i = 0; i < used.size(); ++i) {

@@ -13,7 +13,7 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kChunk = 64;  // pictures of one task
+constexpr Index kReconstructionChunk = 64;  // pictures of one task
 
 // A reconstructed head: what its first texts bring to the scores.
 struct HeadTexts {
@@ -87,7 +87,8 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
   const Index figures = 2 * steps;
   const Bootstrap bootstrap;
   const BlockSums sums = SumOverPictures(
-      store, labels, figures, bootstrap.blocks(), kChunk, options.threads, options.progress,
+      store, labels, figures, bootstrap.blocks(), kReconstructionChunk, options.threads,
+      options.progress,
       [&](const FactorBlock& block, Index begin, std::span<const Index> of_chunk, double* values) {
         const auto count = static_cast<Index>(of_chunk.size());
         // parts[k]: what the texts beyond the count before bring; the last: the heads as they are.

@@ -12,7 +12,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct AblateArguments {
   std::string store;
   std::string means;
   ModelChoice model;
@@ -23,7 +23,7 @@ struct Options {
   std::string svg;
 };
 
-void Run(const Options& options, const Common& common) {
+void Run(const AblateArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   RefuseExistingIfNamed({options.out, options.csv, options.svg});
   const MeansChoice means(options.means, store, options.store);
@@ -46,7 +46,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddAblate(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<AblateArguments>();
   CLI::App* verb =
       AddVerb(app, common, "ablate", "Accuracy when parts of the model are replaced by their means",
               "cliplens ablate store --classes world/texts/objects.txt --templates "

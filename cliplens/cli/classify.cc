@@ -14,7 +14,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct ClassifyArguments {
   ModelChoice model;
   ImagesChoice images;
   std::string classes;
@@ -26,7 +26,7 @@ struct Options {
   OnError on_error = OnError::kStop;
 };
 
-void Run(const Options& options, const Common& common) {
+void Run(const ClassifyArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const ChosenEdit edit(options.edit, model);
   const std::unique_ptr<ImageSet> set = OpenImages(options.images);
@@ -115,7 +115,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddClassify(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ClassifyArguments>();
   CLI::App* verb = AddVerb(
       app, common, "classify", "Zero-shot classes of pictures, and accuracy where labels are known",
       "cliplens classify pictureworld --images world/sets/test --classes world/texts/objects.txt "

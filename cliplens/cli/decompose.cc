@@ -14,7 +14,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct DecomposeArguments {
   ModelChoice model;
   ImagesChoice images;
   DecomposeOptions decompose;
@@ -42,7 +42,7 @@ StorePart ParsePart(const std::string& text) {
   return part;
 }
 
-void Run(Options& options, const Common& common) {
+void Run(DecomposeArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const std::unique_ptr<ImageSet> set = OpenImages(options.images);
   if (!options.part.empty()) options.decompose.part = ParsePart(options.part);
@@ -87,7 +87,7 @@ void Run(Options& options, const Common& common) {
 }  // namespace
 
 void AddDecompose(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DecomposeArguments>();
   CLI::App* verb = AddVerb(app, common, "decompose",
                            "Write pictures' embeddings as exact sums of contributions: a store",
                            "cliplens decompose pictureworld --images photos/ --out store");

@@ -13,7 +13,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct EmbedArguments {
   ModelChoice model;
   ImagesChoice images;
   std::string texts;
@@ -23,7 +23,7 @@ struct Options {
   OnError on_error = OnError::kStop;
 };
 
-void Run(const Options& options, const Common& common) {
+void Run(const EmbedArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   RefuseExisting(options.out);
   const ChosenEdit edit(options.edit, model);
@@ -70,7 +70,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddEmbed(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EmbedArguments>();
   CLI::App* verb = AddVerb(app, common, "embed", "Unit embeddings of pictures or texts, [B, E]",
                            "cliplens embed pictureworld --images photos/ --out photos.npy");
   AddModelArgument(verb, options->model);

@@ -12,7 +12,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct EvaluateArguments {
   LabellingOptions labelling;
   std::vector<std::string> truth;
   std::string only;
@@ -38,7 +38,7 @@ std::vector<Index> PicturesOf(const std::vector<Item>& items, const std::string&
   return pictures;
 }
 
-void Run(const Options& options, const Common& common) {
+void Run(const EvaluateArguments& options, const Common& common) {
   const Store store = Store::Open(options.labelling.store);
   const std::vector<Item> items = store.ReadItems();
   const std::vector<Index> pictures = PicturesOf(items, options.only);
@@ -66,7 +66,7 @@ void Run(const Options& options, const Common& common) {
 }
 
 void AddEvaluateLabels(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvaluateArguments>();
   CLI::App* verb =
       AddVerb(app, common, "labels", "Labels of heads against known factors of the pictures",
               "cliplens evaluate labels store --properties world/texts/properties.txt --truth "

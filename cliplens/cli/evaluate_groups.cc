@@ -7,7 +7,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct EvaluateGroupsArguments {
   std::string store;
   GroupingOptions groups;
   AccuracyOptions accuracy;
@@ -16,7 +16,7 @@ struct Options {
   std::string csv;
 };
 
-void Run(const Options& options, const Common& common) {
+void Run(const EvaluateGroupsArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   RefuseExistingIfNamed({options.out, options.csv});
   const ClipModel model = LoadModelOf(store, options.model);
@@ -35,7 +35,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddEvaluateGroups(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvaluateGroupsArguments>();
   CLI::App* verb = AddVerb(
       app, common, "groups", "Accuracy by group of class and attribute, before and after an edit",
       "cliplens evaluate groups store --classes world/texts/birds.txt --templates "

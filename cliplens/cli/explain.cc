@@ -14,7 +14,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct ExplainArguments {
   ModelChoice model;
   std::string image;
   std::string text;
@@ -27,7 +27,7 @@ struct Options {
   std::string out;
 };
 
-void Run(const Options& options, const Common& common) {
+void Run(const ExplainArguments& options, const Common& common) {
   if (options.text.empty() && options.classes.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "give --text with a word in it, or --classes");
   }
@@ -67,7 +67,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddExplain(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExplainArguments>();
   CLI::App* verb = AddVerb(
       app, common, "explain", "What each component, patch and word brings to one score",
       "cliplens explain pictureworld --image cat.png --text 'a picture of a cat' --out why.png");

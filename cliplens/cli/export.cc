@@ -14,7 +14,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct ExportArguments {
   std::string store;
   std::string format = "npy";
   std::string out;
@@ -22,7 +22,7 @@ struct Options {
   EditChoice edit;    // of arrays
 };
 
-void WriteIndex(const Store& store, const Options& options, const Common& common) {
+void WriteIndex(const Store& store, const ExportArguments& options, const Common& common) {
   RefuseExistingIfNamed({options.out, options.out + ".json"});
   const SearchSpace space = SpaceOf(options.space, store);
   WriteSearchIndex(options.out, store, space, common.threads, Progress(common, "index"));
@@ -41,7 +41,7 @@ void WriteIndex(const Store& store, const Options& options, const Common& common
                     options.out));
 }
 
-void Run(const Options& options, const Common& common) {
+void Run(const ExportArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   if (options.edit.no_normalize && options.edit.path.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -79,7 +79,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddExport(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportArguments>();
   CLI::App* verb = AddVerb(app, common, "export",
                            "A store's contributions, or an index of them, for other programs",
                            "cliplens export store --format npy --out arrays");

@@ -17,7 +17,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct HeatmapArguments {
   ModelChoice model;
   std::string image;
   std::vector<std::string> texts;
@@ -45,7 +45,7 @@ std::optional<double> ParseScale(const std::string& text) {
 }
 
 std::vector<HeatMapPanel> TextPanels(const ClipModel& model, const TokenPass& pass,
-                                     const Options& options, const Common& common) {
+                                     const HeatmapArguments& options, const Common& common) {
   const TowerConfig& vision = model.config().vision;
   TextMaps maps{
       .texts = options.texts,
@@ -63,7 +63,7 @@ std::vector<HeatMapPanel> TextPanels(const ClipModel& model, const TokenPass& pa
 }
 
 std::vector<HeatMapPanel> DirectionPanels(const ClipModel& model, const TokenPass& pass,
-                                          const Options& options, const Common& common) {
+                                          const HeatmapArguments& options, const Common& common) {
   const SpanFile span = ReadSpanFile(options.span, model.fingerprint(),
                                      static_cast<int>(model.config().vision.layers),
                                      static_cast<int>(model.config().vision.heads));
@@ -84,7 +84,7 @@ std::vector<HeatMapPanel> DirectionPanels(const ClipModel& model, const TokenPas
   return panels;
 }
 
-void Run(const Options& options, const Common& common) {
+void Run(const HeatmapArguments& options, const Common& common) {
   if (options.texts.empty() == options.directions.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "give --text, or --direction with --span; one of the two");
@@ -124,7 +124,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddHeatmap(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<HeatmapArguments>();
   CLI::App* verb =
       AddVerb(app, common, "heatmap", "Where in a picture its agreement with a text comes from",
               "cliplens heatmap pictureworld --image cat.png --text 'a cat' --text 'a dog' "

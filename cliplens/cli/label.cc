@@ -8,7 +8,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct LabelArguments {
   LabellingOptions labelling;
   std::string beside;
   std::string beside_model;
@@ -16,7 +16,7 @@ struct Options {
   std::string csv;
 };
 
-void Run(const Options& options, const Common& common) {
+void Run(const LabelArguments& options, const Common& common) {
   const Store store = Store::Open(options.labelling.store);
   RefuseExistingIfNamed({options.out, options.csv});
   const LabelReport report =
@@ -42,7 +42,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddLabel(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<LabelArguments>();
   CLI::App* verb = AddVerb(app, common, "label", "One property for each head, or none",
                            "cliplens label store --properties world/texts/properties.txt");
   AddLabellingOptions(verb, options->labelling);

@@ -9,7 +9,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct MatchArguments {
   std::string store, other;
   std::string labels, other_labels;
   Index count = 20;
@@ -28,7 +28,7 @@ MatchedStore Side(const Store& store, const std::string& labels) {
   return side;
 }
 
-void Run(Options options, const Common& common) {
+void Run(MatchArguments options, const Common& common) {
   const Store store = Store::Open(options.store);
   const Store other = Store::Open(options.other);
   options.match.threads = common.threads;
@@ -44,7 +44,7 @@ void Run(Options options, const Common& common) {
 }  // namespace
 
 void AddMatch(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MatchArguments>();
   CLI::App* verb =
       AddVerb(app, common, "match", "Heads of two stores that tell the same pictures apart",
               "cliplens match store other");

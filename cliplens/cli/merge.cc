@@ -8,12 +8,12 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct MergeArguments {
   std::vector<std::string> stores;
   std::string out;
 };
 
-void Run(const Options& options, const Common& common) {
+void Run(const MergeArguments& options, const Common& common) {
   const std::vector<std::filesystem::path> inputs(options.stores.begin(), options.stores.end());
   MergeStores(inputs, options.out);
   const Store merged = Store::Open(options.out);
@@ -32,7 +32,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddMerge(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MergeArguments>();
   CLI::App* verb = AddVerb(app, common, "merge", "One store out of several of the same model",
                            "cliplens merge part-0 part-1 --out whole");
   verb->add_option("STORES", options->stores, "Stores to merge")->required();

@@ -14,13 +14,13 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct PreprocessArguments {
   ModelChoice model;
   std::string image;
   std::string out;
 };
 
-void Run(const Options& options, const Common& common) {
+void Run(const PreprocessArguments& options, const Common& common) {
   const PreprocessConfig config =
       LoadConfig(ModelPath(options.model.model), options.model.architecture).preprocess;
   RefuseExisting(options.out);
@@ -45,7 +45,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddPreprocess(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PreprocessArguments>();
   CLI::App* verb = AddVerb(app, common, "preprocess", "The tensor that the model reads, [3, S, S]",
                            "cliplens preprocess pictureworld --image cat.jpg --out cat.npy");
   AddModelArgument(verb, options->model);

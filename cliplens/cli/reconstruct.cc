@@ -14,7 +14,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct ReconstructArguments {
   std::string store;
   std::vector<std::string> texts;
   ModelChoice model;
@@ -25,7 +25,7 @@ struct Options {
   std::string csv;
 };
 
-void Run(Options& options, const Common& common) {
+void Run(ReconstructArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   RefuseExistingIfNamed({options.out, options.csv});
   std::vector<TextPool> pools;
@@ -62,7 +62,7 @@ void Run(Options& options, const Common& common) {
 }  // namespace
 
 void AddReconstruct(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReconstructArguments>();
   CLI::App* verb = AddVerb(app, common, "reconstruct",
                            "Accuracy when each head keeps only the span of its texts",
                            "cliplens reconstruct store --texts world/texts/phrases.txt --classes "

@@ -18,7 +18,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct ReportArguments {
   std::string store;
   std::string texts;
   ModelChoice model;
@@ -33,7 +33,7 @@ struct Options {
   std::vector<std::string> scored_texts;
 };
 
-ReportExtras MakeExtras(const Store& store, const ClipModel& model, const Options& options,
+ReportExtras MakeExtras(const Store& store, const ClipModel& model, const ReportArguments& options,
                         const Common& common) {
   ReportExtras extras;
   if (!options.properties.empty()) {
@@ -72,7 +72,7 @@ ReportExtras MakeExtras(const Store& store, const ClipModel& model, const Option
   return extras;
 }
 
-void Run(Options& options, const Common& common) {
+void Run(ReportArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   const std::vector<HeadId> heads =
       ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
@@ -106,7 +106,7 @@ void Run(Options& options, const Common& common) {
 }  // namespace
 
 void AddReport(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportArguments>();
   options->report.span.count = 10;
   CLI::App* verb =
       AddVerb(app, common, "report", "One self-contained HTML page about the heads of a store",

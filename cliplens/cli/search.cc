@@ -20,7 +20,7 @@ namespace {
 
 constexpr char kTextPrefix[] = "text:";
 
-struct Options {
+struct SearchArguments {
   std::string store;
   std::vector<std::string> image, text, like, unlike, in;
   std::vector<Index> item;
@@ -69,7 +69,7 @@ Query ParseReference(const std::string& given) {
 }
 
 // The queries in the order of the command line; --in belongs to the one before it.
-std::vector<Query> QueriesOf(const CLI::App& verb, const Options& options) {
+std::vector<Query> QueriesOf(const CLI::App& verb, const SearchArguments& options) {
   std::vector<Query> queries;
   std::map<std::string, std::size_t> next;
   for (const CLI::Option* option : verb.parse_order()) {
@@ -105,7 +105,7 @@ std::vector<Query> QueriesOf(const CLI::App& verb, const Options& options) {
 // Turns queries into vectors; the model is loaded at the first that needs it.
 class Terms {
  public:
-  Terms(const Store& store, const Options& options, const Common& common)
+  Terms(const Store& store, const SearchArguments& options, const Common& common)
       : store_(store), options_(options), common_(common) {}
 
   SpaceChoice ChoiceOf(const Query& query) const {
@@ -152,13 +152,13 @@ class Terms {
   }
 
   const Store& store_;
-  const Options& options_;
+  const SearchArguments& options_;
   const Common& common_;
   std::optional<ClipModel> model_;
   std::map<std::string, Pass> passes_;
 };
 
-void Run(const CLI::App& verb, Options options, const Common& common) {
+void Run(const CLI::App& verb, SearchArguments options, const Common& common) {
   const std::vector<Query> queries = QueriesOf(verb, options);
   const Store store = Store::Open(options.store);
   for (const Query& query : queries) {
@@ -220,7 +220,7 @@ void Run(const CLI::App& verb, Options options, const Common& common) {
 }  // namespace
 
 void AddSearch(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SearchArguments>();
   CLI::App* verb =
       AddVerb(app, common, "search", "The pictures of a store that are most alike in some heads",
               "cliplens search store --image duck.png --property colour --labels labels.json\n"

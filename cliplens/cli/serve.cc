@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct ServeArguments {
   std::vector<std::string> sources;
   std::string listen = "127.0.0.1";
   int port = 7878;
@@ -39,7 +39,7 @@ struct Options {
 
 bool IsStore(const std::string& path) { return Exists(fs::path(path) / "manifest.json"); }
 
-server::SourceOptions OpenStore(const std::string& path, const Options& options) {
+server::SourceOptions OpenStore(const std::string& path, const ServeArguments& options) {
   server::SourceOptions source;
   source.name = path;
   source.store.emplace(Store::Open(path));
@@ -73,7 +73,7 @@ std::optional<server::LoadedLabels> LabelsFor(const std::vector<std::string>& fi
   return std::nullopt;
 }
 
-std::vector<server::SourceOptions> OpenSources(const Options& options) {
+std::vector<server::SourceOptions> OpenSources(const ServeArguments& options) {
   std::vector<server::SourceOptions> sources;
   std::optional<ClassFile> classes;
   std::vector<std::string> templates;
@@ -118,7 +118,7 @@ void KeepLittleMemory() {
 #endif
 }
 
-void Run(const Options& options, const Common& common) {
+void Run(const ServeArguments& options, const Common& common) {
   KeepLittleMemory();
   // Signals are waited for by a thread of their own; every other thread inherits the mask.
   sigset_t signals;
@@ -166,7 +166,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddServe(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ServeArguments>();
   CLI::App* verb =
       AddVerb(app, common, "serve", "A local page to explore models and stores in the browser",
               "cliplens serve store --labels labels.json --texts world/texts/phrases.txt "

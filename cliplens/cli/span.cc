@@ -13,7 +13,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct SpanArguments {
   std::string store;
   std::string texts;
   ModelChoice model;
@@ -23,7 +23,7 @@ struct Options {
   bool truncate = false;
 };
 
-void Run(const Options& options, const Common& common) {
+void Run(const SpanArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   const std::vector<HeadId> heads =
       ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
@@ -67,7 +67,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddSpan(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SpanArguments>();
   CLI::App* verb =
       AddVerb(app, common, "span", "TextSpan: the texts that span what each head writes",
               "cliplens span store --texts world/texts/phrases.txt --heads last-2 --count 10");

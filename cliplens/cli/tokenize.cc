@@ -10,7 +10,7 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct TokenizeArguments {
   ModelChoice model;
   std::string texts;
   bool truncate = false;
@@ -31,7 +31,7 @@ std::vector<std::string> ReadLines(const std::string& path) {
   return lines;
 }
 
-void Run(const Options& options, const Common& common) {
+void Run(const TokenizeArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const std::vector<std::string> lines = ReadLines(options.texts);
   const std::vector<Tokens> tokens = model.TokenizeTexts(lines, options.truncate, common.threads);
@@ -60,7 +60,7 @@ void Run(const Options& options, const Common& common) {
 }  // namespace
 
 void AddTokenize(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TokenizeArguments>();
   CLI::App* verb =
       AddVerb(app, common, "tokenize", "Token ids of each line, from start to end token",
               "cliplens tokenize pictureworld --texts captions.txt");

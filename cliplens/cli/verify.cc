@@ -13,12 +13,12 @@
 namespace cliplens::cli {
 namespace {
 
-struct Options {
+struct VerifyArguments {
   std::string store;
   ModelChoice model;
 };
 
-void Run(const Options& options, Common& common) {
+void Run(const VerifyArguments& options, Common& common) {
   std::optional<ClipModel> model;
   if (!options.model.model.empty()) {
     ModelChoice choice = options.model;
@@ -58,7 +58,7 @@ void Run(const Options& options, Common& common) {
 }  // namespace
 
 void AddVerify(CLI::App& app, Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyArguments>();
   CLI::App* verb = AddVerb(app, common, "verify", "Check everything that a store promises",
                            "cliplens verify store --model pictureworld");
   verb->add_option("STORE", options->store, "Store to check")->required();

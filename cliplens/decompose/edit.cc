@@ -20,7 +20,7 @@ namespace {
 
 using Kind = EditTarget::Kind;
 
-constexpr char kFormat[] = "cliplens.edit/1";
+constexpr char kEditFormat[] = "cliplens.edit/1";
 constexpr Index kMaxBytes = Index{32} << 20;
 constexpr Index kMaxSize = 65'536;  // of layers, heads and widths that a file may claim
 constexpr std::size_t kMaxText = 4'096;
@@ -77,7 +77,7 @@ Index Number(const Json& object, const char* key, Index low, Index high, const s
   return Index{n};
 }
 
-std::string Text(const Json& object, const char* key, const std::string& name) {
+std::string BoundedText(const Json& object, const char* key, const std::string& name) {
   std::string text = JsonField<std::string>(object, key, name);
   if (text.size() > kMaxText) {
     throw Error(ErrorCode::kCorruptData, "{}: '{}' has {} bytes, at most {} are allowed", name, key,
@@ -110,7 +110,7 @@ std::optional<EditTarget> TargetNamed(std::string_view name, Index layers, Index
 }
 
 EditComponent ParseComponent(const Json& json, const Edit& edit, const std::string& name) {
-  const std::string text = Text(json, "component", name);
+  const std::string text = BoundedText(json, "component", name);
   const std::optional<EditTarget> target = TargetNamed(text, edit.layers, edit.heads);
   if (!target) {
     throw Error(ErrorCode::kCorruptData, "{}: component '{}' is none of a model of {} x {} heads",
@@ -118,7 +118,7 @@ EditComponent ParseComponent(const Json& json, const Edit& edit, const std::stri
   }
   EditComponent component;
   component.target = *target;
-  const std::string mode = Text(json, "mode", name);
+  const std::string mode = BoundedText(json, "mode", name);
   if (mode == "scale") {
     component.mean = false;
     component.scale = JsonField<double>(json, "scale", name);
@@ -313,7 +313,7 @@ Edit MakeScaleEdit(const StoreInfo& store, const Basis& basis, double scale,
 }
 
 std::string EditText(const Edit& edit) {
-  Json json = {{"format", kFormat},
+  Json json = {{"format", kEditFormat},
                {"model",
                 {{"name", edit.model_name},
                  {"fingerprint", edit.fingerprint},
@@ -349,26 +349,26 @@ Edit ReadEdit(const std::filesystem::path& path) {
 
 Edit ParseEdit(std::string text, const std::string& name) {
   const Json json = ParseSealedJson(std::move(text), name);
-  const std::string format = Text(json, "format", name);
-  if (format != kFormat) {
+  const std::string format = BoundedText(json, "format", name);
+  if (format != kEditFormat) {
     throw Error(
         format.starts_with("cliplens.edit/") ? ErrorCode::kUnsupported : ErrorCode::kCorruptData,
         "{}: its format is '{}', {} was expected; make it with 'cliplens edit'", name,
-        Printable(format), kFormat);
+        Printable(format), kEditFormat);
   }
   Edit edit;
   const Json model = JsonField<Json>(json, "model", name);
-  edit.model_name = Text(model, "name", name);
-  edit.fingerprint = Text(model, "fingerprint", name);
+  edit.model_name = BoundedText(model, "name", name);
+  edit.fingerprint = BoundedText(model, "fingerprint", name);
   edit.layers = Number(model, "layers", 1, kMaxSize, name);
   edit.heads = Number(model, "heads", 1, kMaxSize, name);
   edit.embed_width = Number(model, "embed_width", 1, kMaxSize, name);
   if (json.contains("means")) {
     const Json means = JsonField<Json>(json, "means", name);
-    edit.means = Text(means, "store", name);
+    edit.means = BoundedText(means, "store", name);
     edit.means_images = Number(means, "images", 1, Index{1} << 40, name);
   }
-  if (json.contains("note")) edit.note = Text(json, "note", name);
+  if (json.contains("note")) edit.note = BoundedText(json, "note", name);
   const auto components = json.find("components");
   if (components == json.end() || !components->is_array() || components->empty()) {
     throw Error(ErrorCode::kCorruptData, "{}: 'components' is no list with a component", name);

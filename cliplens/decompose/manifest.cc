@@ -11,7 +11,7 @@ namespace cliplens {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr char kFormat[] = "cliplens.store/2";
+constexpr char kStoreFormat[] = "cliplens.store/2";
 constexpr Index kMaxImages = Index{1} << 40;
 constexpr Index kMaxItemsBytes = Index{1} << 30;
 
@@ -199,7 +199,7 @@ void CheckSameRun(const StoreInfo& wanted, const StoreInfo& found, const std::st
 
 std::string ManifestText(const Manifest& manifest) {
   const StoreInfo& info = manifest.info;
-  Json json = {{"format", kFormat},
+  Json json = {{"format", kStoreFormat},
                {"version", kStoreFormatVersion},
                {"model", ModelJson(info)},
                {"precision", info.precision},
@@ -244,11 +244,11 @@ Manifest ReadManifest(const fs::path& directory) {
   const Json json = ReadSealedJson(path, kMaxManifestBytes, &unsealed);
   const std::string format = Text(json, "format", name);
   const Index version = Number(json, "version", 1'000'000, name);
-  if (format != kFormat || version != kStoreFormatVersion) {
+  if (format != kStoreFormat || version != kStoreFormatVersion) {
     throw Error(ErrorCode::kUnsupported,
                 "{}: format {} version {}, this program reads {} version {}; decompose again or "
                 "use the program that wrote it",
-                name, Printable(format), version, kFormat, kStoreFormatVersion);
+                name, Printable(format), version, kStoreFormat, kStoreFormatVersion);
   }
   if (unsealed) {
     throw Error(ErrorCode::kCorruptData,

@@ -31,23 +31,23 @@ constexpr Index kMaxJpegSide = 65500;
 
 // libjpeg reports an error by a call that must not return. It jumps back to the function that
 // called the library; those functions hold no object that would need a destructor.
-struct ErrorState {
+struct JpegErrorState {
   jpeg_error_mgr manager;
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
 };
 
-ErrorState* StateOf(j_common_ptr info) { return reinterpret_cast<ErrorState*>(info->err); }
+JpegErrorState* StateOf(j_common_ptr info) { return reinterpret_cast<JpegErrorState*>(info->err); }
 
 [[noreturn]] void OnError(j_common_ptr info) {
-  ErrorState* state = StateOf(info);
+  JpegErrorState* state = StateOf(info);
   info->err->format_message(info, state->message);
   std::longjmp(state->jump, 1);
 }
 
 void OnMessage(j_common_ptr) {}
 
-void SetUp(ErrorState* state) {
+void SetUp(JpegErrorState* state) {
   jpeg_std_error(&state->manager);
   state->manager.error_exit = OnError;
   state->manager.output_message = OnMessage;
@@ -69,7 +69,7 @@ void Skip(j_decompress_ptr info, long count) {
 
 void OnProgress(j_common_ptr info) {
   if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMaxScans) return;
-  ErrorState* state = StateOf(info);
+  JpegErrorState* state = StateOf(info);
   std::snprintf(state->message, sizeof(state->message), "more than %d scans", kMaxScans);
   std::longjmp(state->jump, 1);
 }
@@ -101,13 +101,13 @@ class JpegReader {
   Outcome ReadRows(std::uint8_t* pixels, std::size_t stride);
 
   jpeg_decompress_struct& info() { return info_; }
-  const ErrorState& error() const { return error_; }
+  const JpegErrorState& error() const { return error_; }
 
  private:
   jpeg_decompress_struct info_;
   jpeg_source_mgr source_;
   jpeg_progress_mgr progress_;
-  ErrorState error_;
+  JpegErrorState error_;
 };
 
 Outcome JpegReader::ReadHeader() {
@@ -146,7 +146,7 @@ void Check(Outcome outcome, const JpegReader& reader, std::size_t size, const st
         "{}: the JPEG is cut off after {} bytes, before the picture is whole; fetch it again", name,
         size);
   }
-  const ErrorState& error = reader.error();
+  const JpegErrorState& error = reader.error();
   switch (error.manager.msg_code) {
     case JERR_BAD_PRECISION:
     case JERR_SOF_UNSUPPORTED:
@@ -189,7 +189,7 @@ class JpegWriter {
 
  private:
   jpeg_compress_struct info_;
-  ErrorState error_;
+  JpegErrorState error_;
   unsigned char* data_ = nullptr;
   unsigned long size_ = 0;  // NOLINT(google-runtime-int): libjpeg's type
 };

@@ -25,14 +25,14 @@ constexpr Index kMaxPngSide = 1'000'000;  // libpng's own bound for what it writ
 
 // libpng reports an error by a call that must not return. It jumps back to the function that called
 // the library; those functions hold no object that would need a destructor.
-struct ErrorState {
+struct PngErrorState {
   std::jmp_buf jump;
   char message[128] = {};
   bool cut_off = false;
 };
 
 [[noreturn]] void OnError(png_structp png, png_const_charp message) {
-  auto* state = static_cast<ErrorState*>(png_get_error_ptr(png));
+  auto* state = static_cast<PngErrorState*>(png_get_error_ptr(png));
   std::snprintf(state->message, sizeof(state->message), "%s", message);
   std::longjmp(state->jump, 1);
 }
@@ -56,7 +56,7 @@ class PngReader {
   PixelMode mode() const;
   png_structp png() const { return png_; }
   png_infop info() const { return info_; }
-  const ErrorState& error() const { return error_; }
+  const PngErrorState& error() const { return error_; }
 
  private:
   static void Read(png_structp png, png_bytep to, std::size_t count);
@@ -66,7 +66,7 @@ class PngReader {
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
   int passes_ = 1;
-  ErrorState error_;
+  PngErrorState error_;
 };
 
 void PngReader::Read(png_structp png, png_bytep to, std::size_t count) {
@@ -225,7 +225,7 @@ class PngWriter {
 
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
-  ErrorState error_;
+  PngErrorState error_;
   std::vector<std::uint8_t> bytes_;
 };
 

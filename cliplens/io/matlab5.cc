@@ -20,7 +20,7 @@ static_assert(std::endian::native == std::endian::little);
 
 constexpr Index kMaxBytes = Index{16} << 20;
 constexpr std::size_t kHeaderBytes = 128;
-constexpr int kMaxDepth = 16;
+constexpr int kMaxMatrixDepth = 16;
 
 // Types of elements and classes of arrays, "MAT-File Format", MathWorks.
 enum : std::uint32_t {
@@ -166,7 +166,7 @@ std::pair<std::string, std::optional<MatlabValue>> ParseMatrix(Bytes bytes, cons
                                                                int depth) {
   Reader reader(bytes, name);
   if (bytes.empty()) return {"", MatlabValue{}};  // how an empty field is written
-  if (depth > kMaxDepth) reader.Refuse("values are nested too deep");
+  if (depth > kMaxMatrixDepth) reader.Refuse("values are nested too deep");
   const Element flags = reader.Next();
   if (flags.type != kUint32 || flags.bytes.size() < 4) reader.Refuse("an array has no flags");
   const std::uint32_t array_class = flags.bytes[0];

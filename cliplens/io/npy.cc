@@ -20,9 +20,9 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "values are copied as they lie in files");
 
 constexpr std::string_view kMagic("\x93NUMPY", 6);
-constexpr std::size_t kMaxHeaderBytes = 1 << 20;
+constexpr std::size_t kMaxNpyHeaderBytes = 1 << 20;
 constexpr std::size_t kMaxDimensions = 64;  // NumPy's own
-constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kNpyAlignment = 64;
 
 // Elements of a shape, or nothing when a dimension is negative or the bytes do not fit 63 bits.
 std::optional<Index> CountElements(std::span<const Index> shape, Index element_size) {
@@ -44,7 +44,7 @@ std::string Header(std::span<const Index> shape) {
       fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", tuple);
   const std::size_t prefix = kMagic.size() + 4;
   const std::size_t unpadded = prefix + dictionary.size() + 1;
-  dictionary.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
+  dictionary.append((kNpyAlignment - unpadded % kNpyAlignment) % kNpyAlignment, ' ');
   dictionary += '\n';
   std::string header(kMagic);
   header += '\x01';
@@ -256,10 +256,10 @@ NpyArray ReadNpy(const std::filesystem::path& path) {
     header_size |= std::size_t{bytes[8 + i]} << (8 * i);
   }
   if (header_size > bytes.size() - header_begin) cut_off(header_begin + header_size);
-  if (header_size > kMaxHeaderBytes) {
+  if (header_size > kMaxNpyHeaderBytes) {
     throw Error(ErrorCode::kExhausted,
                 "{}: the header has {} bytes, at most {} are read; save one plain array", name,
-                header_size, kMaxHeaderBytes);
+                header_size, kMaxNpyHeaderBytes);
   }
   HeaderParser parser(text.substr(header_begin, header_size), name);
   parser.Parse();

@@ -9,7 +9,7 @@
 namespace cliplens {
 namespace {
 
-constexpr char kChecksum[] = "checksum";
+constexpr char kChecksumMember[] = "checksum";
 constexpr std::size_t kDigits = 32;
 constexpr std::string_view kBefore = "\"checksum\": \"";
 constexpr std::string_view kAfter = "\"\n}\n";
@@ -23,7 +23,7 @@ std::string Digest(std::string_view text) {
 }  // namespace
 
 std::string SealJson(Json document) {
-  document[kChecksum] = std::string(kDigits, '0');
+  document[kChecksumMember] = std::string(kDigits, '0');
   std::string text = DumpJson(document, 2) + "\n";
   text.replace(text.size() - kAfter.size() - kDigits, kDigits, Digest(text));
   return text;
@@ -41,7 +41,7 @@ Json ParseSealedJson(std::string text, const std::string& name, bool* unsealed) 
   if (!sealed) {
     if (unsealed != nullptr) {
       Json document = ParseJson(text, name);
-      *unsealed = !document.is_object() || !document.contains(kChecksum);
+      *unsealed = !document.is_object() || !document.contains(kChecksumMember);
       if (*unsealed) return document;
     }
     throw Error(ErrorCode::kCorruptData,
@@ -59,7 +59,7 @@ Json ParseSealedJson(std::string text, const std::string& name, bool* unsealed) 
                 name, found, Printable(said));
   }
   Json document = ParseJson(text, name);
-  if (document.is_object()) document.erase(kChecksum);
+  if (document.is_object()) document.erase(kChecksumMember);
   return document;
 }
 

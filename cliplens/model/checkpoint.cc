@@ -173,12 +173,12 @@ constexpr DirectoryLayout kDirectories[] = {
 };
 
 // Models that are not evaluated, by what stands in a tensor's name.
-struct Refused {
+struct RefusedTensor {
   std::string_view part;
   const char* reason;
 };
 
-constexpr Refused kRefused[] = {
+constexpr RefusedTensor kRefusedTensors[] = {
     {"visual.layer1.", "its image tower is a ResNet, which is no sum over layers and heads"},
     {"visual.attnpool.", "its image tower pools by attention, as ResNets do"},
     {"visual.attn_pool", "its image tower pools by attention"},
@@ -273,7 +273,7 @@ struct Opened {
 void RefuseKnown(const TensorFile& file, std::string_view prefix) {
   for (const auto& [name, info] : file.tensors()) {
     if (!name.starts_with(prefix)) continue;
-    for (const Refused& refused : kRefused) {
+    for (const RefusedTensor& refused : kRefusedTensors) {
       if (name.find(refused.part, prefix.size()) == std::string::npos) continue;
       throw Error(ErrorCode::kUnsupported, "{}: {} (tensor '{}'); such models are not supported",
                   Text(file.FileOf(name)), refused.reason, Printable(name));

@@ -48,10 +48,8 @@ std::string Bounded(const Estimate& e, double factor, int decimals) {
                      Fixed(factor * e.low, decimals), Fixed(factor * e.high, decimals));
 }
 
-std::string Cell(double value) { return fmt::format("{:.9g}", value); }
-
 std::vector<std::string> Cells(const Estimate& e) {
-  return {Cell(e.value), Cell(e.low), Cell(e.high)};
+  return {CsvNumber(e.value), CsvNumber(e.low), CsvNumber(e.high)};
 }
 
 std::string Line(std::vector<std::string> cells, const Estimate& a, const Estimate& b) {
@@ -214,7 +212,7 @@ std::string ReconstructionCsv(const std::vector<PoolReconstruction>& pools) {
         std::ranges::copy(Cells(*e), std::back_inserter(cells));
       }
       cells.push_back(std::to_string(r.distinct_texts));
-      cells.push_back(Cell(r.explained));
+      cells.push_back(CsvNumber(r.explained));
       csv += CsvRow(cells);
     };
     line(pool.result.nothing, "0");

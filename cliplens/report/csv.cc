@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include <fmt/format.h>
+
 namespace cliplens {
 namespace {
 
@@ -35,5 +37,7 @@ std::string CsvRow(const std::vector<std::string>& cells) {
   }
   return row + "\n";
 }
+
+std::string CsvNumber(double value) { return fmt::format("{:.9g}", value); }
 
 }  // namespace cliplens

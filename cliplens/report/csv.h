@@ -11,4 +11,7 @@ namespace cliplens {
 // of others.
 std::string CsvRow(const std::vector<std::string>& cells);
 
+// Nine significant digits.
+std::string CsvNumber(double value);
+
 }  // namespace cliplens

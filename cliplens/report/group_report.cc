@@ -28,8 +28,6 @@ std::string GroupName(const GroupReport& report, Index c, Index a) {
 
 Json EstimateJson(const Estimate& e) { return {e.low, e.high}; }
 
-std::string Cell(double value) { return fmt::format("{:.9g}", value); }
-
 std::string Means(const std::string& name) { return name.empty() ? "these pictures" : name; }
 
 }  // namespace
@@ -152,8 +150,8 @@ std::string GroupCsv(const GroupReport& report) {
   for (const GroupRow& row : report.result.rows) {
     const auto line = [&](const std::string& c, const std::string& a, Index count,
                           const Estimate& e) {
-      csv +=
-          CsvRow({row.name, c, a, std::to_string(count), Cell(e.value), Cell(e.low), Cell(e.high)});
+      csv += CsvRow({row.name, c, a, std::to_string(count), CsvNumber(e.value), CsvNumber(e.low),
+                     CsvNumber(e.high)});
     };
     for (const GroupFigures& g : row.groups) {
       line(report.classes[static_cast<std::size_t>(g.class_index)],

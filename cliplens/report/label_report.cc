@@ -129,15 +129,14 @@ std::string LabelCsv(const LabelReport& report) {
   const auto name = [&](Index property) {
     return property < 0 ? std::string() : Name(report, property);
   };
-  const auto number = [](double value) { return fmt::format("{:.9g}", value); };
   for (const HeadLabel& head : report.labels) {
     for (std::size_t p = 0; p < head.properties.size(); ++p) {
       const PropertyShare& property = head.properties[p];
-      csv +=
-          CsvRow({HeadName(head.id), name(head.label), name(head.second), number(head.confidence),
-                  number(head.stability), number(head.coverage), name(head.rival),
-                  report.table.names[p], number(property.share.value), number(property.share.low),
-                  number(property.share.high), number(property.beyond), number(property.chance)});
+      csv += CsvRow(
+          {HeadName(head.id), name(head.label), name(head.second), CsvNumber(head.confidence),
+           CsvNumber(head.stability), CsvNumber(head.coverage), name(head.rival),
+           report.table.names[p], CsvNumber(property.share.value), CsvNumber(property.share.low),
+           CsvNumber(property.share.high), CsvNumber(property.beyond), CsvNumber(property.chance)});
     }
   }
   return csv;

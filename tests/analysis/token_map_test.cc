@@ -13,10 +13,10 @@
 namespace cliplens {
 namespace {
 
-Array<double, 2> Map(Shape<2> shape, std::vector<double> values) { return {shape, values}; }
+Array<double, 2> MapOf(Shape<2> shape, std::vector<double> values) { return {shape, values}; }
 
 TEST(TokenMap, BilinearHasHalfPixelCentres) {
-  const Array<double, 2> out = ResizeMap(Map({2, 2}, {0, 1, 2, 3}), 4, 4);
+  const Array<double, 2> out = ResizeMap(MapOf({2, 2}, {0, 1, 2, 3}), 4, 4);
   const double along[] = {0, 0.25, 0.75, 1};
   for (Index y = 0; y < 4; ++y) {
     for (Index x = 0; x < 4; ++x) EXPECT_DOUBLE_EQ(out(y, x), along[x] + 2 * along[y]);
@@ -24,12 +24,12 @@ TEST(TokenMap, BilinearHasHalfPixelCentres) {
 }
 
 TEST(TokenMap, AnySizeAndConstantsStayThemselves) {
-  const Array<double, 2> flat = ResizeMap(Map({3, 3}, std::vector<double>(9, 0.1)), 7, 5);
+  const Array<double, 2> flat = ResizeMap(MapOf({3, 3}, std::vector<double>(9, 0.1)), 7, 5);
   for (const double v : flat.flat()) EXPECT_EQ(v, 0.1);
-  const Array<double, 2> one = ResizeMap(Map({1, 1}, {4}), 3, 2);
+  const Array<double, 2> one = ResizeMap(MapOf({1, 1}, {4}), 3, 2);
   for (const double v : one.flat()) EXPECT_EQ(v, 4);
   // To its own size a map is itself.
-  const Array<double, 2> map = Map({2, 3}, {1, -2, 3, 4, 5, -6});
+  const Array<double, 2> map = MapOf({2, 3}, {1, -2, 3, 4, 5, -6});
   EXPECT_TRUE(std::ranges::equal(ResizeMap(map, 2, 3).flat(), map.flat()));
 }
 
@@ -126,7 +126,7 @@ TEST(TokenMap, NothingLiesBesideTheCrop) {
   EXPECT_EQ(region.top, 0);
   EXPECT_EQ(region.bottom, 90);
   const Array<double, 2> map =
-      MapOnPicture(Map({8, 8}, std::vector<double>(64, 1)), region, 150, 90);
+      MapOnPicture(MapOf({8, 8}, std::vector<double>(64, 1)), region, 150, 90);
   const PixelRegion pixels = PixelsOf(region, 150, 90);
   for (Index y = 0; y < 90; ++y) {
     for (Index x = 0; x < 150; ++x) {

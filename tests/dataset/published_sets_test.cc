@@ -23,7 +23,7 @@ extern "C" const char* __lsan_default_suppressions() { return "leak:libhdf5"; }
 namespace cliplens {
 namespace {
 
-std::string Text(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+std::string TextOf(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
 // "path label {attributes}" of each picture.
 std::vector<std::string> Items(const ImageSet& set) {
@@ -65,8 +65,8 @@ TEST_F(PublishedSetsTest, TableOfPictures) {
       Items(*set),
       (Lines{R"(deep/a.png duck {"label":"duck","split":"test","hair":"long, dark","n":"007"})",
              R"(b.png - {"split":"train","n":"1"})"}));
-  EXPECT_EQ(Text(set->Read(0)), "picture a");
-  EXPECT_EQ(Text(set->ReadMask(0).value()), "mask a");
+  EXPECT_EQ(TextOf(set->Read(0)), "picture a");
+  EXPECT_EQ(TextOf(set->ReadMask(0).value()), "mask a");
   EXPECT_EQ(set->ReadMask(1), std::nullopt);
   ExpectError(ErrorCode::kNotFound, "b.png", [&] { set->Read(1); });
   ExpectError(ErrorCode::kInvalidArgument, "picture 2 was asked for", [&] { set->item(2); });
@@ -124,7 +124,7 @@ TEST_F(PublishedSetsTest, Waterbirds) {
           R"(001.Albatross/a.jpg waterbird {"label":"waterbird","y":"1","place":"land","split":"train"})",
           R"(002.Auk/b.jpg waterbird {"label":"waterbird","y":"1","place":"water","split":"val"})",
           R"(003.Wren/c.jpg landbird {"label":"landbird","y":"0","place":"water","split":"test"})"}));
-  EXPECT_EQ(Text(set->Read(0)), "picture a");
+  EXPECT_EQ(TextOf(set->Read(0)), "picture a");
   EXPECT_EQ(Open("test")->path(0), "003.Wren/c.jpg");
   EXPECT_EQ(Open("test")->size(), 1);
   ExpectError(ErrorCode::kNotFound, "of the split 'dev'; there are: test, train, val",
@@ -150,7 +150,7 @@ TEST_F(PublishedSetsTest, Cub) {
       (Lines{
           R"(images/001.Albatross/a_1.jpg 001.Albatross {"label":"001.Albatross","species":"Albatross","split":"train"})",
           R"(images/002.Cardinal_Bird/b.jpg 002.Cardinal_Bird {"label":"002.Cardinal_Bird","species":"Cardinal Bird","split":"test"})"}));
-  EXPECT_EQ(Text(set->Read(1)), "picture b");
+  EXPECT_EQ(TextOf(set->Read(1)), "picture b");
   EXPECT_EQ(Open("test")->size(), 1);
   Write("train_test_split.txt", "1 1\n");
   ExpectError(ErrorCode::kCorruptData, "train_test_split.txt: has no line for 2", [&] { Open(); });
@@ -316,7 +316,7 @@ TEST_F(PublishedSetsTest, ImagenetWithDevkit) {
       (Lines{
           R"(val/ILSVRC2012_val_00000001.JPEG n03388043 {"label":"n03388043","words":"fountain","imagenet_id":"490"})",
           R"(val/ILSVRC2012_val_00000003.JPEG n02119789 {"label":"n02119789","words":"kit fox, Vulpes macrotis","imagenet_id":"1"})"}));
-  EXPECT_EQ(Text(set->Read(1)), "picture 3");
+  EXPECT_EQ(TextOf(set->Read(1)), "picture 3");
   EXPECT_EQ(Open("val")->size(), 2);
   ExpectError(ErrorCode::kNotFound, "split val, not 'train'", [&] { Open("train"); });
   Write(data + "ILSVRC2012_validation_ground_truth.txt", "490\n490\n2\n");
@@ -364,7 +364,7 @@ std::string GrayPng(std::vector<std::uint8_t> pixels, Index width) {
               .pixels = std::move(pixels),
               .palette = {},
               .clear_color = std::nullopt};
-  return Text(EncodePng(image));
+  return TextOf(EncodePng(image));
 }
 
 TEST_F(PublishedSetsTest, Pascal) {
@@ -381,8 +381,8 @@ TEST_F(PublishedSetsTest, Pascal) {
   EXPECT_EQ(set->mask_ignore(), 255);
   EXPECT_EQ(Items(*set), (Lines{R"(JPEGImages/2007_1.jpg bird {"classes":["bird"]})",
                                 R"(JPEGImages/2007_2.jpg - {"classes":["person","tvmonitor"]})"}));
-  EXPECT_EQ(Text(set->Read(0)), "picture 1");
-  EXPECT_EQ(Text(set->ReadMask(0).value()), GrayPng({0, 255, 3, 3}, 2));
+  EXPECT_EQ(TextOf(set->Read(0)), "picture 1");
+  EXPECT_EQ(TextOf(set->ReadMask(0).value()), GrayPng({0, 255, 3, 3}, 2));
   EXPECT_EQ(Open("val")->path(0), "JPEGImages/2007_2.jpg");
   EXPECT_EQ(Open("val")->size(), 1);
   for (const char* split : {"train", "../Main/val", ".", "/etc/x"}) {

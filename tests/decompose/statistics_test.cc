@@ -8,7 +8,7 @@
 namespace cliplens {
 namespace {
 
-Matrix RandomMatrix(Index rows, Index cols, unsigned seed) {
+Matrix MatrixFarFromZero(Index rows, Index cols, unsigned seed) {
   std::srand(seed);
   // Means away from zero: that is where one-pass formulas lose their digits.
   return Matrix::Random(rows, cols).array() + 100.0;
@@ -19,7 +19,7 @@ double Difference(const Matrix& a, const Matrix& b) {
 }
 
 TEST(Moments, PartsMergedEqualOnePass) {
-  const Matrix rows = RandomMatrix(500, 6, 1);
+  const Matrix rows = MatrixFarFromZero(500, 6, 1);
   Moments whole(6);
   whole.Add(rows);
   Moments merged(6);
@@ -39,12 +39,12 @@ TEST(Moments, PartsMergedEqualOnePass) {
 
 TEST(Moments, OneImageHasNoVariance) {
   Moments one(3);
-  one.Add(RandomMatrix(1, 3, 2));
+  one.Add(MatrixFarFromZero(1, 3, 2));
   ExpectError(ErrorCode::kPrecondition, "decompose at least two", [&] { one.Covariance(); });
 }
 
 TEST(TraceMoments, EqualTheTraceOfMoments) {
-  const Matrix rows = RandomMatrix(64, 5, 3);
+  const Matrix rows = MatrixFarFromZero(64, 5, 3);
   Moments moments(5);
   moments.Add(rows);
   TraceMoments trace(5);

@@ -26,7 +26,7 @@ std::string Floats(const std::vector<float>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
 }
 
-void ExpectRefused(ErrorCode code, const std::string& words, const std::string& bytes) {
+void ExpectNpyRefused(ErrorCode code, const std::string& words, const std::string& bytes) {
   const TemporaryDirectory directory;
   ExpectError(code, words, [&] { ReadNpy(directory.Write("x.npy", bytes)); });
 }
@@ -123,42 +123,43 @@ TEST(ReadNpyTest, RefusesBadFiles) {
                          const std::string& shape) {
     return "{'descr': " + type + ", 'fortran_order': " + order + ", 'shape': " + shape + ", }\n";
   };
-  ExpectRefused(ErrorCode::kCorruptData, "does not begin with", "");
-  ExpectRefused(ErrorCode::kCorruptData, "does not begin with", "PK\x03\x04");
-  ExpectRefused(ErrorCode::kUnsupported, "version 4.0", FileOf(4, "{}", ""));
-  ExpectRefused(ErrorCode::kCorruptData, "the header ends at byte 65545, the file has 12",
-                std::string("\x93NUMPY\x01\x00\xff\xff{}", 12));
-  ExpectRefused(ErrorCode::kCorruptData, "the header ends at byte 4294967307",
-                std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff{}", 14));
-  ExpectRefused(ErrorCode::kUnsupported, "'<i8'",
-                FileOf(1, header("'<i8'", "False", "(1,)"), data));
-  ExpectRefused(ErrorCode::kUnsupported, "'>f4'",
-                FileOf(1, header("'>f4'", "False", "(2,)"), data));
-  ExpectRefused(ErrorCode::kUnsupported, "'|O'", FileOf(1, header("'|O'", "False", "(2,)"), data));
-  ExpectRefused(ErrorCode::kUnsupported, "records",
-                FileOf(1, header("[('a', '<f4')]", "False", "(2,)"), data));
-  ExpectRefused(ErrorCode::kUnsupported, "Fortran order",
-                FileOf(1, header("'<f4'", "True", "(2,)"), data));
-  ExpectRefused(ErrorCode::kCorruptData, "the shape [3] of '<f4' takes 12 bytes, 8 follow",
-                FileOf(1, header("'<f4'", "False", "(3,)"), data));
-  ExpectRefused(ErrorCode::kCorruptData, "takes 4 bytes, 8 follow",
-                FileOf(1, header("'<f4'", "False", "(1,)"), data));
-  ExpectRefused(ErrorCode::kCorruptData, "takes 2^63 bytes or more",
-                FileOf(1, header("'<f4'", "False", "(4294967296, 4294967296)"), data));
-  ExpectRefused(ErrorCode::kCorruptData, "a number of 2^63 or more",
-                FileOf(1, header("'<f4'", "False", "(99999999999999999999,)"), data));
-  ExpectRefused(ErrorCode::kCorruptData, "a tuple of one number has a ','",
-                FileOf(1, header("'<f4'", "False", "(2)"), data));
-  ExpectRefused(ErrorCode::kCorruptData, "a whole number is wanted",
-                FileOf(1, header("'<f4'", "False", "(-2,)"), data));
-  ExpectRefused(ErrorCode::kCorruptData, "True or False is wanted",
-                FileOf(1, header("'<f4'", "0", "(2,)"), data));
-  ExpectRefused(ErrorCode::kCorruptData, "an unknown or second key 'shape'",
-                FileOf(1, header("'<f4'", "False", "(2,), 'shape': (2,)"), data));
-  ExpectRefused(ErrorCode::kCorruptData, "is missing", FileOf(1, "{'descr': '<f4'}", data));
-  ExpectRefused(ErrorCode::kCorruptData, "text after the dictionary",
-                FileOf(1, header("'<f4'", "False", "(2,)") + "x", data));
-  ExpectRefused(ErrorCode::kCorruptData, "more than 64 dimensions", [&] {
+  ExpectNpyRefused(ErrorCode::kCorruptData, "does not begin with", "");
+  ExpectNpyRefused(ErrorCode::kCorruptData, "does not begin with", "PK\x03\x04");
+  ExpectNpyRefused(ErrorCode::kUnsupported, "version 4.0", FileOf(4, "{}", ""));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "the header ends at byte 65545, the file has 12",
+                   std::string("\x93NUMPY\x01\x00\xff\xff{}", 12));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "the header ends at byte 4294967307",
+                   std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff{}", 14));
+  ExpectNpyRefused(ErrorCode::kUnsupported, "'<i8'",
+                   FileOf(1, header("'<i8'", "False", "(1,)"), data));
+  ExpectNpyRefused(ErrorCode::kUnsupported, "'>f4'",
+                   FileOf(1, header("'>f4'", "False", "(2,)"), data));
+  ExpectNpyRefused(ErrorCode::kUnsupported, "'|O'",
+                   FileOf(1, header("'|O'", "False", "(2,)"), data));
+  ExpectNpyRefused(ErrorCode::kUnsupported, "records",
+                   FileOf(1, header("[('a', '<f4')]", "False", "(2,)"), data));
+  ExpectNpyRefused(ErrorCode::kUnsupported, "Fortran order",
+                   FileOf(1, header("'<f4'", "True", "(2,)"), data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "the shape [3] of '<f4' takes 12 bytes, 8 follow",
+                   FileOf(1, header("'<f4'", "False", "(3,)"), data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "takes 4 bytes, 8 follow",
+                   FileOf(1, header("'<f4'", "False", "(1,)"), data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "takes 2^63 bytes or more",
+                   FileOf(1, header("'<f4'", "False", "(4294967296, 4294967296)"), data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "a number of 2^63 or more",
+                   FileOf(1, header("'<f4'", "False", "(99999999999999999999,)"), data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "a tuple of one number has a ','",
+                   FileOf(1, header("'<f4'", "False", "(2)"), data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "a whole number is wanted",
+                   FileOf(1, header("'<f4'", "False", "(-2,)"), data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "True or False is wanted",
+                   FileOf(1, header("'<f4'", "0", "(2,)"), data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "an unknown or second key 'shape'",
+                   FileOf(1, header("'<f4'", "False", "(2,), 'shape': (2,)"), data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "is missing", FileOf(1, "{'descr': '<f4'}", data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "text after the dictionary",
+                   FileOf(1, header("'<f4'", "False", "(2,)") + "x", data));
+  ExpectNpyRefused(ErrorCode::kCorruptData, "more than 64 dimensions", [&] {
     std::string shape = "(";
     for (int i = 0; i < 65; ++i) shape += "1,";
     return FileOf(1, header("'<f4'", "False", shape + ")"), data);

@@ -32,14 +32,14 @@ std::string FileOf(const std::string& header, std::size_t data_size) {
   return Prefix(header.size()) + header + std::string(data_size, '\x01');
 }
 
-void ExpectRefused(ErrorCode code, const std::string& words, const std::string& bytes) {
+void ExpectSafetensorsRefused(ErrorCode code, const std::string& words, const std::string& bytes) {
   const TemporaryDirectory directory;
   ExpectError(code, words, [&] { SafetensorsFile file(directory.Write("x.safetensors", bytes)); });
 }
 
 void ExpectHeaderRefused(const std::string& words, const std::string& header,
                          std::size_t data_size) {
-  ExpectRefused(ErrorCode::kCorruptData, words, FileOf(header, data_size));
+  ExpectSafetensorsRefused(ErrorCode::kCorruptData, words, FileOf(header, data_size));
 }
 
 TEST(SafetensorsTest, RoundTrip) {
@@ -122,15 +122,17 @@ TEST(SafetensorsTest, ReadsUnalignedTensorsOfEveryFloatType) {
 }
 
 TEST(SafetensorsTest, RefusesBadSizes) {
-  ExpectRefused(ErrorCode::kCorruptData, "has 0 bytes", "");
-  ExpectRefused(ErrorCode::kCorruptData, "has 9 bytes", Prefix(1) + "{");
-  ExpectRefused(ErrorCode::kCorruptData, "the header claims 1152921504606846976 bytes, 2 follow",
-                Prefix(std::uint64_t{1} << 60) + "{}");
-  ExpectRefused(ErrorCode::kCorruptData, "the header claims 18446744073709551615 bytes",
-                Prefix(~std::uint64_t{0}) + "{}");
-  ExpectRefused(ErrorCode::kCorruptData, "the header claims 3 bytes, 2 follow", Prefix(3) + "{}");
-  ExpectRefused(ErrorCode::kCorruptData, "Git LFS pointer",
-                "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+  ExpectSafetensorsRefused(ErrorCode::kCorruptData, "has 0 bytes", "");
+  ExpectSafetensorsRefused(ErrorCode::kCorruptData, "has 9 bytes", Prefix(1) + "{");
+  ExpectSafetensorsRefused(ErrorCode::kCorruptData,
+                           "the header claims 1152921504606846976 bytes, 2 follow",
+                           Prefix(std::uint64_t{1} << 60) + "{}");
+  ExpectSafetensorsRefused(ErrorCode::kCorruptData, "the header claims 18446744073709551615 bytes",
+                           Prefix(~std::uint64_t{0}) + "{}");
+  ExpectSafetensorsRefused(ErrorCode::kCorruptData, "the header claims 3 bytes, 2 follow",
+                           Prefix(3) + "{}");
+  ExpectSafetensorsRefused(ErrorCode::kCorruptData, "Git LFS pointer",
+                           "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
 }
 
 TEST(SafetensorsTest, RefusesAHeaderAboveTheFormatsBound) {
@@ -189,8 +191,9 @@ TEST(SafetensorsTest, RefusesBadHeaders) {
                       R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 2);
   ExpectHeaderRefused("tensor \"a\\x0ab\"",
                       R"({"a\nb":{"dtype":"U8","shape":[1],"data_offsets":[0,2]}})", 2);
-  ExpectRefused(ErrorCode::kUnsupported, "tensor \"a\" has the dtype \"F8_E4M3\"",
-                FileOf(R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", 1));
+  ExpectSafetensorsRefused(
+      ErrorCode::kUnsupported, "tensor \"a\" has the dtype \"F8_E4M3\"",
+      FileOf(R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", 1));
 }
 
 TEST(SafetensorsTest, EveryCutIsAnErrorAndEveryFlippedByteAnErrorOrAFile) {

@@ -27,7 +27,7 @@ Members ReadAll(const std::string& archive) {
   return members;
 }
 
-void ExpectRefused(ErrorCode code, const std::string& words, const std::string& archive) {
+void ExpectTarRefused(ErrorCode code, const std::string& words, const std::string& archive) {
   ExpectError(code, words, [&] { ReadAll(archive); });
 }
 
@@ -78,44 +78,45 @@ TEST(TarTest, ReadsSizesInPaxAndBase256) {
 
 TEST(TarTest, RefusesWhatIsCutOffOrJoined) {
   const std::string member = TarMemberBytes("a.png", std::string(600, 'x'));
-  ExpectRefused(ErrorCode::kCorruptData, "wanted at byte 0, the file has 0", "");
-  ExpectRefused(ErrorCode::kCorruptData, "wanted at byte 1536, the file has 1536", member);
-  ExpectRefused(ErrorCode::kCorruptData, "member at byte 0 claims 600 bytes, 88 are left",
-                member.substr(0, 600));
-  ExpectRefused(ErrorCode::kCorruptData, "more after the end marker at byte 1536",
-                member + TarEnd() + member + TarEnd());
+  ExpectTarRefused(ErrorCode::kCorruptData, "wanted at byte 0, the file has 0", "");
+  ExpectTarRefused(ErrorCode::kCorruptData, "wanted at byte 1536, the file has 1536", member);
+  ExpectTarRefused(ErrorCode::kCorruptData, "member at byte 0 claims 600 bytes, 88 are left",
+                   member.substr(0, 600));
+  ExpectTarRefused(ErrorCode::kCorruptData, "more after the end marker at byte 1536",
+                   member + TarEnd() + member + TarEnd());
 }
 
 TEST(TarTest, RefusesBadHeaders) {
   const std::string text(512, 'x');
-  ExpectRefused(ErrorCode::kCorruptData, "header at byte 0 has a wrong checksum", text);
+  ExpectTarRefused(ErrorCode::kCorruptData, "header at byte 0 has a wrong checksum", text);
   std::string huge = TarHeader("a", 0);
   huge.replace(124, 12, "777777777777");
-  ExpectRefused(ErrorCode::kCorruptData, "claims 68719476735 bytes, 1024 are left",
-                WithChecksum(huge) + TarEnd());
+  ExpectTarRefused(ErrorCode::kCorruptData, "claims 68719476735 bytes, 1024 are left",
+                   WithChecksum(huge) + TarEnd());
   huge.replace(124, 12, std::string(1, '\x80') + std::string(11, '\xff'));
-  ExpectRefused(ErrorCode::kCorruptData, "has the size", WithChecksum(huge) + TarEnd());
+  ExpectTarRefused(ErrorCode::kCorruptData, "has the size", WithChecksum(huge) + TarEnd());
   huge.replace(124, 12, std::string(12, '\xff'));
-  ExpectRefused(ErrorCode::kCorruptData, "has the size", WithChecksum(huge) + TarEnd());
+  ExpectTarRefused(ErrorCode::kCorruptData, "has the size", WithChecksum(huge) + TarEnd());
   huge.replace(124, 12, std::string("9\n\0\0\0\0\0\0\0\0\0\0", 12));
-  ExpectRefused(ErrorCode::kCorruptData, "has the size \"9\\x0a\"", WithChecksum(huge) + TarEnd());
+  ExpectTarRefused(ErrorCode::kCorruptData, "has the size \"9\\x0a\"",
+                   WithChecksum(huge) + TarEnd());
 }
 
 TEST(TarTest, RefusesNamesThatPointOutside) {
   for (const std::string name : {"../x", "a/../../x", "a/..", "..", "/../x", "./../x"}) {
-    ExpectRefused(ErrorCode::kCorruptData, "is named", TarMemberBytes(name, "x") + TarEnd());
+    ExpectTarRefused(ErrorCode::kCorruptData, "is named", TarMemberBytes(name, "x") + TarEnd());
   }
-  ExpectRefused(ErrorCode::kCorruptData, "is named \"a\\x00b\"",
-                TarMemberBytes("p", PaxRecord("path", std::string("a\0b", 3)), 'x') +
-                    TarMemberBytes("a", "x") + TarEnd());
-  ExpectRefused(ErrorCode::kCorruptData, "is empty", TarMemberBytes("/", "x") + TarEnd());
+  ExpectTarRefused(ErrorCode::kCorruptData, "is named \"a\\x00b\"",
+                   TarMemberBytes("p", PaxRecord("path", std::string("a\0b", 3)), 'x') +
+                       TarMemberBytes("a", "x") + TarEnd());
+  ExpectTarRefused(ErrorCode::kCorruptData, "is empty", TarMemberBytes("/", "x") + TarEnd());
   EXPECT_EQ(ReadAll(TarMemberBytes("a..b/...c", "x") + TarEnd()), (Members{{"a..b/...c", "x"}}));
 }
 
 TEST(TarTest, RefusesBadPaxHeaders) {
   const auto refuse = [](const std::string& words, const std::string& records) {
-    ExpectRefused(ErrorCode::kCorruptData, words,
-                  TarMemberBytes("p", records, 'x') + TarMemberBytes("a", "x") + TarEnd());
+    ExpectTarRefused(ErrorCode::kCorruptData, words,
+                     TarMemberBytes("p", records, 'x') + TarMemberBytes("a", "x") + TarEnd());
   };
   refuse("has a bad length", "path=x\n");
   refuse("has a bad length", "99999999999 path=x\n");
@@ -127,22 +128,22 @@ TEST(TarTest, RefusesBadPaxHeaders) {
   refuse("no number below 2^63", PaxRecord("size", "9999999999999999999999"));
   refuse("an empty size", PaxRecord("size", ""));
   refuse("claims 9223372036854775807 bytes", PaxRecord("size", "9223372036854775807"));
-  ExpectRefused(ErrorCode::kCorruptData, "all members one name",
-                TarMemberBytes("p", PaxRecord("path", "x"), 'g') + TarEnd());
-  ExpectRefused(ErrorCode::kCorruptData, "follows the long name",
-                TarMemberBytes("p", PaxRecord("path", "x"), 'x') + TarEnd());
-  ExpectRefused(ErrorCode::kExhausted, "at most 1048576 are read",
-                TarMemberBytes("p", std::string((1 << 20) + 1, 'a'), 'L') + TarEnd());
+  ExpectTarRefused(ErrorCode::kCorruptData, "all members one name",
+                   TarMemberBytes("p", PaxRecord("path", "x"), 'g') + TarEnd());
+  ExpectTarRefused(ErrorCode::kCorruptData, "follows the long name",
+                   TarMemberBytes("p", PaxRecord("path", "x"), 'x') + TarEnd());
+  ExpectTarRefused(ErrorCode::kExhausted, "at most 1048576 are read",
+                   TarMemberBytes("p", std::string((1 << 20) + 1, 'a'), 'L') + TarEnd());
 }
 
 TEST(TarTest, RefusesWhatIsNotSupported) {
-  ExpectRefused(ErrorCode::kUnsupported, "with holes", TarMemberBytes("a", "", 'S') + TarEnd());
-  ExpectRefused(ErrorCode::kUnsupported, "with holes",
-                TarMemberBytes("p", PaxRecord("GNU.sparse.major", "1"), 'x') + TarEnd());
-  ExpectRefused(ErrorCode::kUnsupported, "over several archives",
-                TarMemberBytes("a", "", 'M') + TarEnd());
-  ExpectRefused(ErrorCode::kUnsupported, "compressed with gzip", "\x1f\x8b\x08");
-  ExpectRefused(ErrorCode::kUnsupported, "compressed with zstd", "\x28\xb5\x2f\xfd");
+  ExpectTarRefused(ErrorCode::kUnsupported, "with holes", TarMemberBytes("a", "", 'S') + TarEnd());
+  ExpectTarRefused(ErrorCode::kUnsupported, "with holes",
+                   TarMemberBytes("p", PaxRecord("GNU.sparse.major", "1"), 'x') + TarEnd());
+  ExpectTarRefused(ErrorCode::kUnsupported, "over several archives",
+                   TarMemberBytes("a", "", 'M') + TarEnd());
+  ExpectTarRefused(ErrorCode::kUnsupported, "compressed with gzip", "\x1f\x8b\x08");
+  ExpectTarRefused(ErrorCode::kUnsupported, "compressed with zstd", "\x28\xb5\x2f\xfd");
 }
 
 TEST(TarTest, EveryCutIsAnErrorAndEveryFlippedByteAnErrorOrMembers) {

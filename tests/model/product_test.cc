@@ -8,7 +8,7 @@
 namespace cliplens::nn {
 namespace {
 
-Matrix Random(Index rows, Index columns, unsigned seed) {
+Matrix RandomMatrix(Index rows, Index columns, unsigned seed) {
   std::mt19937 engine(seed);
   std::normal_distribution<double> normal;
   Matrix a(rows, columns);
@@ -32,7 +32,8 @@ TEST(Product, HasTheBitsOfPlainFusedSumsInEveryShape) {
   const Index shapes[][3] = {{1, 1, 1},    {1, 7, 3},    {6, 24, 8},   {8, 24, 5}, {9, 25, 193},
                              {67, 67, 40}, {5, 400, 11}, {130, 1, 50}, {3, 2, 0},  {17, 385, 400}};
   for (const auto& [m, n, k] : shapes) {
-    const Matrix a = Random(m, k, 1), b = Random(k, n, 2), start = Random(m, n, 3);
+    const Matrix a = RandomMatrix(m, k, 1), b = RandomMatrix(k, n, 2),
+                 start = RandomMatrix(m, n, 3);
     Matrix c = start;
     AddProduct(Of(a), Of(b), c);
     EXPECT_EQ(c, Plain(a, b, start)) << m << " x " << n << " x " << k;
@@ -40,7 +41,7 @@ TEST(Product, HasTheBitsOfPlainFusedSumsInEveryShape) {
 }
 
 TEST(Product, ReadsTransposedPartsAndFloats) {
-  const Matrix a = Random(20, 9, 4), b = Random(20, 31, 5);
+  const Matrix a = RandomMatrix(20, 9, 4), b = RandomMatrix(20, 31, 5);
   EXPECT_EQ(Product(Of(a).Transposed(), Of(b)), Plain(a.transpose(), b, Matrix::Zero(9, 31)));
   EXPECT_EQ(Product(Of(a), Of(a).Transposed()), Plain(a, a.transpose(), Matrix::Zero(20, 20)));
   const Operand<double> part{b.data() + 3, 20, 7, 31, 1};
@@ -66,7 +67,7 @@ TEST(Product, ReadsTransposedPartsAndFloats) {
 
 TEST(Product, UpperFillsTheUpperTriangle) {
   for (const Index n : {1, 8, 30, 100, 500}) {
-    const Matrix x = Random(37, n, 6);
+    const Matrix x = RandomMatrix(37, n, 6);
     const Matrix expected = Plain(x.transpose(), x, Matrix::Zero(n, n));
     Matrix c = Matrix::Zero(n, n);
     AddProduct(Of(x).Transposed(), Of(x), c.data(), n, /*upper=*/true);

@@ -7,7 +7,7 @@
 namespace cliplens {
 namespace {
 
-GroupReport Report() {
+GroupReport BirdsReport() {
   GroupReport report;
   report.setting.store.model_name = "model";
   report.setting.classes_name = "birds.txt";
@@ -38,19 +38,19 @@ GroupReport Report() {
 }
 
 TEST(GroupReport, SumsUpTheRandomRows) {
-  const auto summary = SummaryOfRandom(Report().result, &GroupRow::worst);
+  const auto summary = SummaryOfRandom(BirdsReport().result, &GroupRow::worst);
   ASSERT_TRUE(summary);
   EXPECT_DOUBLE_EQ(summary->best, 0.6);
   EXPECT_NEAR(summary->mean, 0.3, 1e-12);
   EXPECT_NEAR(summary->deviation, 0.264575131, 1e-9);  // √((.04 + .01 + .09) / 2)
-  GroupReport none = Report();
+  GroupReport none = BirdsReport();
   none.result.rows.resize(2);
   EXPECT_FALSE(SummaryOfRandom(none.result, &GroupRow::worst));
   EXPECT_FALSE(GroupJson(none).contains("random"));
 }
 
 TEST(GroupReport, Table) {
-  const std::string table = GroupTable(Report());
+  const std::string table = GroupTable(BirdsReport());
   for (const char* words : {"30 pictures in 2 groups", "edit: L5.H3; means of others",
                             "no picture in a land bird", "warning: the means of others lie far",
                             "best of 3", "30.0 ± 26.5", "seed 7", "25.0 (20.0 to 30.0)"}) {
@@ -59,20 +59,20 @@ TEST(GroupReport, Table) {
 }
 
 TEST(GroupReport, JsonAndCsv) {
-  const Json json = GroupJson(Report());
+  const Json json = GroupJson(BirdsReport());
   EXPECT_EQ(json["format"], "cliplens.groups/1");
   EXPECT_EQ(json["rows"].size(), 6u);
   EXPECT_EQ(json["rows"][1]["groups"][1]["class"], "a land bird");
   EXPECT_EQ(json["rows"][1]["groups"][1]["count"], 10);
   EXPECT_EQ(json["empty_groups"][0]["attribute"], "water");
   EXPECT_EQ(json["warnings"].size(), 1u);
-  const std::string csv = GroupCsv(Report());
+  const std::string csv = GroupCsv(BirdsReport());
   EXPECT_NE(csv.find("edit,a water bird,<land>,20,0.25,0.2,0.3\n"), std::string::npos) << csv;
   EXPECT_NE(csv.find("recipe,average,,30,0.375,0.3,0.4\n"), std::string::npos) << csv;
 }
 
 TEST(GroupReport, NamesAreEscapedOnThePage) {
-  const std::string page = GroupSection(Report());
+  const std::string page = GroupSection(BirdsReport());
   EXPECT_EQ(page.find("<land>"), std::string::npos);
   EXPECT_NE(page.find("&lt;land&gt;"), std::string::npos);
   EXPECT_NE(page.find("random heads, draw 2"), std::string::npos);

@@ -35,7 +35,6 @@ int DigitValue(char32_t c, int base) {
   return -1;
 }
 
-constexpr char32_t kReplacement = 0xFFFD;
 constexpr std::uint32_t kLastCodePoint = 0x10FFFF;
 
 // What the numbers 0x80 to 0x9F stand for (HTML Living Standard, numeric character reference end

@@ -19,8 +19,6 @@ struct LowerCaseRange {
 
 #include "cliplens/model/text/hugging_face_classes.inc"
 
-constexpr char32_t kCapitalIWithDot = 0x130;
-
 char32_t LowerOf(char32_t c) {
   if (c < 0x80) return c >= U'A' && c <= U'Z' ? c + 0x20 : c;
   const auto after =

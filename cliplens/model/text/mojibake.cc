@@ -23,7 +23,6 @@ struct CodePage {
 
 #include "cliplens/model/text/mojibake_tables.inc"
 
-constexpr char32_t kReplacement = 0xFFFD;
 constexpr unsigned char kSubstitute = 0x1A;  // stands for a byte that was lost
 constexpr std::string_view kReplacementUtf8 = "\xEF\xBF\xBD";
 

@@ -19,7 +19,6 @@ namespace {
 constexpr char32_t kCapitalSigma = 0x3A3;
 constexpr char32_t kSigma = 0x3C3;
 constexpr char32_t kFinalSigma = 0x3C2;
-constexpr char32_t kCapitalIWithDot = 0x130;
 
 // Whether the capital sigma at `at` ends a word: behind a cased character and before none, where
 // case-ignorable characters do not count (The Unicode Standard, section 3.13, Final_Sigma).

@@ -43,6 +43,12 @@ std::u32string DecodeUtf8(std::string_view text);
 void AppendUtf8(char32_t c, std::string& out);
 std::string EncodeUtf8(std::u32string_view text);
 
+// U+FFFD, which stands for what is no character.
+inline constexpr char32_t kReplacement = 0xFFFD;
+
+// U+0130: its lower case is an i and a combining dot.
+inline constexpr char32_t kCapitalIWithDot = 0x130;
+
 // Python's str.lower(): full lower-casing with the final sigma.
 std::u32string Lower(std::u32string_view text);
 
