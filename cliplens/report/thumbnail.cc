@@ -15,7 +15,7 @@ namespace {
 
 // A lossless thumbnail may take this much; drawings stay below it, photographs do not.
 constexpr std::size_t kLosslessBytes = 4096;
-constexpr int kWebpQuality = 82;
+constexpr int kThumbnailQuality = 82;
 
 std::string DataUri(const char* type, std::span<const std::uint8_t> bytes) {
   return std::string("data:image/") + type + ";base64," + EncodeBase64(bytes);
@@ -43,7 +43,7 @@ Thumbnail MakeThumbnail(std::span<const std::uint8_t> file, const Item& item, In
   if (png.size() <= kLosslessBytes) {
     thumbnail.data_uri = DataUri("png", png);
   } else {
-    thumbnail.data_uri = DataUri("webp", EncodeWebp(small, kWebpQuality));
+    thumbnail.data_uri = DataUri("webp", EncodeWebp(small, kThumbnailQuality));
   }
   return thumbnail;
 }
