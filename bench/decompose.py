@@ -41,7 +41,8 @@ SHARDS = sorted((ROOT / "world" / "sets" / "test").glob("*.tar"))
 MODEL = ROOT / "models" / "pictureworld"
 TEXTS = ROOT / "world" / "texts"
 CLASSES = ("--classes", TEXTS / "objects.txt", "--templates", TEXTS / "objects.templates.txt")
-EDITS = {"six heads": "L11.H0-H5", "recipe": "L0-L7,L8.H0-H1,mlps,INPUT"}
+EDITS = {"six heads": "L11.H0,L11.H1,L11.H2,L10.H0,L10.H1,L10.H2",
+         "recipe": "L0-L7,L10.H0,L11.H0,mlps,INPUT"}
 CASES = ("small", "compute", "decode", "segmentation", "edit", "memory")
 SIZES = (1_000, 10_000, 50_000)
 
