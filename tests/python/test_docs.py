@@ -250,6 +250,7 @@ RUNS = [
     "report whole --texts texts.txt --out report.html",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
     "search whole --item 3 -k 3",
+    "search whole --item 3 --property object --labels labels.json -k 3",
     "match whole store --labels labels.json --labels2 labels.json",
     "export store --out arrays",
     "export store --format faiss --heads L5.H3 --out L5.H3.faiss",
