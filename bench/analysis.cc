@@ -30,6 +30,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -249,28 +250,39 @@ StoreInfo GeneratedInfo(Index images) {
   return info;
 }
 
-// A store of generated factors of `images` pictures.
-Store MakeStore(const Sizes& sizes, Index images, int threads, const std::filesystem::path& place) {
-  const Generator generator(sizes);
-  const StoreInfo info = GeneratedInfo(images);
+// Writes a store of generated factors whose picture i is item_of(i).
+void WriteStore(const std::filesystem::path& place, const Generator& generator, const Sizes& sizes,
+                const Basis& basis, const StoreInfo& info, int threads,
+                const std::function<Item(Index)>& item_of) {
   const DataSource& source = info.data[0];
-  StoreWriter writer(place, generator.basis(), info, PartialDirectory::Mode::kNew);
+  StoreWriter writer(place, basis, info, PartialDirectory::Mode::kNew);
   StatisticsSums sums(sizes.layers, sizes.heads, sizes.head_width + kExtraFactors,
                       sizes.embed_width, info.slices);
   for (Index r = 0; r < source.ranges(); ++r) {
     const Index first = r * source.shard_images;
-    const Index n = std::min(source.shard_images, images - first);
+    const Index n = std::min(source.shard_images, source.set_images - first);
     const FactorBlock block = generator.Block(first, n, threads);
     std::vector<Item> items;
     std::vector<Index> slices;
     for (Index b = 0; b < n; ++b) {
-      items.push_back({.path = fmt::format("{}.png", first + b), .label = std::nullopt});
+      items.push_back(item_of(first + b));
       slices.push_back(SliceOf(items.back().path, info.slices));
     }
-    sums.Add(block, slices, generator.basis(), threads);
+    sums.Add(block, slices, basis, threads);
     writer.AddRange(r, block, items, {});
   }
   writer.Finish(sums);
+}
+
+Item NumberedItem(Index number) {
+  return {.path = fmt::format("{}.png", number), .label = std::nullopt};
+}
+
+// A store of generated factors of `images` pictures.
+Store MakeStore(const Sizes& sizes, Index images, int threads, const std::filesystem::path& place) {
+  const Generator generator(sizes);
+  WriteStore(place, generator, sizes, generator.basis(), GeneratedInfo(images), threads,
+             NumberedItem);
   return Store::Open(place);
 }
 
@@ -292,7 +304,7 @@ Store RepeatedStore(Index ranges, int threads, const std::filesystem::path& plac
     std::vector<Item> items;
     std::vector<Index> slices;
     for (Index b = 0; b < kShardImages; ++b) {
-      items.push_back({.path = fmt::format("{}.png", r * kShardImages + b), .label = std::nullopt});
+      items.push_back(NumberedItem(r * kShardImages + b));
       slices.push_back(SliceOf(items.back().path, info.slices));
     }
     if (r == 0) of_one.Add(block, slices, generator.basis(), threads);
@@ -318,27 +330,12 @@ Json ExplorerStore(const std::string& model_path, Index images, int threads,
   info.model_path = std::filesystem::absolute(model.path()).string();
   info.fingerprint = model.fingerprint();
   info.model_config = ToJson(model.config());
-  const Basis basis = MakeBasis(model, threads);
-  StoreWriter writer(directory, basis, info, PartialDirectory::Mode::kNew);
-  StatisticsSums sums(sizes.layers, sizes.heads, sizes.head_width + kExtraFactors,
-                      sizes.embed_width, info.slices);
-  const DataSource& source = info.data[0];
-  for (Index r = 0; r < source.ranges(); ++r) {
-    const Index first = r * source.shard_images;
-    const Index n = std::min(source.shard_images, images - first);
-    const FactorBlock block = generator.Block(first, n, threads);
-    std::vector<Item> items;
-    std::vector<Index> slices;
-    for (Index b = 0; b < n; ++b) {
-      items.push_back({.path = fmt::format("{}.png", first + b),
-                       .label = fmt::format("c{}", b % 10),
-                       .attributes = {{"group", fmt::format("g{}", b % 3)}}});
-      slices.push_back(SliceOf(items.back().path, info.slices));
-    }
-    sums.Add(block, slices, basis, threads);
-    writer.AddRange(r, block, items, {});
-  }
-  writer.Finish(sums);
+  WriteStore(directory, generator, sizes, MakeBasis(model, threads), info, threads, [](Index i) {
+    Item item = NumberedItem(i);
+    item.label = fmt::format("c{}", i % 10);
+    item.attributes = {{"group", fmt::format("g{}", i % 3)}};
+    return item;
+  });
   return {{"images", images}};
 }
 

@@ -12,7 +12,6 @@
 #include "cliplens/cli/labelling.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/file.h"
-#include "cliplens/report/label_file.h"
 #include "cliplens/server/explorer.h"
 
 namespace cliplens::cli {
@@ -67,7 +66,6 @@ std::optional<server::LoadedLabels> LabelsFor(const std::vector<std::string>& fi
     const Json json = ReadJsonFile(file);
     const Json model = JsonField<Json>(json, "model", file);
     if (JsonField<std::string>(model, "fingerprint", file) != store.info().fingerprint) continue;
-    ReadLabelFile(file, store.info().fingerprint, layers, heads);  // whether it is one
     return server::LabelsFromJson(json, file, layers, heads);
   }
   return std::nullopt;

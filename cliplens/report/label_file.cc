@@ -46,6 +46,23 @@ std::vector<HeadShare> IndexOf(const Json& list, int layers, int heads, const st
   return index;
 }
 
+// Whose labels these are.
+LabelFile OpeningOf(const Json& json, const std::string& place) {
+  LabelFile file;
+  file.place = place;
+  const auto format = JsonField<std::string>(json, "format", place);
+  if (format != "cliplens.label/1") {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: its format is {}, not cliplens.label/1; write one with 'cliplens label STORE "
+                "--out FILE'",
+                place, JsonExcerpt(json["format"]));
+  }
+  const Json model = JsonField<Json>(json, "model", place);
+  file.model_name = JsonField<std::string>(model, "name", place);
+  file.fingerprint = JsonField<std::string>(model, "fingerprint", place);
+  return file;
+}
+
 // The property's place in the file.
 std::size_t PlaceOf(const LabelFile& labels, const std::string& property) {
   const auto found = std::ranges::find(labels.properties, property);
@@ -62,25 +79,20 @@ std::size_t PlaceOf(const LabelFile& labels, const std::string& property) {
 
 LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,
                         int layers, int heads) {
-  LabelFile file;
-  file.place = path.string();
+  const std::string place = path.string();
   const Json json = ReadJsonFile(path);
-  const auto format = JsonField<std::string>(json, "format", file.place);
-  if (format != "cliplens.label/1") {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: its format is {}, not cliplens.label/1; write one with 'cliplens label STORE "
-                "--out FILE'",
-                file.place, JsonExcerpt(json["format"]));
-  }
-  const Json model = JsonField<Json>(json, "model", file.place);
-  file.model_name = JsonField<std::string>(model, "name", file.place);
-  file.fingerprint = JsonField<std::string>(model, "fingerprint", file.place);
-  if (file.fingerprint != fingerprint) {
+  const LabelFile opening = OpeningOf(json, place);
+  if (opening.fingerprint != fingerprint) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: these are labels of the model '{}' with fingerprint {}, this one's is {}; "
                 "label a store of this model",
-                file.place, Printable(file.model_name), Printable(file.fingerprint), fingerprint);
+                place, Printable(opening.model_name), Printable(opening.fingerprint), fingerprint);
   }
+  return ParseLabels(json, place, layers, heads);
+}
+
+LabelFile ParseLabels(const Json& json, const std::string& place, int layers, int heads) {
+  LabelFile file = OpeningOf(json, place);
   for (const Json& property : JsonField<Json>(json, "properties", file.place)) {
     file.properties.push_back(JsonField<std::string>(property, "property", file.place));
     file.index.push_back(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cliplens/base/component.h"
+#include "cliplens/io/json.h"
 
 namespace cliplens {
 
@@ -38,6 +39,9 @@ struct LabelFile {
 // Error(kInvalidArgument) when its model is another than `fingerprint`.
 LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,
                         int layers, int heads);
+
+// The same of a file's content; `place` names it in messages. Whose model it is is not asked.
+LabelFile ParseLabels(const Json& json, const std::string& place, int layers, int heads);
 
 // Heads whose label or second label is `property`, in order. Throws Error(kInvalidArgument) that
 // lists the properties when the table has no such one, and Error(kNotFound) when no head tells of

@@ -17,10 +17,6 @@ namespace {
 constexpr std::size_t kLosslessBytes = 4096;
 constexpr int kThumbnailQuality = 82;
 
-std::string DataUri(const char* type, std::span<const std::uint8_t> bytes) {
-  return std::string("data:image/") + type + ";base64," + EncodeBase64(bytes);
-}
-
 Thumbnail MakeThumbnail(std::span<const std::uint8_t> file, const Item& item, Index number,
                         PreprocessConfig config) {
   const Image picture = DecodeImage(file, item.path);
@@ -39,12 +35,9 @@ Thumbnail MakeThumbnail(std::span<const std::uint8_t> file, const Item& item, In
     small = ResizeAndCrop(picture, config);
   }
   Thumbnail thumbnail{number, small.width, {}};
-  const std::vector<std::uint8_t> png = EncodePng(small);
-  if (png.size() <= kLosslessBytes) {
-    thumbnail.data_uri = DataUri("png", png);
-  } else {
-    thumbnail.data_uri = DataUri("webp", EncodeWebp(small, kThumbnailQuality));
-  }
+  const EncodedPicture encoded = EncodeSmall(small);
+  thumbnail.data_uri =
+      std::string("data:") + encoded.content_type + ";base64," + EncodeBase64(encoded.bytes);
   return thumbnail;
 }
 
@@ -78,6 +71,12 @@ std::vector<Index> FindItems(const ImageSet& images, const std::vector<Item>& it
 }
 
 }  // namespace
+
+EncodedPicture EncodeSmall(const Image& picture) {
+  std::vector<std::uint8_t> png = EncodePng(picture);
+  if (png.size() <= kLosslessBytes) return {"image/png", std::move(png)};
+  return {"image/webp", EncodeWebp(picture, kThumbnailQuality)};
+}
 
 ThumbnailSet MakeThumbnails(const ImageSet* images, const std::vector<Item>& items,
                             std::vector<Index> wanted, const PreprocessConfig& config, int threads,

@@ -1,15 +1,24 @@
 // Small copies of pictures, ready to stand in a page.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "cliplens/base/array.h"
 #include "cliplens/base/progress.h"
 #include "cliplens/dataset/image_set.h"
+#include "cliplens/io/image.h"
 #include "cliplens/model/preprocess.h"
 
 namespace cliplens {
+
+// A small picture's file: without loss (PNG) while that is small too, as drawings are, else WebP.
+struct EncodedPicture {
+  const char* content_type = "";
+  std::vector<std::uint8_t> bytes;
+};
+EncodedPicture EncodeSmall(const Image& picture);
 
 // Most pixels along a side of a thumbnail: sharp at 48 CSS pixels on a screen of double density.
 inline constexpr Index kThumbnailSide = 96;

@@ -8,86 +8,61 @@
 namespace cliplens::server {
 namespace {
 
-std::string TextOrNone(const Json& head, const char* key, const std::string& place) {
-  if (head.contains(key) && head[key].is_null()) return {};
-  return JsonField<std::string>(head, key, place);
+void CheckIsThere(const LabelFile& file, const std::string& property) {
+  if (std::ranges::find(file.properties, property) != file.properties.end()) return;
+  throw Error(ErrorCode::kNotFound, "there is no property '{}'; choose another, or name heads",
+              Printable(property));
+}
+
+// What the overview says of a head.
+Json SummaryOf(const Json& head, const LabelFile& file) {
+  Json summary = Json::object();
+  for (const char* key :
+       {"head", "label", "second", "confidence", "stability", "coverage", "rival"}) {
+    summary[key] = JsonField<Json>(head, key, file.place);
+  }
+  Index explained = 0;
+  Json shares = Json::array(), beyond = Json::array();
+  for (const Json& property : JsonField<Json>(head, "properties", file.place)) {
+    const auto share = JsonField<double>(property, "share", file.place);
+    shares.push_back(share);
+    beyond.push_back(JsonField<double>(property, "beyond", file.place));
+    explained += share > std::max(JsonField<double>(property, "chance", file.place), 0.0) ? 1 : 0;
+  }
+  if (shares.size() != file.properties.size()) {
+    throw Error(ErrorCode::kCorruptData, "{}: {} has {} properties, the table {}", file.place,
+                JsonExcerpt(head["head"]), shares.size(), file.properties.size());
+  }
+  summary["explained"] = explained;
+  summary["shares"] = std::move(shares);
+  summary["beyond"] = std::move(beyond);
+  return summary;
 }
 
 }  // namespace
 
 std::vector<HeadId> LoadedLabels::HeadsOf(const std::string& property) const {
-  std::vector<HeadId> found;
-  for (const auto& [id, head] : heads) {
-    if (head.label == property || head.second == property) found.push_back(id);
-  }
-  if (found.empty()) {
-    throw Error(ErrorCode::kNotFound,
-                "no head is labelled '{}'; choose another property, or name heads",
-                Printable(property));
-  }
-  return found;
+  CheckIsThere(file, property);
+  return HeadsLabelled(file, property);
 }
 
 std::vector<HeadShare> LoadedLabels::HeadsTelling(const std::string& property) const {
-  const auto p =
-      static_cast<std::size_t>(std::ranges::find(properties, property) - properties.begin());
-  std::vector<HeadShare> found;
-  for (const auto& [id, head] : heads) {
-    if (p < properties.size() && head.shares[p] > 0) found.push_back({id, head.shares[p]});
-  }
-  if (found.empty()) {
-    throw Error(ErrorCode::kNotFound,
-                "'{}' explains no head better than chance; choose another property, or name heads",
-                Printable(property));
-  }
-  return found;
+  CheckIsThere(file, property);
+  return cliplens::HeadsTelling(file, property);
 }
 
 LoadedLabels LabelsFromJson(const Json& json, const std::string& place, int layers, int heads) {
   LoadedLabels labels;
-  for (const Json& property : JsonField<Json>(json, "properties", place)) {
-    labels.properties.push_back(JsonField<std::string>(property, "property", place));
-  }
+  labels.file = ParseLabels(json, place, layers, heads);
   labels.summary = {{"properties_name", JsonField<std::string>(json, "properties_name", place)},
                     {"calibrated", JsonField<bool>(json, "calibrated", place)},
-                    {"properties", labels.properties},
+                    {"properties", labels.file.properties},
                     {"scores", JsonField<Json>(json, "scores", place)}};
-  for (const Json& head : JsonField<Json>(json, "heads", place)) {
-    const auto name = JsonField<std::string>(head, "head", place);
-    const std::vector<HeadId> ids = ParseHeads(name, layers, heads);
-    if (ids.size() != 1 || labels.heads.contains(ids.front())) {
-      throw Error(ErrorCode::kCorruptData, "{}: '{}' is no name of one head, or is there twice",
-                  place, Printable(name));
-    }
-    LoadedLabels::Head loaded{TextOrNone(head, "label", place),
-                              TextOrNone(head, "second", place),
-                              {},
-                              head,
-                              Json::object()};
-    Json& summary = loaded.summary;
-    for (const char* key : {"head", "label", "second", "confidence", "stability", "coverage"}) {
-      summary[key] = JsonField<Json>(head, key, place);
-    }
-    summary["rival"] = JsonField<Json>(head, "rival", place);
-    Index explained = 0;
-    Json shares = Json::array(), beyond = Json::array();
-    for (const Json& property : JsonField<Json>(head, "properties", place)) {
-      const auto share = JsonField<double>(property, "share", place);
-      const auto chance = JsonField<double>(property, "chance", place);
-      shares.push_back(share);
-      beyond.push_back(JsonField<double>(property, "beyond", place));
-      const bool more = share > std::max(chance, 0.0);
-      loaded.shares.push_back(more ? share : 0);
-      explained += more ? 1 : 0;
-    }
-    if (shares.size() != labels.properties.size()) {
-      throw Error(ErrorCode::kCorruptData, "{}: {} has {} properties, the table {}", place, name,
-                  shares.size(), labels.properties.size());
-    }
-    summary["explained"] = explained;
-    summary["shares"] = std::move(shares);
-    summary["beyond"] = std::move(beyond);
-    labels.heads.emplace(ids.front(), std::move(loaded));
+  const Json entries = JsonField<Json>(json, "heads", place);
+  for (std::size_t i = 0; i < labels.file.heads.size(); ++i) {
+    const HeadId id = labels.file.heads[i].id;
+    labels.summaries.emplace(id, SummaryOf(entries[i], labels.file));
+    labels.heads.emplace(id, entries[i]);
   }
   return labels;
 }

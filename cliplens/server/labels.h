@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,22 +12,14 @@
 namespace cliplens::server {
 
 struct LoadedLabels {
-  struct Head {
-    std::string label, second;  // empty: none
-    // Of each property the share of the head's variance that it explains; 0 where that is no more
-    // than chance.
-    std::vector<double> shares;
-    Json json;     // its entry of "cliplens.label/1"
-    Json summary;  // of the overview
-  };
-  std::vector<std::string> properties;
-  std::map<HeadId, Head> heads;
-  Json summary;  // what stands beside the heads: names, scores
+  LabelFile file;
+  std::map<HeadId, Json> heads;      // their entries of "cliplens.label/1"
+  std::map<HeadId, Json> summaries;  // what the overview says of them
+  Json summary;                      // what stands beside the heads: names, scores
 
-  // The heads whose label or second label is `property`. Throws Error(kNotFound) where there is
-  // none.
+  // As cliplens::HeadsLabelled and HeadsTelling, but Error(kNotFound) for a property that the table
+  // lacks too.
   std::vector<HeadId> HeadsOf(const std::string& property) const;
-  // The heads of which `property` explains more than chance does. Throws as above.
   std::vector<HeadShare> HeadsTelling(const std::string& property) const;
 };
 

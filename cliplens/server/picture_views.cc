@@ -130,8 +130,8 @@ Response ExplanationOf(Source& source, const Arguments& request, bool png) {
   report.grid = model.config().grid();
   report.top = request.Count("top", 8, 1, kMostResults);
   if (const auto labels = source.labels()) {
-    for (const auto& [id, head] : labels->heads) {
-      if (!head.label.empty()) report.labels[id] = head.label;
+    for (const LabelledHead& head : labels->file.heads) {
+      if (!head.label.empty()) report.labels[head.id] = head.label;
     }
   }
   report.explanation = Explain(model, *pass, statement.statement, source.threads());

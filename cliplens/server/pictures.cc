@@ -5,13 +5,10 @@
 #include "cliplens/io/file.h"
 #include "cliplens/model/preprocess.h"
 #include "cliplens/report/heat_map_report.h"
+#include "cliplens/report/thumbnail.h"
 
 namespace cliplens::server {
 namespace {
-
-constexpr int kQuality = 82;
-// A picture without loss may take this much; drawings stay below it, photographs do not.
-constexpr std::size_t kLosslessBytes = 4'096;
 
 PictureFile FileOf(std::span<const std::uint8_t> bytes) {
   PictureFile file;
@@ -42,9 +39,7 @@ PictureFile SmallPicture(std::span<const std::uint8_t> bytes, const std::string&
     const FittedSize size = FitInto(picture, side);
     picture = Resize(picture, size.width, size.height, Interpolation::kBicubic);
   }
-  const std::vector<std::uint8_t> png = EncodePng(picture);
-  if (png.size() <= kLosslessBytes) return FileOf(png);
-  return FileOf(EncodeWebp(picture, kQuality));
+  return FileOf(EncodeSmall(picture).bytes);
 }
 
 }  // namespace cliplens::server

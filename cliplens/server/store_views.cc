@@ -87,7 +87,7 @@ Json DescriptionOf(Source& source) {
   json["labels"] = !labelling.empty() ? "running" : labels != nullptr ? "done" : "none";
   json["label_job"] = none_if_empty(labelling);
   json["preparing"] = none_if_empty(preparing);
-  json["properties"] = labels != nullptr ? Json(labels->properties) : Json::array();
+  json["properties"] = labels != nullptr ? Json(labels->file.properties) : Json::array();
   json["pool"] = options.pool ? Json(options.pool->name) : Json(nullptr);
   json["properties_name"] = options.properties ? Json(options.properties->name) : Json(nullptr);
   json["classes"] = options.classes ? Json(options.classes->names) : Json::array();
@@ -110,7 +110,7 @@ Json OverviewOf(Source& source) {
   if (const auto labels = source.labels()) {
     json["labels"] = labels->summary;
     json["labels"]["heads"] = Json::array();
-    for (const auto& [id, head] : labels->heads) json["labels"]["heads"].push_back(head.summary);
+    for (const auto& [id, head] : labels->summaries) json["labels"]["heads"].push_back(head);
   }
   return json;
 }
@@ -144,7 +144,7 @@ Json HeadOf(Source& source, const std::string& head, const Request& request) {
   json["label"] = nullptr;
   if (const auto labels = source.labels()) {
     const auto found = labels->heads.find(id);
-    if (found != labels->heads.end()) json["label"] = found->second.json;
+    if (found != labels->heads.end()) json["label"] = found->second;
   }
   return json;
 }
@@ -239,8 +239,8 @@ Json MatchOf(Source& source, Source& other) {
   const auto side = [](Source& of) {
     MatchedStore matched = MatchedStoreOf(of.store());
     if (const auto labels = of.labels()) {
-      for (const auto& [id, head] : labels->heads) {
-        if (!head.label.empty()) matched.labels[id] = head.label;
+      for (const LabelledHead& head : labels->file.heads) {
+        if (!head.label.empty()) matched.labels[head.id] = head.label;
       }
     }
     return matched;
