@@ -106,9 +106,10 @@ TEST(OpenImageSetTest, SaysWhatItLookedFor) {
   const TemporaryDirectory directory;
   ExpectError(ErrorCode::kNotFound, "gone: is not there",
               [&] { OpenImageSet(directory.path() / "gone"); });
-  ExpectError(ErrorCode::kInvalidArgument,
-              "notes.txt: ends in neither .jpg, .jpeg, .png or .webp nor .tar, .tar.gz, .csv, .tsv or .mat",
-              [&] { OpenImageSet(directory.Write("texts/notes.txt", "x")); });
+  ExpectError(
+      ErrorCode::kInvalidArgument,
+      "notes.txt: ends in neither .jpg, .jpeg, .png or .webp nor .tar, .tar.gz, .csv, .tsv or .mat",
+      [&] { OpenImageSet(directory.Write("texts/notes.txt", "x")); });
   ExpectError(ErrorCode::kNotFound,
               "no pictures in it or below; looked for .jpg, .jpeg, .png or .webp "
               "and for .tar, found 1 other files",
