@@ -130,7 +130,9 @@ bench-segmentation: all world $(BENCH_ENV)/ready
 
 bench-explorer: all $(BENCH_ENV)/ready
 	cmake --build $(BUILD) -j $(JOBS) --target cliplens_bench_analysis
-	$(BENCH_ENV)/bin/python bench/explorer.py
+	@tools/setup.sh web
+	cd web && npm ci --silent --no-audit --no-fund --ignore-scripts
+	$(BENCH_ENV)/bin/python bench/explorer.py --browsers 7
 
 world: setup-test $(PYTHON_ENV)/ready
 	PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python sh world/build.sh

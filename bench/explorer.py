@@ -6,7 +6,8 @@ The model has random weights, the store generated factors. Times are those of th
 answers after the start, a head's page, and an edit that changes by one head, with accuracy of ten
 classes, groups, and with and without the pictures most like one. The texts of the pool and the classes
 are in the cache, as they are at every start but the first. Memory is what the process has beside
-mapped files.
+mapped files. With --browsers the first view is opened in that many fresh Chromiums (needs `npm ci` in
+web/).
 """
 
 import argparse
@@ -43,9 +44,11 @@ class Server:
     def ask(self, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         start = time.monotonic()
-        connection.request("GET" if body is None else "POST", path,
-                           body and json.dumps(body),
-                           {"Content-Type": "application/json"} if body else {})
+        headers = {"Accept-Encoding": "gzip, deflate, br"}  # as a browser asks
+        if body:
+            headers["Content-Type"] = "application/json"
+        connection.request("GET" if body is None else "POST", path, body and json.dumps(body),
+                           headers)
         answer = connection.getresponse()
         text = answer.read()
         seconds = time.monotonic() - start
@@ -81,6 +84,13 @@ def edits(server, toggles, ranked):
     return times[1:]  # the first makes what the others change
 
 
+def paints(server, browsers):
+    """First contentful paint and the overview's grid, milliseconds from the navigation."""
+    return json.loads(subprocess.run(
+        ["node", ROOT / "web/tests/paint.mjs", f"http://127.0.0.1:{server.port}/", str(browsers)],
+        check=True, capture_output=True, text=True).stdout)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", default=ROOT / "build/release/bin/cliplens")
@@ -88,6 +98,7 @@ def main():
     parser.add_argument("--images", type=int, default=10_240)
     parser.add_argument("--toggles", type=int, default=20)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build/bench.json")
+    parser.add_argument("--browsers", type=int, default=0)
     parser.add_argument("--model", default="L/14")
     parser.add_argument("--folder", type=pathlib.Path, help="kept and used again")
     args = parser.parse_args()
@@ -113,6 +124,8 @@ def main():
         result["first"] = sum(result[k] for k in ("page", "sources", "overview", "items"))
         server.wait()
         result["memory_open"] = server.memory()
+        if args.browsers:
+            result |= paints(server, args.browsers)
         heads = [1000 * server.ask(f"/api/v1/sources/s0/heads/L{12 + i % 12}.H{i % 16}")[0]
                  for i in range(args.toggles)]
         result["heads"] = heads
@@ -124,9 +137,10 @@ def main():
         save(args.out, "explorer", result)
     print(f"open {result['opened']:.2f} s; first answers {1000 * result['first']:.0f} ms (overview "
           f"{1000 * result['overview']:.0f}, sources {1000 * result['sources']:.0f})")
-    for name in ("heads", "edits", "edits_ranked"):
-        print(f"{name}: median {statistics.median(result[name]):.0f} ms, most "
-              f"{max(result[name]):.0f} ms")
+    for name in ("heads", "edits", "edits_ranked", "first_paint", "grid"):
+        if name in result:
+            print(f"{name}: median {statistics.median(result[name]):.0f} ms, most "
+                  f"{max(result[name]):.0f} ms")
     for name in ("memory_open", "memory_edits", "memory_ranked"):
         print(f"{name}: {result[name] / 2**20:.0f} MiB")
 

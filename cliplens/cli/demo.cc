@@ -38,17 +38,6 @@ constexpr char kScoredPicture[] = "test-000005.png";
 constexpr const char* kScoredTexts[] = {"a picture of coffee in the desert", "coffee",
                                         "a sunflower"};
 
-fs::path Shipped(const char* relative) {
-  fs::path path = SharePath(relative);
-  if (path.empty()) {
-    throw Error(ErrorCode::kNotFound,
-                "{}: not found beside the program; set CLIPLENS_SHARE to the directory that has it "
-                "(the source tree, or share/cliplens of an installation)",
-                relative);
-  }
-  return path;
-}
-
 // A path as short as it can be said from where the user is.
 std::string FromHere(const fs::path& path) {
   std::error_code error;
@@ -65,9 +54,9 @@ std::string ProgramName() {
 
 void Run(const std::string& out, const Common& common) {
   const auto start = std::chrono::steady_clock::now();
-  const ClipModel model = ClipModel::Load(Shipped(kModel));
-  const std::unique_ptr<ImageSet> set = OpenImageSet(Shipped(kPictures));
-  const TextPool pool = ReadTextPool(Shipped(kTexts));
+  const ClipModel model = ClipModel::Load(ShippedPath(kModel));
+  const std::unique_ptr<ImageSet> set = OpenImageSet(ShippedPath(kPictures));
+  const TextPool pool = ReadTextPool(ShippedPath(kTexts));
   PartialDirectory directory(out);
 
   DecomposeOptions options;
@@ -87,11 +76,11 @@ void Run(const std::string& out, const Common& common) {
   report.threads = common.threads;
   ReportExtras extras;
   LabellingOptions labelling;
-  labelling.properties = Shipped(kProperties).string();
+  labelling.properties = ShippedPath(kProperties).string();
   extras.labels = MakeLabels(store, model, labelling, common);
   AccuracyOptions accuracy;
-  accuracy.classes = Shipped(kClasses).string();
-  accuracy.templates = Shipped(kTemplates).string();
+  accuracy.classes = ShippedPath(kClasses).string();
+  accuracy.templates = ShippedPath(kTemplates).string();
   AccuracyInput measured = ReadAccuracyInput(store, model, accuracy, common);
   AblationOptions ablation;
   ablation.threads = common.threads;
@@ -143,8 +132,8 @@ void Run(const std::string& out, const Common& common) {
       result.images, heads.size(), pool.texts.size(), model.name(), seconds, page,
       result.certificate.max, result.certificate.mean, ProgramName(),
       (fs::path(out) / "store").string(), (fs::path(out) / "labels.json").string(),
-      FromHere(Shipped(kTexts)), FromHere(Shipped(kProperties)), FromHere(Shipped(kClasses)),
-      FromHere(Shipped(kTemplates))));
+      FromHere(ShippedPath(kTexts)), FromHere(ShippedPath(kProperties)),
+      FromHere(ShippedPath(kClasses)), FromHere(ShippedPath(kTemplates))));
 }
 
 }  // namespace

@@ -44,13 +44,11 @@ LabelReport MakeLabels(const Store& store, const ClipModel& model, const Labelli
   const std::vector<HeadId> heads =
       ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
                  static_cast<int>(store.basis().num_heads()));
-  LabelInput input{
-      .heads = heads,
-      .properties = ReadTextPool(options.properties.empty() ? SharePath("texts/properties.txt")
-                                                            : TextsPath(options.properties)),
-      .options = options.label,
-      .text_progress = Progress(common, "texts"),
-      .truncate = options.truncate};
+  LabelInput input{.heads = heads,
+                   .properties = ReadTextPool(TextsPath(options.properties, "properties")),
+                   .options = options.label,
+                   .text_progress = Progress(common, "texts"),
+                   .truncate = options.truncate};
   if (!options.texts.empty()) input.texts = ReadTextPool(TextsPath(options.texts));
   input.options.threads = common.threads;
   input.options.progress = Progress(common, "heads");

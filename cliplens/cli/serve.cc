@@ -43,10 +43,8 @@ server::SourceOptions OpenStore(const std::string& path, const ServeArguments& o
   source.name = path;
   source.store.emplace(Store::Open(path));
   source.pictures = OpenImagesOf(*source.store, options.images);
-  source.pool = ReadTextPool(options.texts.empty() ? SharePath("texts/general.txt")
-                                                   : TextsPath(options.texts));
-  source.properties = ReadTextPool(options.properties.empty() ? SharePath("texts/properties.txt")
-                                                              : TextsPath(options.properties));
+  source.pool = ReadTextPool(TextsPath(options.texts, "general"));
+  source.properties = ReadTextPool(TextsPath(options.properties, "properties"));
   source.calibrated = IsCalibrated(*source.store);
   return source;
 }

@@ -105,6 +105,17 @@ fs::path SharePath(const std::string& relative) {
   return {};
 }
 
+fs::path ShippedPath(const std::string& relative) {
+  fs::path path = SharePath(relative);
+  if (path.empty()) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: not found beside the program; set CLIPLENS_SHARE to the directory that has it "
+                "(the source tree, or share/cliplens of an installation)",
+                relative);
+  }
+  return path;
+}
+
 namespace {
 
 constexpr char kArchitectureHelp[] =
@@ -160,6 +171,10 @@ fs::path TextsPath(const std::string& texts) {
     if (!shipped.empty()) return shipped;
   }
   return texts;
+}
+
+fs::path TextsPath(const std::string& texts, const std::string& shipped) {
+  return texts.empty() ? ShippedPath("texts/" + shipped + ".txt") : TextsPath(texts);
 }
 
 ClipModel LoadModel(const ModelChoice& choice) {

@@ -64,12 +64,16 @@ ClipModel LoadModel(const ModelChoice& choice);
 ClipModel LoadModelOf(const Store& store, const ModelChoice& choice);
 
 // The directory of shipped files (models/, texts/, world/): $CLIPLENS_SHARE, else beside the
-// program, else the source tree that the program was built in.
+// program, else the source tree that the program was built in. Empty where `relative` is in none.
 std::filesystem::path SharePath(const std::string& relative);
+// As SharePath; throws Error(kNotFound) where it is in none.
+std::filesystem::path ShippedPath(const std::string& relative);
 
 // The file of a text pool: the path itself where something is there, else the shipped
 // texts/NAME.txt for a bare name such as general, else the path as given.
 std::filesystem::path TextsPath(const std::string& texts);
+// The same for an option with a default; `shipped` is that, a name such as general.
+std::filesystem::path TextsPath(const std::string& texts, const std::string& shipped);
 
 // --images and --split as given.
 struct ImagesChoice {

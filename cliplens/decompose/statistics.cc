@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
 #include "cliplens/decompose/basis.h"
 #include "cliplens/io/file.h"
 
@@ -87,41 +88,6 @@ SliceStatistics MakeSlice(Index layers, Index heads, Index factor_width, Index e
   s.shared.assign(static_cast<std::size_t>(layers * heads + layers + 1), 0.0);
   return s;
 }
-
-// Adds `other` to `s`. `basis` turns heads' mean factors into mean contributions for the part of
-// `shared` that lies between the two means.
-void MergeSlice(SliceStatistics& s, const SliceStatistics& other,
-                const std::vector<Matrix>& head_bases) {
-  const double weight = MergedWeight(s.embedding.count, other.embedding.count);
-  const Vector delta = other.embedding.mean - s.embedding.mean;
-  const std::size_t heads = s.heads.size();
-  for (std::size_t i = 0; i < heads; ++i) {
-    const Vector head_delta = other.heads[i].mean - s.heads[i].mean;
-    s.shared[i] += other.shared[i] + weight * head_delta.dot(head_bases[i] * delta);
-    s.heads[i].Merge(other.heads[i]);
-  }
-  for (std::size_t i = 0; i < s.mlps.size(); ++i) {
-    s.shared[heads + i] +=
-        other.shared[heads + i] + weight * (other.mlps[i].mean - s.mlps[i].mean).dot(delta);
-    s.mlps[i].Merge(other.mlps[i]);
-  }
-  for (std::size_t i = 0; i < s.cls_attn.size(); ++i) s.cls_attn[i].Merge(other.cls_attn[i]);
-  s.embedding.Merge(other.embedding);
-}
-
-std::vector<Matrix> HeadBases(const Basis& basis) {
-  std::vector<Matrix> bases;
-  for (Index l = 0; l < basis.layers(); ++l) {
-    for (Index h = 0; h < basis.num_heads(); ++h) {
-      bases.push_back(AsEigen(basis.at({static_cast<int>(l), static_cast<int>(h)})).cast<double>());
-    }
-  }
-  return bases;
-}
-
-}  // namespace
-
-namespace {
 
 // Moments about the mean from sums about zero. The sums are moved to a point near the mean in
 // integers, so that what is left for fp64 is of the size of the deviations.
@@ -266,10 +232,40 @@ Index Statistics::images() const {
   return static_cast<Index>(n);
 }
 
+// Slice by slice into their sum. What a component shares with the embedding has a part that lies
+// between the two means; `basis` turns heads' mean factors into contributions for it.
 SliceStatistics Statistics::Total(const Basis& basis) const {
   SliceStatistics total = MakeSlice(layers_, heads_, factor_width_, embed_width_);
-  const std::vector<Matrix> bases = HeadBases(basis);
-  for (const SliceStatistics& s : slices_) MergeSlice(total, s, bases);
+  std::vector<double> weights;
+  std::vector<Vector> deltas;
+  for (const SliceStatistics& s : slices_) {
+    weights.push_back(MergedWeight(total.embedding.count, s.embedding.count));
+    deltas.push_back(s.embedding.mean - total.embedding.mean);
+    total.embedding.Merge(s.embedding);
+  }
+  const auto heads = static_cast<Index>(total.heads.size());
+  ParallelFor(/*threads=*/0, heads, [&](Index i, int) {
+    const auto at = static_cast<std::size_t>(i);
+    const Matrix b = AsEigen(basis.heads.view()[i / heads_][i % heads_]).cast<double>();
+    for (std::size_t s = 0; s < slices_.size(); ++s) {
+      const Moments& head = slices_[s].heads[at];
+      const Vector delta = head.mean - total.heads[at].mean;
+      total.shared[at] += slices_[s].shared[at] + weights[s] * delta.dot(b * deltas[s]);
+      total.heads[at].Merge(head);
+    }
+  });
+  for (std::size_t s = 0; s < slices_.size(); ++s) {
+    const SliceStatistics& slice = slices_[s];
+    for (std::size_t i = 0; i < slice.mlps.size(); ++i) {
+      const std::size_t at = slice.heads.size() + i;
+      total.shared[at] +=
+          slice.shared[at] + weights[s] * (slice.mlps[i].mean - total.mlps[i].mean).dot(deltas[s]);
+      total.mlps[i].Merge(slice.mlps[i]);
+    }
+    for (std::size_t i = 0; i < slice.cls_attn.size(); ++i) {
+      total.cls_attn[i].Merge(slice.cls_attn[i]);
+    }
+  }
   return total;
 }
 

@@ -93,6 +93,7 @@ void Source::Prepare() {
 
 void Source::PrepareNow(const ProgressSink& progress) {
   progress(0, 0);
+  if (is_store() && store().info().images >= 2) shares();  // the first view's
   CachedTextsOptions cached;
   cached.truncate = true;
   cached.threads = threads();

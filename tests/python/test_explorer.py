@@ -422,6 +422,13 @@ def test_other_sites_and_names_get_no_answer(server):
     assert answer.status >= 400 and "Access-Control-Allow-Origin" not in answer.headers
 
 
+def test_answers_are_sent_as_they_are(server):
+    for path in ("/app.js", API + "/sources"):
+        answer, body = server.ask("GET", path, headers={"Accept-Encoding": "gzip, deflate, br"})
+        assert answer.headers["Content-Encoding"] is None
+        assert answer.headers["Content-Length"] == str(len(body))
+
+
 def test_answers_keep_browsers_strict(server):
     for path in ("/", API + "/sources", "/nothing"):
         answer, _ = server.ask("GET", path)

@@ -177,3 +177,12 @@ def test_two_models_stand_side_by_side(made, tmp_path):
                            capture_output=True, text=True,
                            env=dict(os.environ, CLIPLENS_SHARE=str(ROOT)))
     assert wrong.returncode == 2 and "fingerprint" in wrong.stderr and wrong.stdout == ""
+
+
+def test_a_program_without_its_files_says_how_to_name_them(made, tmp_path):
+    shutil.copy(PROGRAM, tmp_path / "cliplens")
+    for verb in ("label", "serve"):
+        done = subprocess.run([tmp_path / "cliplens", verb, made[0]], capture_output=True, text=True,
+                              env={k: v for k, v in os.environ.items() if k != "CLIPLENS_SHARE"})
+        assert done.returncode != 0
+        assert "not found beside the program" in done.stderr and "CLIPLENS_SHARE" in done.stderr
