@@ -18,6 +18,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 BUILD := build/release
 SANITIZED := build/sanitize
+TIDY := build/tidy
 FUZZ := build/fuzz
 FUZZ_SECONDS ?= 60
 PYTHON_ENV := build/python
@@ -90,8 +91,8 @@ fuzz: setup-fuzz
 lint: setup-test
 	clang-format --dry-run -Werror $(SOURCES)
 	python3 tools/check_includes.py
-	cmake -S . -B $(BUILD) -G Ninja -DCLIPLENS_BUILD_TESTS=ON
-	tools/tidy.sh $(BUILD) $(JOBS)
+	cmake -S . -B $(TIDY) -G Ninja -DCLIPLENS_BUILD_TESTS=OFF -DCMAKE_UNITY_BUILD=ON
+	tools/tidy.sh $(TIDY) $(JOBS)
 
 format: setup-test
 	clang-format -i $(SOURCES)

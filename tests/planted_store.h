@@ -71,7 +71,7 @@ struct PlantedStore {
     info.model_name = "planted";
     info.model_path = "/planted";
     info.fingerprint = std::string(32, '0');
-    info.model_config = Json::object();
+    info.model_config = {{"vision", {{"image_size", 32}, {"patch_size", 16}}}};
     info.images = images;
     DataSource data;
     data.kind = "folder";

@@ -107,9 +107,9 @@ std::vector<HeadPair> Pairs(const HeadMatch& match) {
   const Index columns = match.similarity.cols();
   std::vector<Index> order(static_cast<std::size_t>(match.similarity.size()));
   std::iota(order.begin(), order.end(), Index{0});
-  std::ranges::stable_sort(order, [&](Index i, Index j) {
-    return match.similarity.data()[i] > match.similarity.data()[j];
-  });
+  // Among the equally similar rounding does not decide, but the order of the heads.
+  const auto rounded = [&](Index i) { return std::round(match.similarity.data()[i] * 1e9); };
+  std::ranges::stable_sort(order, [&](Index i, Index j) { return rounded(i) > rounded(j); });
   std::vector<bool> taken_a(match.heads_a.size(), false), taken_b(match.heads_b.size(), false);
   std::vector<HeadPair> pairs;
   for (const Index i : order) {

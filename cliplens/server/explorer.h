@@ -73,8 +73,8 @@ class Explorer : public Handler {
                         const std::function<std::vector<std::uint8_t>()>& read);
 
   ExplorerOptions options_;
-  Shared shared_;
   std::vector<std::unique_ptr<Source>> sources_;
+  Shared shared_;  // after the sources: its jobs work on them, and end before they do
   std::optional<Access> access_;
   std::string session_;  // makes tags of one run differ from those of another
   std::atomic<bool> closed_ = false;

@@ -58,9 +58,9 @@ struct SourceOptions {
 struct Shared {
   int threads = 0;
   Index picture_pixels = 50'000'000;  // of a picture that is sent
-  Jobs jobs;
   BoundedCache<SentPicture> sent{Index{64} << 20};
   BoundedCache<PictureFile> small{Index{32} << 20};
+  Jobs jobs;  // the first to end
 };
 
 // A picture that an analysis looks at.

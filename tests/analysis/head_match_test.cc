@@ -95,7 +95,11 @@ TEST_F(HeadMatchTest, EqualsTheDefinitionOnContributions) {
 TEST_F(HeadMatchTest, EachHeadMatchesItself) {
   const HeadMatch match = MatchHeads(a_, a_, {.threads = 2});
   for (Index i = 0; i < 6; ++i) EXPECT_NEAR(match.similarity(i, i), 1, 1e-12);
-  for (const HeadPair& pair : match.matches) EXPECT_EQ(pair.a, pair.b);
+  ASSERT_EQ(match.matches.size(), 6u);
+  for (std::size_t i = 0; i < 6; ++i) {  // all as similar: in the order of the heads
+    EXPECT_EQ(match.matches[i].a, match.heads_a[i]);
+    EXPECT_EQ(match.matches[i].b, match.heads_a[i]);
+  }
 }
 
 // More pictures than rows of a Gram matrix that are made at once.

@@ -1,6 +1,7 @@
 #include "cliplens/analysis/search.h"
 
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,8 @@
 #include "tests/planted_store.h"
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
+
+#include "cliplens/decompose/basis.h"
 
 namespace cliplens {
 namespace {
@@ -70,6 +73,38 @@ TEST_F(SearchTest, WeightsAreFactorsOfTheContributions) {
   // A head of little weight decides little.
   EXPECT_LT(Agreement({.heads = {{0, 0}, {0, 1}}, .weights = {1, 0.01}}, "shape"), 0.5);
   EXPECT_GT(Agreement({.heads = {{0, 0}, {0, 1}}, .weights = {0.01, 1}}, "shape"), 0.99);
+}
+
+TEST_F(SearchTest, ScoresAreTheirDefinitions) {
+  const std::vector<HeadId> heads = {{0, 0}, {0, 2}, {0, 4}};
+  const std::vector<double> weights = {1, 0.5, 2};
+  const Index width = PlantedStore::kEmbedWidth;
+  for (const Definition definition : {Definition::kScoreOfSum, Definition::kSumOfScores}) {
+    // Contributions, weighed, as the definition puts them together.
+    const bool sum = definition == Definition::kScoreOfSum;
+    Matrix rows = Matrix::Zero(store_.info().images, sum ? width : 3 * width);
+    for (Index h = 0; h < 3; ++h) {
+      const auto at = static_cast<std::size_t>(h);
+      const Matrix basis = AsEigen(store_.basis().at(heads[at])).cast<double>();
+      rows.middleCols(sum ? 0 : h * width, width) +=
+          weights[at] * FactorsOf(store_.ReadHead(heads[at]), store_.ReadLn()) * basis;
+    }
+    for (const Measure measure : {Measure::kCosine, Measure::kDot, Measure::kRaw}) {
+      Matrix expected = rows;
+      if (measure != Measure::kRaw) expected.rowwise() -= rows.colwise().mean();
+      if (measure == Measure::kCosine) expected.rowwise().normalize();
+      const SearchVectors vectors(
+          store_,
+          {.heads = heads, .weights = weights, .definition = definition, .measure = measure});
+      const std::vector<float> query = vectors.OfItem(3);
+      for (Index other = 0; other < 20; ++other) {
+        const std::vector<float> vector = vectors.OfItem(other);
+        const double score = std::inner_product(query.begin(), query.end(), vector.begin(), 0.0);
+        EXPECT_NEAR(score, expected.row(3).dot(expected.row(other)), 1e-5)
+            << NameOf(definition) << " " << NameOf(measure) << " " << other;
+      }
+    }
+  }
 }
 
 TEST_F(SearchTest, UnlikeTurnsAway) {

@@ -1,7 +1,12 @@
 #include "cliplens/server/explorer.h"
 
+#include <chrono>
+#include <memory>
 #include <set>
+#include <thread>
 
+#include "tests/planted_store.h"
+#include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
 #include "cliplens/io/json.h"
@@ -37,6 +42,30 @@ TEST(Explorer, NothingIsAnsweredBeforeItIsOpen) {
   const std::optional<Response> refused = explorer.Refuse(request);
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->status, 403);
+}
+
+TEST(Explorer, WaitsForTheWorkOnItsSources) {
+  std::atomic<bool> loading = false, source_was_there = false;
+  const auto of_source = std::make_shared<int>();
+  const TemporaryDirectory directory;
+  std::vector<SourceOptions> sources(1);
+  sources[0].store.emplace(PlantedStore{}.Write(directory.path() / "store"));
+  sources[0].classes = ClassFile{.name = "classes", .names = {"a"}, .labels = {"a"}};
+  sources[0].templates = {"{}"};
+  sources[0].load_model = [&, of_source](const Store*) -> ClipModel {
+    const std::weak_ptr<int> held = of_source;
+    std::atomic<bool>& was_there = source_was_there;
+    loading = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    was_there = held.use_count() > 1;  // beside the test's own
+    throw Error(ErrorCode::kNotFound, "no model");
+  };
+  {
+    Explorer explorer(std::move(sources), {});
+    explorer.Open({.host = "127.0.0.1", .port = 1});
+    while (!loading) std::this_thread::yield();
+  }
+  EXPECT_TRUE(source_was_there);
 }
 
 TEST(Explorer, ThePageIsWithinThePolicyThatItIsSentWith) {

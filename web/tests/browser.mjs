@@ -17,6 +17,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const program = path.resolve(process.env.CLIPLENS_PROGRAM ?? path.join(root, 'build/release/bin/cliplens'));
 const shots = path.resolve(process.env.CLIPLENS_SCREENSHOTS ?? path.join(root, 'build/screenshots'));
 const work = fs.mkdtempSync(path.join(os.tmpdir(), 'cliplens-browser-'));
+process.env.XDG_CACHE_HOME = path.join(work, 'cache');  // no texts that another build embedded
 const world = path.join(root, 'world');
 const classes = path.join(world, 'texts/objects.txt'), templates = path.join(world, 'texts/objects.templates.txt');
 const phrases = path.join(world, 'texts/phrases.txt'), properties = path.join(world, 'texts/properties.txt');
