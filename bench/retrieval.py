@@ -5,8 +5,9 @@ picture world, where every value is known.
     python -m bench.retrieval --program build/release/bin/cliplens --update  and writes docs/search.md
 
 Fresh pictures of three seeds; of every picture the ten most alike, under the heads of which `label`
-says that a factor explains more than chance does, by their shares and without, under those that it
-names the factor for, under all heads, all MLPs, the whole embedding, and as many random heads.
+says that a factor explains more than chance does, by their shares and along what the factor's texts
+differ in, and without either, under those that it names the factor for, under all heads, all MLPs, the
+whole embedding, and as many random heads.
 Scores are computed from exported contributions by the definitions of docs/search.md (the tests hold
 `search` to the same); one query of each case is asked of the program too. Factors without a clear
 head are left out. All that it makes lies in build/retrieval.
@@ -50,6 +51,12 @@ def agreement(rows, values):
     return float((values[neighbours(rows)] == values[:, None]).mean())
 
 
+def span(texts):
+    """Orthonormal rows of what texts differ in."""
+    _, sizes, rows = np.linalg.svd(texts - texts.mean(0), full_matrices=False)
+    return rows[sizes > 1e-3 * sizes[0]]
+
+
 def parsed(name):
     """L5.H3 -> (5, 3)"""
     return tuple(int(part[1:]) for part in name.split("."))
@@ -68,6 +75,9 @@ def case(bench, model, seed):
             named.setdefault(property_, []).append(parsed(head["head"]))
     for property_ in labels["properties"]:
         shares[property_["property"]] = {parsed(h["head"]): h["share"] for h in property_["heads"]}
+    lines = [line.split("\t") for line in PROPERTIES.read_text().splitlines()]
+    texts = bench.texts(model, [text for text, _ in lines], "properties")
+    of_property = [name for _, name in lines]
     truth = bench.evaluate(model, pictures)["truth"]
     random = np.random.default_rng(seed)
     every = [(layer, head) for layer in range(attn.shape[1]) for head in range(attn.shape[2])]
@@ -83,28 +93,33 @@ def case(bench, model, seed):
         def parts(heads):
             return [attn[keep][:, layer, head] for layer, head in heads]
         heads = shares[factor]
-        weighted = [share * part for share, part in zip(heads.values(), parts(heads))]
+        along = span(texts[[p == factor for p in of_property]])
+        weighted = [np.sqrt(share) * part for share, part in zip(heads.values(), parts(heads))]
+        projected = [part @ along.T for part in weighted]
         every_head = attn[keep].sum((1, 2))
         counts = np.bincount(values) / len(values)
         found.append({
             "factor": factor, "clear": clear, "heads": len(heads),
             "chance": float((counts**2).sum()),
-            **{measure: agreement(vectors([sum(weighted)], measure), values)
+            **{measure: agreement(vectors([sum(projected)], measure), values)
                for measure in ("cosine", "dot", "raw")},
-            "one by one": agreement(vectors(weighted, "cosine"), values),
-            "unweighted": agreement(vectors([sum(parts(heads))], "cosine"), values),
+            "one by one": agreement(vectors(projected, "cosine"), values),
+            "no directions": agreement(vectors([sum(weighted)], "cosine"), values),
+            "no shares": agreement(vectors([sum(parts(heads)) @ along.T], "cosine"), values),
+            "neither": agreement(vectors([sum(parts(heads))], "cosine"), values),
             "named": (agreement(vectors([sum(parts(named[factor]))], "cosine"), values)
                       if factor in named else np.nan),
             "embedding": agreement(vectors([embedding[keep]], "cosine"), values),
             "all heads": agreement(vectors([every_head], "cosine"), values),
             # What is left of the sum is written by the MLPs and INPUT.
             "MLPs": agreement(vectors([embedding[keep] - every_head], "cosine"), values),
+            "embedding along": agreement(vectors([embedding[keep] @ along.T], "cosine"), values),
             "random": float(np.mean([agreement(vectors([sum(parts(
                 [every[i] for i in random.permutation(len(every))[:len(heads)]]))], "cosine"),
                 values) for _ in range(DRAWS)]))})
         answer = bench.run("search", bench.store(model, pictures), "--item", 0, "--property",
                            factor, "--labels", file, "-k", NEIGHBOURS)
-        rows = vectors([sum(share * attn[:, layer, head]
+        rows = vectors([sum(np.sqrt(share) * attn[:, layer, head] @ along.T
                             for (layer, head), share in heads.items())], "cosine")
         if {r["item"] for r in answer["results"]} != set(neighbours(rows)[0]):
             raise SystemExit(f"search finds others than its definition: {model} {factor}")
@@ -121,12 +136,14 @@ def page(results):
                 continue
             rows.append([f"`{model}`", factor, spread((r["heads"] for r in some), 0),
                          *(spread(r[way] for r in some) for way in (
-                             "cosine", "dot", "raw", "one by one", "unweighted", "named",
-                             "embedding", "all heads", "MLPs", "random")),
+                             "cosine", "dot", "raw", "one by one", "no directions", "no shares",
+                             "neither", "named", "embedding", "all heads", "MLPs", "random",
+                             "embedding along")),
                          f"{np.mean([r['chance'] for r in some]):.2f}"])
-    return table(["model", "factor", "heads", "**by shares, cosine**", "by shares, dot",
-                  "by shares, raw", "by shares, one by one", "without shares", "named heads",
-                  "whole embedding", "all heads", "MLPs and INPUT", "random heads", "chance"], rows)
+    return table(["model", "factor", "heads", "**search: cosine**", "search: dot", "search: raw",
+                  "search: sum of scores", "without directions", "without shares", "with neither",
+                  "named heads", "whole embedding", "all heads", "MLPs and INPUT", "random heads",
+                  "embedding along directions", "chance"], rows)
 
 
 def main():

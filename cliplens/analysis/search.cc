@@ -29,6 +29,29 @@ RowVector MeanEmbedding(const Statistics& statistics) {
 
 Matrix AsRows(ArrayView<const float, 2> rows) { return AsEigen(rows).cast<double>(); }
 
+// Two texts differ along a direction when they do so by this part of the most along any.
+constexpr double kDiffer = 1e-3;
+
+void CheckSpace(const SearchSpace& space, Index embed_width) {
+  if (!space.weights.empty() && (space.weights.size() != space.heads.size() ||
+                                 !std::ranges::all_of(space.weights, [](double weight) {
+                                   return weight > 0 && std::isfinite(weight);
+                                 }))) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "search: {} weights of {} heads; each head has one, above 0", space.weights.size(),
+                space.heads.size());
+  }
+  const Array<float, 2>& directions = space.directions;
+  if (directions.size() > 0 &&
+      (directions.dim(1) != embed_width || space.heads.empty() ||
+       !std::ranges::all_of(directions.flat(), [](float v) { return std::isfinite(v); }))) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "search: {} directions of {} numbers for {} heads; they are for heads, and each "
+                "has {} finite numbers",
+                directions.dim(0), directions.dim(1), space.heads.size(), embed_width);
+  }
+}
+
 }  // namespace
 
 const char* NameOf(Measure measure) {
@@ -61,6 +84,41 @@ std::optional<Definition> DefinitionNamed(std::string_view name) {
   return std::nullopt;
 }
 
+bool IsSameSpace(const SearchSpace& a, const SearchSpace& b) {
+  const Index rows = a.directions.dim(0);
+  if (a.heads != b.heads || a.weights != b.weights || a.definition != b.definition ||
+      a.measure != b.measure || rows != b.directions.dim(0)) {
+    return false;
+  }
+  if (rows == 0) return true;
+  if (a.directions.dim(1) != b.directions.dim(1)) return false;
+  // The squares of the products of orthonormal rows sum to their number where the spans are one.
+  const Matrix products =
+      nn::Product(nn::Of(a.directions.view()), nn::Of(b.directions.view()).Transposed());
+  return std::abs(products.squaredNorm() - static_cast<double>(rows)) < kDiffer;
+}
+
+Array<float, 2> SpanOfTexts(ArrayView<const float, 2> texts) {
+  Matrix rows = AsRows(texts);
+  if (rows.rows() < 2) return {};
+  rows.rowwise() -= rows.colwise().mean().eval();
+  // Of the two Gram matrices the smaller one.
+  const bool of_texts = rows.rows() < rows.cols();
+  const nn::Operand<double> r = nn::Of(rows);
+  const SymmetricEigen eigen =
+      EigenOfSymmetric(of_texts ? nn::Product(r, r.Transposed()) : nn::Product(r.Transposed(), r));
+  const double least = kDiffer * kDiffer * std::max(eigen.values[0], 0.0);
+  Index count = 0;
+  while (count < eigen.values.size() && eigen.values[count] > least) ++count;
+  Array<float, 2> span({count, rows.cols()});
+  for (Index i = 0; i < count; ++i) {
+    Vector direction = eigen.vectors.col(i);
+    if (of_texts) direction = rows.transpose() * direction / std::sqrt(eigen.values[i]);
+    AsEigen(span.view()).row(i) = direction.transpose().cast<float>();
+  }
+  return span;
+}
+
 SearchVectors::SearchVectors(const Store& store, SearchSpace space)
     : store_(store), space_(std::move(space)) {
   const Basis& basis = store.basis();
@@ -70,19 +128,13 @@ SearchVectors::SearchVectors(const Store& store, SearchSpace space)
                 "decompose without --stats-only",
                 store.directory().string());
   }
+  CheckSpace(space_, basis.embed_width());
   if (space_.heads.empty()) {
     width_ = basis.embed_width();
     mean_ = MeanEmbedding(store.statistics());
     return;
   }
-  if (!space_.weights.empty() && (space_.weights.size() != space_.heads.size() ||
-                                  !std::ranges::all_of(space_.weights, [](double weight) {
-                                    return weight > 0 && std::isfinite(weight);
-                                  }))) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "search: {} weights of {} heads; each head has one, above 0", space_.weights.size(),
-                space_.heads.size());
-  }
+  const Matrix along = AsRows(space_.directions);
   side_by_side_ = space_.definition == Definition::kSumOfScores || space_.heads.size() == 1;
   std::vector<Vector> means;
   for (const HeadId id : space_.heads) {
@@ -90,7 +142,11 @@ SearchVectors::SearchVectors(const Store& store, SearchSpace space)
       throw Error(ErrorCode::kInvalidArgument, "search: no head {} in a store of {} x {} heads",
                   HeadName(id), basis.layers(), basis.num_heads());
     }
-    if (!side_by_side_) {
+    if (along.rows() > 0) {
+      const Matrix head = AsEigen(basis.at(id)).cast<double>();
+      from_factor_.push_back(nn::Product(nn::Of(along), nn::Of(head).Transposed()));
+      if (side_by_side_ || from_text_.empty()) from_text_.push_back(along);
+    } else if (!side_by_side_) {
       from_factor_.push_back(AsEigen(basis.at(id)).cast<double>().transpose());
     } else {
       HeadCoordinates coordinates = CoordinatesOf(basis.at(id));
@@ -101,7 +157,7 @@ SearchVectors::SearchVectors(const Store& store, SearchSpace space)
     means.push_back(from_factor_.back() * store.statistics().HeadMoments(id).mean);
   }
   if (!side_by_side_) {
-    width_ = basis.embed_width();
+    width_ = from_factor_.front().rows();
     mean_ = RowVector::Zero(width_);
     for (const Vector& mean : means) mean_ += mean.transpose();
     return;

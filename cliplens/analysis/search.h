@@ -7,7 +7,8 @@
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916,
 // section 5.3) compares pictures by the contribution of one head, "Quantifying and Enabling the
 // Interpretability of CLIP-like Models" (arXiv 2409.06579) by the heads of a property; both by raw
-// dot products. docs/search.md says how the measures differ.
+// dot products. docs/search.md says how the measures differ, and why a property's heads are
+// compared in what its texts differ in.
 #pragma once
 
 #include <optional>
@@ -44,20 +45,31 @@ std::optional<Definition> DefinitionNamed(std::string_view name);
 
 struct SearchSpace {
   std::vector<HeadId> heads = {};  // none: the whole embedding
-  // What each head's contribution is multiplied by, such as the share of it that a property
-  // explains; none: 1.
+  // What each head's contribution is multiplied by, such as the root of the share of its variance
+  // that a property explains; none: 1.
   std::vector<double> weights = {};
+  // Orthonormal rows [r, E], such as SpanOfTexts: only the heads' parts along them are compared;
+  // none: all of the joint space.
+  Array<float, 2> directions = {};
   Definition definition = Definition::kScoreOfSum;
   Measure measure = Measure::kCosine;
-  friend bool operator==(const SearchSpace&, const SearchSpace&) = default;
 };
+// Whether both give the same scores but for rounding; directions may be other rows of the same
+// span.
+bool IsSameSpace(const SearchSpace& a, const SearchSpace& b);
+
+// Orthonormal rows [r, E] that span what texts [M, E] differ in: their rows about their mean. Those
+// along which they differ by less than a thousandth of the most are left out, so r < M.
+Array<float, 2> SpanOfTexts(ArrayView<const float, 2> texts);
 
 // Pictures and texts as vectors whose dot products are the scores: the heads' orthonormal
-// coordinates side by side (at most K+3 numbers a head), or E numbers for a sum or the embedding.
+// coordinates side by side (at most K+3 numbers a head), or E numbers for a sum or the embedding;
+// with directions r numbers in place of either.
 class SearchVectors {
  public:
-  // Throws Error(kInvalidArgument) for a head that the store lacks and where weights are not as
-  // many as heads or not above 0, and Error(kPrecondition) for a store without pictures' factors.
+  // Throws Error(kInvalidArgument) for a head that the store lacks, where weights are not as many
+  // as heads or not above 0, and for directions of another width or without heads;
+  // Error(kPrecondition) for a store without pictures' factors.
   SearchVectors(const Store& store, SearchSpace space);
 
   const SearchSpace& space() const { return space_; }
@@ -82,7 +94,7 @@ class SearchVectors {
   bool side_by_side_ = false;  // the heads' coordinates; else E numbers
   Index width_ = 0;
   std::vector<Matrix> from_factor_;  // of each head: [r, K+3], or B^T [E, K+3]
-  std::vector<Matrix> from_text_;    // of each head: [r, E]; none where texts stay as they are
+  std::vector<Matrix> from_text_;    // of each part of a vector: [r, E]; none: texts as they are
   RowVector mean_;                   // [width]
 };
 

@@ -19,12 +19,20 @@ struct ExportArguments {
   std::string format = "npy";
   std::string out;
   SpaceChoice space;  // of an index
+  ModelChoice model;  // for the texts of a property
   EditChoice edit;    // of arrays
 };
 
 void WriteIndex(const Store& store, const ExportArguments& options, const Common& common) {
   RefuseExistingIfNamed({options.out, options.out + ".json"});
-  const SearchSpace space = SpaceOf(options.space, store);
+  std::optional<ClipModel> model;
+  const SearchSpace space = SpaceOf(
+      options.space, store,
+      [&]() -> const ClipModel& {
+        if (!model) model.emplace(LoadModelOf(store, options.model));
+        return *model;
+      },
+      common);
   WriteSearchIndex(options.out, store, space, common.threads, Progress(common, "index"));
   if (common.json) {
     const SearchIndex index = ReadSearchIndex(options.out, store);
@@ -90,6 +98,7 @@ void AddExport(CLI::App& app, Common& common) {
       ->capture_default_str();
   verb->add_option("--out", options->out, "Directory to make, or file of an index")->required();
   AddSpaceChoice(verb, options->space);
+  AddModelOption(verb, options->model);
   AddEditChoice(verb, options->edit);
   verb->callback([options, &common] { Run(*options, common); });
 }

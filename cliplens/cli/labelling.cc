@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cliplens/dataset/text_pool.h"
+#include "cliplens/model/text_cache.h"
 #include "cliplens/report/collect_labels.h"
 
 namespace cliplens::cli {
@@ -48,7 +49,8 @@ LabelReport MakeLabels(const Store& store, const ClipModel& model, const Labelli
                    .properties = ReadTextPool(TextsPath(options.properties, "properties")),
                    .options = options.label,
                    .text_progress = Progress(common, "texts"),
-                   .truncate = options.truncate};
+                   .truncate = options.truncate,
+                   .text_cache = CacheDirectory()};
   if (!options.texts.empty()) input.texts = ReadTextPool(TextsPath(options.texts));
   input.options.threads = common.threads;
   input.options.progress = Progress(common, "heads");

@@ -112,6 +112,11 @@ class Terms {
     return query.in ? options_.space.In(*query.in) : options_.space;
   }
 
+  SearchSpace SpaceOfChoice(const SpaceChoice& choice) {
+    return SpaceOf(
+        choice, store_, [this]() -> const ClipModel& { return model(); }, common_);
+  }
+
   std::vector<float> QueryOf(const Query& query, const SearchVectors& vectors) {
     if (query.kind == Query::Kind::kItem) return vectors.OfItem(query.item);
     if (query.kind == Query::Kind::kText) {
@@ -177,18 +182,18 @@ void Run(const CLI::App& verb, SearchArguments options, const Common& common) {
     }
     const bool chosen = SpaceIsChosen(verb) || queries[0].in;
     const SpaceChoice choice = terms.ChoiceOf(queries[0]);
-    SearchSpace space = SpaceOf(choice, store);
+    SearchSpace space = terms.SpaceOfChoice(choice);
     if (!Exists(options.index)) {
       WriteSearchIndex(options.index, store, space, common.threads, Progress(common, "index"));
     }
     const SearchIndex index = ReadSearchIndex(options.index, store);
-    if (!chosen) space = index.space;
-    if (index.space != space) {
+    if (chosen && !IsSameSpace(index.space, space)) {
       throw Error(ErrorCode::kInvalidArgument,
                   "{}: an index of other heads or another measure than asked for; name another "
                   "file",
                   options.index);
     }
+    space = index.space;
     std::vector<float> query;
     if (queries[0].kind == Query::Kind::kItem) {
       const std::span<const float> row = index.vectors.row(queries[0].item);
@@ -204,7 +209,7 @@ void Run(const CLI::App& verb, SearchArguments options, const Common& common) {
     std::vector<SearchTerm> list;
     for (const Query& query : queries) {
       const SpaceChoice choice = terms.ChoiceOf(query);
-      SearchSpace space = SpaceOf(choice, store);
+      SearchSpace space = terms.SpaceOfChoice(choice);
       vectors.push_back(std::make_unique<SearchVectors>(store, space));
       list.push_back(
           {vectors.back().get(), terms.QueryOf(query, *vectors.back()), query.unlike ? -1.0 : 1.0});

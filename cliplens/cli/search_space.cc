@@ -1,5 +1,8 @@
 #include "cliplens/cli/search_space.h"
 
+#include "cliplens/model/text_cache.h"
+#include "cliplens/report/label_file.h"
+
 namespace cliplens::cli {
 namespace {
 
@@ -29,9 +32,8 @@ void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice) {
       "L11.H3, L9-L11, last-4, all; commas between; embedding: the whole of it");
   verb->get_option("--property")
       ->description(
-          "The heads of which --labels says that this property explains more than chance does, "
-          "each "
-          "times that share");
+          "The heads of which --labels says that this property explains more than chance does, by "
+          "their shares, in what the property's texts differ in");
   verb->add_option("--definition", choice.definition,
                    "Likeness of several heads: score-of-sum or sum-of-scores")
       ->check(CLI::IsMember({NameOf(Definition::kScoreOfSum), NameOf(Definition::kSumOfScores)}))
@@ -53,7 +55,8 @@ bool SpaceIsChosen(const CLI::App& verb) {
   return false;
 }
 
-SearchSpace SpaceOf(const SpaceChoice& choice, const Store& store) {
+SearchSpace SpaceOf(const SpaceChoice& choice, const Store& store,
+                    const std::function<const ClipModel&()>& model, const Common& common) {
   SearchSpace space{.definition = DefinitionNamed(choice.definition).value(),
                     .measure = choice.raw ? Measure::kRaw : MeasureNamed(choice.measure).value()};
   if (choice.heads.property.empty() && choice.heads.heads == kWholeEmbedding) return space;
@@ -64,12 +67,15 @@ SearchSpace SpaceOf(const SpaceChoice& choice, const Store& store) {
     space.heads = ChooseHeads(choice.heads, fingerprint, layers, heads);
     return space;
   }
-  for (const HeadShare& head :
-       HeadsTelling(LabelsOf(choice.heads, fingerprint, layers, heads), choice.heads.property)) {
-    space.heads.push_back(head.id);
-    space.weights.push_back(head.share);
-  }
-  return space;
+  const LabelFile labels = LabelsOf(choice.heads, fingerprint, layers, heads);
+  HeadsTelling(labels, choice.heads.property);  // whether there are any, before texts are embedded
+  const Array<float, 2> rows = CachedTexts(
+      model, fingerprint, Precision::kF32, TextsOf(labels),
+      {.truncate = true, .threads = common.threads, .progress = Progress(common, "texts")});
+  SearchSpace of_property = SpaceOfProperty(labels, choice.heads.property, rows);
+  of_property.definition = space.definition;
+  of_property.measure = space.measure;
+  return of_property;
 }
 
 }  // namespace cliplens::cli

@@ -1,13 +1,16 @@
 // What verbs share that compare pictures: in which heads, and how.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
 #include "cliplens/analysis/search.h"
 #include "cliplens/cli/head_choice.h"
+#include "cliplens/cli/verb.h"
 #include "cliplens/decompose/store.h"
+#include "cliplens/model/clip.h"
 
 namespace cliplens::cli {
 
@@ -28,8 +31,9 @@ void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice);
 // Whether the command line has any of these options.
 bool SpaceIsChosen(const CLI::App& verb);
 
-// A property's heads are weighted by the share of each that it explains. Throws as ChooseHeads and
-// HeadsTelling do.
-SearchSpace SpaceOf(const SpaceChoice& choice, const Store& store);
+// A property's is that of SpaceOfProperty; `model`, the store's, is asked for where its texts were
+// not embedded before. Throws as ChooseHeads, HeadsTelling and CachedTexts do.
+SearchSpace SpaceOf(const SpaceChoice& choice, const Store& store,
+                    const std::function<const ClipModel&()>& model, const Common& common);
 
 }  // namespace cliplens::cli

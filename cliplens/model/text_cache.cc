@@ -92,6 +92,12 @@ Array<float, 2> CachedRows(const std::string& kind, const std::string& fingerpri
   if (options.directory.empty()) return make();
   const fs::path path = FileOf(kind, fingerprint, precision, texts, options);
   if (std::optional<Array<float, 2>> rows = Read(path, count)) return *std::move(rows);
+  if (options.truncate) {  // the rows of texts that all fitted are the same
+    CachedTextsOptions whole = options;
+    whole.truncate = false;
+    const fs::path of_whole = FileOf(kind, fingerprint, precision, texts, whole);
+    if (std::optional<Array<float, 2>> rows = Read(of_whole, count)) return *std::move(rows);
+  }
   Array<float, 2> rows = make();
   Write(path, rows);
   return rows;

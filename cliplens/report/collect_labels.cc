@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "cliplens/analysis/text_span.h"
+#include "cliplens/model/text_cache.h"
 
 namespace cliplens {
 
@@ -17,9 +18,15 @@ LabelReport CollectLabels(const Store& store, const ClipModel& model, LabelInput
   const TextPool& pool = input.texts ? *input.texts : report.pool;
   report.scores_pool = pool.name;
   const auto embed = [&](const TextPool& texts) {
-    return model.EmbedTexts(texts.texts, input.truncate, threads, input.text_progress);
+    return CachedTexts([&]() -> const ClipModel& { return model; }, model.fingerprint(),
+                       model.precision(), texts.texts,
+                       {.truncate = input.truncate,
+                        .threads = threads,
+                        .progress = input.text_progress,
+                        .directory = input.text_cache});
   };
-  const Array<float, 2> texts = embed(report.pool);
+  report.texts = embed(report.pool);
+  const Array<float, 2>& texts = report.texts;
   report.labels = LabelHeads(store, input.heads, report.table, texts, input.options);
   const Array<float, 2> pool_texts = input.texts ? embed(pool) : Array<float, 2>();
   const std::vector<TextSpanResult> spans =

@@ -65,10 +65,16 @@ std::vector<ReportNeighbours> CollectNeighbours(const Store& store, const LabelR
     const HeadLabel* largest = nullptr;
     for (const HeadLabel* head : HeadsOf(labels, p)) {
       space.heads.push_back(head->id);
-      space.weights.push_back(head->properties[p].share.value);
+      space.weights.push_back(std::sqrt(head->properties[p].share.value));
       if (largest == nullptr && head->label == property) largest = head;
     }
     if (largest == nullptr) continue;
+    Array<float, 2> texts({static_cast<Index>(labels.table.texts[p].size()), labels.texts.dim(1)});
+    for (Index t = 0; t < texts.dim(0); ++t) {
+      std::ranges::copy(labels.texts.row(labels.table.texts[p][static_cast<std::size_t>(t)]),
+                        texts.row(t).begin());
+    }
+    space.directions = SpanOfTexts(texts);
     const SearchVectors heads(store, space);
     for (std::size_t q = 0; q < std::min(kQueries, largest->pictures.size()); ++q) {
       ReportNeighbours one;

@@ -1,6 +1,7 @@
 #include "cliplens/report/label_file.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include <fmt/format.h>
@@ -44,6 +45,19 @@ std::vector<HeadShare> IndexOf(const Json& list, int layers, int heads, const st
   const auto twice = std::ranges::adjacent_find(index, {}, &HeadShare::id);
   if (twice != index.end()) RefuseTwice(twice->id, place);
   return index;
+}
+
+std::vector<std::string> ListOfTexts(const Json& list, const std::string& place) {
+  std::vector<std::string> texts;
+  for (const Json& text : list) {
+    if (!text.is_string()) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: {} is no text of a property; write the labels again with 'cliplens label'",
+                  place, JsonExcerpt(text));
+    }
+    texts.push_back(text.get<std::string>());
+  }
+  return texts;
 }
 
 // Whose labels these are.
@@ -95,6 +109,7 @@ LabelFile ParseLabels(const Json& json, const std::string& place, int layers, in
   LabelFile file = OpeningOf(json, place);
   for (const Json& property : JsonField<Json>(json, "properties", file.place)) {
     file.properties.push_back(JsonField<std::string>(property, "property", file.place));
+    file.texts.push_back(ListOfTexts(JsonField<Json>(property, "texts", file.place), file.place));
     file.index.push_back(
         IndexOf(JsonField<Json>(property, "heads", file.place), layers, heads, file.place));
   }
@@ -136,6 +151,29 @@ std::vector<HeadShare> HeadsTelling(const LabelFile& labels, const std::string& 
                 labels.place, Printable(property));
   }
   return heads;
+}
+
+std::vector<std::string> TextsOf(const LabelFile& labels) {
+  std::vector<std::string> all;
+  for (const std::vector<std::string>& texts : labels.texts) {
+    all.insert(all.end(), texts.begin(), texts.end());
+  }
+  return all;
+}
+
+SearchSpace SpaceOfProperty(const LabelFile& labels, const std::string& property,
+                            ArrayView<const float, 2> rows) {
+  SearchSpace space;
+  for (const HeadShare& head : HeadsTelling(labels, property)) {
+    space.heads.push_back(head.id);
+    space.weights.push_back(std::sqrt(head.share));
+  }
+  const std::size_t at = PlaceOf(labels, property);
+  Index first = 0;
+  for (std::size_t p = 0; p < at; ++p) first += static_cast<Index>(labels.texts[p].size());
+  const auto count = static_cast<Index>(labels.texts[at].size());
+  space.directions = SpanOfTexts({rows.data() + first * rows.dim(1), {count, rows.dim(1)}});
+  return space;
 }
 
 }  // namespace cliplens

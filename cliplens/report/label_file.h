@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "cliplens/analysis/search.h"
+#include "cliplens/base/array.h"
 #include "cliplens/base/component.h"
 #include "cliplens/io/json.h"
 
@@ -28,6 +30,7 @@ struct LabelFile {
   std::string model_name;
   std::string fingerprint;  // of the model whose heads these are
   std::vector<std::string> properties;
+  std::vector<std::vector<std::string>> texts;  // of each property
   // Of each property the heads of which it explains more than chance does, in order of the heads.
   std::vector<std::vector<HeadShare>> index;
   std::vector<LabelledHead> heads;
@@ -51,5 +54,15 @@ std::vector<HeadId> HeadsLabelled(const LabelFile& labels, const std::string& pr
 // Heads of which `property` explains more than chance does, whatever their label, in order. Throws
 // as HeadsLabelled.
 std::vector<HeadShare> HeadsTelling(const LabelFile& labels, const std::string& property);
+
+// The texts of all properties, one property after the other.
+std::vector<std::string> TextsOf(const LabelFile& labels);
+
+// Where pictures are alike in a property: in what its texts differ in, in the heads that it
+// explains something of, each by the root of that share, as a share is a ratio of squares.
+//   rows: [M, E] of TextsOf, unit
+// Throws as HeadsTelling.
+SearchSpace SpaceOfProperty(const LabelFile& labels, const std::string& property,
+                            ArrayView<const float, 2> rows);
 
 }  // namespace cliplens

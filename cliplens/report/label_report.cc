@@ -102,9 +102,11 @@ Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
     json["heads"].push_back(HeadJson(report, head, items));
   }
   for (std::size_t p = 0; p < report.table.names.size(); ++p) {
-    Json property = {{"property", report.table.names[p]},
-                     {"texts", report.table.texts[p].size()},
-                     {"heads", Json::array()}};
+    Json property = {
+        {"property", report.table.names[p]}, {"texts", Json::array()}, {"heads", Json::array()}};
+    for (const Index text : report.table.texts[p]) {
+      property["texts"].push_back(report.pool.texts[static_cast<std::size_t>(text)]);
+    }
     for (const HeadLabel* head : HeadsOf(report, p)) {
       property["heads"].push_back(
           {{"head", HeadName(head->id)}, {"share", head->properties[p].share.value}});

@@ -17,6 +17,7 @@ struct LabelReport {
   std::string properties_name;  // of the property table's file
   PropertyTable table;
   TextPool pool;            // that the table was made from
+  Array<float, 2> texts;    // its unit rows [M, E]
   bool calibrated = false;  // the model is one that the confidence was calibrated for
   std::vector<HeadLabel> labels;
   LabelScores scores;

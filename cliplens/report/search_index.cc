@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kFormat[] = "cliplens.index/2";
+constexpr char kFormat[] = "cliplens.index/3";
 constexpr Index kManifestBytes = Index{256} << 20;
 constexpr Index kShardsAtOnce = 8;  // whose vectors are computed before they are added
 
@@ -30,6 +30,28 @@ T Known(const std::optional<T>& value, const std::string& name, const std::strin
   if (value) return *value;
   throw Error(ErrorCode::kCorruptData, "{}: '{}' is unknown; make the index again", place,
               Printable(name));
+}
+
+Array<float, 2> DirectionsOf(const Json& rows, Index width, const std::string& place) {
+  if (static_cast<Index>(rows.size()) > width) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: {} directions in a space of {} numbers; make the index again", place,
+                rows.size(), width);
+  }
+  Array<float, 2> directions({static_cast<Index>(rows.size()), width});
+  for (Index i = 0; i < directions.dim(0); ++i) {
+    const Json& row = rows[static_cast<std::size_t>(i)];
+    if (!row.is_array() || static_cast<Index>(row.size()) != width ||
+        !std::ranges::all_of(row, [](const Json& v) { return v.is_number(); })) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: direction {} is not a list of {} numbers; make the index again", place, i,
+                  width);
+    }
+    for (Index k = 0; k < width; ++k) {
+      directions(i, k) = row[static_cast<std::size_t>(k)].get<float>();
+    }
+  }
+  return directions;
 }
 
 }  // namespace
@@ -49,6 +71,10 @@ void WriteSearchIndex(const fs::path& path, const Store& store, const SearchSpac
   }
   Json heads = Json::array();
   for (const HeadId id : space.heads) heads.push_back(HeadName(id));
+  Json directions = Json::array();
+  for (Index i = 0; i < space.directions.dim(0); ++i) {
+    directions.push_back(space.directions.row(i));
+  }
   const std::string checksum = index.Write(path);
   WriteFileAtomically(DescriptionPath(path),
                       SealJson({{"format", kFormat},
@@ -58,6 +84,7 @@ void WriteSearchIndex(const fs::path& path, const Store& store, const SearchSpac
                                 {"width", index.width()},
                                 {"heads", std::move(heads)},
                                 {"weights", space.weights},
+                                {"directions", std::move(directions)},
                                 {"definition", NameOf(space.definition)},
                                 {"measure", NameOf(space.measure)},
                                 {"index_checksum", checksum}}));
@@ -66,7 +93,7 @@ void WriteSearchIndex(const fs::path& path, const Store& store, const SearchSpac
 SearchIndex ReadSearchIndex(const fs::path& path, const Store& store) {
   const fs::path description = DescriptionPath(path);
   const std::string place = description.string();
-  const Json json = ReadSealedJson(description, Index{16} << 20);
+  const Json json = ReadSealedJson(description, Index{64} << 20);
   const auto format = JsonField<std::string>(json, "format", place);
   if (format != kFormat) {
     throw Error(ErrorCode::kCorruptData, "{}: its format is {}, not {}; make the index again",
@@ -92,6 +119,8 @@ SearchIndex ReadSearchIndex(const fs::path& path, const Store& store) {
     }
     space.weights.push_back(weight.get<double>());
   }
+  space.directions =
+      DirectionsOf(JsonField<Json>(json, "directions", place), store.basis().embed_width(), place);
   const auto definition = JsonField<std::string>(json, "definition", place);
   space.definition = Known(DefinitionNamed(definition), definition, place);
   const auto measure = JsonField<std::string>(json, "measure", place);

@@ -36,6 +36,7 @@ Json SearchJson(const SearchReport& report) {
                              {"in", term.in},
                              {"heads", std::move(heads)},
                              {"weights", term.space.weights},
+                             {"directions", term.space.directions.dim(0)},
                              {"definition", NameOf(term.space.definition)},
                              {"measure", NameOf(term.space.measure)}});
   }
@@ -60,6 +61,9 @@ std::string SearchTable(const SearchReport& report) {
       out += fmt::format(", {} heads{}, {}", term.space.heads.size(),
                          term.space.weights.empty() ? "" : " by their shares",
                          NameOf(term.space.definition));
+    }
+    if (const Index directions = term.space.directions.dim(0); directions > 0) {
+      out += fmt::format(", along {} directions", directions);
     }
     out += fmt::format(", {}\n", NameOf(term.space.measure));
   }

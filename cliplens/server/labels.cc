@@ -46,9 +46,9 @@ std::vector<HeadId> LoadedLabels::HeadsOf(const std::string& property) const {
   return HeadsLabelled(file, property);
 }
 
-std::vector<HeadShare> LoadedLabels::HeadsTelling(const std::string& property) const {
+SearchSpace LoadedLabels::SpaceOf(const std::string& property) const {
   CheckIsThere(file, property);
-  return cliplens::HeadsTelling(file, property);
+  return SpaceOfProperty(file, property, texts);
 }
 
 LoadedLabels LabelsFromJson(const Json& json, const std::string& place, int layers, int heads) {

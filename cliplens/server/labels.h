@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "cliplens/analysis/search.h"
+#include "cliplens/base/array.h"
 #include "cliplens/base/component.h"
 #include "cliplens/io/json.h"
 #include "cliplens/report/label_file.h"
@@ -16,11 +18,12 @@ struct LoadedLabels {
   std::map<HeadId, Json> heads;      // their entries of "cliplens.label/1"
   std::map<HeadId, Json> summaries;  // what the overview says of them
   Json summary;                      // what stands beside the heads: names, scores
+  Array<float, 2> texts;             // unit rows of TextsOf(file); none until they are embedded
 
-  // As cliplens::HeadsLabelled and HeadsTelling, but Error(kNotFound) for a property that the table
-  // lacks too.
+  // As cliplens::HeadsLabelled and SpaceOfProperty, but Error(kNotFound) for a property that the
+  // table lacks too.
   std::vector<HeadId> HeadsOf(const std::string& property) const;
-  std::vector<HeadShare> HeadsTelling(const std::string& property) const;
+  SearchSpace SpaceOf(const std::string& property) const;
 };
 
 // From "cliplens.label/1". Throws Error(kCorruptData) naming `place` for what is no such thing.

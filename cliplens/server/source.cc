@@ -7,8 +7,8 @@
 
 #include "cliplens/analysis/groups.h"
 #include "cliplens/base/error.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
-#include "cliplens/model/text_cache.h"
 #include "cliplens/report/collect_labels.h"
 
 namespace cliplens::server {
@@ -33,6 +33,10 @@ std::string KeyOf(const SearchSpace& space) {
   std::string key = fmt::format("{} {}", NameOf(space.definition), NameOf(space.measure));
   for (const HeadId id : space.heads) key += " " + HeadName(id);
   for (const double weight : space.weights) key += fmt::format(" {}", weight);
+  if (const auto values = space.directions.flat(); !values.empty()) {
+    key += " " +
+           HashBytes({reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()});
+  }
   return key;
 }
 
@@ -84,6 +88,11 @@ const ClipModel& Source::model() {
       [&] { return options_.load_model(options_.store ? &*options_.store : nullptr); });
 }
 
+Array<float, 2> Source::TextsOfLabels(const LabelFile& labels, const CachedTextsOptions& cached) {
+  return CachedTexts([this]() -> const ClipModel& { return model(); }, fingerprint_,
+                     options_.precision, TextsOf(labels), cached);
+}
+
 void Source::Prepare() {
   if (!options_.pool && !options_.classes && !is_store()) return;
   const std::scoped_lock lock(mutex_);
@@ -119,6 +128,13 @@ void Source::PrepareNow(const ProgressSink& progress) {
                    });
     const std::scoped_lock lock(mutex_);
     classifier_ = std::move(classifier);
+  }
+  if (auto labels = this->labels()) {
+    cached.threads = threads();
+    auto whole = std::make_shared<LoadedLabels>(*labels);
+    whole->texts = TextsOfLabels(whole->file, cached);
+    const std::scoped_lock lock(mutex_);
+    if (labels_ == labels) labels_ = std::move(whole);
   }
   // A shard's checksum is checked at its first use; no view has to wait for that.
   for (Index s = 0; is_store() && !store().info().stats_only && s < store().num_shards(); ++s) {
@@ -206,9 +222,15 @@ std::string Source::StartLabels() {
     input.text_progress = progress;
     input.truncate = true;
     input.calibrated = options_.calibrated;
+    input.text_cache = CacheDirectory();
     const LabelReport report = CollectLabels(store(), model(), std::move(input));
-    auto labels = std::make_shared<const LoadedLabels>(
+    auto labels = std::make_shared<LoadedLabels>(
         LabelsFromJson(LabelJson(report, store().ReadItems()), "labels", layers_, heads_));
+    CachedTextsOptions cached;
+    cached.truncate = true;
+    cached.threads = threads();
+    cached.progress = progress;
+    labels->texts = TextsOfLabels(labels->file, cached);
     const std::scoped_lock job_lock(mutex_);
     labels_ = std::move(labels);
   });
@@ -380,12 +402,14 @@ SearchSpace Source::SpaceOf(const Arguments& request, const char* key, std::stri
   SearchSpace space;
   if (request.Has(key) && request.Object(key).Has("property")) {
     const std::string property = request.Object(key).Text("property");
-    for (const HeadShare& head : NeedLabels()->HeadsTelling(property)) {
-      space.heads.push_back(head.id);
-      space.weights.push_back(head.share);
+    const std::shared_ptr<const LoadedLabels> labels = NeedLabels();
+    if (labels->texts.size() == 0) {
+      const std::scoped_lock lock(mutex_);
+      CheckPrepared("texts of the properties");
+      throw Error(ErrorCode::kInternal, "{}: the properties have no texts", options_.name);
     }
     *text = "property " + property;
-    return space;
+    return labels->SpaceOf(property);
   }
   Place place = PlaceOf(request, key);
   if (!place.embedding) space.heads = std::move(place.heads);

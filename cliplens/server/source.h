@@ -24,6 +24,7 @@
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/model/clip.h"
+#include "cliplens/model/text_cache.h"
 #include "cliplens/report/label_report.h"
 #include "cliplens/server/arguments.h"
 #include "cliplens/server/jobs.h"
@@ -181,6 +182,7 @@ class Source {
  private:
   std::shared_ptr<const LoadedLabels> NeedLabels();
   void PrepareNow(const ProgressSink& progress);
+  Array<float, 2> TextsOfLabels(const LabelFile& labels, const CachedTextsOptions& cached);
   void CheckPrepared(const char* what);
   Index PlaceInSet(Index number, const std::string& path);
 

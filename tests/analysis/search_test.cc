@@ -79,32 +79,102 @@ TEST_F(SearchTest, ScoresAreTheirDefinitions) {
   const std::vector<HeadId> heads = {{0, 0}, {0, 2}, {0, 4}};
   const std::vector<double> weights = {1, 0.5, 2};
   const Index width = PlantedStore::kEmbedWidth;
-  for (const Definition definition : {Definition::kScoreOfSum, Definition::kSumOfScores}) {
-    // Contributions, weighed, as the definition puts them together.
-    const bool sum = definition == Definition::kScoreOfSum;
-    Matrix rows = Matrix::Zero(store_.info().images, sum ? width : 3 * width);
-    for (Index h = 0; h < 3; ++h) {
-      const auto at = static_cast<std::size_t>(h);
-      const Matrix basis = AsEigen(store_.basis().at(heads[at])).cast<double>();
-      rows.middleCols(sum ? 0 : h * width, width) +=
-          weights[at] * FactorsOf(store_.ReadHead(heads[at]), store_.ReadLn()) * basis;
-    }
-    for (const Measure measure : {Measure::kCosine, Measure::kDot, Measure::kRaw}) {
-      Matrix expected = rows;
-      if (measure != Measure::kRaw) expected.rowwise() -= rows.colwise().mean();
-      if (measure == Measure::kCosine) expected.rowwise().normalize();
-      const SearchVectors vectors(
-          store_,
-          {.heads = heads, .weights = weights, .definition = definition, .measure = measure});
-      const std::vector<float> query = vectors.OfItem(3);
-      for (Index other = 0; other < 20; ++other) {
-        const std::vector<float> vector = vectors.OfItem(other);
-        const double score = std::inner_product(query.begin(), query.end(), vector.begin(), 0.0);
-        EXPECT_NEAR(score, expected.row(3).dot(expected.row(other)), 1e-5)
-            << NameOf(definition) << " " << NameOf(measure) << " " << other;
+  Array<float, 2> directions({2, width});
+  directions(0, 1) = 1;
+  directions(1, 2) = 0.6F;
+  directions(1, 5) = 0.8F;
+  for (const Array<float, 2>& along : {Array<float, 2>(), directions}) {
+    // What takes a contribution to the part of it that is compared.
+    const Matrix project = along.size() > 0 ? Matrix(AsEigen(along.view()).cast<double>())
+                                            : Matrix(Matrix::Identity(width, width));
+    const Index numbers = project.rows();
+    for (const Definition definition : {Definition::kScoreOfSum, Definition::kSumOfScores}) {
+      const bool sum = definition == Definition::kScoreOfSum;
+      Matrix rows = Matrix::Zero(store_.info().images, sum ? numbers : 3 * numbers);
+      for (Index h = 0; h < 3; ++h) {
+        const auto at = static_cast<std::size_t>(h);
+        const Matrix basis = AsEigen(store_.basis().at(heads[at])).cast<double>();
+        const Matrix factors = FactorsOf(store_.ReadHead(heads[at]), store_.ReadLn());
+        rows.middleCols(sum ? 0 : h * numbers, numbers) +=
+            weights[at] * factors * basis * project.transpose();
+      }
+      for (const Measure measure : {Measure::kCosine, Measure::kDot, Measure::kRaw}) {
+        Matrix expected = rows;
+        if (measure != Measure::kRaw) expected.rowwise() -= rows.colwise().mean();
+        if (measure == Measure::kCosine) expected.rowwise().normalize();
+        const SearchVectors vectors(store_, {.heads = heads,
+                                             .weights = weights,
+                                             .directions = along,
+                                             .definition = definition,
+                                             .measure = measure});
+        const std::vector<float> query = vectors.OfItem(3);
+        for (Index other = 0; other < 20; ++other) {
+          const std::vector<float> vector = vectors.OfItem(other);
+          const double score = std::inner_product(query.begin(), query.end(), vector.begin(), 0.0);
+          EXPECT_NEAR(score, expected.row(3).dot(expected.row(other)), 1e-5)
+              << NameOf(definition) << " " << NameOf(measure) << " " << other;
+        }
+        // A text is compared along the same directions, in each head.
+        const Array<float, 2> texts = PlantedStore::Texts();
+        const std::vector<float> text = vectors.OfText(texts.row(2));
+        Vector part = project * AsEigen(texts.view()).row(2).cast<double>().transpose();
+        if (!sum) part = part.replicate(3, 1).eval();
+        if (measure == Measure::kCosine) part.normalize();
+        if (along.size() == 0) continue;
+        ASSERT_EQ(static_cast<Index>(text.size()), part.size());
+        for (Index k = 0; k < part.size(); ++k) {
+          EXPECT_NEAR(text[static_cast<std::size_t>(k)], part[k], 1e-6);
+        }
       }
     }
   }
+}
+
+TEST_F(SearchTest, DirectionsLeaveOutTheRest) {
+  const Array<float, 2> texts = PlantedStore::Texts();
+  const auto span = [&](Index first) {
+    return SpanOfTexts({texts.row(first).data(), {PlantedStore::kValues, texts.dim(1)}});
+  };
+  const Array<float, 2> colours = span(0), shapes = span(PlantedStore::kValues);
+  // Four texts differ in three directions, those of one property in none of the other's.
+  ASSERT_EQ(colours.dim(0), 3);
+  const Matrix products =
+      AsEigen(colours.view()).cast<double>() * AsEigen(colours.view()).cast<double>().transpose();
+  EXPECT_LT((products - Matrix::Identity(3, 3)).norm(), 1e-6);
+  for (Index i = 0; i < 3; ++i) {
+    for (Index k = PlantedStore::kValues; k < 8; ++k) EXPECT_NEAR(colours(i, k), 0, 1e-6);
+  }
+  // A head that tells of both.
+  EXPECT_GT(Agreement({.heads = {{0, 2}}}, "shape"), 0.99);
+  EXPECT_GT(Agreement({.heads = {{0, 2}}, .directions = colours}, "colour"), 0.99);
+  EXPECT_LT(Agreement({.heads = {{0, 2}}, .directions = colours}, "shape"), 0.5);
+  EXPECT_GT(Agreement({.heads = {{0, 2}}, .directions = shapes}, "shape"), 0.99);
+  EXPECT_EQ(SpanOfTexts(Array<float, 2>({1, 8}, 1)).size(), 0);
+  EXPECT_EQ(SpanOfTexts(Array<float, 2>({3, 8}, 1)).size(), 0);
+  // More texts than numbers.
+  Array<float, 2> many({40, 8});
+  for (Index t = 0; t < 40; ++t) many(t, t % 5) = static_cast<float>(t);
+  EXPECT_EQ(SpanOfTexts(many).dim(0), 5);
+}
+
+TEST_F(SearchTest, SpacesAreTheSameWhateverTheirRows) {
+  const auto at = [](std::vector<std::vector<float>> rows) {
+    Array<float, 2> directions({static_cast<Index>(rows.size()), 8});
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::ranges::copy(rows[i], directions.row(static_cast<Index>(i)).begin());
+    }
+    return SearchSpace{.heads = {{0, 0}}, .directions = directions};
+  };
+  const SearchSpace space = at({{1, 0}, {0, 1}});
+  EXPECT_TRUE(IsSameSpace(space, space));
+  EXPECT_TRUE(IsSameSpace(space, at({{0.6F, 0.8F}, {-0.8F, 0.6F}})));
+  EXPECT_FALSE(IsSameSpace(space, at({{1, 0}, {0, 0, 1}})));
+  EXPECT_FALSE(IsSameSpace(space, at({{1, 0}})));
+  EXPECT_FALSE(IsSameSpace(space, {.heads = {{0, 0}}}));
+  EXPECT_FALSE(IsSameSpace({.heads = {{0, 0}}}, {.heads = {{0, 1}}}));
+  EXPECT_FALSE(IsSameSpace({.heads = {{0, 0}}}, {.heads = {{0, 0}}, .measure = Measure::kRaw}));
+  EXPECT_TRUE(
+      IsSameSpace({.heads = {{0, 0}}}, {.heads = {{0, 0}}, .directions = Array<float, 2>({0, 8})}));
 }
 
 TEST_F(SearchTest, UnlikeTurnsAway) {
@@ -161,6 +231,13 @@ TEST_F(SearchTest, WhatIsNotThereIsRefused) {
     ExpectError(ErrorCode::kInvalidArgument, "each head has one, above 0", [&] {
       SearchVectors(store_, {.heads = {{0, 0}}, .weights = weights});
     });
+  }
+  for (const SearchSpace& space :
+       {SearchSpace{.directions = Array<float, 2>({1, 8}, 1)},
+        {.heads = {{0, 0}}, .directions = Array<float, 2>({1, 7}, 1)},
+        {.heads = {{0, 0}}, .directions = Array<float, 2>({1, 8}, NAN)}}) {
+    ExpectError(ErrorCode::kInvalidArgument, "each has 8 finite numbers",
+                [&] { SearchVectors(store_, space); });
   }
   const SearchVectors vectors(store_, SearchSpace{});
   ExpectError(ErrorCode::kInvalidArgument, "no item 400", [&] { vectors.OfItem(400); });

@@ -412,27 +412,41 @@ def test_cross_terms_and_means_change_what_is_found(shipped):
     assert found("--raw") == found("--measure", "raw")
 
 
-def test_a_property_weighs_its_heads_by_their_shares(shipped, tmp_path):
+@pytest.mark.parametrize("definition", ["score-of-sum", "sum-of-scores"])
+def test_a_property_is_its_heads_in_what_its_texts_differ_in(shipped, tmp_path, definition):
     labels = cliplens("label", shipped.store, "--properties",
                       ROOT / "world/texts/properties.txt", "--out", tmp_path / "labels.json")
     heads = {p["property"]: p["heads"] for p in labels["properties"]}["background"]
     assert len(heads) > sum("background" in (h["label"], h["second"]) for h in labels["heads"])
-    weighted = sum(h["share"] * shipped.attn[:, int(h["head"][1]), int(h["head"][4])]
-                   for h in heads)
-    rows = weighted - weighted.mean(0)
+    lines = [line.split("\t") for line in
+             (ROOT / "world/texts/properties.txt").read_text().splitlines()]
+    texts = [text for text, name in lines if name == "background"]
+    assert {p["property"]: p["texts"] for p in labels["properties"]}["background"] == texts
+    (tmp_path / "background.txt").write_text("".join(text + "\n" for text in texts))
+    embedded = shipped.embed(tmp_path / "background.txt")
+    _, sizes, span = np.linalg.svd(embedded - embedded.mean(0), full_matrices=False)
+    span = span[sizes > 1e-3 * sizes[0]]
+    parts = [np.sqrt(h["share"]) * shipped.attn[:, int(h["head"][1]), int(h["head"][4])] @ span.T
+             for h in heads]
+    rows = sum(parts) if definition == "score-of-sum" else np.concatenate(parts, 1)
+    rows = rows - rows.mean(0)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     asked = ["search", shipped.store, "--item", 7, "--property", "background", "--labels",
-             tmp_path / "labels.json"]
+             tmp_path / "labels.json", "--definition", definition]
     result = cliplens(*asked)
     scores = rows @ rows[7]
     scores[7] = -np.inf
     assert [r["item"] for r in result["results"]] == list(np.argsort(-scores, kind="stable")[:10])
+    assert np.abs(np.array([r["score"] for r in result["results"]])
+                  - np.sort(scores)[::-1][:10]).max() < 2e-6
     shares = {h["head"]: h["share"] for h in heads}
-    assert [shares[h] for h in result["terms"][0]["heads"]] == result["terms"][0]["weights"]
-    for _ in range(2):  # an index knows the weights
+    (term,) = result["terms"]
+    assert term["weights"] == pytest.approx([shares[h] ** .5 for h in term["heads"]], rel=1e-12)
+    assert term["directions"] == len(span)
+    for _ in range(2):  # an index knows weights and directions
         answer = cliplens(*asked, "--index", tmp_path / "background.faiss")
         assert [r["item"] for r in answer["results"]] == [r["item"] for r in result["results"]]
-        assert answer["terms"][0]["weights"] == result["terms"][0]["weights"]
+        assert answer["terms"] == result["terms"]
 
 
 def test_likes_and_unlikes_add_up(shipped):

@@ -11,11 +11,13 @@ namespace {
 
 constexpr char kLabels[] = R"({"format": "cliplens.label/1",
  "model": {"name": "small", "fingerprint": "ab"},
- "properties": [{"property": "colour", "heads": [{"head": "L1.H0", "share": 0.5}]},
-                {"property": "place", "heads": [{"head": "L1.H0", "share": 0.4},
+ "properties": [{"property": "colour", "texts": ["red", "blue"],
+                 "heads": [{"head": "L1.H0", "share": 0.5}]},
+                {"property": "place", "texts": ["a beach", "a wood", "a town"],
+                 "heads": [{"head": "L1.H0", "share": 0.4},
                                                 {"head": "L0.H1", "share": 0.3},
                                                 {"head": "L1.H1", "share": 0.02}]},
-                {"property": "style", "heads": []}],
+                {"property": "style", "texts": [], "heads": []}],
  "heads": [{"head": "L1.H0", "label": "colour", "second": "place", "confidence": 0.9},
            {"head": "L0.H1", "label": "place", "second": null, "confidence": 0.5},
            {"head": "L0.H0", "label": null, "second": null, "confidence": 0}]})";
@@ -50,6 +52,28 @@ TEST_F(LabelFileTest, HeadsOfAProperty) {
               [&] { HeadsLabelled(file, "style"); });
 }
 
+TEST_F(LabelFileTest, SpaceOfAPropertyIsItsHeadsAndTexts) {
+  const LabelFile file = Read();
+  EXPECT_EQ(TextsOf(file),
+            (std::vector<std::string>{"red", "blue", "a beach", "a wood", "a town"}));
+  // The places differ in the first two numbers, the colours in the third.
+  Array<float, 2> rows({5, 4});
+  rows(0, 2) = rows(2, 0) = rows(3, 1) = 1;
+  for (Index t = 0; t < 5; ++t) rows(t, 3) = 0.5;
+  const SearchSpace space = SpaceOfProperty(file, "place", rows);
+  EXPECT_EQ(space.heads, (std::vector<HeadId>{{0, 1}, {1, 0}, {1, 1}}));
+  ASSERT_EQ(space.weights.size(), 3u);
+  EXPECT_NEAR(space.weights[1] * space.weights[1], 0.4, 1e-12);
+  ASSERT_EQ(space.directions.dim(0), 2);
+  for (Index i = 0; i < 2; ++i) {
+    EXPECT_NEAR(space.directions(i, 2), 0, 1e-6);
+    EXPECT_NEAR(space.directions(i, 3), 0, 1e-6);
+  }
+  EXPECT_EQ(SpaceOfProperty(file, "colour", rows).directions.dim(0), 1);
+  ExpectError(ErrorCode::kInvalidArgument, "colour, place, style",
+              [&] { SpaceOfProperty(file, "size", rows); });
+}
+
 TEST_F(LabelFileTest, WhatIsNoLabelsOfThisModelIsRefused) {
   ExpectError(ErrorCode::kCorruptData, "cliplens.span/1", [&] { Read("label/1", "span/1"); });
   ExpectError(ErrorCode::kInvalidArgument, "fingerprint cd", [&] { Read("\"ab\"", "\"cd\""); });
@@ -61,6 +85,8 @@ TEST_F(LabelFileTest, WhatIsNoLabelsOfThisModelIsRefused) {
     ExpectError(ErrorCode::kCorruptData, "not in (0, 1]", [&] { Read("0.02", share); });
   }
   ExpectError(ErrorCode::kCorruptData, "no name of one head", [&] { Read("L1.H0", "all"); });
+  ExpectError(ErrorCode::kCorruptData, "is no text of a property",
+              [&] { Read("[\"red\", \"blue\"]", "2"); });
   ExpectError(ErrorCode::kCorruptData, "confidence", [&] { Read("0.9", "\"x\""); });
   ExpectError(ErrorCode::kCorruptData, "of type number", [&] {
     Read("[{\"head\": \"L1.H0\", \"label", "3, \"x\": [{\"head\": \"L1.H0\", \"label");

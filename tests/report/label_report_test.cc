@@ -64,6 +64,8 @@ TEST(LabelReport, JsonNamesWhatTheNumbersStandFor) {
   EXPECT_EQ(head["pictures"][0]["path"], "c.png");
   EXPECT_TRUE(json["heads"][1]["label"].is_null());
   // Read the other way: only heads above chance.
+  EXPECT_EQ(json["properties"][0]["texts"].size(), TwoHeads().table.texts[0].size());
+  EXPECT_TRUE(json["properties"][0]["texts"][0].is_string());
   ASSERT_EQ(json["properties"][0]["heads"].size(), 1u);
   EXPECT_EQ(json["properties"][0]["heads"][0]["head"], "L1.H0");
   EXPECT_EQ(json["scores"]["labelled"], 1);
