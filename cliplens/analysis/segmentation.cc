@@ -147,6 +147,7 @@ double AveragePrecision(std::vector<std::uint32_t> keys, std::array<Index, 2> ze
   double before = 0;
   double positives = 0;
   const auto close = [&](std::size_t counted) {
+    if (positives == before) return;  // half of the time, for long stretches
     precision_sum += (positives - before) * positives / static_cast<double>(counted);
     before = positives;
   };
@@ -384,16 +385,13 @@ void ClassMaps::Ask(Activations& a) const {
   a.everywhere = method_ == MapMethod::kRollout || method_ == MapMethod::kPatchText;
 }
 
-Index ClassMaps::Answer(std::span<const float> embedding) const {
-  const Matrix row =
-      Eigen::Map<const Eigen::RowVectorXf>(embedding.data(), static_cast<Index>(embedding.size()))
-          .cast<double>();
-  const Matrix scores = nn::Product(nn::Of(row), nn::Of(classifier_.view()).Transposed());
-  Index best = 0;
-  for (Index c = 1; c < scores.cols(); ++c) {
-    if (scores(0, c) > scores(0, best)) best = c;
+std::vector<Index> ClassMaps::Answers(ArrayView<const float, 2> embeddings) const {
+  const Matrix scores = nn::Product(nn::Of(embeddings), nn::Of(classifier_.view()).Transposed());
+  std::vector<Index> answers(static_cast<std::size_t>(scores.rows()));
+  for (Index b = 0; b < scores.rows(); ++b) {
+    scores.row(b).maxCoeff(&answers[static_cast<std::size_t>(b)]);  // the first of equal ones
   }
-  return best;
+  return answers;
 }
 
 Array<double, 2> ClassMaps::MapOf(const Activations& a, Index c) const {
@@ -474,8 +472,9 @@ SegmentationResult EvaluateSegmentation(const ClipModel& model, const ImageSet& 
       const std::span<Activations> activations(memory.data(), wanted.size());
       for (Activations& a : activations) maps.Ask(a);
       model.EmbedImages(pixels, rows, workspace, activations);
+      const std::vector<Index> answers = maps.Answers(rows);
       for (std::size_t k = 0; k < wanted.size(); ++k) {
-        const Index answer = maps.Answer(rows.row(static_cast<Index>(k)));
+        const Index answer = answers[k];
         const Array<double, 2> grid =
             maps.MapOf(activations[k], options.truth ? label_of[k] : answer);
         if (options.keep_maps) wanted[k]->map.assign(grid.flat().begin(), grid.flat().end());

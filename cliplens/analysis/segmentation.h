@@ -92,8 +92,8 @@ class ClassMaps {
 
   // Sets what the map needs of a pass.
   void Ask(Activations& activations) const;
-  // The class whose text is nearest; ties go to the lower one.
-  Index Answer(std::span<const float> embedding) const;
+  // Of each embedding [B, E] the class whose text is nearest; ties go to the lower one.
+  std::vector<Index> Answers(ArrayView<const float, 2> embeddings) const;
   // [g, g] of class c.
   Array<double, 2> MapOf(const Activations& activations, Index c) const;
 

@@ -75,6 +75,22 @@ Classifier ClassifierOf(const ClipModel& model, const ClassFile& classes,
   return {classes.name, classes.names, std::move(templates), std::move(rows)};
 }
 
+Classifier CachedClassifier(const std::function<const ClipModel&()>& model,
+                            const std::string& fingerprint, Precision precision,
+                            const ClassFile& classes, std::vector<std::string> templates,
+                            const CachedTextsOptions& options) {
+  std::vector<std::string> texts = classes.names;
+  texts.emplace_back();  // between names and templates
+  texts.insert(texts.end(), templates.begin(), templates.end());
+  Array<float, 2> rows =
+      CachedRows("classes", fingerprint, precision, texts, static_cast<Index>(classes.names.size()),
+                 options, [&] {
+                   return MakeClassifier(model(), classes.names, templates, options.truncate,
+                                         options.threads, options.progress);
+                 });
+  return {classes.name, classes.names, std::move(templates), std::move(rows)};
+}
+
 Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string>& texts,
                            int threads) {
   const std::vector<Tokens> tokens = model.TokenizeTexts(texts, /*truncate=*/false, threads);

@@ -1,6 +1,7 @@
 // Zero-shot classification: pictures against class names put into prompt templates.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +13,7 @@
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/edit.h"
 #include "cliplens/model/clip.h"
+#include "cliplens/model/text_cache.h"
 
 namespace cliplens {
 
@@ -36,6 +38,11 @@ struct Classifier {
 Classifier ClassifierOf(const ClipModel& model, const ClassFile& classes,
                         std::vector<std::string> templates, bool truncate, int threads,
                         const ProgressSink& progress = {});
+// The same, its rows kept between runs as CachedTexts keeps those of texts.
+Classifier CachedClassifier(const std::function<const ClipModel&()>& model,
+                            const std::string& fingerprint, Precision precision,
+                            const ClassFile& classes, std::vector<std::string> templates,
+                            const CachedTextsOptions& options);
 
 // Unit rows [M, E] of texts. Throws Error(kInvalidArgument) for a text without a word, which would
 // be scored as the end of nothing, and as ClipModel::TokenizeTexts does.

@@ -22,8 +22,7 @@ AccuracyInput ReadAccuracyInput(const Store& store, const ClipModel& model,
   const std::vector<std::string> templates = ReadTemplates(options.templates);
   AccuracyInput input;
   input.labels = MatchLabels(store.ReadItems(), classes, options.label, store.directory().string());
-  input.classifier = MakeClassifier(model, classes.names, templates, options.truncate,
-                                    common.threads, Progress(common, "classes"));
+  input.classifier = ClassifierOf(model, classes, templates, options.truncate, common).rows;
   input.setting.store = store.info();
   input.setting.classes_name = classes.name;
   input.setting.classes = static_cast<Index>(classes.names.size());

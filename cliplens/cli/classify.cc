@@ -33,8 +33,7 @@ void Run(const ClassifyArguments& options, const Common& common) {
   const ClassFile classes = ReadClassFile(options.classes);
   const std::vector<std::string> templates = ReadTemplates(options.templates);
   const Array<float, 2> classifier =
-      MakeClassifier(model, classes.names, templates, options.truncate, common.threads,
-                     Progress(common, "classes"));
+      ClassifierOf(model, classes, templates, options.truncate, common).rows;
   const EmbeddedImages embedded =
       EmbedReadableImages(model, *set, options.on_error, common.threads,
                           Progress(common, "pictures"), edit.ForEmbedding());

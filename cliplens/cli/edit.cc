@@ -97,8 +97,7 @@ void RunSuggest(const SuggestOptions& options, const Common& common) {
     cue = AnswersTo(store, rows, texts->group, static_cast<Index>(texts->groups.size()));
   }
   const Array<float, 2> classifier =
-      MakeClassifier(model, classes.names, templates, options.accuracy.truncate, common.threads,
-                     Progress(common, "classes"));
+      ClassifierOf(model, classes, templates, options.accuracy.truncate, common).rows;
   report.store = store.info();
   report.classes_name = classes.name;
   report.classes = classes.names;

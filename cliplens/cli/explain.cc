@@ -52,8 +52,7 @@ void Run(const ExplainArguments& options, const Common& common) {
           ? TextAgainst(model, options.text, options.against, common.threads)
           : ClassAgainst(model, pass,
                          ClassifierOf(model, ReadClassFile(options.classes),
-                                      ReadTemplates(options.templates), /*truncate=*/false,
-                                      common.threads, Progress(common, "classes")),
+                                      ReadTemplates(options.templates), /*truncate=*/false, common),
                          options.class_name, options.against, common.threads);
   report.text = of.text;
   report.against = of.against;

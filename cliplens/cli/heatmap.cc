@@ -56,7 +56,7 @@ std::vector<HeatMapPanel> TextPanels(const ClipModel& model, const TokenPass& pa
   std::optional<Classifier> classes;
   if (!options.classes.empty()) {
     classes = ClassifierOf(model, ReadClassFile(options.classes), ReadTemplates(options.templates),
-                           /*truncate=*/false, common.threads, Progress(common, "classes"));
+                           /*truncate=*/false, common);
     maps.classes = &*classes;
   }
   return PanelsOf(model, pass, maps, common.threads);

@@ -42,8 +42,7 @@ void Run(ReconstructArguments& options, const Common& common) {
                                    options.reconstruction)});
   };
   for (std::size_t p = 0; p < pools.size(); ++p) {
-    const Array<float, 2> texts = model.EmbedTexts(pools[p].texts, options.accuracy.truncate,
-                                                   common.threads, Progress(common, "texts"));
+    const Array<float, 2> texts = RowsOf(model, pools[p], options.accuracy.truncate, common);
     add(pools[p].name, texts);
     if (p > 0) continue;
     for (Index seed = 1; seed <= options.random; ++seed) {

@@ -81,8 +81,7 @@ void Run(ReportArguments& options, const Common& common) {
   const TextPool pool = ReadTextPool(TextsPath(options.texts));
   const ClipModel model = LoadModelOf(store, options.model);
   const std::unique_ptr<ImageSet> images = OpenImagesOf(store, options.images);
-  const Array<float, 2> texts = model.EmbedTexts(pool.texts, options.accuracy.truncate,
-                                                 common.threads, Progress(common, "texts"));
+  const Array<float, 2> texts = RowsOf(model, pool, options.accuracy.truncate, common);
   options.report.threads = common.threads;
   options.report.progress = Progress(common, "pictures");
   const ReportInput input =

@@ -50,9 +50,9 @@ void RunSegment(const SegmentOptions& options, const Common& common) {
   MaskOf of{.text = options.text, .heads = heads, .heads_text = options.heads.Text()};
   std::optional<Classifier> classes;
   if (options.text.empty()) {
-    classes = ClassifierOf(model, ReadClassFile(options.classes.classes),
-                           ReadTemplates(options.classes.templates), options.classes.truncate,
-                           common.threads, Progress(common, "classes"));
+    classes =
+        ClassifierOf(model, ReadClassFile(options.classes.classes),
+                     ReadTemplates(options.classes.templates), options.classes.truncate, common);
     of.classes = &*classes;
     of.class_name = options.class_name;
   } else {
@@ -96,8 +96,7 @@ void RunEvaluate(EvaluateOptions& options, const Common& common) {
   const ClassFile classes = ReadClassFile(options.classes.classes);
   const std::vector<std::string> templates = ReadTemplates(options.classes.templates);
   const Array<float, 2> classifier =
-      MakeClassifier(model, classes.names, templates, options.classes.truncate, common.threads,
-                     Progress(common, "classes"));
+      ClassifierOf(model, classes, templates, options.classes.truncate, common).rows;
   segmentation.label = options.classes.label;
   if (options.ignore >= 0) segmentation.ignore = options.ignore;
   segmentation.keep_maps = !options.maps.empty();

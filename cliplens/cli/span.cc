@@ -31,8 +31,7 @@ void Run(const SpanArguments& options, const Common& common) {
   RefuseExistingIfNamed({options.out});
   const TextPool pool = ReadTextPool(TextsPath(options.texts));
   const ClipModel model = LoadModelOf(store, options.model);
-  const Array<float, 2> texts =
-      model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "texts"));
+  const Array<float, 2> texts = RowsOf(model, pool, options.truncate, common);
   const std::vector<TextSpanResult> spans = TextSpanOfHeads(
       store.statistics(), store.basis(), heads, texts, options.span, common.threads);
   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());

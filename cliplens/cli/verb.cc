@@ -16,6 +16,7 @@
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/model/hub_cache.h"
+#include "cliplens/model/text_cache.h"
 
 namespace cliplens::cli {
 namespace fs = std::filesystem;
@@ -175,6 +176,23 @@ fs::path TextsPath(const std::string& texts) {
 
 fs::path TextsPath(const std::string& texts, const std::string& shipped) {
   return texts.empty() ? ShippedPath("texts/" + shipped + ".txt") : TextsPath(texts);
+}
+
+Array<float, 2> RowsOf(const ClipModel& model, const TextPool& pool, bool truncate,
+                       const Common& common) {
+  return CachedTexts(
+      [&]() -> const ClipModel& { return model; }, model.fingerprint(), model.precision(),
+      pool.texts,
+      {.truncate = truncate, .threads = common.threads, .progress = Progress(common, "texts")});
+}
+
+Classifier ClassifierOf(const ClipModel& model, const ClassFile& classes,
+                        const std::vector<std::string>& templates, bool truncate,
+                        const Common& common) {
+  return CachedClassifier(
+      [&]() -> const ClipModel& { return model; }, model.fingerprint(), model.precision(), classes,
+      templates,
+      {.truncate = truncate, .threads = common.threads, .progress = Progress(common, "classes")});
 }
 
 ClipModel LoadModel(const ModelChoice& choice) {

@@ -13,9 +13,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cliplens/analysis/zero_shot.h"
 #include "cliplens/base/progress.h"
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/on_error.h"
+#include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/io/json.h"
 #include "cliplens/model/clip.h"
@@ -62,6 +64,13 @@ ClipModel LoadModel(const ModelChoice& choice);
 // The model that made a store: the one chosen, else what the manifest names. Throws
 // Error(kInvalidArgument) when its fingerprint is another.
 ClipModel LoadModelOf(const Store& store, const ModelChoice& choice);
+
+// Unit rows [M, E] of a pool, and the classifier of classes, from the cache where they are in it.
+Array<float, 2> RowsOf(const ClipModel& model, const TextPool& pool, bool truncate,
+                       const Common& common);
+Classifier ClassifierOf(const ClipModel& model, const ClassFile& classes,
+                        const std::vector<std::string>& templates, bool truncate,
+                        const Common& common);
 
 // The directory of shipped files (models/, texts/, world/): $CLIPLENS_SHARE, else beside the
 // program, else the source tree that the program was built in. Empty where `relative` is in none.

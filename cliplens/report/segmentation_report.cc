@@ -108,7 +108,7 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
   if (of.classes != nullptr) {
     out.mask.classes = static_cast<Index>(of.classes->names.size());
     out.mask.answer = of.class_name.empty();
-    chosen = out.mask.answer ? maps.Answer(pass.embedding.row(0)) : of.classes->Find(of.class_name);
+    chosen = out.mask.answer ? maps.Answers(pass.embedding)[0] : of.classes->Find(of.class_name);
     out.mask.text = of.classes->names[static_cast<std::size_t>(chosen)];
   }
   const GridRegion region = RegionOf(width, height, model.config());

@@ -115,17 +115,9 @@ void Source::PrepareNow(const ProgressSink& progress) {
     texts_ = std::move(rows);
   }
   if (options_.classes) {
-    Classifier classifier{options_.classes->name, options_.classes->names, options_.templates, {}};
-    std::vector<std::string> texts = classifier.names;
-    texts.emplace_back();  // between names and templates
-    texts.insert(texts.end(), classifier.templates.begin(), classifier.templates.end());
-    classifier.rows =
-        CachedRows("classes", fingerprint_, options_.precision, texts,
-                   static_cast<Index>(classifier.names.size()), cached, [&] {
-                     return ClassifierOf(model(), *options_.classes, options_.templates,
-                                         /*truncate=*/true, threads(), progress)
-                         .rows;
-                   });
+    Classifier classifier =
+        CachedClassifier([this]() -> const ClipModel& { return model(); }, fingerprint_,
+                         options_.precision, *options_.classes, options_.templates, cached);
     const std::scoped_lock lock(mutex_);
     classifier_ = std::move(classifier);
   }
