@@ -126,8 +126,8 @@ bench-retrieval: all world
 	$(PYTHON_ENV)/bin/python -m bench.retrieval --program $(BUILD)/bin/cliplens --workers $(JOBS) --update
 
 # Segmentation by all methods on the same pictures, deletion and insertion curves.
-bench-segmentation: all world $(BENCH_ENV)/ready
-	$(BENCH_ENV)/bin/python -m bench.segmentation --program $(BUILD)/bin/cliplens --update
+bench-segmentation: all world $(PARITY_ENV)/ready
+	$(PARITY_ENV)/bin/python -m bench.segmentation --program $(BUILD)/bin/cliplens --update
 
 bench-explorer: all $(BENCH_ENV)/ready
 	cmake --build $(BUILD) -j $(JOBS) --target cliplens_bench_analysis
