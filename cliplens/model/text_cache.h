@@ -24,7 +24,7 @@ namespace cliplens {
 std::filesystem::path CacheDirectory();
 
 struct CachedTextsOptions {
-  bool truncate = false;  // as ClipModel::EmbedTexts
+  bool truncate = false;  // as ClipModel::EmbedTexts; rows of texts that all fitted do for both
   int threads = 0;
   ProgressSink progress = {};
   std::filesystem::path directory = CacheDirectory();  // empty: nothing is kept

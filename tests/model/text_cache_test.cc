@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/expect_error.h"
 #include "tests/random_model.h"
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
@@ -64,13 +65,24 @@ TEST_F(TextCacheTest, WhateverRowsDependOnHasAFileOfItsOwn) {
   EXPECT_TRUE(Asks(texts_));
   EXPECT_TRUE(Asks(texts_, "g"));
   EXPECT_TRUE(Asks(texts_, "f", Precision::kBF16));
-  EXPECT_TRUE(Asks(texts_, "f", Precision::kF32, true));
   EXPECT_TRUE(Asks({"blue", "red", "a b"}));
   EXPECT_TRUE(Asks({"red", "blue", "a", "b"}));
   EXPECT_TRUE(Asks({"redblue", "a b"}));
   EXPECT_TRUE(Asks(texts_, "../../../escaped"));
   EXPECT_FALSE(Asks(texts_));
-  EXPECT_EQ(Files().size(), 8u);
+  EXPECT_EQ(Files().size(), 7u);
+}
+
+TEST_F(TextCacheTest, TextsThatFittedAreNotCut) {
+  EXPECT_TRUE(Asks(texts_));
+  EXPECT_FALSE(Asks(texts_, "f", Precision::kF32, /*truncate=*/true));
+  // Those that were cut are refused still where they may not be.
+  std::string text = "a";
+  for (int i = 0; i < 200; ++i) text += " b";
+  const std::vector<std::string> longer = {"red", text};
+  EXPECT_TRUE(Asks(longer, "f", Precision::kF32, /*truncate=*/true));
+  EXPECT_FALSE(Asks(longer, "f", Precision::kF32, /*truncate=*/true));
+  ExpectError(ErrorCode::kInvalidArgument, "truncate", [&] { Asks(longer); });
 }
 
 TEST_F(TextCacheTest, ADamagedFileIsMadeAnew) {
