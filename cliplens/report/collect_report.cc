@@ -6,6 +6,7 @@
 #include "cliplens/analysis/search.h"
 #include "cliplens/base/error.h"
 #include "cliplens/report/html_report.h"
+#include "cliplens/report/label_file.h"
 
 namespace cliplens {
 namespace {
@@ -61,20 +62,14 @@ std::vector<ReportNeighbours> CollectNeighbours(const Store& store, const LabelR
   const SearchVectors whole(store, SearchSpace{});
   for (std::size_t p = 0; p < labels.table.names.size(); ++p) {
     const auto property = static_cast<Index>(p);
-    SearchSpace space;
+    std::vector<HeadShare> shares;
     const HeadLabel* largest = nullptr;
     for (const HeadLabel* head : HeadsOf(labels, p)) {
-      space.heads.push_back(head->id);
-      space.weights.push_back(std::sqrt(head->properties[p].share.value));
+      shares.push_back({head->id, head->properties[p].share.value});
       if (largest == nullptr && head->label == property) largest = head;
     }
     if (largest == nullptr) continue;
-    Array<float, 2> texts({static_cast<Index>(labels.table.texts[p].size()), labels.texts.dim(1)});
-    for (Index t = 0; t < texts.dim(0); ++t) {
-      std::ranges::copy(labels.texts.row(labels.table.texts[p][static_cast<std::size_t>(t)]),
-                        texts.row(t).begin());
-    }
-    space.directions = SpanOfTexts(texts);
+    const SearchSpace space = SpaceOfHeads(shares, TextsOf(labels, p));
     const SearchVectors heads(store, space);
     for (std::size_t q = 0; q < std::min(kQueries, largest->pictures.size()); ++q) {
       ReportNeighbours one;

@@ -161,19 +161,24 @@ std::vector<std::string> TextsOf(const LabelFile& labels) {
   return all;
 }
 
-SearchSpace SpaceOfProperty(const LabelFile& labels, const std::string& property,
-                            ArrayView<const float, 2> rows) {
+SearchSpace SpaceOfHeads(std::span<const HeadShare> heads, ArrayView<const float, 2> rows) {
   SearchSpace space;
-  for (const HeadShare& head : HeadsTelling(labels, property)) {
+  for (const HeadShare& head : heads) {
     space.heads.push_back(head.id);
     space.weights.push_back(std::sqrt(head.share));
   }
+  space.directions = SpanOfTexts(rows);
+  return space;
+}
+
+SearchSpace SpaceOfProperty(const LabelFile& labels, const std::string& property,
+                            ArrayView<const float, 2> rows) {
+  const std::vector<HeadShare> heads = HeadsTelling(labels, property);
   const std::size_t at = PlaceOf(labels, property);
   Index first = 0;
   for (std::size_t p = 0; p < at; ++p) first += static_cast<Index>(labels.texts[p].size());
   const auto count = static_cast<Index>(labels.texts[at].size());
-  space.directions = SpanOfTexts({rows.data() + first * rows.dim(1), {count, rows.dim(1)}});
-  return space;
+  return SpaceOfHeads(heads, {rows.data() + first * rows.dim(1), {count, rows.dim(1)}});
 }
 
 }  // namespace cliplens

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,10 @@ std::vector<std::string> TextsOf(const LabelFile& labels);
 
 // Where pictures are alike in a property: in what its texts differ in, in the heads that it
 // explains something of, each by the root of that share, as a share is a ratio of squares.
+//   rows: [M, E] of the property's texts, unit
+SearchSpace SpaceOfHeads(std::span<const HeadShare> heads, ArrayView<const float, 2> rows);
+
+// The same of a property of the file.
 //   rows: [M, E] of TextsOf, unit
 // Throws as HeadsTelling.
 SearchSpace SpaceOfProperty(const LabelFile& labels, const std::string& property,

@@ -89,6 +89,15 @@ std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t pro
   return heads;
 }
 
+Array<float, 2> TextsOf(const LabelReport& report, std::size_t property) {
+  const std::vector<Index>& texts = report.table.texts[property];
+  Array<float, 2> rows({static_cast<Index>(texts.size()), report.texts.dim(1)});
+  for (Index t = 0; t < rows.dim(0); ++t) {
+    std::ranges::copy(report.texts.row(texts[static_cast<std::size_t>(t)]), rows.row(t).begin());
+  }
+  return rows;
+}
+
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
   Json json = {{"format", "cliplens.label/1"},
                {"model", ModelJson(report.store)},

@@ -27,6 +27,9 @@ struct LabelReport {
 // Heads that a property of the table explains more of than chance does, the largest share first.
 std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t property);
 
+// The rows [M, E] of a property's texts, in the order in which "cliplens.label/1" has them.
+Array<float, 2> TextsOf(const LabelReport& report, std::size_t property);
+
 // "cliplens.label/1". items: those of the store, which name the pictures.
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
 // Whose heads they are, and their scores; for a model beside another.

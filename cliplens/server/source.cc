@@ -88,11 +88,6 @@ const ClipModel& Source::model() {
       [&] { return options_.load_model(options_.store ? &*options_.store : nullptr); });
 }
 
-Array<float, 2> Source::TextsOfLabels(const LabelFile& labels, const CachedTextsOptions& cached) {
-  return CachedTexts([this]() -> const ClipModel& { return model(); }, fingerprint_,
-                     options_.precision, TextsOf(labels), cached);
-}
-
 void Source::Prepare() {
   if (!options_.pool && !options_.classes && !is_store()) return;
   const std::scoped_lock lock(mutex_);
@@ -122,9 +117,9 @@ void Source::PrepareNow(const ProgressSink& progress) {
     classifier_ = std::move(classifier);
   }
   if (auto labels = this->labels()) {
-    cached.threads = threads();
     auto whole = std::make_shared<LoadedLabels>(*labels);
-    whole->texts = TextsOfLabels(whole->file, cached);
+    whole->texts = CachedTexts([this]() -> const ClipModel& { return model(); }, fingerprint_,
+                               options_.precision, TextsOf(whole->file), cached);
     const std::scoped_lock lock(mutex_);
     if (labels_ == labels) labels_ = std::move(whole);
   }
@@ -218,11 +213,11 @@ std::string Source::StartLabels() {
     const LabelReport report = CollectLabels(store(), model(), std::move(input));
     auto labels = std::make_shared<LoadedLabels>(
         LabelsFromJson(LabelJson(report, store().ReadItems()), "labels", layers_, heads_));
-    CachedTextsOptions cached;
-    cached.truncate = true;
-    cached.threads = threads();
-    cached.progress = progress;
-    labels->texts = TextsOfLabels(labels->file, cached);
+    labels->texts = Array<float, 2>(report.texts.shape());
+    auto to = labels->texts.flat().begin();
+    for (std::size_t p = 0; p < report.table.names.size(); ++p) {
+      to = std::ranges::copy(TextsOf(report, p).flat(), to).out;
+    }
     const std::scoped_lock job_lock(mutex_);
     labels_ = std::move(labels);
   });

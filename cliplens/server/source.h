@@ -182,7 +182,6 @@ class Source {
  private:
   std::shared_ptr<const LoadedLabels> NeedLabels();
   void PrepareNow(const ProgressSink& progress);
-  Array<float, 2> TextsOfLabels(const LabelFile& labels, const CachedTextsOptions& cached);
   void CheckPrepared(const char* what);
   Index PlaceInSet(Index number, const std::string& path);
 
