@@ -52,6 +52,8 @@ SUFFIXES = {".h", ".cc", ".in"}
 
 def folder_rank(path):
     """Place in FOLDERS of "cliplens/FOLDER/..." given as its parts after cliplens/, or None."""
+    if tuple(path) == ("cliplens.h",):  # the umbrella, over all of the library
+        return FOLDERS.index("report")
     return FOLDERS.index(path[0]) if len(path) > 1 and path[0] in FOLDERS else None
 
 
