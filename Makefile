@@ -7,6 +7,7 @@
 #   make sanitize  the tests under the address and undefined-behaviour sanitizers
 #   make fuzz      hostile files: each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint      formatting, clang-tidy, direction of the includes
+#   make docs      API pages from the headers: build/docs/html/index.html
 #   make bench     speed beside PyTorch and OpenVINO, peak memory (about 25 minutes)
 #   make bench-birds  edits of the biased model (a minute on two cores)
 #   make truth     labels of heads against what is known of pictures (four minutes on two cores)
@@ -27,7 +28,7 @@ BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
   'bench/*.cc' 'examples/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
 
-.PHONY: all demo test parity explorer sanitize fuzz lint format bench bench-analysis bench-birds bench-retrieval bench-segmentation bench-explorer truth world train install clean setup-build \
+.PHONY: all demo test parity explorer sanitize fuzz lint format docs bench bench-analysis bench-birds bench-retrieval bench-segmentation bench-explorer truth world train install clean setup-build \
         setup-test setup-fuzz
 
 all: setup-build
@@ -93,6 +94,10 @@ lint: setup-test
 	python3 tools/check_includes.py
 	cmake -S . -B $(TIDY) -G Ninja -DCLIPLENS_BUILD_TESTS=OFF -DCMAKE_UNITY_BUILD=ON
 	tools/tidy.sh $(TIDY) $(JOBS)
+
+docs:
+	@tools/setup.sh docs
+	python3 tools/make_docs.py build/docs
 
 format: setup-test
 	clang-format -i $(SOURCES)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that a target of the Makefile needs and that are missing, naming them
-# first. Usage: tools/setup.sh build|test|web|fuzz
+# first. Usage: tools/setup.sh build|test|web|docs|fuzz
 set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev libhwy-dev libeigen3-dev
@@ -10,14 +10,16 @@ libutf8proc-dev libfaiss-dev libfreetype-dev fonts-dejavu-core libcpp-httplib-de
 python3-pip"
 test="$build libgtest-dev clang-format clang-tidy libomp-14-dev python3-venv nodejs npm ca-certificates"
 web="$build nodejs npm ca-certificates chromium"
+docs="doxygen"
 fuzz="$build clang-14 libclang-rt-14-dev libomp-14-dev llvm-14"
 
 case "${1:-}" in
   build) packages=$build ;;
   test) packages=$test ;;
   web) packages=$web ;;
+  docs) packages=$docs ;;
   fuzz) packages=$fuzz ;;
-  *) echo "usage: tools/setup.sh build|test|web|fuzz" >&2; exit 2 ;;
+  *) echo "usage: tools/setup.sh build|test|web|docs|fuzz" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
