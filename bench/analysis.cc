@@ -139,7 +139,7 @@ class Generator {
     for (Index b = 0; b < z.dim(0); ++b) {
       Noise noise(static_cast<std::uint64_t>((first + b) * 4096 + head));
       for (Index k = 0; k < z.dim(1); ++k) {
-        z(b, k) = spectrum_[static_cast<std::size_t>(k)] * noise.Next() + 0.3f;
+        z(b, k) = At(spectrum_, k) * noise.Next() + 0.3f;
       }
     }
   }
@@ -194,7 +194,7 @@ Json TextSpanBench(Index images, Index count_texts, Index count, int threads,
     Array<float, 2> z({images, kLarge.head_width});
     generator.FillHead(0, i, z);
     Matrix u = FactorsOf(z, ln);
-    Moments& m = moments[static_cast<std::size_t>(i)];
+    Moments& m = At(moments, i);
     m = Moments(u.cols());
     m.count = static_cast<double>(images);
     m.mean = u.colwise().mean().transpose();
@@ -204,7 +204,7 @@ Json TextSpanBench(Index images, Index count_texts, Index count, int threads,
   std::vector<TextSpanResult> results(heads.size());
   const auto start = Clock::now();
   ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
-    const auto at = static_cast<std::size_t>(i);
+    const auto at = ToSize(i);
     results[at] = TextSpan(moments[at], generator.basis().at(heads[at]), texts, {.count = count});
   });
   const double seconds = Since(start);
@@ -219,8 +219,7 @@ Json TextSpanBench(Index images, Index count_texts, Index count, int threads,
   const Matrix c = nn::Product(nn::Of(FactorsOf(z, ln)), nn::Of(generator.basis().at(heads[0])));
   const MatrixF rows = c.cast<float>();
   const std::vector<Index> shape = {c.rows(), c.cols()};
-  WriteNpy(directory + "/contributions.npy", {rows.data(), static_cast<std::size_t>(rows.size())},
-           shape);
+  WriteNpy(directory + "/contributions.npy", {rows.data(), ToSize(rows.size())}, shape);
   const std::vector<Index> text_shape = {texts.dim(0), texts.dim(1)};
   WriteNpy(directory + "/texts.npy", texts.flat(), text_shape);
   Json chosen = Json::array();

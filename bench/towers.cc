@@ -58,8 +58,7 @@ ClipModel LoadModel(const std::string& directory, const std::string& precision) 
 using Pixels = std::vector<Array<float, 3>>;  // [B] of [3, S, S]
 
 std::span<const Array<float, 3>> Part(const Pixels& pixels, Index begin, Index end) {
-  return std::span(pixels).subspan(static_cast<std::size_t>(begin),
-                                   static_cast<std::size_t>(end - begin));
+  return std::span(pixels).subspan(ToSize(begin), ToSize(end - begin));
 }
 
 void EmbedImages(const ClipModel& model, const Pixels& pixels, Passes& passes,
@@ -77,12 +76,11 @@ void EmbedTexts(const ClipModel& model, const std::vector<std::string>& texts, i
 void DecomposeImages(const ClipModel& model, const Decomposer& decomposer, const Pixels& pixels,
                      Passes& passes, Array<float, 2>& rows, FactorBlock& block) {
   passes.ForImages(rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
-    std::vector<Activations> activations(static_cast<std::size_t>(end - begin));
+    std::vector<Activations> activations(ToSize(end - begin));
     model.EmbedImages(Part(pixels, begin, end), rows.rows(begin, end), workspace, activations);
     Decomposer::Scratch scratch;
     for (Index b = begin; b < end; ++b) {
-      decomposer.Fill(activations[static_cast<std::size_t>(b - begin)], rows.row(b), scratch, block,
-                      b);
+      decomposer.Fill(At(activations, b - begin), rows.row(b), scratch, block, b);
     }
   });
 }
@@ -105,7 +103,7 @@ void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
     decomposer.Fill(a, rows.row(b), scratch, block, b);
     const auto scale = static_cast<float>(1 / (a.sigma * a.norm));
     const float share = scale / static_cast<float>(tokens);
-    std::vector<float> u(static_cast<std::size_t>(tokens * factor));
+    std::vector<float> u(ToSize(tokens * factor));
     for (Index l = 0; l < basis.layers(); ++l) {
       for (Index h = 0; h < basis.num_heads(); ++h) {
         for (Index i = 0; i < tokens; ++i) {
@@ -138,8 +136,8 @@ void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
 // each with its own matrices. Every call is long enough to forget the start of the threads.
 template <typename X>
 double MatmulRateOf(Index rows, Index in, Index out, int threads, Precision precision) {
-  const std::vector<float> weight(static_cast<std::size_t>(out * in), 0.25f);
-  const std::vector<float> bias(static_cast<std::size_t>(out), 1.0f);
+  const std::vector<float> weight(ToSize(out * in), 0.25f);
+  const std::vector<float> bias(ToSize(out), 1.0f);
   struct Operands {
     nn::Weights weights;
     std::vector<X> x;
@@ -148,15 +146,14 @@ double MatmulRateOf(Index rows, Index in, Index out, int threads, Precision prec
   std::vector<Operands> operands;
   for (int t = 0; t < threads; ++t) {
     operands.push_back({nn::Weights(weight.data(), bias.data(), out, in, precision),
-                        std::vector<X>(static_cast<std::size_t>(rows * in)),
-                        std::vector<float>(static_cast<std::size_t>(rows * out))});
+                        std::vector<X>(ToSize(rows * in)), std::vector<float>(ToSize(rows * out))});
   }
   const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(in * out);
   constexpr double kFlopsPerThread = 1e10;
   const Index repeats = std::max<Index>(3, static_cast<Index>(kFlopsPerThread / flops));
   const auto start = std::chrono::steady_clock::now();
   ParallelFor(threads, threads, [&](Index t, int) {
-    Operands& o = operands[static_cast<std::size_t>(t)];
+    Operands& o = At(operands, t);
     Team alone;
     for (Index r = 0; r < repeats; ++r) {
       nn::Linear(

@@ -18,8 +18,8 @@ int main(int argc, char** argv) {
                                                  static_cast<int>(store.basis().num_heads()));
     for (const HeadLabel& head : LabelHeads(store, heads, table, texts, {})) {
       fmt::print("{}: {} (confidence {:.2f}, coverage {:.2f})\n", HeadName(head.id),
-                 head.label < 0 ? "none" : table.names[static_cast<std::size_t>(head.label)],
-                 head.confidence, head.coverage);
+                 head.label < 0 ? "none" : At(table.names, head.label), head.confidence,
+                 head.coverage);
     }
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());

@@ -23,8 +23,7 @@ int main(int argc, char** argv) {
           TextSpan(store.statistics().HeadMoments(id), store.basis().at(id), texts, {.count = 3});
       fmt::print("{}\n", HeadName(id));
       for (const SpanText& text : span.texts) {
-        fmt::print("  {:4.1f} %  {}\n", 100 * text.share,
-                   pool.texts[static_cast<std::size_t>(text.index)]);
+        fmt::print("  {:4.1f} %  {}\n", 100 * text.share, At(pool.texts, text.index));
       }
     }
   } catch (const std::exception& error) {

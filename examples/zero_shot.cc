@@ -18,8 +18,8 @@ int main(int argc, char** argv) {
     for (Index b = 0; b < pictures->size(); ++b) {
       const ClassScore best =
           TopClasses(embeddings.row(b), classifier, model.logit_scale(), 1).front();
-      fmt::print("{}: {} ({:.0f} %)\n", pictures->path(b),
-                 classes.names[static_cast<std::size_t>(best.index)], 100 * best.probability);
+      fmt::print("{}: {} ({:.0f} %)\n", pictures->path(b), At(classes.names, best.index),
+                 100 * best.probability);
     }
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());

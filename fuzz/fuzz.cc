@@ -93,7 +93,7 @@ fs::path Scratch::Write(const std::string& name, std::span<const std::uint8_t> b
   while (!bytes.empty()) {
     const ssize_t written = ::write(file, bytes.data(), bytes.size());
     if (written < 0) Stop("cannot write " + path.string());
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    bytes = bytes.subspan(ToSize(written));
   }
   ::close(file);
   Written().push_back(path);

@@ -48,11 +48,11 @@ class Chunk {
     for (Index l = 0; l < layers; ++l) cls += rows(block.cls_attn, l);
     Matrix mlps = Matrix::Zero(count, scores_.directions());
     std::vector<Matrix> components;
-    std::vector<Matrix> attention(static_cast<std::size_t>(layers), mlps);
+    std::vector<Matrix> attention(ToSize(layers), mlps);
     for (Index l = 0; l < layers; ++l) {
       for (Index h = 0; h < num_heads; ++h) {
         components.push_back(Head(block, ln, begin, l, h));
-        attention[static_cast<std::size_t>(l)] += components.back();
+        At(attention, l) += components.back();
       }
     }
     for (Index j = 0; j <= layers; ++j) {
@@ -72,8 +72,7 @@ class Chunk {
     Put(layout_.cumulative(0), kept);
     Put(layout_.last_only(layers), last);
     for (Index l = 0; l < layers; ++l) {
-      const Matrix change =
-          Rows(means_.layers[static_cast<std::size_t>(l)]) - attention[static_cast<std::size_t>(l)];
+      const Matrix change = Rows(At(means_.layers, l)) - At(attention, l);
       kept += change;
       last += change;
       Put(layout_.cumulative(l + 1), kept);

@@ -16,15 +16,15 @@ ComponentScores::ComponentScores(const Basis& basis, ArrayView<const float, 2> d
                                  int threads)
     : num_heads_(static_cast<int>(basis.num_heads())),
       rows_(AsEigen(directions).cast<double>()),
-      heads_(static_cast<std::size_t>(basis.layers() * basis.num_heads())) {
+      heads_(ToSize(basis.layers() * basis.num_heads())) {
   if (directions.dim(1) != basis.embed_width() || directions.dim(0) == 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 "scores: directions of shape [{}, {}] for an embedding of {}", directions.dim(0),
                 directions.dim(1), basis.embed_width());
   }
   ParallelFor(threads, static_cast<Index>(heads_.size()), [&](Index i, int) {
-    heads_[static_cast<std::size_t>(i)] = nn::Product(
-        nn::Of(basis.heads.view()[i / num_heads_][i % num_heads_]), nn::Of(rows_).Transposed());
+    At(heads_, i) = nn::Product(nn::Of(basis.heads.view()[i / num_heads_][i % num_heads_]),
+                                nn::Of(rows_).Transposed());
   });
 }
 
@@ -54,11 +54,10 @@ MeanScores::MeanScores(const Statistics& statistics, const Basis& basis,
     layers.push_back(Vector::Zero(classes));
     for (Index h = 0; h < num_heads; ++h) {
       const HeadId id{static_cast<int>(l), static_cast<int>(h)};
-      components.push_back(
-          scores.Head(id, total.heads[static_cast<std::size_t>(l * num_heads + h)].mean));
+      components.push_back(scores.Head(id, At(total.heads, l * num_heads + h).mean));
       layers.back() += components.back();
     }
-    cls_sum += scores.Row(total.cls_attn[static_cast<std::size_t>(l)].mean);
+    cls_sum += scores.Row(At(total.cls_attn, l).mean);
   }
   for (const TraceMoments& mlp : total.mlps) {
     components.push_back(scores.Row(mlp.mean));

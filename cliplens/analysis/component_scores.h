@@ -21,8 +21,7 @@ class ComponentScores {
   Index directions() const { return rows_.rows(); }
   // B w of one head for all directions [K+3, C].
   const Matrix& OfHead(HeadId id) const {
-    return heads_[static_cast<std::size_t>(id.layer) * static_cast<std::size_t>(num_heads_) +
-                  static_cast<std::size_t>(id.head)];
+    return heads_[ToSize(id.layer) * ToSize(num_heads_) + ToSize(id.head)];
   }
   // Of factors u [n, K+3] of one head: [n, C].
   Matrix Head(HeadId id, const Matrix& u) const;

@@ -105,13 +105,13 @@ class CueModel {
 // 1 − Σ |s − τ|² / Σ |s|² on the half held out.
 Estimate LeanOf(const Matrix& logits, std::span<const Picture> pictures, const CueModel& model,
                 const Bootstrap& bootstrap) {
-  std::vector<double> explained(static_cast<std::size_t>(bootstrap.blocks()), 0.0);
+  std::vector<double> explained(ToSize(bootstrap.blocks()), 0.0);
   std::vector<double> all = explained;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     const Picture& p = pictures[i];
     if (p.cell < 0 || !p.held_out) continue;
     const RowVector s = model.Centred(logits, static_cast<Index>(i), p);
-    const auto block = static_cast<std::size_t>(p.block);
+    const auto block = ToSize(p.block);
     explained[block] += s.squaredNorm() - (s - model.Tau(p)).squaredNorm();
     all[block] += s.squaredNorm();
   }
@@ -151,39 +151,38 @@ std::vector<CueClass> ClassesOf(const Matrix& embeddings, ArrayView<const float,
   const Index classes = classifier.dim(0);
   const Matrix rows = AsEigen(classifier).cast<double>();
   const RowVector mean = rows.colwise().mean();
-  const auto blocks = static_cast<std::size_t>(bootstrap.blocks());
+  const auto blocks = ToSize(bootstrap.blocks());
   const auto zero = [&] {
-    return std::vector<std::vector<double>>(static_cast<std::size_t>(classes * groups),
+    return std::vector<std::vector<double>>(ToSize(classes * groups),
                                             std::vector<double>(blocks, 0.0));
   };
   std::vector<std::vector<double>> logit = zero();
   std::vector<std::vector<double>> answers = zero();
-  std::vector<std::vector<double>> counted(static_cast<std::size_t>(groups),
-                                           std::vector<double>(blocks, 0.0));
+  std::vector<std::vector<double>> counted(ToSize(groups), std::vector<double>(blocks, 0.0));
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     const Picture& p = pictures[i];
     if (p.cell < 0 || !p.held_out) continue;
     const Index g = p.cell % groups;
-    const auto block = static_cast<std::size_t>(p.block);
+    const auto block = ToSize(p.block);
     const RowVector e = embeddings.row(static_cast<Index>(i));
     const Matrix scores = (rows * e.transpose()).transpose();
     const double offset = mean.dot(e);
-    counted[static_cast<std::size_t>(g)][block] += 1;
+    At(counted, g)[block] += 1;
     for (Index c = 0; c < classes; ++c) {
-      logit[static_cast<std::size_t>(c * groups + g)][block] += scores(0, c) - offset;
+      At(logit, c * groups + g)[block] += scores(0, c) - offset;
     }
-    answers[static_cast<std::size_t>(BestClass(scores, 0) * groups + g)][block] += 1;
+    At(answers, BestClass(scores, 0) * groups + g)[block] += 1;
   }
-  std::vector<CueClass> out(static_cast<std::size_t>(classes));
+  std::vector<CueClass> out(ToSize(classes));
   ParallelFor(threads, classes, [&](Index c, int) {
-    CueClass& of = out[static_cast<std::size_t>(c)];
+    CueClass& of = At(out, c);
     of.index = c;
     double low = 0;
     double high = 0;
     bool any = false;
     for (Index g = 0; g < groups; ++g) {
-      const std::vector<double>& count = counted[static_cast<std::size_t>(g)];
-      const auto cell = static_cast<std::size_t>(c * groups + g);
+      const std::vector<double>& count = At(counted, g);
+      const auto cell = ToSize(c * groups + g);
       of.logit.push_back(bootstrap.Ratio(logit[cell], count));
       of.answers.push_back(bootstrap.Ratio(answers[cell], count));
       if (std::ranges::all_of(count, [](double n) { return n == 0; })) continue;
@@ -223,8 +222,7 @@ Grouping AnswersTo(const Store& store, ArrayView<const float, 2> texts,
     const Array<float, 2> embeddings = store.ReadEmbeddings(s);
     const Matrix scores = nn::Product(nn::Of(embeddings.view()), nn::Of(texts).Transposed());
     for (Index b = 0; b < scores.rows(); ++b) {
-      grouping.of.push_back(
-          static_cast<std::int32_t>(group_of_text[static_cast<std::size_t>(BestClass(scores, b))]));
+      grouping.of.push_back(static_cast<std::int32_t>(At(group_of_text, BestClass(scores, b))));
     }
   }
   return grouping;
@@ -254,13 +252,13 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
   // Which pictures count, and as what.
   const Bootstrap bootstrap;
   const Index step = (images + options.most_images - 1) / std::max<Index>(options.most_images, 1);
-  std::vector<Picture> pictures(static_cast<std::size_t>(images));
+  std::vector<Picture> pictures(ToSize(images));
   {
     Index first = 0;
-    std::vector<bool> known(static_cast<std::size_t>(groups * num_classes), false);
+    std::vector<bool> known(ToSize(groups * num_classes), false);
     for (Index s = 0; s < store.num_shards(); ++s) {
       for (const Item& item : store.ReadItems(s)) {
-        const auto i = static_cast<std::size_t>(first);
+        const auto i = ToSize(first);
         Picture& p = pictures[i];
         const Index y = classes.empty() ? 0 : classes[i];
         if (first % std::max<Index>(step, 1) == 0 && cue.of[i] >= 0 && y >= 0) {
@@ -268,26 +266,26 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
           // Not the hash that makes the bootstrap's blocks, or the half would have half of them.
           p.held_out = SliceOf("held out: " + item.path, 2) == 1;
           p.block = SliceOf(item.path, bootstrap.blocks());
-          if (!p.held_out) known[static_cast<std::size_t>(p.cell)] = true;
+          if (!p.held_out) At(known, p.cell) = true;
         }
         ++first;
       }
     }
     // Nothing was learned of a group that only the held-out half has.
     for (Picture& p : pictures) {
-      if (p.cell >= 0 && !known[static_cast<std::size_t>(p.cell)]) p.cell = -1;
+      if (p.cell >= 0 && !At(known, p.cell)) p.cell = -1;
     }
   }
   CueResult result;
-  result.group_images.assign(static_cast<std::size_t>(groups), 0);
-  std::vector<bool> held(static_cast<std::size_t>(groups), false);
+  result.group_images.assign(ToSize(groups), 0);
+  std::vector<bool> held(ToSize(groups), false);
   for (const Picture& p : pictures) {
     if (p.cell < 0) continue;
     ++result.images;
-    ++result.group_images[static_cast<std::size_t>(p.cell % groups)];
+    ++At(result.group_images, p.cell % groups);
     if (!p.held_out) continue;
     ++result.held_out;
-    held[static_cast<std::size_t>(p.cell % groups)] = true;
+    At(held, p.cell % groups) = true;
   }
   if (std::ranges::count(held, true) < 2) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -308,9 +306,9 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
   // ⟨s_c, τ⟩ and ⟨s_c, ρ⟩ of every component, summed over each half.
   const Index num_heads = basis.layers() * basis.num_heads();
   const Index components = num_heads + basis.layers() + 1;
-  const auto blocks = static_cast<std::size_t>(bootstrap.blocks());
+  const auto blocks = ToSize(bootstrap.blocks());
   std::vector<std::vector<double>> sums[2];  // cue and rest, held out
-  for (auto& s : sums) s.assign(static_cast<std::size_t>(components), std::vector<double>(blocks));
+  for (auto& s : sums) s.assign(ToSize(components), std::vector<double>(blocks));
   Matrix first_half = Matrix::Zero(2, components);
   Index first = 0;
   for (Index s = 0; s < store.num_shards(); ++s) {
@@ -323,7 +321,7 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
       Matrix tau = Matrix::Zero(end - begin, logits.cols());
       Matrix rest = tau;
       for (Index b = begin; b < end; ++b) {
-        const Picture& p = pictures[static_cast<std::size_t>(first + b)];
+        const Picture& p = At(pictures, first + b);
         if (p.cell < 0) continue;
         tau.row(b - begin) = model.Tau(p);
         rest.row(b - begin) = model.Centred(logits, first + b, p) - tau.row(b - begin);
@@ -343,13 +341,13 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
       }
     });
     for (Index b = 0; b < count; ++b) {
-      const Picture& p = pictures[static_cast<std::size_t>(first + b)];
+      const Picture& p = At(pictures, first + b);
       if (p.cell < 0) continue;
       for (Index c = 0; c < components; ++c) {
         for (Index k = 0; k < 2; ++k) {
           const double v = values(b, 2 * c + k);
           if (p.held_out) {
-            sums[k][static_cast<std::size_t>(c)][static_cast<std::size_t>(p.block)] += v;
+            At(At(sums[k], c), p.block) += v;
           } else {
             first_half(k, c) += v;
           }
@@ -370,7 +368,7 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
     result.heads.push_back(head);
   }
   ParallelFor(options.threads, num_heads, [&](Index c, int) {
-    const auto i = static_cast<std::size_t>(c);
+    const auto i = ToSize(c);
     result.heads[i].shares = SharesOf(sums[0][i], cue_all, sums[1][i], rest_all, bootstrap);
   });
   std::ranges::stable_sort(result.heads, std::ranges::greater(), &CueHead::surplus_first);
@@ -379,11 +377,11 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
   for (CueHead& head : result.heads) {
     if (!(head.shares.surplus.low > 0)) break;
     head.chosen = true;
-    const auto i = static_cast<std::size_t>(head.id.layer * basis.num_heads() + head.id.head);
+    const auto i = ToSize(head.id.layer * basis.num_heads() + head.id.head);
     for (int k = 0; k < 2; ++k) chosen[k].push_back(sums[k][i]);
   }
   result.chosen = SharesOf(Total(chosen[0]), cue_all, Total(chosen[1]), rest_all, bootstrap);
-  for (auto& s : sums) s.resize(static_cast<std::size_t>(num_heads));
+  for (auto& s : sums) s.resize(ToSize(num_heads));
   result.all_heads = SharesOf(Total(sums[0]), cue_all, Total(sums[1]), rest_all, bootstrap);
 
   result.lean_edited = result.lean;

@@ -31,7 +31,7 @@ Statement TextStatement(const ClipModel& model, const std::string& text, int thr
   Statement statement;
   statement.rows = Array<float, 2>({count + 2, width});
   for (Index w = 0; w < count; ++w) {
-    const TextWord& word = words[static_cast<std::size_t>(w)];
+    const TextWord& word = At(words, w);
     statement.parts.push_back({word.text, TextPartKind::kWord, false});
     for (Index e = 0; e < width; ++e) {
       double sum = 0;
@@ -90,7 +90,7 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
   constexpr char kRunnerUp[] = "runner-up";
   constexpr char kMean[] = "mean";
   const auto of = [&](Index index) {
-    const std::string& name = classes.names[static_cast<std::size_t>(index)];
+    const std::string& name = At(classes.names, index);
     if (classes.templates.size() == 1) {
       return TextStatement(model, FillTemplate(classes.templates.front(), name), threads);
     }
@@ -101,7 +101,7 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
       TopClasses(picture.embedding.row(0), classes.rows, model.logit_scale(), classes.rows.dim(0));
   const Index chosen = class_name.empty() ? ranked.front().index : classes.Find(class_name);
   NamedStatement out;
-  out.text = classes.names[static_cast<std::size_t>(chosen)];
+  out.text = At(classes.names, chosen);
   if (against == kMean) {
     out.against_kind = kMean;
     out.against = classes.MeanName();
@@ -123,13 +123,13 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
     out.against_kind = "class";
     other = classes.Find(against);
   }
-  out.against = classes.names[static_cast<std::size_t>(other)];
+  out.against = At(classes.names, other);
   out.statement = Difference(of(chosen), of(other));
   return out;
 }
 
 double Explanation::of_part(Index part) const {
-  const auto at = static_cast<std::size_t>(part);
+  const auto at = ToSize(part);
   double total = class_token[at] + mlps[at] + input[at];
   for (const double v : patch_part.row(part)) total += v;
   return total;

@@ -22,14 +22,14 @@ std::vector<Extremes> ExtremesOf(ArrayView<const float, 2> z, ArrayView<const fl
     }
     Vector scores = u * weight;
     if (images > 0) scores.array() -= scores.mean();
-    std::vector<Index> order(static_cast<std::size_t>(images));
+    std::vector<Index> order(ToSize(images));
     std::iota(order.begin(), order.end(), Index{0});
     const auto take = static_cast<std::ptrdiff_t>(std::min(count, images));
     Extremes extremes;
     const auto collect = [&](auto before, std::vector<ScoredItem>& out) {
       std::partial_sort(order.begin(), order.begin() + take, order.end(), before);
       for (std::ptrdiff_t i = 0; i < take; ++i) {
-        const Index item = order[static_cast<std::size_t>(i)];
+        const Index item = At(order, i);
         out.push_back({item, scores[item]});
       }
     };

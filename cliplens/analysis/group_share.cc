@@ -28,7 +28,7 @@ HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> l
   Array<float, 2> z({static_cast<Index>(pictures.size()), all.dim(1)});
   Array<float, 2> some_ln({z.dim(0), 3});
   for (Index b = 0; b < z.dim(0); ++b) {
-    const Index from = pictures[static_cast<std::size_t>(b)];
+    const Index from = At(pictures, b);
     std::ranges::copy(all.row(from), z.row(b).data());
     std::ranges::copy(ln.row(from), some_ln.row(b).data());
   }
@@ -59,9 +59,9 @@ double CorrectedShare(double total, double between, double count, Index groups) 
 GroupSums SumGroups(const HeadRows& rows, const Grouping& grouping) {
   GroupSums sums(grouping.groups, rows.y.cols());
   for (Index b = 0; b < rows.y.rows(); ++b) {
-    const Index g = grouping.of[static_cast<std::size_t>(b)];
+    const Index g = At(grouping.of, b);
     sums.sums.row(g) += rows.y.row(b);
-    sums.counts[static_cast<std::size_t>(g)] += 1;
+    At(sums.counts, g) += 1;
   }
   return sums;
 }
@@ -71,7 +71,7 @@ double ShareOf(const HeadRows& rows, const Grouping& grouping) {
   double between = 0;
   Index groups = 0;
   for (Index g = 0; g < grouping.groups; ++g) {
-    const double count = sums.counts[static_cast<std::size_t>(g)];
+    const double count = At(sums.counts, g);
     if (count == 0) continue;
     ++groups;
     between += sums.sums.row(g).squaredNorm() / count;
@@ -83,8 +83,8 @@ HeadRows Within(const HeadRows& rows, const Grouping& grouping) {
   const GroupSums sums = SumGroups(rows, grouping);
   HeadRows rest = rows;
   for (Index b = 0; b < rows.y.rows(); ++b) {
-    const Index g = grouping.of[static_cast<std::size_t>(b)];
-    rest.y.row(b) -= sums.sums.row(g) / sums.counts[static_cast<std::size_t>(g)];
+    const Index g = At(grouping.of, b);
+    rest.y.row(b) -= sums.sums.row(g) / At(sums.counts, g);
   }
   rest.total = rows.total > 0 ? rest.y.squaredNorm() : 0.0;
   return rest;
@@ -92,14 +92,14 @@ HeadRows Within(const HeadRows& rows, const Grouping& grouping) {
 
 SlicedShare::SlicedShare(const HeadRows& rows, const Grouping& grouping,
                          std::span<const std::int32_t> slice, Index slices)
-    : sums_(static_cast<std::size_t>(slices), GroupSums(grouping.groups, rows.y.cols())),
+    : sums_(ToSize(slices), GroupSums(grouping.groups, rows.y.cols())),
       all_(grouping.groups, rows.y.cols()),
-      squares_(static_cast<std::size_t>(slices), 0.0) {
+      squares_(ToSize(slices), 0.0) {
   for (Index b = 0; b < rows.y.rows(); ++b) {
-    const auto s = static_cast<std::size_t>(slice[static_cast<std::size_t>(b)]);
-    const Index g = grouping.of[static_cast<std::size_t>(b)];
+    const auto s = ToSize(At(slice, b));
+    const Index g = At(grouping.of, b);
     sums_[s].sums.row(g) += rows.y.row(b);
-    sums_[s].counts[static_cast<std::size_t>(g)] += 1;
+    At(sums_[s].counts, g) += 1;
     if (rows.total > 0) squares_[s] += rows.y.row(b).squaredNorm();
   }
   for (const GroupSums& of_slice : sums_) {
@@ -126,14 +126,14 @@ double SlicedShare::Share(const std::vector<bool>& in) const {
   double count = 0, between = 0;
   Index groups = 0;
   for (Index g = 0; g < all_.sums.rows(); ++g) {
-    double pictures = add ? 0 : all_.counts[static_cast<std::size_t>(g)];
+    double pictures = add ? 0 : At(all_.counts, g);
     if (add) {
       sum.setZero();
     } else {
       sum = all_.sums.row(g);
     }
     for (const std::size_t s : list) {
-      const double some = sums_[s].counts[static_cast<std::size_t>(g)];
+      const double some = At(sums_[s].counts, g);
       if (some == 0) continue;
       sum += sign * sums_[s].sums.row(g);
       pictures += sign * some;

@@ -48,7 +48,7 @@ struct GroupSums {
   Matrix sums;
   std::vector<double> counts;
   GroupSums(Index groups, Index width)
-      : sums(Matrix::Zero(groups, width)), counts(static_cast<std::size_t>(groups), 0.0) {}
+      : sums(Matrix::Zero(groups, width)), counts(ToSize(groups), 0.0) {}
 };
 GroupSums SumGroups(const HeadRows& rows, const Grouping& grouping);
 

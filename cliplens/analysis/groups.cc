@@ -91,8 +91,7 @@ std::vector<Index> CellsOf(const PictureGroups& groups) {
 // Sums of pictures by group and block: [cells][blocks].
 using CellSums = std::vector<std::vector<double>>;
 CellSums NoSums(Index cells, const Bootstrap& bootstrap) {
-  return CellSums(static_cast<std::size_t>(cells),
-                  std::vector<double>(static_cast<std::size_t>(bootstrap.blocks()), 0.0));
+  return CellSums(ToSize(cells), std::vector<double>(ToSize(bootstrap.blocks()), 0.0));
 }
 
 // The figures of `right` answers among the pictures.
@@ -187,7 +186,7 @@ std::vector<Edit> RandomEdits(const Edit& edit, const Basis& basis, const Statis
       for (Index h = 0; h < basis.num_heads(); ++h) heads.push_back(static_cast<int>(h));
       for (std::size_t i = 0; i < components.size(); ++i) {
         const std::size_t left = heads.size() - i;
-        std::swap(heads[i], heads[i + static_cast<std::size_t>(engine() % left)]);
+        std::swap(heads[i], heads[i + ToSize(engine() % left)]);
         EditComponent c = *components[i];
         c.target = {layer, Kind::kHead, heads[i]};
         random.components.push_back(std::move(c));
@@ -254,8 +253,8 @@ GroupRow RowOfAnswers(const std::string& name, const PictureGroups& groups,
   CellSums pictures = right;
   for (std::size_t b = 0; b < cell_of.size(); ++b) {
     if (cell_of[b] < 0) continue;
-    const auto cell = static_cast<std::size_t>(cell_of[b]);
-    const auto at = static_cast<std::size_t>(blocks[b]);
+    const auto cell = ToSize(cell_of[b]);
+    const auto at = ToSize(blocks[b]);
     pictures[cell][at] += 1;
     if (answers[b] == groups.classes[b]) right[cell][at] += 1;
   }
@@ -266,11 +265,11 @@ Estimate AccuracyOfAnswers(std::span<const Index> labels, std::span<const Index>
                            std::span<const Index> blocks) {
   CheckAnswers(labels.size(), answers.size(), blocks.size());
   static const Bootstrap bootstrap;
-  std::vector<double> right(static_cast<std::size_t>(bootstrap.blocks()), 0.0);
+  std::vector<double> right(ToSize(bootstrap.blocks()), 0.0);
   std::vector<double> pictures = right;
   for (std::size_t b = 0; b < labels.size(); ++b) {
     if (labels[b] < 0) continue;
-    const auto at = static_cast<std::size_t>(blocks[b]);
+    const auto at = ToSize(blocks[b]);
     pictures[at] += 1;
     if (answers[b] == labels[b]) right[at] += 1;
   }
@@ -291,13 +290,12 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
   const Basis& basis = store.basis();
   const ComponentScores scores(basis, classifier, options.threads);
   std::vector<Scored> scored;
-  std::vector<bool> used(
-      static_cast<std::size_t>(basis.layers() * basis.num_heads() + basis.layers() + 1), false);
+  std::vector<bool> used(ToSize(basis.layers() * basis.num_heads() + basis.layers() + 1), false);
   for (const GroupVariant& variant : variants) {
     scored.push_back(variant.edit.components.empty() ? Scored{{}, Vector::Zero(groups.num_classes)}
                                                      : ScoresOf(variant.edit, basis, scores));
     for (const auto& [number, weight] : scored.back().parts) {
-      used[static_cast<std::size_t>(number)] = true;
+      At(used, number) = true;
     }
   }
 
@@ -311,7 +309,7 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
     const FactorBlock block = store.ReadShard(s);
     const std::vector<Item> items = store.ReadItems(s);
     const Index images = block.images();
-    std::vector<char> right(static_cast<std::size_t>(images * num_variants), 0);
+    std::vector<char> right(ToSize(images * num_variants), 0);
     ParallelFor(options.threads, (images + kGroupChunk - 1) / kGroupChunk, [&](Index task, int) {
       const Index begin = task * kGroupChunk;
       const Index end = std::min(begin + kGroupChunk, images);
@@ -331,28 +329,25 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
         }
       }
       for (Index v = 0; v < num_variants; ++v) {
-        const Scored& variant = scored[static_cast<std::size_t>(v)];
+        const Scored& variant = At(scored, v);
         Matrix edited = base;
         for (const auto& [number, weight] : variant.parts) {
-          edited -= weight * of[static_cast<std::size_t>(number)];
+          edited -= weight * At(of, number);
         }
         edited.rowwise() += variant.constant.transpose();
         for (Index b = begin; b < end; ++b) {
-          const Index label = groups.classes[static_cast<std::size_t>(first + b)];
-          right[static_cast<std::size_t>(b * num_variants + v)] =
-              BestClass(edited, b - begin) == label ? 1 : 0;
+          const Index label = At(groups.classes, first + b);
+          At(right, b * num_variants + v) = BestClass(edited, b - begin) == label ? 1 : 0;
         }
       }
     });
     for (Index b = 0; b < images; ++b) {
-      const Index cell = cell_of[static_cast<std::size_t>(first + b)];
+      const Index cell = At(cell_of, first + b);
       if (cell < 0) continue;
-      const auto in = static_cast<std::size_t>(cell);
-      const auto at = static_cast<std::size_t>(
-          SliceOf(items[static_cast<std::size_t>(b)].path, bootstrap.blocks()));
+      const auto in = ToSize(cell);
+      const auto at = ToSize(SliceOf(At(items, b).path, bootstrap.blocks()));
       for (Index v = 0; v < num_variants; ++v) {
-        sums[static_cast<std::size_t>(v)][in][at] +=
-            right[static_cast<std::size_t>(b * num_variants + v)];
+        At(sums, v)[in][at] += At(right, b * num_variants + v);
       }
       pictures[in][at] += 1;
       ++result.images;
@@ -362,7 +357,7 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
   }
 
   for (Index cell = 0; cell < cells; ++cell) {
-    const auto& in_blocks = pictures[static_cast<std::size_t>(cell)];
+    const auto& in_blocks = At(pictures, cell);
     if (std::ranges::all_of(in_blocks, [](double count) { return count == 0; })) {
       result.empty_groups.emplace_back(cell / groups.num_attributes, cell % groups.num_attributes);
     }

@@ -40,7 +40,7 @@ void Answer(ArrayView<const float, 2> embeddings, const Array<float, 2>& texts,
   const Index images = embeddings.dim(0);
   for (Question& q : questions) {
     q.answers.groups = static_cast<Index>(q.rows.size());
-    q.answers.of.resize(static_cast<std::size_t>(images));
+    q.answers.of.resize(ToSize(images));
   }
   ParallelFor(threads, (images + kBlock - 1) / kBlock, [&](Index block, int) {
     const Index begin = block * kBlock;
@@ -53,7 +53,7 @@ void Answer(ArrayView<const float, 2> embeddings, const Array<float, 2>& texts,
         for (std::size_t g = 1; g < q.rows.size(); ++g) {
           if (scores(b - begin, q.rows[g]) > scores(b - begin, q.rows[best])) best = g;
         }
-        q.answers.of[static_cast<std::size_t>(b)] = static_cast<std::int32_t>(best);
+        At(q.answers.of, b) = static_cast<std::int32_t>(best);
       }
     }
   });
@@ -62,7 +62,7 @@ void Answer(ArrayView<const float, 2> embeddings, const Array<float, 2>& texts,
 Index LargestOf(const std::vector<double>& shares) {
   Index best = 0;
   for (std::size_t p = 1; p < shares.size(); ++p) {
-    if (shares[p] > shares[static_cast<std::size_t>(best)]) best = static_cast<Index>(p);
+    if (shares[p] > At(shares, best)) best = static_cast<Index>(p);
   }
   return best;
 }
@@ -109,8 +109,7 @@ Pictures AskAll(const Store& store, const PropertyTable& table, ArrayView<const 
   const Array<float, 2> all = store.ReadEmbeddings();
   for (Index b = 0; b < images; b += step) {
     pictures.index.push_back(b);
-    pictures.slice.push_back(
-        static_cast<std::int32_t>(SliceOf(items[static_cast<std::size_t>(b)].path, kSlices)));
+    pictures.slice.push_back(static_cast<std::int32_t>(SliceOf(At(items, b).path, kSlices)));
   }
   Array<float, 2> embeddings({static_cast<Index>(pictures.index.size()), all.dim(1)});
   for (std::size_t b = 0; b < pictures.index.size(); ++b) {
@@ -123,7 +122,7 @@ Pictures AskAll(const Store& store, const PropertyTable& table, ArrayView<const 
     std::iota(slices.begin(), slices.end(), Index{0});
     std::vector<Index> rest;
     std::vector<bool> in(kSlices, false);
-    for (const Index s : Half(slices, engine, &rest)) in[static_cast<std::size_t>(s)] = true;
+    for (const Index s : Half(slices, engine, &rest)) At(in, s) = true;
     pictures.halves.push_back(in);
     in.flip();
     pictures.halves.push_back(std::move(in));
@@ -152,7 +151,7 @@ Pictures AskAll(const Store& store, const PropertyTable& table, ArrayView<const 
         RandomTexts(texts, most, options.seed + static_cast<std::uint64_t>(d));
     std::ranges::copy(random.flat(), rows.row(first).data());
     for (const Index size : sizes) {
-      std::vector<Index> chosen(static_cast<std::size_t>(size));
+      std::vector<Index> chosen(ToSize(size));
       std::iota(chosen.begin(), chosen.end(), first);
       questions.push_back({std::move(chosen), {}});
     }
@@ -175,19 +174,18 @@ Pictures AskAll(const Store& store, const PropertyTable& table, ArrayView<const 
 }
 
 void PutEvidence(const HeadRows& rows, const Pictures& pictures, HeadLabel& head) {
-  const Question& question = pictures.properties[static_cast<std::size_t>(head.label)];
+  const Question& question = At(pictures.properties, head.label);
   const GroupSums sums = SumGroups(rows, question.answers);
   for (Index g = 0; g < question.answers.groups; ++g) {
-    const double count = sums.counts[static_cast<std::size_t>(g)];
+    const double count = At(sums.counts, g);
     if (count == 0) continue;
-    head.texts.push_back({question.rows[static_cast<std::size_t>(g)],
-                          sums.sums.row(g).squaredNorm() / count / rows.total});
+    head.texts.push_back(
+        {At(question.rows, g), sums.sums.row(g).squaredNorm() / count / rows.total});
   }
   for (Index b = 0; b < rows.y.rows(); ++b) {
-    const Index g = question.answers.of[static_cast<std::size_t>(b)];
-    const double score =
-        rows.y.row(b).dot(sums.sums.row(g)) / sums.counts[static_cast<std::size_t>(g)];
-    head.pictures.push_back({pictures.index[static_cast<std::size_t>(b)], score});
+    const Index g = At(question.answers.of, b);
+    const double score = rows.y.row(b).dot(sums.sums.row(g)) / At(sums.counts, g);
+    head.pictures.push_back({At(pictures.index, b), score});
   }
   for (std::vector<LabelEvidence>* evidence : {&head.texts, &head.pictures}) {
     const std::size_t count = std::min(kEvidence, evidence->size());
@@ -222,11 +220,11 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
     shares.push_back(property.share.value);
   }
   const Index first = LargestOf(shares);
-  const PropertyShare& best = head.properties[static_cast<std::size_t>(first)];
+  const PropertyShare& best = At(head.properties, first);
 
   // What the others explain beyond it, and it beyond the best of them.
   const auto answers = [&](Index p) -> const Grouping& {
-    return pictures.properties[static_cast<std::size_t>(p)].answers;
+    return At(pictures.properties, p).answers;
   };
   const auto beyond = [&](const HeadRows& rest, Index p) {
     return ShareOf(rest, answers(p)) * rest.total / rows.total;
@@ -234,21 +232,19 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
   const HeadRows rest = Within(rows, answers(first));
   for (Index p = 0; p < static_cast<Index>(table.names.size()); ++p) {
     if (p == first) continue;
-    PropertyShare& property = head.properties[static_cast<std::size_t>(p)];
+    PropertyShare& property = At(head.properties, p);
     property.beyond = beyond(rest, p);
-    if (head.rival < 0 ||
-        property.beyond > head.properties[static_cast<std::size_t>(head.rival)].beyond) {
+    if (head.rival < 0 || property.beyond > At(head.properties, head.rival).beyond) {
       head.rival = p;
     }
   }
-  head.properties[static_cast<std::size_t>(first)].beyond =
-      beyond(Within(rows, answers(head.rival)), first);
+  At(head.properties, first).beyond = beyond(Within(rows, answers(head.rival)), first);
 
   // Among many properties the best beats chance by luck; surely more than nothing it seldom is.
   if (best.share.value <= best.chance || best.share.low <= 0) return head;
   head.label = first;
   head.coverage = best.share.value;
-  const PropertyShare& next = head.properties[static_cast<std::size_t>(head.rival)];
+  const PropertyShare& next = At(head.properties, head.rival);
   if (next.beyond >= kSecond * best.share.value && next.share.value > next.chance)
     head.second = head.rival;
 
@@ -330,7 +326,7 @@ std::vector<HeadLabel> LabelHeads(const Store& store, const std::vector<HeadId>&
   std::mutex mutex;
   Index done = 0;
   ParallelFor(options.threads, static_cast<Index>(heads.size()), [&](Index i, int) {
-    const auto at = static_cast<std::size_t>(i);
+    const auto at = ToSize(i);
     labels[at] = LabelHead(store, heads[at], ln, pictures, table);
     if (!options.progress) return;
     const std::lock_guard lock(mutex);
@@ -344,8 +340,8 @@ LabelFeatures FeaturesOf(const HeadLabel& label) {
   if (label.label < 0) return features;
   constexpr double kLeast = 1e-3;    // shares below are noise
   constexpr double kMostMargin = 3;  // twenty times the rival; what is above says nothing more
-  const PropertyShare& best = label.properties[static_cast<std::size_t>(label.label)];
-  const PropertyShare& rival = label.properties[static_cast<std::size_t>(label.rival)];
+  const PropertyShare& best = At(label.properties, label.label);
+  const PropertyShare& rival = At(label.properties, label.rival);
   features.log_margin = std::min(
       kMostMargin, std::log(std::max(best.share.value, kLeast) / std::max(rival.beyond, kLeast)));
   features.log_share = std::log(std::max(best.share.value, kLeast));
@@ -374,8 +370,8 @@ LabelScores ScoreLabels(const std::vector<HeadLabel>& labels, const PropertyTabl
       ++of_label[label];
       const std::size_t count = std::min(kTexts, spans[h].texts.size());
       for (std::size_t t = 0; t < count; ++t) {
-        const auto& property = pool.properties[static_cast<std::size_t>(spans[h].texts[t].index)];
-        if (property && *property == table.names[static_cast<std::size_t>(label)]) ++consistent;
+        const auto& property = At(pool.properties, spans[h].texts[t].index);
+        if (property && *property == At(table.names, label)) ++consistent;
       }
     }
     if (consistent == kTexts) ++fully_consistent[label];

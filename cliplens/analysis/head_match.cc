@@ -52,7 +52,7 @@ Common CommonOf(const Store& a, const Store& b) {
 std::vector<Index> EveryNth(const std::vector<Index>& all, Index most) {
   const Index step = (static_cast<Index>(all.size()) + most - 1) / most;
   std::vector<Index> some;
-  for (std::size_t i = 0; i < all.size(); i += static_cast<std::size_t>(step)) {
+  for (std::size_t i = 0; i < all.size(); i += ToSize(step)) {
     some.push_back(all[i]);
   }
   return some;
@@ -65,7 +65,7 @@ std::vector<MatrixF> Coordinates(const Store& store, const std::vector<HeadId>& 
   const Array<float, 2> ln = store.ReadLn();
   std::vector<MatrixF> out(heads.size());
   ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
-    const auto at = static_cast<std::size_t>(i);
+    const auto at = ToSize(i);
     const HeadRows rows = ReadHeadRows(store, heads[at], ln, pictures);
     // Of length 1, so that no scale is lost in fp32.
     if (rows.total > 0) out[at] = (rows.y / std::sqrt(rows.total)).cast<float>();
@@ -84,7 +84,7 @@ void FillTriangles(const std::vector<MatrixF>& heads, Index begin, Index end, in
                    Matrix& triangles) {
   ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index h, int) {
     triangles.row(h).setZero();
-    const MatrixF& y = heads[static_cast<std::size_t>(h)];
+    const MatrixF& y = At(heads, h);
     if (y.rows() == 0) return;
     const Index n = y.rows() - begin;
     double* const out = triangles.row(h).data();
@@ -99,13 +99,13 @@ void FillTriangles(const std::vector<MatrixF>& heads, Index begin, Index end, in
 
 void AddSquares(const Matrix& triangles, std::vector<double>& squares) {
   for (Index h = 0; h < triangles.rows(); ++h) {
-    squares[static_cast<std::size_t>(h)] += triangles.row(h).squaredNorm();
+    At(squares, h) += triangles.row(h).squaredNorm();
   }
 }
 
 std::vector<HeadPair> Pairs(const HeadMatch& match) {
   const Index columns = match.similarity.cols();
-  std::vector<Index> order(static_cast<std::size_t>(match.similarity.size()));
+  std::vector<Index> order(ToSize(match.similarity.size()));
   std::iota(order.begin(), order.end(), Index{0});
   // Among the equally similar rounding does not decide, but the order of the heads.
   const auto rounded = [&](Index i) { return std::round(match.similarity.data()[i] * 1e9); };
@@ -113,8 +113,8 @@ std::vector<HeadPair> Pairs(const HeadMatch& match) {
   std::vector<bool> taken_a(match.heads_a.size(), false), taken_b(match.heads_b.size(), false);
   std::vector<HeadPair> pairs;
   for (const Index i : order) {
-    const auto a = static_cast<std::size_t>(i / columns);
-    const auto b = static_cast<std::size_t>(i % columns);
+    const auto a = ToSize(i / columns);
+    const auto b = ToSize(i % columns);
     if (taken_a[a] || taken_b[b]) continue;
     taken_a[a] = taken_b[b] = true;
     pairs.push_back({match.heads_a[a], match.heads_b[b], match.similarity.data()[i]});
@@ -179,8 +179,7 @@ HeadMatch MatchHeads(const Store& a, const Store& b, const MatchOptions& options
   }
   for (Index i = 0; i < heads_a; ++i) {
     for (Index j = 0; j < heads_b; ++j) {
-      const double length = std::sqrt(squares_a[static_cast<std::size_t>(i)] *
-                                      squares_b[static_cast<std::size_t>(j)]);
+      const double length = std::sqrt(At(squares_a, i) * At(squares_b, j));
       double& similarity = match.similarity(i, j);
       similarity = length > 0 ? std::clamp(similarity / length, 0.0, 1.0) : 0.0;
     }

@@ -64,9 +64,9 @@ std::vector<HeatMap> HeatMaps(const ClipModel& model, const TokenPass& pass,
   const TokenWeights weights(model, TowerSide::kVision, directions, threads);
   const TokenScores scores = ScoreTokens(
       weights, pass.activations, {.heads = heads, .pooled = pass.pooled}, ResolveThreads(threads));
-  std::vector<HeatMap> maps(static_cast<std::size_t>(directions.dim(0)));
+  std::vector<HeatMap> maps(ToSize(directions.dim(0)));
   for (Index m = 0; m < directions.dim(0); ++m) {
-    HeatMap& map = maps[static_cast<std::size_t>(m)];
+    HeatMap& map = At(maps, m);
     map.grid = GridOf(scores.tokens.row(m), model.config().grid());
     map.rest = RestOf(scores, m);
     for (Index e = 0; e < directions.dim(1); ++e) {

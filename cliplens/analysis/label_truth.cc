@@ -24,8 +24,7 @@ std::vector<Factor> FactorsOf(std::span<const Item> items, std::span<const std::
     factor.name = attribute;
     std::map<std::string, std::int32_t> number;
     for (const Index picture : pictures) {
-      const std::optional<std::string> value =
-          LabelOf(items[static_cast<std::size_t>(picture)], attribute);
+      const std::optional<std::string> value = LabelOf(At(items, picture), attribute);
       if (!value) {
         factor.of.push_back(-1);
         continue;
@@ -55,8 +54,7 @@ std::vector<HeadTruth> TruthOfHeads(const Store& store, const std::vector<HeadId
   const std::vector<Item> items = store.ReadItems();
   std::vector<std::int32_t> slice;
   for (const Index picture : pictures) {
-    slice.push_back(
-        static_cast<std::int32_t>(SliceOf(items[static_cast<std::size_t>(picture)].path, kSlices)));
+    slice.push_back(static_cast<std::int32_t>(SliceOf(At(items, picture).path, kSlices)));
   }
   // The pictures on which a factor is known, and their groups and slices.
   struct Known {
@@ -78,8 +76,8 @@ std::vector<HeadTruth> TruthOfHeads(const Store& store, const std::vector<HeadId
   }
   std::vector<HeadTruth> truth(heads.size());
   ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
-    HeadTruth& head = truth[static_cast<std::size_t>(i)];
-    head.id = heads[static_cast<std::size_t>(i)];
+    HeadTruth& head = At(truth, i);
+    head.id = At(heads, i);
     const HeadRows rows = ReadHeadRows(store, head.id, ln, pictures);
     head.variance = pictures.empty() ? 0 : rows.total / static_cast<double>(pictures.size());
     for (const Known& k : known) {
@@ -88,8 +86,7 @@ std::vector<HeadTruth> TruthOfHeads(const Store& store, const std::vector<HeadId
     }
     if (rows.total == 0) return;
     const auto better = [&](Index a, Index b) {
-      return b < 0 || head.shares[static_cast<std::size_t>(a)].value >
-                          head.shares[static_cast<std::size_t>(b)].value;
+      return b < 0 || At(head.shares, a).value > At(head.shares, b).value;
     };
     for (Index f = 0; f < static_cast<Index>(factors.size()); ++f) {
       if (better(f, head.first)) {
@@ -100,10 +97,8 @@ std::vector<HeadTruth> TruthOfHeads(const Store& store, const std::vector<HeadId
       }
     }
     if (head.first < 0) return;
-    const double second =
-        head.second < 0 ? 0 : head.shares[static_cast<std::size_t>(head.second)].value;
-    head.clear =
-        head.shares[static_cast<std::size_t>(head.first)].value >= 2 * std::max(0.0, second);
+    const double second = head.second < 0 ? 0 : At(head.shares, head.second).value;
+    head.clear = At(head.shares, head.first).value >= 2 * std::max(0.0, second);
   });
   return truth;
 }
@@ -126,7 +121,7 @@ LabelEvaluation EvaluateLabels(const std::vector<HeadLabel>& labels, const Prope
     if (head.first < 0) continue;
     ++e.heads;
     variance += head.variance;
-    by_first[static_cast<std::size_t>(head.first)] += head.variance;
+    At(by_first, head.first) += head.variance;
     if (head.clear) ++e.clear;
     if (label.label < 0) {
       ++e.abstained;
@@ -135,15 +130,14 @@ LabelEvaluation EvaluateLabels(const std::vector<HeadLabel>& labels, const Prope
     }
     ++with_label;
     labelled += head.variance;
-    const bool is_right = table.names[static_cast<std::size_t>(label.label)] ==
-                          factors[static_cast<std::size_t>(head.first)].name;
+    const bool is_right = At(table.names, label.label) == At(factors, head.first).name;
     if (is_right) {
       ++e.right;
       right += head.variance;
       if (head.clear) ++e.clear_right;
     }
-    const auto at = static_cast<std::size_t>(
-        std::clamp<Index>(static_cast<Index>(label.confidence * kBins), 0, kBins - 1));
+    const auto at =
+        ToSize(std::clamp<Index>(static_cast<Index>(label.confidence * kBins), 0, kBins - 1));
     ReliabilityBin& bin = bins[at];
     ++bin.heads;
     bin.confidence += label.confidence;
@@ -158,7 +152,7 @@ LabelEvaluation EvaluateLabels(const std::vector<HeadLabel>& labels, const Prope
   if (labelled > 0) e.fidelity_of_labelled = right / labelled;
   if (with_label > 0) e.mean_confidence /= static_cast<double>(with_label);
   for (Index b = 0; b < kBins; ++b) {
-    ReliabilityBin& bin = bins[static_cast<std::size_t>(b)];
+    ReliabilityBin& bin = At(bins, b);
     if (bin.heads == 0) continue;
     const auto heads = static_cast<double>(bin.heads);
     bin.low = static_cast<double>(b) / kBins;

@@ -31,7 +31,7 @@ LiveEdit::LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int
     first_.push_back(first);
     first += store.shard(s).images;
   }
-  weights_.assign(static_cast<std::size_t>(layers * heads + layers + 1), 0.0);
+  weights_.assign(ToSize(layers * heads + layers + 1), 0.0);
   constant_ = Vector::Zero(basis.embed_width());
   if (store.statistics().images() > 0) {
     const ContributionMeans of(basis, store.statistics());
@@ -54,8 +54,7 @@ LiveEdit::LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int
   ParallelFor(threads, store.num_shards(), [&](Index s, int) {
     const Array<float, 2> rows = store.ReadEmbeddings(s);
     nn::AddProduct(nn::Of(rows.view()), nn::Of(classifier_).Transposed(),
-                   base_scores_.row(first_[static_cast<std::size_t>(s)]).data(),
-                   base_scores_.cols());
+                   base_scores_.row(At(first_, s)).data(), base_scores_.cols());
   });
   base_answers_ = BestOf(base_scores_, Vector::Zero(base_scores_.cols()));
 }
@@ -85,7 +84,7 @@ void LiveEdit::Apply(std::span<const EditTarget> targets, bool mean, double scal
       begin = layers * heads + (t.kind == Kind::kInput ? 0 : t.layer + 1);
       end = begin + 1;
     }
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+    for (auto i = ToSize(begin); i < ToSize(end); ++i) {
       if (named[i]) {
         throw Error(ErrorCode::kInvalidArgument, "{}: it is edited twice; name it once", NameOf(t));
       }
@@ -93,9 +92,8 @@ void LiveEdit::Apply(std::span<const EditTarget> targets, bool mean, double scal
       weights[i] = mean ? 1.0 : 1.0 - scale;
     }
     if (!mean) continue;
-    const std::size_t of_layer = weights.size() + static_cast<std::size_t>(t.layer);
-    const std::vector<float>& row =
-        means_[t.kind == Kind::kLayer ? of_layer : static_cast<std::size_t>(begin)];
+    const std::size_t of_layer = weights.size() + ToSize(t.layer);
+    const std::vector<float>& row = means_[t.kind == Kind::kLayer ? of_layer : ToSize(begin)];
     for (std::size_t e = 0; e < row.size(); ++e) constant[static_cast<Index>(e)] += row[e];
   }
   weights_ = std::move(weights);
@@ -150,8 +148,7 @@ void LiveEdit::Bring(Sums& sums, bool rows) {
         sums.values.resize(store_.info().images, store_.basis().embed_width());
         ParallelFor(threads_, store_.num_shards(), [&](Index s, int) {
           const Array<float, 2> of = store_.ReadEmbeddings(s);
-          sums.values.middleRows(first_[static_cast<std::size_t>(s)], of.dim(0)) =
-              AsEigen(of.view()).cast<double>();
+          sums.values.middleRows(At(first_, s), of.dim(0)) = AsEigen(of.view()).cast<double>();
         });
       }
     }
@@ -173,15 +170,15 @@ void LiveEdit::Add(Sums& sums, bool rows, std::span<const Index> components) {
                   static_cast<int>(component % basis.num_heads())};
   };
   const auto change_of = [&](Index component) {
-    const auto at = static_cast<std::size_t>(component);
+    const auto at = ToSize(component);
     return sums.weights[at] - weights_[at];
   };
   // What factors [K+3] and MLPs [E] are multiplied by for scores, the change of weight in it.
   std::vector<Matrix> to_scores(components.size());
   if (!rows) {
     ParallelFor(threads_, static_cast<Index>(components.size()), [&](Index i, int) {
-      const Index component = components[static_cast<std::size_t>(i)];
-      Matrix& matrix = to_scores[static_cast<std::size_t>(i)];  // [K+3, C] or [C, E]
+      const Index component = At(components, i);
+      Matrix& matrix = At(to_scores, i);  // [K+3, C] or [C, E]
       matrix = component < heads ? nn::Product(nn::Of(basis.at(id_of(component))),
                                                nn::Of(classifier_).Transposed())
                                  : classifier_;
@@ -190,7 +187,7 @@ void LiveEdit::Add(Sums& sums, bool rows, std::span<const Index> components) {
   }
   const Index width = sums.values.cols();
   ParallelFor(threads_, store_.num_shards(), [&](Index s, int) {
-    const Index first = first_[static_cast<std::size_t>(s)];
+    const Index first = At(first_, s);
     const Index images = store_.shard(s).images;
     double* const values = sums.values.data() + first * width;
     for (std::size_t i = 0; i < components.size(); ++i) {
@@ -219,7 +216,7 @@ void LiveEdit::Add(Sums& sums, bool rows, std::span<const Index> components) {
 }
 
 std::vector<Index> LiveEdit::BestOf(const Matrix& scores, const Vector& constant) const {
-  std::vector<Index> best(static_cast<std::size_t>(scores.rows()));
+  std::vector<Index> best(ToSize(scores.rows()));
   ParallelFor(threads_, (scores.rows() + kRowsATask - 1) / kRowsATask, [&](Index task, int) {
     const Index end = std::min(scores.rows(), (task + 1) * kRowsATask);
     for (Index b = task * kRowsATask; b < end; ++b) {
@@ -232,7 +229,7 @@ std::vector<Index> LiveEdit::BestOf(const Matrix& scores, const Vector& constant
         highest = score;
         at = c;
       }
-      best[static_cast<std::size_t>(b)] = at;
+      At(best, b) = at;
     }
   });
   return best;

@@ -73,7 +73,7 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
                       {.count = options.counts.back(), .rank = options.rank}, options.threads);
   std::vector<HeadTexts> heads(ids.size());
   ParallelFor(options.threads, static_cast<Index>(ids.size()), [&](Index i, int) {
-    const auto at = static_cast<std::size_t>(i);
+    const auto at = ToSize(i);
     heads[at] = MakeHead(store, ids[at], spans[at], classifier);
   });
 
@@ -92,8 +92,7 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
       [&](const FactorBlock& block, Index begin, std::span<const Index> of_chunk, double* values) {
         const auto count = static_cast<Index>(of_chunk.size());
         // parts[k]: what the texts beyond the count before bring; the last: the heads as they are.
-        std::vector<Matrix> parts(static_cast<std::size_t>(num_counts + 1),
-                                  Matrix::Zero(count, classifier.dim(0)));
+        std::vector<Matrix> parts(ToSize(num_counts + 1), Matrix::Zero(count, classifier.dim(0)));
         for (const HeadTexts& head : heads) {
           const ArrayView<const float, 2> z =
               block.head_z.view()[head.id.layer][head.id.head].rows(begin, begin + count);
@@ -102,12 +101,12 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
           const Matrix along = nn::Product(nn::Of(u), nn::Of(head.weights));
           Index from = 0;
           for (Index k = 0; k < num_counts; ++k) {
-            const Index to = std::min(options.counts[static_cast<std::size_t>(k)], along.cols());
+            const Index to = std::min(At(options.counts, k), along.cols());
             if (to <= from) break;
             const nn::Operand<double> a{along.data() + from, count, to - from, along.cols(), 1};
             const nn::Operand<double> b{head.scores.data() + from * head.scores.cols(), to - from,
                                         head.scores.cols(), head.scores.cols(), 1};
-            nn::AddProduct(a, b, parts[static_cast<std::size_t>(k)]);
+            nn::AddProduct(a, b, At(parts, k));
             from = to;
           }
           nn::AddProduct(nn::Of(u), nn::Of(scores.OfHead(head.id)), parts.back());
@@ -121,7 +120,7 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
           const Matrix with_mlps = attention + mlps;
           const Matrix alone = attention + means.mlp_sum.transpose().replicate(count, 1);
           for (Index b = 0; b < count; ++b) {
-            const Index label = of_chunk[static_cast<std::size_t>(b)];
+            const Index label = At(of_chunk, b);
             double* out = values + b * figures + 2 * step;
             out[0] = BestClass(with_mlps, b) == label ? 1 : 0;
             out[1] = BestClass(alone, b) == label ? 1 : 0;
@@ -130,7 +129,7 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
         put(0, kept);
         put(steps - 1, kept + parts.back());
         for (Index k = 0; k < num_counts; ++k) {
-          kept += parts[static_cast<std::size_t>(k)];
+          kept += At(parts, k);
           put(k + 1, kept);
         }
       });
@@ -149,12 +148,12 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
   result.whole = row(steps - 1, 0);
   result.whole.explained = 1;
   for (Index k = 0; k < num_counts; ++k) {
-    ReconstructionRow r = row(k + 1, options.counts[static_cast<std::size_t>(k)]);
+    ReconstructionRow r = row(k + 1, At(options.counts, k));
     std::set<Index> distinct;
     double explained = 0;
     double variance = 0;
     for (const TextSpanResult& span : spans) {
-      const auto n = std::min(static_cast<std::size_t>(r.count), span.texts.size());
+      const auto n = std::min(ToSize(r.count), span.texts.size());
       for (std::size_t t = 0; t < n; ++t) distinct.insert(span.texts[t].index);
       if (n > 0) explained += span.variance * span.texts[n - 1].cumulative;
       variance += span.variance;

@@ -38,12 +38,11 @@ Index BestClass(const Matrix& scores, Index row) {
 }
 
 BlockSums::BlockSums(Index figures, Index blocks)
-    : sums_(static_cast<std::size_t>(figures),
-            std::vector<double>(static_cast<std::size_t>(blocks), 0.0)),
-      counted_(static_cast<std::size_t>(blocks), 0.0) {}
+    : sums_(ToSize(figures), std::vector<double>(ToSize(blocks), 0.0)),
+      counted_(ToSize(blocks), 0.0) {}
 
 void BlockSums::Add(std::string_view path, std::span<const double> values) {
-  const auto block = static_cast<std::size_t>(SliceOf(path, static_cast<Index>(counted_.size())));
+  const auto block = ToSize(SliceOf(path, static_cast<Index>(counted_.size())));
   counted_[block] += 1;
   ++pictures_;
   for (std::size_t f = 0; f < sums_.size(); ++f) sums_[f][block] += values[f];
@@ -60,20 +59,17 @@ BlockSums SumOverPictures(
     const FactorBlock block = store.ReadShard(s);
     const std::vector<Item> items = store.ReadItems(s);
     const Index images = block.images();
-    const std::span<const Index> of_shard =
-        labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(images));
-    std::vector<double> values(static_cast<std::size_t>(images * figures), 0.0);
+    const std::span<const Index> of_shard = labels.subspan(ToSize(first), ToSize(images));
+    std::vector<double> values(ToSize(images * figures), 0.0);
     ParallelFor(threads, (images + chunk - 1) / chunk, [&](Index task, int) {
       const Index begin = task * chunk;
       const Index count = std::min(chunk, images - begin);
-      fill(block, begin,
-           of_shard.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+      fill(block, begin, of_shard.subspan(ToSize(begin), ToSize(count)),
            values.data() + begin * figures);
     });
     for (Index b = 0; b < images; ++b) {
-      if (of_shard[static_cast<std::size_t>(b)] < 0) continue;
-      sums.Add(items[static_cast<std::size_t>(b)].path,
-               {values.data() + b * figures, static_cast<std::size_t>(figures)});
+      if (At(of_shard, b) < 0) continue;
+      sums.Add(At(items, b).path, {values.data() + b * figures, ToSize(figures)});
     }
     first += images;
     if (progress) progress(first, store.info().images);

@@ -30,9 +30,7 @@ class BlockSums {
   // values [figures] of the picture with this path.
   void Add(std::string_view path, std::span<const double> values);
   Index pictures() const { return pictures_; }
-  const std::vector<double>& sum(Index figure) const {
-    return sums_[static_cast<std::size_t>(figure)];
-  }
+  const std::vector<double>& sum(Index figure) const { return At(sums_, figure); }
   const std::vector<double>& counted() const { return counted_; }
 
  private:

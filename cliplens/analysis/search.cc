@@ -232,7 +232,7 @@ std::vector<float> SearchVectors::OfPicture(const Activations& activations,
     for (const HeadId id : space_.heads) {
       Matrix u(1, store_.basis().factor_width());
       FillFactor(activations.z.view()[id.layer].row(id.head), activations.mean, activations.sigma,
-                 activations.norm, {u.data(), static_cast<std::size_t>(u.size())});
+                 activations.norm, {u.data(), ToSize(u.size())});
       factors.push_back(std::move(u));
     }
     row = Rows(factors, 1);
@@ -269,7 +269,7 @@ std::vector<ScoredItem> Search(const Store& store, std::span<const SearchTerm> t
   for (Index s = 0; s < store.num_shards(); ++s) {
     first.push_back(first.back() + store.shard(s).images);
   }
-  std::vector<double> scores(static_cast<std::size_t>(first.back()), 0.0);
+  std::vector<double> scores(ToSize(first.back()), 0.0);
   std::mutex mutex;
   Index done = 0;
   ParallelFor(options.threads, store.num_shards(), [&](Index s, int) {
@@ -281,8 +281,7 @@ std::vector<ScoredItem> Search(const Store& store, std::span<const SearchTerm> t
         for (std::size_t k = 0; k < row.size(); ++k) {
           dot += static_cast<double>(row[k]) * static_cast<double>(term.query[k]);
         }
-        scores[static_cast<std::size_t>(first[static_cast<std::size_t>(s)] + b)] +=
-            term.weight * dot;
+        At(scores, At(first, s) + b) += term.weight * dot;
       }
     }
     if (options.progress) {
@@ -292,7 +291,7 @@ std::vector<ScoredItem> Search(const Store& store, std::span<const SearchTerm> t
   });
   std::vector<bool> wanted(scores.size(), true);
   for (const Index item : options.exclude) {
-    if (item >= 0 && item < images) wanted[static_cast<std::size_t>(item)] = false;
+    if (item >= 0 && item < images) At(wanted, item) = false;
   }
   std::vector<Index> order;
   for (std::size_t i = 0; i < scores.size(); ++i) {
@@ -301,14 +300,14 @@ std::vector<ScoredItem> Search(const Store& store, std::span<const SearchTerm> t
   const auto take = std::min(static_cast<std::ptrdiff_t>(std::max<Index>(0, options.count)),
                              static_cast<std::ptrdiff_t>(order.size()));
   std::partial_sort(order.begin(), order.begin() + take, order.end(), [&](Index a, Index b) {
-    const double x = scores[static_cast<std::size_t>(a)];
-    const double y = scores[static_cast<std::size_t>(b)];
+    const double x = At(scores, a);
+    const double y = At(scores, b);
     return x != y ? x > y : a < b;
   });
   std::vector<ScoredItem> found;
   for (std::ptrdiff_t i = 0; i < take; ++i) {
-    const Index item = order[static_cast<std::size_t>(i)];
-    found.push_back({item, scores[static_cast<std::size_t>(item)]});
+    const Index item = At(order, i);
+    found.push_back({item, At(scores, item)});
   }
   return found;
 }

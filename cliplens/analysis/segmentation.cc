@@ -33,7 +33,7 @@ Array<float, 2> Contrasts(ArrayView<const float, 2> classifier) {
 // The class token's row [N], mean over the heads.
 std::vector<double> LastAttention(const Activations& a) {
   const Index heads = a.pattern.dim(1);
-  std::vector<double> row(static_cast<std::size_t>(a.pattern.dim(2)), 0.0);
+  std::vector<double> row(ToSize(a.pattern.dim(2)), 0.0);
   for (Index h = 0; h < heads; ++h) {
     const std::span<const float> alpha = a.pattern.view()[a.pattern.dim(0) - 1].row(h);
     for (std::size_t i = 0; i < row.size(); ++i) {
@@ -45,15 +45,15 @@ std::vector<double> LastAttention(const Activations& a) {
 
 std::vector<double> Rollout(const Activations& a) {
   const Index tokens = a.attention.dim(1);
-  std::vector<double> row(static_cast<std::size_t>(tokens), 0.0);
+  std::vector<double> row(ToSize(tokens), 0.0);
   row[0] = 1;
   for (Index l = a.attention.dim(0) - 1; l >= 0; --l) {
     std::vector<double> next(row.size(), 0.0);
     for (Index i = 0; i < tokens; ++i) {
-      const double part = row[static_cast<std::size_t>(i)] / 2;
+      const double part = At(row, i) / 2;
       const std::span<const float> alpha = a.attention.view()[l].row(i);
       for (std::size_t j = 0; j < next.size(); ++j) next[j] += part * alpha[j];
-      next[static_cast<std::size_t>(i)] += part;
+      At(next, i) += part;
     }
     row = std::move(next);
   }
@@ -75,7 +75,7 @@ std::vector<double> PatchText(const ClipModel& model, const Activations& a,
     const double sigma =
         std::sqrt((row.array() - mean).square().mean() + model.config().vision.norm_epsilon);
     for (Index d = 0; d < width; ++d) {
-      const auto at = static_cast<std::size_t>(d);
+      const auto at = ToSize(d);
       normed(i, d) = (row[d] - mean) / sigma * gain[at] + bias[at];
     }
   }
@@ -86,7 +86,7 @@ std::vector<double> PatchText(const ClipModel& model, const Activations& a,
   for (Index i = 0; i < tokens; ++i) {
     double dot = 0;
     for (Index k = 0; k < embedded.cols(); ++k) {
-      dot += embedded(i, k) * direction[static_cast<std::size_t>(k)];
+      dot += embedded(i, k) * At(direction, k);
     }
     const double norm = embedded.row(i).norm();
     scores.push_back(norm > 0 ? dot / norm : 0.0);
@@ -123,7 +123,7 @@ double AveragePrecision(std::vector<std::uint32_t> keys, std::array<Index, 2> ze
   const auto n = keys.size();
   // Pixels of 0, half of a usual map, are not sorted: they come first as background, with a score
   // of 1, and last as object, with a score of 0.
-  const auto equal = static_cast<std::size_t>(zeros[0] + zeros[1]);
+  const auto equal = ToSize(zeros[0] + zeros[1]);
   if (n + equal == 0) return 0;
   // The scores between, in descending order: the object's come from the end of the list, the
   // background's from its beginning. Without branches, which could not be predicted.
@@ -307,7 +307,7 @@ MaskPixels MaskOnInput(const MaskPixels& mask, const ModelConfig& config, MapGeo
   for (Index y = 0; y < side; ++y) {
     const Index row = nearest(y, place.top, place.height, height);
     for (Index x = 0; x < side; ++x) {
-      const Index column = columns[static_cast<std::size_t>(x)];
+      const Index column = At(columns, x);
       out(y, x) = row < 0 || column < 0 ? std::int8_t{-1} : mask(row, column);
     }
   }
@@ -342,7 +342,7 @@ PictureSegmentation CompareWithMask(const ScaledMap& map, const MaskPixels& mask
   PictureSegmentation result;
   result.empty = map.empty;
   std::vector<std::uint32_t> keys;
-  keys.reserve(static_cast<std::size_t>(mask.size()));
+  keys.reserve(ToSize(mask.size()));
   // [mask][map]
   std::array<std::array<Index, 2>, 2> count = {};
   std::array<Index, 2> zeros = {};
@@ -387,9 +387,9 @@ void ClassMaps::Ask(Activations& a) const {
 
 std::vector<Index> ClassMaps::Answers(ArrayView<const float, 2> embeddings) const {
   const Matrix scores = nn::Product(nn::Of(embeddings), nn::Of(classifier_.view()).Transposed());
-  std::vector<Index> answers(static_cast<std::size_t>(scores.rows()));
+  std::vector<Index> answers(ToSize(scores.rows()));
   for (Index b = 0; b < scores.rows(); ++b) {
-    scores.row(b).maxCoeff(&answers[static_cast<std::size_t>(b)]);  // the first of equal ones
+    scores.row(b).maxCoeff(&At(answers, b));  // the first of equal ones
   }
   return answers;
 }
@@ -424,7 +424,7 @@ SegmentationResult EvaluateSegmentation(const ClipModel& model, const ImageSet& 
       options.geometry == MapGeometry::kSquash ? Squashed(config.preprocess) : config.preprocess;
   const std::optional<int> ignore = options.ignore ? options.ignore : set.mask_ignore();
   const Index side = config.grid() * config.patch_size;
-  std::vector<Outcome> outcomes(static_cast<std::size_t>(set.size()));
+  std::vector<Outcome> outcomes(ToSize(set.size()));
   PictureErrors errors(options.on_error);
   std::mutex mutex;
   Index done = 0;
@@ -436,7 +436,7 @@ SegmentationResult EvaluateSegmentation(const ClipModel& model, const ImageSet& 
     std::vector<Index> label_of;
     std::vector<Outcome*> wanted;
     for (Index i = begin; i < end; ++i) {
-      Outcome& outcome = outcomes[static_cast<std::size_t>(i)];
+      Outcome& outcome = At(outcomes, i);
       Item item;
       const std::optional<Image> image = errors.Read(set, i, &item);
       if (!image) continue;

@@ -102,9 +102,8 @@ std::vector<TextSpanResult> TextSpanOfHeads(const Statistics& statistics, const 
                                             const TextSpanOptions& options, int threads) {
   std::vector<TextSpanResult> results(heads.size());
   ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
-    const HeadId id = heads[static_cast<std::size_t>(i)];
-    results[static_cast<std::size_t>(i)] =
-        TextSpan(statistics.HeadMoments(id), basis.at(id), texts, options);
+    const HeadId id = At(heads, i);
+    At(results, i) = TextSpan(statistics.HeadMoments(id), basis.at(id), texts, options);
   });
   return results;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
 #include "cliplens/model/preprocess.h"
 
 namespace cliplens {
@@ -17,7 +18,7 @@ struct Between {
 };
 
 // `place` in cells: cell k covers [k, k+1].
-Between At(double place, Index cells) {
+Between BetweenAt(double place, Index cells) {
   const double centre = std::clamp(place - 0.5, 0.0, static_cast<double>(cells - 1));
   const auto first = static_cast<Index>(centre);
   return {first, std::min(first + 1, cells - 1), centre - static_cast<double>(first)};
@@ -26,10 +27,10 @@ Between At(double place, Index cells) {
 // Of the centres of pixels [0, n) of an axis on which `cells` cells span [begin, end].
 std::vector<Between> Axis(Index n, double begin, double end, Index cells) {
   std::vector<Between> axis;
-  axis.reserve(static_cast<std::size_t>(n));
+  axis.reserve(ToSize(n));
   const double scale = static_cast<double>(cells) / (end - begin);
   for (Index i = 0; i < n; ++i) {
-    axis.push_back(At((static_cast<double>(i) + 0.5 - begin) * scale, cells));
+    axis.push_back(BetweenAt((static_cast<double>(i) + 0.5 - begin) * scale, cells));
   }
   return axis;
 }
@@ -51,8 +52,7 @@ Array<double, 2> Widened(ArrayView<const double, 2> map, std::span<const Between
   for (Index row = 0; row < map.dim(0); ++row) {
     const std::span<const double> from = map.row(row);
     std::ranges::transform(xs, wide.row(row).begin(), [&](const Between& x) {
-      return Mix(from[static_cast<std::size_t>(x.first)], from[static_cast<std::size_t>(x.second)],
-                 x.weight);
+      return Mix(At(from, x.first), At(from, x.second), x.weight);
     });
   }
   return wide;
@@ -64,7 +64,7 @@ void FillRow(const Array<double, 2>& wide, const Between& y, PixelRange columns,
   const double* const above = wide.row(y.first).data();
   const double* const below = wide.row(y.second).data();
   for (Index x = columns.begin; x < columns.end; ++x) {
-    out[static_cast<std::size_t>(x)] = Mix(above[x], below[x], y.weight);
+    At(out, x) = Mix(above[x], below[x], y.weight);
   }
 }
 
@@ -92,7 +92,7 @@ Array<double, 2> ResizeMap(ArrayView<const double, 2> map, Index height, Index w
   Array<double, 2> out({height, width});
   const Array<double, 2> wide = Widened(map, xs);
   for (Index y = 0; y < height; ++y) {
-    FillRow(wide, ys[static_cast<std::size_t>(y)], {0, width}, out.row(y));
+    FillRow(wide, At(ys, y), {0, width}, out.row(y));
   }
   return out;
 }
@@ -121,7 +121,7 @@ Array<double, 2> MapOnPicture(ArrayView<const double, 2> map, const GridRegion& 
   Array<double, 2> out({height, width});
   const Array<double, 2> wide = Widened(map, xs);
   for (Index y = pixels.y.begin; y < pixels.y.end; ++y) {
-    FillRow(wide, ys[static_cast<std::size_t>(y)], pixels.x, out.row(y));
+    FillRow(wide, At(ys, y), pixels.x, out.row(y));
   }
   return out;
 }

@@ -114,10 +114,10 @@ TokenWeights::TokenWeights(const ClipModel& model, TowerSide side,
   gain_ = nn::Product(nn::Of(residual_), nn::Of(Matrix(Matrix::Ones(weights.width, 1))));
   bias_ = nn::Product(nn::Of(projected),
                       Block(weights.bias, 1, weights.width, weights.width).Transposed());
-  heads_of_.resize(static_cast<std::size_t>(layers_));
-  out_bias_.resize(static_cast<std::size_t>(layers_));
+  heads_of_.resize(ToSize(layers_));
+  out_bias_.resize(ToSize(layers_));
   ParallelFor(threads, layers_, [&](Index l, int) {
-    const auto at = static_cast<std::size_t>(l);
+    const auto at = ToSize(l);
     heads_of_[at] = nn::Product(nn::Of(residual_),
                                 Block(weights.Out(l), weights.width, weights.width, weights.width));
     out_bias_[at] = nn::Product(
@@ -138,21 +138,21 @@ struct TokenScorer {
 
   // W^h t of the rows asked for, [M, K]; copied only where they are not all.
   nn::Operand<double> OfHead(Index l, Index h, Matrix& copy) const {
-    const Matrix& all = weights.heads_of_[static_cast<std::size_t>(l)];
+    const Matrix& all = At(weights.heads_of_, l);
     const Index first = h * weights.head_width_;
     if (options.directions.empty()) {
       return {all.data() + first, M(), weights.head_width_, all.cols(), 1};
     }
     copy.resize(M(), weights.head_width_);
     for (Index m = 0; m < M(); ++m) {
-      copy.row(m) = all.row(rows[static_cast<std::size_t>(m)]).segment(first, weights.head_width_);
+      copy.row(m) = all.row(At(rows, m)).segment(first, weights.head_width_);
     }
     return nn::Of(copy);
   }
 
   // A head's constants for one direction, before they are shared over its tokens.
   double Constant(Index l, Index row) const {
-    return (weights.out_bias_[static_cast<std::size_t>(l)][row] +
+    return (At(weights.out_bias_, l)[row] +
             (a.sigma * weights.bias_[row] - a.mean * weights.gain_[row]) / J()) /
            H();
   }
@@ -170,8 +170,7 @@ struct TokenScorer {
                                            .Transposed());
     const std::span<const float> alpha = a.pattern.view()[id.layer].row(id.head);
     for (Index m = 0; m < M(); ++m) {
-      const double share =
-          Constant(id.layer, rows[static_cast<std::size_t>(m)]) / static_cast<double>(tokens);
+      const double share = Constant(id.layer, At(rows, m)) / static_cast<double>(tokens);
       const std::span<double> to = out.row(m);
       for (std::size_t i = 0; i < to.size(); ++i) {
         to[i] += (alpha[i] * product(m, static_cast<Index>(i)) + share) * Scale();
@@ -186,8 +185,7 @@ struct TokenScorer {
         Block(a.z.view()[id.layer].row(id.head).data(), 1, weights.head_width_, weights.head_width_)
             .Transposed());
     for (Index m = 0; m < M(); ++m) {
-      out[static_cast<std::size_t>(m)] =
-          (product(m, 0) + Constant(id.layer, rows[static_cast<std::size_t>(m)])) * Scale();
+      At(out, m) = (product(m, 0) + Constant(id.layer, At(rows, m))) * Scale();
     }
   }
 
@@ -196,7 +194,7 @@ struct TokenScorer {
         nn::Product(nn::Of(a.mlp.view()), nn::Of(weights.residual_).Transposed());
     for (Index j = 0; j < out.dim(0); ++j) {
       for (Index m = 0; m < M(); ++m) {
-        const Index row = rows[static_cast<std::size_t>(m)];
+        const Index row = At(rows, m);
         out(j, m) =
             (product(j, row) + (a.sigma * weights.bias_[row] - a.mean * weights.gain_[row]) / J()) *
             Scale();
@@ -211,7 +209,7 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activati
   TokenScorer scorer{weights, activations, options};
   scorer.rows.assign(options.directions.begin(), options.directions.end());
   if (scorer.rows.empty()) {
-    scorer.rows.resize(static_cast<std::size_t>(weights.directions()));
+    scorer.rows.resize(ToSize(weights.directions()));
     std::iota(scorer.rows.begin(), scorer.rows.end(), Index{0});
   }
   for (const Index row : scorer.rows) {
@@ -247,7 +245,7 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activati
                       scores.by_head.row(l * weights.heads() + h));
     }
     for (Index k = 0; k < chosen; ++k) {
-      const HeadId id = scores.chosen[static_cast<std::size_t>(k)];
+      const HeadId id = At(scores.chosen, k);
       if (id.layer != l) continue;
       if (!by_head) {
         scorer.AddTokens(id, layers.view()[l]);

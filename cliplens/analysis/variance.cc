@@ -17,9 +17,9 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
   const SliceStatistics total = statistics.Total(basis);
   const Index heads = statistics.layers() * statistics.heads();
   const Index count = heads + statistics.layers() + 1;
-  std::vector<ComponentShare> shares(static_cast<std::size_t>(count));
+  std::vector<ComponentShare> shares(ToSize(count));
   ParallelFor(/*threads=*/0, count, [&](Index i, int) {
-    const auto at = static_cast<std::size_t>(i);
+    const auto at = ToSize(i);
     ComponentShare& c = shares[at];
     if (i < heads) {
       c.layer = static_cast<int>(i / statistics.heads());
@@ -31,7 +31,7 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
       const Index mlp = i - heads;  // 0: INPUT
       c.layer = static_cast<int>(mlp) - 1;
       c.component = mlp == 0 ? kInputName : MlpName(c.layer);
-      const TraceMoments& m = total.mlps[static_cast<std::size_t>(mlp)];
+      const TraceMoments& m = At(total.mlps, mlp);
       c.variance = m.trace / m.count;
     }
     c.share = total.embedding.trace > 0 ? total.shared[at] / total.embedding.trace : 0.0;

@@ -38,7 +38,7 @@ Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::stri
     Vector mean = Vector::Zero(width);
     for (Index t = 0; t < each; ++t) {
       const std::span<const float> row = rows.row(c * each + t);
-      for (Index k = 0; k < width; ++k) mean[k] += row[static_cast<std::size_t>(k)];
+      for (Index k = 0; k < width; ++k) mean[k] += At(row, k);
     }
     mean.normalize();
     for (Index k = 0; k < width; ++k) classifier(c, k) = static_cast<float>(mean[k]);
@@ -110,30 +110,30 @@ std::vector<ClassScore> TopClasses(std::span<const float> embedding,
     throw Error(ErrorCode::kInvalidArgument, "an embedding of {} numbers, a classifier of {}",
                 embedding.size(), classifier.dim(1));
   }
-  std::vector<double> similarity(static_cast<std::size_t>(classes));
+  std::vector<double> similarity(ToSize(classes));
   for (Index c = 0; c < classes; ++c) {
     const std::span<const float> row = classifier.row(c);
-    similarity[static_cast<std::size_t>(c)] =
+    At(similarity, c) =
         std::inner_product(row.begin(), row.end(), embedding.begin(), 0.0, std::plus<>(),
                            [](float a, float b) { return double{a} * b; });
   }
   std::vector<Index> order(similarity.size());
   std::iota(order.begin(), order.end(), Index{0});
   const auto better = [&](Index a, Index b) {
-    const double sa = similarity[static_cast<std::size_t>(a)];
-    const double sb = similarity[static_cast<std::size_t>(b)];
+    const double sa = At(similarity, a);
+    const double sb = At(similarity, b);
     return sa != sb ? sa > sb : a < b;
   };
   const auto take = static_cast<std::ptrdiff_t>(std::min(count, classes));
   std::partial_sort(order.begin(), order.begin() + take, order.end(), better);
   if (take == 0) return {};
-  const double top = similarity[static_cast<std::size_t>(order[0])];
+  const double top = At(similarity, order[0]);
   double sum = 0;
   for (double s : similarity) sum += std::exp(logit_scale * (s - top));
   std::vector<ClassScore> result;
   for (std::ptrdiff_t i = 0; i < take; ++i) {
-    const Index c = order[static_cast<std::size_t>(i)];
-    const double s = similarity[static_cast<std::size_t>(c)];
+    const Index c = At(order, i);
+    const double s = At(similarity, c);
     result.push_back({c, s, std::exp(logit_scale * (s - top)) / sum});
   }
   return result;
@@ -172,7 +172,7 @@ EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, 
   EmbeddedImages result;
   Array<float, 2> rows({set.size(), model.config().embed_width});
   Passes passes(model, threads);
-  std::vector<char> read(static_cast<std::size_t>(set.size()), 0);
+  std::vector<char> read(ToSize(set.size()), 0);
   PictureErrors errors(on_error);
   std::mutex mutex;
   Index done = 0;
@@ -195,7 +195,7 @@ EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, 
         std::ranges::copy(some.row(static_cast<Index>(k)), rows.row(index[k]).data());
       }
     }
-    for (const Index i : index) read[static_cast<std::size_t>(i)] = 1;
+    for (const Index i : index) At(read, i) = 1;
     if (progress) {
       const std::lock_guard lock(mutex);
       done += end - begin;
@@ -205,7 +205,7 @@ EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, 
   errors.CheckNotAll(set.size(), set.root());
   result.skipped = errors.skipped();
   for (Index i = 0; i < set.size(); ++i) {
-    if (read[static_cast<std::size_t>(i)] != 0) result.index.push_back(i);
+    if (At(read, i) != 0) result.index.push_back(i);
   }
   if (result.skipped.empty()) {
     result.rows = std::move(rows);
@@ -213,8 +213,7 @@ EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, 
   }
   result.rows = Array<float, 2>({static_cast<Index>(result.index.size()), rows.dim(1)});
   for (Index b = 0; b < result.rows.dim(0); ++b) {
-    std::ranges::copy(rows.row(result.index[static_cast<std::size_t>(b)]),
-                      result.rows.row(b).data());
+    std::ranges::copy(rows.row(At(result.index, b)), result.rows.row(b).data());
   }
   return result;
 }

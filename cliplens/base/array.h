@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-namespace cliplens {
+#include "cliplens/base/index.h"
 
-using Index = std::int64_t;
+namespace cliplens {
 
 template <std::size_t R>
 using Shape = std::array<Index, R>;
@@ -45,7 +45,7 @@ class ArrayView {
   const Shape<R>& shape() const { return shape_; }
   Index dim(std::size_t axis) const { return shape_[axis]; }
   Index size() const { return NumElements(shape_); }
-  std::span<T> flat() const { return {data_, static_cast<std::size_t>(size())}; }
+  std::span<T> flat() const { return {data_, ToSize(size())}; }
 
   template <typename... I>
   T& operator()(I... index) const {
@@ -57,7 +57,7 @@ class ArrayView {
   std::span<T> row(Index i) const {
     assert(i >= 0 && i < shape_[0]);
     const Index stride = Stride();
-    return {data_ + i * stride, static_cast<std::size_t>(stride)};
+    return {data_ + i * stride, ToSize(stride)};
   }
 
   // The view under one first index.
@@ -100,7 +100,7 @@ class Array {
  public:
   Array() : shape_{} {}
   explicit Array(const Shape<R>& shape, T value = T())
-      : shape_(shape), data_(static_cast<std::size_t>(NumElements(shape)), value) {}
+      : shape_(shape), data_(ToSize(NumElements(shape)), value) {}
   Array(const Shape<R>& shape, std::vector<T> data) : shape_(shape), data_(std::move(data)) {
     assert(static_cast<Index>(data_.size()) == NumElements(shape_));
   }

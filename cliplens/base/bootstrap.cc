@@ -12,7 +12,7 @@ namespace {
 // The value below which `share` of `sorted` lies, between neighbours in proportion.
 double Percentile(const std::vector<double>& sorted, double share) {
   const double at = share * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(at);
+  const auto below = ToSize(at);
   const std::size_t above = std::min(below + 1, sorted.size() - 1);
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
@@ -32,11 +32,11 @@ Bootstrap::Bootstrap(Index blocks, Index draws, std::uint64_t seed) : blocks_(bl
   }
   // The engine's numbers are laid down by the standard, those of its distributions are not.
   std::mt19937_64 engine(seed);
-  weights_.assign(static_cast<std::size_t>(draws * blocks), 0);
+  weights_.assign(ToSize(draws * blocks), 0);
   for (Index draw = 0; draw < draws; ++draw) {
     for (Index b = 0; b < blocks; ++b) {
       const auto taken = static_cast<Index>(engine() % static_cast<std::uint64_t>(blocks));
-      ++weights_[static_cast<std::size_t>(draw * blocks + taken)];
+      ++At(weights_, draw * blocks + taken);
     }
   }
 }
@@ -50,7 +50,7 @@ Estimate Bootstrap::Ratio(std::span<const double> numerator,
 
 std::vector<Estimate> Bootstrap::Ratios(std::span<const std::vector<double>> numerators,
                                         std::span<const std::vector<double>> denominators) const {
-  const auto blocks = static_cast<std::size_t>(blocks_);
+  const auto blocks = ToSize(blocks_);
   const std::size_t n = numerators.size();
   if (denominators.size() != n) {
     throw Error(ErrorCode::kInvalidArgument, "bootstrap: {} numerators, {} denominators", n,
@@ -105,7 +105,7 @@ Estimate Bootstrap::Of(std::span<const std::vector<double>> columns, const Figur
 
 std::vector<Estimate> Bootstrap::Of(std::span<const std::vector<double>> columns,
                                     std::span<const Figure> figures) const {
-  const auto blocks = static_cast<std::size_t>(blocks_);
+  const auto blocks = ToSize(blocks_);
   // Blocks one below the other, so that a draw adds whole rows.
   std::vector<double> rows(blocks * columns.size());
   std::vector<double> sums(columns.size(), 0.0);

@@ -33,8 +33,7 @@ class Buffer {
   T* Grow(Index size) {
     if (size > size_) {
       Free();
-      data_ = static_cast<T*>(
-          ::operator new (static_cast<std::size_t>(size) * sizeof(T), std::align_val_t{kAlign}));
+      data_ = static_cast<T*>(::operator new (ToSize(size) * sizeof(T), std::align_val_t{kAlign}));
       size_ = size;
     }
     return data_;

@@ -68,7 +68,7 @@ void ParallelFor(int threads, Index n, const std::function<void(Index, int)>& bo
     }
   };
   std::vector<std::thread> pool;
-  pool.reserve(static_cast<std::size_t>(workers - 1));
+  pool.reserve(ToSize(workers - 1));
   for (int w = 1; w < workers; ++w) pool.emplace_back(run, w);
   run(0);
   for (std::thread& t : pool) t.join();

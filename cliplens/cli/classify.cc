@@ -48,7 +48,7 @@ void Run(const ClassifyArguments& options, const Common& common) {
   for (Index i = 0; i < rows.dim(0); ++i) {
     const std::vector<ClassScore> top =
         TopClasses(rows.row(i), classifier, model.logit_scale(), options.count);
-    const Item item = set->item(embedded.index[static_cast<std::size_t>(i)]);
+    const Item item = set->item(At(embedded.index, i));
     const std::optional<std::string> label = LabelOf(item, options.label);
     if (label) {
       const Index index = labels.IndexOf(*label);
@@ -59,9 +59,7 @@ void Run(const ClassifyArguments& options, const Common& common) {
         if (index == top.front().index) ++correct;
       }
     }
-    const auto name = [&](const ClassScore& s) {
-      return classes.names[static_cast<std::size_t>(s.index)];
-    };
+    const auto name = [&](const ClassScore& s) { return At(classes.names, s.index); };
     if (common.json) {
       Json best = Json::array();
       for (const ClassScore& s : top) {

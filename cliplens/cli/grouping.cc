@@ -111,8 +111,7 @@ GroupReport MakeGroups(const Store& store, const std::string& store_name, const 
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: no picture of the class '{}' has '{}' as its {} ({} of {} groups are empty); "
                 "--skip-empty leaves empty groups out",
-                store_name, report.classes[static_cast<std::size_t>(c)],
-                report.values[static_cast<std::size_t>(a)], options.attribute,
+                store_name, At(report.classes, c), At(report.values, a), options.attribute,
                 report.result.empty_groups.size(), report.classes.size() * report.values.size());
   }
   return report;

@@ -33,7 +33,7 @@ ReportScores MakeScores(const ClipModel& model, const Image& picture, const std:
   if (labels != nullptr) {
     for (const HeadLabel& head : labels->labels) {
       if (head.label < 0) continue;
-      report.labels[head.id] = labels->table.names[static_cast<std::size_t>(head.label)];
+      report.labels[head.id] = At(labels->table.names, head.label);
     }
   }
   return scores;

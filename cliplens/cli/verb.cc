@@ -235,17 +235,17 @@ class JoinedSets : public ImageSet {
     for (const auto& set : sets_) n += set->size();
     return n;
   }
-  Item item(Index i) const override { return At(i).item(i); }
-  std::vector<std::uint8_t> Read(Index i) const override { return At(i).Read(i); }
+  Item item(Index i) const override { return SetOf(i).item(i); }
+  std::vector<std::uint8_t> Read(Index i) const override { return SetOf(i).Read(i); }
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
-    return At(i).ReadMask(i);
+    return SetOf(i).ReadMask(i);
   }
   std::string kind() const override { return "joined"; }
   std::string root() const override { return sets_.front()->root(); }
 
  private:
   // The set that holds picture i; makes i its number there.
-  const ImageSet& At(Index& i) const {
+  const ImageSet& SetOf(Index& i) const {
     std::size_t s = 0;
     while (i >= sets_[s]->size()) i -= sets_[s++]->size();
     return *sets_[s];

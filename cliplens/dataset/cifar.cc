@@ -85,8 +85,8 @@ class ArchiveFiles : public Files {
     TarReader tar(bytes_, name_);
     while (const std::optional<TarMember> member = tar.Next()) {
       const std::string base = std::filesystem::path(member->name).filename().string();
-      const auto content = std::span<const std::uint8_t>(bytes_).subspan(
-          static_cast<std::size_t>(member->offset), static_cast<std::size_t>(member->size));
+      const auto content = std::span<const std::uint8_t>(bytes_).subspan(ToSize(member->offset),
+                                                                         ToSize(member->size));
       if (!members_.emplace(base, content).second) {
         throw Error(ErrorCode::kCorruptData, "{}: '{}' stands twice in the archive; {}", name_,
                     Printable(base), remedy());
@@ -134,7 +134,7 @@ class CifarSet : public ImageSet {
   Index size() const override { return files_.back().end; }
 
   Item item(Index i) const override {
-    const Record record = At(i);
+    const Record record = RecordAt(i);
     Item item{.path = PathOf(record), .label = std::nullopt};
     const std::size_t last = names_.size() - 1;
     item.label = Label(record, last);
@@ -143,11 +143,11 @@ class CifarSet : public ImageSet {
     return item;
   }
 
-  std::string path(Index i) const override { return PathOf(At(i)); }
+  std::string path(Index i) const override { return PathOf(RecordAt(i)); }
 
   std::vector<std::uint8_t> Read(Index i) const override {
-    const Record record = At(i);
-    const auto planes = record.bytes.subspan(static_cast<std::size_t>(edition_.label_bytes));
+    const Record record = RecordAt(i);
+    const auto planes = record.bytes.subspan(ToSize(edition_.label_bytes));
     Image image{.mode = PixelMode::kRgb,
                 .width = kSide,
                 .height = kSide,
@@ -217,14 +217,13 @@ class CifarSet : public ImageSet {
     files_.push_back({std::string(name), split, bytes, begin, begin + size / record_bytes()});
   }
 
-  Record At(Index i) const {
+  Record RecordAt(Index i) const {
     CheckPictureIndex(i, size(), root());
     std::size_t f = 0;
     while (i >= files_[f].end) ++f;
     const Index number = i - files_[f].begin;
     return {&files_[f], number,
-            files_[f].bytes.subspan(static_cast<std::size_t>(number * record_bytes()),
-                                    static_cast<std::size_t>(record_bytes()))};
+            files_[f].bytes.subspan(ToSize(number * record_bytes()), ToSize(record_bytes()))};
   }
 
   static std::string PathOf(const Record& record) {

@@ -73,7 +73,7 @@ class FileSet : public ImageSet {
 
   const std::string& Path(Index i) const {
     CheckPictureIndex(i, size(), root());
-    return paths_[static_cast<std::size_t>(i)];
+    return At(paths_, i);
   }
 
   std::string kind_;

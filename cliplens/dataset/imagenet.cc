@@ -173,7 +173,7 @@ std::unique_ptr<ImageSet> OpenImagenet(const fs::path& root, const std::string& 
         throw Error(ErrorCode::kCorruptData, "{}: has {} lines, none for the picture \"{}\"",
                     Name(truth_file), truth.size(), Printable(path));
       }
-      const Index id = truth[static_cast<std::size_t>(number - 1)];
+      const Index id = At(truth, number - 1);
       const std::string id_text = fmt::format("{}", id);
       if (synsets.empty()) {
         add(path, id_text, "", id_text);

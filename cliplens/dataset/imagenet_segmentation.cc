@@ -42,7 +42,7 @@ class ImagenetSegmentationSet : public ImageSet {
 
   std::vector<std::uint8_t> Read(Index i) const override {
     CheckPictureIndex(i, size(), root());
-    const Hdf5Bytes read = file_.ReadBytes(pictures_[static_cast<std::size_t>(i)], 3 * kMaxPixels);
+    const Hdf5Bytes read = file_.ReadBytes(At(pictures_, i), 3 * kMaxPixels);
     if (read.shape.size() != 3 || read.shape[0] != 3) {
       throw Error(ErrorCode::kCorruptData, "{}: picture {} has shape [{}], [3, W, H] was expected",
                   Name(root_), i, fmt::join(read.shape, ", "));
@@ -57,8 +57,7 @@ class ImagenetSegmentationSet : public ImageSet {
 
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     CheckPictureIndex(i, size(), root());
-    const std::vector<Hdf5Reference> cell =
-        file_.ReadReferences(masks_[static_cast<std::size_t>(i)], kMaxPictures);
+    const std::vector<Hdf5Reference> cell = file_.ReadReferences(At(masks_, i), kMaxPictures);
     if (cell.empty()) {
       throw Error(ErrorCode::kCorruptData, "{}: the cell of mask {} is empty", Name(root_), i);
     }
@@ -75,7 +74,7 @@ class ImagenetSegmentationSet : public ImageSet {
 
   // Reads a picture's or its mask's values and forgets them.
   void Touch(Index i, bool mask) const {
-    const auto at = static_cast<std::size_t>(i);
+    const auto at = ToSize(i);
     if (!mask) {
       file_.ReadBytes(pictures_[at], 3 * kMaxPixels);
       return;
@@ -99,7 +98,7 @@ class ImagenetSegmentationSet : public ImageSet {
                 .pixels = {},
                 .palette = {},
                 .clear_color = std::nullopt};
-    image.pixels.resize(static_cast<std::size_t>(width * height * BytesPerPixel(mode)));
+    image.pixels.resize(ToSize(width * height * BytesPerPixel(mode)));
     return image;
   }
 
@@ -108,8 +107,7 @@ class ImagenetSegmentationSet : public ImageSet {
   static void Transpose(const Image& image, Move move) {
     for (Index y = 0; y < image.height; ++y) {
       for (Index x = 0; x < image.width; ++x) {
-        move(static_cast<std::size_t>(x * image.height + y),
-             static_cast<std::size_t>(y * image.width + x));
+        move(ToSize(x * image.height + y), ToSize(y * image.width + x));
       }
     }
   }

@@ -22,9 +22,9 @@ class ListedSet : public ImageSet {
       throw Error(ErrorCode::kNotFound, "{}: lists no pictures; one row for each is wanted",
                   Name(p_.root));
     }
-    std::vector<Index> order(static_cast<std::size_t>(size()));
+    std::vector<Index> order(ToSize(size()));
     for (Index r = 0; r < size(); ++r) {
-      order[static_cast<std::size_t>(r)] = r;
+      At(order, r) = r;
       CheckPath(r, p_.path);
       if (p_.mask >= 0 && !p_.table.cell(r, p_.mask).empty()) CheckPath(r, p_.mask);
     }
@@ -49,7 +49,7 @@ class ListedSet : public ImageSet {
     for (Index c = 0; c < static_cast<Index>(p_.table.columns().size()); ++c) {
       const std::string_view cell = p_.table.cell(i, c);
       if (c == p_.path || c == p_.mask || cell.empty()) continue;
-      item.attributes[p_.table.columns()[static_cast<std::size_t>(c)]] = std::string(cell);
+      item.attributes[At(p_.table.columns(), c)] = std::string(cell);
     }
     return item;
   }
@@ -89,7 +89,7 @@ class ListedSet : public ImageSet {
                 "{}: row {}: the path \"{}\" in column '{}' {}; paths are relative to {} and stay "
                 "in it (a link to a folder elsewhere may lie there)",
                 Name(p_.root), row + 1, Printable(path.native()),
-                Printable(p_.table.columns()[static_cast<std::size_t>(column)], 80), problem,
+                Printable(At(p_.table.columns(), column), 80), problem,
                 p_.folder.empty() ? "the current folder" : Name(p_.folder));
   }
 

@@ -30,7 +30,7 @@ void PictureErrors::CheckNotAll(Index count, const std::string& root) const {
   const std::lock_guard lock(mutex_);
   if (skipped_.empty() || static_cast<Index>(skipped_.size()) < count) return;
   const auto first = std::ranges::min_element(skipped_, {}, &SkippedPicture::index);
-  throw Error(codes_[static_cast<std::size_t>(first - skipped_.begin())],
+  throw Error(At(codes_, first - skipped_.begin()),
               "{}: none of its {} pictures can be read; the first: {}", root, count,
               first->message);
 }

@@ -23,10 +23,9 @@ const char* Named(const TextTable& table, Index row, Index column,
   const std::string_view cell = table.cell(row, column);
   if (cell.size() != 1 || cell[0] < '0' || cell[0] >= '0' + static_cast<char>(N)) {
     throw Error(ErrorCode::kCorruptData, "{}: row {}: {} is '{}', 0 to {} was expected", file,
-                row + 1, table.columns()[static_cast<std::size_t>(column)], Printable(cell, 40),
-                N - 1);
+                row + 1, At(table.columns(), column), Printable(cell, 40), N - 1);
   }
-  return names[static_cast<std::size_t>(cell[0] - '0')];
+  return At(names, cell[0] - '0');
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ class TarSet : public ImageSet {
   Index size() const override { return static_cast<Index>(entries_.size()); }
 
   Item item(Index i) const override {
-    const Entry& entry = At(i);
+    const Entry& entry = EntryAt(i);
     Item item{.path = Path(entry), .label = std::nullopt};
     if (entry.parts[kJson].offset > 0) {
       const std::string name = item.path + ": attributes";
@@ -62,12 +62,12 @@ class TarSet : public ImageSet {
     return item;
   }
 
-  std::string path(Index i) const override { return Path(At(i)); }
+  std::string path(Index i) const override { return Path(EntryAt(i)); }
 
-  std::vector<std::uint8_t> Read(Index i) const override { return Copy(At(i), kPicture); }
+  std::vector<std::uint8_t> Read(Index i) const override { return Copy(EntryAt(i), kPicture); }
 
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
-    const Entry& entry = At(i);
+    const Entry& entry = EntryAt(i);
     if (entry.parts[kMask].offset == 0) return std::nullopt;
     return Copy(entry, kMask);
   }
@@ -156,9 +156,9 @@ class TarSet : public ImageSet {
                    entries_.end());
   }
 
-  const Entry& At(Index i) const {
+  const Entry& EntryAt(Index i) const {
     CheckPictureIndex(i, size(), root());
-    return entries_[static_cast<std::size_t>(i)];
+    return At(entries_, i);
   }
 
   std::string Path(const Entry& entry) const {
@@ -167,8 +167,7 @@ class TarSet : public ImageSet {
 
   std::span<const std::uint8_t> Bytes(const Entry& entry, Part part) const {
     const Extent extent = entry.parts[part];
-    return shards_[entry.shard].file.bytes().subspan(static_cast<std::size_t>(extent.offset),
-                                                     static_cast<std::size_t>(extent.size));
+    return shards_[entry.shard].file.bytes().subspan(ToSize(extent.offset), ToSize(extent.size));
   }
 
   std::vector<std::uint8_t> Copy(const Entry& entry, Part part) const {

@@ -64,7 +64,7 @@ void WriteBasis(const std::filesystem::path& path, const Basis& basis) {
                              DataType::kF32,
                              {basis.heads.shape().begin(), basis.heads.shape().end()},
                              {reinterpret_cast<const std::uint8_t*>(basis.heads.data()),
-                              static_cast<std::size_t>(basis.heads.size()) * sizeof(float)}};
+                              ToSize(basis.heads.size()) * sizeof(float)}};
   WriteSafetensors(path, {&tensor, 1});
 }
 
@@ -100,8 +100,7 @@ Matrix FactorsOf(ArrayView<const float, 2> z, ArrayView<const float, 2> ln) {
   }
   Matrix u(z.dim(0), z.dim(1) + kExtraFactors);
   for (Index b = 0; b < z.dim(0); ++b) {
-    FillFactor(z.row(b), ln(b, 0), ln(b, 1), ln(b, 2),
-               {u.row(b).data(), static_cast<std::size_t>(u.cols())});
+    FillFactor(z.row(b), ln(b, 0), ln(b, 1), ln(b, 2), {u.row(b).data(), ToSize(u.cols())});
   }
   return u;
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/decompose/sums.h"
@@ -96,11 +97,11 @@ Decomposer::Decomposer(const ClipModel& model, int threads) : basis_(MakeBasis(m
   Vector p_bias = Vector::Zero(embed_width_);
   for (Index d = 0; d < width_; ++d) {
     for (Index e = 0; e < embed_width_; ++e) {
-      const double p = projection[static_cast<std::size_t>(d * embed_width_ + e)];
-      const double g = gain[static_cast<std::size_t>(d)];
+      const double p = At(projection, d * embed_width_ + e);
+      const double g = At(gain, d);
       scaled_projection_(d, e) = static_cast<float>(g * p);
       p_gain[e] += g * p;
-      p_bias[e] += static_cast<double>(bias[static_cast<std::size_t>(d)]) * p;
+      p_bias[e] += static_cast<double>(At(bias, d)) * p;
     }
   }
   for (Index e = 0; e < embed_width_; ++e) {
@@ -125,7 +126,7 @@ void Decomposer::Fill(const Activations& a, std::span<const float> embedding, Sc
   const auto components = static_cast<double>(2 * layers_ + 1);
   const double scale = 1.0 / (a.sigma * a.norm);
   std::vector<float>& rows = scratch.rows;
-  rows.resize(static_cast<std::size_t>((layers_ + 1) * embed_width_));
+  rows.resize(ToSize((layers_ + 1) * embed_width_));
   nn::Gemm({.m = layers_ + 1,
             .n = embed_width_,
             .k = width_,
@@ -138,11 +139,10 @@ void Decomposer::Fill(const Activations& a, std::span<const float> embedding, Sc
   for (Index j = 0; j <= layers_; ++j) {
     const std::span<float> out = block.mlp[j].row(b);
     for (Index e = 0; e < embed_width_; ++e) {
-      const auto i = static_cast<std::size_t>(e);
-      out[i] = static_cast<float>((rows[static_cast<std::size_t>(j * embed_width_ + e)] -
-                                   a.mean / components * p_gain_[i]) *
-                                      scale +
-                                  p_bias_[i] / components / a.norm);
+      const auto i = ToSize(e);
+      out[i] = static_cast<float>(
+          (At(rows, j * embed_width_ + e) - a.mean / components * p_gain_[i]) * scale +
+          p_bias_[i] / components / a.norm);
     }
   }
 
@@ -151,14 +151,14 @@ void Decomposer::Fill(const Activations& a, std::span<const float> embedding, Sc
   const Index factor_width = head_width_ + kExtraFactors;
   std::vector<double>& u = scratch.u;
   std::vector<float>& factors = scratch.factors;
-  u.resize(static_cast<std::size_t>(factor_width));
-  factors.resize(static_cast<std::size_t>(heads_ * factor_width));
+  u.resize(ToSize(factor_width));
+  factors.resize(ToSize(heads_ * factor_width));
   for (Index l = 0; l < layers_; ++l) {
     for (Index h = 0; h < heads_; ++h) {
       FillFactor(a.z_self[l].row(h), a.mean, a.sigma, a.norm, u);
       float* factor = factors.data() + h * factor_width;
       for (Index k = 0; k < factor_width; ++k) {
-        const double v = u[static_cast<std::size_t>(k)];
+        const double v = At(u, k);
         factor[k] = static_cast<float>(k < head_width_ ? v : v / static_cast<double>(tokens_));
       }
     }
@@ -304,9 +304,9 @@ class Decomposition {
     work.computed = true;
     work.block = MakeBlock(basis.layers(), basis.num_heads(), basis.head_width(),
                            basis.embed_width(), count);
-    work.items.resize(static_cast<std::size_t>(count));
-    work.slices.resize(static_cast<std::size_t>(count));
-    std::vector<char> read(static_cast<std::size_t>(count), 0);
+    work.items.resize(ToSize(count));
+    work.slices.resize(ToSize(count));
+    std::vector<char> read(ToSize(count), 0);
     PictureErrors errors(options_.on_error);
     Rest rest(*this, before);
     passes_.ForImages(count, [&](Index first, Index last, Workspace& workspace) {
@@ -338,12 +338,12 @@ class Decomposition {
     memory->pixels.clear();
     memory->rows.clear();
     for (Index b = first; b < last; ++b) {
-      Item& item = work.items[static_cast<std::size_t>(b)];
+      Item& item = At(work.items, b);
       const std::optional<Image> image = errors.Read(set_, begin + b, &item);
       if (!image) continue;
       memory->pixels.push_back(Preprocess(*image, model_.config().preprocess));
       memory->rows.push_back(b);
-      work.slices[static_cast<std::size_t>(b)] = SliceOf(item.path, options_.slices);
+      At(work.slices, b) = SliceOf(item.path, options_.slices);
     }
     const std::size_t images = memory->rows.size();
     if (images > 0) {
@@ -358,7 +358,7 @@ class Decomposition {
                          memory->scratch, work.block, b);
         if (options_.type == StoreType::kF16) RoundToHalf(work.block, b);
         CheckFinite(work, b);
-        read[static_cast<std::size_t>(b)] = 1;
+        At(read, b) = 1;
       }
     }
     Report(last - first);
@@ -371,7 +371,7 @@ class Decomposition {
     const bool halves = options_.type == StoreType::kF16;
     throw Error(ErrorCode::kUnsupported,
                 "{}: the contributions of this picture are not finite in {}; {}",
-                work.items[static_cast<std::size_t>(b)].path, NameOf(options_.type),
+                At(work.items, b).path, NameOf(options_.type),
                 halves ? "store them as fp32"
                        : "the model's activations overflow on it: check the weights");
   }

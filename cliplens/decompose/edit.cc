@@ -228,14 +228,14 @@ Index ContributionMeans::images() const { return static_cast<Index>(total_.embed
 Vector ContributionMeans::Of(const EditTarget& target) const {
   const auto head = [&](Index h) -> Vector {
     const HeadId id{target.layer, static_cast<int>(h)};
-    const auto i = static_cast<std::size_t>(target.layer * basis_.num_heads() + h);
+    const auto i = ToSize(target.layer * basis_.num_heads() + h);
     return AsEigen(basis_.at(id)).cast<double>().transpose() * total_.heads[i].mean;
   };
   switch (target.kind) {
     case Kind::kInput:
       return total_.mlps.front().mean;
     case Kind::kMlp:
-      return total_.mlps[static_cast<std::size_t>(target.layer) + 1].mean;
+      return total_.mlps[ToSize(target.layer) + 1].mean;
     case Kind::kHead:
       return head(target.head);
     case Kind::kLayer:
@@ -250,8 +250,7 @@ double ContributionMeans::VarianceOf(const EditTarget& target) const {
   const auto of_trace = [](const TraceMoments& m) { return m.count > 0 ? m.trace / m.count : 0; };
   const auto head = [&](Index h) {
     const HeadId id{target.layer, static_cast<int>(h)};
-    const Moments& m =
-        total_.heads[static_cast<std::size_t>(target.layer * basis_.num_heads() + h)];
+    const Moments& m = At(total_.heads, target.layer * basis_.num_heads() + h);
     if (m.count <= 0) return 0.0;
     const Matrix b = AsEigen(basis_.at(id)).cast<double>();
     return (b * b.transpose()).cwiseProduct(m.scatter).sum() / m.count;
@@ -260,7 +259,7 @@ double ContributionMeans::VarianceOf(const EditTarget& target) const {
     case Kind::kInput:
       return of_trace(total_.mlps.front());
     case Kind::kMlp:
-      return of_trace(total_.mlps[static_cast<std::size_t>(target.layer) + 1]);
+      return of_trace(total_.mlps[ToSize(target.layer) + 1]);
     case Kind::kHead:
       return head(target.head);
     case Kind::kLayer:
@@ -426,7 +425,7 @@ ModelEdit::ModelEdit(const ClipModel& model, const Edit& edit) : model_(model) {
     return model.tensors().at(name).values;
   };
   constant_ = ConstantOf(edit);
-  std::vector<double> bias(static_cast<std::size_t>(width), 0.0);
+  std::vector<double> bias(ToSize(width), 0.0);
   for (const EditComponent& c : edit.components) {
     const double weight = c.weight();
     parts_.push_back({c.target, static_cast<float>(weight)});
@@ -452,11 +451,11 @@ ModelEdit::ModelEdit(const ClipModel& model, const Edit& edit) : model_(model) {
   Vector p_bias = Vector::Zero(embed_width);
   for (Index d = 0; d < width; ++d) {
     for (Index e = 0; e < embed_width; ++e) {
-      const double p = projection[static_cast<std::size_t>(d * embed_width + e)];
-      const double g = gain[static_cast<std::size_t>(d)];
+      const double p = At(projection, d * embed_width + e);
+      const double g = At(gain, d);
       scaled_projection_(d, e) = static_cast<float>(g * p);
       p_gain[e] += g * p;
-      p_bias[e] += static_cast<double>(ln_bias[static_cast<std::size_t>(d)]) * p;
+      p_bias[e] += static_cast<double>(At(ln_bias, d)) * p;
     }
   }
   for (Index e = 0; e < embed_width; ++e) {
@@ -480,7 +479,7 @@ void ModelEdit::Apply(const Activations& a, std::span<float> embedding, Scratch&
     if (t.kind == Kind::kInput || t.kind == Kind::kMlp) {
       const std::span<const float> r = a.mlp.row(t.kind == Kind::kInput ? 0 : t.layer + 1);
       for (Index d = 0; d < width; ++d) {
-        row[static_cast<std::size_t>(d)] += part.weight * r[static_cast<std::size_t>(d)];
+        At(row, d) += part.weight * At(r, d);
       }
       continue;
     }
@@ -543,7 +542,7 @@ StoreEdit::StoreEdit(const Basis& basis, const Edit& edit)
 Vector StoreEdit::Change(const FactorBlock& block, Index b) const {
   Vector change = constant_;
   const std::span<const float> ln = block.ln.row(b);
-  std::vector<double> factor(static_cast<std::size_t>(block.head_z.dim(3) + kExtraFactors));
+  std::vector<double> factor(ToSize(block.head_z.dim(3) + kExtraFactors));
   for (std::size_t i = 0; i < heads_.size(); ++i) {
     FillFactor(block.head_z.view()[heads_[i].layer][heads_[i].head].row(b), ln[0], ln[1], ln[2],
                factor);
@@ -553,7 +552,7 @@ Vector StoreEdit::Change(const FactorBlock& block, Index b) const {
   for (std::size_t j = 0; j < mlps_.size(); ++j) {
     const std::span<const float> row = block.mlp[mlps_[j]].row(b);
     for (Index e = 0; e < change.size(); ++e) {
-      change[e] -= mlp_weights_[j] * static_cast<double>(row[static_cast<std::size_t>(e)]);
+      change[e] -= mlp_weights_[j] * static_cast<double>(At(row, e));
     }
   }
   return change;

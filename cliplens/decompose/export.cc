@@ -39,8 +39,8 @@ void ExportNpy(const Store& store, const std::filesystem::path& directory, const
       for (Index h = 0; h < heads; ++h)
         bases.push_back(AsEigen(basis.heads.view()[l][h]).cast<double>());
     }
-    std::vector<double> factor(static_cast<std::size_t>(basis.factor_width()));
-    std::vector<float> row(static_cast<std::size_t>(layers * heads * width));
+    std::vector<double> factor(ToSize(basis.factor_width()));
+    std::vector<float> row(ToSize(layers * heads * width));
     Array<float, 2> mlps({layers + 1, width});
     for (Index s = 0; s < store.num_shards(); ++s) {
       FactorBlock block = store.ReadShard(s);
@@ -49,9 +49,9 @@ void ExportNpy(const Store& store, const std::filesystem::path& directory, const
         for (Index i = 0; i < layers * heads; ++i) {
           FillFactor(block.head_z.view()[i / heads][i % heads].row(b), ln[0], ln[1], ln[2], factor);
           const Eigen::Map<const Vector> u(factor.data(), basis.factor_width());
-          const Vector c = bases[static_cast<std::size_t>(i)].transpose() * u;
+          const Vector c = At(bases, i).transpose() * u;
           for (Index k = 0; k < width; ++k) {
-            row[static_cast<std::size_t>(i * width + k)] = static_cast<float>(c[k]);
+            At(row, i * width + k) = static_cast<float>(c[k]);
           }
         }
         for (Index j = 0; j <= layers; ++j) {

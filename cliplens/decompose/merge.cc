@@ -132,8 +132,7 @@ void CheckNoOverlap(const std::vector<Input>& inputs) {
   std::set<std::pair<std::string, std::string>> seen;
   for (const Input& input : inputs) {
     for (const ShardInfo& shard : input.manifest.shards) {
-      const std::string& root =
-          input.manifest.info.data[static_cast<std::size_t>(shard.source)].root;
+      const std::string& root = At(input.manifest.info.data, shard.source).root;
       // Only sets that more than one store is of can share a picture.
       if (by_root[root].size() < 2) continue;
       for (const Item& item :

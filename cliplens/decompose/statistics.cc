@@ -81,11 +81,11 @@ namespace {
 
 SliceStatistics MakeSlice(Index layers, Index heads, Index factor_width, Index embed_width) {
   SliceStatistics s;
-  s.heads.assign(static_cast<std::size_t>(layers * heads), Moments(factor_width));
-  s.mlps.assign(static_cast<std::size_t>(layers + 1), TraceMoments(embed_width));
-  s.cls_attn.assign(static_cast<std::size_t>(layers), TraceMoments(embed_width));
+  s.heads.assign(ToSize(layers * heads), Moments(factor_width));
+  s.mlps.assign(ToSize(layers + 1), TraceMoments(embed_width));
+  s.cls_attn.assign(ToSize(layers), TraceMoments(embed_width));
   s.embedding = TraceMoments(embed_width);
-  s.shared.assign(static_cast<std::size_t>(layers * heads + layers + 1), 0.0);
+  s.shared.assign(ToSize(layers * heads + layers + 1), 0.0);
   return s;
 }
 
@@ -169,24 +169,21 @@ Statistics::Statistics(StatisticsSums&& sums, const Basis& basis)
       embed_width_(sums.embed_width()) {
   using S = StatisticsSums;
   const auto part = [&](S::Tensor tensor, Index number, Index width) {
-    return sums.values(tensor).subspan(static_cast<std::size_t>(number * width),
-                                       static_cast<std::size_t>(width));
+    return sums.values(tensor).subspan(ToSize(number * width), ToSize(width));
   };
   const Index heads = layers_ * heads_;
-  slices_.assign(static_cast<std::size_t>(sums.slices()),
-                 MakeSlice(layers_, heads_, factor_width_, embed_width_));
+  slices_.assign(ToSize(sums.slices()), MakeSlice(layers_, heads_, factor_width_, embed_width_));
   for (Index s = 0; s < slices(); ++s) {
-    SliceStatistics& slice = slices_[static_cast<std::size_t>(s)];
+    SliceStatistics& slice = At(slices_, s);
     const Index count = sums.count(s);
     for (Index i = 0; i < heads; ++i) {
-      FillMoments(slice.heads[static_cast<std::size_t>(i)], count,
-                  part(S::kHeadSum, s * heads + i, factor_width_),
+      FillMoments(At(slice.heads, i), count, part(S::kHeadSum, s * heads + i, factor_width_),
                   part(S::kHeadSquare, s * heads + i, TriangleSize(factor_width_)));
     }
     const auto traces = [&](std::vector<TraceMoments>& moments, S::Tensor sum, S::Tensor square) {
       const auto n = static_cast<Index>(moments.size());
       for (Index i = 0; i < n; ++i) {
-        FillTrace(moments[static_cast<std::size_t>(i)], count, part(sum, s * n + i, embed_width_),
+        FillTrace(At(moments, i), count, part(sum, s * n + i, embed_width_),
                   part(square, s * n + i, 1)[0]);
       }
     };
@@ -197,13 +194,13 @@ Statistics::Statistics(StatisticsSums&& sums, const Basis& basis)
     // Σ ⟨c − mean c, e − mean e⟩ = Σ ⟨c, e⟩ − count ⟨mean c, mean e⟩.
     const std::span<const Fixed> shared = part(S::kShared, s, heads + layers_ + 1);
     for (Index i = 0; i < heads + layers_ + 1; ++i) {
-      const auto at = static_cast<std::size_t>(i);
+      const auto at = ToSize(i);
       double between = 0;
       if (i < heads) {
         const auto b = AsEigen(basis.heads.view()[i / heads_][i % heads_]);
         between = slice.heads[at].mean.dot(b.cast<double>() * slice.embedding.mean);
       } else {
-        between = slice.mlps[at - static_cast<std::size_t>(heads)].mean.dot(slice.embedding.mean);
+        between = slice.mlps[at - ToSize(heads)].mean.dot(slice.embedding.mean);
       }
       slice.shared[at] = ToDouble(shared[at]) - static_cast<double>(count) * between;
     }
@@ -211,7 +208,7 @@ Statistics::Statistics(StatisticsSums&& sums, const Basis& basis)
   sums.Release(S::kHeadSquare);
   const auto total = [&](std::vector<Moments>& moments, Index n, S::Tensor sum, S::Tensor square) {
     for (Index i = 0; i < n; ++i) {
-      std::vector<Fixed> whole(static_cast<std::size_t>(embed_width_), 0);
+      std::vector<Fixed> whole(ToSize(embed_width_), 0);
       for (Index s = 0; s < slices(); ++s) {
         const std::span<const Fixed> of_slice = part(sum, s * n + i, embed_width_);
         for (std::size_t k = 0; k < whole.size(); ++k) AddTo(whole[k], of_slice[k]);
@@ -245,7 +242,7 @@ SliceStatistics Statistics::Total(const Basis& basis) const {
   }
   const auto heads = static_cast<Index>(total.heads.size());
   ParallelFor(/*threads=*/0, heads, [&](Index i, int) {
-    const auto at = static_cast<std::size_t>(i);
+    const auto at = ToSize(i);
     const Matrix b = AsEigen(basis.heads.view()[i / heads_][i % heads_]).cast<double>();
     for (std::size_t s = 0; s < slices_.size(); ++s) {
       const Moments& head = slices_[s].heads[at];
@@ -272,7 +269,7 @@ SliceStatistics Statistics::Total(const Basis& basis) const {
 Moments Statistics::HeadMoments(HeadId id) const {
   Moments total(factor_width_);
   for (const SliceStatistics& s : slices_) {
-    total.Merge(s.heads[static_cast<std::size_t>(id.layer * heads_ + id.head)]);
+    total.Merge(At(s.heads, id.layer * heads_ + id.head));
   }
   return total;
 }

@@ -72,7 +72,7 @@ class Statistics {
   Index factor_width() const { return factor_width_; }
   Index embed_width() const { return embed_width_; }
   Index slices() const { return static_cast<Index>(slices_.size()); }
-  const SliceStatistics& slice(Index s) const { return slices_[static_cast<std::size_t>(s)]; }
+  const SliceStatistics& slice(Index s) const { return At(slices_, s); }
 
   // All slices together.
   SliceStatistics Total(const Basis& basis) const;

@@ -67,9 +67,9 @@ StatisticsSums Store::ReadSums() const {
 SafetensorsFile Store::OpenShard(Index s) const {
   const fs::path path = directory_ / shard(s).file;
   const std::lock_guard lock(checked_->mutex);
-  if (!checked_->shards[static_cast<std::size_t>(s)]) {
+  if (!At(checked_->shards, s)) {
     CheckHash(path, shard(s).checksum);
-    checked_->shards[static_cast<std::size_t>(s)] = true;
+    At(checked_->shards, s) = true;
   }
   return SafetensorsFile(path);
 }
@@ -109,8 +109,7 @@ std::vector<float> Store::ReadPart(const char* name, std::vector<Index> outer, I
   return ReadAsFloat({entry.name,
                       entry.type,
                       {images, width},
-                      entry.bytes.subspan(static_cast<std::size_t>(part * bytes),
-                                          static_cast<std::size_t>(bytes))});
+                      entry.bytes.subspan(ToSize(part * bytes), ToSize(bytes))});
 }
 
 std::vector<float> Store::ReadHeadOfShard(HeadId id, Index s) const {

@@ -108,7 +108,7 @@ class Store {
   const Basis& basis() const { return basis_; }
   const Statistics& statistics() const { return statistics_; }
   Index num_shards() const { return static_cast<Index>(shards_.size()); }
-  const ShardInfo& shard(Index s) const { return shards_[static_cast<std::size_t>(s)]; }
+  const ShardInfo& shard(Index s) const { return At(shards_, s); }
 
   // One shard's factors as fp32. Error(kPrecondition) for a store with
   // statistics only; the message says what to do.

@@ -49,10 +49,10 @@ struct Centered {
 
   // Moves the rows.
   void Center(Index count, Index n) {
-    std::vector<double> mean(static_cast<std::size_t>(n), 0.0);
+    std::vector<double> mean(ToSize(n), 0.0);
     for (Index b = 0; b < count; ++b) {
       const double* row = rows.data() + b * n;
-      for (Index k = 0; k < n; ++k) mean[static_cast<std::size_t>(k)] += row[k];
+      for (Index k = 0; k < n; ++k) At(mean, k) += row[k];
     }
     pivots.resize(mean.size());
     point.resize(mean.size());
@@ -62,7 +62,7 @@ struct Centered {
     }
     for (Index b = 0; b < count; ++b) {
       double* row = rows.data() + b * n;
-      for (Index k = 0; k < n; ++k) row[k] -= point[static_cast<std::size_t>(k)];
+      for (Index k = 0; k < n; ++k) row[k] -= At(point, k);
     }
   }
 
@@ -72,7 +72,7 @@ struct Centered {
     std::vector<double> sum(point.size(), 0.0);
     for (Index b = begin; b < end; ++b) {
       const double* row = rows.data() + b * n;
-      for (Index k = 0; k < n; ++k) sum[static_cast<std::size_t>(k)] += row[k];
+      for (Index k = 0; k < n; ++k) At(sum, k) += row[k];
     }
     return sum;
   }
@@ -135,11 +135,11 @@ StatisticsSums::StatisticsSums(Index layers, Index heads, Index factor_width, In
       heads_(heads),
       factor_width_(factor_width),
       embed_width_(embed_width),
-      counts_(static_cast<std::size_t>(slices)) {
+      counts_(ToSize(slices)) {
   for (std::size_t t = 0; t < kTensors; ++t) {
     Index size = 1;
     for (Index d : ShapeOf(static_cast<Tensor>(t))) size *= d;
-    values_[t].assign(static_cast<std::size_t>(size), 0);
+    values_[t].assign(ToSize(size), 0);
   }
 }
 
@@ -257,7 +257,7 @@ StatisticsSums StatisticsSums::Read(const std::filesystem::path& path) {
   sums.heads_ = heads[2];
   sums.factor_width_ = heads[3];
   sums.embed_width_ = embedding[1];
-  sums.counts_.resize(static_cast<std::size_t>(heads[0]));
+  sums.counts_.resize(ToSize(heads[0]));
   const std::span<const std::uint8_t> counts = checked(kCount, DataType::kI64, {heads[0]});
   std::memcpy(sums.counts_.data(), counts.data(), counts.size());
   constexpr std::int64_t kMostImages = std::int64_t{1} << 40;
@@ -285,9 +285,9 @@ StatisticsSums StatisticsSums::Read(const std::filesystem::path& path) {
 BlockSummation::BlockSummation(StatisticsSums& sums, const FactorBlock& block,
                                std::span<const Index> slice_of, const Basis& basis)
     : sums_(sums), block_(block), basis_(basis), slice_(slice_of.begin(), slice_of.end()) {
-  const auto slices = static_cast<std::size_t>(sums.slices());
+  const auto slices = ToSize(sums.slices());
   begin_.assign(slices + 1, 0);
-  for (const Index s : slice_) ++begin_[static_cast<std::size_t>(s) + 1];
+  for (const Index s : slice_) ++begin_[ToSize(s) + 1];
   for (std::size_t s = 0; s < slices; ++s) {
     sums.counts_[s] += begin_[s + 1];
     begin_[s + 1] += begin_[s];
@@ -295,8 +295,8 @@ BlockSummation::BlockSummation(StatisticsSums& sums, const FactorBlock& block,
   std::vector<Index> next = begin_;
   order_.resize(slice_.size());
   for (std::size_t b = 0; b < slice_.size(); ++b) {
-    const Index at = next[static_cast<std::size_t>(slice_[b])]++;
-    order_[static_cast<std::size_t>(at)] = static_cast<Index>(b);
+    const Index at = At(next, slice_[b])++;
+    At(order_, at) = static_cast<Index>(b);
   }
   certificates_.resize(slice_.size());
   if (!slice_.empty()) {
@@ -339,19 +339,18 @@ void BlockSummation::AddHead(Index head) {
   Centered u;
   std::vector<double> gram;
   for (Index s = 0; s < sums_.slices(); ++s) {
-    const Index begin = begin_[static_cast<std::size_t>(s)];
-    const Index count = begin_[static_cast<std::size_t>(s) + 1] - begin;
+    const Index begin = At(begin_, s);
+    const Index count = begin_[ToSize(s) + 1] - begin;
     if (count == 0) continue;
-    u.rows.resize(static_cast<std::size_t>(count * width));
+    u.rows.resize(ToSize(count * width));
     for (Index i = 0; i < count; ++i) {
-      const Index image = order_[static_cast<std::size_t>(begin + i)];
+      const Index image = At(order_, begin + i);
       const std::span<const float> ln = block_.ln.row(image);
-      FillFactor(z.row(image), ln[0], ln[1], ln[2],
-                 {u.rows.data() + i * width, static_cast<std::size_t>(width)});
+      FillFactor(z.row(image), ln[0], ln[1], ln[2], {u.rows.data() + i * width, ToSize(width)});
     }
     u.Center(count, width);
     const std::vector<double> deviation = u.Sum(0, count);
-    gram.assign(static_cast<std::size_t>(width * width), 0.0);
+    gram.assign(ToSize(width * width), 0.0);
     AddGram(count, width, u.rows, gram);
     const Index at = s * heads + head;
     u.AddSum(deviation, count, sums_.values_[StatisticsSums::kHeadSum].data() + at * width);
@@ -366,26 +365,26 @@ void BlockSummation::AddRows(ArrayView<const float, 2> rows, StatisticsSums::Ten
   const Index width = sums_.embed_width_;
   const auto images = static_cast<Index>(order_.size());
   Centered c;
-  c.rows.resize(static_cast<std::size_t>(images * width));
+  c.rows.resize(ToSize(images * width));
   for (Index i = 0; i < images; ++i) {
-    const Index image = order_[static_cast<std::size_t>(i)];
+    const Index image = At(order_, i);
     double* row = c.rows.data() + i * width;
     std::ranges::copy(rows.row(image), row);
     if (shared != nullptr) {
-      AddTo(shared[slice_[static_cast<std::size_t>(image)] * shared_stride],
+      AddTo(shared[At(slice_, image) * shared_stride],
             ToFixed(Dot(row, block_.embedding.row(image).data(), width)));
     }
   }
   c.Center(images, width);
-  std::vector<double> deviation(static_cast<std::size_t>(width), 0.0);
+  std::vector<double> deviation(ToSize(width), 0.0);
   for (Index s = 0; s < sums_.slices(); ++s) {
-    const Index begin = begin_[static_cast<std::size_t>(s)];
-    const Index end = begin_[static_cast<std::size_t>(s) + 1];
+    const Index begin = At(begin_, s);
+    const Index end = begin_[ToSize(s) + 1];
     if (begin == end) continue;
     const std::vector<double> part = c.Sum(begin, end);
     const Index at = s * of + number;
     c.AddSum(part, end - begin, sums_.values_[sum].data() + at * width);
-    Fixed& trace = sums_.values_[square][static_cast<std::size_t>(at)];
+    Fixed& trace = At(sums_.values_[square], at);
     double about_pivot = 0;
     for (Index i = begin; i < end; ++i) {
       const double* row = c.rows.data() + i * width;
@@ -396,7 +395,7 @@ void BlockSummation::AddRows(ArrayView<const float, 2> rows, StatisticsSums::Ten
     for (std::size_t k = 0; k < part.size(); ++k) deviation[k] += part[k];
   }
   if (total == nullptr) return;
-  std::vector<double> gram(static_cast<std::size_t>(width * width), 0.0);
+  std::vector<double> gram(ToSize(width * width), 0.0);
   AddGram(images, width, c.rows, gram);
   c.AddSquare(gram, deviation, images, total);
 }
@@ -408,10 +407,10 @@ void BlockSummation::AddContributions(Index part) {
   const Index factor_width = sums_.factor_width_;
   const Index heads = sums_.layers_ * sums_.heads_;
   const Index components = heads + sums_.layers_ + 1;
-  std::vector<double> sum(static_cast<std::size_t>(count * width), 0.0);
+  std::vector<double> sum(ToSize(count * width), 0.0);
   std::vector<double> c(sum.size());
-  std::vector<double> u(static_cast<std::size_t>(count * factor_width));
-  std::vector<Fixed> shared(static_cast<std::size_t>(sums_.slices() * heads), 0);
+  std::vector<double> u(ToSize(count * factor_width));
+  std::vector<Fixed> shared(ToSize(sums_.slices() * heads), 0);
   for (Index i = 0; i < heads; ++i) {
     const Index l = i / sums_.heads_;
     const Index h = i % sums_.heads_;
@@ -419,15 +418,15 @@ void BlockSummation::AddContributions(Index part) {
     for (Index b = 0; b < count; ++b) {
       const std::span<const float> ln = block_.ln.row(begin + b);
       FillFactor(z.row(begin + b), ln[0], ln[1], ln[2],
-                 {u.data() + b * factor_width, static_cast<std::size_t>(factor_width)});
+                 {u.data() + b * factor_width, ToSize(factor_width)});
     }
     std::ranges::fill(c, 0.0);
     nn::AddProduct(nn::Operand<double>{u.data(), count, factor_width, factor_width, 1},
                    nn::Of(basis_.heads.view()[l][h]), c.data(), width);
     for (Index b = 0; b < count; ++b) {
       const double* row = c.data() + b * width;
-      const Index slice = slice_[static_cast<std::size_t>(begin + b)];
-      AddTo(shared[static_cast<std::size_t>(slice * heads + i)],
+      const Index slice = At(slice_, begin + b);
+      AddTo(At(shared, slice * heads + i),
             ToFixed(Dot(row, block_.embedding.row(begin + b).data(), width)));
     }
     for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += c[k];
@@ -438,14 +437,14 @@ void BlockSummation::AddContributions(Index part) {
     double error = 0;
     double length = 0;
     for (Index e = 0; e < width; ++e) {
-      double total = sum[static_cast<std::size_t>(b * width + e)];
+      double total = At(sum, b * width + e);
       for (Index j = 0; j <= sums_.layers_; ++j) total += block_.mlp(j, begin + b, e);
       const double expected = block_.embedding(begin + b, e);
       error += (total - expected) * (total - expected);
       length += expected * expected;
     }
     const double certificate = std::sqrt(error / length);
-    certificates_[static_cast<std::size_t>(begin + b)] = certificate;
+    At(certificates_, begin + b) = certificate;
     certificate_max = std::max(certificate_max, certificate);
     AddTo(certificate_sum, ToFixed(certificate));
   }
@@ -453,7 +452,7 @@ void BlockSummation::AddContributions(Index part) {
   Fixed* all = sums_.values_[StatisticsSums::kShared].data();
   for (Index s = 0; s < sums_.slices(); ++s) {
     for (Index i = 0; i < heads; ++i) {
-      AddTo(all[s * components + i], shared[static_cast<std::size_t>(s * heads + i)]);
+      AddTo(all[s * components + i], At(shared, s * heads + i));
     }
   }
   AddTo(sums_.values_[StatisticsSums::kCertificate][0], certificate_sum);

@@ -79,7 +79,7 @@ class StatisticsSums {
   Index factor_width() const { return factor_width_; }
   Index embed_width() const { return embed_width_; }
   Index slices() const { return static_cast<Index>(counts_.size()); }
-  Index count(Index slice) const { return counts_[static_cast<std::size_t>(slice)]; }
+  Index count(Index slice) const { return At(counts_, slice); }
   std::span<const Fixed> values(Tensor tensor) const { return values_[tensor]; }
   // Gives the memory of one tensor back; its values are gone.
   void Release(Tensor tensor) { values_[tensor] = {}; }

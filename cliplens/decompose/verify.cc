@@ -93,7 +93,7 @@ class Verifier {
     std::vector<std::set<Index>> ranges(info.data.size());
     for (const ShardInfo& shard : manifest_->shards) {
       Check(kManifestFile, [&] {
-        const auto at = static_cast<std::size_t>(shard.source);
+        const auto at = ToSize(shard.source);
         const DataSource& source = info.data[at];
         images[at] += shard.images;
         if (shard.images < 1 || shard.images > source.shard_images ||
@@ -104,7 +104,7 @@ class Verifier {
       });
     }
     std::vector<Index> skipped(info.data.size(), 0);
-    for (const SkippedItem& item : info.skipped) ++skipped[static_cast<std::size_t>(item.source)];
+    for (const SkippedItem& item : info.skipped) ++At(skipped, item.source);
     for (std::size_t d = 0; d < info.data.size(); ++d) {
       Check(kManifestFile, [&] {
         const DataSource& source = info.data[d];

@@ -74,9 +74,8 @@ Container ReadWhole(const std::filesystem::path& path, Index max_bytes, FileKind
   Index room = S_ISREG(status.st_mode) ? Index{status.st_size} + 1 : kChunk;
   while (true) {
     if (used == room) room += std::max(kChunk, room / 2);
-    if (static_cast<Index>(out.size()) < room) out.resize(static_cast<std::size_t>(room));
-    const ssize_t got =
-        ::read(file.get(), out.data() + used, static_cast<std::size_t>(room - used));
+    if (static_cast<Index>(out.size()) < room) out.resize(ToSize(room));
+    const ssize_t got = ::read(file.get(), out.data() + used, ToSize(room - used));
     if (got < 0) {
       if (errno == EINTR) continue;
       ThrowFileError(path, "cannot read", errno);
@@ -85,7 +84,7 @@ Container ReadWhole(const std::filesystem::path& path, Index max_bytes, FileKind
     used += got;
     if (used > max_bytes) ThrowTooLarge(path, used, max_bytes);
   }
-  out.resize(static_cast<std::size_t>(used));
+  out.resize(ToSize(used));
   return out;
 }
 
@@ -152,7 +151,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
                 "{}: is a pipe or a device, which cannot be mapped; copy it to a file first",
                 Name(path));
   }
-  const auto size = static_cast<std::size_t>(status.st_size);
+  const auto size = ToSize(status.st_size);
   if (size == 0) return;  // mmap refuses a length of 0; the empty span stands for the empty file
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) ThrowFileError(path, "cannot map", errno);
@@ -238,7 +237,7 @@ void AtomicFile::Write(std::span<const std::uint8_t> bytes) {
       if (errno == EINTR) continue;
       ThrowFileError(path_, "cannot write", errno);
     }
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    bytes = bytes.subspan(ToSize(written));
   }
 }
 

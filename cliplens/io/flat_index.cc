@@ -101,7 +101,7 @@ FlatIndex FlatIndex::Read(const fs::path& path, Index rows, Index width,
                           const std::string& checksum) {
   const MappedFile file(path);
   const std::vector<std::uint8_t> head = HeadOfFile(rows, width);
-  const std::size_t size = head.size() + static_cast<std::size_t>(rows * width) * sizeof(float);
+  const std::size_t size = head.size() + ToSize(rows * width) * sizeof(float);
   if (file.bytes().size() != size) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: {} bytes, an index of {} vectors of {} numbers has {}; make it again",
@@ -137,7 +137,7 @@ std::span<const float> FlatIndex::row(Index i) const {
     throw Error(ErrorCode::kInvalidArgument, "index: no vector {}; it has vectors 0 to {}", i,
                 rows() - 1);
   }
-  return {impl_->index.get_xb() + i * width(), static_cast<std::size_t>(width())};
+  return {impl_->index.get_xb() + i * width(), ToSize(width())};
 }
 
 std::vector<FlatIndex::Found> FlatIndex::Search(std::span<const float> query, Index count) const {
@@ -147,7 +147,7 @@ std::vector<FlatIndex::Found> FlatIndex::Search(std::span<const float> query, In
   }
   const Index take = std::min(count, rows());
   if (take < 1) return {};
-  std::vector<float> scores(static_cast<std::size_t>(take));
+  std::vector<float> scores(ToSize(take));
   std::vector<faiss::Index::idx_t> labels(scores.size());
   impl_->index.search(1, query.data(), take, scores.data(), labels.data());
   std::vector<Found> found;

@@ -99,7 +99,7 @@ struct Hdf5File::State {
     std::vector<Index> shape;
     Index values = 1;
     for (int a = 0; a < axes; ++a) {
-      const hsize_t size = sizes[static_cast<std::size_t>(a)];
+      const hsize_t size = At(sizes, a);
       if (size > static_cast<hsize_t>(max_values) ||
           values * static_cast<Index>(size) > max_values) {
         throw Error(ErrorCode::kExhausted,
@@ -128,7 +128,7 @@ struct Hdf5File::State {
       if (H5Pget_chunk(list.id(), axes, chunk.data()) != axes) Refuse(what, "has broken chunks");
       Index bytes = static_cast<Index>(width);
       for (int a = 0; a < axes; ++a) {
-        const hsize_t size = chunk[static_cast<std::size_t>(a)];
+        const hsize_t size = At(chunk, a);
         if (size == 0 || size > static_cast<hsize_t>(kMaxChunkBytes) ||
             bytes * static_cast<Index>(size) > kMaxChunkBytes) {
           Refuse(what, "has chunks of an absurd size");
@@ -151,7 +151,7 @@ struct Hdf5File::State {
     }
     Index values = 1;
     for (const Index size : Shape(dataset, what, max_values)) values *= size;
-    std::vector<hobj_ref_t> addresses(static_cast<std::size_t>(values));
+    std::vector<hobj_ref_t> addresses(ToSize(values));
     if (values > 0 && H5Dread(dataset.id(), H5T_STD_REF_OBJ, H5S_ALL, H5S_ALL, H5P_DEFAULT,
                               addresses.data()) < 0) {
       Refuse(what, "cannot be read");
@@ -222,7 +222,7 @@ Hdf5Bytes Hdf5File::ReadBytes(Hdf5Reference dataset, Index max_values) const {
   bytes.shape = state_->Shape(opened, what, max_values);
   Index values = 1;
   for (const Index size : bytes.shape) values *= size;
-  bytes.values.resize(static_cast<std::size_t>(values));
+  bytes.values.resize(ToSize(values));
   if (values > 0 && H5Dread(opened.id(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT,
                             bytes.values.data()) < 0) {
     state_->Refuse(what, "leads to a data set that cannot be read");

@@ -139,7 +139,7 @@ Image NewImage(PixelMode mode, Index width, Index height) {
   image.mode = mode;
   image.width = width;
   image.height = height;
-  image.pixels.resize(static_cast<std::size_t>(width * height * BytesPerPixel(mode)));
+  image.pixels.resize(ToSize(width * height * BytesPerPixel(mode)));
   return image;
 }
 
@@ -249,14 +249,14 @@ Image ConvertToRgb(const Image& image) {
 Image ConvertToRgbOnWhite(const Image& image) {
   Image rgb = ConvertToRgb(image);
   rgb.clear_color.reset();
-  const std::size_t count = static_cast<std::size_t>(image.width * image.height);
+  const std::size_t count = ToSize(image.width * image.height);
   const auto lay = [](std::uint8_t* pixel, unsigned alpha) {
     if (alpha == 255) return;
     for (int c = 0; c < 3; ++c) pixel[c] = OnWhite(pixel[c], alpha);
   };
   std::uint8_t* out = rgb.pixels.data();
   if (image.mode == PixelMode::kGrayAlpha || image.mode == PixelMode::kRgba) {
-    const auto step = static_cast<std::size_t>(BytesPerPixel(image.mode));
+    const auto step = ToSize(BytesPerPixel(image.mode));
     for (std::size_t i = 0; i < count; ++i) lay(out + 3 * i, image.pixels[(i + 1) * step - 1]);
   } else if (image.mode == PixelMode::kPalette) {
     for (std::size_t i = 0; i < count; ++i) {

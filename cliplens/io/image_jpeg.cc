@@ -62,7 +62,7 @@ boolean RunDry(j_decompress_ptr) { return FALSE; }
 void Skip(j_decompress_ptr info, long count) {
   if (count <= 0) return;
   jpeg_source_mgr* source = info->src;
-  const std::size_t step = std::min(static_cast<std::size_t>(count), source->bytes_in_buffer);
+  const std::size_t step = std::min(ToSize(count), source->bytes_in_buffer);
   source->next_input_byte += step;
   source->bytes_in_buffer -= step;
 }
@@ -206,7 +206,7 @@ bool JpegWriter::Write(const Image& image, int quality) {
   jpeg_set_quality(&info_, quality, TRUE);
   info_.optimize_coding = TRUE;
   jpeg_start_compress(&info_, TRUE);
-  const std::size_t stride = static_cast<std::size_t>(image.width * BytesPerPixel(image.mode));
+  const std::size_t stride = ToSize(image.width * BytesPerPixel(image.mode));
   while (info_.next_scanline < info_.image_height) {
     // libjpeg's row type is not const, the library only reads it.
     JSAMPROW row = const_cast<JSAMPROW>(image.pixels.data()) + info_.next_scanline * stride;
@@ -256,7 +256,7 @@ Image DecodeJpeg(std::span<const std::uint8_t> bytes, Index max_pixels, const st
   Check(reader->Start(), *reader, bytes.size(), name);
   Image image =
       NewImage(mode, static_cast<Index>(info.output_width), static_cast<Index>(info.output_height));
-  const std::size_t stride = static_cast<std::size_t>(image.width * BytesPerPixel(mode));
+  const std::size_t stride = ToSize(image.width * BytesPerPixel(mode));
   Check(reader->ReadRows(image.pixels.data(), stride), *reader, bytes.size(), name);
   if (mode == PixelMode::kCmyk) {
     // Adobe writes CMYK with the ink turned round, and every program takes all files so.

@@ -140,7 +140,7 @@ bool PngReader::ReadRows(std::uint8_t* pixels, std::size_t stride, Index height)
   if (setjmp(error_.jump) != 0) return false;
   for (int pass = 0; pass < passes_; ++pass) {
     for (Index y = 0; y < height; ++y) {
-      png_read_row(png_, pixels + static_cast<std::size_t>(y) * stride, nullptr);
+      png_read_row(png_, pixels + ToSize(y) * stride, nullptr);
     }
   }
   return true;
@@ -253,9 +253,9 @@ bool PngWriter::Write(const Image& image, int color_type) {
                static_cast<png_uint_32>(image.height), 8, color_type, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(png_, info_);
-  const std::size_t stride = static_cast<std::size_t>(image.width * BytesPerPixel(image.mode));
+  const std::size_t stride = ToSize(image.width * BytesPerPixel(image.mode));
   for (Index y = 0; y < image.height; ++y) {
-    png_write_row(png_, image.pixels.data() + static_cast<std::size_t>(y) * stride);
+    png_write_row(png_, image.pixels.data() + ToSize(y) * stride);
   }
   png_write_end(png_, info_);
   return true;
@@ -284,7 +284,7 @@ Image DecodePng(std::span<const std::uint8_t> bytes, Index max_pixels, const std
   // The reader's transformations would change it.
   const std::optional<std::array<std::uint8_t, 3>> clear_color = ReadClearColor(*reader, mode);
   Check(reader->Start(), *reader, bytes.size(), name);
-  const auto stride = static_cast<std::size_t>(width * BytesPerPixel(mode));
+  const auto stride = ToSize(width * BytesPerPixel(mode));
   if (png_get_rowbytes(reader->png(), reader->info()) != stride) {
     throw Error(ErrorCode::kInternal, "{}: libpng gives rows of {} bytes, {} were asked for", name,
                 png_get_rowbytes(reader->png(), reader->info()), stride);

@@ -19,7 +19,7 @@ constexpr int kZlibOrGzip = MAX_WBITS + 32;
 
 std::vector<std::uint8_t> Inflate(std::span<const std::uint8_t> packed, const std::string& name,
                                   Index max_bytes) {
-  const auto most = static_cast<std::size_t>(max_bytes);
+  const auto most = ToSize(max_bytes);
   const auto too_much = [&] {
     return Error(ErrorCode::kExhausted,
                  "{}: unpacks to more than {} bytes, the most that is read; is it the right file?",

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 
@@ -96,7 +97,7 @@ class Builder : public nlohmann::json_sax<Json> {
     std::set<std::string> keys;  // seen so far
   };
 
-  std::size_t Reached() const { return static_cast<std::size_t>(*reached_ - text_.data()); }
+  std::size_t Reached() const { return ToSize(*reached_ - text_.data()); }
 
   [[noreturn]] void Throw(std::size_t offset, const std::string& what) const {
     std::size_t line = 1;

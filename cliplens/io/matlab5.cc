@@ -193,7 +193,7 @@ std::pair<std::string, std::optional<MatlabValue>> ParseMatrix(Bytes bytes, cons
     if (width.size() != 1 || !(width[0] >= 1 && width[0] <= 4096)) {
       reader.Refuse("the names of a structure's fields have no length");
     }
-    const auto w = static_cast<std::size_t>(width[0]);
+    const auto w = ToSize(width[0]);
     for (std::size_t at = 0; at + w <= names.bytes.size(); at += w) {
       const Bytes field = names.bytes.subspan(at, w);
       value.fields.emplace_back(field.begin(), std::ranges::find(field, 0));
@@ -229,8 +229,7 @@ const MatlabValue& MatlabValue::Field(Index i, std::string_view name) const {
   if (kind != Kind::kStructures || found == fields.end() || i < 0 || i >= size) {
     throw Error(ErrorCode::kCorruptData, "no field '{}' of structure {}", name, i);
   }
-  return elements[static_cast<std::size_t>(i) * fields.size() +
-                  static_cast<std::size_t>(found - fields.begin())];
+  return elements[ToSize(i) * fields.size() + ToSize(found - fields.begin())];
 }
 
 std::map<std::string, MatlabValue> ReadMatlab5(const std::filesystem::path& path) {

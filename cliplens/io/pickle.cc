@@ -123,8 +123,8 @@ class Machine {
       Corrupt("ends in the middle: {} bytes are wanted and {} are left", count,
               bytes_.size() - at_);
     }
-    const auto taken = bytes_.subspan(at_, static_cast<std::size_t>(count));
-    at_ += static_cast<std::size_t>(count);
+    const auto taken = bytes_.subspan(at_, ToSize(count));
+    at_ += ToSize(count);
     return taken;
   }
 
@@ -148,8 +148,7 @@ class Machine {
     const auto rest = bytes_.subspan(at_, std::min(kMaxNameBytes, bytes_.size() - at_));
     const void* end = std::memchr(rest.data(), '\n', rest.size());
     if (end == nullptr) Corrupt("has a name without an end");
-    const auto length =
-        static_cast<std::size_t>(static_cast<const std::uint8_t*>(end) - rest.data());
+    const auto length = ToSize(static_cast<const std::uint8_t*>(end) - rest.data());
     const auto taken = Take(length + 1);
     return {reinterpret_cast<const char*>(taken.data()), length};
   }
@@ -201,7 +200,7 @@ class Machine {
     return items;
   }
 
-  PickleObject& At(PickleRef ref) { return pickle_.objects[ref]; }
+  PickleObject& Object(PickleRef ref) { return pickle_.objects[ref]; }
 
   void PushItems(PickleKind kind, std::vector<PickleRef> items) {
     if (kind == PickleKind::kDict && items.size() % 2 != 0) Corrupt("has a key without a value");
@@ -209,7 +208,7 @@ class Machine {
     Push(Newest());
   }
   void Append(PickleKind kind, std::span<const PickleRef> items) {
-    PickleObject& target = At(Top());
+    PickleObject& target = Object(Top());
     if (target.kind != kind) {
       Corrupt("adds members of {} to {}", NameOf(kind), NameOf(target.kind));
     }
@@ -245,7 +244,7 @@ class Machine {
   }
 
   std::string_view PopText() {
-    const PickleObject& object = At(Pop());
+    const PickleObject& object = Object(Pop());
     if (object.kind != PickleKind::kText) {
       Corrupt("has {} where a name was expected", NameOf(object.kind));
     }
@@ -254,8 +253,8 @@ class Machine {
 
   // Writes down the call; the containers that are filled later become what they are.
   void PushCall(PickleRef callable, PickleRef arguments) {
-    const PickleObject& called = At(callable);
-    const PickleObject& given = At(arguments);
+    const PickleObject& called = Object(callable);
+    const PickleObject& given = Object(arguments);
     if (called.kind != PickleKind::kName) Corrupt("calls {}", NameOf(called.kind));
     if (given.kind != PickleKind::kTuple) {
       Corrupt("calls '{}' with {}, not with a tuple", Printable(called.text), NameOf(given.kind));
@@ -266,20 +265,20 @@ class Machine {
       // defaultdict's argument is its factory; a list is one of pairs.
       std::vector<PickleRef> items;
       for (const PickleRef argument : given.items) {
-        if (At(argument).kind != PickleKind::kList) continue;
-        for (const PickleRef pair : At(argument).items) {
-          if (At(pair).items.size() != 2 ||
-              (At(pair).kind != PickleKind::kTuple && At(pair).kind != PickleKind::kList)) {
+        if (Object(argument).kind != PickleKind::kList) continue;
+        for (const PickleRef pair : Object(argument).items) {
+          if (Object(pair).items.size() != 2 ||
+              (Object(pair).kind != PickleKind::kTuple && Object(pair).kind != PickleKind::kList)) {
             Corrupt("makes a dictionary of what are no pairs");
           }
-          items.insert(items.end(), At(pair).items.begin(), At(pair).items.end());
+          items.insert(items.end(), Object(pair).items.begin(), Object(pair).items.end());
         }
       }
       CountCopied(items.size());
       PushItems(PickleKind::kDict, std::move(items));
     } else if (is_list || is_set) {
       std::vector<PickleRef> items;
-      if (!given.items.empty()) items = At(given.items.front()).items;
+      if (!given.items.empty()) items = Object(given.items.front()).items;
       CountCopied(items.size());
       PushItems(is_list ? PickleKind::kList : PickleKind::kSet, std::move(items));
     } else {
@@ -296,15 +295,15 @@ class Machine {
   // Writers number their memos in order, so a table serves; a hash could be made to collide.
   void Memoize(std::uint64_t slot) {
     if (slot >= static_cast<std::uint64_t>(limits_.objects)) TooMuch("memos", limits_.objects);
-    if (slot >= memo_.size()) memo_.resize(static_cast<std::size_t>(slot) + 1, kNoPickleRef);
-    if (memo_[static_cast<std::size_t>(slot)] == kNoPickleRef) ++memos_;
-    memo_[static_cast<std::size_t>(slot)] = Top();
+    if (slot >= memo_.size()) memo_.resize(ToSize(slot) + 1, kNoPickleRef);
+    if (At(memo_, slot) == kNoPickleRef) ++memos_;
+    At(memo_, slot) = Top();
   }
   void Recall(std::uint64_t slot) {
-    if (slot >= memo_.size() || memo_[static_cast<std::size_t>(slot)] == kNoPickleRef) {
+    if (slot >= memo_.size() || At(memo_, slot) == kNoPickleRef) {
       Corrupt("recalls memo {}, which was never set", slot);
     }
-    Push(memo_[static_cast<std::size_t>(slot)]);
+    Push(At(memo_, slot));
   }
 
   void PushLong(std::uint64_t count) {
@@ -507,7 +506,7 @@ class Machine {
       }
       case kBuild: {
         const PickleRef state = Pop();
-        PickleObject& target = At(Top());
+        PickleObject& target = Object(Top());
         if (target.kind != PickleKind::kCall && target.kind != PickleKind::kDict) {
           Corrupt("gives {} a state", NameOf(target.kind));
         }

@@ -175,7 +175,7 @@ std::vector<To> ReadAs(const TensorEntry& tensor) {
                 Printable(tensor.name), Printable(ShapeText(tensor.shape)), NameOf(tensor.type),
                 bytes);
   }
-  const auto count = static_cast<std::size_t>(bytes / size);
+  const auto count = ToSize(bytes / size);
   const std::uint8_t* at = tensor.bytes.data();
   std::vector<To> values(count);
   switch (tensor.type) {
@@ -246,7 +246,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
                 "{}: the header claims {} bytes, the format allows {}; split the file", name,
                 claimed, kMaxHeaderBytes);
   }
-  const auto header_size = static_cast<std::size_t>(claimed);
+  const auto header_size = ToSize(claimed);
   const std::string_view header_text = text.substr(kPrefixBytes, header_size);
   if (!header_text.starts_with('{')) {
     throw Error(
@@ -256,8 +256,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
         name, Printable(header_text.substr(0, 1)));
   }
   const Json header = ParseJson(header_text, name + ": header");
-  const std::span<const std::uint8_t> data =
-      bytes.subspan(static_cast<std::size_t>(kPrefixBytes) + header_size);
+  const std::span<const std::uint8_t> data = bytes.subspan(ToSize(kPrefixBytes) + header_size);
 
   std::vector<Placed> placed;
   for (const auto& [key, value] : header.items()) {
@@ -299,8 +298,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
           name, Printable(p.entry.name), p.end, data.size());
     }
     covered = p.end;
-    p.entry.bytes =
-        data.subspan(static_cast<std::size_t>(p.begin), static_cast<std::size_t>(p.end - p.begin));
+    p.entry.bytes = data.subspan(ToSize(p.begin), ToSize(p.end - p.begin));
     std::string key = p.entry.name;
     tensors_.emplace(std::move(key), std::move(p.entry));
   }
@@ -439,7 +437,7 @@ std::string WriteSafetensors(const std::filesystem::path& path,
   std::string header = DumpJson(Json(std::move(entries)));
   const auto unpadded = kPrefixBytes + static_cast<Index>(header.size());
   const Index padded = (unpadded + kAlignment - 1) / kAlignment * kAlignment;
-  header.append(static_cast<std::size_t>(padded - unpadded), ' ');
+  header.append(ToSize(padded - unpadded), ' ');
   if (static_cast<Index>(header.size()) > kMaxHeaderBytes) {
     throw Error(ErrorCode::kExhausted,
                 "{}: the header takes {} bytes, the format allows {}; write "

@@ -126,7 +126,7 @@ std::span<const std::uint8_t> TarReader::Content(Index header, Index size) const
                 "fetch it again",
                 name_, header, size, left);
   }
-  return bytes_.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(size));
+  return bytes_.subspan(ToSize(begin), ToSize(size));
 }
 
 void TarReader::ReadPax(std::span<const std::uint8_t> content, Index header, bool global,
@@ -141,7 +141,7 @@ void TarReader::ReadPax(std::span<const std::uint8_t> content, Index header, boo
     std::size_t length = 0;
     std::size_t digits = 0;
     while (digits < rest.size() && digits < 10 && rest[digits] >= '0' && rest[digits] <= '9') {
-      length = length * 10 + static_cast<std::size_t>(rest[digits] - '0');
+      length = length * 10 + ToSize(rest[digits] - '0');
       ++digits;
     }
     if (digits == 0 || digits == rest.size() || rest[digits] != ' ') fail("has a bad length");
@@ -176,7 +176,7 @@ void TarReader::ReadPax(std::span<const std::uint8_t> content, Index header, boo
 }
 
 void TarReader::CheckEnd() const {
-  const std::span<const std::uint8_t> rest = bytes_.subspan(static_cast<std::size_t>(at_));
+  const std::span<const std::uint8_t> rest = bytes_.subspan(ToSize(at_));
   if (std::any_of(rest.begin(), rest.end(), [](std::uint8_t byte) { return byte != 0; })) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: there is more after the end marker at byte {}, the archive has {} bytes; were "
@@ -196,7 +196,7 @@ std::optional<TarMember> TarReader::Next() {
           name_, at_, bytes_.size());
     }
     const Index header_at = at_;
-    const Header header = bytes_.subspan(static_cast<std::size_t>(at_), kBlock);
+    const Header header = bytes_.subspan(ToSize(at_), kBlock);
     if (std::all_of(header.begin(), header.end(), [](std::uint8_t byte) { return byte == 0; })) {
       if (override.name || override.size) {
         throw Error(ErrorCode::kCorruptData,

@@ -136,8 +136,7 @@ Index TextTable::Find(std::string_view name) const {
 }
 
 std::string_view TextTable::cell(Index row, Index column) const {
-  const auto at =
-      static_cast<std::size_t>(row) * columns_.size() + static_cast<std::size_t>(column);
+  const auto at = ToSize(row) * columns_.size() + ToSize(column);
   const std::uint32_t begin = at == 0 ? 0 : ends_[at - 1];
   return std::string_view(text_).substr(begin, ends_[at] - begin);
 }

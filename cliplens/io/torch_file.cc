@@ -413,8 +413,7 @@ class MappedStorages : public StorageReader {
     return found == places_.end() ? -1 : found->second.second;
   }
   std::vector<std::uint8_t> Read(const std::string& key, Index offset, Index count) const override {
-    const auto bytes = file_.bytes().subspan(
-        static_cast<std::size_t>(places_.at(key).first + offset), static_cast<std::size_t>(count));
+    const auto bytes = file_.bytes().subspan(ToSize(places_.at(key).first + offset), ToSize(count));
     std::vector<std::uint8_t> copy(bytes.begin(), bytes.end());
     file_.Release();
     return copy;
@@ -441,7 +440,7 @@ void Gather(const View& view, const std::uint8_t* bytes, To (*convert)(T), std::
   for (Index i = 0; i < view.count; ++i) {
     T value;
     std::memcpy(&value, bytes + place * static_cast<Index>(sizeof(T)), sizeof(T));
-    out[static_cast<std::size_t>(i)] = convert(value);
+    At(out, i) = convert(value);
     for (std::size_t axis = axes; axis > 0; --axis) {
       const std::size_t a = axis - 1;
       place += view.strides[a];
@@ -486,9 +485,8 @@ class TorchFile : public TensorFile {
     mapped_.emplace(path_);
     std::span<const std::uint8_t> rest = mapped_->bytes();
     const auto next = [&](const char* what) {
-      Pickle pickle =
-          ReadPickle(rest.first(std::min(rest.size(), static_cast<std::size_t>(kMaxPickleBytes))),
-                     fmt::format("{}: {}", name_, what), KnownName);
+      Pickle pickle = ReadPickle(rest.first(std::min(rest.size(), ToSize(kMaxPickleBytes))),
+                                 fmt::format("{}: {}", name_, what), KnownName);
       rest = rest.subspan(pickle.size);
       return pickle;
     };
@@ -535,14 +533,14 @@ class TorchFile : public TensorFile {
       std::uint64_t count = 0;
       if (rest.size() >= sizeof(count)) std::memcpy(&count, rest.data(), sizeof(count));
       if (size == element.end() || rest.size() < sizeof(count) ||
-          count > (rest.size() - sizeof(count)) / static_cast<std::size_t>(size->second)) {
+          count > (rest.size() - sizeof(count)) / ToSize(size->second)) {
         throw Error(ErrorCode::kCorruptData,
                     "{}: storage '{}' of {} elements does not fit the {} bytes that are left; the "
                     "file is cut off or damaged, fetch it again",
                     name_, Printable(key), count, rest.size());
       }
       rest = rest.subspan(sizeof(count));
-      const auto bytes = static_cast<std::size_t>(count) * static_cast<std::size_t>(size->second);
+      const auto bytes = ToSize(count) * ToSize(size->second);
       storages->Add(key, static_cast<Index>(mapped_->bytes().size() - rest.size()),
                     static_cast<Index>(bytes));
       rest = rest.subspan(bytes);
@@ -564,7 +562,7 @@ class TorchFile : public TensorFile {
   const std::map<std::string, TensorInfo>& tensors() const override { return infos_; }
 
   std::vector<float> ReadAsFloat(const std::string& name) const override {
-    const View& view = At(name);
+    const View& view = ViewOf(name);
     switch (view.type) {
       case DataType::kF64:
       case DataType::kF32:
@@ -579,7 +577,7 @@ class TorchFile : public TensorFile {
   }
 
   double ReadScalar(const std::string& name) const override {
-    const View& view = At(name);
+    const View& view = ViewOf(name);
     if (view.count != 1) {
       throw Error(ErrorCode::kCorruptData, "{}: tensor '{}' has shape {}, one number was expected",
                   name_, Printable(name), ShapeText(view.shape));
@@ -591,7 +589,7 @@ class TorchFile : public TensorFile {
   std::vector<std::filesystem::path> files() const override { return {path_}; }
 
  private:
-  const View& At(const std::string& name) const {
+  const View& ViewOf(const std::string& name) const {
     const auto found = views_.find(name);
     if (found == views_.end()) {
       throw Error(ErrorCode::kNotFound, "{}: has no tensor '{}' among its {}", name_,
@@ -639,7 +637,7 @@ class TorchFile : public TensorFile {
 
   template <typename To>
   std::vector<To> Read(const View& view) const {
-    std::vector<To> out(static_cast<std::size_t>(view.count));
+    std::vector<To> out(ToSize(view.count));
     if (view.count == 0) return out;
     const Index size = SizeOf(view.type);
     const std::vector<std::uint8_t> bytes = storages_->Read(

@@ -141,7 +141,7 @@ std::vector<std::uint8_t> ZipArchive::Read(const ZipEntry& entry, Index offset, 
   // A stored entry is read from where the bytes lie; a deflated one has to be read through.
   Index skip = offset;
   if (entry.stored && skip > 0 && zip_fseek(opened.get(), skip, SEEK_SET) == 0) skip = 0;
-  std::vector<std::uint8_t> scrap(static_cast<std::size_t>(std::min<Index>(skip, 1 << 16)));
+  std::vector<std::uint8_t> scrap(ToSize(std::min<Index>(skip, 1 << 16)));
   while (skip > 0) {
     const zip_int64_t got =
         zip_fread(opened.get(), scrap.data(),
@@ -149,7 +149,7 @@ std::vector<std::uint8_t> ZipArchive::Read(const ZipEntry& entry, Index offset, 
     if (got <= 0) throw damaged(offset - skip);
     skip -= got;
   }
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count));
+  std::vector<std::uint8_t> bytes(ToSize(count));
   Index done = 0;
   while (done < count) {
     const zip_int64_t got =

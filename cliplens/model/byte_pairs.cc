@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
 
 namespace cliplens {
 namespace {
@@ -27,9 +28,7 @@ std::uint64_t Key(std::int32_t left, std::int32_t right) {
 }
 
 // Fibonacci hashing; the upper half of the product is the well-mixed one.
-std::size_t Hash(std::uint64_t key) {
-  return static_cast<std::size_t>((key * 0x9E3779B97F4A7C15ull) >> 32);
-}
+std::size_t Hash(std::uint64_t key) { return ToSize((key * 0x9E3779B97F4A7C15ull) >> 32); }
 
 }  // namespace
 
@@ -113,7 +112,7 @@ std::size_t BytePairs::MergeLong(std::span<std::int32_t> symbols) const {
   std::vector<std::int32_t> previous(symbols.size());
   std::vector<std::int32_t> next(symbols.size());
   std::vector<std::uint64_t> initial;
-  const auto at = [](std::int32_t place) { return static_cast<std::size_t>(place); };
+  const auto at = [](std::int32_t place) { return ToSize(place); };
   const auto find = [&](std::int32_t place) {
     const std::int32_t after = next[at(place)];
     return after < count ? Find(symbols[at(place)], symbols[at(after)]) : Merge{kNoRank, kNoId};
@@ -155,8 +154,7 @@ std::size_t BytePairs::MergeLong(std::span<std::int32_t> symbols) const {
         queue.push(Key(merge.rank, place));
     }
   }
-  return static_cast<std::size_t>(std::remove(symbols.begin(), symbols.end(), kRemoved) -
-                                  symbols.begin());
+  return ToSize(std::remove(symbols.begin(), symbols.end(), kRemoved) - symbols.begin());
 }
 
 void BytePairs::Encode(std::string_view word, std::vector<std::int32_t>& ids) const {
@@ -165,7 +163,7 @@ void BytePairs::Encode(std::string_view word, std::vector<std::int32_t>& ids) co
   std::vector<std::int32_t> long_word;
   std::span<std::int32_t> symbols(short_word.data(), std::min(word.size(), kShortWord));
   if (word.size() > kShortWord) {
-    if (word.size() > static_cast<std::size_t>(kNoRank)) {
+    if (word.size() > ToSize(kNoRank)) {
       throw Error(ErrorCode::kExhausted, "a word of {} bytes is longer than the limit of {}",
                   word.size(), kNoRank);
     }
@@ -176,7 +174,7 @@ void BytePairs::Encode(std::string_view word, std::vector<std::int32_t>& ids) co
   symbols.back() += 256;
   const std::size_t count = word.size() > kShortWord ? MergeLong(symbols) : MergeShort(symbols);
   for (const std::int32_t symbol : symbols.first(count)) {
-    const std::int32_t id = id_of_[static_cast<std::size_t>(symbol)];
+    const std::int32_t id = At(id_of_, symbol);
     if (id == kNoId) {
       throw Error(ErrorCode::kInvalidArgument,
                   "{}: no token for the byte 0x{:02X}{}; the text cannot be written in this "

@@ -378,8 +378,8 @@ Tensor ReadRow(const Opened& opened, const TensorRow& row, Index layer,
     }
   }
   if (row.transposed) {
-    const auto rows = static_cast<std::size_t>(tensor.shape[0]);
-    const auto columns = static_cast<std::size_t>(tensor.shape[1]);
+    const auto rows = ToSize(tensor.shape[0]);
+    const auto columns = ToSize(tensor.shape[1]);
     std::vector<float> turned(tensor.values.size());
     for (std::size_t r = 0; r < rows; ++r) {
       for (std::size_t c = 0; c < columns; ++c) {

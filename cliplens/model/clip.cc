@@ -76,7 +76,7 @@ void ClipModel::EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<f
   const auto count = static_cast<Index>(pixels.size());
   float* patches = w.patches.Grow(count * places * inputs);
   for (Index g = 0; g < count; ++g) {
-    const Array<float, 3>& picture = pixels[static_cast<std::size_t>(g)];
+    const Array<float, 3>& picture = At(pixels, g);
     if (picture.shape() != Shape<3>{3, side, side}) {
       throw Error(ErrorCode::kInvalidArgument,
                   "pixels [{}, {}, {}] given to a model that reads [3, {}, {}]; use Preprocess "
@@ -129,8 +129,7 @@ void ClipModel::EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<f
                   weights("vision.ln_pre.bias"), static_cast<float>(config().vision.norm_epsilon),
                   x);
   }
-  const std::vector<Tower::ItemRows> items(static_cast<std::size_t>(count),
-                                           {.tokens = tokens, .pooled = 0});
+  const std::vector<Tower::ItemRows> items(ToSize(count), {.tokens = tokens, .pooled = 0});
   vision_.Run(items, w, embeddings, activations);
 }
 
@@ -153,7 +152,7 @@ void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> e
   const float* position = tensors().at("text.position").values.data();
   for (const Tokens& tokens : texts) {
     for (Index i = 0; i <= tokens.end; ++i, x += width) {
-      const Index id = tokens.ids[static_cast<std::size_t>(i)];
+      const Index id = At(tokens.ids, i);
       if (id < 0 || id >= config().vocabulary_size) {
         throw Error(ErrorCode::kInvalidArgument, "token {} for a vocabulary of {}", id,
                     config().vocabulary_size);
@@ -168,9 +167,8 @@ std::vector<Tokens> ClipModel::TokenizeTexts(std::span<const std::string> texts,
                                              int threads) const {
   const Tokenizer& shared = tokenizer();
   std::vector<Tokens> tokens(texts.size());
-  ParallelFor(threads, static_cast<Index>(texts.size()), [&](Index i, int) {
-    tokens[static_cast<std::size_t>(i)] = shared.Encode(texts[static_cast<std::size_t>(i)]);
-  });
+  ParallelFor(threads, static_cast<Index>(texts.size()),
+              [&](Index i, int) { At(tokens, i) = shared.Encode(At(texts, i)); });
   if (truncate) return tokens;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (!tokens[i].truncated) continue;
@@ -198,8 +196,7 @@ Array<float, 2> ClipModel::EmbedTexts(std::span<const std::string> texts, bool t
   std::mutex mutex;
   Index done = 0;
   passes.ForTexts(tokens, [&](Index begin, Index end, Workspace& workspace) {
-    EmbedTokens(std::span(tokens).subspan(static_cast<std::size_t>(begin),
-                                          static_cast<std::size_t>(end - begin)),
+    EmbedTokens(std::span(tokens).subspan(ToSize(begin), ToSize(end - begin)),
                 rows.rows(begin, end), workspace);
     if (progress) {
       const std::lock_guard lock(mutex);
@@ -255,8 +252,8 @@ void Passes::Run(std::span<const Index> ends, const Body& body) {
     for (int i = 0; i < workers; ++i) workspaces_.emplace_back(team);
   }
   ParallelFor(workers, passes, [&](Index i, int worker) {
-    const auto at = static_cast<std::size_t>(i);
-    body(i == 0 ? 0 : ends[at - 1], ends[at], workspaces_[static_cast<std::size_t>(worker)]);
+    const auto at = ToSize(i);
+    body(i == 0 ? 0 : ends[at - 1], ends[at], At(workspaces_, worker));
   });
 }
 

@@ -88,10 +88,10 @@ Filter MakeFilter(Index in, Index out, Range range, Interpolation interpolation)
                 "in all; cut the picture up",
                 in, out, range.size(), filter.width, kMaxWeights);
   }
-  const auto size = static_cast<std::size_t>(range.size());
+  const auto size = ToSize(range.size());
   filter.first.resize(size);
   filter.count.resize(size);
-  filter.exact.resize(size * static_cast<std::size_t>(filter.width));
+  filter.exact.resize(size * ToSize(filter.width));
   for (Index o = 0; o < range.size(); ++o) {
     const double center = (static_cast<double>(range.begin + o) + 0.5) * scale;
     const Index first = std::max<Index>(static_cast<Index>(center - support + 0.5), 0);
@@ -106,8 +106,8 @@ Filter MakeFilter(Index in, Index out, Range range, Interpolation interpolation)
     if (sum != 0.0) {
       for (Index t = 0; t < last - first; ++t) weight[t] /= sum;
     }
-    filter.first[static_cast<std::size_t>(o)] = first;
-    filter.count[static_cast<std::size_t>(o)] = last - first;
+    At(filter.first, o) = first;
+    At(filter.count, o) = last - first;
   }
   return filter;
 }
@@ -155,8 +155,8 @@ void FilterRow(const std::int16_t* __restrict planes, Index stride, Index origin
   for (Index o = 0; o < positions; ++o, out += C) {
     const std::int16_t* __restrict high = filter.high.data() + o * filter.width;
     const std::int16_t* __restrict low = filter.low.data() + o * filter.width;
-    const std::int16_t* __restrict in = planes + filter.first[static_cast<std::size_t>(o)] - origin;
-    const Index count = RoundUp(filter.count[static_cast<std::size_t>(o)]);
+    const std::int16_t* __restrict in = planes + At(filter.first, o) - origin;
+    const Index count = RoundUp(At(filter.count, o));
     std::uint32_t sums[C];
     for (int c = 0; c < C; ++c) sums[c] = kHalf;
     for (Index begin = 0; begin < count; begin += kBlock) {
@@ -209,7 +209,7 @@ RowSource<std::uint8_t> ReadBytes(const Image& image, Range columns) {
   if constexpr (!kAlpha) {
     return [=](Index y) { return pixels + y * stride; };
   } else {
-    return [=, row = std::vector<std::uint8_t>(static_cast<std::size_t>(columns.size() * C))](
+    return [=, row = std::vector<std::uint8_t>(ToSize(columns.size() * C))](
                Index y) mutable -> const std::uint8_t* {
       const std::uint8_t* in = pixels + y * stride;
       std::uint8_t* out = row.data();
@@ -226,7 +226,7 @@ RowSource<std::uint8_t> ReadBytes(const Image& image, Range columns) {
 RowSource<std::uint16_t> ReadGray16(const Image& image, Range columns) {
   const std::uint8_t* pixels = image.pixels.data() + columns.begin * 2;
   const Index stride = image.width * 2;
-  return [=, row = std::vector<std::uint16_t>(static_cast<std::size_t>(columns.size()))](
+  return [=, row = std::vector<std::uint16_t>(ToSize(columns.size()))](
              Index y) mutable -> const std::uint16_t* {
     std::memcpy(row.data(), pixels + y * stride, row.size() * sizeof(std::uint16_t));
     return row.data();
@@ -238,24 +238,24 @@ template <int C>
 RowSource<std::uint8_t> AcrossBytes(RowSource<std::uint8_t> rows, Range columns,
                                     const Filter& filter) {
   const Index stride = columns.size() + kLanes;  // the last sums read past the end, times 0
-  return [=, &filter, rows = std::move(rows),
-          planes = std::vector<std::int16_t>(static_cast<std::size_t>(stride * C)),
-          out = std::vector<std::uint8_t>(static_cast<std::size_t>(filter.range.size() * C))](
-             Index y) mutable -> const std::uint8_t* {
-    SpreadRow<C>(rows(y), columns.size(), planes.data(), stride);
-    FilterRow<C>(planes.data(), stride, columns.begin, filter, out.data());
-    return out.data();
-  };
+  return
+      [=, &filter, rows = std::move(rows), planes = std::vector<std::int16_t>(ToSize(stride * C)),
+       out = std::vector<std::uint8_t>(ToSize(filter.range.size() * C))](
+          Index y) mutable -> const std::uint8_t* {
+        SpreadRow<C>(rows(y), columns.size(), planes.data(), stride);
+        FilterRow<C>(planes.data(), stride, columns.begin, filter, out.data());
+        return out.data();
+      };
 }
 
 RowSource<std::uint16_t> AcrossGray16(RowSource<std::uint16_t> rows, Range columns,
                                       const Filter& filter) {
   return [=, &filter, rows = std::move(rows),
-          out = std::vector<std::uint16_t>(static_cast<std::size_t>(filter.range.size()))](
+          out = std::vector<std::uint16_t>(ToSize(filter.range.size()))](
              Index y) mutable -> const std::uint16_t* {
     const std::uint16_t* row = rows(y) - columns.begin;
     for (std::size_t x = 0; x < out.size(); ++x) {
-      const double* weight = filter.exact.data() + x * static_cast<std::size_t>(filter.width);
+      const double* weight = filter.exact.data() + x * ToSize(filter.width);
       const std::uint16_t* in = row + filter.first[x];
       double sum = 0.0;
       for (Index t = 0; t < filter.count[x]; ++t) sum += in[t] * weight[t];
@@ -272,11 +272,10 @@ RowSource<T> Down(RowSource<T> rows, Index length, const Filter& filter) {
   using Sum = std::conditional_t<std::is_same_v<T, std::uint8_t>, std::int32_t, double>;
   const Index kept = *std::max_element(filter.count.begin(), filter.count.end());
   return [=, &filter, rows = std::move(rows), next = filter.first.front(),
-          window = std::vector<T>(static_cast<std::size_t>(kept * length)),
-          sums = std::vector<Sum>(static_cast<std::size_t>(length)),
-          result = std::vector<T>(static_cast<std::size_t>(length))](Index y) mutable -> const T* {
-    const Index first = filter.first[static_cast<std::size_t>(y)];
-    const Index count = filter.count[static_cast<std::size_t>(y)];
+          window = std::vector<T>(ToSize(kept * length)), sums = std::vector<Sum>(ToSize(length)),
+          result = std::vector<T>(ToSize(length))](Index y) mutable -> const T* {
+    const Index first = At(filter.first, y);
+    const Index count = At(filter.count, y);
     for (; next < first + count; ++next) {
       std::copy_n(rows(next), length, window.data() + next % kept * length);
     }
@@ -290,10 +289,10 @@ RowSource<T> Down(RowSource<T> rows, Index length, const Filter& filter) {
     for (Index t = 0; t < count; ++t) {
       const T* __restrict in = window.data() + (first + t) % kept * length;
       if constexpr (std::is_same_v<T, std::uint8_t>) {
-        const std::int32_t weight = filter.whole[static_cast<std::size_t>(y * filter.width + t)];
+        const std::int32_t weight = At(filter.whole, y * filter.width + t);
         for (Index i = 0; i < length; ++i) sum[i] += in[i] * weight;
       } else {
-        const double weight = filter.exact[static_cast<std::size_t>(y * filter.width + t)];
+        const double weight = At(filter.exact, y * filter.width + t);
         for (Index i = 0; i < length; ++i) sum[i] += in[i] * weight;
       }
     }
@@ -331,8 +330,7 @@ struct Plan {
     result.mode = mode;
     result.width = columns.size();
     result.height = rows.size();
-    result.pixels.resize(
-        static_cast<std::size_t>(result.width * result.height * BytesPerPixel(mode)));
+    result.pixels.resize(ToSize(result.width * result.height * BytesPerPixel(mode)));
     return result;
   }
 
@@ -382,8 +380,7 @@ Image ResampleGray16(const Image& image, const Plan& plan) {
   Image result = plan.NewResult(image.mode);
   const Index bytes = result.width * 2;
   for (Index y = 0; y < result.height; ++y) {
-    std::memcpy(result.pixels.data() + y * bytes, source(plan.RowOf(y)),
-                static_cast<std::size_t>(bytes));
+    std::memcpy(result.pixels.data() + y * bytes, source(plan.RowOf(y)), ToSize(bytes));
   }
   return result;
 }
@@ -394,7 +391,7 @@ std::vector<Index> NearestPositions(Index in, Index out, Range range) {
   const double step = static_cast<double>(static_cast<float>(in)) / static_cast<double>(out);
   double position = step * 0.5;
   std::vector<Index> positions;
-  positions.reserve(static_cast<std::size_t>(range.size()));
+  positions.reserve(ToSize(range.size()));
   for (Index o = 0; o < range.end; ++o, position += step) {
     if (o >= range.begin) positions.push_back(std::min(static_cast<Index>(position), in));
   }
@@ -410,13 +407,12 @@ Image ResampleNearest(const Image& image, Index width, Index height, Range colum
   result.width = columns.size();
   result.height = rows.size();
   result.palette = image.palette;
-  result.pixels.resize(static_cast<std::size_t>(columns.size() * rows.size()));
+  result.pixels.resize(ToSize(columns.size() * rows.size()));
   std::uint8_t* out = result.pixels.data();
   for (const Index y : ys) {
     for (const Index x : xs) {
-      *out++ = x < image.width && y < image.height
-                   ? image.pixels[static_cast<std::size_t>(y * image.width + x)]
-                   : std::uint8_t{0};
+      *out++ = x < image.width && y < image.height ? At(image.pixels, y * image.width + x)
+                                                   : std::uint8_t{0};
     }
   }
   return result;
@@ -430,7 +426,7 @@ Image Crop(const Image& image, Range columns, Range rows) {
   result.height = rows.size();
   result.palette = image.palette;
   const Index pixel = BytesPerPixel(image.mode);
-  result.pixels.resize(static_cast<std::size_t>(columns.size() * rows.size() * pixel));
+  result.pixels.resize(ToSize(columns.size() * rows.size() * pixel));
   for (Index y = 0; y < rows.size(); ++y) {
     std::copy_n(image.pixels.data() + ((rows.begin + y) * image.width + columns.begin) * pixel,
                 columns.size() * pixel, result.pixels.data() + y * columns.size() * pixel);
@@ -493,7 +489,7 @@ Image PadInOwnMode(const Image& part, Index size, std::uint8_t fill) {
   result.height = size;
   result.palette = part.palette;
   const Index pixel = BytesPerPixel(part.mode);
-  result.pixels.assign(static_cast<std::size_t>(size * size * pixel), fill);
+  result.pixels.assign(ToSize(size * size * pixel), fill);
   if (part.mode == PixelMode::kGray16) {
     const std::uint16_t sample = fill;
     for (std::size_t i = 0; i < result.pixels.size(); i += 2) {
@@ -618,7 +614,7 @@ Image ResizeAndCropRgb(const Image& image, const PreprocessConfig& config) {
   if (part.width == size && part.height == size) return part;
   Image framed;
   framed.width = framed.height = size;
-  framed.pixels.resize(static_cast<std::size_t>(size * size * 3));
+  framed.pixels.resize(ToSize(size * size * 3));
   for (Index y = 0; y < part.height; ++y) {
     std::copy_n(
         part.pixels.data() + y * part.width * 3, part.width * 3,

@@ -224,10 +224,10 @@ Tokens Tokenizer::Encode(std::string_view text) const {
     throw Error(ErrorCode::kExhausted, "a text of {} bytes; {} are the most that are read",
                 text.size(), kMaxTextBytes);
   }
-  const auto length = static_cast<std::size_t>(impl_->length);
+  const auto length = ToSize(impl_->length);
   Tokens tokens;
   std::vector<std::int32_t>& ids = tokens.ids;
-  ids.reserve(static_cast<std::size_t>(impl_->context_length) + 1);
+  ids.reserve(ToSize(impl_->context_length) + 1);
   ids.push_back(impl_->start);
   if (impl_->splitter) {
     impl_->EncodeHuggingFace(text, ids);
@@ -243,7 +243,7 @@ Tokens Tokenizer::Encode(std::string_view text) const {
   const auto pooled = impl_->pool_highest ? std::max_element(ids.begin(), ids.end())
                                           : std::find(ids.begin(), ids.end(), impl_->end);
   tokens.end = pooled - ids.begin();
-  ids.resize(static_cast<std::size_t>(impl_->context_length), impl_->pad);
+  ids.resize(ToSize(impl_->context_length), impl_->pad);
   return tokens;
 }
 
@@ -251,7 +251,7 @@ std::vector<TextWord> Tokenizer::Words(const Tokens& tokens) const {
   std::vector<TextWord> words;
   bool open = false;  // the last word goes on
   for (Index i = 0; i <= tokens.end; ++i) {
-    const std::int32_t id = tokens.ids.at(static_cast<std::size_t>(i));
+    const std::int32_t id = tokens.ids.at(ToSize(i));
     const auto added = impl_->added.find(id);
     const auto found = impl_->spelling.find(id);
     std::string_view token = found == impl_->spelling.end() ? "" : std::string_view(found->second);

@@ -135,10 +135,10 @@ const Tower::Packed& Tower::packed(int threads) const {
     const Index width = config_.width;
     const Index mlp_width = config_.mlp_width;
     std::vector<Packed::Layer>& layers = plain_->packed.layers;
-    layers.resize(static_cast<std::size_t>(config_.layers));
+    layers.resize(ToSize(config_.layers));
     ParallelFor(threads, config_.layers, [&](Index l, int) {
-      Plain::Layer& p = plain_->layers[static_cast<std::size_t>(l)];
-      Packed::Layer& layer = layers[static_cast<std::size_t>(l)];
+      Plain::Layer& p = At(plain_->layers, l);
+      Packed::Layer& layer = At(layers, l);
       const float* in = p.in_weight.data();
       if (l + 1 < config_.layers) {
         layer.qkv = {in, p.in_bias, 3 * width, width, precision_};
@@ -172,8 +172,8 @@ void Tower::Run(std::span<const ItemRows> items, Workspace& w, ArrayView<float, 
   const Index a_pass = packed().independent ? count : 1;
   float* x = w.x.data();
   for (Index g = 0; g < count; g += a_pass) {
-    const auto first = static_cast<std::size_t>(g);
-    const auto n = static_cast<std::size_t>(a_pass);
+    const auto first = ToSize(g);
+    const auto n = ToSize(a_pass);
     const std::span<Activations> kept =
         activations.empty() ? activations : activations.subspan(first, n);
     if (precision_ == Precision::kBF16) {
@@ -191,8 +191,8 @@ void Tower::KeepAttention(const ItemRows& item, const QueryKey& at, Team& team,
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
   const auto share = 1.0f / static_cast<float>(config_.heads);
   team.Run(item.tokens, [&](Index i) {
-    std::vector<float> alpha(static_cast<std::size_t>(item.tokens));
-    std::vector<float> unused(static_cast<std::size_t>(head_width));
+    std::vector<float> alpha(ToSize(item.tokens));
+    std::vector<float> unused(ToSize(head_width));
     std::ranges::fill(mean.row(i), 0.0f);
     for (Index h = 0; h < config_.heads; ++h) {
       std::ranges::fill(alpha, 0.0f);
@@ -252,9 +252,7 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
     std::fill(x + tokens * width, x + rows * width, 0.0f);
     std::fill(attended + tokens * width, attended + rows * width, T{});
   }
-  const auto pooled_row = [&](Index g) {
-    return begins[static_cast<std::size_t>(g)] + items[static_cast<std::size_t>(g)].pooled;
-  };
+  const auto pooled_row = [&](Index g) { return At(begins, g) + At(items, g).pooled; };
   for (std::size_t g = 0; g < activations.size(); ++g) {
     Prepare(activations[g], config_, items[g].tokens);
     std::copy_n(x + pooled_row(static_cast<Index>(g)) * width, width,
@@ -274,8 +272,8 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
   };
 
   for (Index l = 0; l < config_.layers; ++l) {
-    const Block& block = blocks_[static_cast<std::size_t>(l)];
-    const Packed::Layer& layer = packed.layers[static_cast<std::size_t>(l)];
+    const Block& block = At(blocks_, l);
+    const Packed::Layer& layer = At(packed.layers, l);
     // After its keys and values the last block is needed for the pooled rows alone, unless all are
     // asked for.
     const bool last = l + 1 == config_.layers;
@@ -322,8 +320,8 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
     team.Run(count * config_.heads, [&](Index task) {
       const Index g = task / config_.heads;
       const Index h = task % config_.heads;
-      const ItemRows& item = items[static_cast<std::size_t>(g)];
-      const Index begin = begins[static_cast<std::size_t>(g)];
+      const ItemRows& item = At(items, g);
+      const Index begin = At(begins, g);
       const float* key = keys + begin * key_stride + h * head_width;
       nn::Attention(nn::AttentionArgs<T>{
           .first = pooled_only ? item.pooled : 0,
@@ -412,7 +410,7 @@ void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
   }
   for (Index g = 0; g < count; ++g) {
     Finish(x + (everywhere ? pooled_row(g) : g) * width, embeddings.row(g),
-           activations.empty() ? nullptr : &activations[static_cast<std::size_t>(g)]);
+           activations.empty() ? nullptr : &At(activations, g));
   }
 }
 
@@ -425,10 +423,10 @@ void Tower::Finish(const float* row, std::span<float> embedding, Activations* ac
   double variance = 0;
   for (Index i = 0; i < width; ++i) variance += (row[i] - mean) * (row[i] - mean);
   const double sigma = std::sqrt(variance / static_cast<double>(width) + config_.norm_epsilon);
-  std::vector<float> normed(static_cast<std::size_t>(width));
+  std::vector<float> normed(ToSize(width));
   for (Index i = 0; i < width; ++i) {
-    normed[static_cast<std::size_t>(i)] = static_cast<float>(
-        (row[i] - mean) / sigma * ln_post_gain_[i] + static_cast<double>(ln_post_bias_[i]));
+    At(normed, i) = static_cast<float>((row[i] - mean) / sigma * ln_post_gain_[i] +
+                                       static_cast<double>(ln_post_bias_[i]));
   }
   nn::Gemm({.m = 1,
             .n = embed_width_,

@@ -26,8 +26,8 @@ bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\f' ||
 std::string_view TakeWord(std::string_view& line) {
   const auto begin = std::find_if_not(line.begin(), line.end(), IsBlank);
   const auto end = std::find_if(begin, line.end(), IsBlank);
-  const auto offset = static_cast<std::size_t>(begin - line.begin());
-  const std::string_view word = line.substr(offset, static_cast<std::size_t>(end - begin));
+  const auto offset = ToSize(begin - line.begin());
+  const std::string_view word = line.substr(offset, ToSize(end - begin));
   line.remove_prefix(offset + word.size());
   return word;
 }

@@ -149,7 +149,7 @@ std::string AblationTable(const AccuracySetting& setting, const AblationResult& 
   Table alone({{"alone replaced"},
                {"accuracy lost, points", Align::kRight},
                {"right score lost", Align::kRight}});
-  for (std::size_t i = 0; i < std::min(order.size(), static_cast<std::size_t>(components)); ++i) {
+  for (std::size_t i = 0; i < std::min(order.size(), ToSize(components)); ++i) {
     const ComponentAblation& c = *order[i];
     alone.AddRow({c.component, Bounded(c.accuracy_lost, 100, 2), Bounded(c.score_lost, 1, 5)});
   }

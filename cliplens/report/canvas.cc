@@ -101,7 +101,7 @@ Canvas::Canvas(Index width, Index height, Color background) : font_(std::make_un
   }
   image_.width = width;
   image_.height = height;
-  image_.pixels.resize(static_cast<std::size_t>(3 * width * height));
+  image_.pixels.resize(ToSize(3 * width * height));
   Fill(0, 0, width, height, background);
 }
 

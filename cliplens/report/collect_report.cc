@@ -42,8 +42,8 @@ std::vector<Extremes> ExtremesOfHead(const Store& store, ArrayView<const float, 
                                      const ReportOptions& options) {
   const auto basis = AsEigen(store.basis().at(id));
   std::vector<Vector> weights;
-  const auto count = std::min(static_cast<std::size_t>(std::max<Index>(0, options.pictured_texts)),
-                              span.texts.size());
+  const auto count =
+      std::min(ToSize(std::max<Index>(0, options.pictured_texts)), span.texts.size());
   for (std::size_t t = 0; t < count; ++t) {
     const auto text = AsEigen(texts.rows(span.texts[t].index, span.texts[t].index + 1));
     weights.push_back(basis.cast<double>() * text.transpose().cast<double>());

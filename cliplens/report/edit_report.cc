@@ -116,9 +116,8 @@ Json CueJson(const CueReport& report) {
   }
   for (std::size_t i = 0; i < std::min(kClasses, r.classes.size()); ++i) {
     const CueClass& c = r.classes[i];
-    Json entry = {{"class", report.classes[static_cast<std::size_t>(c.index)]},
-                  {"swing", c.swing},
-                  {"groups", Json::array()}};
+    Json entry = {
+        {"class", At(report.classes, c.index)}, {"swing", c.swing}, {"groups", Json::array()}};
     for (std::size_t g = 0; g < report.groups.size(); ++g) {
       entry["groups"].push_back({{"logit", c.logit[g].value},
                                  {"logit_bounds", BoundsOf(c.logit[g])},
@@ -154,8 +153,7 @@ std::string CueTable(const CueReport& report) {
   std::vector<TableColumn> columns = {{"cue"}, {"pictures", Align::kRight}};
   const std::size_t classes = std::min(kTableClasses, r.classes.size());
   for (std::size_t i = 0; i < classes; ++i) {
-    columns.push_back(
-        {"answers " + report.classes[static_cast<std::size_t>(r.classes[i].index)], Align::kRight});
+    columns.push_back({"answers " + At(report.classes, r.classes[i].index), Align::kRight});
   }
   Table moved(columns);
   for (std::size_t g = 0; g < report.groups.size(); ++g) {

@@ -57,9 +57,8 @@ void AddComponents(std::string& out, const ExplanationReport& report, bool again
   if (!report.labels.empty()) columns.push_back({"label"});
   Table table(columns);
   for (const Index number : side) {
-    std::vector<std::string> cells = {
-        ComponentText(report, number),
-        Number(report.explanation.components[static_cast<std::size_t>(number)])};
+    std::vector<std::string> cells = {ComponentText(report, number),
+                                      Number(At(report.explanation.components, number))};
     if (!report.labels.empty()) cells.push_back(LabelOf(report, number));
     table.AddRow(cells);
   }
@@ -76,8 +75,7 @@ std::vector<Index> RankedComponents(const Explanation& explanation) {
   std::vector<Index> order(explanation.components.size());
   std::iota(order.begin(), order.end(), Index{0});
   std::ranges::stable_sort(order, [&](Index a, Index b) {
-    return explanation.components[static_cast<std::size_t>(a)] >
-           explanation.components[static_cast<std::size_t>(b)];
+    return At(explanation.components, a) > At(explanation.components, b);
   });
   return order;
 }
@@ -87,7 +85,7 @@ std::vector<Index> ComponentsOfSide(const ExplanationReport& report, bool agains
   if (against) std::ranges::reverse(ranked);
   std::vector<Index> side;
   for (const Index number : ranked) {
-    const double score = report.explanation.components[static_cast<std::size_t>(number)];
+    const double score = At(report.explanation.components, number);
     if (static_cast<Index>(side.size()) == report.top || (against ? score >= 0 : score <= 0)) break;
     side.push_back(number);
   }
@@ -118,15 +116,14 @@ std::string ExplanationTable(const ExplanationReport& report) {
                {"INPUT", Align::kRight},
                {"strongest patch", Align::kRight}});
   for (Index j = 0; j < e.patch_part.dim(0); ++j) {
-    const auto at = static_cast<std::size_t>(j);
+    const auto at = ToSize(j);
     const std::span<const double> row = e.patch_part.row(j);
     const Index strongest =
         std::ranges::max_element(row, {}, [](double v) { return std::abs(v); }) - row.begin();
-    words.AddRow(
-        {PartText(e.parts[at]), Number(e.of_part(j)), Number(PatchesOf(e, j)),
-         Number(e.class_token[at]), Number(e.mlps[at]), Number(e.input[at]),
-         fmt::format("{} at row {}, column {}", Number(row[static_cast<std::size_t>(strongest)]),
-                     strongest / report.grid + 1, strongest % report.grid + 1)});
+    words.AddRow({PartText(e.parts[at]), Number(e.of_part(j)), Number(PatchesOf(e, j)),
+                  Number(e.class_token[at]), Number(e.mlps[at]), Number(e.input[at]),
+                  fmt::format("{} at row {}, column {}", Number(At(row, strongest)),
+                              strongest / report.grid + 1, strongest % report.grid + 1)});
   }
   const std::vector<double> patches = PatchSums(e);
   words.AddRow({"all", Number(e.sum), Number(SumOf(patches)), Number(SumOf(e.class_token)),
@@ -154,7 +151,7 @@ Json ExplanationJson(const ExplanationReport& report) {
   Json components = Json::array();
   for (const Index number : RankedComponents(e)) {
     Json component = {{"component", ComponentText(report, number)},
-                      {"score", e.components[static_cast<std::size_t>(number)]}};
+                      {"score", At(e.components, number)}};
     if (const std::string label = LabelOf(report, number); !label.empty()) {
       component["label"] = label;
     }
@@ -165,7 +162,7 @@ Json ExplanationJson(const ExplanationReport& report) {
   Json words = Json::array();
   Json table = Json::array();
   for (Index j = 0; j < e.patch_part.dim(0); ++j) {
-    const auto at = static_cast<std::size_t>(j);
+    const auto at = ToSize(j);
     words.push_back({{"text", e.parts[at].text},
                      {"kind", NameOf(e.parts[at].kind)},
                      {"against", e.parts[at].against},
@@ -249,7 +246,7 @@ Image ExplanationSheet(const ExplanationReport& report) {
               "components for and against");
   Index y = kHeader;
   const auto bar = [&](Index number, Color color) {
-    const double score = e.components[static_cast<std::size_t>(number)];
+    const double score = At(e.components, number);
     canvas.Text({.x = bar_x + kNames - 8, .y = y + 14, .size = 12, .align = TextAlign::kRight},
                 ComponentText(report, number));
     const auto length =
@@ -268,12 +265,12 @@ Image ExplanationSheet(const ExplanationReport& report) {
   for (const Index number : speak_for) bar(number, kForBar);
   y += 8;
   for (const Index number : against) bar(number, kAgainstBar);
-  const double listed = std::accumulate(
-      speak_for.begin(), speak_for.end(), 0.0,
-      [&](double sum, Index n) { return sum + e.components[static_cast<std::size_t>(n)]; });
-  const double taken = std::accumulate(
-      against.begin(), against.end(), 0.0,
-      [&](double sum, Index n) { return sum + e.components[static_cast<std::size_t>(n)]; });
+  const double listed =
+      std::accumulate(speak_for.begin(), speak_for.end(), 0.0,
+                      [&](double sum, Index n) { return sum + At(e.components, n); });
+  const double taken =
+      std::accumulate(against.begin(), against.end(), 0.0,
+                      [&](double sum, Index n) { return sum + At(e.components, n); });
   const auto others = static_cast<Index>(e.components.size()) - bars;
   canvas.Text({.x = bar_x + kNames, .y = y + 20, .size = 12, .color = kMuted},
               canvas.Fit(fmt::format("{}: {}", Counted(others, "other component"),
@@ -284,7 +281,7 @@ Image ExplanationSheet(const ExplanationReport& report) {
   canvas.Text({.x = kMargin, .y = words_y - 4, .size = 13, .color = kMuted},
               "patches \u00d7 words: what each word brings to the score, and where");
   for (Index j = 0; j < parts; ++j) {
-    const auto at = static_cast<std::size_t>(j);
+    const auto at = ToSize(j);
     const Index x = kMargin + j % columns * (kSmallSide + 16);
     const Index top = words_y + 8 + j / columns * cell_height;
     canvas.Paste(DrawMap(report.picture, GridView(e.patch_part.row(j).data(), report.grid),

@@ -22,8 +22,7 @@ std::string Percent(const Estimate& e) {
 }
 
 std::string GroupName(const GroupReport& report, Index c, Index a) {
-  return report.classes[static_cast<std::size_t>(c)] + " / " +
-         report.values[static_cast<std::size_t>(a)];
+  return At(report.classes, c) + " / " + At(report.values, a);
 }
 
 Json EstimateJson(const Estimate& e) { return {e.low, e.high}; }
@@ -84,8 +83,8 @@ Json GroupRowJson(const GroupRow& row, const std::vector<std::string>& classes,
                   const std::vector<std::string>& values) {
   Json entry = {{"name", row.name}, {"groups", Json::array()}};
   for (const GroupFigures& g : row.groups) {
-    entry["groups"].push_back({{"class", classes[static_cast<std::size_t>(g.class_index)]},
-                               {"attribute", values[static_cast<std::size_t>(g.attribute)]},
+    entry["groups"].push_back({{"class", At(classes, g.class_index)},
+                               {"attribute", At(values, g.attribute)},
                                {"count", g.count},
                                {"accuracy", g.accuracy.value},
                                {"accuracy_bounds", EstimateJson(g.accuracy)}});
@@ -133,8 +132,8 @@ Json GroupJson(const GroupReport& report) {
   }
   json["empty_groups"] = Json::array();
   for (const auto& [c, a] : result.empty_groups) {
-    json["empty_groups"].push_back({{"class", report.classes[static_cast<std::size_t>(c)]},
-                                    {"attribute", report.values[static_cast<std::size_t>(a)]}});
+    json["empty_groups"].push_back(
+        {{"class", At(report.classes, c)}, {"attribute", At(report.values, a)}});
   }
   json["rows"] = Json::array();
   for (const GroupRow& row : result.rows) {
@@ -154,8 +153,7 @@ std::string GroupCsv(const GroupReport& report) {
                      CsvNumber(e.high)});
     };
     for (const GroupFigures& g : row.groups) {
-      line(report.classes[static_cast<std::size_t>(g.class_index)],
-           report.values[static_cast<std::size_t>(g.attribute)], g.count, g.accuracy);
+      line(At(report.classes, g.class_index), At(report.values, g.attribute), g.count, g.accuracy);
     }
     line("worst", "", report.result.images, row.worst);
     line("average", "", report.result.images, row.average);

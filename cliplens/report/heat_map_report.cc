@@ -107,7 +107,7 @@ std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass
   std::ranges::copy(against.flat(), std::ranges::copy(texts.flat(), rows.data()).out);
   for (Index i = 0; maps.classes != nullptr && i < count; ++i) {
     const std::vector<std::string>& names = maps.classes->names;
-    const auto found = std::ranges::find(names, maps.texts[static_cast<std::size_t>(i)]);
+    const auto found = std::ranges::find(names, At(maps.texts, i));
     if (found == names.end()) continue;
     std::ranges::copy(maps.classes->rows.row(found - names.begin()), rows.row(i).data());
   }
@@ -257,7 +257,7 @@ Image HeatMapSheet(const HeatMapReport& report) {
                : "the model looks at all of it");
       continue;
     }
-    const HeatMapPanel& panel = report.panels[static_cast<std::size_t>(i - 1)];
+    const HeatMapPanel& panel = At(report.panels, i - 1);
     const std::vector<std::string> title = canvas.Wrap(Title(panel), 13, cell_width, 2);
     for (std::size_t n = 0; n < title.size(); ++n) {
       const auto below = static_cast<Index>(title.size() - 1 - n);

@@ -399,11 +399,11 @@ class Page {
       throw Error(ErrorCode::kInvalidArgument, "report: text {}; {} has {} texts", text.index,
                   input_.pool.name, input_.pool.texts.size());
     }
-    return input_.pool.texts[static_cast<std::size_t>(text.index)];
+    return At(input_.pool.texts, text.index);
   }
 
   const std::string* PropertyOf(const SpanText& text) const {
-    const auto index = static_cast<std::size_t>(text.index);
+    const auto index = ToSize(text.index);
     if (index >= input_.pool.properties.size() || !input_.pool.properties[index]) return nullptr;
     return &*input_.pool.properties[index];
   }
@@ -427,7 +427,7 @@ class Page {
       throw Error(ErrorCode::kInvalidArgument, "report: picture {}; the store has {}", scored.item,
                   input_.items.size());
     }
-    const Item& item = input_.items[static_cast<std::size_t>(scored.item)];
+    const Item& item = At(input_.items, scored.item);
     return (item.label ? EscapeHtml(*item.label) + " \u00b7 " : "") + EscapeHtml(item.path);
   }
 
@@ -476,7 +476,7 @@ class Page {
     for (const ReportNeighbours& one : input_.neighbours) {
       const LabelReport& labels = *input_.extras.labels;
       Put(out_, "<article><h3>{} <span class=\"muted\">{} {}</span></h3>\n",
-          Name(labels.table.names.at(static_cast<std::size_t>(one.property))), one.heads,
+          Name(labels.table.names.at(ToSize(one.property))), one.heads,
           one.heads == 1 ? "head" : "heads");
       PutStrip("picture", {{one.query, 1}});
       PutStrip("its heads", one.under_heads);

@@ -29,7 +29,7 @@ std::string HeadLink(HeadId id, const std::set<HeadId>& listed) {
 std::vector<int> HuesOf(const LabelReport& report) {
   std::vector<Index> count(report.table.names.size(), 0);
   for (const HeadLabel& head : report.labels) {
-    if (head.label >= 0) ++count[static_cast<std::size_t>(head.label)];
+    if (head.label >= 0) ++At(count, head.label);
   }
   std::vector<std::size_t> order(count.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -75,16 +75,14 @@ void PutGrid(std::string& out, const LabelReport& report, const std::vector<int>
         Put(out, "<td class=\"none\"><span title=\"{}: no property\">\u2013</span></td>", name);
         continue;
       }
-      const auto property = static_cast<std::size_t>(head.label);
+      const auto property = ToSize(head.label);
       const std::string title =
           fmt::format("{}: {}, confidence {:.2f}", name, EscapeHtml(report.table.names[property]),
                       head.confidence);
       const std::string text =
           EscapeHtml(report.table.names[property]) +
           (head.second >= 0
-               ? "<small> +" +
-                     EscapeHtml(report.table.names[static_cast<std::size_t>(head.second)]) +
-                     "</small>"
+               ? "<small> +" + EscapeHtml(At(report.table.names, head.second)) + "</small>"
                : "");
       Put(out, "<td class=\"k{} c{}\">", hues[property], StrengthOf(head.confidence));
       if (listed.contains(head.id)) {
@@ -157,9 +155,7 @@ std::string LabelSection(const LabelReport& report, const std::set<HeadId>& list
 
 std::string LabelOfCard(const LabelReport& report, const HeadLabel& label,
                         const std::function<std::string(const LabelEvidence&)>& picture) {
-  const auto name = [&](Index property) {
-    return Name(report.table.names[static_cast<std::size_t>(property)]);
-  };
+  const auto name = [&](Index property) { return Name(At(report.table.names, property)); };
   std::string out = "<div class=\"label\">\n";
   if (label.label < 0) {
     out += "<p class=\"muted\">No property: none explains more than random texts do.</p>\n";
@@ -172,8 +168,7 @@ std::string LabelOfCard(const LabelReport& report, const HeadLabel& label,
         FormatFixed(label.confidence, 2), FormatFixed(label.stability, 2), Percent(label.coverage));
     if (label.rival >= 0) {
       Put(out, "<div><dt>best rival, beyond it</dt><dd>{}<small> {}</small></dd></div>",
-          name(label.rival),
-          Percent(label.properties[static_cast<std::size_t>(label.rival)].beyond));
+          name(label.rival), Percent(At(label.properties, label.rival).beyond));
     }
     out += "</dl>\n";
   }
@@ -194,8 +189,7 @@ std::string LabelOfCard(const LabelReport& report, const HeadLabel& label,
   if (!label.texts.empty()) {
     out += "<p class=\"kinds\"><span>Most by</span>";
     for (std::size_t t = 0; t < std::min<std::size_t>(4, label.texts.size()); ++t) {
-      Put(out, " <span><q>{}</q>{}</span>",
-          Name(report.pool.texts[static_cast<std::size_t>(label.texts[t].index)]),
+      Put(out, " <span><q>{}</q>{}</span>", Name(At(report.pool.texts, label.texts[t].index)),
           Percent(label.texts[t].share));
     }
     out += "</p>\n";
@@ -279,8 +273,8 @@ std::string GroupSection(const GroupReport& report) {
   const bool by_group = groups.size() <= kMostGroups;
   for (std::size_t g = 0; by_group && g < groups.size(); ++g) {
     Put(out, "<th scope=\"col\" class=\"number\">{}, {}</th>",
-        Name(report.classes[static_cast<std::size_t>(groups[g].class_index)]),
-        Name(report.values[static_cast<std::size_t>(groups[g].attribute)]));
+        Name(At(report.classes, groups[g].class_index)),
+        Name(At(report.values, groups[g].attribute)));
   }
   out += "</tr></thead>\n<tbody>\n";
   for (const GroupRow& row : report.result.rows) {

@@ -47,7 +47,7 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
                  {"variance", spans[h].variance},
                  {"texts", Json::array()}};
     for (const SpanText& text : spans[h].texts) {
-      const auto index = static_cast<std::size_t>(text.index);
+      const auto index = ToSize(text.index);
       if (text.index < 0 || index >= pool.texts.size()) {
         throw Error(ErrorCode::kInvalidArgument, "span: text {} of head {}; {} has {} texts",
                     text.index, HeadName(heads[h]), pool.name, pool.texts.size());

@@ -81,7 +81,7 @@ LabelFile OpeningOf(const Json& json, const std::string& place) {
 std::size_t PlaceOf(const LabelFile& labels, const std::string& property) {
   const auto found = std::ranges::find(labels.properties, property);
   if (found != labels.properties.end()) {
-    return static_cast<std::size_t>(found - labels.properties.begin());
+    return ToSize(found - labels.properties.begin());
   }
   std::vector<std::string> names;
   for (const std::string& name : labels.properties) names.push_back(Printable(name));

@@ -12,7 +12,7 @@ namespace cliplens {
 namespace {
 
 const std::string& Name(const LabelReport& report, Index property) {
-  return report.table.names[static_cast<std::size_t>(property)];
+  return At(report.table.names, property);
 }
 
 Json NameOrNull(const LabelReport& report, Index property) {
@@ -50,13 +50,13 @@ Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vecto
                                   {"chance", property.chance}});
   }
   for (const LabelEvidence& text : head.texts) {
-    json["texts"].push_back({{"text", report.pool.texts[static_cast<std::size_t>(text.index)]},
+    json["texts"].push_back({{"text", At(report.pool.texts, text.index)},
                              {"index", text.index},
                              {"share", text.share}});
   }
   for (const LabelEvidence& picture : head.pictures) {
     json["pictures"].push_back({{"item", picture.index},
-                                {"path", items[static_cast<std::size_t>(picture.index)].path},
+                                {"path", At(items, picture.index).path},
                                 {"score", picture.share}});
   }
   return json;
@@ -93,7 +93,7 @@ Array<float, 2> TextsOf(const LabelReport& report, std::size_t property) {
   const std::vector<Index>& texts = report.table.texts[property];
   Array<float, 2> rows({static_cast<Index>(texts.size()), report.texts.dim(1)});
   for (Index t = 0; t < rows.dim(0); ++t) {
-    std::ranges::copy(report.texts.row(texts[static_cast<std::size_t>(t)]), rows.row(t).begin());
+    std::ranges::copy(report.texts.row(At(texts, t)), rows.row(t).begin());
   }
   return rows;
 }
@@ -114,7 +114,7 @@ Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
     Json property = {
         {"property", report.table.names[p]}, {"texts", Json::array()}, {"heads", Json::array()}};
     for (const Index text : report.table.texts[p]) {
-      property["texts"].push_back(report.pool.texts[static_cast<std::size_t>(text)]);
+      property["texts"].push_back(At(report.pool.texts, text));
     }
     for (const HeadLabel* head : HeadsOf(report, p)) {
       property["heads"].push_back(
@@ -168,16 +168,14 @@ std::string LabelTable(const LabelReport& report) {
   for (const HeadLabel& head : report.labels) {
     std::string rival = name(head.rival);
     if (head.rival >= 0) {
-      rival += " +" + FormatPercent(head.properties[static_cast<std::size_t>(head.rival)].beyond);
+      rival += " +" + FormatPercent(At(head.properties, head.rival).beyond);
     }
     heads.AddRow({HeadName(head.id), name(head.label),
                   head.label < 0 ? "" : fmt::format("{:.2f}", head.confidence),
                   head.label < 0 ? "" : fmt::format("{:.2f}", head.stability),
                   head.label < 0 ? "" : FormatPercent(head.coverage),
                   head.second < 0 ? "" : name(head.second), rival,
-                  head.texts.empty()
-                      ? ""
-                      : report.pool.texts[static_cast<std::size_t>(head.texts[0].index)]});
+                  head.texts.empty() ? "" : At(report.pool.texts, head.texts[0].index)});
   }
   std::string out = heads.Render() + "\n";
   Table properties({{"property"}, {"heads, by the share of their variance that it explains"}});
@@ -282,9 +280,7 @@ Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& f
   for (std::size_t i = 0; i < truth.size(); ++i) {
     const HeadTruth& head = truth[i];
     const HeadLabel& label = report.labels[i];
-    const auto factor = [&](Index f) {
-      return f < 0 ? Json(nullptr) : Json(factors[static_cast<std::size_t>(f)].name);
-    };
+    const auto factor = [&](Index f) { return f < 0 ? Json(nullptr) : Json(At(factors, f).name); };
     const LabelFeatures features = FeaturesOf(label);
     Json entry = {{"head", HeadName(head.id)},       {"first", factor(head.first)},
                   {"second", factor(head.second)},   {"clear", head.clear},
@@ -317,11 +313,9 @@ std::string LabelEvaluationTable(const LabelReport& report, const std::vector<Fa
   for (std::size_t i = 0; i < truth.size(); ++i) {
     const HeadTruth& head = truth[i];
     const HeadLabel& label = report.labels[i];
-    const auto name = [&](Index f) {
-      return f < 0 ? std::string("none") : factors[static_cast<std::size_t>(f)].name;
-    };
+    const auto name = [&](Index f) { return f < 0 ? std::string("none") : At(factors, f).name; };
     const auto share = [&](Index f) {
-      return f < 0 ? std::string() : FormatPercent(head.shares[static_cast<std::size_t>(f)].value);
+      return f < 0 ? std::string() : FormatPercent(At(head.shares, f).value);
     };
     const std::string labelled = label.label < 0 ? "none" : Name(report, label.label);
     table.AddRow({HeadName(head.id), name(head.first) + (head.clear ? "" : " (mixed)"),

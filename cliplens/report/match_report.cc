@@ -76,7 +76,7 @@ std::string MatchTable(const MatchReport& report, Index count) {
   const bool labelled = !report.a.labels.empty() || !report.b.labels.empty();
   if (labelled) columns.insert(columns.end(), {{"label"}, {"of the match"}});
   Table table(columns);
-  const auto shown = std::min(static_cast<std::size_t>(count), match.matches.size());
+  const auto shown = std::min(ToSize(count), match.matches.size());
   for (std::size_t i = 0; i < shown; ++i) {
     const HeadPair& pair = match.matches[i];
     std::vector<std::string> cells = {HeadName(pair.a), FormatPercent(report.a.shares.at(pair.a)),

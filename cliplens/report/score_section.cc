@@ -70,7 +70,7 @@ void PutComponents(std::string& out, const ExplanationReport& report,
       "scope=\"col\">label</th></tr></thead>\n<tbody>\n";
   for (const bool against : {false, true}) {
     for (const Index number : ComponentsOfSide(report, against)) {
-      const double score = e.components[static_cast<std::size_t>(number)];
+      const double score = At(e.components, number);
       std::string name = ComponentName(static_cast<int>(number), report.layers, report.heads);
       std::string label;
       if (number < Index{report.layers} * report.heads) {
@@ -99,7 +99,7 @@ void PutWords(std::string& out, const ExplanationReport& report) {
   const FittedSize size = FitInto(report.picture.rgb, kWordSide);
   out += "<div class=\"maps words\">\n";
   for (Index j = 0; j < e.patch_part.dim(0); ++j) {
-    const std::string text = PartText(e.parts[static_cast<std::size_t>(j)]);
+    const std::string text = PartText(At(e.parts, j));
     const ArrayView<const double, 2> grid(e.patch_part.row(j).data(), {report.grid, report.grid});
     Put(out, "<figure>{}<figcaption>{}<br><span class=\"muted\">{}</span></figcaption></figure>\n",
         ImageTag(DrawMap(report.picture, grid, scale, size.width, size.height), "map of " + text),

@@ -40,7 +40,7 @@ Array<float, 2> DirectionsOf(const Json& rows, Index width, const std::string& p
   }
   Array<float, 2> directions({static_cast<Index>(rows.size()), width});
   for (Index i = 0; i < directions.dim(0); ++i) {
-    const Json& row = rows[static_cast<std::size_t>(i)];
+    const Json& row = At(rows, i);
     if (!row.is_array() || static_cast<Index>(row.size()) != width ||
         !std::ranges::all_of(row, [](const Json& v) { return v.is_number(); })) {
       throw Error(ErrorCode::kCorruptData,
@@ -48,7 +48,7 @@ Array<float, 2> DirectionsOf(const Json& rows, Index width, const std::string& p
                   width);
     }
     for (Index k = 0; k < width; ++k) {
-      directions(i, k) = row[static_cast<std::size_t>(k)].get<float>();
+      directions(i, k) = At(row, k).get<float>();
     }
   }
   return directions;
@@ -62,10 +62,8 @@ void WriteSearchIndex(const fs::path& path, const Store& store, const SearchSpac
   FlatIndex index(vectors.width());
   for (Index first = 0; first < store.num_shards(); first += kShardsAtOnce) {
     const Index count = std::min(kShardsAtOnce, store.num_shards() - first);
-    std::vector<Array<float, 2>> rows(static_cast<std::size_t>(count));
-    ParallelFor(threads, count, [&](Index s, int) {
-      rows[static_cast<std::size_t>(s)] = vectors.OfShard(first + s);
-    });
+    std::vector<Array<float, 2>> rows(ToSize(count));
+    ParallelFor(threads, count, [&](Index s, int) { At(rows, s) = vectors.OfShard(first + s); });
     for (const Array<float, 2>& some : rows) index.Add(some);
     if (progress) progress(first + count, store.num_shards());
   }

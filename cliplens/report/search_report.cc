@@ -16,7 +16,7 @@ std::vector<Item> ItemsOf(const Store& store, const std::vector<ScoredItem>& fou
     Index first = 0, shard = 0;
     while (scored.item >= first + store.shard(shard).images) first += store.shard(shard++).images;
     if (!shards.contains(shard)) shards[shard] = store.ReadItems(shard);
-    items.push_back(shards[shard][static_cast<std::size_t>(scored.item - first)]);
+    items.push_back(At(shards[shard], scored.item - first));
   }
   return items;
 }

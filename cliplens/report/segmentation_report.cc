@@ -109,7 +109,7 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
     out.mask.classes = static_cast<Index>(of.classes->names.size());
     out.mask.answer = of.class_name.empty();
     chosen = out.mask.answer ? maps.Answers(pass.embedding)[0] : of.classes->Find(of.class_name);
-    out.mask.text = of.classes->names[static_cast<std::size_t>(chosen)];
+    out.mask.text = At(of.classes->names, chosen);
   }
   const GridRegion region = RegionOf(width, height, model.config());
   out.mask.region = PixelsOf(region, width, height);
@@ -124,14 +124,14 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
   const ScaledMap scaled = ScaleMap(seen);
   out.mask.mean = scaled.mean;
   out.mask.empty = scaled.empty;
-  out.image.pixels.assign(static_cast<std::size_t>(width * height), 0);
+  out.image.pixels.assign(ToSize(width * height), 0);
   for (Index y = 0; y < rows.size(); ++y) {
     for (Index x = 0; x < columns.size(); ++x) {
       const Index at_y = rows.begin + y;
       const Index at_x = columns.begin + x;
       out.values(at_y, at_x) = static_cast<float>(scaled.values(y, x));
       if (scaled.values(y, x) <= scaled.mean) continue;
-      out.image.pixels[static_cast<std::size_t>(at_y * width + at_x)] = 255;
+      At(out.image.pixels, at_y * width + at_x) = 255;
       ++out.mask.object_pixels;
     }
   }

@@ -153,7 +153,7 @@ std::string Table::Render(Index max_width) const {
     std::string line;
     for (std::size_t c = 0; c < n; ++c) {
       const std::string cell = Cut(cell_of(c), widths[c]);
-      const std::string blanks(static_cast<std::size_t>(widths[c] - DisplayWidth(cell)), ' ');
+      const std::string blanks(ToSize(widths[c] - DisplayWidth(cell)), ' ');
       if (c > 0) line += kGap;
       line += columns_[c].align == Align::kRight ? blanks + cell : cell + blanks;
     }

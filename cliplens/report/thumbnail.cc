@@ -50,7 +50,7 @@ std::vector<Index> FindItems(const ImageSet& images, const std::vector<Item>& it
     std::vector<Index> in_store, in_images;
   };
   std::unordered_map<std::string_view, Places> places;
-  for (const Index item : wanted) places[items[static_cast<std::size_t>(item)].path];
+  for (const Index item : wanted) places[At(items, item).path];
   for (std::size_t i = 0; i < items.size(); ++i) {
     const auto found = places.find(items[i].path);
     if (found != places.end()) found->second.in_store.push_back(static_cast<Index>(i));
@@ -61,10 +61,10 @@ std::vector<Index> FindItems(const ImageSet& images, const std::vector<Item>& it
   }
   std::vector<Index> result;
   for (const Index item : wanted) {
-    const Places& at = places.at(items[static_cast<std::size_t>(item)].path);
+    const Places& at = places.at(At(items, item).path);
     const auto occurrence = std::find(at.in_store.begin(), at.in_store.end(), item);
     result.push_back(at.in_store.size() == at.in_images.size()
-                         ? at.in_images[static_cast<std::size_t>(occurrence - at.in_store.begin())]
+                         ? At(at.in_images, occurrence - at.in_store.begin())
                          : -1);
   }
   return result;
@@ -102,8 +102,8 @@ ThumbnailSet MakeThumbnails(const ImageSet* images, const std::vector<Item>& ite
   std::mutex mutex;
   Index done = 0;
   ParallelFor(threads, set.asked, [&](Index task, int) {
-    const auto k = static_cast<std::size_t>(task);
-    const Item& item = items[static_cast<std::size_t>(wanted[k])];
+    const auto k = ToSize(task);
+    const Item& item = At(items, wanted[k]);
     try {
       if (place[k] < 0) {
         throw Error(ErrorCode::kNotFound, "{}: not in {}", item.path, images->root());

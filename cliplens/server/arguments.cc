@@ -55,12 +55,12 @@ bool Arguments::Has(const char* key) const {
   return object_.contains(key) && !object_[key].is_null();
 }
 
-const Json& Arguments::At(const char* key) const {
+const Json& Arguments::Field(const char* key) const {
   if (!Has(key)) throw Error(ErrorCode::kInvalidArgument, "{}: it is missing", NameOf(key));
   return object_[key];
 }
 
-std::string Arguments::Text(const char* key) const { return TextOf(At(key), NameOf(key)); }
+std::string Arguments::Text(const char* key) const { return TextOf(Field(key), NameOf(key)); }
 
 std::string Arguments::Text(const char* key, const std::string& otherwise) const {
   return Has(key) ? Text(key) : otherwise;
@@ -68,14 +68,14 @@ std::string Arguments::Text(const char* key, const std::string& otherwise) const
 
 double Arguments::Number(const char* key, double otherwise) const {
   if (!Has(key)) return otherwise;
-  const Json& value = At(key);
+  const Json& value = Field(key);
   if (!value.is_number() || !std::isfinite(value.get<double>())) Refuse(NameOf(key), "a number");
   return value.get<double>();
 }
 
 Index Arguments::Count(const char* key, Index otherwise, Index least, Index most) const {
   if (!Has(key)) return otherwise;
-  const Json& value = At(key);
+  const Json& value = Field(key);
   const Index count = value.is_number_integer() ? value.get<Index>() : least - 1;
   CheckRange(NameOf(key), count, least, most);
   return count;
@@ -83,14 +83,14 @@ Index Arguments::Count(const char* key, Index otherwise, Index least, Index most
 
 bool Arguments::Flag(const char* key) const {
   if (!Has(key)) return false;
-  if (!At(key).is_boolean()) Refuse(NameOf(key), "true or false");
-  return At(key).get<bool>();
+  if (!Field(key).is_boolean()) Refuse(NameOf(key), "true or false");
+  return Field(key).get<bool>();
 }
 
 std::vector<std::string> Arguments::Texts(const char* key, Index most) const {
   std::vector<std::string> texts;
   if (!Has(key)) return texts;
-  const Json& list = At(key);
+  const Json& list = Field(key);
   if (!list.is_array() || static_cast<Index>(list.size()) > most) {
     Refuse(NameOf(key), fmt::format("a list of at most {} texts", most));
   }
@@ -100,10 +100,10 @@ std::vector<std::string> Arguments::Texts(const char* key, Index most) const {
   return texts;
 }
 
-Arguments Arguments::Object(const char* key) const { return {At(key), NameOf(key)}; }
+Arguments Arguments::Object(const char* key) const { return {Field(key), NameOf(key)}; }
 
 std::vector<Arguments> Arguments::Objects(const char* key, Index most) const {
-  const Json& list = At(key);
+  const Json& list = Field(key);
   if (!list.is_array() || list.empty() || static_cast<Index>(list.size()) > most) {
     Refuse(NameOf(key), fmt::format("a list of 1 to {} objects", most));
   }

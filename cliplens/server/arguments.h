@@ -36,7 +36,7 @@ class Arguments {
   std::vector<Arguments> Objects(const char* key, Index most) const;
 
  private:
-  const Json& At(const char* key) const;
+  const Json& Field(const char* key) const;
   std::string NameOf(const char* key) const;
 
   Json object_;

@@ -45,17 +45,16 @@ std::vector<ScoredItem> Scored(ArrayView<const float, 2> rows, std::span<const f
                                Index first, Index but, int threads) {
   constexpr Index kRowsATask = 512;
   const ArrayView<const float, 2> one(query.data(), {1, static_cast<Index>(query.size())});
-  std::vector<double> scores(static_cast<std::size_t>(rows.dim(0)));
+  std::vector<double> scores(ToSize(rows.dim(0)));
   ParallelFor(threads, (rows.dim(0) + kRowsATask - 1) / kRowsATask, [&](Index task, int) {
     const Index begin = task * kRowsATask;
     const Index end = std::min(rows.dim(0), begin + kRowsATask);
-    nn::AddProduct(nn::Of(rows.rows(begin, end)), nn::Of(one).Transposed(),
-                   &scores[static_cast<std::size_t>(begin)],
+    nn::AddProduct(nn::Of(rows.rows(begin, end)), nn::Of(one).Transposed(), &At(scores, begin),
                    /*c_stride=*/1);
   });
   std::vector<ScoredItem> scored;
   for (Index i = 0; i < rows.dim(0); ++i) {
-    if (first + i != but) scored.push_back({first + i, scores[static_cast<std::size_t>(i)]});
+    if (first + i != but) scored.push_back({first + i, At(scores, i)});
   }
   return scored;
 }
@@ -64,7 +63,7 @@ void KeepBest(std::vector<ScoredItem>& scored, Index count) {
   const auto better = [](const ScoredItem& a, const ScoredItem& b) {
     return a.score != b.score ? a.score > b.score : a.item < b.item;
   };
-  const auto kept = std::min<std::size_t>(scored.size(), static_cast<std::size_t>(count));
+  const auto kept = std::min<std::size_t>(scored.size(), ToSize(count));
   std::partial_sort(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(kept),
                     scored.end(), better);
   scored.resize(kept);

@@ -199,7 +199,7 @@ class LimitedStream : public httplib::Stream {
           ::send(socket_, data + written, size - written, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
       if (count <= 0) return -1;
-      written += static_cast<std::size_t>(count);
+      written += ToSize(count);
     }
     return static_cast<ssize_t>(size);
   }
@@ -216,7 +216,7 @@ class LimitedStream : public httplib::Stream {
       const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
       if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
       begin_ = 0;
-      end_ = count > 0 ? static_cast<std::size_t>(count) : 0;
+      end_ = count > 0 ? ToSize(count) : 0;
       return count > 0;
     }
   }
@@ -291,9 +291,7 @@ class HttpServer::Impl : public httplib::Server {
  public:
   Impl(HttpOptions options, server::Handler& handler)
       : options_(std::move(options)), handler_(handler) {
-    new_task_queue = [this] {
-      return new Workers(static_cast<std::size_t>(options_.connections), connections_);
-    };
+    new_task_queue = [this] { return new Workers(ToSize(options_.connections), connections_); };
     set_tcp_nodelay(true);
     // One process an address; a port just left can be had again at once.
     set_socket_options([](socket_t socket) {

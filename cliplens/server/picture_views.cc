@@ -67,7 +67,7 @@ Json ScoresOf(Source& source, const Arguments& request) {
     }
     edited.resize(texts.names.size());
     for (const ClassScore& score : ScoresBy(source.model(), row, texts)) {
-      edited[static_cast<std::size_t>(score.index)] = score.similarity;
+      At(edited, score.index) = score.similarity;
     }
   }
   Json json = {{"format", "cliplens.scores/1"},
@@ -76,7 +76,7 @@ Json ScoresOf(Source& source, const Arguments& request) {
                {"texts", texts.names.size()},
                {"scores", Json::array()}};
   for (const ClassScore& score : ScoresBy(source.model(), pass->embedding.row(0), texts)) {
-    const auto at = static_cast<std::size_t>(score.index);
+    const auto at = ToSize(score.index);
     Json entry = {
         {"text", texts.names[at]}, {"score", score.similarity}, {"probability", score.probability}};
     if (!edited.empty()) entry["edited"] = edited[at];

@@ -7,6 +7,7 @@
 
 #include "cliplens/analysis/groups.h"
 #include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/report/collect_labels.h"
@@ -302,7 +303,7 @@ std::shared_ptr<const std::vector<Item>> Source::ItemsOfShard(Index shard) {
 Item Source::item(Index number) {
   Index left = number;
   for (Index s = 0; left >= 0 && s < store().num_shards(); ++s) {
-    if (left < store().shard(s).images) return (*ItemsOfShard(s))[static_cast<std::size_t>(left)];
+    if (left < store().shard(s).images) return At((*ItemsOfShard(s)), left);
     left -= store().shard(s).images;
   }
   throw Error(ErrorCode::kNotFound, "there is no picture {}; the store has {}", number,
@@ -325,7 +326,7 @@ Index Source::PlaceInSet(Index number, const std::string& path) {
     }
     return found;
   });
-  return places[static_cast<std::size_t>(number)];
+  return At(places, number);
 }
 
 std::vector<std::uint8_t> Source::PictureBytes(Index number) {

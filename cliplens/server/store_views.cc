@@ -130,7 +130,7 @@ Json HeadOf(Source& source, const std::string& head, const Request& request) {
   const Json entry = json["heads"][0];
   json.erase("heads");
   for (const auto& [key, value] : entry.items()) json[key] = value;
-  const auto shown = std::min<std::size_t>(static_cast<std::size_t>(pictured), span.texts.size());
+  const auto shown = std::min<std::size_t>(ToSize(pictured), span.texts.size());
   if (!store.info().stats_only && pictures > 0 && shown > 0) {
     std::vector<Vector> weights;
     for (std::size_t t = 0; t < shown; ++t) weights.push_back(span.texts[t].weight);

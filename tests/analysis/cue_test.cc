@@ -118,7 +118,7 @@ TEST_F(CueTest, AnswersByGroup) {
   for (const CueClass& c : r.classes) {
     for (Index g = 0; g < kValues; ++g) {
       // Colour outweighs shape: the class of the colour is the answer.
-      EXPECT_EQ(c.answers[static_cast<std::size_t>(g)].value, c.index == g ? 1 : 0);
+      EXPECT_EQ(At(c.answers, g).value, c.index == g ? 1 : 0);
     }
     // ⟨e, w⟩ moves by √½ · 2/√5 with the colour.
     EXPECT_NEAR(c.swing, std::sqrt(0.5) * 2 / std::sqrt(5.0), 0.05);

@@ -95,7 +95,7 @@ TEST(GroupShare, RowsOfAHeadKeepTheContributionsProducts) {
   Matrix c(4, z.dim(1));
   for (Index i = 0; i < 4; ++i) {
     for (Index k = 0; k < z.dim(1); ++k) {
-      c(i, k) = static_cast<double>(z.row(some[static_cast<std::size_t>(i)])[k]);
+      c(i, k) = static_cast<double>(z.row(At(some, i))[k]);
     }
   }
   c.rowwise() -= c.colwise().mean().eval();

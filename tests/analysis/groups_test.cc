@@ -171,8 +171,8 @@ TEST(Groups, TheWaterbirdsTable) {
   PictureGroups groups;
   groups.num_classes = groups.num_attributes = 2;
   for (Index g = 0; g < 4; ++g) {
-    groups.classes.insert(groups.classes.end(), static_cast<std::size_t>(counts[g]), g / 2);
-    groups.attributes.insert(groups.attributes.end(), static_cast<std::size_t>(counts[g]), g % 2);
+    groups.classes.insert(groups.classes.end(), ToSize(counts[g]), g / 2);
+    groups.attributes.insert(groups.attributes.end(), ToSize(counts[g]), g % 2);
   }
   Array<float, 2> classifier({2, PlantedStore::kEmbedWidth});
   classifier(0, 0) = classifier(1, 1) = 1;

@@ -53,7 +53,7 @@ TEST(HeadLabels, PlantedHeadsAreNamed) {
   const std::vector<HeadLabel> labels = Labels(store);
   ASSERT_EQ(labels.size(), 5u);
   for (const Index p : {0, 1}) {
-    const HeadLabel& head = labels[static_cast<std::size_t>(p)];
+    const HeadLabel& head = At(labels, p);
     EXPECT_EQ(head.label, p);
     EXPECT_EQ(head.rival, 1 - p);
     EXPECT_EQ(head.second, -1);
@@ -61,9 +61,9 @@ TEST(HeadLabels, PlantedHeadsAreNamed) {
     // Noise of variance .1²/3 in each of 8 directions; the values' own variance is 3/4.
     EXPECT_NEAR(head.coverage, 0.75 / (0.75 + 8 * 0.01 / 3), 0.005);
     EXPECT_GT(head.confidence, 0.99);
-    const PropertyShare& other = head.properties[static_cast<std::size_t>(1 - p)];
+    const PropertyShare& other = At(head.properties, 1 - p);
     EXPECT_NEAR(other.share.value, 0, 0.02);
-    EXPECT_LE(head.properties[static_cast<std::size_t>(p)].share.low, head.coverage);
+    EXPECT_LE(At(head.properties, p).share.low, head.coverage);
     ASSERT_EQ(head.texts.size(), 4u);  // the values of the property, and no others
     for (const LabelEvidence& text : head.texts) EXPECT_EQ(text.index / 4, p);
     EXPECT_EQ(head.pictures.size(), 8u);

@@ -11,7 +11,7 @@ namespace cliplens {
 namespace {
 
 std::vector<Index> All(Index images) {
-  std::vector<Index> all(static_cast<std::size_t>(images));
+  std::vector<Index> all(ToSize(images));
   std::iota(all.begin(), all.end(), Index{0});
   return all;
 }
@@ -72,7 +72,7 @@ TEST(LabelTruth, PicturesWithoutTheAttributeAreLeftOut) {
     if (b % 2 == 0) {
       half.push_back(b);
     } else {
-      factors[0].of[static_cast<std::size_t>(b)] = -1;
+      At(factors[0].of, b) = -1;
     }
   }
   const std::vector<HeadTruth> some = TruthOfHeads(store, {{0, 0}}, factors, all, 1);

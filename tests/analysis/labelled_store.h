@@ -40,9 +40,9 @@ struct Contributions {
     const Basis& basis = store.basis();
     const Index images = store.info().images;
     const Matrix zero = Matrix::Zero(images, basis.embed_width());
-    heads.assign(static_cast<std::size_t>(basis.layers() * basis.num_heads()), zero);
-    mlps.assign(static_cast<std::size_t>(basis.layers() + 1), zero);
-    cls.assign(static_cast<std::size_t>(basis.layers()), zero);
+    heads.assign(ToSize(basis.layers() * basis.num_heads()), zero);
+    mlps.assign(ToSize(basis.layers() + 1), zero);
+    cls.assign(ToSize(basis.layers()), zero);
     Index first = 0;
     for (Index s = 0; s < store.num_shards(); ++s) {
       const FactorBlock block = store.ReadShard(s);
@@ -128,7 +128,7 @@ class LabelledStore : public testing::Test {
     Measured m;
     double counted = 0;
     for (Index b = 0; b < scores.rows(); ++b) {
-      const Index label = labels[static_cast<std::size_t>(b)];
+      const Index label = At(labels, b);
       if (label < 0) continue;
       Index best = 0;
       scores.row(b).maxCoeff(&best);

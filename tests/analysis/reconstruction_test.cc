@@ -100,7 +100,7 @@ TEST_F(ReconstructionTest, EqualsThePapersProcedureOnEveryPicture) {
       ExpectRow(r.whole, early + whole, c);
       ASSERT_EQ(r.rows.size(), 3u);
       for (const ReconstructionRow& row : r.rows) {
-        const auto n = static_cast<std::size_t>(row.count);
+        const auto n = ToSize(row.count);
         ExpectRow(row, attention(n), c);
         std::set<Index> distinct;
         double kept = 0, variance = 0;

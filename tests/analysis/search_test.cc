@@ -21,7 +21,7 @@ class SearchTest : public testing::Test {
       : store_(PlantedStore{}.Write(directory_.path() / "store")), items_(store_.ReadItems()) {}
 
   std::string Of(Index item, const char* attribute) const {
-    return items_[static_cast<std::size_t>(item)].attributes[attribute].get<std::string>();
+    return At(items_, item).attributes[attribute].get<std::string>();
   }
 
   // Part of the neighbours of a few pictures that share an attribute with them.
@@ -92,7 +92,7 @@ TEST_F(SearchTest, ScoresAreTheirDefinitions) {
       const bool sum = definition == Definition::kScoreOfSum;
       Matrix rows = Matrix::Zero(store_.info().images, sum ? numbers : 3 * numbers);
       for (Index h = 0; h < 3; ++h) {
-        const auto at = static_cast<std::size_t>(h);
+        const auto at = ToSize(h);
         const Matrix basis = AsEigen(store_.basis().at(heads[at])).cast<double>();
         const Matrix factors = FactorsOf(store_.ReadHead(heads[at]), store_.ReadLn());
         rows.middleCols(sum ? 0 : h * numbers, numbers) +=
@@ -123,7 +123,7 @@ TEST_F(SearchTest, ScoresAreTheirDefinitions) {
         if (along.size() == 0) continue;
         ASSERT_EQ(static_cast<Index>(text.size()), part.size());
         for (Index k = 0; k < part.size(); ++k) {
-          EXPECT_NEAR(text[static_cast<std::size_t>(k)], part[k], 1e-6);
+          EXPECT_NEAR(At(text, k), part[k], 1e-6);
         }
       }
     }
@@ -205,8 +205,8 @@ TEST_F(SearchTest, AHeadThatSaysNothingFindsTheFirst) {
   const std::vector<ScoredItem> found = Search(store_, {&term, 1}, {.count = 3});
   ASSERT_EQ(found.size(), 3u);
   for (Index i = 0; i < 3; ++i) {
-    EXPECT_EQ(found[static_cast<std::size_t>(i)].item, i);
-    EXPECT_EQ(found[static_cast<std::size_t>(i)].score, 0);
+    EXPECT_EQ(At(found, i).item, i);
+    EXPECT_EQ(At(found, i).score, 0);
   }
 }
 

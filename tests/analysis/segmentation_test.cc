@@ -140,7 +140,7 @@ TEST(SegmentationTest, GeometriesOfAMarkedCorner) {
   // 120 x 60, cut to columns 30 … 90; a mark on [30, 45) x [0, 15), the corner of what is seen.
   std::vector<std::uint8_t> pixels(120 * 60, 0);
   for (int y = 0; y < 15; ++y) {
-    for (int x = 30; x < 45; ++x) pixels[static_cast<std::size_t>(y * 120 + x)] = 255;
+    for (int x = 30; x < 45; ++x) At(pixels, y * 120 + x) = 255;
   }
   const Image picture = Gray(120, 60, pixels);
   const MaskPixels mask = ReadMaskPixels(picture, std::nullopt, "m");

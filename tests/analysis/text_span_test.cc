@@ -118,7 +118,7 @@ TEST_F(TextSpanRandom, EqualsTheReferenceProcedure) {
     const Reference reference =
         ReferenceSpan(contributions_, AsEigen(texts_.view()).cast<double>(), r.rank, count);
     for (Index k = 0; k < count; ++k) {
-      const auto at = static_cast<std::size_t>(k);
+      const auto at = ToSize(k);
       EXPECT_EQ(r.texts[at].index, reference.texts[at]) << rank << " " << k;
       EXPECT_NEAR(r.texts[at].share, reference.shares[at], 1e-9) << rank << " " << k;
     }
@@ -127,7 +127,7 @@ TEST_F(TextSpanRandom, EqualsTheReferenceProcedure) {
 
 TEST_F(TextSpanRandom, TheWholeRankExplainsAllAndThenStops) {
   const TextSpanResult r = TextSpan(MomentsOf(u_), basis_, texts_, {.count = 100});
-  EXPECT_EQ(r.texts.size(), static_cast<std::size_t>(kWidth));
+  EXPECT_EQ(r.texts.size(), ToSize(kWidth));
   EXPECT_NEAR(r.texts.back().cumulative, 1.0, 1e-9);
 }
 

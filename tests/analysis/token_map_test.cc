@@ -86,7 +86,7 @@ TEST(TokenMap, AMarkIsFoundWhereItIs) {
         Image picture;
         picture.width = width;
         picture.height = height;
-        picture.pixels.assign(static_cast<std::size_t>(3 * width * height), 0);
+        picture.pixels.assign(ToSize(3 * width * height), 0);
         for (Index y = top; y < top + mark; ++y) {
           const auto row = picture.pixels.begin() + 3 * (y * width + left);
           std::fill(row, row + 3 * mark, std::uint8_t{255});
@@ -96,7 +96,7 @@ TEST(TokenMap, AMarkIsFoundWhereItIs) {
         Array<double, 2> map({grid, grid});
         for (Index y = 0; y < input.height; ++y) {
           for (Index x = 0; x < input.width; ++x) {
-            map(y / 8, x / 8) += input.pixels[static_cast<std::size_t>(3 * (y * 64 + x))];
+            map(y / 8, x / 8) += At(input.pixels, 3 * (y * 64 + x));
           }
         }
         const Array<double, 2> on_picture = MapOnPicture(map, region, width, height);

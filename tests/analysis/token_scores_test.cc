@@ -63,18 +63,18 @@ class TokenScoresTest : public testing::TestWithParam<Index> {
       return model_->tensors().at(side + name).values;
     };
     const TowerConfig& tower = side == "vision" ? model_->config().vision : model_->config().text;
-    const auto width = static_cast<std::size_t>(tower.width);
+    const auto width = ToSize(tower.width);
     const auto tokens = static_cast<double>(a.pattern.dim(2));
     const auto heads = static_cast<double>(tower.heads);
     const double parts = static_cast<double>(2 * tower.layers + 1);
     const std::string block = ".block." + std::to_string(l) + ".attn.out.";
-    std::vector<double> c(static_cast<std::size_t>(model_->config().embed_width), 0.0);
+    std::vector<double> c(ToSize(model_->config().embed_width), 0.0);
     for (std::size_t d = 0; d < width; ++d) {
       double r = get(block + "bias")[d] / (heads * tokens);
       for (Index k = 0; k < tower.head_width(); ++k) {
         const Index at = h * tower.head_width() + k;
         r += double{a.pattern(l, h, i)} * a.value(l, i, at) *
-             get(block + "weight")[d * width + static_cast<std::size_t>(at)];
+             get(block + "weight")[d * width + ToSize(at)];
       }
       r -= a.mean / (parts * heads * tokens);
       const double y = get(".ln_post.gain")[d] * r / a.sigma +
@@ -181,7 +181,7 @@ TEST_P(TokenScoresTest, AgreesWithTheFactorsOfTheStore) {
     }
     for (Index l = 0; l < basis.layers(); ++l) {
       for (Index h = 0; h < basis.num_heads(); ++h) {
-        std::vector<double> u(static_cast<std::size_t>(basis.factor_width()));
+        std::vector<double> u(ToSize(basis.factor_width()));
         FillFactor(pass.activations.z.view()[l].row(h), pass.activations.mean,
                    pass.activations.sigma, pass.activations.norm, u);
         double sum = 0;

@@ -30,7 +30,7 @@ TEST(MakeClassifier, IsTheUnitMeanOfUnitRows) {
     length += mean.back() * mean.back();
   }
   for (Index k = 0; k < rows.dim(1); ++k) {
-    EXPECT_NEAR(classifier(1, k), mean[static_cast<std::size_t>(k)] / std::sqrt(length), 1e-6);
+    EXPECT_NEAR(classifier(1, k), At(mean, k) / std::sqrt(length), 1e-6);
   }
 }
 

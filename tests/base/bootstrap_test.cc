@@ -59,7 +59,7 @@ TEST(Bootstrap, OnePictureHasNoSpreadHoweverOftenItIsDrawn) {
 TEST(Bootstrap, TheBoundsHoldTheTruthAboutNineteenTimesInTwenty) {
   const Bootstrap bootstrap;
   std::mt19937_64 random(3);
-  const auto blocks = static_cast<std::size_t>(bootstrap.blocks());
+  const auto blocks = ToSize(bootstrap.blocks());
   const int sets = 1000;
   int held = 0;
   double width = 0;

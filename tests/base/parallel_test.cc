@@ -16,7 +16,7 @@ TEST(ParallelFor, RunsEachTaskOnce) {
     std::vector<std::atomic<int>> runs(100);
     ParallelFor(threads, 100, [&](Index i, int worker) {
       EXPECT_LT(worker, threads);
-      runs[static_cast<std::size_t>(i)].fetch_add(1);
+      At(runs, i).fetch_add(1);
     });
     for (const auto& n : runs) EXPECT_EQ(n.load(), 1);
   }

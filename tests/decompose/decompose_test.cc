@@ -370,7 +370,7 @@ TEST_F(DecomposeTest, DamageDoneToAnInterruptedRunIsMadeGood) {
       files.clear();
       for (const auto& [name, bytes] : Files(partial)) files.push_back(name);
       ASSERT_GT(files.size(), 2u);
-      const fs::path file = partial / files[static_cast<std::size_t>(round)];
+      const fs::path file = partial / At(files, round);
       std::vector<std::uint8_t> bytes = ReadFile(file, 1 << 24);
       bytes[bytes.size() / 2] ^= 4;
       if (round % 2 == 0) {
@@ -486,7 +486,7 @@ TEST_F(DecomposeTest, HalvesAreStoredAndCertifiedAsSuch) {
   const Array<float, 2> a = halves.ReadHead({2, 1});
   const Array<float, 2> b = store.ReadHead({2, 1});
   for (Index i = 0; i < a.size(); ++i) {
-    const auto at = static_cast<std::size_t>(i);
+    const auto at = ToSize(i);
     EXPECT_NEAR(a.flat()[at], b.flat()[at], std::abs(b.flat()[at]) * 1e-3f + 1e-6f);
   }
 }

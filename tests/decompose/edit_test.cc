@@ -268,7 +268,7 @@ TEST_F(EditTest, MeansOfAnotherStoreDiffer) {
   EXPECT_NE(own.components[0].constant, other.components[0].constant);
   const Vector mean = Contributions(Decomposed("others", "whole")).heads[5].colwise().mean();
   for (Index e = 0; e < 10; ++e) {
-    EXPECT_NEAR(other.components[0].constant[static_cast<std::size_t>(e)], mean[e], 1e-6);
+    EXPECT_NEAR(At(other.components[0].constant, e), mean[e], 1e-6);
   }
 }
 

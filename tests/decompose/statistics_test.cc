@@ -59,7 +59,7 @@ TEST(SliceOf, DependsOnThePathAloneAndCoversAllSlices) {
     const std::string path = "pictures/" + std::to_string(i) + ".png";
     const Index slice = SliceOf(path, 8);
     EXPECT_EQ(slice, SliceOf(path, 8));
-    counts[static_cast<std::size_t>(slice)]++;
+    At(counts, slice)++;
   }
   for (int n : counts) EXPECT_GT(n, 60);
 }

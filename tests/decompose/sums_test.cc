@@ -96,7 +96,7 @@ TEST_F(SumsTest, FiguresEqualTwoPassesOverAllImages) {
   StatisticsSums sums = Empty();
   for (const Index images : {300, 400, 37}) {
     blocks.push_back(Block(images));
-    std::vector<Index> slices(static_cast<std::size_t>(images), 0);
+    std::vector<Index> slices(ToSize(images), 0);
     sums.Add(blocks.back(), slices, basis_, 2);
   }
   const Statistics statistics(std::move(sums), basis_);
@@ -105,7 +105,7 @@ TEST_F(SumsTest, FiguresEqualTwoPassesOverAllImages) {
     std::vector<std::vector<double>> rows;
     for (const FactorBlock& block : blocks) {
       for (Index b = 0; b < block.images(); ++b) {
-        rows.emplace_back(static_cast<std::size_t>(width));
+        rows.emplace_back(ToSize(width));
         fill(block, b, rows.back());
       }
     }
@@ -163,8 +163,7 @@ TEST_F(SumsTest, FiguresEqualTwoPassesOverAllImages) {
                    factor);
         for (Index k = 0; k < kEmbedWidth; ++k) {
           for (Index i = 0; i < kFactorWidth; ++i) {
-            row[static_cast<std::size_t>(k)] +=
-                factor[static_cast<std::size_t>(i)] * basis_.heads(1, 2, i, k);
+            At(row, k) += At(factor, i) * basis_.heads(1, 2, i, k);
           }
         }
       },

@@ -146,7 +146,7 @@ TEST(Pickle, LimitsAreKept) {
 TEST(Pickle, DeepNestingIsReadWithoutRecursion) {
   const int depth = 200'000;
   const Pickle p = Read(kHead + Repeat("]", depth) + Repeat("a", depth - 1) + ".");
-  EXPECT_EQ(p.objects.size(), static_cast<std::size_t>(depth));
+  EXPECT_EQ(p.objects.size(), ToSize(depth));
 }
 
 }  // namespace

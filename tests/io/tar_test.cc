@@ -21,8 +21,8 @@ Members ReadAll(const std::string& archive) {
   Members members;
   while (const std::optional<TarMember> member = reader.Next()) {
     EXPECT_LE(member->offset + member->size, static_cast<Index>(archive.size()));
-    members.emplace_back(member->name, archive.substr(static_cast<std::size_t>(member->offset),
-                                                      static_cast<std::size_t>(member->size)));
+    members.emplace_back(member->name,
+                         archive.substr(ToSize(member->offset), ToSize(member->size)));
   }
   return members;
 }

@@ -17,10 +17,10 @@ class TextTableTest : public testing::Test {
   }
 
   static std::vector<std::vector<std::string>> Rows(const TextTable& table) {
-    std::vector<std::vector<std::string>> rows(static_cast<std::size_t>(table.rows()));
+    std::vector<std::vector<std::string>> rows(ToSize(table.rows()));
     for (Index r = 0; r < table.rows(); ++r) {
       for (std::size_t c = 0; c < table.columns().size(); ++c) {
-        rows[static_cast<std::size_t>(r)].emplace_back(table.cell(r, static_cast<Index>(c)));
+        At(rows, r).emplace_back(table.cell(r, static_cast<Index>(c)));
       }
     }
     return rows;

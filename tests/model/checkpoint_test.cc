@@ -148,7 +148,7 @@ std::vector<Held> HuggingFaceWeights(const RandomModel& model) {
       }
       if (pattern != row.name) continue;
       std::string rest = row.checkpoint;
-      const auto parts = static_cast<std::size_t>(std::ranges::count(rest, '|')) + 1;
+      const auto parts = ToSize(std::ranges::count(rest, '|')) + 1;
       for (std::size_t p = 0; p < parts; ++p) {
         const std::size_t bar = std::min(rest.find('|'), rest.size());
         Held part;
@@ -162,7 +162,7 @@ std::vector<Held> HuggingFaceWeights(const RandomModel& model) {
         if (parts > 1) part.shape[0] /= static_cast<Index>(parts);
         if (row.transposed) {
           std::ranges::reverse(part.shape);
-          const auto columns = static_cast<std::size_t>(part.shape[1]);
+          const auto columns = ToSize(part.shape[1]);
           for (std::size_t i = 0; i < size; ++i) {
             part.values[i] = h.values[i % columns * (size / columns) + i / columns];
           }

@@ -101,10 +101,10 @@ TEST_P(Independence, PassesCoverEveryPictureOnce) {
   for (int threads : {1, 2, 7}) {
     Passes passes(*model_, threads);
     for (Index count : {1, 2, 5, 40}) {
-      std::vector<std::atomic<int>> seen(static_cast<std::size_t>(count));
+      std::vector<std::atomic<int>> seen(ToSize(count));
       passes.ForImages(count, [&](Index begin, Index end, Workspace&) {
         EXPECT_LE(end - begin, model_->images_a_pass());
-        for (Index i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
+        for (Index i = begin; i < end; ++i) ++At(seen, i);
       });
       for (const auto& n : seen) EXPECT_EQ(n, 1);
     }

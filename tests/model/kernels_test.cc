@@ -16,7 +16,7 @@ namespace {
 std::vector<float> Random(Index n, std::uint64_t seed, float scale = 1.0f) {
   std::mt19937_64 random(seed);
   std::normal_distribution<float> normal(0.0f, scale);
-  std::vector<float> values(static_cast<std::size_t>(n));
+  std::vector<float> values(ToSize(n));
   for (float& v : values) v = normal(random);
   return values;
 }
@@ -79,7 +79,7 @@ struct Heads {
   std::vector<float> qkv;
   Heads(Index n, Index k, float scale) : tokens(n), width(k), qkv(Random(n * 3 * k, 5, scale)) {}
   AttentionArgs<float> Args(Index first, Index rows, bool causal, std::vector<float>& out) const {
-    out.assign(static_cast<std::size_t>(rows * width), -1.0f);
+    out.assign(ToSize(rows * width), -1.0f);
     return {.first = first,
             .rows = rows,
             .tokens = tokens,
@@ -110,7 +110,7 @@ TEST(Attention, EqualsReferenceForAnyShape) {
       const Heads heads(tokens, width, 1.5f);
       std::vector<float> fast;
       std::vector<float> reference;
-      std::vector<float> fast_alpha(static_cast<std::size_t>(tokens), -1.0f);
+      std::vector<float> fast_alpha(ToSize(tokens), -1.0f);
       std::vector<float> reference_alpha = fast_alpha;
       AttentionArgs<float> args = heads.Args(0, tokens, causal, fast);
       args.alpha = fast_alpha.data();
@@ -135,8 +135,7 @@ TEST(Attention, AQueryDoesNotDependOnTheOthers) {
       std::vector<float> one;
       Attention(heads.Args(i, 1, causal, one));
       for (Index k = 0; k < 64; ++k) {
-        ASSERT_EQ(one[static_cast<std::size_t>(k)], all[static_cast<std::size_t>(i * 64 + k)])
-            << i << causal;
+        ASSERT_EQ(At(one, k), At(all, i * 64 + k)) << i << causal;
       }
     }
   }
@@ -205,7 +204,7 @@ TEST(Linear, InBFloat16IsTheExactProductOfRoundedNumbers) {
   const std::vector<float> bias = Random(kOut, 19);
   const Weights packed(weight.data(), bias.data(), kOut, kIn, Precision::kBF16);
   for (float& v : weight) v = ToFloat(ToBFloat16(v));
-  std::vector<float> fast(static_cast<std::size_t>(kRows * kOut));
+  std::vector<float> fast(ToSize(kRows * kOut));
   std::vector<float> reference = fast;
   std::vector<BFloat16> short_result(fast.size());
   Team team;

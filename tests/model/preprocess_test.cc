@@ -25,7 +25,7 @@ Image RandomImage(PixelMode mode, Index width, Index height, unsigned seed) {
   image.mode = mode;
   image.width = width;
   image.height = height;
-  image.pixels.resize(static_cast<std::size_t>(width * height * BytesPerPixel(mode)));
+  image.pixels.resize(ToSize(width * height * BytesPerPixel(mode)));
   for (std::uint8_t& v : image.pixels) v = static_cast<std::uint8_t>(random());
   if (mode == PixelMode::kBilevel) {
     for (std::uint8_t& v : image.pixels) v = v % 2 == 0 ? 0 : 255;
@@ -70,7 +70,7 @@ void RefResample(Index in_size, Index out_size, Interpolation interpolation, con
     }
     std::int64_t sum = std::int64_t{1} << 21;
     for (Index i = first; i < last; ++i) {
-      const double w = weights[static_cast<std::size_t>(i - first)] / total * 4194304.0;
+      const double w = At(weights, i - first) / total * 4194304.0;
       sum += static_cast<std::int64_t>(w + (w < 0 ? -0.5 : 0.5)) * at(i);
     }
     out[o * step] = static_cast<std::uint8_t>(std::clamp<std::int64_t>(sum >> 22, 0, 255));
@@ -85,9 +85,7 @@ Image RefAcross(const Image& in, Index width, Interpolation interpolation) {
     for (Index c = 0; c < channels; ++c) {
       RefResample(
           in.width, width, interpolation,
-          [&](Index x) {
-            return in.pixels[static_cast<std::size_t>((y * in.width + x) * channels + c)];
-          },
+          [&](Index x) { return At(in.pixels, (y * in.width + x) * channels + c); },
           out.pixels.data() + y * width * channels + c, channels);
     }
   }
@@ -101,8 +99,8 @@ Image RefDown(const Image& in, Index height, Interpolation interpolation) {
   for (Index x = 0; x < in.width * channels; ++x) {
     RefResample(
         in.height, height, interpolation,
-        [&](Index y) { return in.pixels[static_cast<std::size_t>(y * in.width * channels + x)]; },
-        out.pixels.data() + x, in.width * channels);
+        [&](Index y) { return At(in.pixels, y * in.width * channels + x); }, out.pixels.data() + x,
+        in.width * channels);
   }
   return out;
 }
@@ -139,7 +137,7 @@ TEST(PreprocessTest, TensorsEqualOpenClips) {
       SCOPED_TRACE(file + " at " + name);
       const Array<float, 3> x = Preprocess(image, ConfigNamed(name));
       if (crc.is_null()) continue;  // the reference refuses a side that rounds to 0
-      std::vector<std::uint8_t> bytes(static_cast<std::size_t>(x.size()) * sizeof(float));
+      std::vector<std::uint8_t> bytes(ToSize(x.size()) * sizeof(float));
       std::memcpy(bytes.data(), x.data(), bytes.size());
       EXPECT_EQ(crc, Crc32(bytes));
       ++count;
@@ -158,7 +156,7 @@ TEST(PreprocessTest, TensorsEqualTransformers) {
       SCOPED_TRACE(file + " at " + name);
       const Array<float, 3> x =
           Preprocess(image, ParseHuggingFacePreprocessor(settings[name], name));
-      std::vector<std::uint8_t> bytes(static_cast<std::size_t>(x.size()) * sizeof(float));
+      std::vector<std::uint8_t> bytes(ToSize(x.size()) * sizeof(float));
       std::memcpy(bytes.data(), x.data(), bytes.size());
       EXPECT_EQ(crc, Crc32(bytes));
       ++count;

@@ -20,7 +20,7 @@ TEST(Canvas, TextStandsWhereItIsPut) {
   Index left = 120, right = 0, bottom = 0;
   for (Index y = 0; y < 40; ++y) {
     for (Index x = 0; x < 120; ++x) {
-      if (canvas.image().pixels[static_cast<std::size_t>(3 * (y * 120 + x))] > 200) continue;
+      if (At(canvas.image().pixels, 3 * (y * 120 + x)) > 200) continue;
       left = std::min(left, x);
       right = std::max(right, x);
       bottom = std::max(bottom, y);

@@ -24,7 +24,7 @@ MappedPicture Picture(Index width, Index height, const ModelConfig& config) {
   picture.precision = "fp32";
   picture.rgb.width = width;
   picture.rgb.height = height;
-  picture.rgb.pixels.assign(static_cast<std::size_t>(3 * width * height), 120);
+  picture.rgb.pixels.assign(ToSize(3 * width * height), 120);
   picture.region = RegionOf(width, height, config);
   return picture;
 }

@@ -25,7 +25,7 @@ class ColourSet : public ImageSet {
       items_.push_back({"set/" + std::to_string(i) + ".png", {}, {}});
   }
   Index size() const override { return static_cast<Index>(items_.size()); }
-  Item item(Index i) const override { return items_[static_cast<std::size_t>(i)]; }
+  Item item(Index i) const override { return At(items_, i); }
   std::vector<std::uint8_t> Read(Index i) const override {
     if (i + 1 == size()) return {'n', 'o'};
     const Index side = i == 0 ? 300 : 80;

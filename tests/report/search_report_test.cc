@@ -15,7 +15,7 @@ TEST_F(SearchReportTest, ItemsAreThoseOfTheNumbersInAnyShard) {
   const std::vector<Item> items = ItemsOf(store, found);
   ASSERT_EQ(items.size(), found.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
-    EXPECT_EQ(items[i].path, all[static_cast<std::size_t>(found[i].item)].path);
+    EXPECT_EQ(items[i].path, At(all, found[i].item).path);
   }
   EXPECT_TRUE(ItemsOf(store, {}).empty());
 }

@@ -59,7 +59,7 @@ class Connection {
     std::size_t size = 0;
     ssize_t count = 0;
     while ((count = ::recv(socket_, text.data() + size, text.size() - size, 0)) > 0) {
-      size += static_cast<std::size_t>(count);
+      size += ToSize(count);
     }
     text.resize(size);
     return text;

@@ -172,7 +172,7 @@ void LinearOf(const Weights::Impl& w, const LinearArgs<X, Y>& a, Team& team) {
     team.Run(tiles * chunks, [&](Index task) {
       const Index first = task / tiles * chunk;
       if (first >= a.rows) return;
-      RunTile(w, static_cast<std::size_t>(task % tiles), a, first, std::min(chunk, a.rows - first));
+      RunTile(w, ToSize(task % tiles), a, first, std::min(chunk, a.rows - first));
     });
   } catch (const dnnl::error& e) {
     Fail("a linear layer", e);
@@ -183,7 +183,7 @@ void LinearOf(const Weights::Impl& w, const LinearArgs<X, Y>& a, Team& team) {
 template <typename X>
 bool TryRows(const Weights::Impl& w) {
   constexpr Index kRows = 67;
-  std::vector<X> x(static_cast<std::size_t>(kRows * w.in));
+  std::vector<X> x(ToSize(kRows * w.in));
   std::uint64_t state = 1;
   for (X& v : x) {
     state = state * 6'364'136'223'846'793'005u + 1'442'695'040'888'963'407u;
@@ -196,7 +196,7 @@ bool TryRows(const Weights::Impl& w) {
   }
   const Index out = w.tiles.front().count;
   const auto run = [&](Index first, Index rows) {
-    std::vector<float> y(static_cast<std::size_t>(rows * out));
+    std::vector<float> y(ToSize(rows * out));
     RunTile<X, float>(w, 0,
                       {.rows = rows,
                        .x = x.data() + first * w.in,
@@ -263,7 +263,7 @@ Weights::Weights(const float* weight, const float* bias, Index out, Index in, Pr
   impl_->out = out;
   impl_->precision = precision;
   // A bias of zeros where there is none: without bias oneDNN takes another, slower way.
-  impl_->bias.assign(static_cast<std::size_t>(out), 0.0f);
+  impl_->bias.assign(ToSize(out), 0.0f);
   if (bias != nullptr) std::copy_n(bias, out, impl_->bias.data());
   OneThread();
   try {

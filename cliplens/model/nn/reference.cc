@@ -57,7 +57,7 @@ void RefLayerNorm(const float* x, Index rows, Index width, const float* gain, co
 }
 
 void RefAttention(const AttentionArgs<float>& a) {
-  std::vector<double> weights(static_cast<std::size_t>(a.tokens));
+  std::vector<double> weights(ToSize(a.tokens));
   for (Index r = 0; r < a.rows; ++r) {
     const Index seen = a.causal ? a.first + r + 1 : a.tokens;
     double maximum = -std::numeric_limits<double>::infinity();
@@ -66,25 +66,25 @@ void RefAttention(const AttentionArgs<float>& a) {
       for (Index k = 0; k < a.head_width; ++k) {
         score += static_cast<double>(a.q[r * a.q_stride + k]) * a.k[i * a.kv_stride + k];
       }
-      weights[static_cast<std::size_t>(i)] = score * a.scale;
+      At(weights, i) = score * a.scale;
       maximum = std::max(maximum, score * a.scale);
     }
     double sum = 0;
     for (Index i = 0; i < a.tokens; ++i) {
-      double& w = weights[static_cast<std::size_t>(i)];
+      double& w = At(weights, i);
       w = i < seen ? std::exp(w - maximum) : 0.0;
       sum += w;
     }
     for (Index k = 0; k < a.head_width; ++k) {
       double value = 0;
       for (Index i = 0; i < seen; ++i) {
-        value += weights[static_cast<std::size_t>(i)] / sum * a.v[i * a.kv_stride + k];
+        value += At(weights, i) / sum * a.v[i * a.kv_stride + k];
       }
       a.out[r * a.out_stride + k] = static_cast<float>(value);
     }
     if (a.alpha != nullptr && a.first + r == a.alpha_query) {
       for (Index i = 0; i < a.tokens; ++i) {
-        a.alpha[i] = static_cast<float>(weights[static_cast<std::size_t>(i)] / sum);
+        a.alpha[i] = static_cast<float>(At(weights, i) / sum);
       }
     }
   }

@@ -8,6 +8,7 @@
 #include <utf8proc.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/model/text/class_table.h"
 
@@ -69,7 +70,7 @@ void AppendComposed(std::vector<utf8proc_int32_t>& decomposed, std::u32string& o
     throw Error(ErrorCode::kInternal, "text cannot be composed: {}", utf8proc_errmsg(count));
   }
   for (utf8proc_ssize_t i = 0; i < count; ++i) {
-    out.push_back(static_cast<char32_t>(decomposed[static_cast<std::size_t>(i)]));
+    out.push_back(static_cast<char32_t>(At(decomposed, i)));
   }
   decomposed.clear();
 }

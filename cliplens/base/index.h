@@ -1,0 +1,26 @@
+// Signed indices, and the elements of the standard library's containers by them.
+//
+//   std::vector<float> row(ToSize(width));
+//   At(row, width - 1) = 1.0f;
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace cliplens {
+
+using Index = std::int64_t;
+
+// For the standard library, whose sizes are unsigned. `n` must not be negative.
+template <typename T>
+constexpr std::size_t ToSize(T n) {
+  return static_cast<std::size_t>(n);
+}
+
+// container[i].
+template <typename Container, typename I>
+constexpr decltype(auto) At(Container&& container, I i) {
+  return container[ToSize(i)];
+}
+
+}  // namespace cliplens
