@@ -1,5 +1,9 @@
 // Scores of components against directions of the joint space (texts, classes), without forming
 // contributions: ⟨c, w⟩ = u · (B w) (DESIGN §2.5). Equal directions have equal scores, to the bit.
+//
+//   const ComponentScores scores(store.basis(), classifier, /*threads=*/0);
+//   const Matrix u = FactorsOf(store.ReadHead({5, 2}), store.ReadLn());
+//   const Matrix logits = scores.Head({5, 2}, u);       // [B, C]: what L5.H2 adds to each class
 #pragma once
 
 #include <vector>

@@ -1,9 +1,10 @@
 // Does a model lean on a cue, and which heads carry it?
 //
-//   const Grouping cue = AnswersTo(store, texts, group_of_text);   // the model's own answers
+//   const std::vector<Index> group_of_text = {0, 0, 1, 1};         // two texts a group
+//   const Grouping cue = AnswersTo(store, texts, group_of_text, 2);   // the model's own answers
 //   const CueResult r = FindCue(store, classifier, cue, {}, {});
-//   Print(r.lean.value);                                  // before any edit
-//   for (const CueHead& head : r.heads) if (head.chosen) Edit(head.id);
+//   Print(r.lean.value, r.lean_edited.value);             // before and after the edit
+//   for (const HeadId& head : r.chosen_heads()) Print(HeadName(head));
 //
 // The class logits of a picture are s = W e less their mean over the classes. Pictures fall into
 // the groups g of a cue. The groups' mean logits τ_g are measured on one half of the pictures, and

@@ -1,10 +1,10 @@
 // One score taken apart: which component, which patch and which word bring how much of it.
 //
-//   const TokenPass picture = PassOf(model, image, /*threads=*/0);
+//   const TokenPass pass = PassOf(model, picture, /*threads=*/0);
 //   const Statement text = TextStatement(model, "a photo of a duck", /*threads=*/0);
-//   const Explanation e = Explain(model, picture, text, /*threads=*/0);
+//   const Explanation e = Explain(model, pass, text, /*threads=*/0);
 //   e.components[3];          // what component 3 (ComponentName) brings to e.score
-//   e.patch_part(j, i);       // what patch i and word j bring together
+//   e.patch_part(2, 0);       // what word 2 and patch 0 bring together
 //
 // The image side is that of "Interpreting CLIP's Image Representation via Text-Based Decomposition"
 // (arXiv 2310.05916); the text tower is split by the same formulas, so that the score is a sum over

@@ -1,4 +1,11 @@
 // The pictures highest and lowest along a direction of one head.
+//
+//   const HeadId head = {5, 2};
+//   const TextSpanResult span = TextSpan(store.statistics().HeadMoments(head),
+//                                        store.basis().at(head), texts, {.count = 1});
+//   const std::vector<Extremes> found = ExtremesOf(store.ReadHead(head), store.ReadLn(),
+//                                                  {span.texts[0].weight}, /*count=*/6);
+//   for (const ScoredItem& item : found[0].highest) Print(item.item, item.score);
 #pragma once
 
 #include <vector>

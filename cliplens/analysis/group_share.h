@@ -1,6 +1,6 @@
 // How much of a head's variance lies between groups of pictures.
 //
-//   const HeadRows rows = ReadHeadRows(store, {5, 2}, ln, pictures);
+//   const HeadRows rows = ReadHeadRows(store, {5, 2}, store.ReadLn(), numbers);
 //   const double share = ShareOf(rows, grouping);
 #pragma once
 

@@ -1,6 +1,6 @@
 // Accuracy by group of pictures, before and after edits.
 //
-//   const auto variants = ...;                            // VariantOf(edit), RandomVariants, ...
+//   const std::vector<GroupVariant> variants = {{"none", {}}, {"edited", edit}};
 //   const GroupResult r = EvaluateGroups(store, classifier, groups, variants, {});
 //   for (const GroupRow& row : r.rows) Print(row.name, row.worst.value, row.average.value);
 #pragma once

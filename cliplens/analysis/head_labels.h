@@ -2,7 +2,7 @@
 //
 //   const PropertyTable table = PropertiesOf(pool);
 //   for (const HeadLabel& head : LabelHeads(store, heads, table, texts, {})) {
-//     if (head.label >= 0) Print(HeadName(head.id), table.names[head.label], head.confidence);
+//     if (head.label >= 0) Print(HeadName(head.id), At(table.names, head.label), head.confidence);
 //   }
 #pragma once
 

@@ -1,9 +1,8 @@
 // Heat maps: where in a picture its agreement with a text comes from.
 //
 //   const TokenPass pass = PassOf(model, picture, /*threads=*/0);
-//   for (const HeatMap& map : HeatMaps(model, pass, texts, heads, /*threads=*/0)) {
-//     Print(map.score, map.grid(0, 0), map.rest.mlps);   // Σ grid + rest = score
-//   }
+//   const std::vector<HeatMap> maps = HeatMaps(model, pass, texts, heads, /*threads=*/0);
+//   Print(maps[0].score, maps[0].grid(0, 0), maps[0].rest.mlps);   // Σ grid + rest = score
 //   const HeatMap contrast = Difference(maps[0], maps[1]);
 //
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916),

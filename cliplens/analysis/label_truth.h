@@ -1,7 +1,8 @@
 // Labels of heads held against known factors of the pictures.
 //
-//   const std::vector<Factor> factors = FactorsOf(items, {"object", "style"}, pictures);
-//   const std::vector<HeadTruth> truth = TruthOfHeads(store, heads, factors, pictures, threads);
+//   const std::vector<std::string> names = {"object", "style"};
+//   const std::vector<Factor> factors = FactorsOf(store.ReadItems(), names, numbers);
+//   const std::vector<HeadTruth> truth = TruthOfHeads(store, heads, factors, numbers, threads);
 //   const LabelEvaluation e = EvaluateLabels(labels, table, factors, truth);
 #pragma once
 

@@ -1,4 +1,6 @@
 // Texts without meaning, as a control.
+//
+//   const Array<float, 2> random = RandomTexts(texts, /*count=*/1000, /*seed=*/1);
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // How much of a model's accuracy the texts of its heads hold.
 //
-//   const ReconstructionResult r = Reconstruct(store, texts, classifier, labels, options);
+//   const ReconstructionResult r = Reconstruct(store, texts, classifier, labels, {});
 //   for (const ReconstructionRow& row : r.rows) Print(row.count, row.accuracy.value);
 #pragma once
 

@@ -1,9 +1,8 @@
 // Zero-shot segmentation: heat maps of classes, made masks and held against known ones.
 //
-//   SegmentationOptions options;
-//   const SegmentationResult result =
-//       EvaluateSegmentation(model, *set, classifier, labels, options);   // classifier [C, E]
-//   result.all.mean_iou.value
+//   const SegmentationResult r =
+//       EvaluateSegmentation(model, *set, classifier, ClassLabels(classes), {});
+//   Print(r.all.mean_iou.value);
 //
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916),
 // section 5 and its code: of each picture the map of the class that the model answers minus the

@@ -1,7 +1,8 @@
 // TextSpan: which texts span what a head writes.
 //
-//   const TextSpanResult r = TextSpan(moments, basis.at({5, 2}), texts, {.count = 20});
-//   for (const SpanText& t : r.texts) Print(pool.texts[t.index], t.share);
+//   const TextSpanResult r = TextSpan(store.statistics().HeadMoments({5, 2}),
+//                                    store.basis().at({5, 2}), texts, {.count = 20});
+//   for (const SpanText& t : r.texts) Print(At(pool.texts, t.index), t.share);
 #pragma once
 
 #include <vector>

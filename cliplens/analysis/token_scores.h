@@ -5,8 +5,8 @@
 //   activations[0].tokens = true;
 //   model.EmbedImages(pixels, rows, workspace, activations);
 //   const TokenScores scores = ScoreTokens(weights, activations[0], {}, /*threads=*/1);
-//   scores.tokens(m, i);            // what token i brings to text m through the chosen heads
-//   RestOf(scores, m);              // what no token of theirs brings; both add up to ⟨e, t_m⟩
+//   scores.tokens(2, 5);            // what token 5 brings to text 2 through the chosen heads
+//   RestOf(scores, 2);              // what no token of theirs brings; both add up to ⟨e, t_2⟩
 //
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916),
 // sections 3.1 and 5: token i brings through head (l, h)

@@ -1,4 +1,8 @@
 // How much of the embedding's variance each component brings.
+//
+//   for (const ComponentShare& c : ComponentShares(store.statistics(), store.basis())) {
+//     Print(c.component, c.share, c.spread);
+//   }
 #pragma once
 
 #include <string>

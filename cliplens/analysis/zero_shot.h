@@ -1,4 +1,12 @@
 // Zero-shot classification: pictures against class names put into prompt templates.
+//
+//   const ClassFile classes = ReadClassFile("objects.txt");
+//   const Array<float, 2> rows =
+//       MakeClassifier(model, classes.names, ReadTemplates("simple"), /*truncate=*/false, threads);
+//   const std::unique_ptr<ImageSet> set = OpenImageSet("pictures/");
+//   const Array<float, 2> embeddings = EmbedImages(model, *set, threads);
+//   const ClassScore best = TopClasses(embeddings.row(0), rows, model.logit_scale(), 1).front();
+//   Print(At(classes.names, best.index), best.probability);
 #pragma once
 
 #include <functional>

@@ -1,6 +1,6 @@
 // Shaped arrays, row-major: the last index runs fastest.
 //
-//   Array<float, 2> x({batch, width});
+//   Array<float, 2> x({8, 512});
 //   x(0, 3) = 1.0f;
 //   std::span<float> row = x.row(0);           // the block under the first index
 //   Use(x.view());                             // ArrayView<const float, 2>: pointer and shape

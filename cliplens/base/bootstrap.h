@@ -1,7 +1,9 @@
 // Bootstrap bounds of figures that are sums over pictures, or ratios of such sums.
 //
-//   const Bootstrap bootstrap(blocks);                   // pictures are resampled block by block
-//   const Estimate accuracy = bootstrap.Ratio(correct, counted);   // both [blocks]
+//   const Bootstrap bootstrap;   // pictures are resampled block by block
+//   const std::vector<double> correct(100, 7.0), counted(100, 8.0);   // of each block
+//   const Estimate accuracy = bootstrap.Ratio(correct, counted);
+//   Print(accuracy.value, accuracy.low, accuracy.high);
 //
 // Pictures are put into blocks by a hash, so a block is a random sample; a draw takes as many
 // blocks as there are, with replacement. All figures share the draws, which are the same on every

@@ -1,8 +1,8 @@
 // Errors: the one exception of the library and the one table from its codes to the outside world.
 //
-//   throw Error(ErrorCode::kCorruptData, "{}: header claims {} bytes, the file has {}; fetch it
-//   again",
-//               path, claimed, size);
+//   throw Error(ErrorCode::kCorruptData,
+//               "{}: the header claims {} bytes, the file has {}; fetch it again",
+//               "a.safetensors", claimed, size);
 //
 // A message names the file or tensor, both values that disagree, and the next step. Library code
 // never prints, exits or aborts; the command line turns an Error into one line and an exit status.

@@ -1,4 +1,8 @@
 // Small dense linear algebra. The one place that names Eigen; matrices are row-major fp64.
+//
+//   const Matrix covariance = Matrix::Identity(4, 4);
+//   const SymmetricEigen eigen = EigenOfSymmetric(covariance);
+//   Print(eigen.values(0), eigen.vectors.col(0).norm());
 #pragma once
 
 #include <span>

@@ -1,6 +1,7 @@
 // Parallel loops over independent tasks.
 //
-//   ParallelFor(threads, n, [&](Index i, int worker) { out[i] = Work(i, scratch[worker]); });
+//   std::vector<double> roots(1000);
+//   ParallelFor(/*threads=*/4, 1000, [&](Index i, int) { At(roots, i) = std::sqrt(i); });
 //
 // Tasks are handed out one by one in order of index; each runs whole on one thread, so a task's
 // result does not depend on the number of threads. `worker` is in [0, threads) and unique among the

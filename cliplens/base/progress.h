@@ -1,4 +1,6 @@
 // Progress of long work, told to whoever asked for it. The library itself prints nothing.
+//
+//   const ProgressSink progress = [](Index done, Index total) { Print(done, total); };
 #pragma once
 
 #include <functional>

@@ -1,7 +1,7 @@
 // Sets of pictures: a picture, a folder, a table, WebDataset shards or a published data set.
 //
 //   const std::unique_ptr<ImageSet> set = OpenImageSet("pictures/");
-//   for (Index i = 0; i < set->size(); ++i) Decode(set->Read(i), set->item(i).path);
+//   for (Index i = 0; i < set->size(); ++i) Use(DecodeImage(set->Read(i), set->path(i)));
 //
 // Recognised by what is there (docs/datasets.md has every layout):
 // - one picture: a set of one item;

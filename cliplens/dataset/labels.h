@@ -1,4 +1,8 @@
 // Labels of pictures as class numbers.
+//
+//   const ClassFile classes = ReadClassFile("objects.txt");
+//   const MatchedLabels found = MatchLabels(store.ReadItems(), classes, "", "store/");
+//   Print(found.classes[12], found.foreign);   // the class of picture 12; labels that are no class
 #pragma once
 
 #include <map>

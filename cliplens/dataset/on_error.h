@@ -1,11 +1,12 @@
 // What to do about pictures that cannot be read.
 //
 //   PictureErrors errors(OnError::kSkip);
-//   ParallelFor(threads, set.size(), [&](Index i, int) {
-//     const std::optional<Image> image = errors.Read(set, i);
+//   ParallelFor(threads, set->size(), [&](Index i, int) {
+//     Item item;
+//     const std::optional<Image> image = errors.Read(*set, i, &item);
 //     if (image) Use(*image);
 //   });
-//   errors.CheckNotAll(set.size(), set.root());
+//   errors.CheckNotAll(set->size(), set->root());
 #pragma once
 
 #include <mutex>

@@ -1,4 +1,8 @@
 // Text pools, class files and prompt templates: plain UTF-8 files, one entry a line.
+//
+//   const TextPool phrases = ReadTextPool("phrases.txt");
+//   const ClassFile classes = ReadClassFile("objects.txt");
+//   Print(FillTemplate(ReadTemplates("simple")[0], classes.names[0]));   // "a photo of a duck."
 #pragma once
 
 #include <filesystem>

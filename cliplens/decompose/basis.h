@@ -2,8 +2,8 @@
 //
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916) writes
 // the image embedding as a sum of contributions. Summed over tokens, head (l, h) brings
-//     c = u^T B,   u = [z, 1, μ, σ] / (σ n)  [K+3],   B = [A ; p_b/H ; −p_γ/(JH) ; p_β/(JH)]  [K+3,
-//     E]
+//     c = u^T B,   u = [z, 1, μ, σ] / (σ n)  [K+3]
+//     B = [A ; p_b/H ; −p_γ/(JH) ; p_β/(JH)]  [K+3, E]
 // with A = W_O^h diag(γ) P, p_b = P^T(γ ⊙ b_O), p_γ = P^T γ, p_β = P^T β and J = 2L+1 components.
 // B depends on the weights alone (DESIGN §2.2), so an image needs K numbers a head and (μ, σ, n).
 #pragma once

@@ -1,4 +1,10 @@
 // From a model and a set of pictures to a store, in one forward pass each and flat memory.
+//
+//   const std::unique_ptr<ImageSet> set = OpenImageSet("pictures/");
+//   DecomposeOptions options;
+//   options.out = "store/";
+//   const DecomposeResult result = Decompose(model, *set, options);
+//   Print(result.images, result.certificate.max);   // how far the sum is off, at most
 #pragma once
 
 #include <filesystem>

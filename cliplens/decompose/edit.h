@@ -3,6 +3,7 @@
 //   const Edit edit = MakeMeanEdit(store.info(), store.basis(), store.statistics(), targets);
 //   WriteEdit("edit.json", edit);
 //   const ModelEdit applied(model, edit);                // model-side: no store is needed
+//   ModelEdit::Scratch scratch;
 //   applied.Apply(activations, embedding, scratch);      // unit row to e_edit
 //
 // The embedding is a sum of contributions c ("Interpreting CLIP's Image Representation via

@@ -1,4 +1,6 @@
 // A store's contributions as arrays for other programs.
+//
+//   ExportNpy(store, "arrays/");   // attn.npy, mlp.npy, cls_attn.npy, embedding.npy, items.jsonl
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,8 @@
 // Moments of contributions: what is kept of any number of images.
 //
+//   const Moments head = store.statistics().HeadMoments({5, 2});   // of the factor u [K+3]
+//   Print(head.count, head.Covariance().trace());
+//
 // Moments are kept for disjoint slices of the images (by a hash of the item), which gives every
 // later figure its spread, and they merge (Chan, Golub and LeVeque's pairwise update). They are
 // made of exact sums (sums.h), which is what stores hold and what shards and machines add up

@@ -1,9 +1,10 @@
 // Exact sums over pictures: what statistics are made of.
 //
-//   StatisticsSums sums(layers, heads, factor_width, embed_width, slices);
+//   StatisticsSums sums(basis.layers(), basis.num_heads(), basis.factor_width(),
+//                       basis.embed_width(), slices);
 //   sums.Add(block, slice_of, basis, threads);
 //   sums.Merge(other);
-//   const Statistics statistics(sums, basis);
+//   const Statistics statistics(std::move(sums), basis);
 //
 // A block (a shard's pictures) is summed in fp64 in an order of its own; each of its sums is
 // rounded once to fixed point and added exactly (fixed_point.h). The same blocks give the same sums

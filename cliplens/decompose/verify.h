@@ -1,4 +1,6 @@
 // Everything that a store promises, checked.
+//
+//   for (const Problem& problem : VerifyStore("store/", {.model = &model})) Print(problem.message);
 #pragma once
 
 #include <filesystem>

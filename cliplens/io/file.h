@@ -1,4 +1,8 @@
 // Files: reading with a bound, mapping, and writing that is never half done.
+//
+//   const MappedFile file("weights.bin");
+//   WriteFileAtomically("copy.bin", file.bytes());   // the whole file, or none
+//   Print(HashBytes(file.bytes()));
 #pragma once
 
 #include <cstdint>

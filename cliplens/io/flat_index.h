@@ -3,9 +3,9 @@
 //
 //   FlatIndex index(width);
 //   index.Add(rows);
-//   index.Write("colour.faiss");
-//   const FlatIndex again = FlatIndex::Read("colour.faiss", images, width);
-//   for (const FlatIndex::Found& found : again.Search(query, 10)) Use(found.row, found.score);
+//   const std::string checksum = index.Write("colour.faiss");
+//   const FlatIndex again = FlatIndex::Read("colour.faiss", images, width, checksum);
+//   for (const FlatIndex::Found& found : again.Search(query, 10)) Print(found.row, found.score);
 #pragma once
 
 #include <filesystem>

@@ -3,7 +3,7 @@
 //
 //   const Hdf5File file("gtsegs_ijcv.mat");
 //   const std::vector<Hdf5Reference> pictures = file.ReadReferences("/value/img", 100'000);
-//   const Hdf5Bytes picture = file.ReadBytes(pictures[0], kMaxPixels);
+//   const Hdf5Bytes picture = file.ReadBytes(pictures[0], 1 << 24);
 #pragma once
 
 #include <cstdint>

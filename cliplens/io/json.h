@@ -1,4 +1,8 @@
 // JSON values. The one place that names the JSON library.
+//
+//   const Json file = ReadJsonFile("open_clip_config.json");
+//   const Json model_config = JsonField<Json>(file, "model_cfg", "open_clip_config.json");
+//   Print(DumpJson(model_config, /*indent=*/2));
 #pragma once
 
 #include <filesystem>

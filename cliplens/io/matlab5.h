@@ -3,7 +3,7 @@
 //
 //   const std::map<std::string, MatlabValue> variables = ReadMatlab5("meta.mat");
 //   const MatlabValue& synsets = variables.at("synsets");
-//   synsets.Field(i, "WNID").text
+//   for (Index i = 0; i < synsets.size; ++i) Print(synsets.Field(i, "WNID").text);
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,7 @@
 // NumPy's .npy files (version 1.0, little-endian, C order).
+//
+//   const NpyArray array = ReadNpy("embedding.npy");
+//   WriteNpy("copy.npy", array.values, array.shape);
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,9 @@
 // A directory that is there whole or not at all.
 //
+//   PartialDirectory directory("store/");
+//   WriteFileAtomically(directory.path() / "manifest.json", "{}");
+//   directory.Commit();
+//
 // Files go to `DIRECTORY.partial`, which Commit() renames to `DIRECTORY`. Dropped without Commit,
 // it removes what it wrote, or leaves it for a later run to go on with after KeepOnFailure().
 //

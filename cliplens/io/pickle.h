@@ -1,7 +1,9 @@
 // Python's pickle, read without running anything.
 //
+//   const auto known = [](std::string_view name) { return name == "collections.OrderedDict"; };
 //   const Pickle pickle = ReadPickle(bytes, "a.pt: data.pkl", known);
 //   const PickleObject& root = pickle[pickle.root];
+//   Print(NameOf(root.kind), root.items.size());
 //
 // A pickle is a program for a small stack machine that may name and call any function. This reader
 // builds a table of plain records: a call is written down as what is called and with what, never

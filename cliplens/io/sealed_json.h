@@ -1,7 +1,7 @@
 // JSON documents that carry their own checksum, so that a changed byte anywhere in them is noticed.
 //
-//   WriteFileAtomically(path, SealJson({{"format", "cliplens.store/1"}}));
-//   const Json document = ReadSealedJson(path, max_bytes);
+//   WriteFileAtomically("manifest.json", SealJson({{"format", "cliplens.store/2"}}));
+//   const Json document = ReadSealedJson("manifest.json", 1 << 20);
 //
 // The last member is "checksum": XXH3-128 of the file's text with the 32 digits of the checksum
 // itself written as zeros. It is against accidents, not against those who mean it.

@@ -1,8 +1,8 @@
 // Named tensors in any file type that CLIP checkpoints come in, read one at a time as fp32.
 //
 //   const std::unique_ptr<TensorFile> file = OpenTensorFile("epoch_3.pt");
-//   for (const auto& [name, info] : file->tensors()) ...
-//   std::vector<float> values = file->ReadAsFloat("state_dict.logit_scale");
+//   for (const auto& [name, info] : file->tensors()) Print(name, info.shape);
+//   const std::vector<float> values = file->ReadAsFloat("state_dict.visual.proj");
 //
 // What a file is shows in its first bytes: safetensors, a PyTorch file (zip, TorchScript archive or
 // the older format, cliplens/io/torch_file.h), or the JSON index of either in several files

@@ -1,8 +1,8 @@
 // Files that PyTorch writes, read without PyTorch and without running what they hold.
 //
-//   torch.save        a zip archive with the pickle data.pkl and one entry for each storage; before
+//     torch.save      a zip archive with the pickle data.pkl and one entry for each storage; before
 //                     version 1.6, and on request since, pickles and storages one after the other
-//   torch.jit.save    the same archive with code/ and constants.pkl beside it; a module's
+//     torch.jit.save  the same archive with code/ and constants.pkl beside it; a module's
 //                     attributes become a nested dictionary, its code is not looked at
 //
 // Dictionaries in dictionaries, and modules in modules, give names with points: the file

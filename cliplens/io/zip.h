@@ -1,7 +1,7 @@
 // A zip archive for reading, over libzip.
 //
-//   ZipArchive zip("epoch_3.pt");
-//   if (const ZipEntry* e = zip.Find("archive/data.pkl")) bytes = zip.Read(*e, 0, e->size);
+//   const ZipArchive zip("epoch_3.pt");
+//   if (const ZipEntry* e = zip.Find("archive/data.pkl")) Use(zip.Read(*e, 0, e->size));
 //
 // Archives are hostile: sizes are checked before memory is taken, a deflated entry is read no
 // further than the size that it declares, a name that stands twice is refused. Only stored and

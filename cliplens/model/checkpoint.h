@@ -6,10 +6,10 @@
 // in the letters of the configuration). `{}` in a name stands for the layer. Which table a file
 // follows shows in its tensors' names; where the configuration comes from depends on what is given:
 //
-//   directory with open_clip_config.json    that file
-//   directory with config.json              that file, and preprocessor_config.json
-//   file that OpenAI published              the shapes of its tensors, as OpenAI's own loader does
-//   any other checkpoint file               the architecture named with it
+//     directory with open_clip_config.json  that file
+//     directory with config.json            that file, and preprocessor_config.json
+//     file that OpenAI published            the shapes of its tensors, as OpenAI's own loader does
+//     any other checkpoint file             the architecture named with it
 #pragma once
 
 #include <filesystem>

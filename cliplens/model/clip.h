@@ -1,13 +1,14 @@
 // A CLIP model: pictures and texts to unit vectors of one space.
 //
 //   const ClipModel model = ClipModel::Load("models/pictureworld");
-//   Passes passes(model, /*threads=*/0);
-//   Array<float, 2> rows({count, model.config().embed_width});
-//   passes.ForImages(count, [&](Index begin, Index end, Workspace& workspace) {
-//     ...                                                  // pictures begin … end − 1,
-//     preprocessed model.EmbedImages(pixels, rows.rows(begin, end), workspace);
-//   });
-//   Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/false, /*threads=*/0);
+//   const Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/false, /*threads=*/0);
+//
+//   const std::vector<Array<float, 3>> pixels = {Preprocess(picture, model.config().preprocess)};
+//   Array<float, 2> row({1, model.config().embed_width});
+//   Workspace workspace(/*threads=*/1);
+//   model.EmbedImages(pixels, row, workspace);           // a unit vector, as the texts are
+//
+// analysis/zero_shot.h embeds whole sets of pictures on all threads.
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,9 @@
 // The configuration of a CLIP model, read from `open_clip_config.json` or Hugging Face's
 // `config.json`.
+//
+//   const ModelConfig config =
+//       ParseOpenClipConfig(ReadJsonFile("open_clip_config.json"), "open_clip_config.json");
+//   Print(config.vision.layers, config.vision.heads, config.tokens(), config.embed_width);
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,6 @@
 // Reads the settings of a configuration file, each of which is either understood or refused.
 //
+//   const Json file = Json::parse(R"({"layers": 12, "pool_type": "tok", "dropout": 0.1})");
 //   ConfigReader reader(file, "config.json");
 //   const Index layers = reader.Integer("layers", 12, 1, 256);
 //   reader.Only("pool_type", "tok");

@@ -1,4 +1,6 @@
 // Models in the local cache of huggingface_hub. Nothing is downloaded.
+//
+//   const ClipModel openai = ClipModel::Load(FindInHubCache("hf:openai/clip-vit-base-patch16"));
 #pragma once
 
 #include <filesystem>

@@ -1,7 +1,7 @@
 // From a picture to the tensor that CLIP reads: resize, centre crop, RGB, scale, normalise.
 //
-//   PreprocessConfig config;                       // 224, bicubic, shortest side, OpenAI's
-//   constants Array<float, 3> x = Preprocess(picture, config);
+//   const PreprocessConfig config;   // 224, bicubic, shortest side, OpenAI's mean and deviation
+//   const Array<float, 3> x = Preprocess(picture, config);
 //
 // By open_clip's rule the resize works on the picture in its own mode (Pillow, antialiased, fixed
 // point) and only then is it cropped and made RGB; by that of Hugging Face's transformers the

@@ -1,9 +1,8 @@
 // Embeddings of text pools, kept between runs: a pool of thousands takes a model many seconds.
 //
-//   const Array<float, 2> texts = CachedTexts([&]() -> const ClipModel& { return model(); },
-//                                             store.info().fingerprint, Precision::kF32,
-//                                             pool.texts,
-//                                             {.threads = 0});
+//   const Array<float, 2> texts =
+//       CachedTexts([&]() -> const ClipModel& { return model; }, model.fingerprint(),
+//                   Precision::kF32, pool.texts, {.threads = 0});
 //
 // A file for each model and pool in the cache directory. Nothing is ever removed; the directory may
 // be deleted at any time.

@@ -1,6 +1,6 @@
 // CLIP's byte-pair tokenizer.
 //
-//   const Tokenizer tokenizer = Tokenizer::Load(directory, context_length);
+//   const Tokenizer tokenizer = Tokenizer::Load("models/pictureworld", 32);
 //   Tokens t = tokenizer.Encode("a photo of a cat");   // ids [context], EOT position
 //
 // By the rule kOpenClip ids equal those of open_clip's SimpleTokenizer on any text: repair by ftfy

@@ -1,7 +1,7 @@
 // A picture to draw on: rectangles, other pictures, text.
 //
 //   Canvas canvas(640, 400);
-//   canvas.Paste(photo, 16, 40);
+//   canvas.Paste(picture, 16, 40);
 //   canvas.Text({.x = 16, .y = 28, .size = 14}, "a photo of a duck");
 //   WriteFileAtomically("sheet.png", EncodePng(canvas.image()));
 //

@@ -1,4 +1,7 @@
 // Rows of comma-separated values (RFC 4180): UTF-8, lines end in a line feed.
+//
+//   std::string file = CsvRow({"head", "share"});
+//   file += CsvRow({"L5.H2", CsvNumber(0.124)});
 #pragma once
 
 #include <string>

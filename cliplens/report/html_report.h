@@ -2,9 +2,9 @@
 //
 //   const Store store = Store::Open("store/");
 //   const TextPool pool = ReadTextPool("phrases.txt");
-//   const Array<float, 2> texts = model.EmbedTexts(pool.texts, threads);
-//   const ReportInput input = CollectReport(store, model.config(), images.get(), pool, texts,
-//                                           ParseHeads("all", layers, heads), {});
+//   const Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/true, /*threads=*/0);
+//   const ReportInput input =
+//       CollectReport(store, model.config(), pictures.get(), pool, texts, heads, {});
 //   WriteFileAtomically("report.html", RenderReport(input));
 //
 // The page needs no network, no script and no other file; the same input gives the same bytes.

@@ -1,4 +1,6 @@
 // Pieces of HTML: escaped text, numbers as people read them, bars.
+//
+//   Print("<td>" + EscapeHtml("1 < 2") + "</td>", FormatCount(1180));   // 1 &lt; 2 and 1,180
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Who may ask: the checks that keep other sites and other machines out.
 //
 //   const Access access({.host = "127.0.0.1", .port = 7878});
-//   if (const auto problem = access.Check(request)) Answer(*problem);
+//   if (const auto problem = access.Check(request)) Print(problem->status);
 //
 // A page of another site can make a browser send requests to this machine, and can point a name of
 // its own at it (DNS rebinding). So the Host of a request must be one that the server is reached

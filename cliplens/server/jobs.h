@@ -1,9 +1,11 @@
 // Long work in the background: progress for whoever follows it, and cancelling.
 //
 //   Jobs jobs;
-//   const std::string id = jobs.Start("labels", [&](const ProgressSink& progress) { ... });
-//   jobs.Wait(id, seen, 10 s);      // until something is new
-//   jobs.Cancel(id);                // the next call of its progress throws
+//   const std::string id = jobs.Start("labels", [](const ProgressSink& progress) {
+//     for (Index i = 0; i < 100; ++i) progress(i, 100);
+//   });
+//   jobs.Wait(id, /*seen=*/0, std::chrono::seconds(10));   // until something is new
+//   jobs.Cancel(id);                                       // its next call of `progress` throws
 #pragma once
 
 #include <atomic>

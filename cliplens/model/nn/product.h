@@ -1,7 +1,8 @@
 // Matrix products in fp64 whose bits are the same on every processor.
 //
-//   Matrix c = nn::Product(Of(a), Of(b));                // a b
-//   nn::AddProduct(Of(x).Transposed(), Of(x), c);        // c += x^T x
+//   const Matrix a = Matrix::Identity(3, 3);
+//   Matrix c = nn::Product(nn::Of(a), nn::Of(a));                // a a
+//   nn::AddProduct(nn::Of(a).Transposed(), nn::Of(a), c);        // c += a^T a
 //
 // Each element is summed in the order of the inner index with one rounding a term (a fused
 // multiply-add), so neither the width of a processor's vectors nor the shape of the rest decides

@@ -1,4 +1,6 @@
 // Character references of HTML: &eacute; &#233; &#xE9;.
+//
+//   UnescapeHtml(U"&eacute; &#233; &#xE9;");   // U"é é é"
 #pragma once
 
 #include <string>

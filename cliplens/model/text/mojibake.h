@@ -1,4 +1,7 @@
 // Mojibake: UTF-8 that was read in a single-byte encoding ("schÃ¶n" for "schön").
+//
+//   RepairBudget budget(/*length=*/7);
+//   FixEncoding(U"schÃ¶n", budget);   // U"schön"
 #pragma once
 
 #include <cstddef>
