@@ -1,4 +1,4 @@
-// Mean ablation: what is lost when parts of the model say the same of every picture.
+// Mean ablation: the accuracy that is lost when parts of the model are replaced by their means.
 //
 //   const AblationResult r = Ablate(store, store.statistics(), classifier, labels, {});
 //   for (const AblationRow& row : r.rows) Print(row.name, row.accuracy.value);
@@ -32,26 +32,27 @@ struct AblationRow {
 struct ComponentAblation {
   std::string component;  // "L11.H3", "INPUT", "L11.MLP"
   Estimate accuracy_lost;
-  // Mean of what the right class's score lost: ⟨c − mean c, w⟩ for the right class's w. Over a set
-  // whose own means are used it is the part of the component that differs between pictures.
+  // Mean loss of the right class's score: ⟨c − mean c, w⟩ for the right class's w. If the means are
+  // those of the same pictures, this is the part of the component that differs between pictures.
   Estimate score_lost;
 };
 
 struct AblationResult {
-  Index images = 0;  // with a label among the classes: those that are counted
+  Index images = 0;  // pictures with a label among the classes; only these count
   // "base", "mlps", "cls_attn", "mlps+cls_attn". INPUT counts among the MLPs, as in the paper's
   // code; "cls_attn" is the class token's attention to itself in all layers.
   std::vector<AblationRow> rows;
-  // [L+1]: attention of the first k layers replaced, the rest and the MLPs as they are.
+  // [L+1]: the attention of the first k layers replaced, all else kept.
   std::vector<AblationRow> cumulative;
-  // [L+1]: only the attention of the last k layers as it is; all before, MLPs and INPUT replaced.
+  // [L+1]: only the attention of the last k layers kept; all other attention, MLPs and INPUT
+  // replaced.
   std::vector<AblationRow> last_only;
   std::vector<ComponentAblation> components;  // heads by layer, then INPUT and the MLPs
 };
 
-// Scores are sums of contributions times the classifier, without making them unit again.
-// Paper: "Interpreting CLIP's Image Representation via Text-Based Decomposition"
-// (arXiv 2310.05916), section 3.2; rows and curve as its code computes them, the last two are ours.
+// Scores are products of the classifier with sums of contributions, which are not normalised again.
+// Paper: "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv
+// 2310.05916), section 3.2; rows and curve as its code computes them, the last two are ours.
 //   means: whose means stand in, the store's own or those of another store of the same model
 //   classifier: unit rows [C, E]; labels: one for each picture of the store, −1 for none
 // Throws Error(kInvalidArgument) where shapes or numbers of pictures differ or no picture has a

@@ -6,14 +6,14 @@
 //   Print(r.lean.value, r.lean_edited.value);             // before and after the edit
 //   for (const HeadId& head : r.chosen_heads()) Print(HeadName(head));
 //
-// The class logits of a picture are s = W e less their mean over the classes. Pictures fall into
-// the groups g of a cue. The groups' mean logits τ_g are measured on one half of the pictures, and
-// what is said of components on the other: with ρ = s − τ, what the cue does not explain, component
-// c carries
-//     cue share Σ ⟨s_c, τ⟩ / Σ ⟨s, τ⟩ and rest share Σ ⟨s_c, ρ⟩ / Σ ⟨s, ρ⟩,
-// both of which add up to 1 over all components. A head is worth replacing that carries more of the
-// cue than of all else. No label of the cue or of the classes is needed where the groups are the
-// model's own answers. Method: ours; direct effects on the logits as in "Interpreting CLIP's Image
+// Let s = W e be a picture's class logits minus their mean over the classes. The cue puts pictures
+// into groups g. One half of the pictures gives the mean logits τ_g of each group, the other half
+// gives the figures of components: with ρ = s − τ, the part that the cue does not explain,
+// component c carries
+//     cue share Σ ⟨s_c, τ⟩ / Σ ⟨s, τ⟩ and rest share Σ ⟨s_c, ρ⟩ / Σ ⟨s, ρ⟩.
+// Each adds up to 1 over all components. A head is worth replacing if its cue share exceeds its
+// rest share. If the groups are the model's own answers, no label of the cue or of the classes is
+// needed. The method is ours; direct effects on the logits as in "Interpreting CLIP's Image
 // Representation via Text-Based Decomposition" (arXiv 2310.05916).
 #pragma once
 
@@ -31,7 +31,7 @@
 
 namespace cliplens {
 
-// The group of each picture: that of the text which it agrees with most; ties go to the lower text.
+// The group of each picture: that of the text with the highest score. Ties go to the lower text.
 // texts: unit rows [M, E]; group_of_text [M], in [0, groups).
 Grouping AnswersTo(const Store& store, ArrayView<const float, 2> texts,
                    std::span<const Index> group_of_text, Index groups);
@@ -46,7 +46,8 @@ struct CueOptions {
 struct CueShares {
   Estimate cue;
   Estimate rest;
-  // cue − max(rest, 0): what works against all else is not thereby about the cue.
+  // cue − max(rest, 0). A negative rest share counts as 0, so that a head which works against
+  // everything else is not taken to be about the cue.
   Estimate surplus;
 };
 
@@ -57,20 +58,20 @@ struct CueHead {
   bool chosen = false;
 };
 
-// A class's logit and how often it is the answer, by group of the cue, on the half held out.
+// A class by group of the cue, on the half held out: its logit, and how often it is the answer.
 struct CueClass {
   Index index = 0;
-  double swing = 0;               // largest less least mean logit of a group
-  std::vector<Estimate> logit;    // [groups] mean of the logit; of a group without pictures 0
+  double swing = 0;               // largest minus smallest mean logit of a group
+  std::vector<Estimate> logit;    // [groups] mean of the logit; 0 for a group without pictures
   std::vector<Estimate> answers;  // [groups] share of pictures whose best class it is
 };
 
 struct CueResult {
-  Index images = 0;                 // that count
+  Index images = 0;                 // pictures that count
   Index held_out = 0;               // of these
   std::vector<Index> group_images;  // [groups], of `images`
-  // How much of the differences between pictures' class logits the cue explains, on the half held
-  // out: 1 − Σ |s − τ|² / Σ |s|², about means. Below 0 where it explains less than nothing.
+  // The share of the logits' variance that the cue explains, on the half held out: 1 − Σ |s − τ|² /
+  // Σ |s|², about means. Negative if τ predicts the logits worse than their mean does.
   Estimate lean;
   Estimate lean_edited;           // the same with the chosen heads replaced by their means
   std::vector<CueHead> heads;     // by surplus_first, largest first
@@ -80,9 +81,9 @@ struct CueResult {
   std::vector<HeadId> chosen_heads() const;  // sorted
 };
 
-// Heads are ranked by surplus on one half of the pictures (by a hash of the path) and taken in that
-// order; the list ends at the first head whose surplus on the other half is not surely (95 %) above
-// zero.
+// Ranks heads by their surplus on one half of the pictures (split by a hash of the path) and
+// chooses them in this order. The choice ends at the first head whose surplus on the other half is
+// not above zero with 95 % confidence.
 //   classifier: unit rows [C, E]; cue: groups, −1 for pictures that have none
 //   classes: [B] the pictures' classes, or empty. With them the cue is measured within each class:
 //   what classes and cue share is not the cue's then; pictures without a class do not count

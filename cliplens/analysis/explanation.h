@@ -1,4 +1,4 @@
-// One score taken apart: which component, which patch and which word bring how much of it.
+// Splits one score into what each component, each patch and each word contributes to it.
 //
 //   const TokenPass pass = PassOf(model, picture, /*threads=*/0);
 //   const Statement text = TextStatement(model, "a photo of a duck", /*threads=*/0);
@@ -8,7 +8,7 @@
 //
 // The image side is that of "Interpreting CLIP's Image Representation via Text-Based Decomposition"
 // (arXiv 2310.05916); the text tower is split by the same formulas, so that the score is a sum over
-// pairs, ⟨e, t⟩ = Σ_i Σ_j ⟨c_i, d_j⟩, of image tokens i and words j (DESIGN §2.1).
+// pairs, ⟨e, t⟩ = Σ_i Σ_j ⟨c_i, d_j⟩, of image tokens i and words j.
 #pragma once
 
 #include <string>
@@ -32,7 +32,7 @@ const char* NameOf(TextPartKind kind);  // "word", "input", "mlps", "whole"
 struct TextPart {
   std::string text;  // the word; "INPUT", "MLPs"; the name of a direction
   TextPartKind kind = TextPartKind::kWord;
-  bool against = false;  // its contribution is taken off
+  bool against = false;  // its contribution is subtracted
 };
 
 // A direction of the joint space as a sum of parts.
@@ -49,30 +49,30 @@ Statement WholeStatement(const std::string& name, std::span<const float> directi
 // a − b.
 Statement Difference(const Statement& a, const Statement& b);
 
-// A statement with the names of what is scored and of what is taken off.
+// A statement with the names of what is scored and of what is subtracted.
 struct NamedStatement {
   std::string text;          // a text or a class
-  std::string against;       // empty: nothing is taken off
+  std::string against;       // empty: nothing is subtracted
   std::string against_kind;  // "text", "runner-up", "class", "mean"; empty without
   Statement statement;
 };
 // A text, minus another unless that is empty. Throws as EmbedWords.
 NamedStatement TextAgainst(const ClipModel& model, const std::string& text,
                            const std::string& against, int threads);
-// A class, or the picture's best one where no name is given, minus `against`: a class, "mean" (of
-// all classes) or "runner-up" (also where it is empty), the best of the others. With one template a
-// class is a text, whose words are known. Throws Error(kNotFound) for a class that is not there,
-// Error(kInvalidArgument) for one class alone, which has no runner-up.
+// A class (the picture's best one if no name is given) minus `against`. That is another class,
+// "mean" (of all classes) or "runner-up", the best of the other classes, which is also the default.
+// With one template a class is a text, so it is split into words. Throws Error(kNotFound) for a
+// class that is not there, Error(kInvalidArgument) for one class alone, which has no runner-up.
 NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
                             const Classifier& classes, const std::string& class_name,
                             const std::string& against, int threads);
 
 struct Explanation {
   double score = 0;  // ⟨e, w⟩ of the embeddings that the forward passes give
-  double sum = 0;    // of all parts below: the score up to rounding
+  double sum = 0;    // of all parts below; equals the score up to rounding
   // By ComponentName: heads by layer, INPUT, MLP 0 …; they add up to the score.
   std::vector<double> components;
-  std::vector<double> class_to_class;  // [L] of which: the class token's attention to itself
+  std::vector<double> class_to_class;  // [L] the part of the class token's attention to itself
   std::vector<TextPart> parts;
   // Each part's share: [parts, g²] with patches in rows from the top, and by name [parts].
   Array<double, 2> patch_part;

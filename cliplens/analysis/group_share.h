@@ -22,16 +22,16 @@ struct Grouping {
   std::vector<std::int32_t> of;  // [B], in [0, groups)
 };
 
-// A head's contributions in orthonormal coordinates about their mean: ⟨y, y'⟩ is that of centred
-// contributions (DESIGN §2.2).
+// A head's contributions about their mean, in orthonormal coordinates: ⟨y, y'⟩ is the product of
+// the centred contributions.
 struct HeadRows {
   Matrix y;          // [B, r]
-  double total = 0;  // Σ |y|²; 0 where there is nothing but rounding
+  double total = 0;  // Σ |y|²; 0 if it is nothing but rounding
 };
-// Of the pictures with these numbers; ln [images, 3] as Store::ReadLn gives it.
+// The rows of the pictures with these numbers. ln: [images, 3] as Store::ReadLn gives it.
 HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> ln,
                       std::span<const Index> pictures);
-// Some of the rows, about the mean of their own.
+// Some of the rows, about their own mean.
 HeadRows SomeRows(const HeadRows& rows, std::span<const Index> which);
 
 // The share of the variance between groups, corrected for their number as adjusted R² is:
@@ -58,10 +58,11 @@ class SlicedShare {
   // slice [B], in [0, slices).
   SlicedShare(const HeadRows& rows, const Grouping& grouping, std::span<const std::int32_t> slice,
               Index slices);
-  // On the pictures of the slices that are in.
+  // The share on the slices for which `in` is true.
   double Share(const std::vector<bool>& in) const;
-  // On all, with bounds of 95 %: 1.96 standard errors by the jackknife, which leaves out one slice
-  // after the other. (A bootstrap would put a picture into a group twice, which raises the share.)
+  // The share on all pictures, with bounds of 95 %: 1.96 standard errors by the jackknife, which
+  // leaves out each slice in turn. (A bootstrap would put a picture into a group twice, which
+  // raises the share.)
   Estimate Jackknife() const;
 
  private:

@@ -26,25 +26,25 @@ struct GroupVariant {
   Edit edit;  // without components: nothing is edited
 };
 
-// As an edit, but mean components have the means of another set of pictures.
+// The edit with means of another set of pictures.
 Edit WithMeans(const Edit& edit, const Basis& basis, const Statistics& means);
 
-// The edit with as many other heads: each draw takes, in every layer, as many heads at random as
-// the edit names one by one there, with the modes of those; whole layers, MLPs and INPUT stay.
-// Means are those of `means`. The same draws on every machine. Empty where the edit names no single
-// head.
+// Controls with random heads: in every layer each draw takes as many heads at random as the edit
+// names one by one, and edits them as the edit does; whole layers, MLPs and INPUT stay. Means come
+// from `means`. Draws are the same on every machine. Empty if the edit names no single head.
 std::vector<Edit> RandomEdits(const Edit& edit, const Basis& basis, const Statistics& means,
                               Index draws, std::uint64_t seed);
 
 // The recipe of "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv
-// 2310.05916), as its code has it: beside the edit's heads every head of the layers before the last
-// four, every MLP and INPUT are replaced by their means. Without an edit: those alone.
+// 2310.05916), as its code has it: besides the edit's heads, all heads before the last four layers,
+// all MLPs and INPUT are replaced by their means. Without an edit only these are.
 Edit RecipeEdit(const Edit* edit, const StoreInfo& store, const Basis& basis,
                 const Statistics& means);
 
-// How far the means of two sets lie apart for an edit's replaced components: the root of
-// Σ |m − m'|² / Σ v, v the variances of the components in the store. Near 0 for two samples of the
-// same pictures; at 1 the means differ as much as a picture differs from its mean.
+// The distance between the means m of an edit's replaced components and their means m' in the
+// store: the root of Σ |m − m'|² / Σ v, where v are the components' variances in the store. It is
+// near 0 for two samples of the same pictures; at 1 the means differ as much as a picture differs
+// from the mean.
 double DistanceOfMeans(const Edit& edit, const Basis& basis, const Statistics& store);
 
 struct PictureGroups {
@@ -63,7 +63,7 @@ struct GroupFigures {
 
 struct GroupRow {
   std::string name;
-  std::vector<GroupFigures> groups;  // class by class; those with pictures
+  std::vector<GroupFigures> groups;  // class by class; only groups with pictures
   Estimate worst;                    // the least accuracy of a group
   Estimate average;                  // over pictures
   Estimate group_mean;               // over groups
@@ -75,7 +75,7 @@ struct GroupOptions {
 };
 
 struct GroupResult {
-  Index images = 0;                                   // with a class and an attribute
+  Index images = 0;                                   // pictures with a class and an attribute
   std::vector<std::pair<Index, Index>> empty_groups;  // (class, attribute) without pictures
   std::vector<GroupRow> rows;                         // one for each variant
 };
@@ -83,8 +83,8 @@ struct GroupResult {
 // The block of each picture in Bootstrap: by its path.
 std::vector<Index> BootstrapBlocks(std::span<const Item> items);
 
-// The row of answers, the best class of each picture [B]; blocks as BootstrapBlocks. Throws as
-// EvaluateGroups, and Error(kInvalidArgument) where the numbers of pictures differ.
+// The row for given answers [B], the best class of each picture. blocks: as BootstrapBlocks gives
+// them. Throws as EvaluateGroups, and Error(kInvalidArgument) where the numbers of pictures differ.
 GroupRow RowOfAnswers(const std::string& name, const PictureGroups& groups,
                       std::span<const Index> answers, std::span<const Index> blocks);
 
@@ -93,8 +93,8 @@ GroupRow RowOfAnswers(const std::string& name, const PictureGroups& groups,
 Estimate AccuracyOfAnswers(std::span<const Index> labels, std::span<const Index> answers,
                            std::span<const Index> blocks);
 
-// Right is a picture whose best class is its own; ties go to the lower class. Bounds as in
-// Bootstrap, over pictures. Scores are ⟨e_edit, w⟩, computed in K+3 numbers a head.
+// A picture is right if its best class is its own; ties go to the lower class. Bounds are those of
+// Bootstrap over pictures. Scores are ⟨e_edit, w⟩, computed in K+3 numbers a head.
 //   classifier: unit rows [C, E]
 // Throws Error(kInvalidArgument) where numbers of pictures or classes differ or no picture has both
 // a class and an attribute, and as ReadShard does. The same to the byte for any number of threads.

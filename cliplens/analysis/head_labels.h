@@ -1,4 +1,4 @@
-// Labels of heads: which property of a picture a head's contribution tells of.
+// Labels of heads: the property of pictures that a head's contribution depends on most.
 //
 //   const PropertyTable table = PropertiesOf(pool);
 //   for (const HeadLabel& head : LabelHeads(store, heads, table, texts, {})) {
@@ -30,7 +30,7 @@ struct PropertyTable {
 PropertyTable PropertiesOf(const TextPool& pool);
 
 struct LabelOptions {
-  Index most_images = 10'000;  // of more pictures every n-th is used
+  Index most_images = 10'000;  // if there are more pictures, every n-th is used
   std::uint64_t seed = 1;      // of random texts and halves
   int threads = 0;
   ProgressSink progress;  // heads
@@ -42,8 +42,9 @@ struct PropertyShare {
   // the same answer, corrected for the number of groups as adjusted R² is; may be negative. With
   // bounds over slices of the pictures.
   Estimate share;
-  // The same beyond the head's label: of what is left when the label's groups have the same mean,
-  // as a share of the head's whole variance. The label's own is what it explains beyond the rival.
+  // The same beyond the head's label: what the property explains once the means of the label's
+  // groups are taken out, as a share of the head's whole variance. For the label itself: what it
+  // explains beyond the rival.
   double beyond = 0;
   double chance = 0;  // the largest share that as many random texts gave
 };
@@ -58,7 +59,7 @@ struct LabelEvidence {
 struct HeadLabel {
   HeadId id;
   Index label = -1;       // in PropertyTable::names; -1: none
-  Index second = -1;      // a second property that the head tells of nearly as much; -1: none
+  Index second = -1;      // a second property that explains nearly as much; -1: none
   Index rival = -1;       // the property that explains most beyond the label; -1: no variance
   double confidence = 0;  // that the label is the property that explains most, see docs/labels.md
   double stability = 0;   // share of the halves of pictures and of texts that give the same label
@@ -68,11 +69,11 @@ struct HeadLabel {
   std::vector<LabelEvidence> pictures;
 };
 
-// The model's own zero-shot answers stand for truth: for each property every picture is put into
-// the group of the property's text that its embedding is nearest to, and the head is labelled with
-// the property whose groups explain most of its variance. It gets no label where as many random
-// texts explain as much, or where the bounds of the share reach zero. The method and how the
-// confidence was calibrated: docs/labels.md.
+// The model's own zero-shot answers stand in for truth. For each property, a picture belongs to the
+// group of the property's text that is nearest to its embedding. The head is labelled with the
+// property whose groups explain most of its variance. It gets no label if as many random texts
+// explain as much, or if the bounds of the share reach zero. docs/labels.md has the method and the
+// calibration of the confidence.
 //   texts: unit rows [M, E], one for each text of the pool that `table` was made from
 // Throws Error(kInvalidArgument) where shapes do not fit, and as Store::ReadHead does.
 // The same to the byte for any number of threads, and on every processor.
@@ -101,13 +102,14 @@ struct LabelScores {
   // k = 0 … 5, and with exactly k.
   std::vector<double> association;  // [6]
   std::vector<double> consistency;  // [6]
-  // Labels that more than one head of consistency five carries, by the number of such heads.
+  // Of the heads whose first five texts are all consistent: the number of labels that more than one
+  // of them carries, divided by the number of these heads.
   double repetition = 0;
 };
 
-// Entanglement and association as "Quantifying and Enabling the Interpretability of CLIP-like
-// Models" (arXiv 2409.06579) names them, in a definition of our own that needs no judge: a text is
-// consistent with a label when its property in the pool has the label's name.
+// Entanglement and association after "Quantifying and Enabling the Interpretability of CLIP-like
+// Models" (arXiv 2409.06579). The definition of consistency is ours and needs no judge: a text is
+// consistent with a label if its property in the pool has the label's name.
 //   spans: TextSpan of each head with at least five texts, on `pool`
 LabelScores ScoreLabels(const std::vector<HeadLabel>& labels, const PropertyTable& table,
                         const std::vector<TextSpanResult>& spans, const TextPool& pool);

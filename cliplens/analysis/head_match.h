@@ -6,10 +6,10 @@
 //
 // Linear CKA ("Similarity of Neural Network Representations Revisited", arXiv 1905.00414) of the
 // heads' contributions X [n, E] and Y [n, E'] to the same n pictures, about their means:
-//     CKA = ‖Y^T X‖² / (‖X^T X‖ ‖Y^T Y‖) = ⟨XX^T, YY^T⟩ / (‖XX^T‖ ‖YY^T‖),
-// which does not change when either is rotated, moved or scaled. Gram matrices are made in
-// orthonormal coordinates of each head, K+3 numbers or fewer, and the upper triangles of all heads
-// are multiplied at once, some pictures after the other.
+//     CKA = ‖Y^T X‖² / (‖X^T X‖ ‖Y^T Y‖) = ⟨XX^T, YY^T⟩ / (‖XX^T‖ ‖YY^T‖).
+// CKA does not change when either side is rotated, shifted or scaled. Gram matrices are computed
+// from the orthonormal coordinates of each head, K+3 numbers or fewer. The upper triangles of all
+// heads are multiplied together, a few pictures at a time.
 #pragma once
 
 #include <vector>
@@ -23,7 +23,7 @@
 namespace cliplens {
 
 struct MatchOptions {
-  Index most_images = 512;  // of more common pictures every n-th by path is used
+  Index most_images = 512;  // if there are more common pictures, every n-th by path is used
   int threads = 0;
   ProgressSink progress = {};  // heads of both stores, as they are read
 };
@@ -35,11 +35,11 @@ struct HeadPair {
 
 struct HeadMatch {
   Index common = 0;                      // pictures that both stores have, by path
-  Index images = 0;                      // of these, that were used
+  Index images = 0;                      // of these, the number used
   std::vector<HeadId> heads_a, heads_b;  // by layer
   Matrix similarity;                     // [Ha, Hb], 0 for a head without variance
-  // One to one, min(Ha, Hb) of them: the largest similarity first, then the largest between heads
-  // that are left; ties go to the lower head of a, then of b.
+  // One-to-one matches, min(Ha, Hb) of them: the most similar pair first, then the most similar
+  // pair of the remaining heads, and so on. Ties go to the lower head of a, then of b.
   std::vector<HeadPair> matches;
 };
 

@@ -35,7 +35,7 @@ TokenPass PassOf(const ClipModel& model, const std::string& text, int threads);
 struct HeatMap {
   double score = 0;       // ⟨e, w⟩ of the embedding that the forward pass gives
   Array<double, 2> grid;  // [g, g] what each patch brings through the chosen heads
-  ScoreRest rest;         // what no patch brings through them
+  ScoreRest rest;         // the part of the score that comes from no patch through them
 
   double grid_sum() const;
   double sum() const { return grid_sum() + rest.sum(); }  // the score up to rounding

@@ -19,14 +19,14 @@
 
 namespace cliplens {
 
-// What is known of pictures: an attribute with its values.
+// A known factor of pictures: an attribute with its values.
 struct Factor {
   std::string name;
   std::vector<std::string> values;
   std::vector<std::int32_t> of;  // value of each picture [B], −1 where it has none
 };
-// Of the pictures with these numbers. Throws Error(kNotFound) for an attribute that none has, and
-// Error(kInvalidArgument) for one with the same value everywhere.
+// The factors of the pictures with these numbers. Throws Error(kNotFound) for an attribute that
+// none has, and Error(kInvalidArgument) for one with the same value everywhere.
 std::vector<Factor> FactorsOf(std::span<const Item> items, std::span<const std::string> attributes,
                               std::span<const Index> pictures);
 

@@ -1,19 +1,20 @@
-// What an edit does to every picture of a store, as the edit changes by a few components at a time.
+// The answers and rows of a store's pictures under an edit that changes by a few components at a
+// time.
 //
 //   LiveEdit live(store, classifier, /*threads=*/0);             // classifier [C, E]
 //   live.Apply(ParseEditTargets("L5.H3,L5.H4", 6, 6), /*mean=*/true, /*scale=*/0);
 //   live.Answers()[12];                                          // the best class of picture 12
 //   live.Rows().row(12);                                         // its edited unit row
 //
-// An edit takes Σ_c w_c c from the embedding and adds a constant (decompose/edit.h), so class
-// scores and rows are kept as sums in fp64: a new edit adds and takes off the components whose
-// weight w_c is another than before, and begins from the unedited pictures where these are more
-// than its own. A component's scores are products over the K+3 numbers of its factor. Rounding
-// after n changes is at most about n · 1e-16 · |w c|, whatever the path.
+// An edit subtracts Σ_c w_c c from the embedding and adds a constant (decompose/edit.h). Class
+// scores and rows are kept as sums in fp64. A new edit only updates the components whose weight w_c
+// changed; if those are more than the components that it has, it starts again from the unedited
+// pictures. A component's scores are products over the K+3 numbers of its factor. Rounding after n
+// changes is at most about n · 1e-16 · |w c|, whatever the path.
 //
-// Memory for B pictures, beside the store: 16 · B · C bytes of scores, once rows were asked for
-// 12 · B · E bytes of them, and some 25 MB. 10,240 pictures, E = 768, C = 100: measured 40 MB, and
-// 135 MB with rows.
+// Memory for B pictures, besides the store: 16 · B · C bytes of scores, 12 · B · E bytes of rows
+// once they are asked for, and about 25 MB. Measured for 10,240 pictures, E = 768, C = 100: 40 MB,
+// and 135 MB with rows.
 #pragma once
 
 #include <span>
@@ -34,10 +35,10 @@ class LiveEdit {
   // Error(kInvalidArgument) for another width than the store's.
   LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int threads);
 
-  // The targets are replaced by their means over the store, or without `mean` scaled, as
-  // MakeMeanEdit and MakeScaleEdit have it; without targets nothing is edited. Throws
+  // Replaces the targets by their means over the store, or scales them if `mean` is false, as
+  // MakeMeanEdit and MakeScaleEdit do. Without targets nothing is edited. Throws
   // Error(kInvalidArgument) for a target that the model lacks or that is named twice (also with its
-  // whole layer), and as those two. The edit before stays then.
+  // whole layer), and as those two; the previous edit then stays.
   void Apply(std::span<const EditTarget> targets, bool mean, double scale);
 
   // Best class of each picture [B], ties to the lower one; empty without a classifier. Equal to

@@ -1,4 +1,4 @@
-// How much of a model's accuracy the texts of its heads hold.
+// The accuracy of a model whose heads keep only what their texts span.
 //
 //   const ReconstructionResult r = Reconstruct(store, texts, classifier, labels, {});
 //   for (const ReconstructionRow& row : r.rows) Print(row.count, row.accuracy.value);
@@ -16,7 +16,7 @@ namespace cliplens {
 
 struct ReconstructionOptions {
   std::vector<Index> counts = {5, 10, 20, 60};  // texts of each head
-  Index layers = 4;                             // the last so many are reconstructed
+  Index layers = 4;                             // the number of last layers that are reconstructed
   Index rank = 0;                               // TextSpanOptions::rank
   int threads = 0;
   ProgressSink progress = {};  // pictures
@@ -29,12 +29,12 @@ struct ReconstructionRow {
   Estimate accuracy;
   // Everything but the reconstructed heads replaced by its mean.
   Estimate accuracy_alone;
-  Index distinct_texts = 0;  // over all heads
+  Index distinct_texts = 0;  // distinct ones, over all heads
   double explained = 0;      // share of the heads' variance, all together, that their texts span
 };
 
 struct ReconstructionResult {
-  Index images = 0;                     // with a label among the classes
+  Index images = 0;                     // pictures with a label among the classes
   Index heads = 0;                      // reconstructed
   ReconstructionRow nothing;            // the heads replaced by their means
   std::vector<ReconstructionRow> rows;  // in the order of `counts`

@@ -29,13 +29,13 @@ namespace cliplens {
 // How two vectors are compared.
 enum class Measure {
   kCosine,  // of vectors about the mean of the store's pictures
-  kDot,     // dot product of these
+  kDot,     // dot product of vectors about the mean
   kRaw,     // dot product of the vectors as they are
 };
 const char* NameOf(Measure measure);  // "cosine", "dot", "raw"
 std::optional<Measure> MeasureNamed(std::string_view name);
 
-// What several heads' likeness is (DESIGN §2.5).
+// How the likenesses of several heads are combined.
 enum class Definition {
   kSumOfScores,  // Σ_h ⟨c_h, c'_h⟩: no terms across heads; the same for one head
   kScoreOfSum,   // ⟨Σ_h c_h, Σ_h c'_h⟩
@@ -44,22 +44,23 @@ const char* NameOf(Definition definition);  // "sum-of-scores", "score-of-sum"
 std::optional<Definition> DefinitionNamed(std::string_view name);
 
 struct SearchSpace {
-  std::vector<HeadId> heads = {};  // none: the whole embedding
-  // What each head's contribution is multiplied by, such as the root of the share of its variance
-  // that a property explains; none: 1.
+  std::vector<HeadId> heads = {};  // empty: the whole embedding
+  // The factor of each head's contribution, such as the root of the share of its variance that a
+  // property explains; empty: 1.
   std::vector<double> weights = {};
   // Orthonormal rows [r, E], such as SpanOfTexts: only the heads' parts along them are compared;
-  // none: all of the joint space.
+  // empty: the whole joint space.
   Array<float, 2> directions = {};
   Definition definition = Definition::kScoreOfSum;
   Measure measure = Measure::kCosine;
 };
-// Whether both give the same scores but for rounding; directions may be other rows of the same
-// span.
+// Whether both give the same scores up to rounding. Their directions may differ if they span the
+// same space.
 bool IsSameSpace(const SearchSpace& a, const SearchSpace& b);
 
-// Orthonormal rows [r, E] that span what texts [M, E] differ in: their rows about their mean. Those
-// along which they differ by less than a thousandth of the most are left out, so r < M.
+// Orthonormal rows [r, E] that span the differences of texts [M, E], which are their rows about
+// their mean. Directions along which the texts differ by less than a thousandth of the largest
+// difference are left out, so r < M.
 Array<float, 2> SpanOfTexts(ArrayView<const float, 2> texts);
 
 // Pictures and texts as vectors whose dot products are the scores: the heads' orthonormal
@@ -81,8 +82,8 @@ class SearchVectors {
   // Of any picture, from its forward pass by the store's model.
   std::vector<float> OfPicture(const Activations& activations,
                                std::span<const float> embedding) const;
-  // Of a text's unit row [E]. With kCosine and kDot the score of a picture is that of its vector
-  // about the mean; with kCosine the text's part in the space has length one.
+  // Of a text's unit row [E]. With kCosine and kDot it scores the pictures' vectors about the mean;
+  // with kCosine the text's part in the space has length one.
   std::vector<float> OfText(std::span<const float> text) const;
 
  private:

@@ -17,7 +17,7 @@ namespace cliplens {
 
 struct TextSpanOptions {
   Index count = 20;
-  // Directions of the head kept before texts are projected: at most this many, never more than the
+  // Texts are projected onto at most this many directions of the head, and never onto more than its
   // numerical rank (0: the numerical rank).
   Index rank = 0;
 };
@@ -26,21 +26,21 @@ struct SpanText {
   Index index = 0;   // in the pool
   double share = 0;  // of the head's variance that this text explains beyond those before it
   double cumulative = 0;
-  // The direction as a weight on the factor: ⟨contribution, direction⟩ = weight · u, a unit vector
-  // of the joint space. [K+3]
+  // [K+3] The direction, a unit vector of the joint space, as a weight on the factor u:
+  // ⟨contribution, direction⟩ = weight · u.
   Vector weight;
 };
 
 struct TextSpanResult {
   Index rank = 0;       // directions in which texts were compared
   double variance = 0;  // trace of the head's covariance, in squares of the embedding's length
-  std::vector<SpanText> texts;  // fewer than `count` when the variance is used up before
+  std::vector<SpanText> texts;  // fewer than `count` if they explain all variance
 };
 
 // Chooses texts that explain most of one head's variance, one after the other.
 // Paper: "Interpreting CLIP's Image Representation via Text-Based Decomposition"
-// (arXiv 2310.05916), Algorithm 1; here from the factor's moments (DESIGN §2.4), so the cost is
-// O(count · M · K) whatever the number of images.
+// (arXiv 2310.05916), Algorithm 1; here from the factor's moments, so the cost is O(count · M · K),
+// however many images there are.
 //   moments: of the head's factor [K+3]; head_basis: B [K+3, E]; texts: unit rows [M, E]
 // Texts are projected onto the span of the head's contributions about zero and never normalised.
 // Ties go to the lower index. Throws Error(kInvalidArgument) if widths differ or there is no text,

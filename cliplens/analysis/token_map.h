@@ -4,7 +4,8 @@
 //   const Array<double, 2> map = MapOnPicture(grid, region, picture.width, picture.height);
 //
 // Patches are squares of the model's input, and the input is a part of the resized picture, so a
-// map lies where that part was taken from: never stretched over what the model did not see.
+// map covers the area of that part only and is never stretched over pixels that the model did not
+// see.
 #pragma once
 
 #include <span>
@@ -30,8 +31,7 @@ struct GridRegion {
 // Of a picture of width x height pixels. Throws as PlacementOf.
 GridRegion RegionOf(Index width, Index height, const ModelConfig& config);
 
-// The same pixels as [begin, end): those whose centre lies in the region, none of them beside the
-// picture.
+// The region in whole pixels: the pixels of the picture whose centre lies in it.
 struct PixelRange {
   Index begin = 0, end = 0;
   Index size() const { return end - begin; }

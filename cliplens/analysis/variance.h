@@ -1,4 +1,4 @@
-// How much of the embedding's variance each component brings.
+// The share of the embedding's variance that each component contributes.
 //
 //   for (const ComponentShare& c : ComponentShares(store.statistics(), store.basis())) {
 //     Print(c.component, c.share, c.spread);

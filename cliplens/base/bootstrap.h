@@ -5,9 +5,9 @@
 //   const Estimate accuracy = bootstrap.Ratio(correct, counted);
 //   Print(accuracy.value, accuracy.low, accuracy.high);
 //
-// Pictures are put into blocks by a hash, so a block is a random sample; a draw takes as many
-// blocks as there are, with replacement. All figures share the draws, which are the same on every
-// machine, and a figure costs draws x blocks additions whatever the number of pictures.
+// A hash puts each picture into a block, so a block is a random sample. A draw takes as many blocks
+// as there are, with replacement. All figures share the draws, which are the same on every machine.
+// A figure costs draws x blocks additions, however many pictures there are.
 #pragma once
 
 #include <cstdint>
@@ -34,15 +34,14 @@ class Bootstrap {
   explicit Bootstrap(Index blocks = kBootstrapBlocks, Index draws = kBootstrapDraws,
                      std::uint64_t seed = 1);
   Index blocks() const { return blocks_; }
-  // Σ numerator / Σ denominator, both [blocks]. Draws without any denominator are passed over; with
-  // no denominator at all the figure is 0.
+  // Σ numerator / Σ denominator, both [blocks]. Draws whose denominators sum to 0 are skipped. If
+  // all denominators are 0, so is the figure.
   Estimate Ratio(std::span<const double> numerator, std::span<const double> denominator) const;
   // The same of several figures, numerators[i] and denominators[i].
   std::vector<Estimate> Ratios(std::span<const std::vector<double>> numerators,
                                std::span<const std::vector<double>> denominators) const;
-  // Any figure of sums over pictures: `figure` is given the sums of `columns`, each [blocks], over
-  // all pictures and then over those of each draw. Draws of which it makes no number (NaN) are
-  // passed over.
+  // Any figure of sums over pictures. `figure` gets the sums of `columns` (each [blocks]), first
+  // over all pictures, then over each draw. Draws for which it returns NaN are skipped.
   using Figure = std::function<double(std::span<const double> sums)>;
   Estimate Of(std::span<const std::vector<double>> columns, const Figure& figure) const;
   // Several figures of the same sums.

@@ -1,5 +1,5 @@
-// Scratch memory that is kept between calls: aligned to a cache line, grown and never shrunk, not
-// initialised.
+// Scratch memory that is kept between calls. It is aligned to a cache line, never shrinks, and is
+// not initialised.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,8 @@ class Buffer {
     return *this;
   }
 
-  // At least `size` elements; what they held is lost when the memory moves. Returns data().
+  // Makes room for at least `size` elements. Their values are lost if the memory moves. Returns
+  // data().
   T* Grow(Index size) {
     if (size > size_) {
       Free();

@@ -34,7 +34,7 @@ struct SymmetricEigen {
 };
 SymmetricEigen EigenOfSymmetric(const Matrix& a);
 
-// Orthonormal columns [n, n] with the span of the columns of a [n, n], one after the other.
+// Orthonormal columns [n, n]. The first k of them span what the first k columns of a [n, n] span.
 Matrix OrthonormalColumns(const Matrix& a);
 
 }  // namespace cliplens

@@ -5,8 +5,8 @@
 //
 // Tasks are handed out one by one in order of index; each runs whole on one thread, so a task's
 // result does not depend on the number of threads. `worker` is in [0, threads) and unique among the
-// tasks that run at the same moment. An exception stops the loop; the caller gets that of the task
-// with the least index, so the same one for any number of threads.
+// tasks that run at the same moment. An exception stops the loop. The caller gets the exception of
+// the task with the lowest index, which is the same for any number of threads.
 #pragma once
 
 #include <functional>
@@ -21,8 +21,8 @@ int ResolveThreads(int requested);
 
 void ParallelFor(int threads, Index n, const std::function<void(Index task, int worker)>& body);
 
-// Threads that stay between loops, for short loops one after the other (some 5 µs a loop; they
-// watch for the next one for about 20 µs and sleep after).
+// Threads that stay alive between loops, for many short loops in a row. A loop costs about 5 µs.
+// After a loop the threads spin for about 20 µs and then sleep.
 class Team {
  public:
   explicit Team(int threads = 1);  // the caller of Run is one of them
@@ -31,7 +31,7 @@ class Team {
   Team& operator=(Team&&) noexcept;
 
   int threads() const;
-  // As ParallelFor. Not to be called by two threads at once, nor from within `body`.
+  // As ParallelFor. Two threads must not call it at once, and `body` must not call it.
   void Run(Index n, const std::function<void(Index task)>& body);
 
  private:

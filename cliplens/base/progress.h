@@ -9,8 +9,8 @@
 
 namespace cliplens {
 
-// Called now and then with the items done and the items in all (0: unknown), never by two threads
-// at once. An empty function is allowed.
+// Called from time to time with the number of items done and their total (0: unknown), never by two
+// threads at once. An empty function is allowed.
 using ProgressSink = std::function<void(Index done, Index total)>;
 
 }  // namespace cliplens

@@ -17,8 +17,8 @@
 
 namespace cliplens {
 
-// The item's label as text, or, where `attribute` is named, that attribute: numbers as JSON writes
-// them. Nothing where the item has none.
+// The item's label as text, or the attribute `attribute` if that is not empty. Numbers are written
+// as in JSON. Nothing if the item has none.
 std::optional<std::string> LabelOf(const Item& item, const std::string& attribute);
 
 class ClassLabels {
@@ -33,8 +33,8 @@ class ClassLabels {
 
 struct MatchedLabels {
   std::vector<Index> classes;  // one for each item; -1: no label, or one that is no class
-  Index labelled = 0;          // whose label is a class
-  Index foreign = 0;           // whose label is none
+  Index labelled = 0;          // items whose label is a class
+  Index foreign = 0;           // items whose label is no class
 };
 // Throws Error(kNotFound) when no item has a label (or the attribute), and Error(kInvalidArgument)
 // when no label is a class; both name `place` and what to do.

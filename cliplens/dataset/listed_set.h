@@ -15,8 +15,8 @@ namespace cliplens {
 struct PictureTable {
   std::string kind;
   std::filesystem::path root;    // as the user gave it
-  std::filesystem::path folder;  // that the paths are relative to
-  std::string split;             // that was asked for
+  std::filesystem::path folder;  // the paths are relative to it
+  std::string split;             // the split that was asked for
   TextTable table;
   Index path = -1;   // columns
   Index label = -1;  // -1: none; an empty cell: no label
@@ -26,12 +26,12 @@ struct PictureTable {
 
 // The columns that are neither path nor mask are the attributes, as texts; empty cells are left
 // out. Throws Error(kCorruptData) for a path that is empty, absolute, leads out of the folder or
-// stands twice, Error(kNotFound) for a table without rows. Whether the files are there shows when
-// they are read.
+// stands twice, Error(kNotFound) for a table without rows. A missing file is found when it is read.
 std::unique_ptr<ImageSet> OpenPictureTable(PictureTable pictures);
 
-// The rows whose cell of `column` is `split`; all when `split` is empty. Throws Error(kNotFound)
-// with the values that there are when none is, Error(kInvalidArgument) when column is -1.
+// The rows whose cell of `column` is `split`, or all rows if `split` is empty. Throws
+// Error(kNotFound) that lists the column's values if no row matches, Error(kInvalidArgument) if
+// column is -1.
 TextTable RowsOfSplit(TextTable table, Index column, const std::string& split,
                       const std::string& name);
 

@@ -22,7 +22,7 @@ namespace cliplens {
 
 enum class OnError {
   kStop,  // the first picture that cannot be read ends the run with its error
-  kSkip,  // it is left out and listed
+  kSkip,  // unreadable pictures are left out and listed
 };
 
 struct SkippedPicture {
@@ -37,7 +37,7 @@ class PictureErrors {
  public:
   explicit PictureErrors(OnError policy) : policy_(policy) {}
 
-  // Picture i decoded, or nothing when it was skipped. `item` is set to what the set says of it.
+  // Picture i decoded, or nothing if it was skipped. Sets `item` to set.item(i).
   std::optional<Image> Read(const ImageSet& set, Index i, Item* item);
 
   // By index.

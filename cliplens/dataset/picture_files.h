@@ -31,9 +31,9 @@ struct Listing {
   Index others = 0;
 };
 
-// The files in a folder and below it. Hidden ones are passed over. Folders proper come before links
-// to folders, and each folder is listed once, so that links that form loops or lattices cost
-// nothing and a link never takes a folder's files from it. Throws as ThrowFileError.
+// The files in a folder and below it. Hidden files are skipped. Each folder is listed once, so that
+// links that form loops cost nothing. Real folders come before links to folders, so that files are
+// listed under the path of their own folder. Throws as ThrowFileError.
 Listing ListPictures(const std::filesystem::path& root);
 
 }  // namespace cliplens

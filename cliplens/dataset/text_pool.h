@@ -13,8 +13,8 @@
 
 namespace cliplens {
 
-// One text a line, optionally a tab and its property. Blank lines are passed over, outer blanks and
-// a byte-order mark removed.
+// One text a line, optionally followed by a tab and its property. Blank lines are skipped; blanks
+// around a text and a byte-order mark are removed.
 struct TextPool {
   std::string name;  // the file's name without directory
   std::vector<std::string> texts;
@@ -24,7 +24,8 @@ struct TextPool {
 // UTF-8 (with the line's number), Error(kExhausted) above 256 MB.
 TextPool ReadTextPool(const std::filesystem::path& path);
 
-// One class a line, optionally a tab and the folder or label it stands for (default: its name).
+// One class a line, optionally followed by a tab and the folder or label that it stands for
+// (default: its name).
 struct ClassFile {
   std::string name;
   std::vector<std::string> names;
@@ -33,8 +34,8 @@ struct ClassFile {
 // A label given twice is an Error(kInvalidArgument) that names both lines.
 ClassFile ReadClassFile(const std::filesystem::path& path);
 
-// One template a line with `{}` wherever the class name goes. `spec` is a file's path, `simple`
-// ("a photo of a {}.") or `imagenet` (the 80 of the zero-shot protocol of OpenAI's CLIP). A line
+// One template a line, with `{}` in place of the class name. `spec` is a file's path, `simple` ("a
+// photo of a {}.") or `imagenet` (the 80 of the zero-shot protocol of OpenAI's CLIP). A line
 // without `{}` is an Error(kInvalidArgument).
 std::vector<std::string> ReadTemplates(const std::string& spec);
 

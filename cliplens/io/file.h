@@ -19,10 +19,11 @@ namespace cliplens {
 // Throws the Error for a failed system call on `path`: `action` is "cannot open", `code` its errno.
 [[noreturn]] void ThrowFileError(const std::filesystem::path& path, const char* action, int code);
 
-// What may be read: a pipe is waited for, so only one that the user named may be.
+// What may be read. Reading a pipe waits for its writer, so only a pipe that the user named is
+// read.
 enum class FileKind { kRegular, kRegularOrPipe };
 
-// The whole of a file of at most `max_bytes`. Errors name the path: kNotFound, kInvalidArgument for
+// Reads a whole file of at most `max_bytes`. Errors name the path: kNotFound, kInvalidArgument for
 // a directory, a device or (kRegular) a pipe, kExhausted when larger, kPrecondition without
 // permission. A terminal counts as a pipe.
 std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes,
@@ -30,12 +31,12 @@ std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_
 std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes,
                          FileKind kind = FileKind::kRegular);
 
-// Whether there is something of this name. What cannot be looked at (a link to itself, a folder
-// without permission) counts as there, so that opening it says why.
+// Whether the path exists. A path that cannot be examined (a link to itself, a folder without
+// permission) counts as existing, so that opening it reports the reason.
 bool Exists(const std::filesystem::path& path);
 
-// A file mapped for reading. Movable, and the bytes stay where they are when it moves; they live as
-// long as the object. Errors as above. The file must not be cut shorter while it is mapped.
+// A file mapped for reading. The bytes live as long as the object and stay in place when it is
+// moved. Errors as above. The file must not be cut shorter while it is mapped.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);
@@ -44,8 +45,8 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
   std::span<const std::uint8_t> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
-  // Gives the pages read so far back to the system's cache, so that reading through a large file
-  // keeps memory flat. Safe while others read: their pages come back.
+  // Drops the pages read so far from this process, so that reading through a large file does not
+  // raise its memory. Safe while other threads read: a dropped page is read again.
   void Release() const;
 
  private:
@@ -54,9 +55,9 @@ class MappedFile {
 };
 
 // Writes to a temporary name beside `path`; Commit() syncs and renames, so that `path` holds either
-// its former content or the whole of the new one. Without Commit nothing stays. Errors name the
-// path (kNotFound for a missing directory, kExhausted for a full disk, kPrecondition without
-// permission, kInvalidArgument for a directory, pipe or device).
+// its former content or the whole of the new one. Without Commit the temporary file is removed.
+// Errors name the path (kNotFound for a missing directory, kExhausted for a full disk,
+// kPrecondition without permission, kInvalidArgument for a directory, pipe or device).
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);

@@ -1,5 +1,5 @@
-// Exact nearest-neighbour indices by inner product in FAISS's file format ("IndexFlatIP"). The one
-// file that knows FAISS.
+// Exact nearest-neighbour indices by inner product in FAISS's file format ("IndexFlatIP"). Only
+// flat_index.cc uses FAISS.
 //
 //   FlatIndex index(width);
 //   index.Add(rows);
@@ -26,10 +26,11 @@ class FlatIndex {
   FlatIndex& operator=(FlatIndex&&) noexcept;
 
   void Add(ArrayView<const float, 2> rows);  // [n, width]
-  // Whole or not at all. Returns HashBytes of the file.
+  // Writes the whole file or nothing. Returns HashBytes of the file.
   std::string Write(const std::filesystem::path& path) const;
-  // Nothing is allocated before the file's head and its size agree with `rows` and `width`;
-  // Error(kCorruptData) names what differs. `checksum`: of the whole file, as Write returned it.
+  // Checks the file's header and size against `rows` and `width` before it allocates memory, and
+  // the whole file against `checksum`, which Write returned. Error(kCorruptData) names what
+  // differs.
   static FlatIndex Read(const std::filesystem::path& path, Index rows, Index width,
                         const std::string& checksum);
 

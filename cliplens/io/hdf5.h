@@ -1,5 +1,5 @@
-// What MATLAB 7.3 files need of HDF5: arrays, and arrays of references to arrays. The one place
-// that names the HDF5 library.
+// The part of HDF5 that MATLAB 7.3 files use: arrays, and arrays of references to arrays. Only
+// hdf5.cc uses the HDF5 library.
 //
 //   const Hdf5File file("gtsegs_ijcv.mat");
 //   const std::vector<Hdf5Reference> pictures = file.ReadReferences("/value/img", 100'000);
@@ -26,9 +26,9 @@ struct Hdf5Bytes {
   std::vector<std::uint8_t> values;  // row-major
 };
 
-// All functions may be called from several threads at once; the library works on one at a time.
-// Everything is read from the file itself: links to other files, virtual and external storage and
-// filters that would have to be loaded are refused. Sizes are checked before memory is taken.
+// Several threads may call all functions at once; the calls run one after the other. Only the file
+// itself is read: links to other files, virtual and external storage, and filters that would have
+// to be loaded are refused. Sizes are checked before memory is allocated.
 class Hdf5File {
  public:
   // Throws Error(kNotFound) for a missing file, Error(kUnsupported) for one that is no HDF5 file
@@ -38,13 +38,13 @@ class Hdf5File {
   Hdf5File(const Hdf5File&) = delete;
   Hdf5File& operator=(const Hdf5File&) = delete;
 
-  // A data set of references by its path ("/value/img"), or by reference: all of them, row by row.
-  // Throws Error(kNotFound) when there is none of that path, Error(kCorruptData) for something
-  // else or a reference that leads nowhere, Error(kExhausted) above `max_values`.
+  // All references of a data set, row by row. The data set is named by its path ("/value/img") or
+  // by a reference. Throws Error(kNotFound) if the path does not exist, Error(kCorruptData) if it
+  // holds something else or a reference points nowhere, Error(kExhausted) above `max_values`.
   std::vector<Hdf5Reference> ReadReferences(const std::string& dataset, Index max_values) const;
   std::vector<Hdf5Reference> ReadReferences(Hdf5Reference dataset, Index max_values) const;
 
-  // A data set of numbers as bytes; those outside of 0 to 255 are clipped. Throws as above.
+  // A data set of numbers as bytes. Numbers outside of 0 to 255 are clipped. Throws as above.
   Hdf5Bytes ReadBytes(Hdf5Reference dataset, Index max_values) const;
 
  private:

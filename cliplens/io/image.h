@@ -4,10 +4,10 @@
 //   Image rgb = ConvertToRgb(picture);              // as Pillow's convert("RGB")
 //   std::vector<std::uint8_t> file = EncodePng(rgb);
 //
-// Pixels equal Pillow's byte for byte. The EXIF orientation is left alone, as CLIP's reference
-// preprocessing does; colour profiles and gamma are not applied, as there. Of an animation the
-// first picture is read. Files are hostile: sizes are read and bounded before memory is taken.
-// All functions may be called from several threads at once.
+// Pixels equal Pillow's byte for byte. As in CLIP's reference preprocessing, the EXIF orientation
+// is ignored and colour profiles and gamma are not applied. Of an animation the first picture is
+// read. Files are hostile: sizes are checked before memory is allocated. Several threads may call
+// all functions at once.
 #pragma once
 
 #include <array>
@@ -21,14 +21,14 @@
 
 namespace cliplens {
 
-// Pillow's modes; a picture is resized in its own mode and only then made RGB, as the reference
-// does.
+// Pillow's modes. As in the reference, a picture is resized in its own mode and then converted to
+// RGB.
 enum class PixelMode {
   kGray,       // L
   kGrayAlpha,  // LA
   kRgb,        // RGB
   kRgba,       // RGBA
-  kCmyk,       // CMYK, 255 is full ink (Adobe's inverted files are turned round while decoding)
+  kCmyk,       // CMYK, 255 is full ink (the decoder inverts Adobe's inverted files)
   kPalette,    // P
   kBilevel,    // 1
   kGray16,     // I;16
@@ -49,19 +49,18 @@ struct Image {
   std::vector<std::uint8_t> pixels;
   // kPalette: 256 x RGBA. Entries that the file does not define are opaque black.
   std::vector<std::uint8_t> palette;
-  // A colour that the file declares transparent (PNG's tRNS without a palette), as Pillow compares
-  // it: with pixels after ConvertToRgb. Only ConvertToRgbOnWhite looks at it.
+  // A colour that the file declares transparent (PNG's tRNS without a palette). As in Pillow, it is
+  // compared with pixels after ConvertToRgb. Only ConvertToRgbOnWhite uses it.
   std::optional<std::array<std::uint8_t, 3>> clear_color;
 };
 
-// Most pixels that a picture may have (Pillow's own bound for "decompression bombs", doubled, is
-// 178,956,970).
+// The most pixels that a picture may have: twice Pillow's bound for "decompression bombs".
 inline constexpr Index kMaxPixels = 178'956'970;
 
 // `name` stands in the messages. Throws Error(kCorruptData) for a file that is cut off or broken,
 // Error(kUnsupported) for one that is no JPEG, PNG or WebP, Error(kExhausted) for a header that
-// claims more than `max_pixels` (kMaxPixels at most), before memory is taken. Unlike Pillow, a PNG
-// whose checksums fail is refused.
+// claims more than `max_pixels` (kMaxPixels at most), before memory is allocated. Unlike Pillow, a
+// PNG whose checksums fail is refused.
 Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name,
                   Index max_pixels = kMaxPixels);
 
@@ -69,19 +68,19 @@ Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name,
 // Throws Error(kInvalidArgument) if the sizes of `pixels` or `palette` do not fit the mode.
 Image ConvertToRgb(const Image& image);
 
-// The same with the picture laid on white first where it is transparent (alpha, palette entries,
-// clear_color), as Pillow's convert("RGBA") and alpha_composite do; transformers 5 reads pictures
-// so. Throws as ConvertToRgb.
+// The same, but transparent parts (alpha, palette entries, clear_color) are first laid on white, as
+// Pillow's convert("RGBA") and alpha_composite do. transformers 5 reads pictures this way. Throws
+// as ConvertToRgb.
 Image ConvertToRgbOnWhite(const Image& image);
 
 // Throws Error(kInvalidArgument) unless `pixels` and `palette` have the sizes that mode, width and
 // height ask for and the picture has at least one pixel.
 void CheckImage(const Image& image);
 
-// Pictures to files' bytes. PNG keeps kGray, kGrayAlpha, kRgb and kRgba, WebP keeps kRgba, JPEG
-// keeps kGray; other modes are written as RGB. Quality is libjpeg's and libwebp's (0-100).
-// Throws Error(kInvalidArgument) as CheckImage, Error(kUnsupported) for a side that the format
-// cannot hold (JPEG 65,500, WebP 16,383, PNG 1,000,000).
+// The bytes of a file with the picture. PNG keeps kGray, kGrayAlpha, kRgb and kRgba, WebP keeps
+// kRgba, JPEG keeps kGray; other modes are written as RGB. Quality is libjpeg's and libwebp's
+// (0-100). Throws Error(kInvalidArgument) as CheckImage, Error(kUnsupported) for a side that the
+// format cannot hold (JPEG 65,500, WebP 16,383, PNG 1,000,000).
 std::vector<std::uint8_t> EncodePng(const Image& image);
 std::vector<std::uint8_t> EncodeJpeg(const Image& image, int quality);
 std::vector<std::uint8_t> EncodeWebp(const Image& image, int quality);

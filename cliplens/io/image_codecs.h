@@ -1,4 +1,4 @@
-// What image.cc and the files of the three formats share; no part of the interface.
+// Shared by image.cc and the files of the three formats; not part of the interface.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// JSON values. The one place that names the JSON library.
+// JSON values. Only this header and json.cc use the JSON library.
 //
 //   const Json file = ReadJsonFile("open_clip_config.json");
 //   const Json model_config = JsonField<Json>(file, "model_cfg", "open_clip_config.json");

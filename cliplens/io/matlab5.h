@@ -16,7 +16,7 @@
 
 namespace cliplens {
 
-// An array of one of four kinds; `size` elements in MATLAB's order (first axis fastest).
+// An array of one of four kinds, with `size` elements in MATLAB's order (first axis fastest).
 struct MatlabValue {
   enum class Kind { kNumbers, kText, kCells, kStructures };
   Kind kind = Kind::kNumbers;
@@ -24,18 +24,18 @@ struct MatlabValue {
   std::vector<double> numbers;
   std::string text;                 // UTF-8
   std::vector<std::string> fields;  // of structures
-  std::vector<MatlabValue>
-      elements;  // cells; of structures the fields of each, one after the other
+  // Cells; for structures all fields of the first, then all fields of the second, …
+  std::vector<MatlabValue> elements;
 
-  // Throws Error(kCorruptData), naming the field, when this is no structure with it or i is
-  // outside.
+  // Throws Error(kCorruptData) that names the field if this is no structure, lacks the field, or i
+  // is out of range.
   const MatlabValue& Field(Index i, std::string_view name) const;
 };
 
-// The file's variables by name; those of other kinds (sparse, complex, objects) are passed over.
-// Throws Error(kUnsupported) for a file that is no little-endian MATLAB 5 file (one of version 7.3
-// is named as such), Error(kCorruptData) for sizes that do not fit, Error(kExhausted) above 16 MB,
-// packed or all variables unpacked.
+// The file's variables by name. Variables of other kinds (sparse, complex, objects) are skipped.
+// Throws Error(kUnsupported) for a file that is no little-endian MATLAB 5 file (the message says so
+// for version 7.3), Error(kCorruptData) for sizes that do not fit, Error(kExhausted) above 16 MB
+// for the file or for all variables unpacked.
 std::map<std::string, MatlabValue> ReadMatlab5(const std::filesystem::path& path);
 
 }  // namespace cliplens

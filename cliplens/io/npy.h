@@ -17,7 +17,8 @@ namespace cliplens {
 void WriteNpy(const std::filesystem::path& path, std::span<const float> values,
               std::span<const Index> shape);
 
-// A large array written piece by piece along its first axis; Finish() checks that all came.
+// Writes a large array piece by piece along its first axis. Finish() checks that all values were
+// written.
 class NpyWriter {
  public:
   NpyWriter(const std::filesystem::path& path, std::vector<Index> shape);

@@ -1,15 +1,16 @@
-// A directory that is there whole or not at all.
+// A directory that appears whole or not at all.
 //
 //   PartialDirectory directory("store/");
 //   WriteFileAtomically(directory.path() / "manifest.json", "{}");
 //   directory.Commit();
 //
-// Files go to `DIRECTORY.partial`, which Commit() renames to `DIRECTORY`. Dropped without Commit,
-// it removes what it wrote, or leaves it for a later run to go on with after KeepOnFailure().
+// Files are written to `DIRECTORY.partial`, which Commit() renames to `DIRECTORY`. Without Commit
+// the destructor removes the partial directory; after KeepOnFailure() it leaves it, so that a later
+// run can resume.
 //
-// One process at a time: the partial directory is locked (flock) until the object goes, and the
-// lock goes with the process however that ends. File systems that lock no directories (some network
-// file systems) go without; there two runs are told apart by nothing.
+// One process at a time may write: the object holds a lock (flock) on the partial directory, and
+// the lock ends with the process however that ends. Some network file systems cannot lock
+// directories; there nothing keeps two runs apart.
 #pragma once
 
 #include <filesystem>
@@ -20,13 +21,13 @@ namespace cliplens {
 class PartialDirectory {
  public:
   enum class Mode {
-    kNew,     // neither the directory nor its partial may be there
-    kResume,  // goes on with the partial that is there, or makes one
+    kNew,     // neither the directory nor its partial may exist
+    kResume,  // resumes an existing partial, or makes one
   };
 
   // Throws Error(kPrecondition) when `directory` exists, when its partial exists (kNew) or is
   // locked by another run, kNotFound when its parent does not exist. `next_step` ends the message
-  // about a partial that a run left.
+  // about a partial that an earlier run left.
   explicit PartialDirectory(const std::filesystem::path& directory, Mode mode = Mode::kNew,
                             const std::string& next_step = "remove it and run again");
   ~PartialDirectory();
@@ -36,7 +37,7 @@ class PartialDirectory {
   // Where to write.
   const std::filesystem::path& path() const { return partial_; }
   const std::filesystem::path& final_path() const { return final_; }
-  // The partial was there before.
+  // Whether the partial existed before.
   bool resumed() const { return resumed_; }
   void KeepOnFailure() { keep_ = true; }
   void DropOnFailure() { keep_ = false; }

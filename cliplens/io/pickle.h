@@ -6,9 +6,9 @@
 //   Print(NameOf(root.kind), root.items.size());
 //
 // A pickle is a program for a small stack machine that may name and call any function. This reader
-// builds a table of plain records: a call is written down as what is called and with what, never
-// made. `known` decides which names may be mentioned at all; any other is refused by name. The
-// opcodes are those that protocols 2 to 5 write.
+// builds a table of plain records. A call becomes a record of the function's name and its
+// arguments; nothing is ever called. `known` decides which names a pickle may use; the error quotes
+// any other. The reader knows the opcodes that protocols 2 to 5 write.
 //
 // Time and memory are linear in the length of the pickle, and bounded: see PickleLimits.
 #pragma once
@@ -31,7 +31,7 @@ enum class PickleKind : std::uint8_t {
   kInt,         // integer
   kBigInt,      // text: two's complement, little-endian, more than 8 bytes
   kFloat,       // real
-  kText,        // text: UTF-8 as it stands, which nobody has checked
+  kText,        // text: UTF-8, unchecked
   kBytes,       // text
   kTuple,       // items
   kList,        // items
@@ -55,8 +55,8 @@ struct PickleObject {
   std::vector<PickleRef> items;
 };
 
-// A pickle's objects. Objects may hold each other in circles, and one object may stand in many
-// places: who walks them bounds depth and number of steps. The bytes must outlive it.
+// A pickle's objects. They may form cycles, and an object may be shared, so code that walks them
+// must bound its depth and its number of steps. The bytes must outlive the pickle.
 struct Pickle {
   std::deque<PickleObject> objects;
   std::deque<std::string> names;
@@ -74,8 +74,8 @@ struct PickleLimits {
 };
 
 // Reads one pickle from the start of `bytes`; more may follow. `name` stands in the messages.
-// Throws Error(kUnsupported) for a name that is not `known`, an opcode or protocol outside of what
-// is read, Error(kCorruptData) for a program that contradicts itself or has no end,
+// Throws Error(kUnsupported) for a name that is not `known` and for an opcode or protocol that is
+// not read, Error(kCorruptData) for a program that contradicts itself or has no end,
 // Error(kExhausted) beyond the limits.
 Pickle ReadPickle(std::span<const std::uint8_t> bytes, const std::string& name,
                   const std::function<bool(std::string_view)>& known,

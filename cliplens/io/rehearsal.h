@@ -1,4 +1,4 @@
-// Work on a hostile file by a library that may crash on it, tried in a process of its own first.
+// Tries a library that may crash on a hostile file in a child process first.
 #pragma once
 
 #include <functional>
@@ -6,9 +6,9 @@
 
 namespace cliplens {
 
-// Runs `work` in a child process, where nothing that it does is seen, and waits. Whether it throws
-// there is of no account: the caller will meet the same error. Error(kCorruptData) that begins with
-// `name`, when the child ends otherwise than by itself or takes longer than `seconds`.
+// Runs `work` in a child process and waits for it. An exception in the child is ignored, since the
+// caller then does the same work and meets the same error. Throws Error(kCorruptData) that begins
+// with `name` if the child crashes or takes longer than `seconds`.
 void Rehearse(const std::string& name, const std::function<void()>& work, int seconds);
 
 }  // namespace cliplens

@@ -4,7 +4,7 @@
 //   const Json document = ReadSealedJson("manifest.json", 1 << 20);
 //
 // The last member is "checksum": XXH3-128 of the file's text with the 32 digits of the checksum
-// itself written as zeros. It is against accidents, not against those who mean it.
+// itself written as zeros. It guards against accidents, not against attackers.
 #pragma once
 
 #include <filesystem>
@@ -18,9 +18,9 @@ namespace cliplens {
 // member "checksum".
 std::string SealJson(Json document);
 
-// The document without its checksum. Error(kCorruptData) names the file and both checksums. Without
-// a member "checksum" it is an error too, but for a caller who asks with `unsealed` (older
-// formats): the document is returned then.
+// The document without its checksum. Throws Error(kCorruptData) that names the file and both
+// checksums if they differ. A document without a member "checksum" is an error too, unless the
+// caller passes `unsealed` (for older formats): then the document is returned and `unsealed` set.
 Json ReadSealedJson(const std::filesystem::path& path, Index max_bytes, bool* unsealed = nullptr);
 // The same of a document's text; `name` stands in messages.
 Json ParseSealedJson(std::string text, const std::string& name, bool* unsealed = nullptr);

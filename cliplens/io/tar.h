@@ -1,5 +1,4 @@
-// Tar archives, as WebDataset shards are: the members of a file that is already in memory or
-// mapped.
+// The members of a tar archive, such as a WebDataset shard, that is in memory or mapped.
 //
 //   const MappedFile file("test-000.tar");
 //   TarReader reader(file.bytes(), "test-000.tar");
@@ -7,9 +6,9 @@
 //     Use(member->name, file.bytes().subspan(member->offset, member->size));
 //   }
 //
-// Read are ustar with GNU's long names and pax's `path` and `size`. Archives are hostile: checksums
-// and sizes are checked against the file before use, and the end marker must be there, so that an
-// archive that was cut off is found out. Nothing is ever unpacked: names serve as labels only.
+// The reader knows ustar, GNU's long names, and pax's `path` and `size`. Archives are hostile:
+// checksums and sizes are checked against the file before use, and an archive without an end marker
+// is refused, since it was cut off. Nothing is written to disk: names only serve as labels.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +31,7 @@ class TarReader {
   // `bytes` must outlive the reader; `name` stands in the messages.
   TarReader(std::span<const std::uint8_t> bytes, std::string name);
 
-  // The next regular file; folders, links and devices are passed over. Nothing after the last one.
+  // The next regular file, or nothing after the last one. Folders, links and devices are skipped.
   // Throws Error(kCorruptData) for an archive that contradicts itself or is cut off,
   // Error(kUnsupported) for one that is compressed or has sparse or split members.
   std::optional<TarMember> Next();

@@ -4,7 +4,7 @@
 //   for (const auto& [name, info] : file->tensors()) Print(name, info.shape);
 //   const std::vector<float> values = file->ReadAsFloat("state_dict.visual.proj");
 //
-// What a file is shows in its first bytes: safetensors, a PyTorch file (zip, TorchScript archive or
+// The first bytes tell the type of a file: safetensors, a PyTorch file (zip, TorchScript archive or
 // the older format, cliplens/io/torch_file.h), or the JSON index of either in several files
 // (`*.safetensors.index.json`, `pytorch_model.bin.index.json`).
 #pragma once
@@ -33,7 +33,7 @@ class TensorFile {
   TensorFile(const TensorFile&) = delete;
   TensorFile& operator=(const TensorFile&) = delete;
 
-  // For people: "safetensors", "PyTorch file", "TorchScript archive".
+  // For messages: "safetensors", "PyTorch file", "TorchScript archive".
   virtual std::string kind() const = 0;
   virtual const std::map<std::string, TensorInfo>& tensors() const = 0;
   // Row-major values of a tensor. Throws Error(kNotFound) for a name that is not there,
@@ -42,9 +42,9 @@ class TensorFile {
   virtual std::vector<float> ReadAsFloat(const std::string& name) const = 0;
   // The one value of a tensor of one element, of any type.
   virtual double ReadScalar(const std::string& name) const = 0;
-  // The file that holds a tensor, for messages; for a name that is not there, the file opened.
+  // The file that holds a tensor, for messages; the opened file if no tensor has this name.
   virtual std::filesystem::path FileOf(const std::string& name) const = 0;
-  // All files that belong to it, the one opened first.
+  // All files with tensors, beginning with the one that was opened.
   virtual std::vector<std::filesystem::path> files() const = 0;
 };
 

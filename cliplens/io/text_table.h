@@ -16,7 +16,7 @@
 
 namespace cliplens {
 
-// All cells stand in one text, so that a table takes little more than its file.
+// All cells share one string, so a table takes little more memory than its file.
 class TextTable {
  public:
   explicit TextTable(std::vector<std::string> columns) : columns_(std::move(columns)) {}
@@ -36,13 +36,13 @@ class TextTable {
 };
 
 // A file with a header line, commas between the cells (.csv) or tabs (.tsv): RFC 4180, with LF or
-// CRLF, a byte-order mark and blank lines allowed. A cell that begins with a quotation mark goes on
-// to the next single one, line ends and separators in it belong to it, and two stand for one.
-// Throws Error(kCorruptData) with the line for a row with more or fewer cells than the header, an
-// unfinished quotation, text behind one, a carriage return alone, a zero byte, text that is not
-// UTF-8, a name of a column that stands twice; Error(kInvalidArgument) for a file without a header;
-// Error(kExhausted) above 256 MB or 4,096 columns. Columns without a name (pandas writes one) are
-// left out.
+// CRLF, a byte-order mark and blank lines allowed. A cell that begins with a quotation mark ends at
+// the next single one; it may hold separators and line ends, and two quotation marks in it stand
+// for one. Throws Error(kCorruptData) with the line for a row with more or fewer cells than the
+// header, an unfinished quotation, text behind one, a carriage return alone, a zero byte, text that
+// is not UTF-8, a name of a column that stands twice; Error(kInvalidArgument) for a file without a
+// header; Error(kExhausted) above 256 MB or 4,096 columns. Columns without a name (pandas writes
+// one) are left out.
 TextTable ReadTextTable(const std::filesystem::path& path);
 
 }  // namespace cliplens

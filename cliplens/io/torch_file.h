@@ -6,12 +6,12 @@
 //                     attributes become a nested dictionary, its code is not looked at
 //
 // Dictionaries in dictionaries, and modules in modules, give names with points: the file
-// {"epoch": 3, "state_dict": {"visual.proj": T}} has the tensor "state_dict.visual.proj". What is
-// no tensor is passed over.
+// {"epoch": 3, "state_dict": {"visual.proj": T}} has the tensor "state_dict.visual.proj". Values
+// that are not tensors are skipped.
 //
-// A storage is read where it lies when one of its tensors is asked for; the pickle alone is in
-// memory. Every tensor's offset, shape and strides are checked against the true size of its
-// storage. A name that tensors do not need is refused (cliplens/io/pickle.h).
+// Only the pickle is kept in memory; a storage is read from the file when one of its tensors is.
+// Every tensor's offset, shape and strides are checked against the true size of its storage. A name
+// that tensors do not need is refused (cliplens/io/pickle.h).
 #pragma once
 
 #include <filesystem>

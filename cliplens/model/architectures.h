@@ -11,8 +11,8 @@
 
 namespace cliplens {
 
-// One row; what is not in it is the same in all: context 77, 49,408 tokens, text MLPs of 4 D,
-// LayerNorms with ε = 1e-5, OpenAI's constants of preprocessing.
+// One row. What is not in it is the same for all architectures: context 77, 49,408 tokens, text
+// MLPs of 4 D, LayerNorms with ε = 1e-5, OpenAI's constants of preprocessing.
 struct Architecture {
   std::string_view name;  // "ViT-B-16-quickgelu"
   Index embed_width;

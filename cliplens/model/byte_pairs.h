@@ -12,8 +12,8 @@
 
 namespace cliplens {
 
-// Which merges come first where the same pair stands in a word several times. It matters where two
-// merges make the same token, so that a new pair may rank before the one that was just merged.
+// The order of merges if the same pair occurs several times in a word. It matters if two merges
+// make the same token: a new pair may then rank before the pair that was just merged.
 enum class MergeOrder {
   kWholeWord,  // all occurrences, from left to right, then the pairs that they make (open_clip)
   kOneByOne,   // the leftmost alone, then whatever ranks lowest (Hugging Face's tokenizers)

@@ -29,7 +29,7 @@ struct TowerConfig {
   double norm_epsilon = 1e-5;
   // The checkpoint scales what attention and MLP add by a gain for each channel ("LayerScale",
   // arXiv 2103.17239, section 2). The gains are folded into the output matrices and biases when the
-  // checkpoint is loaded, so nothing behind that knows them.
+  // checkpoint is loaded, so no later code sees them.
   bool layer_scale = false;
 
   Index head_width() const { return width / heads; }  // K
@@ -48,9 +48,9 @@ struct ModelConfig {
   Index context_length = 0;
   Index vocabulary_size = 0;
   TokenizerRule tokenizer_rule = TokenizerRule::kOpenClip;
-  // The row that is pooled: by open_clip's rule, and by transformers' where this is 2 (as in its
-  // old configurations), the first with the highest id of the text; otherwise the first with this
-  // id (transformers' CLIPTextModel; 49,407 where its configuration says nothing).
+  // Decides which row of a text is pooled. 2 means the first row with the text's highest id: the
+  // rule of open_clip, and of transformers for its old configurations. Any other value means the
+  // first row with this id, the rule of transformers' CLIPTextModel, whose default is 49,407.
   Index eos_token_id = 2;
 
   Index grid() const { return preprocess.image_size / patch_size; }
@@ -58,14 +58,14 @@ struct ModelConfig {
 };
 
 // `name` stands in the messages. Accepts the file with or without the level "model_cfg".
-// Throws Error(kUnsupported) that names a setting this version does not evaluate (silently passing
-// over one would give wrong numbers), Error(kCorruptData) for one that makes no sense.
+// Throws Error(kUnsupported) that names a setting which this version does not evaluate (ignoring it
+// would give wrong numbers), Error(kCorruptData) for a setting that makes no sense.
 ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name);
 
-// `config.json` of a Hugging Face CLIPModel, with transformers' defaults for what is absent. The
-// preprocessing is left at its default with the model's own picture size: it stands in another file
-// (ParseHuggingFacePreprocessor). What transformers' CLIPModel does not read is passed over, as it
-// does. Errors as above; another model_type than "clip" is Error(kUnsupported).
+// `config.json` of a Hugging Face CLIPModel, with transformers' defaults for what is absent.
+// Preprocessing keeps its default with the model's own picture size, since another file describes
+// it (ParseHuggingFacePreprocessor). Settings that transformers' CLIPModel does not read are
+// ignored. Errors as above; another model_type than "clip" is Error(kUnsupported).
 ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name);
 
 // The configuration as it is written into stores and printed by `info --json`.

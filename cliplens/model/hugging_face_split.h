@@ -1,4 +1,4 @@
-// Splitting of a text into the words that are then encoded, as transformers' CLIPTokenizer does.
+// Splits a text into the words that BytePairs encodes, as transformers' CLIPTokenizer does.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,18 @@ namespace cliplens {
 // Immutable once built; Split may be called from many threads.
 class HuggingFaceSplitter {
  public:
-  // Take what was found and return whether to go on.
+  // Take a word or token and return whether to go on.
   using OnWord = std::function<bool(std::string_view utf8)>;
   using OnToken = std::function<bool(std::int32_t id)>;
 
   explicit HuggingFaceSplitter(const std::vector<AddedToken>& added);
 
-  // Words and added tokens, from left to right. Added tokens are cut out first, of several that
-  // begin at one place the longest; what stands between them is normalized on its own, searched
-  // for the tokens that are looked for then, and split by the tokenizer's expression:
+  // Gives words and added tokens from left to right. Added tokens are cut out first; if several
+  // begin at one place, the longest is taken. Each part between them is normalized by itself,
+  // searched for the tokens that are `normalized`, and split by the tokenizer's expression:
   //   <\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
-  // (the first two come apart again into three words, by the expression of the byte level).
-  // Throws Error(kInvalidArgument) with the byte offset if `text` is not UTF-8.
+  // (the expression of the byte level splits the first two again, into three words). Throws
+  // Error(kInvalidArgument) with the byte offset if `text` is not UTF-8.
   void Split(std::string_view text, const OnWord& on_word, const OnToken& on_token) const;
 
  private:
@@ -37,8 +37,8 @@ class HuggingFaceSplitter {
   // By first character, the longest first.
   using Spellings = std::unordered_map<char32_t, std::vector<Spelling>>;
 
-  // Calls `between` for the parts of `text` that are no token of `spellings`, on_token for those
-  // that are; false once a call returned false.
+  // Calls `on_token` for the tokens of `spellings` in `text` and `between` for the parts between
+  // them. Returns false as soon as a call returns false.
   static bool CutOut(const Spellings& spellings, std::u32string_view text,
                      const std::function<bool(std::u32string_view)>& between,
                      const OnToken& on_token);

@@ -15,7 +15,7 @@ namespace cliplens {
 struct AddedToken {
   std::string text;
   std::int32_t id;
-  bool normalized;  // is looked for after normalization, so in any case of letters
+  bool normalized;  // searched for after normalization, so in upper or lower case
 };
 
 struct HuggingFaceVocabulary {
@@ -25,17 +25,17 @@ struct HuggingFaceVocabulary {
   std::int32_t end = 0;           //
   std::int32_t pad = 0;           //
   Index max_length = 0;           // model_max_length: tokens of a text at most
-  Index size = 0;                 // the highest id and one
+  Index size = 0;                 // the highest id plus one
 };
 
-// From `tokenizer.json`, of which the vocabulary, the merges and the added tokens count, else from
-// `vocab.json` with `merges.txt`, else from `merges.txt` alone, else CLIP's own. The special
-// tokens, the added ones and the longest text are those of tokenizer_config.json; where that has no
-// "added_tokens_decoder", special_tokens_map.json, added_tokens.json and tokenizer.json have their
-// say, in this order. Rules as in transformers 5.23.
+// Reads the vocabulary, merges and added tokens of `tokenizer.json`, else `vocab.json` with
+// `merges.txt`, else `merges.txt` alone, else takes CLIP's own. tokenizer_config.json gives the
+// special tokens, the added tokens and the longest text. If it has no "added_tokens_decoder",
+// special_tokens_map.json, added_tokens.json and tokenizer.json are read as well, in this order.
+// Rules as in transformers 5.23.
 //
-// Throws as ReadVocabulary, and Error(kUnsupported) that names a setting which is not followed
-// (another tokenizer class, a text cut at its beginning, tokens that swallow blanks).
+// Throws as ReadVocabulary, and Error(kUnsupported) that names a setting which this version does
+// not follow (another tokenizer class, a text cut at its beginning, tokens that swallow blanks).
 HuggingFaceVocabulary ReadHuggingFaceVocabulary(const std::filesystem::path& directory);
 
 }  // namespace cliplens

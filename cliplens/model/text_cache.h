@@ -4,8 +4,8 @@
 //       CachedTexts([&]() -> const ClipModel& { return model; }, model.fingerprint(),
 //                   Precision::kF32, pool.texts, {.threads = 0});
 //
-// A file for each model and pool in the cache directory. Nothing is ever removed; the directory may
-// be deleted at any time.
+// The cache directory has one file for each model and pool. Nothing is ever removed; the directory
+// may be deleted at any time.
 #pragma once
 
 #include <filesystem>
@@ -23,17 +23,17 @@ namespace cliplens {
 std::filesystem::path CacheDirectory();
 
 struct CachedTextsOptions {
-  bool truncate = false;  // as ClipModel::EmbedTexts; rows of texts that all fitted do for both
+  bool truncate = false;  // as for ClipModel::EmbedTexts; rows without a cut text serve both
   int threads = 0;
   ProgressSink progress = {};
   std::filesystem::path directory = CacheDirectory();  // empty: nothing is kept
 };
 
-// Unit rows [M, E] as ClipModel::EmbedTexts gives them. `model`, that of the fingerprint and
-// precision, is asked for only when there is no file of these texts that is whole; one that is
-// damaged is made anew. A directory that cannot be read or written changes nothing else. The
-// fingerprint is that of weights: models of the same weights with other tokenizers share files.
-// Throws as `model` and ClipModel::EmbedTexts.
+// Unit rows [M, E] as ClipModel::EmbedTexts gives them. Calls `model`, which returns the model of
+// the fingerprint and precision, only if the cache has no intact file of these texts; a damaged
+// file is replaced. If the directory cannot be read or written, rows are computed each time. The
+// fingerprint covers weights only, so models with the same weights and different tokenizers share
+// files. Throws as `model` and ClipModel::EmbedTexts.
 Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
                             const std::string& fingerprint, Precision precision,
                             std::span<const std::string> texts, const CachedTextsOptions& options);

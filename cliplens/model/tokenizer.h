@@ -25,33 +25,32 @@ namespace cliplens {
 struct Tokens {
   std::vector<std::int32_t> ids;  // [context]: start, text, end, padding
   Index count = 0;                // of the ids without the padding
-  // The row that is pooled: of the first end token, or as ModelConfig::eos_token_id says. Behind it
-  // there are ids only where the text itself spells such a token.
+  // The row that is pooled: that of the first end token, or as ModelConfig::eos_token_id says. Ids
+  // follow it only if the text itself spells an end token.
   Index end = 0;
   bool truncated = false;  // the text was longer than the context
 };
 
 // Tokens [begin, end) that spell one word of the text, as the tokenizer cleaned it.
 struct TextWord {
-  std::string text;  // may hold bytes that are no UTF-8 where the text was cut within a character
+  std::string text;  // not always UTF-8: the text may have been cut within a character
   Index begin = 0, end = 0;
 };
-// What stands for the start and the end of a text among its words.
+// The words that stand for the start and the end of a text.
 inline constexpr char kStartWord[] = "\u2039start\u203a";
 inline constexpr char kEndWord[] = "\u2039end\u203a";
 
 class Tokenizer {
  public:
   // kOpenClip: the vocabulary beside a model (`vocab.json` + `merges.txt`, or `tokenizer.json`, or
-  // `merges.txt` alone, numbered as open_clip does), else CLIP's own of 49,408 tokens (an empty
-  // path means these at once), else
-  // Error(kNotFound). A vocabulary that contradicts itself is Error(kCorruptData), one of another
-  // kind Error(kUnsupported) (cliplens/model/vocabulary.h).
+  // `merges.txt` alone, numbered as open_clip does), else CLIP's own of 49,408 tokens, else
+  // Error(kNotFound). An empty path means CLIP's own. A vocabulary that contradicts itself is
+  // Error(kCorruptData), one of another kind Error(kUnsupported) (cliplens/model/vocabulary.h).
   static Tokenizer Load(const std::filesystem::path& directory, Index context_length);
   // kHuggingFace: see ReadHuggingFaceVocabulary. Texts are cut to the context or to the files'
   // model_max_length, whichever is less. `eos_token_id` is the configuration's (ModelConfig);
-  // Error(kUnsupported) if it is neither 2 nor the id that ends a text, for transformers would pool
-  // the same row for every text.
+  // Error(kUnsupported) if it is neither 2 nor the id that ends a text, since transformers would
+  // then pool the same row for every text.
   static Tokenizer LoadHuggingFace(const std::filesystem::path& directory, Index context_length,
                                    Index eos_token_id);
   // From the lines of a merges file; ids as open_clip numbers them.
@@ -70,7 +69,7 @@ class Tokenizer {
   // The words of a text that Encode gave, from its start to the token that is pooled.
   std::vector<TextWord> Words(const Tokens& tokens) const;
 
-  // The highest id and one: the rows that a token embedding needs.
+  // The highest id plus one: the number of rows that a token embedding needs.
   Index vocabulary_size() const;
   Index context_length() const;
 

@@ -21,7 +21,7 @@ struct Vocabulary {
   std::vector<std::pair<std::string, std::string>> merges;  // in order of rank
   std::unordered_map<std::string, std::int32_t> ids;
   std::string start;                    // the token in front of every text, as it is spelled
-  std::string end;                      // and behind it
+  std::string end;                      // the token behind every text
   std::optional<std::int32_t> unknown;  // stands for bytes that have no token
 };
 
@@ -54,8 +54,8 @@ std::vector<std::pair<std::string, std::string>> ParseMerges(std::string_view te
 // merges, Error(kUnsupported) for a tokenizer of another kind.
 std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory);
 
-// Parts of the above, without the special tokens: vocab.json with merges.txt, and the "model" of a
-// tokenizer.json, without its added tokens. Throw as above.
+// Parts of the above without special tokens: vocab.json with merges.txt, and the "model" of a
+// tokenizer.json without its added tokens. Both throw as above.
 Vocabulary ReadVocabularyPair(const std::filesystem::path& directory);
 Vocabulary ReadTokenizerModel(const Json& tokenizer, const std::string& name);
 

@@ -10,8 +10,8 @@
 namespace cliplens {
 
 // Cells with a comma, quote or line end are quoted. Cells that a spreadsheet would take for a
-// formula (=, +, -, @ in front of what is no number) get an apostrophe, since texts come from files
-// of others.
+// formula (=, +, -, @ in front of something other than a number) get an apostrophe, since texts
+// come from other people's files.
 std::string CsvRow(const std::vector<std::string>& cells);
 
 // Nine significant digits.

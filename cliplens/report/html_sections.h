@@ -1,5 +1,4 @@
-// Sections of the report that an analysis of its own fills: labels of heads, ablation,
-// groups.
+// Sections of the report that further analyses fill: labels of heads, ablation, groups.
 #pragma once
 
 #include <functional>

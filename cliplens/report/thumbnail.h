@@ -13,7 +13,7 @@
 
 namespace cliplens {
 
-// A small picture's file: without loss (PNG) while that is small too, as drawings are, else WebP.
+// A small picture's file: lossless (PNG) if that is small too, as for drawings, else WebP.
 struct EncodedPicture {
   const char* content_type = "";
   std::vector<std::uint8_t> bytes;
@@ -32,7 +32,7 @@ struct Thumbnail {
 struct ThumbnailSet {
   std::vector<Thumbnail> thumbnails;  // by item, each item once
   Index asked = 0;
-  // Of the pictures that could not be had: how many, and the first one's reason.
+  // The number of pictures that could not be read, and the reason for the first.
   Index missing = 0;
   std::string first_reason;
 };

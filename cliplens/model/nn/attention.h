@@ -6,11 +6,11 @@
 
 namespace cliplens::nn {
 
-// out [rows, K] = softmax(scale · q k^T) v of one head. Rows are at the given distances; queries
-// `first` … `first` + rows − 1 of the item's `tokens`. With `causal` a query sees the keys up to
-// its own place. `alpha` [tokens], where not null, receives the attention of query `alpha_query`.
-// fp32 throughout; relative error of an attention weight about 1e-6. A query's result does not
-// depend on the others.
+// out [rows, K] = softmax(scale · q k^T) v of one head, for the queries `first` … `first` + rows −
+// 1 of the item's `tokens`. Strides are distances between rows. With `causal` a query sees the keys
+// up to its own place. If `alpha` [tokens] is not null, it receives the attention of query
+// `alpha_query`. Everything is fp32; the relative error of an attention weight is about 1e-6. A
+// query's result does not depend on the other queries.
 template <typename Out>
 struct AttentionArgs {
   Index first = 0;

@@ -7,7 +7,7 @@
 namespace cliplens::nn {
 
 // y[i] = gain ⊙ (x[i] − mean) / sqrt(var + epsilon) + bias for each of `rows` rows of `width`
-// numbers, contiguous; an fp32 y may be x. A row is read from memory once; relative error about
+// numbers, contiguous; an fp32 y may be x. Each row is read from memory once. The error is about
 // 1e-6 of the row's scale.
 void LayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
                float epsilon, float* y);

@@ -1,8 +1,8 @@
-// Matrix products. matmul.cc is the one file that knows oneDNN; another backend is a second file.
+// Matrix products. Only matmul.cc uses oneDNN; another backend is another file.
 //
-// A product runs on the calling thread, or in parts of fixed columns and rows on a team, and no sum
-// is ever split: its result does not depend on the number of threads. Matrices are row-major; a
-// `stride` is the distance between rows.
+// A product runs on the calling thread, or a team shares it in parts of fixed rows and columns. No
+// sum is ever split, so the result does not depend on the number of threads. Matrices are
+// row-major; a `stride` is the distance between rows.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ float ToFloat(BFloat16 value);
 
 // The type of weights and of the inputs of products; sums are fp32 in both.
 enum class Precision { kF32, kBF16 };
-// Whether this processor multiplies bfloat16 by itself (AVX-512 BF16 or AMX). Without, bfloat16
+// Whether this processor has products of bfloat16 (AVX-512 BF16 or AMX). Without them bfloat16
 // would be slower than fp32.
 bool HasBFloat16();
 
@@ -41,9 +41,9 @@ class Weights {
   bool empty() const { return impl_ == nullptr; }
   Index in() const;
   Index out() const;
-  // Whether a row of the result is the same to the bit wherever the row stands and however many
-  // rows there are, as tried out on this processor. Where not, rows of several items must not be
-  // put together, since an item's numbers would depend on its neighbours.
+  // Whether a row of the result has the same bits wherever it stands and however many rows there
+  // are, as tested on this processor. If not, a product must not have rows of several items, since
+  // an item's numbers would depend on the other items.
   bool rows_are_independent() const;
 
   struct Impl;

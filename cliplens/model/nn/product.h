@@ -5,8 +5,8 @@
 //   nn::AddProduct(nn::Of(a).Transposed(), nn::Of(a), c);        // c += a^T a
 //
 // Each element is summed in the order of the inner index with one rounding a term (a fused
-// multiply-add), so neither the width of a processor's vectors nor the shape of the rest decides
-// any bit. Processors without fused multiply-add give the same numbers, more slowly.
+// multiply-add), so no bit depends on the width of a processor's vectors or on the matrices' other
+// rows and columns. Processors without fused multiply-add give the same numbers, more slowly.
 #pragma once
 
 #include "cliplens/base/array.h"
@@ -14,7 +14,7 @@
 
 namespace cliplens::nn {
 
-// A matrix [rows, columns] that lies anywhere, read as fp64.
+// A matrix [rows, columns] in any strided layout, read as fp64.
 template <typename T>
 struct Operand {
   const T* data = nullptr;

@@ -8,13 +8,13 @@
 
 namespace cliplens {
 
-// Python's html.unescape: all named references, also those without a semicolon and those that are
-// the beginning of a longer word, and numbers, of which some stand for Windows-1252 characters and
+// Python's html.unescape. It replaces all named references, also without a semicolon and at the
+// beginning of a longer word, and all numbers; some numbers stand for Windows-1252 characters and
 // some for nothing.
 std::u32string UnescapeHtml(std::u32string_view text);
 
-// ftfy's stricter form: references that end in a semicolon, and names in upper case where that is
-// unambiguous (&NTILDE;).
+// ftfy's stricter form. It replaces only references that end in a semicolon, and names in upper
+// case if they are unambiguous (&NTILDE;).
 std::u32string UnescapeClosedHtml(std::u32string_view text);
 
 }  // namespace cliplens

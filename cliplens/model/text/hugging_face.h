@@ -1,10 +1,11 @@
-// How Hugging Face's `tokenizers` package, on which transformers' CLIPTokenizer runs, sees a text.
+// Characters as Hugging Face's `tokenizers` package sees them; transformers' CLIPTokenizer runs on
+// it.
 //
 //   NormalizeForHuggingFace(U"Cafe\u0301 \t ΣΑΣ");  // U"café σασ"
 //
-// The classes come from the package itself (tools/generate_text_tables.py), whose parts follow
-// three versions of Unicode: an old one normalizes, a newer one knows letters, numbers and white
-// space, the newest the lower case.
+// The classes are generated from the package itself (tools/generate_text_tables.py). Its parts
+// follow three versions of Unicode: the oldest for normalization, a newer one for letters, numbers
+// and white space, the newest for lower case.
 #pragma once
 
 #include <cstdint>

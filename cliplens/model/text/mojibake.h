@@ -10,8 +10,8 @@
 
 namespace cliplens {
 
-// Bounds the work on text that is made to be repaired over and over: every pass over a text takes
-// its length from the budget. Throws Error(kExhausted) when nothing is left.
+// Bounds the work on text that is built to need repair after repair. Every pass over a text takes
+// the text's length from the budget. Throws Error(kExhausted) when nothing is left.
 class RepairBudget {
  public:
   explicit RepairBudget(std::size_t length);

@@ -4,8 +4,8 @@
 //   Lower(text);                                  // "sigma: οδος", with the final form
 //
 // The reference runs on Python and on its `regex` module, which follow different versions of
-// Unicode; the classes come from those modules (tools/generate_text_tables.py) and so does the
-// result, whatever the version of the library that normalises.
+// Unicode. The classes are generated from both (tools/generate_text_tables.py), so results do not
+// depend on the version of the library that normalises.
 #pragma once
 
 #include <cstddef>
