@@ -1,6 +1,6 @@
 // Says in words what the heads of the last layer write.
 //
-//   example_text_span MODEL STORE TEXTS
+//   example_3_text_span MODEL STORE TEXTS
 #include "cliplens/analysis/text_span.h"
 
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 // How much of the model's accuracy is left when each head keeps only the span of its first texts.
 //
-//   example_reconstruction MODEL STORE CLASSES TEXTS
+//   example_6_reconstruction MODEL STORE CLASSES TEXTS
 #include "cliplens/analysis/reconstruction.h"
 
 #include <fmt/format.h>

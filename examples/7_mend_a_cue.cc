@@ -1,6 +1,6 @@
 // Whether a classifier leans on a cue that two texts name, and an edit of the heads that carry it.
 //
-//   example_mend_a_cue MODEL STORE CLASSES TEXT TEXT EDIT
+//   example_7_mend_a_cue MODEL STORE CLASSES TEXT TEXT EDIT
 #include <fmt/format.h>
 
 #include "cliplens/analysis/cue.h"

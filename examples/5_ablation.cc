@@ -1,6 +1,6 @@
 // Accuracy when attention layers say the same of every picture, and the head that it needs most.
 //
-//   example_ablation MODEL STORE CLASSES
+//   example_5_ablation MODEL STORE CLASSES
 #include "cliplens/analysis/ablation.h"
 
 #include <algorithm>

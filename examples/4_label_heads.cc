@@ -1,6 +1,6 @@
 // Names what each head is about, or nothing where no property explains it better than chance.
 //
-//   example_label_heads MODEL STORE PROPERTIES
+//   example_4_label_heads MODEL STORE PROPERTIES
 #include <fmt/format.h>
 
 #include "cliplens/analysis/head_labels.h"

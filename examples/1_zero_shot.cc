@@ -1,6 +1,6 @@
 // Names what each picture shows, out of the classes of a file.
 //
-//   example_zero_shot MODEL PICTURES CLASSES
+//   example_1_zero_shot MODEL PICTURES CLASSES
 #include "cliplens/analysis/zero_shot.h"
 
 #include <fmt/format.h>

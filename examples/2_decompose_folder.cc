@@ -1,6 +1,6 @@
 // Decomposes a folder of pictures, checks the sum, and says which heads matter most.
 //
-//   example_decompose_folder MODEL PICTURES STORE
+//   example_2_decompose_folder MODEL PICTURES STORE
 #include <algorithm>
 
 #include <fmt/format.h>
