@@ -36,7 +36,7 @@ check_run("building the program" ${CMAKE_COMMAND} --build ${WORK}/build)
 set(share ${WORK}/moved/share/cliplens)
 check_run("the program" ${WORK}/build/app ${share}/models/pictureworld ${share}/world/sets/single
           ${WORK}/store)
-set(expected "${VERSION}, 150 pictures, exact: true\na picture of a duck\n")
+set(expected "${VERSION}, 150 pictures, exact: true\na picture of an eggplant\n")
 if(NOT output STREQUAL expected)
   message(FATAL_ERROR "the program printed\n${output}instead of\n${expected}")
 endif()

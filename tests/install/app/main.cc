@@ -11,7 +11,7 @@ int main(int, char** argv) {
   fmt::print("{}, {} pictures, exact: {}\n", kVersion, result.images,
              result.certificate.max < 1e-5);
 
-  const std::vector<std::string> texts = {"a picture of a duck", "a picture of a horse",
+  const std::vector<std::string> texts = {"a picture of a duck", "a picture of an eggplant",
                                           "a picture of a lemon"};
   const Array<float, 2> classifier = model.EmbedTexts(texts, /*truncate=*/false, /*threads=*/1);
   const Array<float, 2> rows = EmbedImages(model, *pictures, /*threads=*/1);
