@@ -75,10 +75,7 @@ explorer: all
 	CLIPLENS_PROGRAM=$(CURDIR)/$(BUILD)/bin/cliplens node web/tests/browser.mjs
 
 sanitize: setup-test $(PYTHON_ENV)/ready
-	cmake -S . -B $(SANITIZED) -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-	  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" -DCLIPLENS_BUILD_TESTS=ON \
-	  -DCLIPLENS_SANITIZE=address,undefined -DCMAKE_UNITY_BUILD=ON \
-	  -DCLIPLENS_WARNINGS_AS_ERRORS=OFF \
+	cmake --preset asan-ubsan-gcc -B $(SANITIZED) -DCLIPLENS_BUILD_TESTS=ON \
 	  -DCLIPLENS_PYTHON=$(CURDIR)/$(PYTHON_ENV)/bin/python
 	cmake --build $(SANITIZED) -j $(JOBS)
 	ctest --test-dir $(SANITIZED) -j $(JOBS) --output-on-failure --no-tests=error
