@@ -138,8 +138,10 @@ def groups(readme):
         documentation([" " + line if line and not line.startswith(" ") else line
                        for line in re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1",
                                           sections[0]).splitlines()[1:]]))]
+    folders = [folder for folder in LIBRARY if (ROOT / "cliplens" / folder).is_dir()]
+    pages[0] += "\n///\n" + "\n".join(f"/// - @ref {folder}" for folder in folders)
     described = {re.split(r"\W", section)[0]: section for section in sections[1:]}
-    for folder in [folder for folder in LIBRARY if (ROOT / "cliplens" / folder).is_dir()]:
+    for folder in folders:
         title, *lines = described.get(folder, folder).splitlines()
         body = []
         for line in lines:
