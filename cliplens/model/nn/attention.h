@@ -9,8 +9,12 @@ namespace cliplens::nn {
 // out [rows, K] = softmax(scale · q k^T) v of one head, for the queries `first` … `first` + rows −
 // 1 of the item's `tokens`. Strides are distances between rows. With `causal` a query sees the keys
 // up to its own place. If `alpha` [tokens] is not null, it receives the attention of query
-// `alpha_query`. Everything is fp32; the relative error of an attention weight is about 1e-6. A
-// query's result does not depend on the other queries.
+// `alpha_query`. A query's result does not depend on the other queries.
+//
+// Everything is fp32. Let S be the largest scale · Σ |q k| of a score. The relative error of an
+// attention weight above 1e-30 is at most 2e-7 · (1 + S), and the error of `out` at most
+// 1e-7 · (1 + S) of the largest |v| (measured: 1.6e-7 and 4.4e-8, for S from 2 to 40,000 and up to
+// 257 tokens).
 template <typename Out>
 struct AttentionArgs {
   Index first = 0;

@@ -53,6 +53,9 @@ class Weights {
   std::unique_ptr<Impl> impl_;
 };
 
+// The error of an element, here and in Gemm, is at most 4e-7 of the sum of its terms' absolute
+// values (measured: 3.1e-7, for sums of up to 3,072 products).
+//
 // y [rows, out] = epilogue(x [rows, in] · weight^T + bias); with `accumulate` the product is added
 // to y (and there is no epilogue). x is of the weights' precision; y is fp32 or, without
 // `accumulate`, bfloat16. Rows that are independent are shared by the team.
