@@ -48,6 +48,8 @@ def test_includes_that_point_up_pass(tmp_path):
     ("io/npy.cc", '"npy.h"', "no path from the root"),
     ("io/npy.cc", '"cliplens/misc/x.h"', "in no folder of the layout"),
     ("misc/x.cc", "<vector>", "is in none of the folders"),
+    ("cliplens.h", '"cliplens/server/http.h"', "points down from report to server"),
+    ("analysis/x.h", '"cliplens/cliplens.h"', "points down from analysis to report"),
 ])
 def test_a_planted_fault_is_named(tmp_path, path, include, words):
     write(tmp_path, "base/array.h", "<vector>")
