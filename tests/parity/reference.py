@@ -145,24 +145,30 @@ class TextTower:
 
 @dataclasses.dataclass
 class Span:
+    rank: int             # directions in which texts were compared
     texts: list[int]
     shares: list[float]   # of the variance of the contributions
     margins: list[float]  # the best score's lead over the second, relative
 
 
-def text_span(contributions: np.ndarray, texts: np.ndarray, rank: int, count: int) -> Span:
+def text_span(contributions: np.ndarray, texts: np.ndarray, count: int,
+              most: int | None = None) -> Span:
     """Algorithm 1 of arXiv 2310.05916 as its authors' code runs it, in fp64 and with a rank that
-    does not exceed the numerical one: texts projected on the span of the uncentred contributions,
-    never normalised; each step takes the text along which the contributions deviate most.
+    does not exceed the numerical one, nor `most`: texts projected on the span of the uncentred
+    contributions, never normalised; each step takes the text along which the contributions deviate
+    most. A direction counts when its second moment is above 1e-12 of the largest
+    (docs/text_span.md), its singular value above the root of that.
 
     contributions [B, E], texts [M, E].
     """
-    _, _, right = np.linalg.svd(contributions, full_matrices=False)
+    _, sizes, right = np.linalg.svd(contributions, full_matrices=False)
+    rank = int((sizes > 1e-6 * sizes[0]).sum())
+    rank = min(rank, most or rank)
     span = right[:rank]
     texts = texts @ span.T @ span
     x = contributions - contributions.mean(0)
     total = (x ** 2).sum()
-    result = Span([], [], [])
+    result = Span(rank, [], [], [])
     for _ in range(count):
         deviation = (x @ texts.T).std(axis=0, ddof=1)
         best = int(deviation.argmax())

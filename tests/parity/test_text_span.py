@@ -60,11 +60,13 @@ def contributions(store) -> np.ndarray:
     return factors @ basis
 
 
-def compare(cliplens, measured, folder, what, store, model, pool, *options) -> dict:
+def compare(cliplens, measured, folder, what, store, model, pool, count, most=None) -> dict:
+    """`count` texts a head by both, in at most `most` directions."""
     out = folder / f"texts-{model.name}-{pool.stem}.npy"
     if not out.exists():
         cliplens("embed", model, "--texts", pool, "--truncate", "--out", out)
     texts = np.load(out).astype(np.float64)
+    options = ["--count", count, *(["--rank", most] if most else [])]
     result = cliplens.json("span", store, "--texts", pool, "--heads", "all", "--truncate", *options)
     rows = contributions(store)
     layers, heads = rows.shape[:2]
@@ -75,7 +77,9 @@ def compare(cliplens, measured, folder, what, store, model, pool, *options) -> d
         layer, h = map(int, re.fullmatch(r"L(\d+)\.H(\d+)", head["head"]).groups())
         got = [text["index"] for text in head["texts"]]
         assert got, head["head"]
-        wanted = text_span(rows[layer, h], texts, head["rank"], len(got))
+        wanted = text_span(rows[layer, h], texts, len(got), most)
+        assert head["rank"] == wanted.rank, head["head"]
+        assert len(got) <= min(count, wanted.rank), head["head"]
         compared += len(got)
         margin = min(margin, *wanted.margins)
         if got != wanted.texts:
@@ -100,7 +104,7 @@ def compare(cliplens, measured, folder, what, store, model, pool, *options) -> d
 @pytest.mark.parametrize("model", [SHIPPED, "plain", "odd"])
 def test_twenty_texts(cliplens, measured, folder, model_folders, stores, pools, model, pool):
     result = compare(cliplens, measured, folder, f"{model}, {pool}, 20 texts",
-                     stores(model, "world")[0], model_folders[model], pools[pool], "--count", 20)
+                     stores(model, "world")[0], model_folders[model], pools[pool], 20)
     width = load_file(stores(model, "world")[0] / "basis.safetensors")["heads"].shape[2]
     assert all(0 < head["rank"] <= width for head in result["heads"])
     assert all(len(head["texts"]) == 20 for head in result["heads"])
@@ -111,10 +115,8 @@ def test_sixty_texts_or_all_directions(cliplens, measured, folder, model_folders
                                        model):
     """Until the head's directions are used up, which the program notices by itself."""
     result = compare(cliplens, measured, folder, f"{model}, generated, 60 texts",
-                     stores(model, "world")[0], model_folders[model], pools["generated"],
-                     "--count", 60)
+                     stores(model, "world")[0], model_folders[model], pools["generated"], 60)
     for head in result["heads"]:
-        assert len(head["texts"]) <= min(60, head["rank"])
         if len(head["texts"]) < min(60, head["rank"] - 1):
             assert head["texts"][-1]["cumulative"] > 1 - 1e-8
 
@@ -122,8 +124,8 @@ def test_sixty_texts_or_all_directions(cliplens, measured, folder, model_folders
 def test_fewer_directions(cliplens, measured, folder, model_folders, stores, pools):
     """Only the five strongest directions of each head count for the texts."""
     result = compare(cliplens, measured, folder, f"{SHIPPED}, generated, rank 5",
-                     stores(SHIPPED, "world")[0], model_folders[SHIPPED], pools["generated"],
-                     "--count", 4, "--rank", 5)
+                     stores(SHIPPED, "world")[0], model_folders[SHIPPED], pools["generated"], 4,
+                     most=5)
     assert {head["rank"] for head in result["heads"]} == {5}
 
 
