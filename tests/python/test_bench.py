@@ -1,6 +1,7 @@
 """bench/: what its figures rest on: the count of work, the turns of the workers, the page."""
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -84,6 +85,71 @@ def test_the_page_is_filled_and_keeps_its_words(tmp_path, monkeypatch, capsys):
     assert "busy machine" in capsys.readouterr().out
 
 
-def test_the_shipped_page_can_be_filled():
+def every_section():
+    """Results in which no case is left out, of bench.json's form."""
+    about = dict(machine=common.machine(), command="python bench/x.py", date="2020-01-02", others=0)
+    both = dict(wall=[1.0], cpu=[1.0])
+    small = dict(count=1, parts=16, difference=0, ratio=1.0)
+    sizes = [[10, 2**20]]
+    return dict(
+        towers=results(others=0)["towers"] | dict(cells=results(others=0)["towers"]["cells"] + [
+            dict(model="B/16", batch=8, threads=2, precision="fp32", task="decompose",
+                 seconds=dict(image=[1.0], decompose=[1.0]))]),
+        reference=about | dict(
+            model="B/16", batch=1, threads=2, difference=0.0,
+            seconds={task: [1.0] for task in ("paper", "contributions", "decompose",
+                                              "decompose, batch 16", "decompose, batch 16, bf16")}),
+        decompose=about | dict(
+            cases=[dict(case=case, verb=verb, images=1, rate={"embed": 1.0, verb: 1.0}, ratios=both)
+                   for case, verb in (("small", "decompose"), ("compute", "decompose"),
+                                      ("decode", "decompose"), ("segmentation", "segmentation"),
+                                      ("segmentation-b16", "segmentation"),
+                                      ("edit, six heads", "embed --edit"),
+                                      ("edit, recipe", "embed --edit"))],
+            memory=[dict(kind=kind, images=1, peak=1, disk=1)
+                    for kind in ("statistics only", "full store")]),
+        analysis=about | dict(cases={
+            "text-span": dict(heads=1, texts=1, count=1, images=1, seconds=1.0, of_one=1.0, same=1,
+                              reference_seconds=1.0),
+            "labels": dict(heads=1, images=1, texts=1, properties=1, seconds=1.0),
+            "search": dict(images=1, query=1.0, read=1.0, write=1.0, bytes=1, cosine=1.0, raw=1.0),
+            "heat-maps": {"B/16": dict(texts=1, maps=1.0, plain=1.0, ratio=1.0)},
+            "statistics": dict(small, peaks=sizes, disk=sizes)}))
+
+
+def tables_of(text):
+    """{section and heading row: names of its rows}, numbers as 0."""
+    tables, section, heading = {}, "", None
+    for line in text.splitlines():
+        if line.startswith("### "):
+            section = line
+        if not line.startswith("|"):
+            heading = None
+        elif heading is None:
+            heading = f"{section}: {line}"
+            tables[heading] = []
+        elif not line.startswith("|---"):
+            tables[heading].append(re.sub(r"\d[\d,.]*", "0", line.split(" | ")[0]))
+    return tables
+
+
+def test_the_shipped_page_is_what_the_scripts_write():
     page = report.PAGE.read_text()
     assert page.count(report.BEGIN) == page.count(report.END) == 1
+    before, rest = page.split(report.BEGIN)
+    figures, after = rest.split(report.END)
+    assert "\n|" not in before + after, "a table that no script writes"
+    sections = every_section()
+    written = {}
+    for name in ("towers", "reference", "decompose", "analysis"):
+        written |= tables_of(getattr(report, name)(sections[name]))
+    shown = tables_of(figures)
+    assert len(shown) == 7
+    models = {"| B/0 fp0", "| B/0 bf0", "| L/0 fp0", "| L/0 bf0", "| B/0", "| L/0"}
+    for heading, rows in shown.items():
+        assert heading in written, heading
+        names = models if heading.split(": ")[1].startswith("| model") else set(written[heading])
+        assert rows and set(rows) <= names, set(rows) - names
+    for script in re.findall(r"python (bench/\w+\.py)", page):
+        assert (ROOT / script).is_file(), script
+    assert len(re.findall(r"^`python bench/", figures, re.MULTILINE)) == figures.count("\n### ")
