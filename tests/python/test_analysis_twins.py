@@ -288,6 +288,9 @@ def test_shares_of_texts_and_heads(case, request):
     got = cliplens("span", case.store, "--texts", pool, "--heads", "last-2", "--count", 8,
                    "--rank", RANK[name])
     centred = case.embedding - case.embedding.mean(0)
+    layers, heads = case.attn.shape[1:3]
+    assert [head["head"] for head in got["heads"]] == [
+        f"L{layer}.H{h}" for layer in (layers - 2, layers - 1) for h in range(heads)]
     for head in got["heads"]:
         layer, h = map(int, re.fullmatch(r"L(\d+)\.H(\d+)", head["head"]).groups())
         rows = case.attn[:, layer, h]
@@ -559,6 +562,7 @@ def test_scores_of_components_and_of_class_tokens(case, folder):
     attn, mlp, cls, embedding, items = case.contributions(
         make_store(case.model, place, Path(f"{place}-store")))
     layers, heads = attn.shape[1:3]
+    assert len(items) == len(names) == 2
     for i, item in enumerate(items):
         picture = ["--image", place / item["path"]]
         got = cliplens("explain", case.model, *picture, "--text", "a picture of a duck",

@@ -180,13 +180,14 @@ def test_cues(case, within):
     twin, held = twin_of_cue(case, groups, classes)
     assert got["held_out"] == held
     assert got["lean"] == pytest.approx(twin["last lean"], abs=FIGURES)
+    assert len(got["heads"]) == case.attn.shape[1] * case.attn.shape[2]
     for head in got["heads"]:
         cue, rest = twin["first"][head["head"]]
         # A share is a quotient of sums; where the cue explains little the divisor is small.
-        assert head["surplus_first"] == pytest.approx(cue - max(rest, 0), rel=1e-3, abs=1e-3)
+        assert head["surplus_first"] == pytest.approx(cue - max(rest, 0), rel=1e-5, abs=FIGURES)
         cue, rest = twin["last"][head["head"]]
-        assert head["cue"] == pytest.approx(cue, rel=1e-3, abs=1e-3)
-        assert head["rest"] == pytest.approx(rest, rel=1e-3, abs=1e-3)
+        assert head["cue"] == pytest.approx(cue, rel=1e-5, abs=FIGURES)
+        assert head["rest"] == pytest.approx(rest, rel=1e-5, abs=FIGURES)
     ranks = [head["surplus_first"] for head in got["heads"]]
     assert ranks == sorted(ranks, reverse=True)
     sure = [head["surplus_bounds"][0] > 0 for head in got["heads"]]

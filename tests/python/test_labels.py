@@ -73,7 +73,10 @@ def test_shares_of_own_answers_are_those_in_e_dimensions(made):
         top = np.sort(scores, axis=1)
         assert (top[:, -1] - top[:, -2] > 1e-6).all()
         answers[name] = scores.argmax(1)
-    for head in run("label", store, "--properties", PROPERTIES)["heads"]:
+    heads = run("label", store, "--properties", PROPERTIES)["heads"]
+    assert len(heads) == attn.shape[1] * attn.shape[2]
+    assert sum(head["label"] is not None for head in heads) >= 12
+    for head in heads:
         layer, number = (int(part[1:]) for part in head["head"].split("."))
         rows = attn[:, layer, number]
         assert [p["property"] for p in head["properties"]] == names
@@ -104,6 +107,7 @@ def test_truth_is_that_in_e_dimensions(made):
     result = run("evaluate", "labels", store, "--properties", PROPERTIES, "--truth",
                  ",".join(FACTORS), "--only", "object2=")
     assert result["images"] == single.sum()
+    assert len(result["truth"]) == attn.shape[1] * attn.shape[2]
     right = variance = 0
     for head in result["truth"]:
         layer, number = (int(part[1:]) for part in head["head"].split("."))

@@ -136,7 +136,7 @@ def test_maps_and_figures_are_those_of_the_definition(case):
         said = cliplens("evaluate", "segmentation", model, "--images", pictures, *CLASSES,
                         "--method", method, "--maps", folder / f"{method}.npy")
         maps = np.load(folder / f"{method}.npy")
-        for (by_method, embedding), found in zip(passes, maps):
+        for (by_method, embedding), found in zip(passes, maps, strict=True):
             direction = rows[np.argmax(rows @ embedding)] - rows.mean(0)
             expected = by_method[method](direction)
             assert np.abs(found - expected).max() < 2e-5 * max(1, np.abs(expected).max()), method
