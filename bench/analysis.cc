@@ -45,9 +45,12 @@
 #include "cliplens/analysis/token_scores.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/decompose/factor_sink.h"
 #include "cliplens/decompose/store.h"
+#include "cliplens/decompose/store_writer.h"
 #include "cliplens/decompose/sums.h"
 #include "cliplens/io/npy.h"
+#include "cliplens/model/clip.h"
 #include "cliplens/model/nn/product.h"
 #include "cliplens/report/search_index.h"
 
@@ -123,8 +126,8 @@ Array<float, 2> UnitRows(Index rows, Index width, std::uint64_t seed) {
 class Generator {
  public:
   explicit Generator(const Sizes& sizes) : sizes_(sizes) {
-    basis_.heads = Array<float, 4>(
-        {sizes.layers, sizes.heads, sizes.head_width + kExtraFactors, sizes.embed_width});
+    const FactorLayout layout{.values = sizes.head_width, .constants = basis_.constants};
+    basis_.heads = Array<float, 4>({sizes.layers, sizes.heads, layout.width(), sizes.embed_width});
     Noise noise(7);
     const auto scale = static_cast<float>(0.02 / std::sqrt(static_cast<double>(sizes.embed_width)));
     for (float& x : basis_.heads.flat()) x = scale * noise.Next();
@@ -154,8 +157,7 @@ class Generator {
   }
 
   FactorBlock Block(Index first, Index images, int threads) const {
-    FactorBlock block =
-        MakeBlock(sizes_.layers, sizes_.heads, sizes_.head_width, sizes_.embed_width, images);
+    FactorBlock block = MakeBlock(basis_.sizes(), images);
     FillLn(first, block.ln);
     ParallelFor(threads, sizes_.layers * sizes_.heads, [&](Index head, int) {
       FillHead(first, head, block.head_z.view()[head / sizes_.heads][head % sizes_.heads]);
@@ -193,7 +195,7 @@ Json TextSpanBench(Index images, Index count_texts, Index count, int threads,
   ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
     Array<float, 2> z({images, kLarge.head_width});
     generator.FillHead(0, i, z);
-    Matrix u = FactorsOf(z, ln);
+    Matrix u = FactorsOf(generator.basis().layout(), z, ln);
     Moments& m = At(moments, i);
     m = Moments(u.cols());
     m.count = static_cast<double>(images);
@@ -216,7 +218,8 @@ Json TextSpanBench(Index images, Index count_texts, Index count, int threads,
   // The first head for the reference procedure.
   Array<float, 2> z({images, kLarge.head_width});
   generator.FillHead(0, 0, z);
-  const Matrix c = nn::Product(nn::Of(FactorsOf(z, ln)), nn::Of(generator.basis().at(heads[0])));
+  const Matrix c = nn::Product(nn::Of(FactorsOf(generator.basis().layout(), z, ln)),
+                               nn::Of(generator.basis().at(heads[0])));
   const MatrixF rows = c.cast<float>();
   const std::vector<Index> shape = {c.rows(), c.cols()};
   WriteNpy(directory + "/contributions.npy", {rows.data(), ToSize(rows.size())}, shape);
@@ -250,27 +253,17 @@ StoreInfo GeneratedInfo(Index images) {
 }
 
 // Writes a store of generated factors whose picture i is item_of(i).
-void WriteStore(const std::filesystem::path& place, const Generator& generator, const Sizes& sizes,
-                const Basis& basis, const StoreInfo& info, int threads,
-                const std::function<Item(Index)>& item_of) {
-  const DataSource& source = info.data[0];
-  StoreWriter writer(place, basis, info, PartialDirectory::Mode::kNew);
-  StatisticsSums sums(sizes.layers, sizes.heads, sizes.head_width + kExtraFactors,
-                      sizes.embed_width, info.slices);
-  for (Index r = 0; r < source.ranges(); ++r) {
-    const Index first = r * source.shard_images;
-    const Index n = std::min(source.shard_images, source.set_images - first);
-    const FactorBlock block = generator.Block(first, n, threads);
-    std::vector<Item> items;
-    std::vector<Index> slices;
-    for (Index b = 0; b < n; ++b) {
-      items.push_back(item_of(first + b));
-      slices.push_back(SliceOf(items.back().path, info.slices));
-    }
-    sums.Add(block, slices, basis, threads);
-    writer.AddRange(r, block, items, {});
+void WriteStore(const std::filesystem::path& place, const Generator& generator, const Basis& basis,
+                const StoreInfo& info, int threads, const std::function<Item(Index)>& item_of) {
+  const Index shard_images = info.data[0].shard_images;
+  FactorSink sink(place, basis, info);
+  for (Index r = sink.first_range(); r < sink.end_range(); ++r) {
+    const Index first = r * shard_images;
+    FactorRange range{.range = r, .block = generator.Block(first, sink.ImagesOf(r), threads)};
+    for (Index b = 0; b < sink.ImagesOf(r); ++b) range.items.push_back(item_of(first + b));
+    sink.Add(std::move(range), threads);
   }
-  writer.Finish(sums);
+  sink.Finish();
 }
 
 Item NumberedItem(Index number) {
@@ -280,8 +273,7 @@ Item NumberedItem(Index number) {
 // A store of generated factors of `images` pictures.
 Store MakeStore(const Sizes& sizes, Index images, int threads, const std::filesystem::path& place) {
   const Generator generator(sizes);
-  WriteStore(place, generator, sizes, generator.basis(), GeneratedInfo(images), threads,
-             NumberedItem);
+  WriteStore(place, generator, generator.basis(), GeneratedInfo(images), threads, NumberedItem);
   return Store::Open(place);
 }
 
@@ -292,21 +284,14 @@ Store RepeatedStore(Index ranges, int threads, const std::filesystem::path& plac
   const Generator generator(kLarge);
   const StoreInfo info = GeneratedInfo(ranges * kShardImages);
   StoreWriter writer(place, generator.basis(), info, PartialDirectory::Mode::kNew);
-  const auto make = [&] {
-    return StatisticsSums(kLarge.layers, kLarge.heads, kLarge.head_width + kExtraFactors,
-                          kLarge.embed_width, info.slices);
-  };
+  const auto make = [&] { return StatisticsSums(generator.basis().sizes(), info.slices); };
   StatisticsSums sums = make();
   StatisticsSums of_one = make();
   const FactorBlock block = generator.Block(0, kShardImages, threads);
   for (Index r = 0; r < ranges; ++r) {
     std::vector<Item> items;
-    std::vector<Index> slices;
-    for (Index b = 0; b < kShardImages; ++b) {
-      items.push_back(NumberedItem(r * kShardImages + b));
-      slices.push_back(SliceOf(items.back().path, info.slices));
-    }
-    if (r == 0) of_one.Add(block, slices, generator.basis(), threads);
+    for (Index b = 0; b < kShardImages; ++b) items.push_back(NumberedItem(r * kShardImages + b));
+    if (r == 0) of_one.Add(block, SlicesOf(items, info.slices), generator.basis(), threads);
     sums.Merge(of_one);
     writer.AddRange(r, block, items, {});
   }
@@ -329,12 +314,13 @@ Json ExplorerStore(const std::string& model_path, Index images, int threads,
   info.model_path = std::filesystem::absolute(model.path()).string();
   info.fingerprint = model.fingerprint();
   info.model_config = ToJson(model.config());
-  WriteStore(directory, generator, sizes, MakeBasis(model, threads), info, threads, [](Index i) {
-    Item item = NumberedItem(i);
-    item.label = fmt::format("c{}", i % 10);
-    item.attributes = {{"group", fmt::format("g{}", i % 3)}};
-    return item;
-  });
+  WriteStore(directory, generator, MakeBasis(model.image_readout(), threads), info, threads,
+             [](Index i) {
+               Item item = NumberedItem(i);
+               item.label = fmt::format("c{}", i % 10);
+               item.attributes = {{"group", fmt::format("g{}", i % 3)}};
+               return item;
+             });
   return {{"images", images}};
 }
 
@@ -348,9 +334,9 @@ Json EditBench(Index ranges, Index classes, Index rounds, int threads,
   const auto opening = Clock::now();
   LiveEdit live(store, classifier, threads);
   result["open"] = Since(opening);
-  using Kind = EditTarget::Kind;
+  using Kind = ComponentId::Kind;
   const auto time = [&](Kind kind, bool rows) {
-    std::vector<EditTarget> targets = {{20, Kind::kHead, 1}, {21, Kind::kHead, 2}};
+    std::vector<ComponentId> targets = {{20, Kind::kHead, 1}, {21, Kind::kHead, 2}};
     std::vector<double> seconds, of_processors;
     double checked = 0;
     for (Index round = 0; round < rounds; ++round) {
@@ -477,8 +463,7 @@ Json HeatMapBench(const std::string& path, Index count_texts, Index rounds, int 
   const Array<float, 2> texts = UnitRows(count_texts, width, 3);
   Array<float, 2> row({1, width});
   Passes passes(model, threads);
-  std::vector<Activations> activations(1);
-  activations[0].tokens = true;
+  Captures captures;
   std::vector<double> plain, weights_only, maps;
   double checked = 0;
   for (Index round = 0; round <= rounds; ++round) {
@@ -489,12 +474,12 @@ Json HeatMapBench(const std::string& path, Index count_texts, Index rounds, int 
     const double without = Since(start);
     start = Clock::now();
     passes.ForImages(1, [&](Index, Index, Workspace& workspace) {
-      model.EmbedImages({&pixels, 1}, row, workspace, activations);
+      model.EmbedImages({&pixels, 1}, row, workspace, TokenCaptures(), {&captures, 1});
     });
     const auto passed = Clock::now();
-    const TokenWeights weights(model, TowerSide::kVision, texts, threads);
+    const TokenWeights weights(model.image_readout(), texts, threads);
     const double made = Since(passed);
-    const TokenScores scores = ScoreTokens(weights, activations[0], {}, threads);
+    const TokenScores scores = ScoreTokens(weights, captures, {}, threads);
     const double with = Since(start);
     if (round == 0) continue;  // packs the weights
     plain.push_back(without);
@@ -520,10 +505,7 @@ Json HeatMapBench(const std::string& path, Index count_texts, Index rounds, int 
 Json StatisticsBench(Index images, Index parts, int threads, const std::string& directory) {
   constexpr Index kBlock = 500;  // pictures of a range
   const Generator generator(kSmall);
-  const auto make = [] {
-    return StatisticsSums(kSmall.layers, kSmall.heads, kSmall.head_width + kExtraFactors,
-                          kSmall.embed_width, kDefaultSlices);
-  };
+  const auto make = [&] { return StatisticsSums(generator.basis().sizes(), kDefaultSlices); };
   StatisticsSums whole = make();
   StatisticsSums merged = make();
   Json peaks = Json::array();

@@ -28,6 +28,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/decompose.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/io/json.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/model/clip.h"
@@ -76,11 +77,12 @@ void EmbedTexts(const ClipModel& model, const std::vector<std::string>& texts, i
 void DecomposeImages(const ClipModel& model, const Decomposer& decomposer, const Pixels& pixels,
                      Passes& passes, Array<float, 2>& rows, FactorBlock& block) {
   passes.ForImages(rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
-    std::vector<Activations> activations(ToSize(end - begin));
-    model.EmbedImages(Part(pixels, begin, end), rows.rows(begin, end), workspace, activations);
+    std::vector<Captures> captures(ToSize(end - begin));
+    model.EmbedImages(Part(pixels, begin, end), rows.rows(begin, end), workspace, FactorCaptures(),
+                      captures);
     Decomposer::Scratch scratch;
     for (Index b = begin; b < end; ++b) {
-      decomposer.Fill(At(activations, b - begin), rows.row(b), scratch, block, b);
+      decomposer.Fill(At(captures, b - begin), rows.row(b), scratch, block, b);
     }
   });
 }
@@ -95,25 +97,25 @@ void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
   const Index width = basis.head_width();
   const Index factor = basis.factor_width();
   const auto write = [&](Index b, Workspace& workspace) {
-    std::vector<Activations> activations(1);
-    const Activations& a = activations.front();
-    activations.front().tokens = true;
-    model.EmbedImages(Part(pixels, b, b + 1), rows.rows(b, b + 1), workspace, activations);
+    Captures captures;
+    const Captures& a = captures;
+    model.EmbedImages(Part(pixels, b, b + 1), rows.rows(b, b + 1), workspace, TokenCaptures(),
+                      {&captures, 1});
     Decomposer::Scratch scratch;
     decomposer.Fill(a, rows.row(b), scratch, block, b);
-    const auto scale = static_cast<float>(1 / (a.sigma * a.norm));
+    const auto scale = static_cast<float>(1 / (a.scale.sigma * a.scale.norm));
     const float share = scale / static_cast<float>(tokens);
     std::vector<float> u(ToSize(tokens * factor));
     for (Index l = 0; l < basis.layers(); ++l) {
       for (Index h = 0; h < basis.num_heads(); ++h) {
         for (Index i = 0; i < tokens; ++i) {
           float* row = u.data() + i * factor;
-          const float alpha = a.pattern(l, h, i) * scale;
-          const float* value = &a.value(l, i, h * width);
+          const float alpha = a.pattern[l](h, i) * scale;
+          const float* value = &a.value[l](i, h * width);
           for (Index k = 0; k < width; ++k) row[k] = alpha * value[k];
           row[width] = share;
-          row[width + 1] = share * static_cast<float>(a.mean);
-          row[width + 2] = share * static_cast<float>(a.sigma);
+          row[width + 1] = share * static_cast<float>(a.scale.mean);
+          row[width + 2] = share * static_cast<float>(a.scale.sigma);
         }
         nn::Gemm({.m = tokens,
                   .n = basis.embed_width(),
@@ -249,9 +251,8 @@ class Worker {
     if (task != "decompose" && task != "contributions") {
       throw Error(ErrorCode::kInvalidArgument, "no task '{}'", task);
     }
-    if (!decomposer_) decomposer_.emplace(*model_, threads);
-    block_ = MakeBlock(config.vision.layers, config.vision.heads, config.vision.head_width(),
-                       config.embed_width, batch);
+    if (!decomposer_) decomposer_.emplace(model_->image_readout(), threads);
+    block_ = MakeBlock(decomposer_->basis().sizes(), batch);
     if (task == "decompose") {
       pass_ = [this] { DecomposeImages(*model_, *decomposer_, pixels_, *passes_, rows_, block_); };
     } else {

@@ -6,6 +6,7 @@
 #include "cliplens/analysis/cue.h"
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/decompose/edit.h"
+#include "cliplens/decompose/edit_file.h"
 
 int main(int argc, char** argv) {
   using namespace cliplens;
@@ -23,7 +24,7 @@ int main(int argc, char** argv) {
     fmt::print("the cue explains {:.0f} % of the class logits\n", 100 * result.lean.value);
     const std::vector<HeadId> heads = result.chosen_heads();
     if (heads.empty()) return 0;
-    Edit edit = MakeMeanEdit(store.info(), store.basis(), store.statistics(), EditTargetsOf(heads));
+    Edit edit = MakeMeanEdit(store.info(), store.basis(), store.statistics(), ComponentsOf(heads));
     edit.means = argv[2];
     WriteEdit(argv[6], edit);
     fmt::print("without {} it explains {:.0f} %\n", edit.Names(), 100 * result.lean_edited.value);

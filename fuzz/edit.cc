@@ -4,6 +4,7 @@
 
 #include "fuzz/fuzz.h"
 
+#include "cliplens/decompose/edit_file.h"
 #include "cliplens/io/file.h"
 
 using namespace cliplens;

@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "cliplens/decompose/factor_block.h"
+#include "cliplens/decompose/factor_sink.h"
 #include "cliplens/decompose/store.h"
-#include "cliplens/decompose/sums.h"
 
 namespace cliplens {
 
@@ -30,13 +31,13 @@ struct PlantedStore {
 
   Store Write(const std::filesystem::path& path) const {
     Basis basis;
-    basis.heads = Array<float, 4>({1, kHeads, kHeadWidth + kExtraFactors, kEmbedWidth});
+    const FactorLayout layout{.values = kHeadWidth, .constants = basis.constants};
+    basis.heads = Array<float, 4>({1, kHeads, layout.width(), kEmbedWidth});
     for (Index h = 0; h < kHeads; ++h) {
       for (Index k = 0; k < kHeadWidth; ++k) basis.heads.view()[0][h].row(k)[k] = 1;
     }
-    FactorBlock block = MakeBlock(1, kHeads, kHeadWidth, kEmbedWidth, images);
+    FactorBlock block = MakeBlock(basis.sizes(), images);
     std::vector<Item> items;
-    std::vector<Index> slices;
     std::mt19937_64 engine(seed);
     // Not the library's distributions: their numbers differ between implementations.
     const auto below = [&](Index n) {
@@ -52,7 +53,6 @@ struct PlantedStore {
       item.path = "picture-" + std::to_string(b) + ".png";
       item.attributes = {{"colour", "c" + std::to_string(colour)},
                          {"shape", "s" + std::to_string(shape)}};
-      slices.push_back(SliceOf(item.path, kDefaultSlices));
       items.push_back(std::move(item));
       block.ln.row(b)[1] = block.ln.row(b)[2] = 1;
       const auto embedding = block.embedding.row(b);
@@ -79,11 +79,9 @@ struct PlantedStore {
     data.images = data.set_images = data.shard_images = images;
     data.set_checksum = std::string(32, '0');
     info.data.push_back(data);
-    StatisticsSums sums(1, kHeads, kHeadWidth + kExtraFactors, kEmbedWidth, kDefaultSlices);
-    sums.Add(block, slices, basis, 1);
-    StoreWriter writer(path, basis, info, PartialDirectory::Mode::kNew);
-    writer.AddRange(0, block, items, {});
-    writer.Finish(sums);
+    FactorSink sink(path, basis, info);
+    sink.Add({.block = std::move(block), .items = std::move(items)}, 1);
+    sink.Finish();
     return Store::Open(path);
   }
 };

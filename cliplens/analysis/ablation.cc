@@ -8,6 +8,7 @@
 #include "cliplens/analysis/scored_labels.h"
 #include "cliplens/base/component.h"
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/factor_block.h"
 
 namespace cliplens {
 namespace {
@@ -87,8 +88,8 @@ class Chunk {
  private:
   Matrix Head(const FactorBlock& block, ArrayView<const float, 2> ln, Index begin, Index l,
               Index h) const {
-    const ArrayView<const float, 2> z = block.head_z.view()[l][h].rows(begin, begin + ln.dim(0));
-    return scores_.Head({static_cast<int>(l), static_cast<int>(h)}, FactorsOf(z, ln));
+    const HeadId id{static_cast<int>(l), static_cast<int>(h)};
+    return scores_.Head(id, block.Factors(id, begin, begin + ln.dim(0)));
   }
 
   // The same mean for every picture.
@@ -137,7 +138,7 @@ AblationResult Ablate(const Store& store, const Statistics& means,
   const Basis& basis = store.basis();
   const Index layers = basis.layers();
   const Index num_heads = basis.num_heads();
-  const Index components = layers * num_heads + layers + 1;
+  const Index components = basis.components().size();
   const ComponentScores scores(basis, classifier, options.threads);
   const MeanScores mean_scores(means, basis, scores);
   const Layout layout(layers, components);
@@ -171,9 +172,7 @@ AblationResult Ablate(const Store& store, const Statistics& means,
       for (std::size_t b = 0; b < difference.size(); ++b) difference[b] -= without[b];
       return bootstrap.Ratio(difference, sums.counted());
     };
-    result.components.push_back(
-        {ComponentName(static_cast<int>(i), static_cast<int>(layers), static_cast<int>(num_heads)),
-         lost(0), lost(1)});
+    result.components.push_back({NameOf(basis.components().at(i)), lost(0), lost(1)});
   }
   return result;
 }

@@ -14,17 +14,17 @@ nn::Operand<double> RowOf(const Vector& v) { return {v.data(), 1, v.size(), v.si
 
 ComponentScores::ComponentScores(const Basis& basis, ArrayView<const float, 2> directions,
                                  int threads)
-    : num_heads_(static_cast<int>(basis.num_heads())),
+    : components_(basis.components()),
       rows_(AsEigen(directions).cast<double>()),
-      heads_(ToSize(basis.layers() * basis.num_heads())) {
+      heads_(ToSize(basis.components().num_heads())) {
   if (directions.dim(1) != basis.embed_width() || directions.dim(0) == 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 "scores: directions of shape [{}, {}] for an embedding of {}", directions.dim(0),
                 directions.dim(1), basis.embed_width());
   }
   ParallelFor(threads, static_cast<Index>(heads_.size()), [&](Index i, int) {
-    At(heads_, i) = nn::Product(nn::Of(basis.heads.view()[i / num_heads_][i % num_heads_]),
-                                nn::Of(rows_).Transposed());
+    At(heads_, i) =
+        nn::Product(nn::Of(basis.at(components_.HeadAt(i))), nn::Of(rows_).Transposed());
   });
 }
 
@@ -54,7 +54,8 @@ MeanScores::MeanScores(const Statistics& statistics, const Basis& basis,
     layers.push_back(Vector::Zero(classes));
     for (Index h = 0; h < num_heads; ++h) {
       const HeadId id{static_cast<int>(l), static_cast<int>(h)};
-      components.push_back(scores.Head(id, At(total.heads, l * num_heads + h).mean));
+      components.push_back(
+          scores.Head(id, At(total.heads, statistics.components().NumberOf(id)).mean));
       layers.back() += components.back();
     }
     cls_sum += scores.Row(At(total.cls_attn, l).mean);

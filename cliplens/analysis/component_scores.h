@@ -2,7 +2,7 @@
 // contributions: ⟨c, w⟩ = u · (B w) (DESIGN §2.5). Equal directions have equal scores, to the bit.
 //
 //   const ComponentScores scores(store.basis(), classifier, /*threads=*/0);
-//   const Matrix u = FactorsOf(store.ReadHead({5, 2}), store.ReadLn());
+//   const Matrix u = store.ReadFactors({5, 2});
 //   const Matrix logits = scores.Head({5, 2}, u);       // [B, C]: what L5.H2 adds to each class
 #pragma once
 
@@ -24,9 +24,7 @@ class ComponentScores {
 
   Index directions() const { return rows_.rows(); }
   // B w of one head for all directions [K+3, C].
-  const Matrix& OfHead(HeadId id) const {
-    return heads_[ToSize(id.layer) * ToSize(num_heads_) + ToSize(id.head)];
-  }
+  const Matrix& OfHead(HeadId id) const { return At(heads_, components_.NumberOf(id)); }
   // Of factors u [n, K+3] of one head: [n, C].
   Matrix Head(HeadId id, const Matrix& u) const;
   Vector Head(HeadId id, const Vector& u) const;  // [K+3] to [C]
@@ -35,7 +33,7 @@ class ComponentScores {
   Vector Row(const Vector& row) const;  // [E] to [C]
 
  private:
-  int num_heads_ = 0;
+  Components components_;
   Matrix rows_;  // the directions
   std::vector<Matrix> heads_;
 };

@@ -7,7 +7,9 @@
 #include "cliplens/analysis/scored_labels.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/statistics.h"
+#include "cliplens/decompose/store_edit.h"
 #include "cliplens/model/nn/product.h"
 
 namespace cliplens {
@@ -304,8 +306,9 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
   result.classes = ClassesOf(embeddings, classifier, pictures, groups, bootstrap, options.threads);
 
   // ⟨s_c, τ⟩ and ⟨s_c, ρ⟩ of every component, summed over each half.
-  const Index num_heads = basis.layers() * basis.num_heads();
-  const Index components = num_heads + basis.layers() + 1;
+  const Components parts = basis.components();
+  const Index num_heads = parts.num_heads();
+  const Index components = parts.size();
   const auto blocks = ToSize(bootstrap.blocks());
   std::vector<std::vector<double>> sums[2];  // cue and rest, held out
   for (auto& s : sums) s.assign(ToSize(components), std::vector<double>(blocks));
@@ -329,12 +332,10 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
       for (Index c = 0; c < components; ++c) {
         Matrix of;
         if (c < num_heads) {
-          const HeadId id{static_cast<int>(c / basis.num_heads()),
-                          static_cast<int>(c % basis.num_heads())};
-          of = scores.Head(id, FactorsOf(block.head_z.view()[id.layer][id.head].rows(begin, end),
-                                         block.ln.rows(begin, end)));
+          const HeadId id = parts.HeadAt(c);
+          of = scores.Head(id, block.Factors(id, begin, end));
         } else {
-          of = scores.Rows(block.mlp.view()[c - num_heads].rows(begin, end));
+          of = scores.Rows(block.mlp.view()[parts.ResidualAt(c)].rows(begin, end));
         }
         values.col(2 * c).segment(begin, end - begin) = of.cwiseProduct(tau).rowwise().sum();
         values.col(2 * c + 1).segment(begin, end - begin) = of.cwiseProduct(rest).rowwise().sum();
@@ -362,7 +363,7 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
   const std::vector<double> rest_all = Total(sums[1]);
   for (Index c = 0; c < num_heads; ++c) {
     CueHead head;
-    head.id = {static_cast<int>(c / basis.num_heads()), static_cast<int>(c % basis.num_heads())};
+    head.id = parts.HeadAt(c);
     head.surplus_first = SurplusOf(first_half(0, c), first_half.row(0).sum(), first_half(1, c),
                                    first_half.row(1).sum());
     result.heads.push_back(head);
@@ -377,7 +378,7 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
   for (CueHead& head : result.heads) {
     if (!(head.shares.surplus.low > 0)) break;
     head.chosen = true;
-    const auto i = ToSize(head.id.layer * basis.num_heads() + head.id.head);
+    const auto i = ToSize(parts.NumberOf(head.id));
     for (int k = 0; k < 2; ++k) chosen[k].push_back(sums[k][i]);
   }
   result.chosen = SharesOf(Total(chosen[0]), cue_all, Total(chosen[1]), rest_all, bootstrap);
@@ -387,7 +388,7 @@ CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, cons
   result.lean_edited = result.lean;
   const std::vector<HeadId> ids = result.chosen_heads();
   if (!ids.empty()) {
-    const Edit edit = MakeMeanEdit(store.info(), basis, store.statistics(), EditTargetsOf(ids));
+    const Edit edit = MakeMeanEdit(store.info(), basis, store.statistics(), ComponentsOf(ids));
     const Array<float, 2> rows = EditedRows(store, edit, /*normalize=*/false);
     const Matrix edited = nn::Product(nn::Of(rows.view()), nn::Of(directions).Transposed());
     result.lean_edited =

@@ -24,7 +24,7 @@ const char* NameOf(TextPartKind kind) {
 
 Statement TextStatement(const ClipModel& model, const std::string& text, int threads) {
   const TokenPass pass = PassOf(model, text, threads);
-  const Array<float, 2> tokens = TokenContributions(model, TowerSide::kText, pass.activations);
+  const Array<float, 2> tokens = TokenContributions(model.text_readout(), pass.captures);
   const std::vector<TextWord> words = model.tokenizer().Words(pass.tokens);
   const auto count = static_cast<Index>(words.size());
   const Index width = tokens.dim(1);
@@ -149,8 +149,8 @@ Explanation Explain(const ClipModel& model, const TokenPass& picture, const Stat
   std::vector<float> rows(statement.rows.flat().begin(), statement.rows.flat().end());
   rows.insert(rows.end(), statement.direction.begin(), statement.direction.end());
   const Array<float, 2> directions({parts + 1, width}, std::move(rows));
-  const TokenWeights weights(model, TowerSide::kVision, directions, threads);
-  const TokenScores scores = ScoreTokens(weights, picture.activations,
+  const TokenWeights weights(model.image_readout(), directions, threads);
+  const TokenScores scores = ScoreTokens(weights, picture.captures,
                                          {.detail = TokenDetail::kLayers}, ResolveThreads(threads));
 
   Explanation out;
@@ -161,7 +161,7 @@ Explanation Explain(const ClipModel& model, const TokenPass& picture, const Stat
     out.components.push_back(scores.by_head(h, parts));
   }
   for (Index j = 0; j < scores.mlps.dim(0); ++j) out.components.push_back(scores.mlps(j, parts));
-  for (Index l = 0; l < scores.layers; ++l) {
+  for (Index l = 0; l < scores.components.layers(); ++l) {
     out.class_to_class.push_back(scores.detail(l, parts, scores.pooled));
   }
   out.parts = statement.parts;

@@ -4,15 +4,13 @@
 #include <numeric>
 
 #include "cliplens/base/error.h"
-#include "cliplens/decompose/basis.h"
 
 namespace cliplens {
 
-std::vector<Extremes> ExtremesOf(ArrayView<const float, 2> z, ArrayView<const float, 2> ln,
-                                 const std::vector<Vector>& weights, Index count) {
-  const Index images = z.dim(0);
-  const Index factor_width = z.dim(1) + kExtraFactors;
-  const Matrix u = FactorsOf(z, ln);
+std::vector<Extremes> ExtremesOf(const Matrix& factors, const std::vector<Vector>& weights,
+                                 Index count) {
+  const Index images = factors.rows();
+  const Index factor_width = factors.cols();
   std::vector<Extremes> results;
   for (const Vector& weight : weights) {
     if (weight.size() != factor_width) {
@@ -20,7 +18,7 @@ std::vector<Extremes> ExtremesOf(ArrayView<const float, 2> z, ArrayView<const fl
                   "extremes: a weight of {} numbers for a factor of {}", weight.size(),
                   factor_width);
     }
-    Vector scores = u * weight;
+    Vector scores = factors * weight;
     if (images > 0) scores.array() -= scores.mean();
     std::vector<Index> order(ToSize(images));
     std::iota(order.begin(), order.end(), Index{0});

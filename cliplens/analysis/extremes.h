@@ -3,8 +3,8 @@
 //   const HeadId head = {5, 2};
 //   const TextSpanResult span = TextSpan(store.statistics().HeadMoments(head),
 //                                        store.basis().at(head), texts, {.count = 1});
-//   const std::vector<Extremes> found = ExtremesOf(store.ReadHead(head), store.ReadLn(),
-//                                                  {span.texts[0].weight}, /*count=*/6);
+//   const std::vector<Extremes> found =
+//       ExtremesOf(store.ReadFactors(head), {span.texts[0].weight}, /*count=*/6);
 //   for (const ScoredItem& item : found[0].highest) Print(item.item, item.score);
 #pragma once
 
@@ -26,9 +26,9 @@ struct Extremes {
   std::vector<ScoredItem> lowest;   // lowest first
 };
 
-// z [B, K] of one head and ln [B, 3] as Store::ReadHead and ReadLn give them; weights: one [K+3]
-// for each direction (SpanText::weight). Returns one entry for each direction.
-std::vector<Extremes> ExtremesOf(ArrayView<const float, 2> z, ArrayView<const float, 2> ln,
-                                 const std::vector<Vector>& weights, Index count);
+// factors u [B, K+3] of one head (FactorsOf); weights: one [K+3] for each direction
+// (SpanText::weight). Returns one entry for each direction.
+std::vector<Extremes> ExtremesOf(const Matrix& factors, const std::vector<Vector>& weights,
+                                 Index count);
 
 }  // namespace cliplens

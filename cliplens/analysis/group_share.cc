@@ -34,7 +34,8 @@ HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> l
   }
   const HeadCoordinates coordinates = CoordinatesOf(store.basis().at(id));
   HeadRows rows;
-  rows.y = nn::Product(nn::Of(FactorsOf(z, some_ln)), nn::Of(coordinates.from_factor).Transposed());
+  rows.y = nn::Product(nn::Of(FactorsOf(store.basis().layout(), z, some_ln)),
+                       nn::Of(coordinates.from_factor).Transposed());
   Center(rows);
   return rows;
 }

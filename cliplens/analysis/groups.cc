@@ -10,12 +10,14 @@
 #include "cliplens/analysis/scored_labels.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/statistics.h"
+#include "cliplens/decompose/store_edit.h"
 
 namespace cliplens {
 namespace {
 
-using Kind = EditTarget::Kind;
+using Kind = ComponentId::Kind;
 
 constexpr Index kGroupChunk = 64;  // pictures a task
 constexpr Index kMostGroups = 4096;
@@ -44,16 +46,11 @@ Scored ScoresOf(const Edit& edit, const Basis& basis, const ComponentScores& sco
   Scored out;
   const StoreEdit of(basis, edit);
   out.constant = scores.Row(of.constant());
-  const Index heads = basis.num_heads();
   for (const EditComponent& c : edit.components) {
-    const EditTarget& t = c.target;
-    if (t.kind == Kind::kHead) out.parts.emplace_back(t.layer * heads + t.head, c.weight());
-    for (Index h = 0; t.kind == Kind::kLayer && h < heads; ++h) {
-      out.parts.emplace_back(t.layer * heads + h, c.weight());
+    const auto [begin, end] = basis.components().NumbersOf(c.target);
+    for (Index number = begin; number < end; ++number) {
+      out.parts.emplace_back(number, c.weight());
     }
-    const Index mlp = basis.layers() * heads;
-    if (t.kind == Kind::kInput) out.parts.emplace_back(mlp, c.weight());
-    if (t.kind == Kind::kMlp) out.parts.emplace_back(mlp + 1 + t.layer, c.weight());
   }
   return out;
 }
@@ -202,14 +199,14 @@ Edit RecipeEdit(const Edit* edit, const StoreInfo& store, const Basis& basis,
                 const Statistics& means) {
   const auto layers = static_cast<int>(basis.layers());
   const int early = std::max(0, layers - static_cast<int>(kRecipeLayers));
-  std::vector<EditTarget> targets = {{0, Kind::kInput, 0}};
+  std::vector<ComponentId> targets = {{0, Kind::kInput, 0}};
   for (int l = 0; l < layers; ++l) {
     if (l < early) targets.push_back({l, Kind::kLayer, 0});
     targets.push_back({l, Kind::kMlp, 0});
   }
   if (edit != nullptr) {
     for (const EditComponent& c : edit->components) {
-      const EditTarget& t = c.target;
+      const ComponentId& t = c.target;
       if ((t.kind == Kind::kHead || t.kind == Kind::kLayer) && t.layer >= early) {
         targets.push_back(t);
       }
@@ -290,7 +287,8 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
   const Basis& basis = store.basis();
   const ComponentScores scores(basis, classifier, options.threads);
   std::vector<Scored> scored;
-  std::vector<bool> used(ToSize(basis.layers() * basis.num_heads() + basis.layers() + 1), false);
+  const Components components = basis.components();
+  std::vector<bool> used(ToSize(components.size()), false);
   for (const GroupVariant& variant : variants) {
     scored.push_back(variant.edit.components.empty() ? Scored{{}, Vector::Zero(groups.num_classes)}
                                                      : ScoresOf(variant.edit, basis, scores));
@@ -318,14 +316,11 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
       for (std::size_t i = 0; i < used.size(); ++i) {
         if (!used[i]) continue;
         const auto number = static_cast<Index>(i);
-        const Index heads = basis.layers() * basis.num_heads();
-        if (number < heads) {
-          const HeadId id{static_cast<int>(number / basis.num_heads()),
-                          static_cast<int>(number % basis.num_heads())};
-          of[i] = scores.Head(id, FactorsOf(block.head_z.view()[id.layer][id.head].rows(begin, end),
-                                            block.ln.rows(begin, end)));
+        if (components.IsHead(number)) {
+          const HeadId id = components.HeadAt(number);
+          of[i] = scores.Head(id, block.Factors(id, begin, end));
         } else {
-          of[i] = scores.Rows(block.mlp.view()[number - heads].rows(begin, end));
+          of[i] = scores.Rows(block.mlp.view()[components.ResidualAt(number)].rows(begin, end));
         }
       }
       for (Index v = 0; v < num_variants; ++v) {

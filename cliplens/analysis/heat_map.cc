@@ -30,26 +30,25 @@ HeatMap Combine(const HeatMap& a, const HeatMap& b, F&& f) {
 
 TokenPass PassOf(const ClipModel& model, const Image& picture, int threads) {
   TokenPass pass;
-  pass.activations.tokens = true;
   pass.embedding = Array<float, 2>({1, model.config().embed_width});
   const Array<float, 3> pixels = Preprocess(picture, model.config().preprocess);
   Passes passes(model, threads);
   passes.ForImages(1, [&](Index, Index, Workspace& workspace) {
-    model.EmbedImages({&pixels, 1}, pass.embedding, workspace, {&pass.activations, 1});
+    model.EmbedImages({&pixels, 1}, pass.embedding, workspace, TokenCaptures(),
+                      {&pass.captures, 1});
   });
   return pass;
 }
 
 TokenPass PassOf(const ClipModel& model, const std::string& text, int threads) {
   TokenPass pass;
-  pass.activations.tokens = true;
   pass.embedding = Array<float, 2>({1, model.config().embed_width});
   const std::vector<Tokens> tokens = model.TokenizeTexts({&text, 1}, /*truncate=*/false, threads);
   pass.tokens = tokens.front();
   pass.pooled = pass.tokens.end;
   Passes passes(model, threads);
-  passes.ForTexts(tokens, [&](Index, Index, Workspace& workspace) {
-    model.EmbedTokens(tokens, pass.embedding, workspace, {&pass.activations, 1});
+  passes.ForTexts(model, tokens, [&](Index, Index, Workspace& workspace) {
+    model.EmbedTokens(tokens, pass.embedding, workspace, TokenCaptures(), {&pass.captures, 1});
   });
   return pass;
 }
@@ -61,13 +60,13 @@ double HeatMap::grid_sum() const {
 std::vector<HeatMap> HeatMaps(const ClipModel& model, const TokenPass& pass,
                               ArrayView<const float, 2> directions, std::span<const HeadId> heads,
                               int threads) {
-  const TokenWeights weights(model, TowerSide::kVision, directions, threads);
+  const TokenWeights weights(model.image_readout(), directions, threads);
   const TokenScores scores = ScoreTokens(
-      weights, pass.activations, {.heads = heads, .pooled = pass.pooled}, ResolveThreads(threads));
+      weights, pass.captures, {.heads = heads, .pooled = pass.pooled}, ResolveThreads(threads));
   std::vector<HeatMap> maps(ToSize(directions.dim(0)));
   for (Index m = 0; m < directions.dim(0); ++m) {
     HeatMap& map = At(maps, m);
-    map.grid = GridOf(scores.tokens.row(m), model.config().grid());
+    map.grid = GridOf(scores.tokens.row(m), model.config().layout());
     map.rest = RestOf(scores, m);
     for (Index e = 0; e < directions.dim(1); ++e) {
       map.score += static_cast<double>(pass.embedding(0, e)) * directions(m, e);

@@ -21,9 +21,9 @@
 
 namespace cliplens {
 
-// One picture's or text's forward pass with its tokens.
+// One picture's or text's forward pass with TokenCaptures.
 struct TokenPass {
-  Activations activations;
+  Captures captures;
   Array<float, 2> embedding;  // [1, E], unit
   Index pooled = 0;           // the token whose row is the embedding
   Tokens tokens;              // of a text

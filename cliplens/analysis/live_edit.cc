@@ -10,7 +10,7 @@
 namespace cliplens {
 namespace {
 
-using Kind = EditTarget::Kind;
+using Kind = ComponentId::Kind;
 
 constexpr std::size_t kTogether = 4;  // components whose matrices are held at once
 constexpr Index kRowsATask = 256;
@@ -31,7 +31,7 @@ LiveEdit::LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int
     first_.push_back(first);
     first += store.shard(s).images;
   }
-  weights_.assign(ToSize(layers * heads + layers + 1), 0.0);
+  weights_.assign(ToSize(basis.components().size()), 0.0);
   constant_ = Vector::Zero(basis.embed_width());
   if (store.statistics().images() > 0) {
     const ContributionMeans of(basis, store.statistics());
@@ -59,31 +59,23 @@ LiveEdit::LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int
   base_answers_ = BestOf(base_scores_, Vector::Zero(base_scores_.cols()));
 }
 
-void LiveEdit::Apply(std::span<const EditTarget> targets, bool mean, double scale) {
+void LiveEdit::Apply(std::span<const ComponentId> targets, bool mean, double scale) {
   const Basis& basis = store_.basis();
   const Index layers = basis.layers();
   const Index heads = basis.num_heads();
   if (!targets.empty() && mean && means_.empty()) {
     throw Error(ErrorCode::kPrecondition, "an edit by means of no picture");
   }
-  if (!mean) (void)MakeScaleEdit(store_.info(), basis, scale, std::vector<EditTarget>{{}});
+  if (!mean) (void)MakeScaleEdit(store_.info(), basis, scale, std::vector<ComponentId>{{}});
   std::vector<double> weights(weights_.size(), 0.0);
   std::vector<bool> named(weights_.size(), false);
   Vector constant = Vector::Zero(basis.embed_width());
-  for (const EditTarget& t : targets) {
+  for (const ComponentId& t : targets) {
     if (t.layer < 0 || t.layer >= layers || t.head < 0 || t.head >= heads) {
       throw Error(ErrorCode::kInvalidArgument, "{}: the model has {} layers x {} heads", NameOf(t),
                   layers, heads);
     }
-    Index begin = t.layer * heads;
-    Index end = begin + heads;
-    if (t.kind == Kind::kHead) {
-      begin += t.head;
-      end = begin + 1;
-    } else if (t.kind != Kind::kLayer) {
-      begin = layers * heads + (t.kind == Kind::kInput ? 0 : t.layer + 1);
-      end = begin + 1;
-    }
+    const auto [begin, end] = basis.components().NumbersOf(t);
     for (auto i = ToSize(begin); i < ToSize(end); ++i) {
       if (named[i]) {
         throw Error(ErrorCode::kInvalidArgument, "{}: it is edited twice; name it once", NameOf(t));
@@ -164,11 +156,7 @@ void LiveEdit::Bring(Sums& sums, bool rows) {
 
 void LiveEdit::Add(Sums& sums, bool rows, std::span<const Index> components) {
   const Basis& basis = store_.basis();
-  const Index heads = basis.layers() * basis.num_heads();
-  const auto id_of = [&](Index component) {
-    return HeadId{static_cast<int>(component / basis.num_heads()),
-                  static_cast<int>(component % basis.num_heads())};
-  };
+  const Components parts = basis.components();
   const auto change_of = [&](Index component) {
     const auto at = ToSize(component);
     return sums.weights[at] - weights_[at];
@@ -179,9 +167,9 @@ void LiveEdit::Add(Sums& sums, bool rows, std::span<const Index> components) {
     ParallelFor(threads_, static_cast<Index>(components.size()), [&](Index i, int) {
       const Index component = At(components, i);
       Matrix& matrix = At(to_scores, i);  // [K+3, C] or [C, E]
-      matrix = component < heads ? nn::Product(nn::Of(basis.at(id_of(component))),
-                                               nn::Of(classifier_).Transposed())
-                                 : classifier_;
+      matrix = parts.IsHead(component) ? nn::Product(nn::Of(basis.at(parts.HeadAt(component))),
+                                                     nn::Of(classifier_).Transposed())
+                                       : classifier_;
       matrix *= change_of(component);
     });
   }
@@ -192,10 +180,10 @@ void LiveEdit::Add(Sums& sums, bool rows, std::span<const Index> components) {
     double* const values = sums.values.data() + first * width;
     for (std::size_t i = 0; i < components.size(); ++i) {
       const Index component = components[i];
-      if (component < heads) {
-        const HeadId id = id_of(component);
+      if (parts.IsHead(component)) {
+        const HeadId id = parts.HeadAt(component);
         const Array<float, 2> z = store_.ReadHead(id, s);
-        Matrix u = FactorsOf(z, ln_.rows(first, first + images));
+        Matrix u = FactorsOf(basis.layout(), z, ln_.rows(first, first + images));
         if (rows) {
           u *= change_of(component);
           nn::AddProduct(nn::Of(u), nn::Of(basis.at(id)), values, width);
@@ -204,7 +192,7 @@ void LiveEdit::Add(Sums& sums, bool rows, std::span<const Index> components) {
         }
         continue;
       }
-      const Array<float, 2> of = store_.ReadMlp(component - heads, s);
+      const Array<float, 2> of = store_.ReadMlp(parts.ResidualAt(component), s);
       if (rows) {
         sums.values.middleRows(first, images) +=
             change_of(component) * AsEigen(of.view()).cast<double>();

@@ -2,7 +2,7 @@
 // time.
 //
 //   LiveEdit live(store, classifier, /*threads=*/0);             // classifier [C, E]
-//   live.Apply(ParseEditTargets("L5.H3,L5.H4", 6, 6), /*mean=*/true, /*scale=*/0);
+//   live.Apply(ParseComponents("L5.H3,L5.H4", {6, 6}), /*mean=*/true, /*scale=*/0);
 //   live.Answers()[12];                                          // the best class of picture 12
 //   live.Rows().row(12);                                         // its edited unit row
 //
@@ -39,7 +39,7 @@ class LiveEdit {
   // MakeMeanEdit and MakeScaleEdit do. Without targets nothing is edited. Throws
   // Error(kInvalidArgument) for a target that the model lacks or that is named twice (also with its
   // whole layer), and as those two; the previous edit then stays.
-  void Apply(std::span<const EditTarget> targets, bool mean, double scale);
+  void Apply(std::span<const ComponentId> targets, bool mean, double scale);
 
   // Best class of each picture [B], ties to the lower one; empty without a classifier. Equal to
   // what EvaluateGroups counts.

@@ -8,6 +8,7 @@
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/model/nn/product.h"
 
 namespace cliplens {
@@ -94,9 +95,7 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
         // parts[k]: what the texts beyond the count before bring; the last: the heads as they are.
         std::vector<Matrix> parts(ToSize(num_counts + 1), Matrix::Zero(count, classifier.dim(0)));
         for (const HeadTexts& head : heads) {
-          const ArrayView<const float, 2> z =
-              block.head_z.view()[head.id.layer][head.id.head].rows(begin, begin + count);
-          Matrix u = FactorsOf(z, block.ln.rows(begin, begin + count));
+          Matrix u = block.Factors(head.id, begin, begin + count);
           u.rowwise() -= head.mean.transpose();
           const Matrix along = nn::Product(nn::Of(u), nn::Of(head.weights));
           Index from = 0;

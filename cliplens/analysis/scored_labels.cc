@@ -4,6 +4,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/statistics.h"
 
 namespace cliplens {

@@ -10,6 +10,7 @@
 #include "cliplens/base/bootstrap.h"
 #include "cliplens/base/linear_algebra.h"
 #include "cliplens/base/progress.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/store.h"
 
 namespace cliplens {

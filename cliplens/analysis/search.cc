@@ -202,7 +202,7 @@ Array<float, 2> SearchVectors::OfShard(Index shard) const {
   const Array<float, 2> ln = store_.ReadLn(shard);
   std::vector<Matrix> factors;
   for (const HeadId id : space_.heads) {
-    factors.push_back(FactorsOf(store_.ReadHead(id, shard), ln));
+    factors.push_back(FactorsOf(store_.basis().layout(), store_.ReadHead(id, shard), ln));
   }
   return Rows(factors, ln.dim(0));
 }
@@ -222,7 +222,7 @@ std::vector<float> SearchVectors::OfItem(Index item) const {
               store_.directory().string(), item, store_.info().images - 1);
 }
 
-std::vector<float> SearchVectors::OfPicture(const Activations& activations,
+std::vector<float> SearchVectors::OfPicture(const Captures& captures,
                                             std::span<const float> embedding) const {
   Array<float, 2> row;
   if (space_.heads.empty()) {
@@ -231,8 +231,8 @@ std::vector<float> SearchVectors::OfPicture(const Activations& activations,
     std::vector<Matrix> factors;
     for (const HeadId id : space_.heads) {
       Matrix u(1, store_.basis().factor_width());
-      FillFactor(activations.z.view()[id.layer].row(id.head), activations.mean, activations.sigma,
-                 activations.norm, {u.data(), ToSize(u.size())});
+      store_.basis().layout().Fill(captures.z[id.layer].row(id.head), captures.scale,
+                                   {u.data(), ToSize(u.size())});
       factors.push_back(std::move(u));
     }
     row = Rows(factors, 1);

@@ -80,8 +80,7 @@ class SearchVectors {
   // Error(kInvalidArgument) for a number that the store lacks.
   std::vector<float> OfItem(Index item) const;
   // Of any picture, from its forward pass by the store's model.
-  std::vector<float> OfPicture(const Activations& activations,
-                               std::span<const float> embedding) const;
+  std::vector<float> OfPicture(const Captures& captures, std::span<const float> embedding) const;
   // Of a text's unit row [E]. With kCosine and kDot it scores the pictures' vectors about the mean;
   // with kCosine the text's part in the space has length one.
   std::vector<float> OfText(std::span<const float> text) const;

@@ -11,13 +11,14 @@
 // above the map's mean is object.
 #pragma once
 
-#include <cstdint>
+#include <array>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "cliplens/analysis/token_scores.h"
+#include "cliplens/analysis/class_maps.h"
+#include "cliplens/analysis/mask.h"
+#include "cliplens/analysis/mask_score.h"
 #include "cliplens/base/bootstrap.h"
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/labels.h"
@@ -25,85 +26,6 @@
 #include "cliplens/model/clip.h"
 
 namespace cliplens {
-
-// Where a map comes from. All but the first are controls; the rest of the protocol is the same.
-enum class MapMethod {
-  kDecomposition,  // contributions of the patches through the chosen heads
-  kRawAttention,   // the class token's attention in the last layer, mean over heads
-  kRollout,        // "Quantifying Attention Flow in Transformers" (arXiv 2005.00928): the product
-                   // of (A_l + 1)/2 over the layers, A_l the mean over heads, its class row
-  kPatchText,      // unit embeddings of the last layer's patch tokens · (w_ĉ − w̄)
-  kBackground,     // no object anywhere
-};
-const char* NameOf(MapMethod method);  // "decomposition", "raw-attention", …
-
-// What the model sees of the picture, and what of the mask it is held against.
-enum class MapGeometry {
-  kAligned,    // the mask is resized and cut as the model does it with pictures
-  kSquash,     // picture and mask are both made square: all of them is seen, out of proportion
-  kReference,  // P1's: the picture is resized and cut, the mask made square; they do not lie on
-               // each other unless the picture is square
-};
-const char* NameOf(MapGeometry geometry);  // "aligned", "squash", "reference"
-
-// Of a mask's pixel: 0 background, 1 object, −1 not counted.
-using MaskPixels = Array<std::int8_t, 2>;  // [height, width]
-
-// 0 is background, `ignore` not counted, every other value (of any channel) object. `name` stands
-// in messages. Throws Error(kUnsupported) when `ignore` is set and the mask has other pixels than
-// one byte each.
-MaskPixels ReadMaskPixels(const Image& mask, std::optional<int> ignore, const std::string& name);
-
-// The mask under each pixel of the model's patches [grid · patch, grid · patch], the nearest pixel
-// as Pillow takes it; what lies beside the picture is not counted.
-MaskPixels MaskOnInput(const MaskPixels& mask, const ModelConfig& config, MapGeometry geometry);
-
-// A map clipped below at 0 and scaled to 0…1. A map that is constant, or nowhere above 0, is all 0
-// and `empty` (P1's code divides 0 by 0 there).
-struct ScaledMap {
-  Array<double, 2> values;
-  double mean = 0;  // object are the values above it
-  bool empty = false;
-};
-ScaledMap ScaleMap(ArrayView<const double, 2> map);
-
-// One picture's pixels. Index 0 is background, 1 object.
-struct PictureSegmentation {
-  Index counted = 0;
-  Index right = 0;
-  std::array<Index, 2> intersection = {};
-  std::array<Index, 2> union_ = {};
-  // Average precision as scikit-learn computes it (steps, equal scores together) of the scores
-  // (1 − m, m) of all pixels in fp32 against the mask, one-hot.
-  double average_precision = 0;
-  bool empty = false;  // the map
-};
-// Throws Error(kInvalidArgument) for different shapes.
-PictureSegmentation CompareWithMask(const ScaledMap& map, const MaskPixels& mask);
-
-// Maps of classes on a model's patches.
-class ClassMaps {
- public:
-  // classifier: unit rows [C, E]; with one row alone nothing is subtracted. `heads` (all when
-  // empty) counts for kDecomposition. Throws as TokenWeights.
-  ClassMaps(const ClipModel& model, ArrayView<const float, 2> classifier, MapMethod method,
-            std::vector<HeadId> heads, int threads);
-
-  // Sets what the map needs of a pass.
-  void Ask(Activations& activations) const;
-  // Of each embedding [B, E] the class whose text is nearest; ties go to the lower one.
-  std::vector<Index> Answers(ArrayView<const float, 2> embeddings) const;
-  // [g, g] of class c.
-  Array<double, 2> MapOf(const Activations& activations, Index c) const;
-
- private:
-  const ClipModel& model_;
-  Array<float, 2> classifier_;
-  Array<float, 2> directions_;  // w_c − w̄
-  MapMethod method_;
-  std::vector<HeadId> heads_;
-  std::optional<TokenWeights> weights_;  // of the directions
-};
 
 struct SegmentationOptions {
   MapMethod method = MapMethod::kDecomposition;

@@ -77,12 +77,13 @@ PixelRange Inside(double begin, double end, Index n) {
 
 }  // namespace
 
-Array<double, 2> GridOf(std::span<const double> tokens, Index grid) {
-  if (grid < 1 || static_cast<Index>(tokens.size()) != grid * grid + 1) {
+Array<double, 2> GridOf(std::span<const double> tokens, const TokenLayout& layout) {
+  const Index grid = layout.grid;
+  if (grid < 1 || static_cast<Index>(tokens.size()) != layout.tokens()) {
     throw Error(ErrorCode::kInvalidArgument, "map of {} tokens for a grid of {} x {} patches",
                 tokens.size(), grid, grid);
   }
-  return {{grid, grid}, std::vector<double>(tokens.begin() + 1, tokens.end())};
+  return {{grid, grid}, std::vector<double>(tokens.begin() + layout.prefix, tokens.end())};
 }
 
 Array<double, 2> ResizeMap(ArrayView<const double, 2> map, Index height, Index width) {

@@ -15,9 +15,9 @@
 
 namespace cliplens {
 
-// [g, g] of token scores [N]: the class token, number 0, has no place and is left out. Throws
-// Error(kInvalidArgument) unless N = g² + 1.
-Array<double, 2> GridOf(std::span<const double> tokens, Index grid);
+// [g, g] of token scores [N]: the tokens before the patches have no place and are left out. Throws
+// Error(kInvalidArgument) for another N.
+Array<double, 2> GridOf(std::span<const double> tokens, const TokenLayout& layout);
 
 // Bilinear, with half-pixel centres and values beyond the outermost centres clamped to them: what
 // PyTorch calls align_corners=False. Throws Error(kInvalidArgument) for an empty map or size.

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include <fmt/format.h>
-
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/model/nn/product.h"
@@ -12,58 +10,22 @@
 namespace cliplens {
 namespace {
 
-const char* PrefixOf(TowerSide side) { return side == TowerSide::kVision ? "vision" : "text"; }
-
-const TowerConfig& ConfigOf(const ClipModel& model, TowerSide side) {
-  return side == TowerSide::kVision ? model.config().vision : model.config().text;
-}
-
-// The tensors behind the last block, and each block's output matrix.
-struct OutputWeights {
-  OutputWeights(const ClipModel& model, TowerSide side)
-      : tensors(model.tensors()),
-        prefix(PrefixOf(side)),
-        width(ConfigOf(model, side).width),
-        gain(Of(".ln_post.gain")),
-        bias(Of(".ln_post.bias")),
-        projection({Of(".projection"), {width, model.config().embed_width}}) {}
-
-  const float* Of(const std::string& name) const { return tensors.at(prefix + name).values.data(); }
-  // [D, H·K] as PyTorch's Linear, and [D].
-  const float* Out(Index layer) const {
-    return Of(fmt::format(".block.{}.attn.out.weight", layer));
-  }
-  const float* OutBias(Index layer) const {
-    return Of(fmt::format(".block.{}.attn.out.bias", layer));
-  }
-
-  const TensorMap& tensors;
-  std::string prefix;
-  Index width;
-  const float* gain;
-  const float* bias;
-  ArrayView<const float, 2> projection;
-};
-
-Vector ToVector(const float* values, Index n) {
-  return Eigen::Map<const Eigen::VectorXf>(values, n).cast<double>();
-}
-
-void CheckActivations(const Activations& a, Index layers, Index heads, Index head_width) {
-  const Index width = heads * head_width;
-  if (a.pattern.empty() || a.value.empty()) {
+void CheckCaptures(const Captures& c, const Readout& readout) {
+  const TowerConfig& config = readout.config();
+  if (c.pattern.empty() || c.value.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "scores of tokens: the forward pass kept no tokens; set Activations::tokens "
-                "before it");
+                "scores of tokens: the forward pass kept no tokens; ask the encoder for "
+                "TokenCaptures()");
   }
-  const Index tokens = a.pattern.dim(2);
-  if (a.pattern.shape() != Shape<3>{layers, heads, tokens} ||
-      a.value.shape() != Shape<3>{layers, tokens, width} ||
-      a.z.shape() != Shape<3>{layers, heads, head_width} || a.mlp.dim(0) != layers + 1) {
+  const Index tokens = c.pattern.dim(2);
+  if (c.pattern.shape() != Shape<3>{config.layers, config.heads, tokens} ||
+      c.value.shape() != Shape<3>{config.layers, tokens, config.width} ||
+      c.z.shape() != Shape<3>{config.layers, config.heads, config.head_width()} ||
+      c.parts.dim(0) != readout.components().num_residual()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "scores of tokens: a pass of {} layers and {} heads, weights of {} and {}; both "
                 "must be of one model and tower",
-                a.pattern.dim(0), a.pattern.dim(1), layers, heads);
+                c.pattern.dim(0), c.pattern.dim(1), config.layers, config.heads);
   }
 }
 
@@ -72,15 +34,11 @@ nn::Operand<float> Block(const float* data, Index rows, Index columns, Index str
   return {data, rows, columns, stride, 1};
 }
 
-std::vector<HeadId> ChosenHeads(std::span<const HeadId> heads, Index layers, Index num_heads) {
+std::vector<HeadId> ChosenHeads(std::span<const HeadId> heads, const Components& components) {
   std::vector<HeadId> chosen(heads.begin(), heads.end());
-  if (chosen.empty()) {
-    for (Index l = 0; l < layers; ++l) {
-      for (Index h = 0; h < num_heads; ++h) {
-        chosen.push_back({static_cast<int>(l), static_cast<int>(h)});
-      }
-    }
-  }
+  if (chosen.empty()) chosen = components.AllHeads();
+  const Index layers = components.layers();
+  const Index num_heads = components.heads_a_layer();
   for (const HeadId id : chosen) {
     if (id.layer < 0 || id.layer >= layers || id.head < 0 || id.head >= num_heads) {
       throw Error(ErrorCode::kInvalidArgument,
@@ -95,82 +53,56 @@ std::vector<HeadId> ChosenHeads(std::span<const HeadId> heads, Index layers, Ind
 
 }  // namespace
 
-TokenWeights::TokenWeights(const ClipModel& model, TowerSide side,
-                           ArrayView<const float, 2> directions, int threads)
-    : directions_(directions.dim(0)),
-      layers_(ConfigOf(model, side).layers),
-      heads_(ConfigOf(model, side).heads),
-      head_width_(ConfigOf(model, side).head_width()) {
-  const Index embed_width = model.config().embed_width;
-  if (directions.dim(1) != embed_width || directions_ == 0) {
+TokenWeights::TokenWeights(const Readout& readout, ArrayView<const float, 2> directions,
+                           int threads)
+    : readout_(&readout), directions_(directions.dim(0)) {
+  if (directions.dim(1) != readout.embed_width() || directions_ == 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 "scores of tokens: directions of shape [{}, {}] for an embedding of {}",
-                directions.dim(0), directions.dim(1), embed_width);
+                directions.dim(0), directions.dim(1), readout.embed_width());
   }
-  const OutputWeights weights(model, side);
-  const Matrix projected = nn::Product(nn::Of(directions), nn::Of(weights.projection).Transposed());
-  const Vector gain = ToVector(weights.gain, weights.width);
-  residual_ = projected * gain.asDiagonal();
-  gain_ = nn::Product(nn::Of(residual_), nn::Of(Matrix(Matrix::Ones(weights.width, 1))));
-  bias_ = nn::Product(nn::Of(projected),
-                      Block(weights.bias, 1, weights.width, weights.width).Transposed());
-  heads_of_.resize(ToSize(layers_));
-  out_bias_.resize(ToSize(layers_));
-  ParallelFor(threads, layers_, [&](Index l, int) {
-    const auto at = ToSize(l);
-    heads_of_[at] = nn::Product(nn::Of(residual_),
-                                Block(weights.Out(l), weights.width, weights.width, weights.width));
-    out_bias_[at] = nn::Product(
-        nn::Of(residual_), Block(weights.OutBias(l), 1, weights.width, weights.width).Transposed());
-  });
+  against_ = readout.Against(directions, threads);
 }
 
 // Works on the rows of the directions that are asked for.
 struct TokenScorer {
   const TokenWeights& weights;
-  const Activations& a;
+  const Captures& captures;
   const TokenScoresOptions& options;
   std::vector<Index> rows = {};  // directions asked for
 
   Index M() const { return static_cast<Index>(rows.size()); }
-  double J() const { return static_cast<double>(2 * weights.layers_ + 1); }
-  double H() const { return static_cast<double>(weights.heads_); }
 
   // W^h t of the rows asked for, [M, K]; copied only where they are not all.
-  nn::Operand<double> OfHead(Index l, Index h, Matrix& copy) const {
-    const Matrix& all = At(weights.heads_of_, l);
-    const Index first = h * weights.head_width_;
-    if (options.directions.empty()) {
-      return {all.data() + first, M(), weights.head_width_, all.cols(), 1};
-    }
-    copy.resize(M(), weights.head_width_);
-    for (Index m = 0; m < M(); ++m) {
-      copy.row(m) = all.row(At(rows, m)).segment(first, weights.head_width_);
-    }
+  nn::Operand<double> OfHead(HeadId id, Matrix& copy) const {
+    const Matrix& all = At(weights.against_.heads, id.layer);
+    const Index head_width = weights.head_width();
+    const Index first = id.head * head_width;
+    if (options.directions.empty()) return {all.data() + first, M(), head_width, all.cols(), 1};
+    copy.resize(M(), head_width);
+    for (Index m = 0; m < M(); ++m) copy.row(m) = all.row(At(rows, m)).segment(first, head_width);
     return nn::Of(copy);
   }
 
   // A head's constants for one direction, before they are shared over its tokens.
-  double Constant(Index l, Index row) const {
-    return (At(weights.out_bias_, l)[row] +
-            (a.sigma * weights.bias_[row] - a.mean * weights.gain_[row]) / J()) /
-           H();
+  double HeadConstant(HeadId id, Index m) const {
+    return weights.readout_->HeadConstant(weights.against_, id.layer, At(rows, m), captures.scale);
   }
 
-  double Scale() const { return 1.0 / (a.sigma * a.norm); }
+  double Scale() const { return 1.0 / (captures.scale.sigma * captures.scale.norm); }
 
   // Adds what each token brings through the head to `out` [M, N].
   void AddTokens(HeadId id, ArrayView<double, 2> out) const {
     const Index tokens = out.dim(1);
+    const Index head_width = weights.head_width();
     Matrix copy;
-    const ArrayView<const float, 2> value = a.value.view()[id.layer];
-    const Matrix product = nn::Product(OfHead(id.layer, id.head, copy),
-                                       Block(value.data() + id.head * weights.head_width_, tokens,
-                                             weights.head_width_, value.dim(1))
-                                           .Transposed());
-    const std::span<const float> alpha = a.pattern.view()[id.layer].row(id.head);
+    const ArrayView<const float, 2> value = captures.value[id.layer];
+    const Matrix product = nn::Product(
+        OfHead(id, copy),
+        Block(value.data() + id.head * head_width, tokens, head_width, value.dim(1)).Transposed());
+    const std::span<const float> alpha = captures.pattern[id.layer].row(id.head);
     for (Index m = 0; m < M(); ++m) {
-      const double share = Constant(id.layer, At(rows, m)) / static_cast<double>(tokens);
+      const double share = HeadConstant(id, m) / static_cast<double>(tokens);
       const std::span<double> to = out.row(m);
       for (std::size_t i = 0; i < to.size(); ++i) {
         to[i] += (alpha[i] * product(m, static_cast<Index>(i)) + share) * Scale();
@@ -179,34 +111,35 @@ struct TokenScorer {
   }
 
   void FillHead(HeadId id, std::span<double> out) const {
+    const Index head_width = weights.head_width();
     Matrix copy;
     const Matrix product = nn::Product(
-        OfHead(id.layer, id.head, copy),
-        Block(a.z.view()[id.layer].row(id.head).data(), 1, weights.head_width_, weights.head_width_)
-            .Transposed());
+        OfHead(id, copy),
+        Block(captures.z[id.layer].row(id.head).data(), 1, head_width, head_width).Transposed());
     for (Index m = 0; m < M(); ++m) {
-      At(out, m) = (product(m, 0) + Constant(id.layer, At(rows, m))) * Scale();
+      At(out, m) = (product(m, 0) + HeadConstant(id, m)) * Scale();
     }
   }
 
   void FillMlps(ArrayView<double, 2> out) const {
     const Matrix product =
-        nn::Product(nn::Of(a.mlp.view()), nn::Of(weights.residual_).Transposed());
+        nn::Product(nn::Of(captures.parts.view()), nn::Of(weights.against_.residual).Transposed());
     for (Index j = 0; j < out.dim(0); ++j) {
       for (Index m = 0; m < M(); ++m) {
         const Index row = At(rows, m);
-        out(j, m) =
-            (product(j, row) + (a.sigma * weights.bias_[row] - a.mean * weights.gain_[row]) / J()) *
-            Scale();
+        const double constant =
+            weights.readout_->PartConstant(weights.against_, row, captures.scale);
+        out(j, m) = (product(j, row) + constant) * Scale();
       }
     }
   }
 };
 
-TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activations,
+TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
                         const TokenScoresOptions& options, int threads) {
-  CheckActivations(activations, weights.layers(), weights.heads(), weights.head_width());
-  TokenScorer scorer{weights, activations, options};
+  const Components components = weights.components();
+  CheckCaptures(captures, *weights.readout_);
+  TokenScorer scorer{weights, captures, options};
   scorer.rows.assign(options.directions.begin(), options.directions.end());
   if (scorer.rows.empty()) {
     scorer.rows.resize(ToSize(weights.directions()));
@@ -219,12 +152,11 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activati
     }
   }
   TokenScores scores;
-  scores.chosen = ChosenHeads(options.heads, weights.layers(), weights.heads());
-  scores.layers = weights.layers();
-  scores.heads = weights.heads();
+  scores.chosen = ChosenHeads(options.heads, components);
+  scores.components = components;
   scores.pooled = options.pooled;
   const Index count = scorer.M();
-  const Index tokens = activations.pattern.dim(2);
+  const Index tokens = captures.pattern.dim(2);
   if (options.pooled < 0 || options.pooled >= tokens) {
     throw Error(ErrorCode::kInvalidArgument, "scores of tokens: pooled token {} of {}",
                 options.pooled, tokens);
@@ -233,16 +165,16 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activati
   // Layers are summed apart and in order, so that threads decide no bit.
   const auto chosen = static_cast<Index>(scores.chosen.size());
   const bool by_head = options.detail == TokenDetail::kHeads;
-  Array<double, 3> layers({weights.layers(), count, tokens});
+  Array<double, 3> layers({components.layers(), count, tokens});
   if (by_head) scores.detail = Array<double, 3>({chosen, count, tokens});
   if (options.rest) {
-    scores.by_head = Array<double, 2>({weights.layers() * weights.heads(), count});
-    scores.mlps = Array<double, 2>({weights.layers() + 1, count});
+    scores.by_head = Array<double, 2>({components.num_heads(), count});
+    scores.mlps = Array<double, 2>({components.num_residual(), count});
   }
-  ParallelFor(threads, weights.layers(), [&](Index l, int) {
-    for (Index h = 0; options.rest && h < weights.heads(); ++h) {
-      scorer.FillHead({static_cast<int>(l), static_cast<int>(h)},
-                      scores.by_head.row(l * weights.heads() + h));
+  ParallelFor(threads, components.layers(), [&](Index l, int) {
+    for (Index h = 0; options.rest && h < components.heads_a_layer(); ++h) {
+      const HeadId id{static_cast<int>(l), static_cast<int>(h)};
+      scorer.FillHead(id, scores.by_head.row(components.NumberOf(id)));
     }
     for (Index k = 0; k < chosen; ++k) {
       const HeadId id = At(scores.chosen, k);
@@ -258,7 +190,7 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activati
   });
   if (options.rest) scorer.FillMlps(scores.mlps);
   scores.tokens = Array<double, 2>({count, tokens});
-  for (Index l = 0; l < weights.layers(); ++l) {
+  for (Index l = 0; l < components.layers(); ++l) {
     std::ranges::transform(scores.tokens.flat(), layers.row(l), scores.tokens.flat().begin(),
                            std::plus<>());
   }
@@ -272,8 +204,8 @@ ScoreRest RestOf(const TokenScores& scores, Index m) {
   rest.input = scores.mlps(0, m);
   for (Index j = 1; j < scores.mlps.dim(0); ++j) rest.mlps += scores.mlps(j, m);
   for (Index i = 0; i < scores.by_head.dim(0); ++i) {
-    const HeadId id{static_cast<int>(i / scores.heads), static_cast<int>(i % scores.heads)};
-    if (!std::ranges::binary_search(scores.chosen, id)) rest.other_heads += scores.by_head(i, m);
+    if (!std::ranges::binary_search(scores.chosen, scores.components.HeadAt(i)))
+      rest.other_heads += scores.by_head(i, m);
   }
   return rest;
 }
@@ -284,44 +216,9 @@ double SumOf(const TokenScores& scores, Index m) {
   return sum;
 }
 
-Array<float, 2> TokenContributions(const ClipModel& model, TowerSide side, const Activations& a) {
-  const TowerConfig& config = ConfigOf(model, side);
-  CheckActivations(a, config.layers, config.heads, config.head_width());
-  const OutputWeights weights(model, side);
-  const Index width = weights.width;
-  const Index tokens = a.pattern.dim(2);
-  const auto components = static_cast<double>(2 * config.layers + 1);  // J
-  Matrix residual = Matrix::Zero(tokens + 2, width);
-  Matrix weighted(tokens, width);
-  Vector out_bias = Vector::Zero(width);
-  for (Index l = 0; l < config.layers; ++l) {
-    for (Index i = 0; i < tokens; ++i) {
-      for (Index d = 0; d < width; ++d) {
-        weighted(i, d) = double{a.pattern(l, d / config.head_width(), i)} * a.value(l, i, d);
-      }
-    }
-    nn::AddProduct(nn::Of(weighted), Block(weights.Out(l), width, width, width).Transposed(),
-                   residual.data(), width);
-    out_bias += ToVector(weights.OutBias(l), width);
-    residual.row(tokens + 1) += ToVector(a.mlp.row(l + 1).data(), width).transpose();
-  }
-  residual.row(tokens) += ToVector(a.mlp.row(0).data(), width).transpose();
-  const Vector gain = ToVector(weights.gain, width);
-  const Vector bias = ToVector(weights.bias, width);
-  // How many of the J components a row stands for: μ and β are shared over these.
-  const auto layers = static_cast<double>(config.layers);
-  for (Index i = 0; i < tokens + 2; ++i) {
-    const double parts =
-        i < tokens ? layers / static_cast<double>(tokens) : (i == tokens ? 1.0 : layers);
-    if (i < tokens) residual.row(i) += out_bias.transpose() / static_cast<double>(tokens);
-    residual.row(i).array() -= a.mean * parts / components;
-    residual.row(i) = residual.row(i).cwiseProduct(gain.transpose()) / a.sigma +
-                      bias.transpose() * (parts / components);
-  }
-  const Matrix embedded = nn::Product(nn::Of(residual), nn::Of(weights.projection));
-  Array<float, 2> out({tokens + 2, model.config().embed_width});
-  AsEigen(out.view()) = (embedded / a.norm).cast<float>();
-  return out;
+Array<float, 2> TokenContributions(const Readout& readout, const Captures& captures) {
+  CheckCaptures(captures, readout);
+  return readout.TokenContributions(captures);
 }
 
 }  // namespace cliplens

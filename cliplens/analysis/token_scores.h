@@ -1,10 +1,9 @@
 // Scores of texts split over the tokens that attention reads, from one forward pass.
 //
-//   const TokenWeights weights(model, TowerSide::kVision, texts, /*threads=*/0);   // texts [M, E]
-//   std::vector<Activations> activations(1);
-//   activations[0].tokens = true;
-//   model.EmbedImages(pixels, rows, workspace, activations);
-//   const TokenScores scores = ScoreTokens(weights, activations[0], {}, /*threads=*/1);
+//   const TokenWeights weights(model.image_readout(), texts, /*threads=*/0);   // texts [M, E]
+//   Captures captures;
+//   model.EmbedImages({&pixels, 1}, rows, workspace, TokenCaptures(), {&captures, 1});
+//   const TokenScores scores = ScoreTokens(weights, captures, {}, /*threads=*/1);
 //   scores.tokens(2, 5);            // what token 5 brings to text 2 through the chosen heads
 //   RestOf(scores, 2);              // what no token of theirs brings; both add up to ⟨e, t_2⟩
 //
@@ -26,33 +25,33 @@
 #include "cliplens/base/array.h"
 #include "cliplens/base/component.h"
 #include "cliplens/base/linear_algebra.h"
-#include "cliplens/model/clip.h"
+#include "cliplens/model/captures.h"
+#include "cliplens/model/readout.h"
 
 namespace cliplens {
 
-enum class TowerSide { kVision, kText };
+struct TokenScores;
+struct TokenScoresOptions;
 
 // The weights' part of the scores of some directions of the joint space.
 class TokenWeights {
  public:
   // directions [M, E]. Memory: L · M · D doubles. Throws Error(kInvalidArgument) for another width
-  // than the model's or no direction.
-  TokenWeights(const ClipModel& model, TowerSide side, ArrayView<const float, 2> directions,
-               int threads);
+  // than the model's or no direction. The read-out must outlive this.
+  TokenWeights(const Readout& readout, ArrayView<const float, 2> directions, int threads);
 
   Index directions() const { return directions_; }
-  Index layers() const { return layers_; }
-  Index heads() const { return heads_; }
-  Index head_width() const { return head_width_; }
+  Components components() const { return readout_->components(); }
+  Index head_width() const { return readout_->config().head_width(); }
 
  private:
   friend struct TokenScorer;
+  friend TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
+                                 const TokenScoresOptions& options, int threads);
 
-  Index directions_, layers_, heads_, head_width_;
-  Matrix residual_;  // [M, D] γ ⊙ P t: of what a component adds to the residual stream
-  std::vector<Matrix> heads_of_;  // of each layer [M, H·K]: W_O^h applied to it, heads side by side
-  std::vector<Vector> out_bias_;  // of each layer [M]: p_b · t
-  Vector gain_, bias_;            // [M]: p_γ · t, p_β · t
+  const Readout* readout_;
+  Index directions_;
+  ReadoutDirections against_;
 };
 
 enum class TokenDetail {
@@ -63,7 +62,7 @@ enum class TokenDetail {
 
 struct TokenScores {
   std::vector<HeadId> chosen;  // sorted
-  Index layers = 0, heads = 0;
+  Components components;
   Index pooled = 0;          // the token whose row is the embedding: 0, or the end of a text
   Array<double, 2> tokens;   // [M, N] over the chosen heads
   Array<double, 3> detail;   // [L, M, N] or [chosen, M, N], or empty
@@ -73,7 +72,7 @@ struct TokenScores {
 
 // `directions`: which of the weights' (all when empty), in this order; M is their number then.
 // `heads`: all of the model when empty. `pooled`: the pooled token. Throws Error(kInvalidArgument)
-// for activations without tokens or of another model, a head or a direction that is not there.
+// for captures without tokens or of another model, a head or a direction that is not there.
 struct TokenScoresOptions {
   std::span<const HeadId> heads = {};
   std::span<const Index> directions = {};
@@ -81,7 +80,7 @@ struct TokenScoresOptions {
   Index pooled = 0;
   bool rest = true;  // fill by_head and mlps, which RestOf and SumOf read
 };
-TokenScores ScoreTokens(const TokenWeights& weights, const Activations& activations,
+TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
                         const TokenScoresOptions& options, int threads);
 
 // What direction m has that no other token than the pooled one brings, by name.
@@ -100,7 +99,6 @@ double SumOf(const TokenScores& scores, Index direction);
 // The tokens' contributions to the embedding, all heads together [N, E], and what no token brings:
 // row N is INPUT, row N+1 the MLPs'. The rows add up to the unit embedding.
 // Throws Error(kInvalidArgument) as ScoreTokens.
-Array<float, 2> TokenContributions(const ClipModel& model, TowerSide side,
-                                   const Activations& activations);
+Array<float, 2> TokenContributions(const Readout& readout, const Captures& captures);
 
 }  // namespace cliplens

@@ -15,22 +15,21 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
                 statistics.images());
   }
   const SliceStatistics total = statistics.Total(basis);
-  const Index heads = statistics.layers() * statistics.heads();
-  const Index count = heads + statistics.layers() + 1;
+  const Components components = statistics.components();
+  const Index count = components.size();
   std::vector<ComponentShare> shares(ToSize(count));
   ParallelFor(/*threads=*/0, count, [&](Index i, int) {
     const auto at = ToSize(i);
     ComponentShare& c = shares[at];
-    if (i < heads) {
-      c.layer = static_cast<int>(i / statistics.heads());
-      c.head = static_cast<int>(i % statistics.heads());
-      c.component = HeadName({c.layer, c.head});
+    c.component = NameOf(components.at(i));
+    if (components.IsHead(i)) {
+      c.layer = components.HeadAt(i).layer;
+      c.head = components.HeadAt(i).head;
       const nn::Operand<float> b = nn::Of(basis.at({c.layer, c.head}));
       c.variance = nn::Product(b, b.Transposed()).cwiseProduct(total.heads[at].Covariance()).sum();
     } else {
-      const Index mlp = i - heads;  // 0: INPUT
+      const Index mlp = components.ResidualAt(i);
       c.layer = static_cast<int>(mlp) - 1;
-      c.component = mlp == 0 ? kInputName : MlpName(c.layer);
       const TraceMoments& m = At(total.mlps, mlp);
       c.variance = m.trace / m.count;
     }

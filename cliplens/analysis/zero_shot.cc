@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
 #include <numeric>
 #include <utility>
 
@@ -10,10 +9,9 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/linear_algebra.h"
-#include "cliplens/base/parallel.h"
-#include "cliplens/io/image.h"
+#include "cliplens/decompose/model_edit.h"
 #include "cliplens/io/printable.h"
-#include "cliplens/model/preprocess.h"
+#include "cliplens/model/picture_loop.h"
 
 namespace cliplens {
 
@@ -139,69 +137,34 @@ std::vector<ClassScore> TopClasses(std::span<const float> embedding,
   return result;
 }
 
-namespace {
-
-// Unit rows of one pass, edited where there is an edit.
-void EmbedPass(const ClipModel& model, const ImageSet& set, std::span<const Index> index,
-               std::span<const Array<float, 3>> pixels, ArrayView<float, 2> rows,
-               Workspace& workspace, const EmbedEdit& edit) {
-  if (edit.edit == nullptr) {
-    model.EmbedImages(pixels, rows, workspace);
-    return;
-  }
-  std::vector<Activations> activations(pixels.size());
-  model.EmbedImages(pixels, rows, workspace, activations);
-  ModelEdit::Scratch scratch;
-  for (std::size_t i = 0; i < activations.size(); ++i) {
-    const std::span<float> row = rows.row(static_cast<Index>(i));
-    edit.edit->Apply(activations[i], row, scratch);
-    if (!edit.normalize) continue;
-    try {
-      NormalizeRow(row);
-    } catch (const Error& error) {
-      throw Error(error.code(), "{}: {}", Printable(set.path(index[i])), error.what());
-    }
-  }
-}
-
-}  // namespace
-
 EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, OnError on_error,
                                    int threads, const ProgressSink& progress,
                                    const EmbedEdit& edit) {
   EmbeddedImages result;
   Array<float, 2> rows({set.size(), model.config().embed_width});
-  Passes passes(model, threads);
   std::vector<char> read(ToSize(set.size()), 0);
   PictureErrors errors(on_error);
-  std::mutex mutex;
-  Index done = 0;
-  passes.ForImages(set.size(), [&](Index begin, Index end, Workspace& workspace) {
-    std::vector<Array<float, 3>> pixels;
-    std::vector<Index> index;
-    for (Index i = begin; i < end; ++i) {
-      Item item;
-      const std::optional<Image> image = errors.Read(set, i, &item);
-      if (!image) continue;
-      pixels.push_back(Preprocess(*image, model.config().preprocess));
-      index.push_back(i);
-    }
-    if (static_cast<Index>(index.size()) == end - begin) {
-      EmbedPass(model, set, index, pixels, rows.rows(begin, end), workspace, edit);
-    } else if (!index.empty()) {
-      Array<float, 2> some({static_cast<Index>(index.size()), rows.dim(1)});
-      EmbedPass(model, set, index, pixels, some, workspace, edit);
-      for (std::size_t k = 0; k < index.size(); ++k) {
-        std::ranges::copy(some.row(static_cast<Index>(k)), rows.row(index[k]).data());
-      }
-    }
-    for (const Index i : index) At(read, i) = 1;
-    if (progress) {
-      const std::lock_guard lock(mutex);
-      done += end - begin;
-      progress(done, set.size());
-    }
-  });
+  ProgressCount count(progress, set.size());
+  PictureLoopOptions options{.threads = threads};
+  if (edit.edit != nullptr) options.captures = edit.edit->captures();
+  PictureLoop(model, set, options)
+      .Run(0, set.size(), errors, count, [&](const PictureBatch& batch) {
+        ModelEdit::Scratch scratch;
+        for (Index k = 0; k < batch.size(); ++k) {
+          const Index i = At(batch.index, k);
+          const std::span<float> row = rows.row(i);
+          std::ranges::copy(batch.embeddings.row(k), row.data());
+          At(read, i) = 1;
+          if (edit.edit == nullptr) continue;
+          edit.edit->Apply(At(batch.captures, k), row, scratch);
+          if (!edit.normalize) continue;
+          try {
+            NormalizeRow(row);
+          } catch (const Error& error) {
+            throw Error(error.code(), "{}: {}", Printable(set.path(i)), error.what());
+          }
+        }
+      });
   errors.CheckNotAll(set.size(), set.root());
   result.skipped = errors.skipped();
   for (Index i = 0; i < set.size(); ++i) {

@@ -20,6 +20,7 @@
 #include "cliplens/dataset/on_error.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/edit.h"
+#include "cliplens/decompose/model_edit.h"
 #include "cliplens/model/clip.h"
 #include "cliplens/model/text_cache.h"
 

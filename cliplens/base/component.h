@@ -1,12 +1,23 @@
-// Names of the parts of an image encoder, as printed and read everywhere.
+// The parts of an image encoder: how they are named, and how they are numbered.
 //
-// Layers and heads count from 0: `L11.H3` is a head, `L11.MLP` a layer's MLP, `INPUT` the input
-// embedding. Sets of heads: `L11.H3,L9.H0`, `L9-L11` (layers), `L9` (one layer), `last-4`, `all`.
+//   const Components components(/*layers=*/12, /*heads=*/12);
+//   Print(components.NumberOf(HeadId{11, 3}));            // 135
+//   Print(NameOf(components.at(144)));                    // INPUT
+//   ParseComponents("L5.H3, L7, mlps", components);       // a head, a whole layer, all MLPs
+//
+// Layers and heads count from 0: `L11.H3` is a head, `L11` all heads of a layer, `L11.MLP` a
+// layer's MLP, `INPUT` the input embedding. Sets of heads: `L11.H3,L9.H0`, `L9-L11` (layers),
+// `last-4`, `all`.
 #pragma once
 
+#include <compare>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "cliplens/base/index.h"
 
 namespace cliplens {
 
@@ -16,15 +27,73 @@ struct HeadId {
   friend auto operator<=>(const HeadId&, const HeadId&) = default;
 };
 
-std::string HeadName(HeadId id);  // L11.H3
-std::string MlpName(int layer);   // L11.MLP
-inline constexpr char kInputName[] = "INPUT";
-// By the number under which statistics and analyses keep a component: heads by layer, then INPUT,
-// MLP 0 … L−1.
-std::string ComponentName(int number, int layers, int heads);
+// A component is a head, an MLP or INPUT: a term of the sum that the embedding is. A whole layer
+// stands for all its heads together.
+struct ComponentId {
+  enum class Kind { kInput, kLayer, kHead, kMlp };
+  int layer = 0;  // 0 for INPUT
+  Kind kind = Kind::kHead;
+  int head = 0;  // of a head
 
-// Heads named by `text` for a model of `layers` x `heads`, sorted, each once.
-// Throws Error(kInvalidArgument) that quotes the part it cannot read or that the model lacks.
+  bool is_head() const { return kind == Kind::kHead; }
+  HeadId head_id() const { return {layer, head}; }
+  friend auto operator<=>(const ComponentId&, const ComponentId&) = default;
+};
+
+std::string NameOf(const ComponentId& id);  // INPUT, L3, L3.H1, L3.MLP
+std::string HeadName(HeadId id);            // L11.H3
+
+// The components of an encoder by number, as statistics, stores and analyses keep them: heads layer
+// by layer, then INPUT, then MLP 0 … L−1. The last L+1, INPUT and the MLPs, are "residual parts".
+class Components {
+ public:
+  Components() = default;
+  Components(Index layers, Index heads) : layers_(layers), heads_(heads) {}
+
+  Index layers() const { return layers_; }
+  Index heads_a_layer() const { return heads_; }
+  Index num_heads() const { return layers_ * heads_; }
+  Index num_residual() const { return layers_ + 1; }
+  Index size() const { return num_heads() + num_residual(); }
+
+  Index NumberOf(HeadId id) const { return Index{id.layer} * heads_ + id.head; }
+  // The number of INPUT (part 0) or of MLP part − 1.
+  Index NumberOfResidual(Index part) const { return num_heads() + part; }
+  // Numbers [begin, end) of the component, which are several for a whole layer.
+  struct Range {
+    Index begin = 0, end = 0;
+  };
+  Range NumbersOf(const ComponentId& id) const;
+
+  bool IsHead(Index number) const { return number < num_heads(); }
+  // Of a number below num_heads().
+  HeadId HeadAt(Index number) const {
+    return {static_cast<int>(number / heads_), static_cast<int>(number % heads_)};
+  }
+  // 0 for INPUT, l + 1 for MLP l. Of a number that is no head's.
+  Index ResidualAt(Index number) const { return number - num_heads(); }
+  ComponentId at(Index number) const;
+  std::vector<HeadId> AllHeads() const;
+
+ private:
+  Index layers_ = 0, heads_ = 0;
+};
+
+// INPUT or MLP l as they are numbered among the residual parts: 0, or l + 1.
+Index ResidualPartOf(const ComponentId& id);
+
+// Heads named by `text`, sorted, each once. Throws Error(kInvalidArgument) that quotes the part it
+// cannot read or that the model lacks.
 std::vector<HeadId> ParseHeads(std::string_view text, int layers, int heads);
+
+// Components named by `text`, sorted, each once: what ParseHeads reads, where whole layers stay
+// whole, and INPUT, L3.MLP and mlps (all MLPs). A head of a layer that is named whole is not named
+// twice. Throws as ParseHeads does.
+std::vector<ComponentId> ParseComponents(std::string_view text, const Components& components);
+// The component of this name; nothing for a name that NameOf does not write or the model lacks.
+std::optional<ComponentId> ComponentNamed(std::string_view name, const Components& components);
+std::vector<ComponentId> ComponentsOf(std::span<const HeadId> heads);  // sorted
+// `sorted` without the heads of layers that are in it whole.
+std::vector<ComponentId> WithoutCovered(std::span<const ComponentId> sorted);
 
 }  // namespace cliplens

@@ -13,6 +13,7 @@
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/labels.h"
 #include "cliplens/dataset/text_pool.h"
+#include "cliplens/decompose/edit_file.h"
 #include "cliplens/report/edit_report.h"
 
 namespace cliplens::cli {
@@ -110,8 +111,7 @@ void RunSuggest(const SuggestOptions& options, const Common& common) {
                            .progress = Progress(common, "pictures")});
   const std::vector<HeadId> chosen = report.result.chosen_heads();
   if (!options.out.empty() && !chosen.empty()) {
-    Edit edit =
-        MakeMeanEdit(store.info(), store.basis(), means.statistics(), EditTargetsOf(chosen));
+    Edit edit = MakeMeanEdit(store.info(), store.basis(), means.statistics(), ComponentsOf(chosen));
     edit.means = means.name();
     edit.note = fmt::format("suggested for {}",
                             texts ? fmt::format("a cue of {} groups", texts->groups.size())
@@ -171,12 +171,12 @@ struct MakeOptions {
   std::string out;
 };
 
-std::vector<EditTarget> TargetsOf(const MakeOptions& options, const Store& store) {
+std::vector<ComponentId> TargetsOf(const MakeOptions& options, const Store& store) {
   const auto layers = static_cast<int>(store.basis().layers());
   const auto heads = static_cast<int>(store.basis().num_heads());
-  if (!options.heads.empty()) return ParseEditTargets(options.heads, layers, heads);
-  return EditTargetsOf(ChooseHeads({.property = options.property, .labels = options.labels},
-                                   store.info().fingerprint, layers, heads));
+  if (!options.heads.empty()) return ParseComponents(options.heads, {layers, heads});
+  return ComponentsOf(ChooseHeads({.property = options.property, .labels = options.labels},
+                                  store.info().fingerprint, layers, heads));
 }
 
 // x of "scale=x", nothing of "mean".
@@ -196,7 +196,7 @@ std::optional<double> ScaleOf(const std::string& mode) {
 void RunMake(const MakeOptions& options, const Common& common) {
   const Store store = Store::Open(options.store);
   RefuseExisting(options.out);
-  const std::vector<EditTarget> targets = TargetsOf(options, store);
+  const std::vector<ComponentId> targets = TargetsOf(options, store);
   const std::optional<double> scale = ScaleOf(options.mode);
   if (scale && !options.means.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "--means is for --mode mean; {} needs no mean",

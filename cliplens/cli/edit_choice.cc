@@ -1,6 +1,8 @@
 #include "cliplens/cli/edit_choice.h"
 
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/edit_file.h"
+#include "cliplens/decompose/model_edit.h"
 
 namespace cliplens::cli {
 
@@ -20,7 +22,7 @@ ChosenEdit::ChosenEdit(const EditChoice& choice, const ClipModel& model)
   }
   edit_ = std::make_unique<Edit>(ReadEdit(path_));
   CheckEditIsFor(*edit_, path_, model.fingerprint(), model.name());
-  model_edit_ = std::make_unique<ModelEdit>(model, *edit_);
+  model_edit_ = std::make_unique<ModelEdit>(model.image_readout(), *edit_);
 }
 
 std::string ChosenEdit::RowsText() const {

@@ -8,6 +8,7 @@
 
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/decompose/edit.h"
+#include "cliplens/decompose/model_edit.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/io/json.h"
 

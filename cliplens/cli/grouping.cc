@@ -22,11 +22,11 @@ std::optional<Edit> EditOf(const GroupingOptions& options, const Store& store,
   if (options.heads.empty() && options.property.empty()) return std::nullopt;
   const auto layers = static_cast<int>(store.basis().layers());
   const auto heads = static_cast<int>(store.basis().num_heads());
-  const std::vector<EditTarget> targets =
+  const std::vector<ComponentId> targets =
       options.heads.empty()
-          ? EditTargetsOf(ChooseHeads({.property = options.property, .labels = options.labels},
-                                      store.info().fingerprint, layers, heads))
-          : ParseEditTargets(options.heads, layers, heads);
+          ? ComponentsOf(ChooseHeads({.property = options.property, .labels = options.labels},
+                                     store.info().fingerprint, layers, heads))
+          : ParseComponents(options.heads, {layers, heads});
   Edit edit = MakeMeanEdit(store.info(), store.basis(), means.statistics(), targets);
   edit.means = means.name();
   return edit;

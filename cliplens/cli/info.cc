@@ -27,7 +27,7 @@ Index Parameters(const ClipModel& model, std::string_view prefix) {
 void Run(const ModelChoice& choice, const Common& common) {
   const ClipModel model = LoadModel(choice);
   const ModelConfig& c = model.config();
-  const Basis basis = MakeBasis(model, common.threads);
+  const Basis basis = MakeBasis(model.image_readout(), common.threads);
   Array<Index, 2> ranks({basis.layers(), basis.num_heads()});
   ParallelFor(common.threads, basis.layers() * basis.num_heads(), [&](Index i, int) {
     const Index l = i / basis.num_heads();

@@ -1,4 +1,6 @@
 // cliplens merge STORE... --out STORE
+#include "cliplens/decompose/merge.h"
+
 #include <memory>
 
 #include <fmt/format.h>

@@ -6,12 +6,12 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/analysis/heat_map.h"
 #include "cliplens/base/error.h"
 #include "cliplens/cli/search_space.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/image.h"
-#include "cliplens/model/preprocess.h"
 #include "cliplens/report/search_index.h"
 #include "cliplens/report/search_report.h"
 
@@ -123,22 +123,17 @@ class Terms {
       const std::vector<std::string> texts = {query.text};
       return vectors.OfText(model().EmbedTexts(texts, options_.truncate, common_.threads).row(0));
     }
-    const Pass& pass = PassOf(query.text);
-    return vectors.OfPicture(pass.activations, pass.embedding.row(0));
+    const TokenPass& pass = PassOfFile(query.text);
+    return vectors.OfPicture(pass.captures, pass.embedding.row(0));
   }
 
  private:
-  struct Pass {
-    Activations activations;
-    Array<float, 2> embedding;
-  };
-
   const ClipModel& model() {
     if (!model_) model_.emplace(LoadModelOf(store_, options_.model));
     return *model_;
   }
 
-  const Pass& PassOf(const std::string& path) {
+  const TokenPass& PassOfFile(const std::string& path) {
     const auto found = passes_.find(path);
     if (found != passes_.end()) return found->second;
     const std::unique_ptr<ImageSet> set = OpenImageSet(path);
@@ -147,20 +142,14 @@ class Terms {
                   path);
     }
     const Image image = DecodeImage(set->Read(0), path);
-    Pass pass;
-    pass.embedding = Array<float, 2>({1, model().config().embed_width});
-    const Array<float, 3> pixels = Preprocess(image, model().config().preprocess);
-    Passes(model(), common_.threads).ForImages(1, [&](Index, Index, Workspace& workspace) {
-      model().EmbedImages({&pixels, 1}, pass.embedding, workspace, {&pass.activations, 1});
-    });
-    return passes_.emplace(path, std::move(pass)).first->second;
+    return passes_.emplace(path, PassOf(model(), image, common_.threads)).first->second;
   }
 
   const Store& store_;
   const SearchArguments& options_;
   const Common& common_;
   std::optional<ClipModel> model_;
-  std::map<std::string, Pass> passes_;
+  std::map<std::string, TokenPass> passes_;
 };
 
 void Run(const CLI::App& verb, SearchArguments options, const Common& common) {

@@ -6,6 +6,7 @@
 //     B = [A ; p_b/H ; −p_γ/(JH) ; p_β/(JH)]  [K+3, E]
 // with A = W_O^h diag(γ) P, p_b = P^T(γ ⊙ b_O), p_γ = P^T γ, p_β = P^T β and J = 2L+1 components.
 // B depends on the weights alone (DESIGN §2.2), so an image needs K numbers a head and (μ, σ, n).
+// The read-out says what u is made of (FactorLayout).
 #pragma once
 
 #include <filesystem>
@@ -15,36 +16,45 @@
 #include "cliplens/base/array.h"
 #include "cliplens/base/component.h"
 #include "cliplens/base/linear_algebra.h"
-#include "cliplens/model/clip.h"
+#include "cliplens/model/readout.h"
 
 namespace cliplens {
 
-// Numbers of a factor beside z.
-inline constexpr Index kExtraFactors = 3;
+// Sizes of the factors of an encoder.
+struct FactorSizes {
+  Index layers = 0;  // L
+  Index heads = 0;   // H
+  FactorLayout factor;
+  Index embed_width = 0;  // E
+};
 
 struct Basis {
-  Array<float, 4> heads;  // [L, H, K+3, E]: the matrices B
+  Array<float, 4> heads;                       // [L, H, K+3, E]: the matrices B
+  Index constants = FactorLayout{}.constants;  // rows of B behind those of z
 
   Index layers() const { return heads.dim(0); }
   Index num_heads() const { return heads.dim(1); }
-  Index head_width() const { return heads.dim(2) - kExtraFactors; }
+  Index head_width() const { return heads.dim(2) - constants; }
   Index factor_width() const { return heads.dim(2); }
+  FactorLayout layout() const { return {.values = head_width(), .constants = constants}; }
   Index embed_width() const { return heads.dim(3); }
+  FactorSizes sizes() const { return {layers(), num_heads(), layout(), embed_width()}; }
+  Components components() const { return {layers(), num_heads()}; }
   ArrayView<const float, 2> at(HeadId id) const { return heads.view()[id.layer][id.head]; }
 };
 
-// Computed in fp64, stored as fp32.
-Basis MakeBasis(const ClipModel& model, int threads);
+Basis MakeBasis(const Readout& readout, int threads);
 
 void WriteBasis(const std::filesystem::path& path, const Basis& basis);
 // Checks the shape [L, H, K+3, E]; Error(kCorruptData) names the file.
-Basis ReadBasis(const std::filesystem::path& path);
+Basis ReadBasis(const std::filesystem::path& path, Index constants = FactorLayout{}.constants);
 
-// u [K+3] of one head from z [K] and ln = (μ, σ, n).
-void FillFactor(std::span<const float> z, double mean, double sigma, double norm,
-                std::span<double> u);
-// The same for pictures one by one: z [n, K] and ln [n, 3] to u [n, K+3].
-Matrix FactorsOf(ArrayView<const float, 2> z, ArrayView<const float, 2> ln);
+// From a row (μ, σ, n) of a store.
+inline ReadoutScale ScaleOf(std::span<const float> ln) { return {ln[0], ln[1], ln[2]}; }
+// Factors of pictures one by one: z [n, K] and ln [n, 3] to u [n, K+3].
+// Throws Error(kInvalidArgument) for other shapes.
+Matrix FactorsOf(const FactorLayout& layout, ArrayView<const float, 2> z,
+                 ArrayView<const float, 2> ln);
 
 // Orthonormal coordinates of one head's contributions (DESIGN §2.2): G = B B^T = V Λ V^T cut at its
 // numerical rank r; y = Λ^½ V^T u and q = Λ^−½ V^T B t, so ⟨y, y'⟩ = ⟨c, c'⟩ and ⟨y, q⟩ = ⟨c, t⟩

@@ -1,4 +1,4 @@
-// From a model and a set of pictures to a store, in one forward pass each and flat memory.
+// From an encoder and a set of pictures to a store, in one forward pass each and flat memory.
 //
 //   const std::unique_ptr<ImageSet> set = OpenImageSet("pictures/");
 //   DecomposeOptions options;
@@ -16,16 +16,18 @@
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/on_error.h"
 #include "cliplens/decompose/basis.h"
-#include "cliplens/decompose/statistics.h"
-#include "cliplens/decompose/store.h"
-#include "cliplens/model/clip.h"
+#include "cliplens/decompose/factor_sink.h"
+#include "cliplens/decompose/store_info.h"
+#include "cliplens/model/encoder.h"
+#include "cliplens/model/picture_loop.h"
 
 namespace cliplens {
 
-// Turns one forward pass into factors (DESIGN §2.2). Immutable and shared by all threads.
+// Turns captures into factors (DESIGN §2.2). Immutable and shared by all threads. Refers to the
+// read-out.
 class Decomposer {
  public:
-  explicit Decomposer(const ClipModel& model, int threads);
+  Decomposer(const Readout& readout, int threads);
 
   const Basis& basis() const { return basis_; }
 
@@ -35,17 +37,27 @@ class Decomposer {
     std::vector<double> u;
   };
 
-  // Fills row `b` of the block from a pass with these activations and embedding. Rows are
+  // Fills row `b` of the block from a pass with FactorCaptures and its unit embedding. Rows are
   // independent: no number of a row depends on the others, and they may be filled at the same time.
-  void Fill(const Activations& activations, std::span<const float> embedding, Scratch& scratch,
+  // Throws Error(kInvalidArgument) for captures of other layers or sizes than the read-out's.
+  void Fill(const Captures& captures, std::span<const float> embedding, Scratch& scratch,
             FactorBlock& block, Index b) const;
 
  private:
+  const Readout& readout_;
   Basis basis_;
-  Index layers_ = 0, heads_ = 0, head_width_ = 0, width_ = 0, embed_width_ = 0, tokens_ = 0;
-  Array<float, 2> scaled_projection_;   // diag(γ) P [D, E]
-  std::vector<float> p_gain_, p_bias_;  // P^T γ, P^T β [E]
 };
+
+// The pictures of one range of a set to their factors: nothing but the arguments decides any of the
+// result's numbers. `loop` is one with FactorCaptures.
+struct RangeRequest {
+  Index range = 0;
+  Index begin = 0, end = 0;  // pictures of the set
+  StoreType type = StoreType::kF32;
+  OnError on_error = OnError::kStop;
+};
+FactorRange DecomposeRange(const Decomposer& decomposer, PictureLoop& loop,
+                           const RangeRequest& request, ProgressCount& progress);
 
 struct DecomposeOptions {
   std::filesystem::path out;
@@ -53,12 +65,12 @@ struct DecomposeOptions {
   StoreType type = StoreType::kF32;
   Index slices = kDefaultSlices;
   Index shard_images = kShardImages;
-  std::optional<StorePart> part;  // of the set; all of it otherwise
-  bool resume = false;            // goes on with what an interrupted run left
-  bool keep_on_error = true;      // leaves what is done for a run with `resume`
+  std::optional<StorePart> part = {};  // of the set; all of it otherwise
+  bool resume = false;                 // goes on with what an interrupted run left
+  bool keep_on_error = true;           // leaves what is done for a run with `resume`
   OnError on_error = OnError::kStop;
   int threads = 0;
-  ProgressSink progress;
+  ProgressSink progress = {};
 };
 
 struct DecomposeResult {
@@ -70,14 +82,14 @@ struct DecomposeResult {
   CertificateSummary certificate;
 };
 
-// Decomposes the pictures of `set`. The store's bytes depend on the model, the pictures and the
+// Decomposes the pictures of `set`. The store's bytes depend on the encoder, the pictures and the
 // options that say what is stored, never on threads, on parts (once merged) or on interruptions.
 //
 // An error leaves the ranges that are done in `OUT.partial` for a run with `resume`, and its
 // message says so; nothing stays if none is, or without `keep_on_error`. Beside the errors of
 // StoreWriter: a picture's own error, with its name, with OnError::kStop or when none can be read;
 // kInvalidArgument for a part of more parts than the set has shards.
-DecomposeResult Decompose(const ClipModel& model, const ImageSet& set,
+DecomposeResult Decompose(const ImageEncoder& encoder, const ImageSet& set,
                           const DecomposeOptions& options);
 
 }  // namespace cliplens

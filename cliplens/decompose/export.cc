@@ -4,7 +4,9 @@
 #include <optional>
 
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/manifest.h"
+#include "cliplens/decompose/store_edit.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/io/partial_directory.h"
@@ -45,9 +47,9 @@ void ExportNpy(const Store& store, const std::filesystem::path& directory, const
     for (Index s = 0; s < store.num_shards(); ++s) {
       FactorBlock block = store.ReadShard(s);
       for (Index b = 0; b < block.images(); ++b) {
-        const std::span<const float> ln = block.ln.row(b);
+        const ReadoutScale scale = ScaleOf(block.ln.row(b));
         for (Index i = 0; i < layers * heads; ++i) {
-          FillFactor(block.head_z.view()[i / heads][i % heads].row(b), ln[0], ln[1], ln[2], factor);
+          basis.layout().Fill(block.HeadRows(basis.components().HeadAt(i)).row(b), scale, factor);
           const Eigen::Map<const Vector> u(factor.data(), basis.factor_width());
           const Vector c = At(bases, i).transpose() * u;
           for (Index k = 0; k < width; ++k) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/io/sealed_json.h"
 
@@ -208,6 +209,9 @@ std::string ManifestText(const Manifest& manifest) {
                {"images", info.images},
                {"slices", info.slices},
                {"certificate", {{"max", info.certificate.max}, {"mean", info.certificate.mean}}}};
+  if (info.factor_constants != FactorLayout{}.constants) {
+    json["factor_constants"] = info.factor_constants;
+  }
   if (info.part) json["part"] = PartJson(*info.part);
   json["data"] = Json::array();
   for (const DataSource& source : info.data) json["data"].push_back(DataJson(source));
@@ -276,6 +280,13 @@ Manifest ReadManifest(const fs::path& directory) {
   if (info.slices == 0) {
     throw Error(ErrorCode::kCorruptData, "{}: 0 slices, statistics have one at least", name);
   }
+  if (json.contains("factor_constants")) {
+    info.factor_constants = Number(json, "factor_constants", 3, name);
+    if (info.factor_constants != 0 && info.factor_constants != 3) {
+      throw Error(ErrorCode::kUnsupported, "{}: 'factor_constants' is {}; 0 and 3 are known", name,
+                  info.factor_constants);
+    }
+  }
   const Json certificate = JsonField<Json>(json, "certificate", name);
   info.certificate = {JsonField<double>(certificate, "max", name),
                       JsonField<double>(certificate, "mean", name)};
@@ -326,6 +337,7 @@ Manifest ReadManifest(const fs::path& directory) {
 
 FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index images) {
   FactorBlock block;
+  block.constants = basis.constants;
   const Index layers = basis.layers();
   const Index width = basis.embed_width();
   // Memory is taken for what lies in the file, never on a claim.

@@ -1,11 +1,14 @@
-// The manifest of a store and the names of its files: what store.h, merging and verifying share.
+// The manifest of a store and the names of its files: what reading, writing, merging and verifying
+// share.
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include "cliplens/decompose/store.h"
+#include "cliplens/decompose/factor_block.h"
+#include "cliplens/decompose/store_info.h"
+#include "cliplens/io/safetensors.h"
 
 namespace cliplens {
 

@@ -1,3 +1,5 @@
+#include "cliplens/decompose/merge.h"
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -5,8 +7,9 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/decompose/manifest.h"
-#include "cliplens/decompose/store.h"
+#include "cliplens/decompose/sums.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/partial_directory.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {

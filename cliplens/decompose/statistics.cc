@@ -79,13 +79,13 @@ void TraceMoments::Merge(const TraceMoments& other) {
 
 namespace {
 
-SliceStatistics MakeSlice(Index layers, Index heads, Index factor_width, Index embed_width) {
+SliceStatistics MakeSlice(const Components& components, Index factor_width, Index embed_width) {
   SliceStatistics s;
-  s.heads.assign(ToSize(layers * heads), Moments(factor_width));
-  s.mlps.assign(ToSize(layers + 1), TraceMoments(embed_width));
-  s.cls_attn.assign(ToSize(layers), TraceMoments(embed_width));
+  s.heads.assign(ToSize(components.num_heads()), Moments(factor_width));
+  s.mlps.assign(ToSize(components.num_residual()), TraceMoments(embed_width));
+  s.cls_attn.assign(ToSize(components.layers()), TraceMoments(embed_width));
   s.embedding = TraceMoments(embed_width);
-  s.shared.assign(ToSize(layers * heads + layers + 1), 0.0);
+  s.shared.assign(ToSize(components.size()), 0.0);
   return s;
 }
 
@@ -171,8 +171,9 @@ Statistics::Statistics(StatisticsSums&& sums, const Basis& basis)
   const auto part = [&](S::Tensor tensor, Index number, Index width) {
     return sums.values(tensor).subspan(ToSize(number * width), ToSize(width));
   };
-  const Index heads = layers_ * heads_;
-  slices_.assign(ToSize(sums.slices()), MakeSlice(layers_, heads_, factor_width_, embed_width_));
+  const Components parts = components();
+  const Index heads = parts.num_heads();
+  slices_.assign(ToSize(sums.slices()), MakeSlice(components(), factor_width_, embed_width_));
   for (Index s = 0; s < slices(); ++s) {
     SliceStatistics& slice = At(slices_, s);
     const Index count = sums.count(s);
@@ -192,12 +193,12 @@ Statistics::Statistics(StatisticsSums&& sums, const Basis& basis)
     FillTrace(slice.embedding, count, part(S::kEmbeddingSum, s, embed_width_),
               part(S::kEmbeddingSquare, s, 1)[0]);
     // Σ ⟨c − mean c, e − mean e⟩ = Σ ⟨c, e⟩ − count ⟨mean c, mean e⟩.
-    const std::span<const Fixed> shared = part(S::kShared, s, heads + layers_ + 1);
-    for (Index i = 0; i < heads + layers_ + 1; ++i) {
+    const std::span<const Fixed> shared = part(S::kShared, s, parts.size());
+    for (Index i = 0; i < parts.size(); ++i) {
       const auto at = ToSize(i);
       double between = 0;
       if (i < heads) {
-        const auto b = AsEigen(basis.heads.view()[i / heads_][i % heads_]);
+        const auto b = AsEigen(basis.at(components().HeadAt(i)));
         between = slice.heads[at].mean.dot(b.cast<double>() * slice.embedding.mean);
       } else {
         between = slice.mlps[at - ToSize(heads)].mean.dot(slice.embedding.mean);
@@ -232,7 +233,7 @@ Index Statistics::images() const {
 // Slice by slice into their sum. What a component shares with the embedding has a part that lies
 // between the two means; `basis` turns heads' mean factors into contributions for it.
 SliceStatistics Statistics::Total(const Basis& basis) const {
-  SliceStatistics total = MakeSlice(layers_, heads_, factor_width_, embed_width_);
+  SliceStatistics total = MakeSlice(components(), factor_width_, embed_width_);
   std::vector<double> weights;
   std::vector<Vector> deltas;
   for (const SliceStatistics& s : slices_) {
@@ -243,7 +244,7 @@ SliceStatistics Statistics::Total(const Basis& basis) const {
   const auto heads = static_cast<Index>(total.heads.size());
   ParallelFor(/*threads=*/0, heads, [&](Index i, int) {
     const auto at = ToSize(i);
-    const Matrix b = AsEigen(basis.heads.view()[i / heads_][i % heads_]).cast<double>();
+    const Matrix b = AsEigen(basis.at(components().HeadAt(i))).cast<double>();
     for (std::size_t s = 0; s < slices_.size(); ++s) {
       const Moments& head = slices_[s].heads[at];
       const Vector delta = head.mean - total.heads[at].mean;
@@ -269,7 +270,7 @@ SliceStatistics Statistics::Total(const Basis& basis) const {
 Moments Statistics::HeadMoments(HeadId id) const {
   Moments total(factor_width_);
   for (const SliceStatistics& s : slices_) {
-    total.Merge(At(s.heads, id.layer * heads_ + id.head));
+    total.Merge(At(s.heads, components().NumberOf(id)));
   }
   return total;
 }

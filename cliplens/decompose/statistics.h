@@ -51,7 +51,7 @@ struct TraceMoments {
   void Merge(const TraceMoments& other);
 };
 
-// Moments of one slice. Components are numbered heads first: l·H + h, then INPUT, then MLP 0 … L−1.
+// Moments of one slice, by the numbers of Components.
 struct SliceStatistics {
   std::vector<Moments> heads;          // [L·H], of the factor u [K+3]
   std::vector<TraceMoments> mlps;      // [L+1], of the contribution [E]: INPUT, MLP 0 …
@@ -72,6 +72,7 @@ class Statistics {
   Index images() const;
   Index layers() const { return layers_; }
   Index heads() const { return heads_; }
+  Components components() const { return {layers_, heads_}; }
   Index factor_width() const { return factor_width_; }
   Index embed_width() const { return embed_width_; }
   Index slices() const { return static_cast<Index>(slices_.size()); }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/safetensors.h"
@@ -40,7 +41,7 @@ Store Store::Open(const fs::path& directory) {
   store.checked_->shards.resize(store.shards_.size());
   const StoreInfo& info = store.info_;
   CheckHash(directory / kBasisFile, manifest.basis_checksum);
-  store.basis_ = ReadBasis(directory / kBasisFile);
+  store.basis_ = ReadBasis(directory / kBasisFile, info.factor_constants);
   CheckHash(directory / kStatisticsFile, manifest.statistics_checksum);
   StatisticsSums sums = store.ReadSums();
   const Basis& b = store.basis_;
@@ -114,7 +115,7 @@ std::vector<float> Store::ReadPart(const char* name, std::vector<Index> outer, I
 
 std::vector<float> Store::ReadHeadOfShard(HeadId id, Index s) const {
   return ReadPart("head_z", {basis_.layers(), basis_.num_heads()}, basis_.head_width(),
-                  id.layer * basis_.num_heads() + id.head, s);
+                  basis_.components().NumberOf(id), s);
 }
 
 std::vector<float> Store::ReadRows(const char* name, Index width, Index s) const {

@@ -1,10 +1,12 @@
+#include "cliplens/decompose/store_writer.h"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/manifest.h"
-#include "cliplens/decompose/store.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/safetensors.h"
 #include "cliplens/io/sealed_json.h"

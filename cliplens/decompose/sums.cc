@@ -6,6 +6,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/io/safetensors.h"
 #include "cliplens/model/nn/product.h"
 
@@ -118,23 +119,11 @@ constexpr char kCertificateMax[] = "certificate_max";
 
 }  // namespace
 
-FactorBlock MakeBlock(Index layers, Index heads, Index head_width, Index embed_width,
-                      Index images) {
-  FactorBlock block;
-  block.head_z = Array<float, 4>({layers, heads, images, head_width});
-  block.ln = Array<float, 2>({images, 3});
-  block.mlp = Array<float, 3>({layers + 1, images, embed_width});
-  block.cls_attn = Array<float, 3>({layers, images, embed_width});
-  block.embedding = Array<float, 2>({images, embed_width});
-  return block;
-}
-
-StatisticsSums::StatisticsSums(Index layers, Index heads, Index factor_width, Index embed_width,
-                               Index slices)
-    : layers_(layers),
-      heads_(heads),
-      factor_width_(factor_width),
-      embed_width_(embed_width),
+StatisticsSums::StatisticsSums(const FactorSizes& sizes, Index slices)
+    : layers_(sizes.layers),
+      heads_(sizes.heads),
+      factor_width_(sizes.factor.width()),
+      embed_width_(sizes.embed_width),
       counts_(ToSize(slices)) {
   for (std::size_t t = 0; t < kTensors; ++t) {
     Index size = 1;
@@ -163,7 +152,7 @@ std::vector<Index> StatisticsSums::ShapeOf(Tensor tensor) const {
     case kEmbeddingSquare:
       return {s};
     case kShared:
-      return {s, layers_ * heads_ + layers_ + 1};
+      return {s, components().size()};
     case kMlpTotalSquare:
       return {layers_ + 1, TriangleSize(embed_width_)};
     case kClsAttnTotalSquare:
@@ -300,17 +289,17 @@ BlockSummation::BlockSummation(StatisticsSums& sums, const FactorBlock& block,
   }
   certificates_.resize(slice_.size());
   if (!slice_.empty()) {
-    tasks_ = sums.layers_ * sums.heads_ + 2 * sums.layers_ + 2 +
-             (block.images() + kPartRows - 1) / kPartRows;
+    tasks_ =
+        sums.components().size() + sums.layers_ + 1 + (block.images() + kPartRows - 1) / kPartRows;
   }
 }
 
 void BlockSummation::Run(Index task) {
   using S = StatisticsSums;
   const Index layers = sums_.layers_;
-  const Index heads = layers * sums_.heads_;
+  const Index heads = sums_.components().num_heads();
   const Index triangle = TriangleSize(sums_.embed_width_);
-  const Index components = heads + layers + 1;
+  const Index components = sums_.components().size();
   if (task < heads) return AddHead(task);
   task -= heads;
   if (task <= layers) {
@@ -333,9 +322,8 @@ void BlockSummation::Run(Index task) {
 
 void BlockSummation::AddHead(Index head) {
   const Index width = sums_.factor_width_;
-  const Index heads = sums_.layers_ * sums_.heads_;
-  const ArrayView<const float, 2> z =
-      block_.head_z.view()[head / sums_.heads_][head % sums_.heads_];
+  const Index heads = sums_.components().num_heads();
+  const ArrayView<const float, 2> z = block_.HeadRows(sums_.components().HeadAt(head));
   Centered u;
   std::vector<double> gram;
   for (Index s = 0; s < sums_.slices(); ++s) {
@@ -345,8 +333,8 @@ void BlockSummation::AddHead(Index head) {
     u.rows.resize(ToSize(count * width));
     for (Index i = 0; i < count; ++i) {
       const Index image = At(order_, begin + i);
-      const std::span<const float> ln = block_.ln.row(image);
-      FillFactor(z.row(image), ln[0], ln[1], ln[2], {u.rows.data() + i * width, ToSize(width)});
+      basis_.layout().Fill(z.row(image), ScaleOf(block_.ln.row(image)),
+                           {u.rows.data() + i * width, ToSize(width)});
     }
     u.Center(count, width);
     const std::vector<double> deviation = u.Sum(0, count);
@@ -405,24 +393,22 @@ void BlockSummation::AddContributions(Index part) {
   const Index count = std::min(kPartRows, block_.images() - begin);
   const Index width = sums_.embed_width_;
   const Index factor_width = sums_.factor_width_;
-  const Index heads = sums_.layers_ * sums_.heads_;
-  const Index components = heads + sums_.layers_ + 1;
+  const Index heads = sums_.components().num_heads();
+  const Index components = sums_.components().size();
   std::vector<double> sum(ToSize(count * width), 0.0);
   std::vector<double> c(sum.size());
   std::vector<double> u(ToSize(count * factor_width));
   std::vector<Fixed> shared(ToSize(sums_.slices() * heads), 0);
   for (Index i = 0; i < heads; ++i) {
-    const Index l = i / sums_.heads_;
-    const Index h = i % sums_.heads_;
-    const ArrayView<const float, 2> z = block_.head_z.view()[l][h];
+    const HeadId id = sums_.components().HeadAt(i);
+    const ArrayView<const float, 2> z = block_.HeadRows(id);
     for (Index b = 0; b < count; ++b) {
-      const std::span<const float> ln = block_.ln.row(begin + b);
-      FillFactor(z.row(begin + b), ln[0], ln[1], ln[2],
-                 {u.data() + b * factor_width, ToSize(factor_width)});
+      basis_.layout().Fill(z.row(begin + b), ScaleOf(block_.ln.row(begin + b)),
+                           {u.data() + b * factor_width, ToSize(factor_width)});
     }
     std::ranges::fill(c, 0.0);
     nn::AddProduct(nn::Operand<double>{u.data(), count, factor_width, factor_width, 1},
-                   nn::Of(basis_.heads.view()[l][h]), c.data(), width);
+                   nn::Of(basis_.at(id)), c.data(), width);
     for (Index b = 0; b < count; ++b) {
       const double* row = c.data() + b * width;
       const Index slice = At(slice_, begin + b);

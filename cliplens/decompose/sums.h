@@ -1,7 +1,6 @@
 // Exact sums over pictures: what statistics are made of.
 //
-//   StatisticsSums sums(basis.layers(), basis.num_heads(), basis.factor_width(),
-//                       basis.embed_width(), slices);
+//   StatisticsSums sums(basis.sizes(), slices);
 //   sums.Add(block, slice_of, basis, threads);
 //   sums.Merge(other);
 //   const Statistics statistics(std::move(sums), basis);
@@ -27,28 +26,18 @@
 
 #include "cliplens/base/array.h"
 #include "cliplens/decompose/basis.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/fixed_point.h"
 
 namespace cliplens {
-
-// A block of images, as a shard holds it.
-struct FactorBlock {
-  Array<float, 4> head_z;     // [L, H, B, K]
-  Array<float, 2> ln;         // [B, 3]: μ, σ, n
-  Array<float, 3> mlp;        // [L+1, B, E]: INPUT, MLP 0 …
-  Array<float, 3> cls_attn;   // [L, B, E]
-  Array<float, 2> embedding;  // [B, E]
-  Index images() const { return ln.dim(0); }
-};
-FactorBlock MakeBlock(Index layers, Index heads, Index head_width, Index embed_width, Index images);
 
 // Numbers in the upper triangle of a symmetric matrix [n, n], stored row by row from the diagonal.
 constexpr Index TriangleSize(Index n) { return n * (n + 1) / 2; }
 
 class StatisticsSums {
  public:
-  // Each is a sum over the images. Components are numbered heads first: l·H + h, then INPUT, then
-  // MLP 0 … L−1. T(n) is TriangleSize(n).
+  // Each is a sum over the images. Components have the numbers of Components; T(n) is
+  // TriangleSize(n).
   enum Tensor : std::size_t {
     kHeadSum,             // [S, L, H, K+3]: u
     kHeadSquare,          // [S, L, H, T(K+3)]: u u^T
@@ -66,7 +55,7 @@ class StatisticsSums {
   };
 
   StatisticsSums() = default;
-  StatisticsSums(Index layers, Index heads, Index factor_width, Index embed_width, Index slices);
+  StatisticsSums(const FactorSizes& sizes, Index slices);
 
   // Adds a block; slice_of [B]. Returns the certificate of each of its images [B].
   std::vector<double> Add(const FactorBlock& block, std::span<const Index> slice_of,
@@ -77,6 +66,7 @@ class StatisticsSums {
   Index images() const;
   Index layers() const { return layers_; }
   Index heads() const { return heads_; }
+  Components components() const { return {layers_, heads_}; }
   Index factor_width() const { return factor_width_; }
   Index embed_width() const { return embed_width_; }
   Index slices() const { return static_cast<Index>(counts_.size()); }

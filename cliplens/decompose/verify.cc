@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/decompose/statistics.h"
 #include "cliplens/decompose/store.h"
@@ -35,7 +36,7 @@ class Verifier {
     std::optional<Basis> basis;
     Check(kBasisFile, [&] {
       CheckHash(directory_ / kBasisFile, manifest_->basis_checksum);
-      Basis read = ReadBasis(directory_ / kBasisFile);
+      Basis read = ReadBasis(directory_ / kBasisFile, manifest_->info.factor_constants);
       if (!AllFinite(read.heads.flat())) Fail(kBasisFile, "a number of it is not finite");
       basis = std::move(read);
     });
@@ -158,8 +159,7 @@ class Verifier {
     // or a basis's of widths takes no memory.
     std::optional<StatisticsSums> again;
     if (sums && Fit(basis, *sums)) {
-      again.emplace(basis.layers(), basis.num_heads(), basis.factor_width(), basis.embed_width(),
-                    manifest_->info.slices);
+      again.emplace(basis.sizes(), manifest_->info.slices);
     }
     std::map<Index, std::set<std::string>> paths;  // by set
     Index done = 0;
@@ -253,7 +253,7 @@ class Verifier {
                             model.path().string(), difference));
       }
       if (!basis) return;
-      const Basis made = MakeBasis(model, options_.threads);
+      const Basis made = MakeBasis(model.image_readout(), options_.threads);
       if (made.heads.shape() != basis->heads.shape()) differs("its basis has another shape");
       float largest = 0;
       float difference_of_basis = 0;

@@ -33,9 +33,12 @@ ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
       patch_(tensors().at("vision.patch.weight").values.data(), nullptr, config().vision.width,
              3 * config().patch_size * config().patch_size, Precision::kF32),
       vision_(config().vision, config().activation, checkpoint_->tensors, "vision",
-              config().embed_width, /*causal=*/false, precision),
-      text_(config().text, config().activation, checkpoint_->tensors, "text", config().embed_width,
-            /*causal=*/true, precision),
+              /*causal=*/false, precision),
+      text_(config().text, config().activation, checkpoint_->tensors, "text", /*causal=*/true,
+            precision),
+      vision_readout_(config().vision, tensors(), "vision", config().embed_width,
+                      config().tokens()),
+      text_readout_(config().text, tensors(), "text", config().embed_width, /*tokens=*/0),
       tokenizer_(std::make_shared<LazyTokenizer>()) {}
 
 const Tokenizer& ClipModel::tokenizer() const {
@@ -55,6 +58,10 @@ const Tokenizer& ClipModel::tokenizer() const {
   return *tokenizer_->tokenizer;
 }
 
+EncoderIdentity ClipModel::identity() const {
+  return {name(), path(), architecture(), fingerprint(), precision()};
+}
+
 double ClipModel::logit_scale() const {
   return std::exp(static_cast<double>(tensors().at("logit_scale").values.at(0)));
 }
@@ -64,15 +71,34 @@ Index ClipModel::images_a_pass() const {
   return std::max<Index>(1, kRowsAPass / config().tokens());
 }
 
-void ClipModel::EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<float, 2> embeddings,
-                            Workspace& w, std::span<Activations> activations) const {
+namespace {
+
+// Patches as rows [g², 3·P·P], in the order of the convolution's weight.
+void CopyPatches(const Array<float, 3>& picture, Index patch, float* out) {
+  const Index side = picture.dim(1);
+  const Index grid = side / patch;
+  for (Index gy = 0; gy < grid; ++gy) {
+    for (Index gx = 0; gx < grid; ++gx) {
+      for (Index c = 0; c < 3; ++c) {
+        for (Index y = 0; y < patch; ++y, out += patch) {
+          std::copy_n(picture.data() + (c * side + gy * patch + y) * side + gx * patch, patch, out);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void ClipModel::Encode(std::span<const Array<float, 3>> pixels, const CaptureRequest& request,
+                       const EncodeOutput& output, Workspace& w) const {
   const Index side = config().preprocess.image_size;
   const Index width = config().vision.width;
   const Index patch = config().patch_size;
-  const Index grid = config().grid();
   const Index inputs = 3 * patch * patch;
-  const Index places = grid * grid;
-  const Index tokens = config().tokens();
+  const TokenLayout layout = config().layout();
+  const Index places = layout.patches();
+  const Index tokens = layout.tokens();
   const auto count = static_cast<Index>(pixels.size());
   float* patches = w.patches.Grow(count * places * inputs);
   for (Index g = 0; g < count; ++g) {
@@ -83,18 +109,7 @@ void ClipModel::EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<f
                   "with the model's own configuration",
                   picture.dim(0), picture.dim(1), picture.dim(2), side, side);
     }
-    // Patches as rows [g², 3·P·P], in the order of the convolution's weight.
-    float* out = patches + g * places * inputs;
-    for (Index gy = 0; gy < grid; ++gy) {
-      for (Index gx = 0; gx < grid; ++gx) {
-        for (Index c = 0; c < 3; ++c) {
-          for (Index y = 0; y < patch; ++y, out += patch) {
-            std::copy_n(picture.data() + (c * side + gy * patch + y) * side + gx * patch, patch,
-                        out);
-          }
-        }
-      }
-    }
+    CopyPatches(picture, patch, patches + g * places * inputs);
   }
   // A pass may be filled up by a few rows (Tower::Run).
   float* x = w.x.Grow((count * tokens + Tower::kSpareRows) * width);
@@ -130,11 +145,12 @@ void ClipModel::EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<f
                   x);
   }
   const std::vector<Tower::ItemRows> items(ToSize(count), {.tokens = tokens, .pooled = 0});
-  vision_.Run(items, w, embeddings, activations);
+  vision_.Run(items, request, output, w);
 }
 
 void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> embeddings,
-                            Workspace& w, std::span<Activations> activations) const {
+                            Workspace& w, const CaptureRequest& request,
+                            std::span<Captures> captures) const {
   const Index width = config().text.width;
   std::vector<Tower::ItemRows> items;
   Index rows = 0;
@@ -160,7 +176,10 @@ void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> e
       for (Index k = 0; k < width; ++k) x[k] = table[id * width + k] + position[i * width + k];
     }
   }
-  text_.Run(items, w, embeddings, activations);
+  const auto count = static_cast<Index>(items.size());
+  const EncodeOutput output{{w.rows.Grow(count * width), {count, width}}, captures};
+  text_.Run(items, request, output, w);
+  EmbedPooled(text_readout_, output, embeddings);
 }
 
 std::vector<Tokens> ClipModel::TokenizeTexts(std::span<const std::string> texts, bool truncate,
@@ -195,7 +214,7 @@ Array<float, 2> ClipModel::EmbedTexts(std::span<const std::string> texts, bool t
   Passes passes(*this, threads);
   std::mutex mutex;
   Index done = 0;
-  passes.ForTexts(tokens, [&](Index begin, Index end, Workspace& workspace) {
+  passes.ForTexts(*this, tokens, [&](Index begin, Index end, Workspace& workspace) {
     EmbedTokens(std::span(tokens).subspan(ToSize(begin), ToSize(end - begin)),
                 rows.rows(begin, end), workspace);
     if (progress) {
@@ -207,24 +226,24 @@ Array<float, 2> ClipModel::EmbedTexts(std::span<const std::string> texts, bool t
   return rows;
 }
 
-Passes::Passes(const ClipModel& model, int threads)
-    : model_(model), threads_(ResolveThreads(threads)) {}
+Passes::Passes(const ImageEncoder& encoder, int threads)
+    : encoder_(encoder), threads_(ResolveThreads(threads)) {}
 Passes::~Passes() = default;
 
 void Passes::ForImages(Index images, const Body& body) {
-  model_.vision_.Pack(threads_);
+  encoder_.PrepareForImages(threads_);
   const Index a_thread = (images + threads_ - 1) / threads_;
-  const Index a_pass = std::clamp<Index>(a_thread, 1, model_.images_a_pass());
+  const Index a_pass = std::clamp<Index>(a_thread, 1, encoder_.images_a_pass());
   std::vector<Index> ends;
   for (Index end = 0; end < images;) ends.push_back(end = std::min(end + a_pass, images));
   Run(ends, body);
 }
 
-void Passes::ForTexts(std::span<const Tokens> tokens, const Body& body) {
-  model_.text_.Pack(threads_);
+void Passes::ForTexts(const ClipModel& model, std::span<const Tokens> tokens, const Body& body) {
+  model.text_tower().Pack(threads_);
   Index total = 0;
   for (const Tokens& t : tokens) total += t.end + 1;
-  const bool share = model_.text_.items_share_a_pass();
+  const bool share = model.text_tower().items_share_a_pass();
   const Index most = share ? std::min(kRowsAPass, total / threads_ + 1) : 0;
   std::vector<Index> ends;
   Index rows = 0;

@@ -22,12 +22,13 @@
 #include "cliplens/base/array.h"
 #include "cliplens/base/progress.h"
 #include "cliplens/model/checkpoint.h"
+#include "cliplens/model/encoder.h"
 #include "cliplens/model/tokenizer.h"
 #include "cliplens/model/tower.h"
 
 namespace cliplens {
 
-class ClipModel {
+class ClipModel : public ImageEncoder {
  public:
   // See LoadCheckpoint. The tokenizer is read at its first use, so pictures need none.
   // Error(kUnsupported) for bfloat16 on a processor without it.
@@ -35,7 +36,8 @@ class ClipModel {
                         const std::string& architecture = "");
   explicit ClipModel(Checkpoint checkpoint, Precision precision = Precision::kF32);
 
-  const ModelConfig& config() const { return checkpoint_->config; }
+  EncoderIdentity identity() const override;
+  const ModelConfig& config() const override { return checkpoint_->config; }
   const std::string& name() const { return checkpoint_->name; }
   const std::string& fingerprint() const { return checkpoint_->fingerprint; }
   // The directory or file that was loaded, and the architecture that was named for it.
@@ -50,18 +52,25 @@ class ClipModel {
   const Tokenizer& tokenizer() const;
   double logit_scale() const;  // exp of the stored logarithm
 
-  // Pictures that one pass takes: as many as fill the products' rows (chosen by measurement, see
-  // docs/speed.md), one where a processor's products do not keep items apart.
-  Index images_a_pass() const;
+  const Readout& image_readout() const override { return vision_readout_; }
+  const Readout& text_readout() const { return text_readout_; }
+  // The towers, for analyses that need a layer's weights (Tower::Weight, NormGain).
+  const Tower& image_tower() const { return vision_; }
+  const Tower& text_tower() const { return text_; }
 
-  // One pass: pixels [g][3, S, S] as Preprocess gives them → unit rows [g, E]. `activations` [g] or
-  // empty. A picture's numbers do not depend on the others of the pass nor on threads.
-  void EmbedImages(std::span<const Array<float, 3>> pixels, ArrayView<float, 2> embeddings,
-                   Workspace& workspace, std::span<Activations> activations = {}) const;
+  // As many pictures as fill the products' rows (chosen by measurement, see docs/speed.md). One on
+  // processors where a picture's numbers would depend on the others in the product.
+  Index images_a_pass() const override;
+  void PrepareForImages(int threads) const override { vision_.Pack(threads); }
+
+  void Encode(std::span<const Array<float, 3>> pixels, const CaptureRequest& request,
+              const EncodeOutput& output, Workspace& workspace) const override;
 
   // One pass: tokens [g] → unit rows [g, E]. Nothing is computed for padding: N = end position + 1.
+  // `captures` [g] or empty.
   void EmbedTokens(std::span<const Tokens> tokens, ArrayView<float, 2> embeddings,
-                   Workspace& workspace, std::span<Activations> activations = {}) const;
+                   Workspace& workspace, const CaptureRequest& request = {},
+                   std::span<Captures> captures = {}) const;
 
   // Texts → tokens. A text past the context is cut as the reference does with `truncate`, otherwise
   // it is an Error(kInvalidArgument) that quotes it.
@@ -73,13 +82,12 @@ class ClipModel {
                              const ProgressSink& progress = {}) const;
 
  private:
-  friend class Passes;
-
   std::unique_ptr<Checkpoint> checkpoint_;
   Precision precision_;
   nn::Weights patch_;  // the patch embedding, fp32 in any precision
   Tower vision_;
   Tower text_;
+  Readout vision_readout_, text_readout_;
   struct LazyTokenizer;
   std::shared_ptr<LazyTokenizer> tokenizer_;
 };
@@ -88,20 +96,20 @@ class ClipModel {
 // threads a pass where there are few. Keeps its threads' memory between calls.
 class Passes {
  public:
-  Passes(const ClipModel& model, int threads);
+  Passes(const ImageEncoder& encoder, int threads);
   ~Passes();
 
   using Body = std::function<void(Index begin, Index end, Workspace& workspace)>;
   // Calls body for disjoint ranges that cover [0, images), some at the same time. The first
   // exception stops the loop and is thrown to the caller.
   void ForImages(Index images, const Body& body);
-  // The same for texts, ranges of which fill the products' rows.
-  void ForTexts(std::span<const Tokens> tokens, const Body& body);
+  // The same for texts of a model, ranges of which fill the products' rows.
+  void ForTexts(const ClipModel& model, std::span<const Tokens> tokens, const Body& body);
 
  private:
   void Run(std::span<const Index> ends, const Body& body);
 
-  const ClipModel& model_;
+  const ImageEncoder& encoder_;
   int threads_;
   std::vector<Workspace> workspaces_;
 };

@@ -35,6 +35,15 @@ struct TowerConfig {
   Index head_width() const { return width / heads; }  // K
 };
 
+// The tokens of a picture: those in front (the class token), then the patches row by row.
+struct TokenLayout {
+  Index prefix = 1;
+  Index grid = 0;  // patches along a side
+
+  Index patches() const { return grid * grid; }
+  Index tokens() const { return prefix + patches(); }  // N
+};
+
 struct ModelConfig {
   Index embed_width = 0;  // E
   Activation activation = Activation::kGelu;
@@ -53,8 +62,9 @@ struct ModelConfig {
   // first row with this id, the rule of transformers' CLIPTextModel, whose default is 49,407.
   Index eos_token_id = 2;
 
-  Index grid() const { return preprocess.image_size / patch_size; }
-  Index tokens() const { return grid() * grid() + 1; }  // N
+  TokenLayout layout() const { return {.prefix = 1, .grid = preprocess.image_size / patch_size}; }
+  Index grid() const { return layout().grid; }
+  Index tokens() const { return layout().tokens(); }  // N
 };
 
 // `name` stands in the messages. Accepts the file with or without the level "model_cfg".

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -22,24 +24,58 @@ Tensor& Find(TensorMap& tensors, const std::string& name) {
   return found->second;
 }
 
-void Prepare(Activations& a, const TowerConfig& config, Index tokens) {
-  const Index layers = config.layers;
-  const Shape<3> heads = {layers, config.heads, config.head_width()};
-  if (a.z.shape() != heads) {
-    a.z = Array<float, 3>(heads);
-    a.z_self = Array<float, 3>(heads);
-    a.mlp = Array<float, 2>({layers + 1, config.width});
+// Makes room for one layer range, or none.
+void Resize(PerLayer<3>& values, LayerRange layers, Index rows, Index columns) {
+  values.layers = layers;
+  const Shape<3> shape = {layers.size(), rows, columns};
+  if (layers.empty()) {
+    values.values = {};
+  } else if (values.values.shape() != shape) {
+    values.values = Array<float, 3>(shape);
   }
-  if (a.everywhere && a.attention.shape() != Shape<3>{layers, tokens, tokens}) {
-    a.attention = Array<float, 3>({layers, tokens, tokens});
-    a.last = Array<float, 2>({tokens, config.width});
+}
+
+void Resize(Array<float, 2>& values, bool wanted, Index rows, Index columns) {
+  if (!wanted) {
+    values = {};
+  } else if (values.shape() != Shape<2>{rows, columns}) {
+    values = Array<float, 2>({rows, columns});
   }
-  if (!a.tokens) return;
-  const Shape<3> pattern = {layers, config.heads, tokens};
-  if (a.pattern.shape() != pattern) {
-    a.pattern = Array<float, 3>(pattern);
-    a.value = Array<float, 3>({layers, tokens, config.width});
+}
+
+// The layers of a request that the tower has.
+CaptureRequest WithinLayers(CaptureRequest request, Index layers) {
+  for (LayerRange* range :
+       {&request.z, &request.z_self, &request.parts, &request.pattern, &request.value,
+        &request.z_rows, &request.norms, &request.hidden, &request.attention}) {
+    *range = range->Of(layers);
   }
+  return request;
+}
+
+// Room for what a request names, and for nothing else.
+void Prepare(Captures& c, const CaptureRequest& request, const TowerConfig& config, Index tokens) {
+  Resize(c.z, request.z, config.heads, config.head_width());
+  Resize(c.z_self, request.z_self, config.heads, config.head_width());
+  Resize(c.parts, !request.parts.empty(), request.parts.size() + 1, config.width);
+  Resize(c.pattern, request.pattern, config.heads, tokens);
+  Resize(c.value, request.value, tokens, config.width);
+  Resize(c.z_rows, request.z_rows, tokens, config.width);
+  Resize(c.norms, request.norms, tokens, 4);
+  Resize(c.hidden, request.hidden, tokens, config.mlp_width);
+  Resize(c.attention, request.attention, tokens, tokens);
+  Resize(c.last, request.last, tokens, config.width);
+}
+
+// μ and σ of a row, in fp64.
+std::pair<float, float> MomentsOf(const float* row, Index width, double epsilon) {
+  double mean = 0;
+  for (Index i = 0; i < width; ++i) mean += row[i];
+  mean /= static_cast<double>(width);
+  double variance = 0;
+  for (Index i = 0; i < width; ++i) variance += (row[i] - mean) * (row[i] - mean);
+  return {static_cast<float>(mean),
+          static_cast<float>(std::sqrt(variance / static_cast<double>(width) + epsilon))};
 }
 
 float AsFloat(float value) { return value; }
@@ -98,11 +134,10 @@ struct Tower::Plain {
 };
 
 Tower::Tower(const TowerConfig& config, Activation activation, TensorMap& tensors,
-             const std::string& prefix, Index embed_width, bool causal, Precision precision)
+             const std::string& prefix, bool causal, Precision precision)
     : config_(config),
       activation_(activation),
       causal_(causal),
-      embed_width_(embed_width),
       precision_(precision),
       plain_(std::make_shared<Plain>()) {
   if (precision == Precision::kBF16 && !nn::HasBFloat16()) {
@@ -125,9 +160,6 @@ Tower::Tower(const TowerConfig& config, Activation activation, TensorMap& tensor
                               std::move(tensor("mlp.out.weight").values), get("attn.in.bias"),
                               get("attn.out.bias"), get("mlp.in.bias"), get("mlp.out.bias")});
   }
-  ln_post_gain_ = Find(tensors, prefix + ".ln_post.gain").values.data();
-  ln_post_bias_ = Find(tensors, prefix + ".ln_post.bias").values.data();
-  projection_ = Find(tensors, prefix + ".projection").values.data();
 }
 
 const Tower::Packed& Tower::packed(int threads) const {
@@ -166,285 +198,365 @@ void Tower::Pack(int threads) const { packed(threads); }
 
 bool Tower::items_share_a_pass() const { return packed().independent; }
 
-void Tower::Run(std::span<const ItemRows> items, Workspace& w, ArrayView<float, 2> embeddings,
-                std::span<Activations> activations) const {
+Array<float, 2> Tower::Weight(Index layer, Matrix matrix) const {
+  const Packed::Layer& packed_layer = At(packed().layers, layer);
+  switch (matrix) {
+    case Matrix::kMlpIn:
+      return packed_layer.mlp_in.Unpack();
+    case Matrix::kMlpOut:
+      return packed_layer.mlp_out.Unpack();
+    case Matrix::kValue:
+      break;
+  }
+  // The values' rows are the last of what stands in one matrix.
+  const bool last = packed_layer.qkv.empty();
+  const Array<float, 2> all = last ? packed_layer.key_value.Unpack() : packed_layer.qkv.Unpack();
+  const std::span<const float> values = all.rows(all.dim(0) - config_.width, all.dim(0)).flat();
+  return {{config_.width, config_.width}, {values.begin(), values.end()}};
+}
+
+std::span<const float> Tower::NormGain(Index layer, int norm) const {
+  const Block& block = At(blocks_, layer);
+  return {norm == 0 ? block.ln1_gain : block.ln2_gain, ToSize(config_.width)};
+}
+
+std::span<const float> Tower::NormBias(Index layer, int norm) const {
+  const Block& block = At(blocks_, layer);
+  return {norm == 0 ? block.ln1_bias : block.ln2_bias, ToSize(config_.width)};
+}
+
+// One pass over items whose rows stand one below the other. T is the type that products read.
+template <typename T>
+class Tower::Pass {
+ public:
+  Pass(const Tower& tower, std::span<const ItemRows> items, float* x, Workspace& workspace,
+       const CaptureRequest& request, std::span<Captures> captures)
+      : tower_(tower),
+        config_(tower.config_),
+        packed_(tower.packed()),
+        items_(items),
+        request_(WithinLayers(request, config_.layers)),
+        captures_(captures),
+        w_(workspace),
+        count_(static_cast<Index>(items.size())),
+        x_(x) {
+    for (const ItemRows& item : items) {
+      begins_.push_back(tokens_);
+      tokens_ += item.tokens;
+      longest_ = std::max(longest_, item.tokens);
+    }
+    all_rows_ = !captures.empty() && request_.NeedsAllRows(config_.layers);
+    // Few numbers of rows, so that few products are compiled: the rows that fill up are zeros.
+    rows_ = packed_.independent ? (tokens_ + kRowPiece - 1) / kRowPiece * kRowPiece : tokens_;
+    scratch_ = GrowScratch<T>(w_, rows_, config_.width, config_.mlp_width);
+    qkv_ = w_.qkv.Grow(rows_ * 3 * config_.width);
+    before_ = w_.before.Grow(count_ * config_.width);
+    const bool needs_alpha = !request_.z_self.empty() || !request_.pattern.empty();
+    if (!captures.empty() && needs_alpha) {
+      alpha_ = w_.alpha.Grow(count_ * config_.heads * longest_);
+    }
+    if (rows_ > tokens_) {
+      std::fill(x_ + tokens_ * config_.width, x_ + rows_ * config_.width, 0.0f);
+      std::fill(scratch_.attended + tokens_ * config_.width,
+                scratch_.attended + rows_ * config_.width, T{});
+    }
+  }
+
+  // `pooled` [g, D].
+  void Run(ArrayView<float, 2> pooled) {
+    for (Index g = 0; g < Index(captures_.size()); ++g) {
+      Captures& c = At(captures_, g);
+      Prepare(c, request_, config_, At(items_, g).tokens);
+      if (!c.parts.empty()) {
+        std::copy_n(x_ + PooledRow(g) * config_.width, config_.width, c.parts.row(0).data());
+      }
+    }
+    for (Index l = 0; l < config_.layers; ++l) RunLayer(l);
+    for (Index g = 0; g < count_; ++g) {
+      std::copy_n(x_ + RowOf(g) * config_.width, config_.width, pooled.row(g).data());
+      if (captures_.empty() || At(captures_, g).last.empty()) continue;
+      std::copy_n(x_ + At(begins_, g) * config_.width, At(items_, g).tokens * config_.width,
+                  At(captures_, g).last.data());
+    }
+  }
+
+ private:
+  // Where queries, keys and values lie; a value stands `width` behind its key.
+  struct QueryKey {
+    const float* query;
+    Index query_stride;
+    const float* key;
+    Index key_stride;
+  };
+
+  Index PooledRow(Index g) const { return At(begins_, g) + At(items_, g).pooled; }
+  // Where the pooled row of an item stands in what is left of x.
+  Index RowOf(Index g) const { return pooled_only_ ? g : PooledRow(g); }
+  Index left() const { return pooled_only_ ? count_ : rows_; }
+
+  void RunLayer(Index l) {
+    const Packed::Layer& layer = At(packed_.layers, l);
+    const Block& block = At(tower_.blocks_, l);
+    const Index width = config_.width;
+    Normalize(x_, rows_, block.ln1_gain, block.ln1_bias);
+    if (request_.norms.contains(l)) CaptureNorms(l, 0);
+    const QueryKey at = l + 1 < config_.layers ? ProjectAll(layer) : ProjectLast(layer);
+    Attend(at);
+    CaptureAttention(l, at);
+    nn::Linear(layer.out,
+               nn::LinearArgs<T, float>{.rows = left(),
+                                        .x = scratch_.attended,
+                                        .x_stride = width,
+                                        .y = x_,
+                                        .y_stride = width,
+                                        .accumulate = true},
+               w_.team);
+    if (request_.norms.contains(l)) CaptureNorms(l, 2);
+    Normalize(x_, left(), block.ln2_gain, block.ln2_bias);
+    RunMlp(l, layer);
+  }
+
+  void Normalize(const float* from, Index n, const float* gain, const float* bias) {
+    const Index width = config_.width;
+    const Index pieces = w_.team.threads() == 1 ? 1 : (n + kRowPiece - 1) / kRowPiece;
+    const Index piece = w_.team.threads() == 1 ? n : kRowPiece;
+    w_.team.Run(pieces, [&](Index i) {
+      const Index first = i * piece;
+      nn::LayerNorm(from + first * width, std::min(piece, n - first), width, gain, bias,
+                    static_cast<float>(config_.norm_epsilon), scratch_.normed + first * width);
+    });
+  }
+
+  QueryKey ProjectAll(const Packed::Layer& layer) {
+    const Index width = config_.width;
+    nn::Linear(layer.qkv,
+               nn::LinearArgs<T, float>{.rows = rows_,
+                                        .x = scratch_.normed,
+                                        .x_stride = width,
+                                        .y = qkv_,
+                                        .y_stride = 3 * width},
+               w_.team);
+    return {qkv_, 3 * width, qkv_ + width, 3 * width};
+  }
+
+  // After its keys and values the last block is needed for the pooled rows alone, unless all are
+  // asked for. From here on x has one row an item then, packed to the front.
+  QueryKey ProjectLast(const Packed::Layer& layer) {
+    const Index width = config_.width;
+    nn::Linear(layer.key_value,
+               nn::LinearArgs<T, float>{.rows = rows_,
+                                        .x = scratch_.normed,
+                                        .x_stride = width,
+                                        .y = qkv_,
+                                        .y_stride = 2 * width},
+               w_.team);
+    pooled_only_ = !all_rows_;
+    if (pooled_only_) {
+      float* pooled = w_.pooled.Grow(count_ * width);
+      for (Index g = 0; g < count_; ++g) {
+        std::copy_n(x_ + PooledRow(g) * width, width, pooled + g * width);
+        std::copy_n(scratch_.normed + PooledRow(g) * width, width, scratch_.attended + g * width);
+      }
+      x_ = pooled;
+    }
+    float* query = w_.query.Grow(left() * width);
+    nn::Linear(layer.query,
+               nn::LinearArgs<T, float>{.rows = left(),
+                                        .x = pooled_only_ ? scratch_.attended : scratch_.normed,
+                                        .x_stride = width,
+                                        .y = query,
+                                        .y_stride = width},
+               w_.team);
+    return {query, width, qkv_, 2 * width};
+  }
+
+  void Attend(const QueryKey& at) {
+    const Index head_width = config_.head_width();
+    const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
+    w_.team.Run(count_ * config_.heads, [&](Index task) {
+      const Index g = task / config_.heads;
+      const Index h = task % config_.heads;
+      const ItemRows& item = At(items_, g);
+      const Index begin = At(begins_, g);
+      const Index first = pooled_only_ ? g : begin;
+      const float* key = at.key + begin * at.key_stride + h * head_width;
+      nn::Attention(
+          nn::AttentionArgs<T>{.first = pooled_only_ ? item.pooled : 0,
+                               .rows = pooled_only_ ? 1 : item.tokens,
+                               .tokens = item.tokens,
+                               .head_width = head_width,
+                               .q = at.query + first * at.query_stride + h * head_width,
+                               .k = key,
+                               .v = key + config_.width,
+                               .q_stride = at.query_stride,
+                               .kv_stride = at.key_stride,
+                               .scale = scale,
+                               .causal = tower_.causal_,
+                               .out = scratch_.attended + first * config_.width + h * head_width,
+                               .out_stride = config_.width,
+                               .alpha = alpha_ == nullptr ? nullptr : alpha_ + task * longest_,
+                               .alpha_query = item.pooled});
+    });
+  }
+
+  void CaptureAttention(Index l, const QueryKey& at) {
+    const Index width = config_.width;
+    const Index head_width = config_.head_width();
+    for (Index g = 0; g < Index(captures_.size()); ++g) {
+      Captures& c = At(captures_, g);
+      const ItemRows& item = At(items_, g);
+      const Index begin = At(begins_, g);
+      const float* value = at.key + begin * at.key_stride + width;
+      const auto copy = [](const T* from, Index n, float* to) {
+        std::transform(from, from + n, to, [](T v) { return AsFloat(v); });
+      };
+      if (request_.z.contains(l)) {
+        copy(scratch_.attended + RowOf(g) * width, width, c.z[l].data());
+      }
+      if (request_.z_rows.contains(l)) {
+        copy(scratch_.attended + begin * width, item.tokens * width, c.z_rows[l].data());
+      }
+      for (Index h = 0; alpha_ != nullptr && h < config_.heads; ++h) {
+        const float* weights = alpha_ + (g * config_.heads + h) * longest_;
+        if (request_.z_self.contains(l)) {
+          const float* own = value + item.pooled * at.key_stride + h * head_width;
+          std::transform(own, own + head_width, c.z_self[l].row(h).data(),
+                         [&](float v) { return weights[item.pooled] * v; });
+        }
+        if (request_.pattern.contains(l)) {
+          std::copy_n(weights, item.tokens, c.pattern[l].row(h).data());
+        }
+      }
+      for (Index t = 0; request_.value.contains(l) && t < item.tokens; ++t) {
+        std::copy_n(value + t * at.key_stride, width, c.value[l].row(t).data());
+      }
+      if (request_.attention.contains(l)) CaptureEveryQuery(g, at, c.attention[l]);
+    }
+  }
+
+  // The attention of every query, the mean over the heads, into `mean` [N, N].
+  void CaptureEveryQuery(Index g, const QueryKey& at, ArrayView<float, 2> mean) {
+    const ItemRows& item = At(items_, g);
+    const Index head_width = config_.head_width();
+    const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
+    const auto share = 1.0f / static_cast<float>(config_.heads);
+    const float* query = at.query + At(begins_, g) * at.query_stride;
+    const float* key = at.key + At(begins_, g) * at.key_stride;
+    w_.team.Run(item.tokens, [&](Index i) {
+      std::vector<float> alpha(ToSize(item.tokens));
+      std::vector<float> unused(ToSize(head_width));
+      std::ranges::fill(mean.row(i), 0.0f);
+      for (Index h = 0; h < config_.heads; ++h) {
+        std::ranges::fill(alpha, 0.0f);
+        nn::Attention(nn::AttentionArgs<float>{.first = i,
+                                               .rows = 1,
+                                               .tokens = item.tokens,
+                                               .head_width = head_width,
+                                               .q = query + i * at.query_stride + h * head_width,
+                                               .k = key + h * head_width,
+                                               .v = key + config_.width + h * head_width,
+                                               .q_stride = at.query_stride,
+                                               .kv_stride = at.key_stride,
+                                               .scale = scale,
+                                               .causal = tower_.causal_,
+                                               .out = unused.data(),
+                                               .out_stride = head_width,
+                                               .alpha = alpha.data(),
+                                               .alpha_query = i});
+        std::ranges::transform(mean.row(i), alpha, mean.row(i).begin(),
+                               [&](float sum, float a) { return sum + share * a; });
+      }
+    });
+  }
+
+  // μ and σ of every row of x, into columns `first` and `first` + 1.
+  void CaptureNorms(Index l, Index first) {
+    for (Index g = 0; g < Index(captures_.size()); ++g) {
+      const auto norms = At(captures_, g).norms[l];
+      w_.team.Run(At(items_, g).tokens, [&](Index i) {
+        const float* row = x_ + (At(begins_, g) + i) * config_.width;
+        std::tie(norms(i, first), norms(i, first + 1)) =
+            MomentsOf(row, config_.width, config_.norm_epsilon);
+      });
+    }
+  }
+
+  // What the MLP adds to the pooled row is the difference that it makes: to the last bit the share
+  // that the final residual holds, and no second product.
+  void RunMlp(Index l, const Packed::Layer& layer) {
+    const Index width = config_.width;
+    const Index mlp_width = config_.mlp_width;
+    nn::Linear(layer.mlp_in,
+               nn::LinearArgs<T, T>{.rows = left(),
+                                    .x = scratch_.normed,
+                                    .x_stride = width,
+                                    .y = scratch_.hidden,
+                                    .y_stride = mlp_width,
+                                    .epilogue = tower_.activation_ == Activation::kGelu
+                                                    ? nn::Epilogue::kGelu
+                                                    : nn::Epilogue::kQuickGelu},
+               w_.team);
+    const bool parts = request_.parts.contains(l);
+    for (Index g = 0; g < Index(captures_.size()); ++g) {
+      if (request_.hidden.contains(l)) {
+        const T* from = scratch_.hidden + At(begins_, g) * mlp_width;
+        std::transform(from, from + At(items_, g).tokens * mlp_width,
+                       At(captures_, g).hidden[l].data(), [](T v) { return AsFloat(v); });
+      }
+      if (parts) std::copy_n(x_ + RowOf(g) * width, width, before_ + g * width);
+    }
+    nn::Linear(layer.mlp_out,
+               nn::LinearArgs<T, float>{.rows = left(),
+                                        .x = scratch_.hidden,
+                                        .x_stride = mlp_width,
+                                        .y = x_,
+                                        .y_stride = width,
+                                        .accumulate = true},
+               w_.team);
+    for (Index g = 0; parts && g < Index(captures_.size()); ++g) {
+      const float* after = x_ + RowOf(g) * width;
+      std::transform(after, after + width, before_ + g * width,
+                     At(captures_, g).parts.row(l - request_.parts.begin + 1).data(),
+                     std::minus<>());
+    }
+  }
+
+  const Tower& tower_;
+  const TowerConfig& config_;
+  const Packed& packed_;
+  std::span<const ItemRows> items_;
+  CaptureRequest request_;
+  std::span<Captures> captures_;
+  Workspace& w_;
+  Index count_;
+  float* x_;                   // the residual stream [rows, D]
+  std::vector<Index> begins_;  // first row of each item
+  Index tokens_ = 0, rows_ = 0, longest_ = 0;
+  bool all_rows_ = false;     // the last block is computed for all tokens
+  bool pooled_only_ = false;  // x has one row an item by now
+  Scratch<T> scratch_ = {};
+  float* qkv_ = nullptr;
+  float* before_ = nullptr;
+  float* alpha_ = nullptr;  // [g, H, longest]: the pooled row of the pattern, where it is kept
+};
+
+void Tower::Run(std::span<const ItemRows> items, const CaptureRequest& request,
+                const EncodeOutput& output, Workspace& w) const {
   const auto count = static_cast<Index>(items.size());
   const Index a_pass = packed().independent ? count : 1;
   float* x = w.x.data();
   for (Index g = 0; g < count; g += a_pass) {
-    const auto first = ToSize(g);
-    const auto n = ToSize(a_pass);
-    const std::span<Activations> kept =
-        activations.empty() ? activations : activations.subspan(first, n);
+    const auto some = items.subspan(ToSize(g), ToSize(a_pass));
+    const std::span<Captures> captures = output.captures.empty()
+                                             ? output.captures
+                                             : output.captures.subspan(ToSize(g), ToSize(a_pass));
+    const ArrayView<float, 2> pooled = output.pooled.rows(g, g + a_pass);
     if (precision_ == Precision::kBF16) {
-      RunAs<nn::BFloat16>(items.subspan(first, n), x, w, embeddings.rows(g, g + a_pass), kept);
+      Pass<nn::BFloat16>(*this, some, x, w, request, captures).Run(pooled);
     } else {
-      RunAs<float>(items.subspan(first, n), x, w, embeddings.rows(g, g + a_pass), kept);
+      Pass<float>(*this, some, x, w, request, captures).Run(pooled);
     }
-    x += items[first].tokens * config_.width;
-  }
-}
-
-void Tower::KeepAttention(const ItemRows& item, const QueryKey& at, Team& team,
-                          ArrayView<float, 2> mean) const {
-  const Index head_width = config_.head_width();
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
-  const auto share = 1.0f / static_cast<float>(config_.heads);
-  team.Run(item.tokens, [&](Index i) {
-    std::vector<float> alpha(ToSize(item.tokens));
-    std::vector<float> unused(ToSize(head_width));
-    std::ranges::fill(mean.row(i), 0.0f);
-    for (Index h = 0; h < config_.heads; ++h) {
-      std::ranges::fill(alpha, 0.0f);
-      nn::Attention(nn::AttentionArgs<float>{.first = i,
-                                             .rows = 1,
-                                             .tokens = item.tokens,
-                                             .head_width = head_width,
-                                             .q = at.query + i * at.query_stride + h * head_width,
-                                             .k = at.key + h * head_width,
-                                             .v = at.key + config_.width + h * head_width,
-                                             .q_stride = at.query_stride,
-                                             .kv_stride = at.key_stride,
-                                             .scale = scale,
-                                             .causal = causal_,
-                                             .out = unused.data(),
-                                             .out_stride = head_width,
-                                             .alpha = alpha.data(),
-                                             .alpha_query = i});
-      std::ranges::transform(mean.row(i), alpha, mean.row(i).begin(),
-                             [&](float sum, float a) { return sum + share * a; });
-    }
-  });
-}
-
-template <typename T>
-void Tower::RunAs(std::span<const ItemRows> items, float* x, Workspace& w,
-                  ArrayView<float, 2> embeddings, std::span<Activations> activations) const {
-  const Packed& packed = this->packed();
-  const Index width = config_.width;
-  const Index head_width = config_.head_width();
-  const Index mlp_width = config_.mlp_width;
-  const auto count = static_cast<Index>(items.size());
-  const auto epsilon = static_cast<float>(config_.norm_epsilon);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
-  const nn::Epilogue gelu =
-      activation_ == Activation::kGelu ? nn::Epilogue::kGelu : nn::Epilogue::kQuickGelu;
-  Team& team = w.team;
-
-  std::vector<Index> begins;  // first row of each item
-  Index tokens = 0;
-  Index longest = 0;
-  for (const ItemRows& item : items) {
-    begins.push_back(tokens);
-    tokens += item.tokens;
-    longest = std::max(longest, item.tokens);
-  }
-  // Few numbers of rows, so that few products are compiled: the rows that fill up are zeros.
-  const Index rows = packed.independent ? (tokens + kRowPiece - 1) / kRowPiece * kRowPiece : tokens;
-  const Scratch<T> scratch = GrowScratch<T>(w, rows, width, mlp_width);
-  T* const normed = scratch.normed;
-  T* const attended = scratch.attended;
-  T* const hidden = scratch.hidden;
-  float* qkv = w.qkv.Grow(rows * 3 * width);
-  float* before = w.before.Grow(count * width);
-  float* alpha = activations.empty() ? nullptr : w.alpha.Grow(count * config_.heads * longest);
-  if (rows > tokens) {
-    std::fill(x + tokens * width, x + rows * width, 0.0f);
-    std::fill(attended + tokens * width, attended + rows * width, T{});
-  }
-  const auto pooled_row = [&](Index g) { return At(begins, g) + At(items, g).pooled; };
-  for (std::size_t g = 0; g < activations.size(); ++g) {
-    Prepare(activations[g], config_, items[g].tokens);
-    std::copy_n(x + pooled_row(static_cast<Index>(g)) * width, width,
-                activations[g].mlp.row(0).data());
-  }
-  const bool everywhere =
-      std::ranges::any_of(activations, [](const Activations& a) { return a.everywhere; });
-  const auto layer_norm = [&](const float* from, Index n, const float* gain, const float* bias,
-                              T* to) {
-    const Index pieces = team.threads() == 1 ? 1 : (n + kRowPiece - 1) / kRowPiece;
-    const Index piece = team.threads() == 1 ? n : kRowPiece;
-    team.Run(pieces, [&](Index i) {
-      const Index first = i * piece;
-      nn::LayerNorm(from + first * width, std::min(piece, n - first), width, gain, bias, epsilon,
-                    to + first * width);
-    });
-  };
-
-  for (Index l = 0; l < config_.layers; ++l) {
-    const Block& block = At(blocks_, l);
-    const Packed::Layer& layer = At(packed.layers, l);
-    // After its keys and values the last block is needed for the pooled rows alone, unless all are
-    // asked for.
-    const bool last = l + 1 == config_.layers;
-    const bool pooled_only = last && !everywhere;
-    layer_norm(x, rows, block.ln1_gain, block.ln1_bias, normed);
-    const float* query = qkv;
-    Index query_stride = 3 * width;
-    const float* keys = qkv + width;
-    Index key_stride = 3 * width;
-    if (last) {
-      nn::Linear(layer.key_value,
-                 nn::LinearArgs<T, float>{
-                     .rows = rows, .x = normed, .x_stride = width, .y = qkv, .y_stride = 2 * width},
-                 team);
-      keys = qkv;
-      key_stride = 2 * width;
-      const Index queries = pooled_only ? count : rows;
-      if (pooled_only) {
-        // From here on one row an item: the pooled ones, packed to the front.
-        float* pooled = w.pooled.Grow(count * width);
-        for (Index g = 0; g < count; ++g) {
-          std::copy_n(x + pooled_row(g) * width, width, pooled + g * width);
-          std::copy_n(normed + pooled_row(g) * width, width, attended + g * width);
-        }
-        x = pooled;
-      }
-      float* last_query = w.query.Grow(queries * width);
-      nn::Linear(layer.query,
-                 nn::LinearArgs<T, float>{.rows = queries,
-                                          .x = pooled_only ? attended : normed,
-                                          .x_stride = width,
-                                          .y = last_query,
-                                          .y_stride = width},
-                 team);
-      query = last_query;
-      query_stride = width;
-    } else {
-      nn::Linear(layer.qkv,
-                 nn::LinearArgs<T, float>{
-                     .rows = rows, .x = normed, .x_stride = width, .y = qkv, .y_stride = 3 * width},
-                 team);
-    }
-    const auto row_of = [&](Index g) { return pooled_only ? g : pooled_row(g); };
-    team.Run(count * config_.heads, [&](Index task) {
-      const Index g = task / config_.heads;
-      const Index h = task % config_.heads;
-      const ItemRows& item = At(items, g);
-      const Index begin = At(begins, g);
-      const float* key = keys + begin * key_stride + h * head_width;
-      nn::Attention(nn::AttentionArgs<T>{
-          .first = pooled_only ? item.pooled : 0,
-          .rows = pooled_only ? 1 : item.tokens,
-          .tokens = item.tokens,
-          .head_width = head_width,
-          .q = query + (pooled_only ? g : begin) * query_stride + h * head_width,
-          .k = key,
-          .v = key + width,
-          .q_stride = query_stride,
-          .kv_stride = key_stride,
-          .scale = scale,
-          .causal = causal_,
-          .out = attended + (pooled_only ? g : begin) * width + h * head_width,
-          .out_stride = width,
-          .alpha = alpha == nullptr ? nullptr : alpha + task * longest,
-          .alpha_query = item.pooled});
-    });
-    for (std::size_t i = 0; i < activations.size(); ++i) {
-      const auto g = static_cast<Index>(i);
-      Activations& a = activations[i];
-      const T* z = attended + row_of(g) * width;
-      std::transform(z, z + width, a.z.row(l).data(), [](T v) { return AsFloat(v); });
-      const float* value = keys + begins[i] * key_stride + width;
-      for (Index h = 0; h < config_.heads; ++h) {
-        const float* weights = alpha + (g * config_.heads + h) * longest;
-        const float* own = value + items[i].pooled * key_stride + h * head_width;
-        std::transform(own, own + head_width, a.z_self[l].row(h).data(),
-                       [&](float v) { return weights[items[i].pooled] * v; });
-        if (a.tokens) std::copy_n(weights, items[i].tokens, a.pattern[l].row(h).data());
-      }
-      for (Index t = 0; a.tokens && t < items[i].tokens; ++t) {
-        std::copy_n(value + t * key_stride, width, a.value[l].row(t).data());
-      }
-    }
-    for (std::size_t i = 0; i < activations.size(); ++i) {
-      if (!activations[i].everywhere) continue;
-      const Index begin = begins[i];
-      KeepAttention(
-          items[i],
-          {query + begin * query_stride, query_stride, keys + begin * key_stride, key_stride}, team,
-          activations[i].attention[l]);
-    }
-    const Index left = pooled_only ? count : rows;
-    nn::Linear(layer.out,
-               nn::LinearArgs<T, float>{.rows = left,
-                                        .x = attended,
-                                        .x_stride = width,
-                                        .y = x,
-                                        .y_stride = width,
-                                        .accumulate = true},
-               team);
-    layer_norm(x, left, block.ln2_gain, block.ln2_bias, normed);
-    nn::Linear(layer.mlp_in,
-               nn::LinearArgs<T, T>{.rows = left,
-                                    .x = normed,
-                                    .x_stride = width,
-                                    .y = hidden,
-                                    .y_stride = mlp_width,
-                                    .epilogue = gelu},
-               team);
-    // What the MLP adds to the pooled row is the difference that it makes: to the last bit the
-    // share that the final residual holds, and no second product.
-    for (std::size_t i = 0; i < activations.size(); ++i) {
-      const auto g = static_cast<Index>(i);
-      std::copy_n(x + row_of(g) * width, width, before + g * width);
-    }
-    nn::Linear(layer.mlp_out,
-               nn::LinearArgs<T, float>{.rows = left,
-                                        .x = hidden,
-                                        .x_stride = mlp_width,
-                                        .y = x,
-                                        .y_stride = width,
-                                        .accumulate = true},
-               team);
-    for (std::size_t i = 0; i < activations.size(); ++i) {
-      const auto g = static_cast<Index>(i);
-      const float* after = x + row_of(g) * width;
-      std::transform(after, after + width, before + g * width, activations[i].mlp.row(l + 1).data(),
-                     std::minus<>());
-    }
-  }
-  for (std::size_t i = 0; i < activations.size(); ++i) {
-    if (!activations[i].everywhere) continue;
-    std::copy_n(x + begins[i] * width, items[i].tokens * width, activations[i].last.data());
-  }
-  for (Index g = 0; g < count; ++g) {
-    Finish(x + (everywhere ? pooled_row(g) : g) * width, embeddings.row(g),
-           activations.empty() ? nullptr : &At(activations, g));
-  }
-}
-
-void Tower::Finish(const float* row, std::span<float> embedding, Activations* activations) const {
-  // LN_post of the pooled row, its moments in fp64: they are factors of the decomposition.
-  const Index width = config_.width;
-  double mean = 0;
-  for (Index i = 0; i < width; ++i) mean += row[i];
-  mean /= static_cast<double>(width);
-  double variance = 0;
-  for (Index i = 0; i < width; ++i) variance += (row[i] - mean) * (row[i] - mean);
-  const double sigma = std::sqrt(variance / static_cast<double>(width) + config_.norm_epsilon);
-  std::vector<float> normed(ToSize(width));
-  for (Index i = 0; i < width; ++i) {
-    At(normed, i) = static_cast<float>((row[i] - mean) / sigma * ln_post_gain_[i] +
-                                       static_cast<double>(ln_post_bias_[i]));
-  }
-  nn::Gemm({.m = 1,
-            .n = embed_width_,
-            .k = width,
-            .a = normed.data(),
-            .a_stride = width,
-            .b = projection_,
-            .b_stride = embed_width_,
-            .c = embedding.data(),
-            .c_stride = embed_width_});
-  double square = 0;
-  for (float v : embedding) square += static_cast<double>(v) * v;
-  const double norm = std::sqrt(square);
-  for (float& v : embedding) v = static_cast<float>(v / norm);
-  if (activations != nullptr) {
-    activations->mean = mean;
-    activations->sigma = sigma;
-    activations->norm = norm;
+    x += some.front().tokens * config_.width;
   }
 }
 

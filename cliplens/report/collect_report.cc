@@ -49,8 +49,8 @@ std::vector<Extremes> ExtremesOfHead(const Store& store, ArrayView<const float, 
     weights.push_back(basis.cast<double>() * text.transpose().cast<double>());
   }
   if (weights.empty()) return {};
-  const Array<float, 2> z = store.ReadHead(id);
-  return ExtremesOf(z, ln, weights, options.pictures);
+  const Matrix factors = FactorsOf(store.basis().layout(), store.ReadHead(id), ln);
+  return ExtremesOf(factors, weights, options.pictures);
 }
 
 // For each property that labels heads: the neighbours of the two pictures that speak most for the

@@ -26,7 +26,7 @@ std::string Title(const ExplanationReport& report) {
 }
 
 std::string ComponentText(const ExplanationReport& report, Index number) {
-  return ComponentName(static_cast<int>(number), report.layers, report.heads);
+  return NameOf(Components(report.layers, report.heads).at(number));
 }
 
 std::string LabelOf(const ExplanationReport& report, Index number) {

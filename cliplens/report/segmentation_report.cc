@@ -115,7 +115,7 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
   out.mask.region = PixelsOf(region, width, height);
   const auto [columns, rows] = out.mask.region;
   const Array<double, 2> on_picture =
-      MapOnPicture(maps.MapOf(pass.activations, chosen), region, width, height);
+      MapOnPicture(maps.MapOf(pass.captures, chosen), region, width, height);
   Array<double, 2> seen({rows.size(), columns.size()});
   for (Index y = 0; y < rows.size(); ++y) {
     std::copy_n(on_picture.row(rows.begin + y).data() + columns.begin, columns.size(),

@@ -6,6 +6,8 @@
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/edit.h"
+#include "cliplens/decompose/edit_file.h"
+#include "cliplens/decompose/model_edit.h"
 #include "cliplens/model/nn/product.h"
 #include "cliplens/report/edit_report.h"
 #include "cliplens/report/group_report.h"
@@ -34,7 +36,7 @@ std::string ProblemOfLabels(Source& source) {
 
 Json WantedJson(const WantedEdit& wanted) {
   Json components = Json::array();
-  for (const EditTarget& target : wanted.targets) components.push_back(NameOf(target));
+  for (const ComponentId& target : wanted.targets) components.push_back(NameOf(target));
   return {{"components", std::move(components)},
           {"mode", wanted.mean ? "mean" : "scale"},
           {"scale", wanted.scale}};
@@ -128,8 +130,8 @@ class Ranking {
       query.assign(pass_->embedding.row(0).begin(), pass_->embedding.row(0).end());
       if (!wanted.targets.empty()) {
         ModelEdit::Scratch scratch;
-        ModelEdit(source_.model(), MakeEdit(source_, wanted))
-            .Apply(pass_->activations, query, scratch);
+        ModelEdit(source_.model().image_readout(), MakeEdit(source_, wanted))
+            .Apply(pass_->captures, query, scratch);
         NormalizeRow(query);
       }
     }
@@ -175,7 +177,7 @@ WantedEdit WantedEditOf(const Source& source, const Arguments& edit) {
   for (const std::string& name : edit.Texts("components", kMostTargets)) {
     names += (names.empty() ? "" : ",") + name;
   }
-  if (!names.empty()) wanted.targets = ParseEditTargets(names, source.layers(), source.heads());
+  if (!names.empty()) wanted.targets = ParseComponents(names, {source.layers(), source.heads()});
   return wanted;
 }
 

@@ -5,6 +5,7 @@
 #include "cliplens/analysis/explanation.h"
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/model_edit.h"
 #include "cliplens/report/explanation_report.h"
 #include "cliplens/report/heat_map_report.h"
 #include "cliplens/report/segmentation_report.h"
@@ -62,7 +63,8 @@ Json ScoresOf(Source& source, const Arguments& request) {
     std::vector<float> row(pass->embedding.row(0).begin(), pass->embedding.row(0).end());
     if (!wanted.targets.empty()) {
       ModelEdit::Scratch scratch;
-      ModelEdit(source.model(), MakeEdit(source, wanted)).Apply(pass->activations, row, scratch);
+      ModelEdit(source.model().image_readout(), MakeEdit(source, wanted))
+          .Apply(pass->captures, row, scratch);
       NormalizeRow(row);
     }
     edited.resize(texts.names.size());

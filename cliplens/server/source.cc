@@ -25,9 +25,9 @@ Index Integer(const Json& object, const char* key, const std::string& name) {
 }
 
 Index BytesOf(const TokenPass& pass) {
-  const Activations& a = pass.activations;
+  const Captures& c = pass.captures;
   return static_cast<Index>(sizeof(float)) *
-         (a.z.size() + a.z_self.size() + a.mlp.size() + a.pattern.size() + a.value.size());
+         (c.z.size() + c.z_self.size() + c.parts.size() + c.pattern.size() + c.value.size());
 }
 
 std::string KeyOf(const SearchSpace& space) {

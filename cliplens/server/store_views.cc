@@ -134,8 +134,7 @@ Json HeadOf(Source& source, const std::string& head, const Request& request) {
   if (!store.info().stats_only && pictures > 0 && shown > 0) {
     std::vector<Vector> weights;
     for (std::size_t t = 0; t < shown; ++t) weights.push_back(span.texts[t].weight);
-    const std::vector<Extremes> extremes =
-        ExtremesOf(store.ReadHead(id), store.ReadLn(), weights, pictures);
+    const std::vector<Extremes> extremes = ExtremesOf(store.ReadFactors(id), weights, pictures);
     for (std::size_t t = 0; t < shown; ++t) {
       json["texts"][t]["highest"] = ScoredJson(source, extremes[t].highest);
       json["texts"][t]["lowest"] = ScoredJson(source, extremes[t].lowest);
@@ -213,7 +212,7 @@ Json SearchOf(Source& source, const Arguments& request) {
       const ShownPicture picture = source.Picture(query);
       const auto pass = source.Pass(picture);
       name = picture.path;
-      made.query = made.vectors->OfPicture(pass->activations, pass->embedding.row(0));
+      made.query = made.vectors->OfPicture(pass->captures, pass->embedding.row(0));
     } else {
       const Index item = query.Count("item", -1, 0, Index{1} << 40);
       if (item < 0) {

@@ -30,7 +30,7 @@ Json OpenedEditOf(Source& source, const std::string& file);
 
 // {"components": [...], "mode", "scale"} of a request.
 struct WantedEdit {
-  std::vector<EditTarget> targets;
+  std::vector<ComponentId> targets;
   bool mean = true;
   double scale = 0;
 };

@@ -223,7 +223,7 @@ TEST_F(AblationTest, BadArgumentsAreErrors) {
   ExpectError(ErrorCode::kPrecondition, "statistics only", [&] { Run(statistics); });
   ExpectError(ErrorCode::kPrecondition, "statistics only", [&] { statistics.ReadShard(0); });
   ExpectError(ErrorCode::kPrecondition, "means of no picture", [&] {
-    Statistics none(StatisticsSums(3, 2, 9, 10, 8), store.basis());
+    Statistics none(StatisticsSums(FactorSizes{3, 2, {6, 3}, 10}, 8), store.basis());
     Ablate(store, none, classifier_, labels_, {});
   });
   RandomModel{.layers = 2}.Write(path("model"));

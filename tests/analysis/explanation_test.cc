@@ -62,10 +62,9 @@ TEST_P(ExplanationTest, EverySumIsTheScore) {
 TEST_P(ExplanationTest, PairsAreProductsOfContributions) {
   const Statement text = TextStatement(*model_, "red ab", 1);
   const Explanation e = Explain(*model_, picture_, text, 1);
-  const Array<float, 2> image =
-      TokenContributions(*model_, TowerSide::kVision, picture_.activations);
+  const Array<float, 2> image = TokenContributions(model_->image_readout(), picture_.captures);
   const TokenPass words = PassOf(*model_, "red ab", 1);
-  const Array<float, 2> tokens = TokenContributions(*model_, TowerSide::kText, words.activations);
+  const Array<float, 2> tokens = TokenContributions(model_->text_readout(), words.captures);
   const std::vector<TextWord> spelled = model_->tokenizer().Words(words.tokens);
   const auto dot = [&](Index i, Index j) {
     double sum = 0;

@@ -23,7 +23,7 @@ class GroupsTest : public LabelledStore {
   }
 
   Edit MeanEdit(const std::string& heads, const Statistics& means) const {
-    return MakeMeanEdit(store_.info(), store_.basis(), means, ParseEditTargets(heads, 3, 2));
+    return MakeMeanEdit(store_.info(), store_.basis(), means, ParseComponents(heads, {3, 2}));
   }
   Edit MeanEdit(const std::string& heads) const { return MeanEdit(heads, store_.statistics()); }
 
@@ -47,7 +47,7 @@ class GroupsTest : public LabelledStore {
 TEST_F(GroupsTest, EveryRowEqualsThatOfContributions) {
   const Contributions c(store_);
   const Edit edit = MeanEdit("L2.H1,L0,L1.MLP");
-  Edit scaled = MakeScaleEdit(store_.info(), store_.basis(), -3, ParseEditTargets("L2", 3, 2));
+  Edit scaled = MakeScaleEdit(store_.info(), store_.basis(), -3, ParseComponents("L2", {3, 2}));
   const GroupResult r = Run({{"base", {}}, {"edit", edit}, {"scaled", scaled}});
   const auto change = [](const Matrix& m) { return Matrix(Contributions::Mean(m) - m); };
   const Matrix base = AsEigen(store_.ReadEmbeddings().view()).cast<double>();
@@ -161,7 +161,7 @@ TEST(Groups, TheWaterbirdsTable) {
       "L21.H1,L22.H12,L22.H13,L21.H11,L21.H14,L23.H6,L21.H3,L21.H6,L21.H8,L21.H13,L22.H2,L22.H12,"
       "L22.H15,L23.H1,L23.H3,L23.H5";
   EXPECT_EQ(std::ranges::count(heads, ','), 15);
-  EXPECT_EQ(ParseEditTargets(heads, 24, 16).size(), 15u);
+  EXPECT_EQ(ParseComponents(heads, {24, 16}).size(), 15u);
 
   PlantedStore planted;
   planted.images = 5794;

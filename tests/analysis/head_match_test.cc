@@ -9,6 +9,9 @@
 #include "tests/planted_store.h"
 #include <gtest/gtest.h>
 
+#include "cliplens/decompose/factor_block.h"
+#include "cliplens/decompose/store_writer.h"
+
 namespace cliplens {
 namespace {
 
@@ -115,7 +118,7 @@ TEST_F(HeadMatchTest, TurnedAndScaledHeadsAreTheSame) {
   const std::vector<Item> items = planted.ReadItems();
   std::vector<Index> slices;
   for (const Item& item : items) slices.push_back(SliceOf(item.path, kDefaultSlices));
-  StatisticsSums sums(1, PlantedStore::kHeads, basis.factor_width(), 8, kDefaultSlices);
+  StatisticsSums sums(basis.sizes(), kDefaultSlices);
   sums.Add(block, slices, basis, 1);
   StoreWriter writer(path("turned"), basis, planted.info(), PartialDirectory::Mode::kNew);
   writer.AddRange(0, block, items, {});

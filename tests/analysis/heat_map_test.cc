@@ -83,11 +83,11 @@ TEST_F(HeatMapTest, ThePassIsThatOfEmbedding) {
   const TokenPass pass = PassOf(*model_, "red a", 2);
   EXPECT_TRUE(std::ranges::equal(pass.embedding.flat(), text.flat()));
   EXPECT_EQ(pass.pooled, pass.tokens.end);
-  EXPECT_EQ(pass.activations.pattern.dim(2), pass.tokens.end + 1);
+  EXPECT_EQ(pass.captures.pattern.dim(2), pass.tokens.end + 1);
   const TokenPass threads = PassOf(*model_, RandomPicture(3, 40, 25), 3);
   EXPECT_TRUE(std::ranges::equal(threads.embedding.flat(), pass_.embedding.flat()));
-  EXPECT_TRUE(
-      std::ranges::equal(threads.activations.pattern.flat(), pass_.activations.pattern.flat()));
+  EXPECT_TRUE(std::ranges::equal(threads.captures.pattern.values.flat(),
+                                 pass_.captures.pattern.values.flat()));
 }
 
 TEST_F(HeatMapTest, RefusesWhatDoesNotFit) {

@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "cliplens/decompose/decompose.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/store.h"
 
 namespace cliplens {
@@ -52,7 +53,7 @@ struct Contributions {
         const auto h = static_cast<Index>(i) % basis.num_heads();
         const Matrix b = AsEigen(basis.heads.view()[l][h]).cast<double>();
         heads[i].middleRows(first, count) =
-            FactorsOf(block.head_z.view()[l][h].rows(0, count), block.ln.rows(0, count)) * b;
+            block.Factors(basis.components().HeadAt(static_cast<Index>(i)), 0, count) * b;
       }
       for (std::size_t i = 0; i < mlps.size(); ++i) {
         mlps[i].middleRows(first, count) =

@@ -11,6 +11,7 @@
 
 #include "cliplens/analysis/groups.h"
 #include "cliplens/analysis/scored_labels.h"
+#include "cliplens/decompose/store_edit.h"
 
 namespace cliplens {
 namespace {
@@ -19,11 +20,11 @@ class LiveEditTest : public LabelledStore {
  protected:
   LiveEditTest() : store_(Decomposed("pictures", "store", 7)) {}
 
-  static std::vector<EditTarget> Targets(const std::string& text) {
-    return ParseEditTargets(text, 3, 2);
+  static std::vector<ComponentId> Targets(const std::string& text) {
+    return ParseComponents(text, {3, 2});
   }
   // By decompose/edit; without targets an edit of nothing.
-  Edit EditOf(const std::vector<EditTarget>& targets, bool mean, double scale) const {
+  Edit EditOf(const std::vector<ComponentId>& targets, bool mean, double scale) const {
     if (targets.empty()) return EditOf(Targets("INPUT"), false, 1);
     return mean ? MakeMeanEdit(store_.info(), store_.basis(), store_.statistics(), targets)
                 : MakeScaleEdit(store_.info(), store_.basis(), scale, targets);
@@ -40,7 +41,7 @@ class LiveEditTest : public LabelledStore {
         .cwiseAbs()
         .maxCoeff();
   }
-  void ExpectIs(LiveEdit& live, const std::vector<EditTarget>& targets, bool mean, double scale) {
+  void ExpectIs(LiveEdit& live, const std::vector<ComponentId>& targets, bool mean, double scale) {
     const Edit edit = EditOf(targets, mean, scale);
     EXPECT_EQ(live.Answers(), AnswersOf(edit)) << edit.Names();
     EXPECT_LE(Distance(live.Rows(), EditedRows(store_, edit, true)), 1e-6) << edit.Names();
@@ -50,26 +51,26 @@ class LiveEditTest : public LabelledStore {
 };
 
 TEST_F(LiveEditTest, EveryPathLeadsToWhatTheEditItselfGives) {
-  const std::vector<EditTarget> all = Targets("L0.H0,L0.H1,L1.H0,L1.H1,L2.H0,L2.H1,INPUT,mlps");
+  const std::vector<ComponentId> all = Targets("L0.H0,L0.H1,L1.H0,L1.H1,L2.H0,L2.H1,INPUT,mlps");
   std::mt19937_64 random(3);
   for (const int threads : {1, 2}) {
     LiveEdit live(store_, classifier_, threads);
     ExpectIs(live, {}, true, 0);
-    std::set<EditTarget> chosen;
+    std::set<ComponentId> chosen;
     std::set<std::vector<Index>> seen;
     for (int step = 0; step < 150; ++step) {
       // A few come and go; at times all of them.
       for (std::uint64_t i = 0; i < 1 + random() % 3; ++i) {
-        const EditTarget& target = all[random() % all.size()];
+        const ComponentId& target = all[random() % all.size()];
         if (chosen.erase(target) == 0) chosen.insert(target);
       }
       if (random() % 10 == 0) chosen.clear();
-      std::vector<EditTarget> targets(chosen.begin(), chosen.end());
+      std::vector<ComponentId> targets(chosen.begin(), chosen.end());
       if (random() % 5 == 0) {
-        std::erase_if(targets, [](const EditTarget& t) {
-          return t.layer == 1 && t.kind == EditTarget::Kind::kHead;
+        std::erase_if(targets, [](const ComponentId& t) {
+          return t.layer == 1 && t.kind == ComponentId::Kind::kHead;
         });
-        targets.push_back({1, EditTarget::Kind::kLayer, 0});
+        targets.push_back({1, ComponentId::Kind::kLayer, 0});
       }
       const bool mean = random() % 3 != 0;
       const double scale = random() % 4 == 0 ? 1000.0 : 0.5;
@@ -158,11 +159,11 @@ TEST_F(LiveEditTest, RowsNeedNoClassifier) {
 }
 
 TEST_F(LiveEditTest, WhatDoesNotFitIsRefusedAndTheEditStays) {
-  using Kind = EditTarget::Kind;
+  using Kind = ComponentId::Kind;
   LiveEdit live(store_, classifier_, 2);
   live.Apply(Targets("L2.H1"), true, 0);
   const auto refused = [&](ErrorCode code, const std::string& text,
-                           const std::vector<EditTarget>& targets, bool mean, double scale) {
+                           const std::vector<ComponentId>& targets, bool mean, double scale) {
     ExpectError(code, text, [&] { live.Apply(targets, mean, scale); });
   };
   refused(ErrorCode::kInvalidArgument, "L3.H0", {{3, Kind::kHead, 0}}, true, 0);

@@ -94,7 +94,7 @@ TEST_F(SearchTest, ScoresAreTheirDefinitions) {
       for (Index h = 0; h < 3; ++h) {
         const auto at = ToSize(h);
         const Matrix basis = AsEigen(store_.basis().at(heads[at])).cast<double>();
-        const Matrix factors = FactorsOf(store_.ReadHead(heads[at]), store_.ReadLn());
+        const Matrix factors = store_.ReadFactors(heads[at]);
         rows.middleCols(sum ? 0 : h * numbers, numbers) +=
             weights[at] * factors * basis * project.transpose();
       }

@@ -305,33 +305,34 @@ TEST_F(SegmentationModelTest, PassesThatKeepEveryToken) {
   Array<float, 2> plain({2, width});
   Array<float, 2> kept({2, width});
   Workspace workspace(1);
-  std::vector<Activations> before(2);
-  std::vector<Activations> after(2);
-  for (Activations& a : before) a.tokens = true;
-  for (Activations& a : after) a.tokens = a.everywhere = true;
-  model_->EmbedImages(pixels, plain, workspace, before);
-  model_->EmbedImages(pixels, kept, workspace, after);
+  std::vector<Captures> before(2);
+  std::vector<Captures> after(2);
+  CaptureRequest everywhere = TokenCaptures();
+  everywhere.attention = kAllLayers;
+  everywhere.last = true;
+  model_->EmbedImages(pixels, plain, workspace, TokenCaptures(), before);
+  model_->EmbedImages(pixels, kept, workspace, everywhere, after);
   for (Index k = 0; k < 2 * width; ++k) {
     EXPECT_NEAR(plain.data()[k], kept.data()[k], 1e-6);
   }
   for (std::size_t g = 0; g < 2; ++g) {
-    const Activations& a = after[g];
+    const Captures& a = after[g];
     for (Index l = 0; l < a.attention.dim(0); ++l) {
       for (Index i = 0; i < a.attention.dim(1); ++i) {
         double sum = 0;
-        for (const float v : a.attention.view()[l].row(i)) sum += v;
+        for (const float v : a.attention[l].row(i)) sum += v;
         EXPECT_NEAR(sum, 1, 1e-5);
       }
       // The class token's row is the mean of the heads' patterns.
       for (Index i = 0; i < a.attention.dim(2); ++i) {
         double mean = 0;
-        for (Index h = 0; h < a.pattern.dim(1); ++h) mean += before[g].pattern(l, h, i);
-        EXPECT_NEAR(a.attention(l, 0, i), mean / static_cast<double>(a.pattern.dim(1)), 1e-6);
+        for (Index h = 0; h < a.pattern.dim(1); ++h) mean += before[g].pattern[l](h, i);
+        EXPECT_NEAR(a.attention[l](0, i), mean / static_cast<double>(a.pattern.dim(1)), 1e-6);
       }
     }
     double mean = 0;
     for (const float v : a.last.row(0)) mean += v;
-    EXPECT_NEAR(mean / static_cast<double>(a.last.dim(1)), before[g].mean, 1e-5);
+    EXPECT_NEAR(mean / static_cast<double>(a.last.dim(1)), before[g].scale.mean, 1e-5);
   }
 }
 

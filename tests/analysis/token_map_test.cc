@@ -35,11 +35,11 @@ TEST(TokenMap, AnySizeAndConstantsStayThemselves) {
 
 TEST(TokenMap, GridLeavesTheClassTokenOut) {
   const std::vector<double> tokens = {9, 1, 2, 3, 4};
-  const Array<double, 2> grid = GridOf(tokens, 2);
+  const Array<double, 2> grid = GridOf(tokens, {.prefix = 1, .grid = 2});
   EXPECT_EQ(grid(0, 1), 2);
   EXPECT_EQ(grid(1, 0), 3);
   ExpectError(ErrorCode::kInvalidArgument, "5 tokens for a grid of 3 x 3",
-              [&] { GridOf(tokens, 3); });
+              [&] { GridOf(tokens, {.prefix = 1, .grid = 3}); });
   ExpectError(ErrorCode::kInvalidArgument, "at least 1", [&] { ResizeMap(grid, 0, 2); });
 }
 

@@ -109,7 +109,8 @@ TEST(Extremes, HighestAndLowestAlongADirection) {
   }
   Vector weight = Vector::Zero(4);
   weight[0] = 2;
-  const std::vector<Extremes> r = ExtremesOf(z, ln, {weight}, 3);
+  const std::vector<Extremes> r =
+      ExtremesOf(FactorsOf({.values = 1, .constants = 3}, z, ln), {weight}, 3);
   ASSERT_EQ(r.size(), 1u);
   EXPECT_EQ(r[0].highest[0].item, 4);
   EXPECT_EQ(r[0].highest[1].item, 0);  // a tie with item 2

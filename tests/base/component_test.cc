@@ -33,5 +33,46 @@ TEST(ParseHeads, QuotesWhatItCannotUse) {
   }
 }
 
+TEST(Components, NumbersAndNamesAreInverse) {
+  const Components components(3, 2);
+  std::string names;
+  for (Index i = 0; i < components.size(); ++i) {
+    const ComponentId id = components.at(i);
+    const auto [begin, end] = components.NumbersOf(id);
+    EXPECT_EQ(begin, i);
+    EXPECT_EQ(end, i + 1);
+    EXPECT_EQ(ComponentNamed(NameOf(id), components), id);
+    if (components.IsHead(i)) {
+      EXPECT_EQ(components.NumberOf(components.HeadAt(i)), i);
+    } else {
+      EXPECT_EQ(components.NumberOfResidual(ResidualPartOf(id)), i);
+    }
+    names += NameOf(id) + " ";
+  }
+  EXPECT_EQ(names, "L0.H0 L0.H1 L1.H0 L1.H1 L2.H0 L2.H1 INPUT L0.MLP L1.MLP L2.MLP ");
+  const auto [begin, end] = components.NumbersOf({1, ComponentId::Kind::kLayer, 0});
+  EXPECT_EQ(begin, 2);
+  EXPECT_EQ(end, 4);
+}
+
+TEST(Components, OneNameForEach) {
+  const Components components(3, 2);
+  for (const char* other : {"L01", "L0.H00", "L3", "L0.H2", "L0.mlp", "input", "", "L", "L0."}) {
+    EXPECT_EQ(ComponentNamed(other, components), std::nullopt) << other;
+  }
+}
+
+TEST(ParseComponents, KeepsLayersWholeAndNamesNoHeadOfThemTwice) {
+  const Components components(3, 2);
+  const auto names = [&](std::string_view text) {
+    std::string all;
+    for (const ComponentId& id : ParseComponents(text, components)) all += NameOf(id) + " ";
+    return all;
+  };
+  EXPECT_EQ(names("L1.H1, L1, INPUT, L0.H0"), "INPUT L0.H0 L1 ");
+  EXPECT_EQ(names("last-2,mlps"), "L0.MLP L1 L1.MLP L2 L2.MLP ");
+  ExpectError(ErrorCode::kInvalidArgument, "heads 'L3'", [&] { names("L3"); });
+}
+
 }  // namespace
 }  // namespace cliplens

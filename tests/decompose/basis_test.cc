@@ -5,6 +5,8 @@
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
+#include "cliplens/model/clip.h"
+
 namespace cliplens {
 namespace {
 
@@ -46,7 +48,8 @@ TEST(HeadCoordinates, NeverMoreThanTheEmbeddingHas) {
 TEST(Basis, IsReadAsItWasWritten) {
   const TemporaryDirectory directory;
   RandomModel{}.Write(directory.path() / "model");
-  const Basis basis = MakeBasis(ClipModel::Load(directory.path() / "model"), 2);
+  const ClipModel model = ClipModel::Load(directory.path() / "model");
+  const Basis basis = MakeBasis(model.image_readout(), 2);
   EXPECT_EQ(basis.heads.shape(), (Shape<4>{3, 2, 9, 10}));
   WriteBasis(directory.path() / "basis.safetensors", basis);
   const Basis read = ReadBasis(directory.path() / "basis.safetensors");

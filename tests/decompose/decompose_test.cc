@@ -15,6 +15,8 @@
 
 #include "cliplens/analysis/variance.h"
 #include "cliplens/decompose/export.h"
+#include "cliplens/decompose/factor_block.h"
+#include "cliplens/decompose/merge.h"
 #include "cliplens/decompose/verify.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
@@ -138,8 +140,8 @@ TEST_F(DecomposeTest, StatisticsEqualThoseOfTheFactors) {
   const FactorBlock block = store.ReadShard(0);
   Matrix u(20, 9);
   for (Index b = 0; b < 20; ++b) {
-    FillFactor(block.head_z.view()[1][1].row(b), block.ln(b, 0), block.ln(b, 1), block.ln(b, 2),
-               {u.row(b).data(), 9});
+    block.layout().Fill(block.HeadRows({1, 1}).row(b), ScaleOf(block.ln.row(b)),
+                        {u.row(b).data(), 9});
   }
   const Moments moments = store.statistics().HeadMoments({1, 1});
   EXPECT_EQ(moments.count, 20);

@@ -6,7 +6,10 @@
 #include <gtest/gtest.h>
 
 #include "cliplens/analysis/zero_shot.h"
+#include "cliplens/decompose/edit_file.h"
 #include "cliplens/decompose/export.h"
+#include "cliplens/decompose/model_edit.h"
+#include "cliplens/decompose/store_edit.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/io/safetensors.h"
@@ -21,22 +24,22 @@ class EditTest : public LabelledStore {
 
   Edit MeanEdit(const std::string& heads) const {
     Edit edit = MakeMeanEdit(store_.info(), store_.basis(), store_.statistics(),
-                             ParseEditTargets(heads, 3, 2));
+                             ParseComponents(heads, {3, 2}));
     edit.means = "store";
     return edit;
   }
   Edit Scaled(const std::string& heads, double scale) const {
-    return MakeScaleEdit(store_.info(), store_.basis(), scale, ParseEditTargets(heads, 3, 2));
+    return MakeScaleEdit(store_.info(), store_.basis(), scale, ParseComponents(heads, {3, 2}));
   }
 
   static std::string Names(const std::string& text) {
     std::string names;
-    for (const EditTarget& t : ParseEditTargets(text, 3, 2)) names += NameOf(t) + " ";
+    for (const ComponentId& t : ParseComponents(text, {3, 2})) names += NameOf(t) + " ";
     return names;
   }
 
   Matrix Embedded(const Edit& edit, bool normalize, int threads = 2) const {
-    const ModelEdit applied(*model_, edit);
+    const ModelEdit applied(model_->image_readout(), edit);
     const auto set = OpenImageSet(path("pictures"));
     const Array<float, 2> rows =
         EmbedReadableImages(*model_, *set, OnError::kStop, threads, {}, {&applied, normalize}).rows;
@@ -55,7 +58,7 @@ class EditTest : public LabelledStore {
       if (name == "INPUT") change(c.mlps[0]);
       for (std::size_t l = 0; l < 3; ++l) {
         if (name == "L" + std::to_string(l)) change(c.heads[2 * l] + c.heads[2 * l + 1]);
-        if (name == MlpName(static_cast<int>(l))) change(c.mlps[l + 1]);
+        if (name == "L" + std::to_string(l) + ".MLP") change(c.mlps[l + 1]);
         for (std::size_t h = 0; h < 2; ++h) {
           if (name == HeadName({static_cast<int>(l), static_cast<int>(h)})) {
             change(c.heads[2 * l + h]);
@@ -156,7 +159,8 @@ TEST_F(EditTest, AnEditOfAnotherModelIsRefused) {
               [&] { CheckEditIsFor(edit, "e.json", std::string(32, '1'), "other"); });
   Edit larger = edit;
   larger.layers = 4;
-  ExpectError(ErrorCode::kInvalidArgument, "4 x 2 heads", [&] { ModelEdit(*model_, larger); });
+  ExpectError(ErrorCode::kInvalidArgument, "4 x 2 heads",
+              [&] { ModelEdit(model_->image_readout(), larger); });
   ExpectError(ErrorCode::kInvalidArgument, "4 x 2 heads",
               [&] { StoreEdit(store_.basis(), larger); });
 }
@@ -249,7 +253,7 @@ TEST_F(EditTest, ExportedContributionsAreEditedAndAddUp) {
   for (Index i = 0; i < 3; ++i) {
     const Array<float, 2> z = store_.ReadHead({heads[2 * i], heads[2 * i + 1]});
     const ArrayView<const float, 2> b(floats(changes) + i * 90, {9, 10});
-    e += FactorsOf(z, ln) * AsEigen(b).cast<double>();
+    e += FactorsOf(store_.basis().layout(), z, ln) * AsEigen(b).cast<double>();
   }
   ASSERT_EQ(baked.at("mlps").shape, (std::vector<Index>{1}));
   EXPECT_EQ(mlps[0], 0);
@@ -262,7 +266,7 @@ TEST_F(EditTest, ExportedContributionsAreEditedAndAddUp) {
 TEST_F(EditTest, MeansOfAnotherStoreDiffer) {
   WriteRandomPictures(path("others"), 9, 40);
   const Store others = Decomposed("others", "other", kShardImages, true);
-  const std::vector<EditTarget> targets = ParseEditTargets("L2.H1", 3, 2);
+  const std::vector<ComponentId> targets = ParseComponents("L2.H1", {3, 2});
   const Edit own = MeanEdit("L2.H1");
   const Edit other = MakeMeanEdit(store_.info(), store_.basis(), others.statistics(), targets);
   EXPECT_NE(own.components[0].constant, other.components[0].constant);
@@ -278,11 +282,11 @@ TEST_F(EditTest, VarianceIsThatOfContributions) {
   const auto variance = [](const Matrix& rows) {
     return (rows - Contributions::Mean(rows)).squaredNorm() / static_cast<double>(rows.rows());
   };
-  EXPECT_NEAR(means.VarianceOf(ParseEditTargets("L2.H1", 3, 2)[0]), variance(c.heads[5]), 1e-7);
-  EXPECT_NEAR(means.VarianceOf(ParseEditTargets("L1", 3, 2)[0]),
+  EXPECT_NEAR(means.VarianceOf(ParseComponents("L2.H1", {3, 2})[0]), variance(c.heads[5]), 1e-7);
+  EXPECT_NEAR(means.VarianceOf(ParseComponents("L1", {3, 2})[0]),
               variance(c.heads[2]) + variance(c.heads[3]), 1e-7);
-  EXPECT_NEAR(means.VarianceOf(ParseEditTargets("L0.MLP", 3, 2)[0]), variance(c.mlps[1]), 1e-7);
-  EXPECT_NEAR(means.VarianceOf(ParseEditTargets("INPUT", 3, 2)[0]), variance(c.mlps[0]), 1e-7);
+  EXPECT_NEAR(means.VarianceOf(ParseComponents("L0.MLP", {3, 2})[0]), variance(c.mlps[1]), 1e-7);
+  EXPECT_NEAR(means.VarianceOf(ParseComponents("INPUT", {3, 2})[0]), variance(c.mlps[0]), 1e-7);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/statistics.h"
 #include "cliplens/io/file.h"
 
@@ -18,8 +19,10 @@ namespace {
 constexpr Index kLayers = 2;
 constexpr Index kHeads = 3;
 constexpr Index kHeadWidth = 6;
-constexpr Index kFactorWidth = kHeadWidth + kExtraFactors;
+constexpr FactorLayout kLayout = {.values = kHeadWidth, .constants = 3};
+constexpr Index kFactorWidth = kLayout.width();
 constexpr Index kEmbedWidth = 10;
+constexpr FactorSizes kSizes = {kLayers, kHeads, kLayout, kEmbedWidth};
 constexpr Index kSlices = 4;
 
 // Numbers like a model's: means far from zero, deviations down to a thousandth of them. The
@@ -34,7 +37,7 @@ class SumsTest : public testing::Test {
   float Normal() { return normal_(random_); }
 
   FactorBlock Block(Index images) {
-    FactorBlock block = MakeBlock(kLayers, kHeads, kHeadWidth, kEmbedWidth, images);
+    FactorBlock block = MakeBlock(kSizes, images);
     for (Index b = 0; b < images; ++b) {
       block.ln(b, 0) = 0.3f + 0.01f * Normal();
       block.ln(b, 1) = 1.5f + 0.01f * Normal();
@@ -53,9 +56,7 @@ class SumsTest : public testing::Test {
     return slices;
   }
 
-  static StatisticsSums Empty() {
-    return StatisticsSums(kLayers, kHeads, kFactorWidth, kEmbedWidth, kSlices);
-  }
+  static StatisticsSums Empty() { return StatisticsSums(kSizes, kSlices); }
 
   std::mt19937_64 random_;
   std::normal_distribution<float> normal_;
@@ -130,8 +131,7 @@ TEST_F(SumsTest, FiguresEqualTwoPassesOverAllImages) {
   };
   const Rows u = rows_of(
       [](const FactorBlock& block, Index b, std::vector<double>& row) {
-        FillFactor(block.head_z.view()[1][2].row(b), block.ln(b, 0), block.ln(b, 1), block.ln(b, 2),
-                   row);
+        block.layout().Fill(block.HeadRows({1, 2}).row(b), ScaleOf(block.ln.row(b)), row);
       },
       kFactorWidth);
   const auto mean_u = mean_of(u);
@@ -159,8 +159,7 @@ TEST_F(SumsTest, FiguresEqualTwoPassesOverAllImages) {
   const Rows head_c = rows_of(
       [&](const FactorBlock& block, Index b, std::vector<double>& row) {
         std::vector<double> factor(kFactorWidth);
-        FillFactor(block.head_z.view()[1][2].row(b), block.ln(b, 0), block.ln(b, 1), block.ln(b, 2),
-                   factor);
+        block.layout().Fill(block.HeadRows({1, 2}).row(b), ScaleOf(block.ln.row(b)), factor);
         for (Index k = 0; k < kEmbedWidth; ++k) {
           for (Index i = 0; i < kFactorWidth; ++i) {
             At(row, k) += At(factor, i) * basis_.heads(1, 2, i, k);
@@ -199,7 +198,7 @@ TEST_F(SumsTest, NumbersOutOfRangeAreRefused) {
   StatisticsSums sums = Empty();
   ExpectError(ErrorCode::kUnsupported, "check the weights",
               [&] { sums.Add(block, std::vector<Index>(4, 0), basis_, 1); });
-  StatisticsSums other(kLayers, kHeads, kFactorWidth, kEmbedWidth, kSlices + 1);
+  StatisticsSums other(kSizes, kSlices + 1);
   ExpectError(ErrorCode::kInvalidArgument, "slices", [&] { other.Merge(Empty()); });
 }
 

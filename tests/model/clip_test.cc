@@ -38,16 +38,15 @@ class Independence : public testing::TestWithParam<Precision> {
 
 struct Result {
   Array<float, 2> rows;
-  std::vector<Activations> activations;
+  std::vector<Captures> captures;
 };
 
 Result Embed(const ClipModel& model, std::span<const Array<float, 3>> pictures, int threads) {
   const auto count = static_cast<Index>(pictures.size());
   Result result{Array<float, 2>({count, model.config().embed_width}),
-                std::vector<Activations>(pictures.size())};
-  for (Activations& a : result.activations) a.tokens = true;
+                std::vector<Captures>(pictures.size())};
   Workspace workspace(threads);
-  model.EmbedImages(pictures, result.rows, workspace, result.activations);
+  model.EmbedImages(pictures, result.rows, workspace, TokenCaptures(), result.captures);
   return result;
 }
 
@@ -63,16 +62,16 @@ TEST_P(Independence, OfAPictureFromItsNeighboursAndThreads) {
     for (std::size_t i : {std::size_t{0}, std::size_t{4}, std::size_t{10}}) {
       const Result alone = Embed(*model_, {&pictures[i], 1}, threads);
       ExpectSame(alone.rows.row(0), together.rows.row(static_cast<Index>(i)), "embedding");
-      const Activations& a = alone.activations[0];
-      const Activations& b = together.activations[i];
-      ExpectSame(a.z.flat(), b.z.flat(), "z");
-      ExpectSame(a.z_self.flat(), b.z_self.flat(), "z_self");
-      ExpectSame(a.mlp.flat(), b.mlp.flat(), "mlp");
-      ExpectSame(a.pattern.flat(), b.pattern.flat(), "pattern");
-      ExpectSame(a.value.flat(), b.value.flat(), "value");
-      EXPECT_EQ(a.mean, b.mean);
-      EXPECT_EQ(a.sigma, b.sigma);
-      EXPECT_EQ(a.norm, b.norm);
+      const Captures& a = alone.captures[0];
+      const Captures& b = together.captures[i];
+      ExpectSame(a.z.values.flat(), b.z.values.flat(), "z");
+      ExpectSame(a.z_self.values.flat(), b.z_self.values.flat(), "z_self");
+      ExpectSame(a.parts.flat(), b.parts.flat(), "parts");
+      ExpectSame(a.pattern.values.flat(), b.pattern.values.flat(), "pattern");
+      ExpectSame(a.value.values.flat(), b.value.values.flat(), "value");
+      EXPECT_EQ(a.scale.mean, b.scale.mean);
+      EXPECT_EQ(a.scale.sigma, b.scale.sigma);
+      EXPECT_EQ(a.scale.norm, b.scale.norm);
     }
   }
 }

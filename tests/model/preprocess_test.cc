@@ -70,7 +70,7 @@ void RefResample(Index in_size, Index out_size, Interpolation interpolation, con
     }
     std::int64_t sum = std::int64_t{1} << 21;
     for (Index i = first; i < last; ++i) {
-      const double w = At(weights, i - first) / total * 4194304.0;
+      const double w = weights[ToSize(i - first)] / total * 4194304.0;
       sum += static_cast<std::int64_t>(w + (w < 0 ? -0.5 : 0.5)) * at(i);
     }
     out[o * step] = static_cast<std::uint8_t>(std::clamp<std::int64_t>(sum >> 22, 0, 255));

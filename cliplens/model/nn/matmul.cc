@@ -303,6 +303,23 @@ Index Weights::in() const { return impl_->in; }
 Index Weights::out() const { return impl_->out; }
 bool Weights::rows_are_independent() const { return impl_->independent; }
 
+Array<float, 2> Weights::Unpack() const {
+  Array<float, 2> weight({out(), in()});
+  OneThread();
+  try {
+    for (const Impl::Tile& tile : impl_->tiles) {
+      dnnl::memory plain({{in(), tile.count}, DnnlType::f32, {1, in()}}, Engine(),
+                         weight.row(tile.begin).data());
+      dnnl::memory packed = tile.memory;
+      dnnl::reorder(packed, plain).execute(Stream(), packed, plain);
+      Stream().wait();
+    }
+  } catch (const dnnl::error& e) {
+    Fail("the weights of a linear layer", e);
+  }
+  return weight;
+}
+
 void Linear(const Weights& w, const LinearArgs<float, float>& a, Team& team) {
   LinearOf(w.impl(), a, team);
 }

@@ -46,6 +46,9 @@ class Weights {
   // an item's numbers would depend on the other items.
   bool rows_are_independent() const;
 
+  // weight [out, in] in its plain order again, as the products see it: rounded with bfloat16.
+  Array<float, 2> Unpack() const;
+
   struct Impl;
   const Impl& impl() const { return *impl_; }
 

@@ -1,0 +1,150 @@
+#include "cliplens/analysis/class_maps.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cliplens/analysis/token_map.h"
+#include "cliplens/model/nn/product.h"
+
+namespace cliplens {
+namespace {
+
+Array<float, 2> Contrasts(ArrayView<const float, 2> classifier) {
+  const Index classes = classifier.dim(0);
+  Array<float, 2> directions({classes, classifier.dim(1)});
+  for (Index k = 0; k < classifier.dim(1); ++k) {
+    double mean = 0;
+    for (Index c = 0; c < classes; ++c) mean += classifier(c, k);
+    mean = classes > 1 ? mean / static_cast<double>(classes) : 0.0;
+    for (Index c = 0; c < classes; ++c) {
+      directions(c, k) = static_cast<float>(classifier(c, k) - mean);
+    }
+  }
+  return directions;
+}
+
+// The class token's row [N], mean over the heads.
+std::vector<double> LastAttention(const Captures& c) {
+  const Index heads = c.pattern.dim(1);
+  std::vector<double> row(ToSize(c.pattern.dim(2)), 0.0);
+  const auto pattern = c.pattern[c.pattern.layers.end - 1];
+  for (Index h = 0; h < heads; ++h) {
+    const std::span<const float> alpha = pattern.row(h);
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      row[i] += alpha[i] / static_cast<double>(heads);
+    }
+  }
+  return row;
+}
+
+std::vector<double> Rollout(const Captures& c) {
+  const Index tokens = c.attention.dim(1);
+  std::vector<double> row(ToSize(tokens), 0.0);
+  row[0] = 1;
+  for (Index l = c.attention.dim(0) - 1; l >= 0; --l) {
+    std::vector<double> next(row.size(), 0.0);
+    for (Index i = 0; i < tokens; ++i) {
+      const double part = At(row, i) / 2;
+      const std::span<const float> alpha = c.attention[l].row(i);
+      for (std::size_t j = 0; j < next.size(); ++j) next[j] += part * alpha[j];
+      At(next, i) += part;
+    }
+    row = std::move(next);
+  }
+  return row;
+}
+
+// ⟨unit embedding of token i, direction⟩: the read-out applied to every token.
+std::vector<double> PatchText(const Readout& readout, const Captures& c,
+                              std::span<const float> direction) {
+  const Matrix embedded = readout.EmbedRows(c.last);
+  std::vector<double> scores;
+  for (Index i = 0; i < embedded.rows(); ++i) {
+    double dot = 0;
+    for (Index k = 0; k < embedded.cols(); ++k) dot += embedded(i, k) * At(direction, k);
+    const double norm = embedded.row(i).norm();
+    scores.push_back(norm > 0 ? dot / norm : 0.0);
+  }
+  return scores;
+}
+
+}  // namespace
+
+const char* NameOf(MapMethod method) {
+  switch (method) {
+    case MapMethod::kDecomposition:
+      return "decomposition";
+    case MapMethod::kRawAttention:
+      return "raw-attention";
+    case MapMethod::kRollout:
+      return "rollout";
+    case MapMethod::kPatchText:
+      return "patch-text";
+    case MapMethod::kBackground:
+      return "background";
+  }
+  return "";
+}
+
+ClassMaps::ClassMaps(const ClipModel& model, ArrayView<const float, 2> classifier, MapMethod method,
+                     std::vector<HeadId> heads, int threads)
+    : model_(model),
+      classifier_({classifier.dim(0), classifier.dim(1)},
+                  std::vector<float>(classifier.flat().begin(), classifier.flat().end())),
+      directions_(Contrasts(classifier)),
+      method_(method),
+      heads_(std::move(heads)) {
+  if (method == MapMethod::kDecomposition) {
+    weights_.emplace(model.image_readout(), directions_, threads);
+  }
+}
+
+CaptureRequest ClassMaps::captures() const {
+  switch (method_) {
+    case MapMethod::kDecomposition:
+      return TokenCaptures();
+    case MapMethod::kRawAttention: {
+      const Index layers = model_.config().vision.layers;
+      return {.pattern = {layers - 1, layers}};
+    }
+    case MapMethod::kRollout:
+      return {.attention = kAllLayers};
+    case MapMethod::kPatchText:
+      return {.last = true};
+    case MapMethod::kBackground:
+      break;
+  }
+  return {};
+}
+
+std::vector<Index> ClassMaps::Answers(ArrayView<const float, 2> embeddings) const {
+  const Matrix scores = nn::Product(nn::Of(embeddings), nn::Of(classifier_.view()).Transposed());
+  std::vector<Index> answers(ToSize(scores.rows()));
+  for (Index b = 0; b < scores.rows(); ++b) {
+    scores.row(b).maxCoeff(&At(answers, b));  // the first of equal ones
+  }
+  return answers;
+}
+
+Array<double, 2> ClassMaps::MapOf(const Captures& captures, Index c) const {
+  const TokenLayout layout = model_.config().layout();
+  switch (method_) {
+    case MapMethod::kDecomposition: {
+      const TokenScores scores =
+          ScoreTokens(*weights_, captures, {.heads = heads_, .directions = {&c, 1}, .rest = false},
+                      /*threads=*/1);
+      return GridOf(scores.tokens.row(0), layout);
+    }
+    case MapMethod::kRawAttention:
+      return GridOf(LastAttention(captures), layout);
+    case MapMethod::kRollout:
+      return GridOf(Rollout(captures), layout);
+    case MapMethod::kPatchText:
+      return GridOf(PatchText(model_.image_readout(), captures, directions_.row(c)), layout);
+    case MapMethod::kBackground:
+      break;
+  }
+  return Array<double, 2>({layout.grid, layout.grid});
+}
+
+}  // namespace cliplens

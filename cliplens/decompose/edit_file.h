@@ -1,0 +1,28 @@
+// The files of edits: "cliplens.edit/1".
+//
+//   WriteEdit("edit.json", edit);
+//   CheckEditIsFor(ReadEdit("edit.json"), "edit.json", model.fingerprint(), "the model");
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "cliplens/decompose/edit.h"
+
+namespace cliplens {
+
+// "cliplens.edit/1", sealed (io/sealed_json.h): the text of a file. A file that is there is
+// replaced.
+std::string EditText(const Edit& edit);
+void WriteEdit(const std::filesystem::path& path, const Edit& edit);
+// Throws Error(kCorruptData) naming the file for one that is cut, changed or contradicts itself,
+// kUnsupported for another format, kExhausted above 32 MB.
+Edit ReadEdit(const std::filesystem::path& path);
+// The same of a file's text; `name` stands in messages.
+Edit ParseEdit(std::string text, const std::string& name);
+// Throws Error(kInvalidArgument) unless the edit, read from `path`, is for this model. `place`
+// names what has the fingerprint.
+void CheckEditIsFor(const Edit& edit, const std::string& path, const std::string& fingerprint,
+                    const std::string& place);
+
+}  // namespace cliplens

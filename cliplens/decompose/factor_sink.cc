@@ -1,0 +1,109 @@
+#include "cliplens/decompose/factor_sink.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cliplens/base/parallel.h"
+
+namespace cliplens {
+
+std::vector<Index> SlicesOf(const std::vector<Item>& items, Index slices) {
+  std::vector<Index> out;
+  for (const Item& item : items) out.push_back(SliceOf(item.path, slices));
+  return out;
+}
+
+StatisticsSums SumsOf(const FactorRange& range, const Basis& basis, Index slices, int threads) {
+  StatisticsSums sums(basis.sizes(), slices);
+  sums.Add(range.block, SlicesOf(range.items, slices), basis, threads);
+  return sums;
+}
+
+FactorSink::FactorSink(const std::filesystem::path& directory, Basis basis, StoreInfo info,
+                       PartialDirectory::Mode mode)
+    : basis_(std::move(basis)),
+      info_(std::move(info)),
+      writer_(directory, basis_, info_, mode),
+      sums_(basis_.sizes(), info_.slices) {
+  const DataSource& source = info_.data.front();
+  const StorePart part = info_.part.value_or(StorePart{});
+  first_ = next_ = part.first(source.ranges());
+  end_ = part.end(source.ranges());
+  if (!info_.stats_only || writer_.done().empty()) return;
+  // The sums stand for all ranges up to the last that is recorded.
+  if (std::optional<StatisticsSums> sums = writer_.ReadCheckpoint()) {
+    sums_ = std::move(*sums);
+    next_ = writer_.done().rbegin()->first + 1;
+    resumed_ranges_ = next_ - first_;
+  } else {
+    writer_.Restart();
+  }
+}
+
+Index FactorSink::ImagesOf(Index range) const {
+  const DataSource& source = info_.data.front();
+  return std::min(source.shard_images, source.set_images - range * source.shard_images);
+}
+
+std::optional<FactorRange> FactorSink::Stored(Index number) {
+  const auto found = writer_.done().find(number);
+  if (found == writer_.done().end()) return std::nullopt;
+  const std::optional<ShardInfo>& shard = found->second.shard;
+  if (shard && !writer_.IsWhole(*shard)) return std::nullopt;
+  FactorRange range{.range = number, .stored = true};
+  range.block = shard ? writer_.ReadShard(*shard, basis_) : MakeBlock(basis_.sizes(), 0);
+  if (shard) range.items = writer_.ReadItems(*shard);
+  ++resumed_ranges_;
+  return range;
+}
+
+void FactorSink::Add(FactorRange range, int threads) {
+  Adding adding(*this, std::move(range));
+  const int workers = ResolveThreads(threads);
+  ParallelFor(workers, workers, [&](Index, int) { adding.Run(); });
+}
+
+FactorSink::Adding::Adding(FactorSink& sink, FactorRange range)
+    : sink_(sink),
+      range_(std::move(range)),
+      slices_(SlicesOf(range_.items, sink.info_.slices)),
+      summation_(sink.sums_, range_.block, slices_, sink.basis_),
+      tasks_(summation_.tasks() + 1),
+      left_(tasks_) {}
+
+// The first task writes the shard; the thread that ends the last one records the range where there
+// are sums alone.
+void FactorSink::Adding::Run() {
+  const bool stats_only = sink_.info_.stats_only;
+  const bool writes = !range_.stored;
+  for (Index task = next_.fetch_add(1); task < tasks_; task = next_.fetch_add(1)) {
+    if (task > 0) {
+      summation_.Run(task - 1);
+    } else if (writes && !stats_only) {
+      sink_.writer_.AddRange(range_.range, range_.block, range_.items, range_.skipped);
+    }
+    if (left_.fetch_sub(1) == 1 && writes && stats_only) {
+      sink_.writer_.AddRange(range_.range, sink_.sums_, range_.skipped);
+    }
+  }
+}
+
+SinkSummary FactorSink::Finish() {
+  // Nobody wants a store of nothing, but a part of nothing is needed beside the others.
+  if (sums_.images() > 0 || info_.part) {
+    writer_.Finish(sums_);
+  } else {
+    writer_.Drop();
+  }
+  SinkSummary summary;
+  summary.images = sums_.images();
+  for (const auto& [number, range] : writer_.done()) {
+    if (range.shard) ++summary.shards;
+    summary.skipped.insert(summary.skipped.end(), range.skipped.begin(), range.skipped.end());
+  }
+  summary.resumed_ranges = resumed_ranges_;
+  summary.certificate = {sums_.certificate_max(), sums_.certificate_mean()};
+  return summary;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,103 @@
+// Where factors go: a store with its exact sums, its certificate, its shards and its manifest.
+//
+//   FactorSink sink("store", basis, info);
+//   for (Index r = sink.next_range(); r < sink.end_range(); ++r) {
+//     sink.Add({.range = r, .block = block, .items = items}, /*threads=*/0);
+//   }
+//   sink.Finish();
+//
+// Factors may come from anywhere: a model's passes, another program, a generator. The store's bytes
+// depend on what the sink is given and on `info`, never on threads or interruptions.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cliplens/decompose/factor_block.h"
+#include "cliplens/decompose/store_info.h"
+#include "cliplens/decompose/store_writer.h"
+#include "cliplens/decompose/sums.h"
+
+namespace cliplens {
+
+// The pictures of one range of a set, as factors.
+struct FactorRange {
+  Index range = 0;
+  FactorBlock block = {};
+  std::vector<Item> items = {};              // of the block's pictures
+  std::vector<SkippedPicture> skipped = {};  // of the range, not in the block
+  bool stored = false;                       // read from what an interrupted run left
+};
+
+// The slice of each item, by its path [B].
+std::vector<Index> SlicesOf(const std::vector<Item>& items, Index slices);
+// The sums of one range: what ranges that were computed apart bring (StatisticsSums::Merge).
+StatisticsSums SumsOf(const FactorRange& range, const Basis& basis, Index slices, int threads);
+
+struct SinkSummary {
+  Index images = 0;
+  Index shards = 0;
+  Index resumed_ranges = 0;  // that an interrupted run had done
+  std::vector<SkippedPicture> skipped;
+  CertificateSummary certificate;
+};
+
+class FactorSink {
+ public:
+  // `info.data` names one set; its ranges are those of `info.part`. With kResume a partial store is
+  // gone on with. Throws as StoreWriter.
+  FactorSink(const std::filesystem::path& directory, Basis basis, StoreInfo info,
+             PartialDirectory::Mode mode = PartialDirectory::Mode::kNew);
+
+  const Basis& basis() const { return basis_; }
+  Index first_range() const { return first_; }
+  Index end_range() const { return end_; }
+  // The first range that is wanted: with statistics only, those before it are in the sums already.
+  Index next_range() const { return next_; }
+  Index ImagesOf(Index range) const;  // of the set
+  Index images() const { return sums_.images(); }
+
+  // A range that an interrupted run left whole, to be added as it is.
+  std::optional<FactorRange> Stored(Index range);
+
+  // Adds a range. Ranges come in ascending order.
+  void Add(FactorRange range, int threads);
+
+  // The same as work that may run beside other work: threads that come by call Run, which returns
+  // when no task is left to take. It must have run to its end, on all threads, before the next.
+  class Adding {
+   public:
+    Adding(FactorSink& sink, FactorRange range);
+    void Run();
+
+   private:
+    FactorSink& sink_;
+    FactorRange range_;
+    std::vector<Index> slices_;
+    BlockSummation summation_;
+    Index tasks_ = 0;
+    std::atomic<Index> next_{0};
+    std::atomic<Index> left_{0};
+  };
+
+  // The store is done. A store of no picture is dropped unless it is a part of a set.
+  SinkSummary Finish();
+  // Nothing of what was done is worth keeping.
+  void Drop() { writer_.Drop(); }
+  // Of `end_range() − first_range()`, how many are done, and where they lie.
+  Index done_ranges() const { return static_cast<Index>(writer_.done().size()); }
+  const std::filesystem::path& path() const { return writer_.path(); }
+
+ private:
+  Basis basis_;
+  StoreInfo info_;
+  StoreWriter writer_;
+  StatisticsSums sums_;
+  Index first_ = 0, end_ = 0, next_ = 0;
+  Index resumed_ranges_ = 0;
+};
+
+}  // namespace cliplens

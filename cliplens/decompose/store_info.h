@@ -1,0 +1,90 @@
+// What a store says of itself: its model, the pictures that went in, its shards.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/dataset/image_set.h"
+#include "cliplens/dataset/on_error.h"
+#include "cliplens/decompose/statistics.h"
+#include "cliplens/io/json.h"
+
+namespace cliplens {
+
+inline constexpr Index kStoreFormatVersion = 2;
+inline constexpr Index kShardImages = 1024;
+
+enum class StoreType { kF32, kF16 };
+
+struct CertificateSummary {
+  double max = 0;  // of ‖Σc − e‖ / ‖e‖ over the images
+  double mean = 0;
+};
+
+// A set of pictures that went in. Its pictures are split into ranges of `shard_images`; what could
+// be read of range r is one shard, or none if nothing could.
+struct DataSource {
+  std::string kind;          // ImageSet::kind
+  std::string root;          // absolute path
+  std::string split;         // ImageSet::split; not in the manifest when empty
+  Index images = 0;          // in this store
+  Index set_images = 0;      // in the set
+  std::string set_checksum;  // of the set's paths
+  Index shard_images = kShardImages;
+  Index ranges() const { return (set_images + shard_images - 1) / shard_images; }
+};
+
+// One of `of` stores that a set was split into; `index` counts from 0.
+struct StorePart {
+  Index index = 0;
+  Index of = 1;
+  // The ranges of a set that are this part's: [first(ranges), end(ranges)).
+  Index first(Index ranges) const { return index * ranges / of; }
+  Index end(Index ranges) const { return (index + 1) * ranges / of; }
+};
+
+// A picture that is not in the store because it could not be read.
+struct SkippedItem {
+  Index source = 0;  // in StoreInfo::data
+  SkippedPicture picture;
+};
+
+// What the manifest says, beside the list of files.
+struct StoreInfo {
+  std::string model_name;
+  std::string model_path;          // absolute: a directory or a file
+  std::string model_architecture;  // as named with --arch; empty if none was
+  std::string fingerprint;
+  Json model_config;
+  std::string precision = "fp32";
+  StoreType type = StoreType::kF32;
+  Index factor_constants = FactorLayout{}.constants;  // as Basis::constants
+  bool stats_only = false;
+  Index images = 0;
+  Index slices = kDefaultSlices;
+  std::vector<DataSource> data;
+  std::optional<StorePart> part;
+  std::vector<SkippedItem> skipped;
+  CertificateSummary certificate;
+};
+
+struct ShardInfo {
+  Index source = 0;  // in StoreInfo::data
+  Index range = 0;   // of that set
+  std::string file;
+  std::string items_file;
+  Index images = 0;
+  std::string checksum;
+  std::string items_checksum;
+};
+
+// The set's entry of a manifest: what is in it and how it is split.
+DataSource DescribeSet(const ImageSet& set, Index shard_images);
+
+// Error(kInvalidArgument) naming the first setting in which two runs differ, by both values:
+// `wanted` is what is asked for, `found` what is in `place`.
+void CheckSameRun(const StoreInfo& wanted, const StoreInfo& found, const std::string& place);
+
+}  // namespace cliplens

@@ -1,0 +1,279 @@
+#include "cliplens/model/readout.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/parallel.h"
+#include "cliplens/model/nn/matmul.h"
+#include "cliplens/model/nn/product.h"
+
+namespace cliplens {
+namespace {
+
+Vector VectorOf(const float* values, Index n) {
+  return Eigen::Map<const Eigen::VectorXf>(values, n).cast<double>();
+}
+
+// [rows, n] of a view that lies in a matrix with `stride` between rows.
+nn::Operand<float> Rows(const float* data, Index rows, Index columns, Index stride) {
+  return {data, rows, columns, stride, 1};
+}
+
+}  // namespace
+
+void FactorLayout::Fill(std::span<const float> z, const ReadoutScale& scale,
+                        std::span<double> u) const {
+  if (constants == 0) {
+    std::ranges::copy(z, u.begin());
+    return;
+  }
+  const double factor = 1.0 / (scale.sigma * scale.norm);
+  for (std::size_t k = 0; k < z.size(); ++k) u[k] = z[k] * factor;
+  u[z.size()] = factor;
+  u[z.size() + 1] = scale.mean * factor;
+  u[z.size() + 2] = scale.sigma * factor;
+}
+
+Readout::Readout(const TowerConfig& config, const TensorMap& tensors, std::string prefix,
+                 Index embed_width, Index tokens)
+    : config_(config),
+      embed_width_(embed_width),
+      tokens_(tokens),
+      scaled_(std::make_shared<Scaled>()) {
+  const auto tensor = [&](const std::string& name) {
+    const auto found = tensors.find(prefix + name);
+    if (found == tensors.end() || found->second.values.empty()) {
+      throw Error(ErrorCode::kInternal, "tensor '{}{}' was not loaded", prefix, name);
+    }
+    return found->second.values.data();
+  };
+  gain_ = tensor(".ln_post.gain");
+  bias_ = tensor(".ln_post.bias");
+  projection_ = {tensor(".projection"), {config.width, embed_width}};
+  for (Index l = 0; l < config.layers; ++l) {
+    out_weight_.push_back(tensor(fmt::format(".block.{}.attn.out.weight", l)));
+    out_bias_.push_back(tensor(fmt::format(".block.{}.attn.out.bias", l)));
+  }
+}
+
+ReadoutScale Readout::Embed(std::span<const float> row, std::span<float> embedding) const {
+  // The moments in fp64: they are factors of the decomposition.
+  const Index width = config_.width;
+  double mean = 0;
+  for (const float v : row) mean += v;
+  mean /= static_cast<double>(width);
+  double variance = 0;
+  for (const float v : row) variance += (v - mean) * (v - mean);
+  const double sigma = std::sqrt(variance / static_cast<double>(width) + config_.norm_epsilon);
+  std::vector<float> normed(row.size());
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    normed[i] =
+        static_cast<float>((row[i] - mean) / sigma * gain_[i] + static_cast<double>(bias_[i]));
+  }
+  nn::Gemm({.m = 1,
+            .n = embed_width_,
+            .k = width,
+            .a = normed.data(),
+            .a_stride = width,
+            .b = projection_.data(),
+            .b_stride = embed_width_,
+            .c = embedding.data(),
+            .c_stride = embed_width_});
+  double square = 0;
+  for (const float v : embedding) square += static_cast<double>(v) * v;
+  const double norm = std::sqrt(square);
+  for (float& v : embedding) v = static_cast<float>(v / norm);
+  return {mean, sigma, norm};
+}
+
+Matrix Readout::EmbedRows(ArrayView<const float, 2> rows) const {
+  const Index width = config_.width;
+  Matrix normed(rows.dim(0), width);
+  for (Index i = 0; i < rows.dim(0); ++i) {
+    const auto row = Eigen::Map<const Eigen::VectorXf>(rows.row(i).data(), width).cast<double>();
+    const double mean = row.mean();
+    const double sigma = std::sqrt((row.array() - mean).square().mean() + config_.norm_epsilon);
+    for (Index d = 0; d < width; ++d) {
+      normed(i, d) = (row[d] - mean) / sigma * gain_[d] + bias_[d];
+    }
+  }
+  return nn::Product(nn::Of(normed), nn::Of(projection_));
+}
+
+Array<float, 4> Readout::HeadMatrices(int threads) const {
+  const Index head_width = config_.head_width();
+  const Index width = config_.width;
+  const Vector gain = VectorOf(gain_, width);
+  const Matrix projection = AsEigen(projection_).cast<double>();    // [D, E]
+  const Matrix scaled_projection = gain.asDiagonal() * projection;  // diag(γ) P
+  const Vector p_gain = projection.transpose() * gain;
+  const Vector p_bias = projection.transpose() * VectorOf(bias_, width);
+  Array<float, 4> matrices({config_.layers, config_.heads, factor().width(), embed_width_});
+  ParallelFor(threads, config_.layers, [&](Index l, int) {
+    const Matrix out =
+        AsEigen(ArrayView<const float, 2>(out_weight(l), {width, width})).cast<double>();
+    const Vector p_out = scaled_projection.transpose() * VectorOf(out_bias(l), width);
+    for (Index h = 0; h < config_.heads; ++h) {
+      auto b = AsEigen(matrices.view()[l][h]);
+      const nn::Operand<double> w{out.data() + h * head_width, out.rows(), head_width, out.cols(),
+                                  1};
+      b.topRows(head_width) = nn::Product(w.Transposed(), nn::Of(scaled_projection)).cast<float>();
+      b.row(head_width) = (p_out / H()).cast<float>();
+      b.row(head_width + 1) = (-p_gain / (J() * H())).cast<float>();
+      b.row(head_width + 2) = (p_bias / (J() * H())).cast<float>();
+    }
+  });
+  return matrices;
+}
+
+const Readout::Scaled& Readout::scaled() const {
+  std::call_once(scaled_->once, [&] {
+    const Index width = config_.width;
+    Scaled& s = *scaled_;
+    s.projection = Array<float, 2>({width, embed_width_});
+    Vector p_gain = Vector::Zero(embed_width_);
+    Vector p_bias = Vector::Zero(embed_width_);
+    for (Index d = 0; d < width; ++d) {
+      for (Index e = 0; e < embed_width_; ++e) {
+        const double p = projection_(d, e);
+        const double g = gain_[d];
+        s.projection(d, e) = static_cast<float>(g * p);
+        p_gain[e] += g * p;
+        p_bias[e] += static_cast<double>(bias_[d]) * p;
+      }
+    }
+    for (const double v : p_gain) s.p_gain.push_back(static_cast<float>(v));
+    for (const double v : p_bias) s.p_bias.push_back(static_cast<float>(v));
+  });
+  return *scaled_;
+}
+
+void Readout::PartContributions(ArrayView<const float, 2> parts, const ReadoutScale& scale,
+                                ArrayView<float, 2> out) const {
+  const Scaled& s = scaled();
+  nn::Gemm({.m = parts.dim(0),
+            .n = embed_width_,
+            .k = config_.width,
+            .a = parts.data(),
+            .a_stride = config_.width,
+            .b = s.projection.data(),
+            .b_stride = embed_width_,
+            .c = out.data(),
+            .c_stride = embed_width_});
+  const double factor = 1.0 / (scale.sigma * scale.norm);
+  for (Index j = 0; j < parts.dim(0); ++j) {
+    const std::span<float> row = out.row(j);
+    for (std::size_t e = 0; e < row.size(); ++e) {
+      row[e] = static_cast<float>((row[e] - scale.mean / J() * s.p_gain[e]) * factor +
+                                  s.p_bias[e] / J() / scale.norm);
+    }
+  }
+}
+
+Readout::Share Readout::ShareOf(const ComponentId& id, double weight) const {
+  switch (id.kind) {
+    case ComponentId::Kind::kLayer:
+      return {weight / J(), weight};
+    case ComponentId::Kind::kHead:
+      return {weight / H() / J(), weight / H()};
+    case ComponentId::Kind::kInput:
+    case ComponentId::Kind::kMlp:
+      break;
+  }
+  return {weight / J(), 0};
+}
+
+void Readout::SumContribution(std::span<const float> r, double share, const ReadoutScale& scale,
+                              std::vector<float>& scratch, std::span<double> out) const {
+  const Scaled& s = scaled();
+  scratch.resize(out.size());
+  nn::Gemm({.m = 1,
+            .n = embed_width_,
+            .k = config_.width,
+            .a = r.data(),
+            .a_stride = config_.width,
+            .b = s.projection.data(),
+            .b_stride = embed_width_,
+            .c = scratch.data(),
+            .c_stride = embed_width_});
+  const double factor = 1.0 / (scale.sigma * scale.norm);
+  for (std::size_t e = 0; e < out.size(); ++e) {
+    out[e] =
+        (static_cast<double>(scratch[e]) - share * scale.mean * static_cast<double>(s.p_gain[e])) *
+            factor +
+        share * static_cast<double>(s.p_bias[e]) / scale.norm;
+  }
+}
+
+ReadoutDirections Readout::Against(ArrayView<const float, 2> directions, int threads) const {
+  const Index width = config_.width;
+  const Matrix projected = nn::Product(nn::Of(directions), nn::Of(projection_).Transposed());
+  ReadoutDirections against;
+  against.residual = projected * VectorOf(gain_, width).asDiagonal();
+  against.gain = nn::Product(nn::Of(against.residual), nn::Of(Matrix(Matrix::Ones(width, 1))));
+  against.bias = nn::Product(nn::Of(projected), Rows(bias_, 1, width, width).Transposed());
+  against.heads.resize(ToSize(config_.layers));
+  against.out_bias.resize(ToSize(config_.layers));
+  ParallelFor(threads, config_.layers, [&](Index l, int) {
+    At(against.heads, l) =
+        nn::Product(nn::Of(against.residual), Rows(out_weight(l), width, width, width));
+    At(against.out_bias, l) =
+        nn::Product(nn::Of(against.residual), Rows(out_bias(l), 1, width, width).Transposed());
+  });
+  return against;
+}
+
+double Readout::PartConstant(const ReadoutDirections& directions, Index m,
+                             const ReadoutScale& scale) const {
+  return (scale.sigma * directions.bias(m) - scale.mean * directions.gain(m)) / J();
+}
+
+double Readout::HeadConstant(const ReadoutDirections& directions, Index layer, Index m,
+                             const ReadoutScale& scale) const {
+  return (At(directions.out_bias, layer)(m) + PartConstant(directions, m, scale)) / H();
+}
+
+Array<float, 2> Readout::TokenContributions(const Captures& captures) const {
+  const Index width = config_.width;
+  const Index tokens = captures.pattern.dim(2);
+  const ReadoutScale& scale = captures.scale;
+  Matrix residual = Matrix::Zero(tokens + 2, width);
+  Matrix weighted(tokens, width);
+  Vector out_bias_sum = Vector::Zero(width);
+  for (Index l = 0; l < config_.layers; ++l) {
+    const auto pattern = captures.pattern[l];
+    const auto value = captures.value[l];
+    for (Index i = 0; i < tokens; ++i) {
+      for (Index d = 0; d < width; ++d) {
+        weighted(i, d) = double{pattern(d / config_.head_width(), i)} * value(i, d);
+      }
+    }
+    nn::AddProduct(nn::Of(weighted), Rows(out_weight(l), width, width, width).Transposed(),
+                   residual.data(), width);
+    out_bias_sum += VectorOf(out_bias(l), width);
+    residual.row(tokens + 1) += VectorOf(captures.parts.row(l + 1).data(), width).transpose();
+  }
+  residual.row(tokens) += VectorOf(captures.parts.row(0).data(), width).transpose();
+  const Vector gain = VectorOf(gain_, width);
+  const Vector bias = VectorOf(bias_, width);
+  // How many of the J components a row stands for: μ and β are shared over these.
+  const auto layers = static_cast<double>(config_.layers);
+  for (Index i = 0; i < tokens + 2; ++i) {
+    const double parts =
+        i < tokens ? layers / static_cast<double>(tokens) : (i == tokens ? 1.0 : layers);
+    if (i < tokens) residual.row(i) += out_bias_sum.transpose() / static_cast<double>(tokens);
+    residual.row(i).array() -= scale.mean * parts / J();
+    residual.row(i) = residual.row(i).cwiseProduct(gain.transpose()) / scale.sigma +
+                      bias.transpose() * (parts / J());
+  }
+  const Matrix embedded = nn::Product(nn::Of(residual), nn::Of(projection_));
+  Array<float, 2> out({tokens + 2, embed_width_});
+  AsEigen(out.view()) = (embedded / scale.norm).cast<float>();
+  return out;
+}
+
+}  // namespace cliplens

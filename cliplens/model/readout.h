@@ -1,0 +1,123 @@
+// What lies behind the last block of a tower: pooling, the final LayerNorm, the projection, and how
+// their constants are shared among the components.
+//
+//   const Readout& readout = model.image_readout();
+//   const ReadoutScale scale = readout.Embed(pooled_row, embedding);      // [D] to a unit row [E]
+//   readout.PartContributions(captures.parts, scale, contributions);      // [L+1, D] to [L+1, E]
+//   const Array<float, 4> basis = readout.HeadMatrices(threads);          // the heads' part
+//
+// With γ, β and ε of the final LayerNorm, P the projection [D, E] and x the pooled row,
+//     e = P^T(γ ⊙ (x − μ)/σ + β)/n.
+// The row x is the sum of what every component added to it, so e is a sum as well
+// ("Interpreting CLIP's Image Representation via Text-Based Decomposition", arXiv 2310.05916,
+// section 3). The constants μ and β are shared evenly over the J = 2L+1 terms INPUT, attentions and
+// MLPs; an attention's share, and its output bias b_O, evenly over its H heads and the N tokens.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/model/captures.h"
+#include "cliplens/model/checkpoint.h"
+#include "cliplens/model/config.h"
+
+namespace cliplens {
+
+// How a head's contribution is written as u^T B: what u is made of.
+struct FactorLayout {
+  Index values = 0;     // numbers that a head brings of itself: z [K] where a row is pooled
+  Index constants = 3;  // numbers behind them: 3 for 1, μ and σ; 0 where u is the contribution
+
+  constexpr Index width() const { return values + constants; }
+  // u [width()] = [z, 1, μ, σ] / (σ n); z as it is without constants.
+  void Fill(std::span<const float> z, const ReadoutScale& scale, std::span<double> u) const;
+};
+
+// Directions of the joint space [M, E] brought in front of the read-out: ⟨c, t⟩ of a contribution c
+// is a product of these and what the component wrote.
+struct ReadoutDirections {
+  Matrix residual;               // [M, D] (P t) ⊙ γ
+  Matrix gain, bias;             // [M, 1] ⟨P^T γ, t⟩ and ⟨P^T β, t⟩
+  std::vector<Matrix> heads;     // [L] of [M, H·K]: through W_O
+  std::vector<Matrix> out_bias;  // [L] of [M, 1]: of b_O
+};
+
+// Immutable and shared by all threads. Refers to the tensors that it was made of.
+class Readout {
+ public:
+  // `prefix` is "vision" or "text"; `tokens` is N where it is the same for all items, else 0.
+  Readout(const TowerConfig& config, const TensorMap& tensors, std::string prefix,
+          Index embed_width, Index tokens);
+
+  const TowerConfig& config() const { return config_; }
+  Components components() const { return {config_.layers, config_.heads}; }
+  Index embed_width() const { return embed_width_; }
+  Index tokens() const { return tokens_; }
+  FactorLayout factor() const { return {.values = config_.head_width(), .constants = 3}; }
+
+  // The pooled row [D] to the unit embedding [E].
+  ReadoutScale Embed(std::span<const float> row, std::span<float> embedding) const;
+  // Any rows [n, D] to [n, E] in fp64, not made unit.
+  Matrix EmbedRows(ArrayView<const float, 2> rows) const;
+
+  // The matrices B [L, H, K+3, E] of c = u^T B, computed in fp64 and stored as fp32:
+  // B = [W_O diag(γ) P ; P^T(γ ⊙ b_O)/H ; −P^T γ/(JH) ; P^T β/(JH)].
+  Array<float, 4> HeadMatrices(int threads) const;
+  // Contributions [L+1, E] of INPUT and the MLPs, P^T(γ ⊙ (r − μ/J)/σ + β/J)/n of each row r.
+  void PartContributions(ArrayView<const float, 2> parts, const ReadoutScale& scale,
+                         ArrayView<float, 2> out) const;
+  // Shares u of μ and β and of b_O that a component holds, times a weight.
+  struct Share {
+    double norm = 0;      // of μ and β
+    double out_bias = 0;  // of the layer's b_O
+  };
+  Share ShareOf(const ComponentId& id, double weight) const;
+  // Σ w c of several components: P^T(γ ⊙ (r − s μ)/σ + s β)/n [E], where r [D] = Σ w (what they
+  // wrote and their shares of b_O) and s = Σ w (their shares of μ and β). `scratch` is memory.
+  void SumContribution(std::span<const float> r, double share, const ReadoutScale& scale,
+                       std::vector<float>& scratch, std::span<double> out) const;
+
+  // directions [M, E].
+  ReadoutDirections Against(ArrayView<const float, 2> directions, int threads) const;
+  // What the constants bring to ⟨c, t⟩ · σ n of a head and of INPUT or an MLP, for direction m.
+  double HeadConstant(const ReadoutDirections& directions, Index layer, Index m,
+                      const ReadoutScale& scale) const;
+  double PartConstant(const ReadoutDirections& directions, Index m,
+                      const ReadoutScale& scale) const;
+
+  // The tokens' contributions to the embedding, all heads together [N, E], and what no token
+  // brings: row N is INPUT, row N+1 the MLPs'. The rows add up to the unit embedding. Of captures
+  // with pattern, value and parts of all layers.
+  Array<float, 2> TokenContributions(const Captures& captures) const;
+
+  // W_O of a layer [D, H·K] as PyTorch's Linear has it, and b_O [D].
+  const float* out_weight(Index layer) const { return At(out_weight_, layer); }
+  const float* out_bias(Index layer) const { return At(out_bias_, layer); }
+
+ private:
+  // diag(γ) P, P^T γ and P^T β in fp32, made at their first use.
+  struct Scaled {
+    std::once_flag once;
+    Array<float, 2> projection;         // [D, E]
+    std::vector<float> p_gain, p_bias;  // [E]
+  };
+  const Scaled& scaled() const;
+  double J() const { return static_cast<double>(2 * config_.layers + 1); }
+  double H() const { return static_cast<double>(config_.heads); }
+
+  TowerConfig config_;
+  Index embed_width_, tokens_;
+  const float* gain_;
+  const float* bias_;
+  ArrayView<const float, 2> projection_;  // [D, E]
+  std::vector<const float*> out_weight_, out_bias_;
+  std::shared_ptr<Scaled> scaled_;
+};
+
+}  // namespace cliplens
