@@ -88,7 +88,7 @@ void DecomposeImages(const ClipModel& model, const Decomposer& decomposer, const
 }
 
 // As DecomposeImages, and every head's contribution of every token, out [B, L, H, N, E]:
-// u_i^T B with u_i = [α_i v_i, 1/N, μ/N, σ/N] / (σ n) (DESIGN §2.2, shared over tokens).
+// u_i^T B with u_i = [α_i v_i, 1/N, μ/N, σ/N] / (σ n) (docs/design.md, "Factored form").
 void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
                            const Pixels& pixels, Passes& passes, Array<float, 2>& rows,
                            FactorBlock& block, Array<float, 5>& out) {

@@ -1,5 +1,5 @@
 // Scores of components against directions of the joint space (texts, classes), without forming
-// contributions: ⟨c, w⟩ = u · (B w) (DESIGN §2.5). Equal directions have equal scores, to the bit.
+// contributions: ⟨c, w⟩ = u · (B w) (docs/design.md, "Scores"). Equal directions give equal bits.
 //
 //   const ComponentScores scores(store.basis(), classifier, /*threads=*/0);
 //   const Matrix u = store.ReadFactors({5, 2});

@@ -10,10 +10,10 @@
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916),
 // sections 3.1 and 5: token i brings through head (l, h)
 //     ⟨c_{l,h,i}, t⟩ = [α_i v_i · W^h t + p_b·t/(HN) − μ p_γ·t/(JHN) + σ p_β·t/(JHN)] / (σ n)
-// with W^h t = W_O^h diag(γ) P t, constants shared as DESIGN §2.1 has them. W^h t depends on
-// weights and texts alone and is made once, so that a picture costs little more than its forward
-// pass whatever the number of texts. The text tower is split by the same formulas: its pooled row
-// is the end of the text, and N counts the tokens up to there.
+// with W^h t = W_O^h diag(γ) P t, constants shared as docs/design.md, "The sum" has them. W^h t
+// depends on weights and texts alone and is made once, so that a picture costs little more than its
+// forward pass whatever the number of texts. The text tower is split by the same formulas: its
+// pooled row is the end of the text, and N counts the tokens up to there.
 //
 // Sums are in fp64 with the bits of nn::Product: the same for any number of threads, for any other
 // directions beside one, and exactly negated for a negated direction.

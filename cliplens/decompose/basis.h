@@ -5,8 +5,8 @@
 //     c = u^T B,   u = [z, 1, μ, σ] / (σ n)  [K+3]
 //     B = [A ; p_b/H ; −p_γ/(JH) ; p_β/(JH)]  [K+3, E]
 // with A = W_O^h diag(γ) P, p_b = P^T(γ ⊙ b_O), p_γ = P^T γ, p_β = P^T β and J = 2L+1 components.
-// B depends on the weights alone (DESIGN §2.2), so an image needs K numbers a head and (μ, σ, n).
-// The read-out says what u is made of (FactorLayout).
+// B depends on the weights alone (docs/design.md, "Factored form"), so an image needs K numbers a
+// head and (μ, σ, n). The read-out says what u is made of (FactorLayout).
 #pragma once
 
 #include <filesystem>
@@ -56,9 +56,9 @@ inline ReadoutScale ScaleOf(std::span<const float> ln) { return {ln[0], ln[1], l
 Matrix FactorsOf(const FactorLayout& layout, ArrayView<const float, 2> z,
                  ArrayView<const float, 2> ln);
 
-// Orthonormal coordinates of one head's contributions (DESIGN §2.2): G = B B^T = V Λ V^T cut at its
-// numerical rank r; y = Λ^½ V^T u and q = Λ^−½ V^T B t, so ⟨y, y'⟩ = ⟨c, c'⟩ and ⟨y, q⟩ = ⟨c, t⟩
-// for every text t.
+// Orthonormal coordinates of one head's contributions (docs/design.md, "Orthonormal coordinates"):
+// G = B B^T = V Λ V^T cut at its numerical rank r; y = Λ^½ V^T u and q = Λ^−½ V^T B t, so ⟨y, y'⟩ =
+// ⟨c, c'⟩ and ⟨y, q⟩ = ⟨c, t⟩ for every text t.
 struct HeadCoordinates {
   Matrix from_factor;  // [r, K+3]: Λ^½ V^T
   Matrix from_text;    // [r, E]:   Λ^−½ V^T B

@@ -23,8 +23,8 @@
 
 namespace cliplens {
 
-// Turns captures into factors (DESIGN §2.2). Immutable and shared by all threads. Refers to the
-// read-out.
+// Turns captures into factors (docs/design.md, "Factored form"). Immutable and shared by all
+// threads. Refers to the read-out.
 class Decomposer {
  public:
   Decomposer(const Readout& readout, int threads);

@@ -10,7 +10,7 @@
 // Text-Based Decomposition", arXiv 2310.05916), so an edit of some of them,
 //     e_edit = e − Σ_c ((1 − x_c) c − k_c),
 // costs a few products of a vector: k_c = mean and x_c = 0 replaces c by its mean, k_c = 0 scales
-// it. Only direct effects change: what a head does to later layers stays (DESIGN §2.5).
+// it. Only direct effects change (docs/design.md, "Edits"): what a head does to later layers stays.
 #pragma once
 
 #include <span>

@@ -1,7 +1,7 @@
 // Sums that do not depend on their order.
 //
 // A number is rounded once to a multiple of 2^-72 and held as a 128-bit integer; integers add
-// without rounding, so any split of the same numbers adds up to the same sum (DESIGN §2.3).
+// without rounding, so any split of them adds up to the same sum (docs/design.md, "Statistics").
 //
 //   Fixed sum = 0;
 //   AddTo(sum, ToFixed(0.1));

@@ -6,7 +6,7 @@
 // Moments are kept for disjoint slices of the images (by a hash of the item), which gives every
 // later figure its spread, and they merge (Chan, Golub and LeVeque's pairwise update). They are
 // made of exact sums (sums.h), which is what stores hold and what shards and machines add up
-// (DESIGN §2.3).
+// (docs/design.md, "Statistics").
 #pragma once
 
 #include <string_view>

@@ -4,7 +4,7 @@
 //   for (Index s = 0; s < store.num_shards(); ++s) Use(store.ReadShard(s));
 //   const Moments m = store.statistics().HeadMoments({11, 3});
 //
-// Files (DESIGN §4): manifest.json, items-*.jsonl, shard-*.safetensors, stats.safetensors,
+// Files (docs/store.md): manifest.json, items-*.jsonl, shard-*.safetensors, stats.safetensors,
 // basis.safetensors. docs/store.md describes each. Every checksum and size is checked before use.
 #pragma once
 

@@ -8,7 +8,7 @@
 // A block (a shard's pictures) is summed in fp64 in an order of its own; each of its sums is
 // rounded once to fixed point and added exactly (fixed_point.h). The same blocks give the same sums
 // in any order and on any number of threads or machines, so a set that is split, merged or resumed
-// has the statistics of one run to the byte (DESIGN §2.3).
+// has the statistics of one run to the byte (docs/design.md, "Statistics").
 //
 // Second moments are kept about zero, which is what adds up. A block's are computed about a point
 // near its mean and moved to zero in integers, so nothing is lost where means are large against
