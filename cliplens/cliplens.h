@@ -38,17 +38,26 @@
 #include "cliplens/dataset/text_pool.h"
 
 // model: pictures and texts to unit vectors.
+#include "cliplens/model/captures.h"
 #include "cliplens/model/clip.h"
+#include "cliplens/model/encoder.h"
 #include "cliplens/model/hub_cache.h"
+#include "cliplens/model/picture_loop.h"
 #include "cliplens/model/preprocess.h"
+#include "cliplens/model/readout.h"
 #include "cliplens/model/text_cache.h"
 #include "cliplens/model/tokenizer.h"
 
 // decompose: a forward pass to factors, stores, edits.
 #include "cliplens/decompose/decompose.h"
 #include "cliplens/decompose/edit.h"
+#include "cliplens/decompose/edit_file.h"
 #include "cliplens/decompose/export.h"
+#include "cliplens/decompose/factor_sink.h"
+#include "cliplens/decompose/merge.h"
+#include "cliplens/decompose/model_edit.h"
 #include "cliplens/decompose/store.h"
+#include "cliplens/decompose/store_edit.h"
 #include "cliplens/decompose/verify.h"
 
 // analysis: one header per method.
