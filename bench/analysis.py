@@ -38,10 +38,13 @@ def run(worker, case, *words):
     return json.loads(done.stdout)
 
 
-def reference(x, texts, rank, count):
-    """TextSpan as the code of arXiv 2310.05916 forms it, in fp64. x [B, E], texts [M, E]."""
+def reference(x, texts, count):
+    """TextSpan as the code of arXiv 2310.05916 forms it, in fp64, in the directions whose second moment
+    is above 1e-12 of the largest: their number and the texts. x [B, E], texts [M, E]."""
     x, texts = x.astype(np.float64), texts.astype(np.float64)
-    v = np.linalg.svd(x, full_matrices=False)[2][:rank]
+    _, sizes, v = np.linalg.svd(x, full_matrices=False)
+    v = v[sizes > 1e-6 * sizes[0]]
+    rank = len(v)
     texts = texts @ v.T @ v
     x = x - x.mean(0)
     chosen = []
@@ -51,7 +54,7 @@ def reference(x, texts, rank, count):
         t = texts[best] / np.linalg.norm(texts[best])
         x = x - np.outer(x @ t, t)
         texts = texts - np.outer(texts @ t, t)
-    return chosen
+    return rank, chosen
 
 
 def text_span(worker, folder, quick):
@@ -61,15 +64,16 @@ def text_span(worker, folder, quick):
     x = np.load(pathlib.Path(folder) / "contributions.npy")
     pool = np.load(pathlib.Path(folder) / "texts.npy")
     start = time.perf_counter()
-    chosen = reference(x, pool, ours["rank"], first)
+    rank, chosen = reference(x, pool, first)
     ours["reference_seconds"] = time.perf_counter() - start
     ours["same"] = sum(a == b for a, b in zip(chosen, ours["chosen"]))
     print(f"TextSpan: {ours['heads']} heads, {texts} texts, {count} each, {images} pictures: "
           f"{ours['seconds']:.1f} s on {THREADS} threads; one head {ours['of_one']:.3f} s for "
           f"{count} texts, the paper's procedure {ours['reference_seconds']:.1f} s for {first}, of "
           f"which {ours['same']} are the same", flush=True)
-    if ours["same"] != first:
-        sys.exit(1)
+    if ours["same"] != first or ours["rank"] != rank:
+        sys.exit(f"the reference has rank {rank} and the texts {chosen}, not {ours['rank']} and "
+                 f"{ours['chosen']}")
     return ours
 
 
