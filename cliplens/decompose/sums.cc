@@ -303,19 +303,28 @@ void BlockSummation::Run(Index task) {
   if (task < heads) return AddHead(task);
   task -= heads;
   if (task <= layers) {
-    return AddRows(block_.mlp[task], S::kMlpSum, S::kMlpSquare, task, layers + 1,
-                   sums_.values_[S::kShared].data() + heads + task, components,
-                   sums_.values_[S::kMlpTotalSquare].data() + task * triangle);
+    return AddRows({.rows = block_.mlp[task],
+                    .sum = S::kMlpSum,
+                    .square = S::kMlpSquare,
+                    .number = task,
+                    .count = layers + 1,
+                    .shared = sums_.values_[S::kShared].data() + heads + task,
+                    .shared_stride = components,
+                    .total = sums_.values_[S::kMlpTotalSquare].data() + task * triangle});
   }
   task -= layers + 1;
   if (task < layers) {
-    return AddRows(block_.cls_attn[task], S::kClsAttnSum, S::kClsAttnSquare, task, layers, nullptr,
-                   0, sums_.values_[S::kClsAttnTotalSquare].data() + task * triangle);
+    return AddRows({.rows = block_.cls_attn[task],
+                    .sum = S::kClsAttnSum,
+                    .square = S::kClsAttnSquare,
+                    .number = task,
+                    .count = layers,
+                    .total = sums_.values_[S::kClsAttnTotalSquare].data() + task * triangle});
   }
   task -= layers;
   if (task == 0) {
-    return AddRows(block_.embedding.view(), S::kEmbeddingSum, S::kEmbeddingSquare, 0, 1, nullptr, 0,
-                   nullptr);
+    return AddRows(
+        {.rows = block_.embedding.view(), .sum = S::kEmbeddingSum, .square = S::kEmbeddingSquare});
   }
   AddContributions(task - 1);
 }
@@ -347,9 +356,7 @@ void BlockSummation::AddHead(Index head) {
   }
 }
 
-void BlockSummation::AddRows(ArrayView<const float, 2> rows, StatisticsSums::Tensor sum,
-                             StatisticsSums::Tensor square, Index number, Index of, Fixed* shared,
-                             Index shared_stride, Fixed* total) {
+void BlockSummation::AddRows(const RowSums& to) {
   const Index width = sums_.embed_width_;
   const auto images = static_cast<Index>(order_.size());
   Centered c;
@@ -357,9 +364,9 @@ void BlockSummation::AddRows(ArrayView<const float, 2> rows, StatisticsSums::Ten
   for (Index i = 0; i < images; ++i) {
     const Index image = At(order_, i);
     double* row = c.rows.data() + i * width;
-    std::ranges::copy(rows.row(image), row);
-    if (shared != nullptr) {
-      AddTo(shared[At(slice_, image) * shared_stride],
+    std::ranges::copy(to.rows.row(image), row);
+    if (to.shared != nullptr) {
+      AddTo(to.shared[At(slice_, image) * to.shared_stride],
             ToFixed(Dot(row, block_.embedding.row(image).data(), width)));
     }
   }
@@ -370,9 +377,9 @@ void BlockSummation::AddRows(ArrayView<const float, 2> rows, StatisticsSums::Ten
     const Index end = begin_[ToSize(s) + 1];
     if (begin == end) continue;
     const std::vector<double> part = c.Sum(begin, end);
-    const Index at = s * of + number;
-    c.AddSum(part, end - begin, sums_.values_[sum].data() + at * width);
-    Fixed& trace = At(sums_.values_[square], at);
+    const Index at = s * to.count + to.number;
+    c.AddSum(part, end - begin, sums_.values_[to.sum].data() + at * width);
+    Fixed& trace = At(sums_.values_[to.square], at);
     double about_pivot = 0;
     for (Index i = begin; i < end; ++i) {
       const double* row = c.rows.data() + i * width;
@@ -382,10 +389,10 @@ void BlockSummation::AddRows(ArrayView<const float, 2> rows, StatisticsSums::Ten
     for (const std::int64_t p : c.pivots) AddProductTo(trace, end - begin, p, p);
     for (std::size_t k = 0; k < part.size(); ++k) deviation[k] += part[k];
   }
-  if (total == nullptr) return;
+  if (to.total == nullptr) return;
   std::vector<double> gram(ToSize(width * width), 0.0);
   AddGram(images, width, c.rows, gram);
-  c.AddSquare(gram, deviation, images, total);
+  c.AddSquare(gram, deviation, images, to.total);
 }
 
 void BlockSummation::AddContributions(Index part) {

@@ -107,10 +107,16 @@ class BlockSummation {
 
  private:
   void AddHead(Index head);
-  // Rows of one component or of the embedding; `shared` and `total` may be null.
-  void AddRows(ArrayView<const float, 2> rows, StatisticsSums::Tensor sum,
-               StatisticsSums::Tensor square, Index number, Index of, Fixed* shared,
-               Index shared_stride, Fixed* total);
+  // Rows of one component or of the embedding, and where their sums go.
+  struct RowSums {
+    ArrayView<const float, 2> rows;
+    StatisticsSums::Tensor sum, square;
+    Index number = 0, count = 1;  // which of how many in these tensors
+    Fixed* shared = nullptr;      // of the component in the first slice; may be null
+    Index shared_stride = 0;      // from slice to slice
+    Fixed* total = nullptr;       // the second moment over all slices; may be null
+  };
+  void AddRows(const RowSums& to);
   void AddContributions(Index part);
 
   StatisticsSums& sums_;
