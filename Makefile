@@ -17,7 +17,7 @@
 
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
-# Eight sources of a folder are compiled as one, in a third of the time. UNITY=OFF compiles each alone.
+# Eight sources of a folder are compiled as one, in half of the time. UNITY=OFF compiles each alone.
 UNITY ?= ON
 BUILD := build/release
 SANITIZED := build/sanitize
