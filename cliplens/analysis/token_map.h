@@ -32,13 +32,6 @@ struct GridRegion {
 GridRegion RegionOf(Index width, Index height, const ModelConfig& config);
 
 // The region in whole pixels: the pixels of the picture whose centre lies in it.
-struct PixelRange {
-  Index begin = 0, end = 0;
-  Index size() const { return end - begin; }
-};
-struct PixelRegion {
-  PixelRange x, y;
-};
 PixelRegion PixelsOf(const GridRegion& region, Index width, Index height);
 
 // The map at the centre of each pixel [height, width], bilinear as ResizeMap; 0 outside of

@@ -8,6 +8,7 @@
 #include "cliplens/dataset/picture_files.h"
 #include "cliplens/io/hdf5.h"
 #include "cliplens/io/image.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/io/rehearsal.h"
 
 namespace cliplens {
@@ -29,7 +30,7 @@ class ImagenetSegmentationSet : public ImageSet {
       throw Error(ErrorCode::kCorruptData,
                   "{}: {} has {} pictures, {} has {} masks; as many of both, and one at least, "
                   "were expected",
-                  Name(root_), kPictures, pictures_.size(), kMasks, masks_.size());
+                  PathText(root_), kPictures, pictures_.size(), kMasks, masks_.size());
     }
   }
 
@@ -45,7 +46,7 @@ class ImagenetSegmentationSet : public ImageSet {
     const Hdf5Bytes read = file_.ReadBytes(At(pictures_, i), 3 * kMaxPixels);
     if (read.shape.size() != 3 || read.shape[0] != 3) {
       throw Error(ErrorCode::kCorruptData, "{}: picture {} has shape [{}], [3, W, H] was expected",
-                  Name(root_), i, fmt::join(read.shape, ", "));
+                  PathText(root_), i, fmt::join(read.shape, ", "));
     }
     Image image = Sized(PixelMode::kRgb, read.shape[1], read.shape[2], i);
     const std::size_t plane = read.values.size() / 3;
@@ -59,12 +60,12 @@ class ImagenetSegmentationSet : public ImageSet {
     CheckPictureIndex(i, size(), root());
     const std::vector<Hdf5Reference> cell = file_.ReadReferences(At(masks_, i), kMaxPictures);
     if (cell.empty()) {
-      throw Error(ErrorCode::kCorruptData, "{}: the cell of mask {} is empty", Name(root_), i);
+      throw Error(ErrorCode::kCorruptData, "{}: the cell of mask {} is empty", PathText(root_), i);
     }
     const Hdf5Bytes read = file_.ReadBytes(cell.front(), kMaxPixels);
     if (read.shape.size() != 2) {
       throw Error(ErrorCode::kCorruptData, "{}: mask {} has shape [{}], [W, H] was expected",
-                  Name(root_), i, fmt::join(read.shape, ", "));
+                  PathText(root_), i, fmt::join(read.shape, ", "));
     }
     Image image = Sized(PixelMode::kGray, read.shape[0], read.shape[1], i);
     Transpose(image,
@@ -89,17 +90,10 @@ class ImagenetSegmentationSet : public ImageSet {
  private:
   Image Sized(PixelMode mode, Index width, Index height, Index i) const {
     if (width < 1 || height < 1) {
-      throw Error(ErrorCode::kCorruptData, "{}: picture {} has no pixels ({} x {})", Name(root_), i,
-                  width, height);
+      throw Error(ErrorCode::kCorruptData, "{}: picture {} has no pixels ({} x {})",
+                  PathText(root_), i, width, height);
     }
-    Image image{.mode = mode,
-                .width = width,
-                .height = height,
-                .pixels = {},
-                .palette = {},
-                .clear_color = std::nullopt};
-    image.pixels.resize(ToSize(width * height * BytesPerPixel(mode)));
-    return image;
+    return NewImage(mode, width, height);
   }
 
   // MATLAB keeps columns one after the other: pixel (x, y) stands at x * H + y.
@@ -124,7 +118,7 @@ std::unique_ptr<ImageSet> OpenImagenetSegmentation(const std::filesystem::path& 
   // The HDF5 library crashes on some broken files, so everything in the file is read once where
   // that does no harm (some ten seconds for the published file).
   Rehearse(
-      Name(file),
+      PathText(file),
       [&] {
         const ImagenetSegmentationSet set(file);
         for (Index i = 0; i < set.size(); ++i) {

@@ -134,6 +134,8 @@ void CheckSize(Index width, Index height, Index max_pixels, const std::string& n
   }
 }
 
+}  // namespace internal
+
 Image NewImage(PixelMode mode, Index width, Index height) {
   Image image;
   image.mode = mode;
@@ -142,8 +144,6 @@ Image NewImage(PixelMode mode, Index width, Index height) {
   image.pixels.resize(ToSize(width * height * BytesPerPixel(mode)));
   return image;
 }
-
-}  // namespace internal
 
 Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name, Index max_pixels) {
   max_pixels = std::min(max_pixels, kMaxPixels);
@@ -201,7 +201,7 @@ void CheckImage(const Image& image) {
 Image ConvertToRgb(const Image& image) {
   CheckImage(image);
   if (image.mode == PixelMode::kRgb) return image;
-  Image rgb = internal::NewImage(PixelMode::kRgb, image.width, image.height);
+  Image rgb = NewImage(PixelMode::kRgb, image.width, image.height);
   const Index count = image.width * image.height;
   const std::uint8_t* in = image.pixels.data();
   std::uint8_t* out = rgb.pixels.data();

@@ -54,6 +54,9 @@ struct Image {
   std::optional<std::array<std::uint8_t, 3>> clear_color;
 };
 
+// A picture whose samples are all 0.
+Image NewImage(PixelMode mode, Index width, Index height);
+
 // The most pixels that a picture may have: twice Pillow's bound for "decompression bombs".
 inline constexpr Index kMaxPixels = 178'956'970;
 

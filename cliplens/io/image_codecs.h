@@ -13,9 +13,6 @@ namespace cliplens::internal {
 // Refuses sizes of zero and above max_pixels; called before memory is taken for the pixels.
 void CheckSize(Index width, Index height, Index max_pixels, const std::string& name);
 
-// The picture with its pixels allocated, all zero.
-Image NewImage(PixelMode mode, Index width, Index height);
-
 // Each expects bytes that open with the format's signature.
 Image DecodeJpeg(std::span<const std::uint8_t> bytes, Index max_pixels, const std::string& name);
 Image DecodePng(std::span<const std::uint8_t> bytes, Index max_pixels, const std::string& name);
