@@ -10,14 +10,14 @@ namespace cliplens {
 namespace {
 
 // Variance below this share of the second moment about zero is rounding of fp32 factors.
-constexpr double kVarianceTolerance = 1e-12;
+constexpr double kRoundingShare = 1e-12;
 
 // Rows about their mean, in place.
 void Center(HeadRows& rows) {
   const double about_zero = rows.y.squaredNorm();
   if (rows.y.rows() > 0) rows.y.rowwise() -= rows.y.colwise().mean().eval();
   rows.total = rows.y.squaredNorm();
-  if (rows.total <= kVarianceTolerance * about_zero) rows.total = 0;
+  if (rows.total <= kRoundingShare * about_zero) rows.total = 0;
 }
 
 }  // namespace

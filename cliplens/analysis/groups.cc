@@ -92,8 +92,8 @@ CellSums NoSums(Index cells, const Bootstrap& bootstrap) {
 }
 
 // The figures of `right` answers among the pictures.
-GroupRow RowOf(const std::string& name, Index num_attributes, const CellSums& right,
-               const CellSums& pictures, const Bootstrap& bootstrap) {
+GroupRow RowOfSums(const std::string& name, Index num_attributes, const CellSums& right,
+                   const CellSums& pictures, const Bootstrap& bootstrap) {
   GroupRow row;
   row.name = name;
   std::vector<std::vector<double>> columns, counted;
@@ -255,7 +255,7 @@ GroupRow RowOfAnswers(const std::string& name, const PictureGroups& groups,
     pictures[cell][at] += 1;
     if (answers[b] == groups.classes[b]) right[cell][at] += 1;
   }
-  return RowOf(name, groups.num_attributes, right, pictures, bootstrap);
+  return RowOfSums(name, groups.num_attributes, right, pictures, bootstrap);
 }
 
 Estimate AccuracyOfAnswers(std::span<const Index> labels, std::span<const Index> answers,
@@ -359,7 +359,7 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
   }
   for (std::size_t v = 0; v < variants.size(); ++v) {
     result.rows.push_back(
-        RowOf(variants[v].name, groups.num_attributes, sums[v], pictures, bootstrap));
+        RowOfSums(variants[v].name, groups.num_attributes, sums[v], pictures, bootstrap));
   }
   return result;
 }

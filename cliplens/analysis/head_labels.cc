@@ -17,7 +17,7 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kSlices = 8;         // of the pictures, by a hash of their paths
+constexpr Index kLabelSlices = 8;    // of the pictures, by a hash of their paths
 constexpr Index kPictureHalves = 8;  // draws of half of the slices
 constexpr Index kTextHalves = 4;     // draws of half of each property's texts, two and their rests
 constexpr Index kChanceDraws = 4;    // sets of random texts of each size
@@ -71,7 +71,7 @@ Index LargestOf(const std::vector<double>& shares) {
 struct Pictures {
   std::vector<Index> index;                        // [B]: in the store
   std::vector<std::int32_t> slice;                 // [B]
-  std::vector<std::vector<bool>> halves;           // [kPictureHalves][kSlices]
+  std::vector<std::vector<bool>> halves;           // [kPictureHalves][kLabelSlices]
   std::vector<Question> properties;                // of each property
   std::vector<std::vector<Question>> text_halves;  // [kTextHalves][properties]
   std::map<Index, std::vector<Question>> chance;   // by the number of random texts
@@ -109,7 +109,7 @@ Pictures AskAll(const Store& store, const PropertyTable& table, ArrayView<const 
   const Array<float, 2> all = store.ReadEmbeddings();
   for (Index b = 0; b < images; b += step) {
     pictures.index.push_back(b);
-    pictures.slice.push_back(static_cast<std::int32_t>(SliceOf(At(items, b).path, kSlices)));
+    pictures.slice.push_back(static_cast<std::int32_t>(SliceOf(At(items, b).path, kLabelSlices)));
   }
   Array<float, 2> embeddings({static_cast<Index>(pictures.index.size()), all.dim(1)});
   for (std::size_t b = 0; b < pictures.index.size(); ++b) {
@@ -118,10 +118,10 @@ Pictures AskAll(const Store& store, const PropertyTable& table, ArrayView<const 
 
   std::mt19937_64 engine(options.seed);
   for (Index d = 0; d < kPictureHalves; d += 2) {
-    std::vector<Index> slices(kSlices);
+    std::vector<Index> slices(kLabelSlices);
     std::iota(slices.begin(), slices.end(), Index{0});
     std::vector<Index> rest;
-    std::vector<bool> in(kSlices, false);
+    std::vector<bool> in(kLabelSlices, false);
     for (const Index s : Half(slices, engine, &rest)) At(in, s) = true;
     pictures.halves.push_back(in);
     in.flip();
@@ -214,7 +214,7 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
   std::vector<SlicedShare> sliced;
   for (std::size_t p = 0; p < table.names.size(); ++p) {
     PropertyShare& property = head.properties[p];
-    sliced.emplace_back(rows, pictures.properties[p].answers, pictures.slice, kSlices);
+    sliced.emplace_back(rows, pictures.properties[p].answers, pictures.slice, kLabelSlices);
     property.share = sliced.back().Jackknife();
     property.chance = chance.at(ChanceSize(table.texts[p].size()));
     shares.push_back(property.share.value);

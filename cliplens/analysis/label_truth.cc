@@ -11,7 +11,7 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kSlices = 20;
+constexpr Index kTruthSlices = 20;
 constexpr Index kBins = 10;
 
 }  // namespace
@@ -54,7 +54,7 @@ std::vector<HeadTruth> TruthOfHeads(const Store& store, const std::vector<HeadId
   const std::vector<Item> items = store.ReadItems();
   std::vector<std::int32_t> slice;
   for (const Index picture : pictures) {
-    slice.push_back(static_cast<std::int32_t>(SliceOf(At(items, picture).path, kSlices)));
+    slice.push_back(static_cast<std::int32_t>(SliceOf(At(items, picture).path, kTruthSlices)));
   }
   // The pictures on which a factor is known, and their groups and slices.
   struct Known {
@@ -82,7 +82,7 @@ std::vector<HeadTruth> TruthOfHeads(const Store& store, const std::vector<HeadId
     head.variance = pictures.empty() ? 0 : rows.total / static_cast<double>(pictures.size());
     for (const Known& k : known) {
       const HeadRows some = SomeRows(rows, k.rows);
-      head.shares.push_back(SlicedShare(some, k.grouping, k.slice, kSlices).Jackknife());
+      head.shares.push_back(SlicedShare(some, k.grouping, k.slice, kTruthSlices).Jackknife());
     }
     if (rows.total == 0) return;
     const auto better = [&](Index a, Index b) {

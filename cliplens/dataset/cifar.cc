@@ -69,7 +69,7 @@ class FolderFiles : public Files {
   std::span<const std::uint8_t> Bytes(std::string_view file) override {
     return mapped_.emplace_back(root_ / file).bytes();
   }
-  std::string NameOf(std::string_view file) const override { return Name(root_ / file); }
+  std::string NameOf(std::string_view file) const override { return PathText(root_ / file); }
   const char* remedy() const override { return "unpack the archive again"; }
 
  private:
@@ -81,7 +81,7 @@ class FolderFiles : public Files {
 class ArchiveFiles : public Files {
  public:
   explicit ArchiveFiles(const std::filesystem::path& path)
-      : name_(Name(path)), bytes_(Inflate(MappedFile(path).bytes(), name_, kMaxArchiveBytes)) {
+      : name_(PathText(path)), bytes_(Inflate(MappedFile(path).bytes(), name_, kMaxArchiveBytes)) {
     TarReader tar(bytes_, name_);
     while (const std::optional<TarMember> member = tar.Next()) {
       const std::string base = std::filesystem::path(member->name).filename().string();
@@ -188,7 +188,7 @@ class CifarSet : public ImageSet {
   std::span<const std::uint8_t> Need(std::string_view file) {
     if (contents_->Has(file)) return contents_->Bytes(file);
     throw Error(ErrorCode::kNotFound, "{}: looks like {}'s binary archive, but {} is missing; {}",
-                Name(root_), edition_.kind, file, contents_->remedy());
+                PathText(root_), edition_.kind, file, contents_->remedy());
   }
 
   std::vector<std::string> Names(std::string_view file) {
@@ -259,7 +259,7 @@ bool IsCifar(const std::filesystem::path& root) {
 std::unique_ptr<ImageSet> OpenCifar(const std::filesystem::path& root, const std::string& split) {
   if (!split.empty() && split != "train" && split != "test") {
     throw Error(ErrorCode::kNotFound, "{}: CIFAR has the splits train and test, not '{}'",
-                Name(root), Printable(split, 80));
+                PathText(root), Printable(split, 80));
   }
   std::unique_ptr<Files> files;
   if (std::filesystem::is_directory(root)) {
@@ -271,7 +271,7 @@ std::unique_ptr<ImageSet> OpenCifar(const std::filesystem::path& root, const std
     throw Error(ErrorCode::kUnsupported,
                 "{}: has neither {} nor {} in it; of packed archives only CIFAR's binary versions "
                 "are read (cifar-10-binary.tar.gz, cifar-100-binary.tar.gz), unpack any other",
-                Name(root), kTen.test, kHundred.names[1]);
+                PathText(root), kTen.test, kHundred.names[1]);
   }
   const Edition& edition = IsTen(*files) ? kTen : kHundred;
   return std::make_unique<CifarSet>(edition, std::move(files), root, split);

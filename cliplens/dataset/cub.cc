@@ -18,13 +18,13 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kMaxFileBytes = Index{64} << 20;
+constexpr Index kMaxCubListBytes = Index{64} << 20;
 
 // Lines "KEY VALUE".
 class Pairs {
  public:
   Pairs(const std::filesystem::path& root, const char* file)
-      : name_(Name(root / file)), text_(Content(root, file)) {
+      : name_(PathText(root / file)), text_(Content(root, file)) {
     ForEachLine(text_, name_, [&](const Line& line) {
       const std::string_view pair = Trim(line.text);
       const std::size_t blank = pair.find(' ');
@@ -60,9 +60,9 @@ class Pairs {
                   "{}: looks like CUB-200-2011, but {} is missing; images.txt, "
                   "image_class_labels.txt, classes.txt, train_test_split.txt and the folder images "
                   "are needed",
-                  Name(root), file);
+                  PathText(root), file);
     }
-    return ReadTextFile(root / file, kMaxFileBytes);
+    return ReadTextFile(root / file, kMaxCubListBytes);
   }
 
   std::string name_;
@@ -87,7 +87,7 @@ std::unique_ptr<ImageSet> OpenCub(const std::filesystem::path& root, const std::
     throw Error(ErrorCode::kNotFound,
                 "{}: looks like CUB-200-2011, but the folder images is missing; unpack the archive "
                 "again",
-                Name(root));
+                PathText(root));
   }
   TextTable table({"path", "label", "species", "split"});
   for (const std::string_view key : images.keys()) {
@@ -98,9 +98,9 @@ std::unique_ptr<ImageSet> OpenCub(const std::filesystem::path& root, const std::
     for (char& c : species) c = c == '_' ? ' ' : c;
     const std::string_view train = splits.Of(key);
     if (train != "0" && train != "1") {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: picture {} has '{}', 1 (train) or 0 (test) was expected",
-                  Name(root / "train_test_split.txt"), Printable(key, 40), Printable(train, 40));
+      throw Error(
+          ErrorCode::kCorruptData, "{}: picture {} has '{}', 1 (train) or 0 (test) was expected",
+          PathText(root / "train_test_split.txt"), Printable(key, 40), Printable(train, 40));
     }
     const std::array<std::string_view, 4> row = {path, label, species,
                                                  train == "1" ? "train" : "test"};
@@ -110,7 +110,7 @@ std::unique_ptr<ImageSet> OpenCub(const std::filesystem::path& root, const std::
                            .root = root,
                            .folder = root,
                            .split = split,
-                           .table = RowsOfSplit(std::move(table), 3, split, Name(root)),
+                           .table = RowsOfSplit(std::move(table), 3, split, PathText(root)),
                            .path = 0,
                            .label = 1,
                            .mask_ignore = std::nullopt});

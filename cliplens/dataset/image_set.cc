@@ -37,7 +37,7 @@ std::unique_ptr<ImageSet> OpenFile(const std::filesystem::path& path, const std:
       ErrorCode::kInvalidArgument,
       "{}: ends in neither {} nor .tar, .tar.gz, .csv, .tsv or .mat; name a picture, a folder "
       "of pictures, .tar shards or a table of pictures",
-      Name(path), kPictureEndingsText);
+      PathText(path), kPictureEndingsText);
 }
 
 std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path) {
@@ -47,14 +47,14 @@ std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path) {
         ErrorCode::kInvalidArgument,
         "{}: has both pictures ({} of them, \"{}\" first) and tar files ({}, \"{}\" first); "
         "name a folder with one kind only",
-        Name(path), listing.pictures.size(), Printable(listing.pictures.front()),
+        PathText(path), listing.pictures.size(), Printable(listing.pictures.front()),
         listing.tars.size(), Printable(listing.tars.front()));
   }
   if (!listing.tars.empty()) return OpenWebDataset(path, path, listing.tars);
   if (listing.pictures.empty()) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no pictures in it or below; looked for {} and for .tar, found {} other files",
-                Name(path), kPictureEndingsText, listing.others);
+                PathText(path), kPictureEndingsText, listing.others);
   }
   return OpenPictureFiles("folder", path, path, std::move(listing.pictures));
 }
@@ -74,7 +74,7 @@ std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path,
     throw Error(ErrorCode::kNotFound,
                 "{}: is not there; name a picture, a folder of pictures, .tar shards or a table of "
                 "pictures",
-                Name(path));
+                PathText(path));
   }
   std::unique_ptr<ImageSet> set;
   if (!std::filesystem::is_directory(status)) {
@@ -89,7 +89,7 @@ std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path,
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: is a set of kind {}, which has no splits, but split '{}' was asked for; leave "
                 "--split out or name a folder with those pictures only",
-                Name(path), set->kind(), Printable(split, 80));
+                PathText(path), set->kind(), Printable(split, 80));
   }
   return set;
 }

@@ -65,7 +65,8 @@ std::map<Index, Synset> ReadSynsets(const fs::path& path) {
   const auto found = variables.find("synsets");
   if (found == variables.end()) {
     throw Error(ErrorCode::kCorruptData,
-                "{}: has no variable 'synsets'; ILSVRC2012's devkit has such a file", Name(path));
+                "{}: has no variable 'synsets'; ILSVRC2012's devkit has such a file",
+                PathText(path));
   }
   std::map<Index, Synset> synsets;
   try {
@@ -81,7 +82,7 @@ std::map<Index, Synset> ReadSynsets(const fs::path& path) {
       synsets[static_cast<Index>(number.numbers[0])] = {id, words};
     }
   } catch (const Error& error) {
-    throw Error(error.code(), "{}: {}; fetch the devkit again", Name(path), error.what());
+    throw Error(error.code(), "{}: {}; fetch the devkit again", PathText(path), error.what());
   }
   return synsets;
 }
@@ -89,7 +90,7 @@ std::map<Index, Synset> ReadSynsets(const fs::path& path) {
 std::vector<Index> ReadTruth(const fs::path& path) {
   std::vector<Index> truth;
   const std::string text = ReadTextFile(path, kMaxTruthBytes);
-  ForEachLine(text, Name(path), [&](const Line& line) {
+  ForEachLine(text, PathText(path), [&](const Line& line) {
     const std::string_view digits = Trim(line.text);
     Index number = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
@@ -97,7 +98,7 @@ std::vector<Index> ReadTruth(const fs::path& path) {
         line.number != static_cast<Index>(truth.size()) + 1) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: line {}: \"{}\" is no number of a class; one a line from 1 up was expected",
-                  Name(path), line.number, Printable(digits, 40));
+                  PathText(path), line.number, Printable(digits, 40));
     }
     truth.push_back(number);
   });
@@ -133,7 +134,7 @@ std::unique_ptr<ImageSet> OpenImagenet(const fs::path& root, const std::string& 
     throw Error(ErrorCode::kNotFound,
                 "{}: of ImageNet the validation pictures are read, split val, not '{}'; name "
                 "another folder itself",
-                Name(root), Printable(split, 80));
+                PathText(root), Printable(split, 80));
   }
   std::map<Index, Synset> synsets;
   std::map<std::string, std::string, std::less<>> words_of;  // by WordNet id
@@ -163,7 +164,7 @@ std::unique_ptr<ImageSet> OpenImagenet(const fs::path& root, const std::string& 
       throw Error(ErrorCode::kNotFound,
                   "{}: looks like ImageNet's validation set, but {} is missing; put it or the "
                   "devkit's folder {} there, or sort the pictures into folders by WordNet id",
-                  Name(root), kTruthFile, kDevkit);
+                  PathText(root), kTruthFile, kDevkit);
     }
     const std::vector<Index> truth = ReadTruth(truth_file);
     for (const std::string& path : listing.pictures) {
@@ -171,7 +172,7 @@ std::unique_ptr<ImageSet> OpenImagenet(const fs::path& root, const std::string& 
       if (number == 0) continue;
       if (number > static_cast<Index>(truth.size())) {
         throw Error(ErrorCode::kCorruptData, "{}: has {} lines, none for the picture \"{}\"",
-                    Name(truth_file), truth.size(), Printable(path));
+                    PathText(truth_file), truth.size(), Printable(path));
       }
       const Index id = At(truth, number - 1);
       const std::string id_text = fmt::format("{}", id);
@@ -182,7 +183,7 @@ std::unique_ptr<ImageSet> OpenImagenet(const fs::path& root, const std::string& 
       const auto synset = synsets.find(id);
       if (synset == synsets.end()) {
         throw Error(ErrorCode::kCorruptData, "{}: line {} is class {}, which {} does not have",
-                    Name(truth_file), number, id, kMeta);
+                    PathText(truth_file), number, id, kMeta);
       }
       add(path, synset->second.wordnet_id, synset->second.words, id_text);
     }
@@ -191,7 +192,7 @@ std::unique_ptr<ImageSet> OpenImagenet(const fs::path& root, const std::string& 
     throw Error(ErrorCode::kNotFound,
                 "{}: looks like ImageNet's validation set, but has no pictures {}NNNNNNNN.JPEG in "
                 "it, in val or in ILSVRC2012_img_val, and no folders named by WordNet ids in val",
-                Name(root), kPicturePrefix);
+                PathText(root), kPicturePrefix);
   }
   return OpenPictureTable({.kind = "imagenet",
                            .root = root,

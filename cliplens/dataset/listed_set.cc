@@ -20,7 +20,7 @@ class ListedSet : public ImageSet {
   explicit ListedSet(PictureTable pictures) : p_(std::move(pictures)) {
     if (size() == 0) {
       throw Error(ErrorCode::kNotFound, "{}: lists no pictures; one row for each is wanted",
-                  Name(p_.root));
+                  PathText(p_.root));
     }
     std::vector<Index> order(ToSize(size()));
     for (Index r = 0; r < size(); ++r) {
@@ -33,7 +33,7 @@ class ListedSet : public ImageSet {
       if (Path(order[i]) != Path(order[i - 1])) continue;
       throw Error(ErrorCode::kCorruptData,
                   "{}: rows {} and {} both name the picture \"{}\"; each may stand once",
-                  Name(p_.root), order[i - 1] + 1, order[i] + 1, Printable(Path(order[i])));
+                  PathText(p_.root), order[i - 1] + 1, order[i] + 1, Printable(Path(order[i])));
     }
   }
 
@@ -88,9 +88,9 @@ class ListedSet : public ImageSet {
     throw Error(ErrorCode::kCorruptData,
                 "{}: row {}: the path \"{}\" in column '{}' {}; paths are relative to {} and stay "
                 "in it (a link to a folder elsewhere may lie there)",
-                Name(p_.root), row + 1, Printable(path.native()),
+                PathText(p_.root), row + 1, Printable(path.native()),
                 Printable(At(p_.table.columns(), column), 80), problem,
-                p_.folder.empty() ? "the current folder" : Name(p_.folder));
+                p_.folder.empty() ? "the current folder" : PathText(p_.folder));
   }
 
   PictureTable p_;
@@ -152,7 +152,7 @@ std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file, const std
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: no column holds the pictures' paths; one must be named {}, the columns are: "
                 "{}{}",
-                Name(file), fmt::join(kPathNames, ", "), Printable(columns, 400),
+                PathText(file), fmt::join(kPathNames, ", "), Printable(columns, 400),
                 table.columns().size() == 1 ? " (.csv files have commas between the cells, .tsv "
                                               "files tabs)"
                                             : "");
@@ -160,7 +160,7 @@ std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file, const std
   pictures.label = table.Find("label");
   pictures.mask = table.Find("mask");
   const auto split_column = table.Find("split");
-  table = RowsOfSplit(std::move(table), split_column, split, Name(file));
+  table = RowsOfSplit(std::move(table), split_column, split, PathText(file));
   return OpenPictureTable(std::move(pictures));
 }
 

@@ -54,10 +54,10 @@ std::vector<std::string> Names(const fs::path& root, const std::string& masks,
     throw Error(ErrorCode::kNotFound,
                 "{}: has no list {}/{}.txt for --split; name another split, or none for all "
                 "pictures with a mask",
-                Name(root), kListFolder, Printable(split, 80));
+                PathText(root), kListFolder, Printable(split, 80));
   }
   const std::string text = ReadTextFile(list, kMaxListBytes);
-  ForEachLine(text, Name(list), [&](const Line& line) { names.emplace_back(Trim(line.text)); });
+  ForEachLine(text, PathText(list), [&](const Line& line) { names.emplace_back(Trim(line.text)); });
   return names;
 }
 
@@ -113,7 +113,7 @@ std::unique_ptr<ImageSet> OpenPascal(const fs::path& root, const std::string& sp
   if (!Exists(root / masks)) {
     throw Error(ErrorCode::kNotFound,
                 "{}: has {} and {}, but neither {} nor {} with the masks; unpack the archive again",
-                Name(root), kPictureFolder, kListFolder, kClassFolder, kObjectFolder);
+                PathText(root), kPictureFolder, kListFolder, kClassFolder, kObjectFolder);
   }
   TextTable table({"path", "mask"});
   for (const std::string& name : Names(root, masks, split)) {

@@ -15,8 +15,6 @@
 
 namespace cliplens {
 
-std::string Name(const std::filesystem::path& path) { return Printable(path.native(), 1024); }
-
 std::string LowerAscii(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) {

@@ -13,8 +13,6 @@ namespace cliplens {
 inline constexpr const char* kPictureEndingsText = ".jpg, .jpeg, .png or .webp";
 inline constexpr Index kMaxPictureBytes = Index{1} << 30;
 
-// A path as messages quote it.
-std::string Name(const std::filesystem::path& path);
 std::string LowerAscii(std::string_view text);
 std::string_view BaseName(std::string_view path);
 // What follows the last dot of the file's name, in lower case; empty without one.

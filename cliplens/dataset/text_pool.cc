@@ -16,7 +16,7 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kMaxFileBytes = Index{256} << 20;
+constexpr Index kMaxPoolBytes = Index{256} << 20;
 
 // "text" or "text, tab, more", blanks around both removed. A part that is blank is left out.
 std::pair<std::string_view, std::optional<std::string_view>> Split(const Line& line,
@@ -42,8 +42,8 @@ std::pair<std::string_view, std::optional<std::string_view>> Split(const Line& l
 }  // namespace
 
 TextPool ReadTextPool(const std::filesystem::path& path) {
-  const std::string name = Name(path);
-  const std::string content = ReadTextFile(path, kMaxFileBytes, FileKind::kRegularOrPipe);
+  const std::string name = PathText(path);
+  const std::string content = ReadTextFile(path, kMaxPoolBytes, FileKind::kRegularOrPipe);
   TextPool pool;
   pool.name = path.filename().string();
   ForEachLine(content, name, [&](const Line& line) {
@@ -58,8 +58,8 @@ TextPool ReadTextPool(const std::filesystem::path& path) {
 }
 
 ClassFile ReadClassFile(const std::filesystem::path& path) {
-  const std::string name = Name(path);
-  const std::string content = ReadTextFile(path, kMaxFileBytes, FileKind::kRegularOrPipe);
+  const std::string name = PathText(path);
+  const std::string content = ReadTextFile(path, kMaxPoolBytes, FileKind::kRegularOrPipe);
   ClassFile classes;
   classes.name = path.filename().string();
   std::map<std::string_view, Index> line_of;  // by label
@@ -89,13 +89,13 @@ std::vector<std::string> ReadTemplates(const std::string& spec) {
     return {templates.begin(), templates.end()};
   }
   const std::filesystem::path path = spec;
-  const std::string name = Name(path);
+  const std::string name = PathText(path);
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no such file of templates; name a file, \"imagenet\" or \"simple\"", name);
   }
-  const std::string content = ReadTextFile(path, kMaxFileBytes, FileKind::kRegularOrPipe);
+  const std::string content = ReadTextFile(path, kMaxPoolBytes, FileKind::kRegularOrPipe);
   std::vector<std::string> templates;
   ForEachLine(content, name, [&](const Line& line) {
     const std::string_view text = Trim(line.text);

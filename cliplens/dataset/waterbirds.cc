@@ -46,7 +46,7 @@ bool IsWaterbirds(const std::filesystem::path& root) {
 
 std::unique_ptr<ImageSet> OpenWaterbirds(const std::filesystem::path& root,
                                          const std::string& split) {
-  const std::string name = Name(root / kTable);
+  const std::string name = PathText(root / kTable);
   const TextTable given = ReadTextTable(root / kTable);
   TextTable table({"img_filename", "label", "y", "place", "split"});
   std::array<Index, kColumns.size()> at;

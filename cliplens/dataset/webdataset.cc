@@ -16,7 +16,7 @@
 namespace cliplens {
 namespace {
 
-constexpr std::string_view kMaskEnding = "mask.png";
+constexpr std::string_view kMaskMember = "mask.png";
 constexpr Index kMaxTextBytes = Index{1} << 20;  // of a .json, .cls or .txt member
 
 class TarSet : public ImageSet {
@@ -32,7 +32,7 @@ class TarSet : public ImageSet {
       throw Error(ErrorCode::kNotFound,
                   "{}: no pictures among the {} members of {} tar files; members must be named "
                   "KEY{} with no other dot",
-                  Name(root_), members_, tars.size(), kPictureEndingsText);
+                  PathText(root_), members_, tars.size(), kPictureEndingsText);
     }
   }
 
@@ -98,7 +98,7 @@ class TarSet : public ImageSet {
 
   static std::optional<Part> PartOf(const std::string& ending) {
     if (IsPictureEnding(ending)) return kPicture;
-    if (ending == kMaskEnding) return kMask;
+    if (ending == kMaskMember) return kMask;
     if (ending == "json") return kJson;
     if (ending == "cls") return kClass;
     if (ending == "txt") return kCaption;
@@ -110,7 +110,7 @@ class TarSet : public ImageSet {
     shards_.push_back({name, MappedFile(path)});
     const std::size_t first = entries_.size();
     std::map<std::string, std::size_t, std::less<>> entry_of;  // by key
-    TarReader reader(shards_.back().file.bytes(), Name(path));
+    TarReader reader(shards_.back().file.bytes(), PathText(path));
     while (const std::optional<TarMember> member = reader.Next()) {
       ++members_;
       const std::string_view full = member->name;
@@ -133,13 +133,13 @@ class TarSet : public ImageSet {
             ErrorCode::kCorruptData,
             "{}: \"{}\" and \"{}\" are for one item, which has room for one of them; rename "
             "or remove one",
-            Name(path), Printable(before), Printable(full));
+            PathText(path), Printable(before), Printable(full));
       }
       const bool text = *part == kJson || *part == kClass || *part == kCaption;
       const Index most = text ? kMaxTextBytes : kMaxPictureBytes;
       if (member->size > most) {
         throw Error(ErrorCode::kExhausted,
-                    "{}: \"{}\" has {} bytes, at most {} are read; make it smaller", Name(path),
+                    "{}: \"{}\" has {} bytes, at most {} are read; make it smaller", PathText(path),
                     Printable(full), member->size, most);
       }
       entry.parts[*part] = {.offset = member->offset, .size = member->size};

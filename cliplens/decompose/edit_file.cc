@@ -113,7 +113,7 @@ void WriteEdit(const std::filesystem::path& path, const Edit& edit) {
 }
 
 Edit ReadEdit(const std::filesystem::path& path) {
-  return ParseEdit(ReadTextFile(path, kMaxBytes), Printable(path.native(), 1024));
+  return ParseEdit(ReadTextFile(path, kMaxBytes), PathText(path));
 }
 
 Edit ParseEdit(std::string text, const std::string& name) {

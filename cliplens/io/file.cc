@@ -19,8 +19,6 @@
 namespace cliplens {
 namespace {
 
-std::string Name(const std::filesystem::path& path) { return Printable(path.native(), 1024); }
-
 class Descriptor {
  public:
   Descriptor(const std::filesystem::path& path, int flags) {
@@ -47,7 +45,7 @@ struct stat Status(const Descriptor& file, const std::filesystem::path& path) {
 
 [[noreturn]] void ThrowTooLarge(const std::filesystem::path& path, Index size, Index max_bytes) {
   throw Error(ErrorCode::kExhausted,
-              "{}: has {} bytes or more, at most {} are read; split the file", Name(path), size,
+              "{}: has {} bytes or more, at most {} are read; split the file", PathText(path), size,
               max_bytes);
 }
 
@@ -61,7 +59,8 @@ Container ReadWhole(const std::filesystem::path& path, Index max_bytes, FileKind
                     (S_ISCHR(status.st_mode) && ::isatty(file.get()) != 0);
   if (!S_ISREG(status.st_mode) && !(pipe && kind == FileKind::kRegularOrPipe)) {
     throw Error(ErrorCode::kInvalidArgument, "{}: is a {}; copy what is wanted to a file first",
-                Name(path), pipe ? "pipe, where a file is wanted" : "device, which is not read");
+                PathText(path),
+                pipe ? "pipe, where a file is wanted" : "device, which is not read");
   }
   if (S_ISREG(status.st_mode) && status.st_size > max_bytes) {
     ThrowTooLarge(path, status.st_size, max_bytes);
@@ -95,7 +94,7 @@ std::span<const std::uint8_t> AsBytes(std::string_view text) {
 }  // namespace
 
 void ThrowFileError(const std::filesystem::path& path, const char* action, int code) {
-  const std::string name = Name(path);
+  const std::string name = PathText(path);
   const std::string reason = std::generic_category().message(code);
   switch (code) {
     case ENOENT:
@@ -149,7 +148,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   if (!S_ISREG(status.st_mode)) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: is a pipe or a device, which cannot be mapped; copy it to a file first",
-                Name(path));
+                PathText(path));
   }
   const auto size = ToSize(status.st_size);
   if (size == 0) return;  // mmap refuses a length of 0; the empty span stands for the empty file
@@ -198,15 +197,16 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
   }
   const std::filesystem::file_status status = std::filesystem::status(path_, ignored);
   if (std::filesystem::is_directory(status)) {
-    throw Error(ErrorCode::kInvalidArgument, "{}: is a directory; name a file", Name(path_));
+    throw Error(ErrorCode::kInvalidArgument, "{}: is a directory; name a file", PathText(path_));
   }
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: is a pipe or a device, which a rename would replace; name a file",
-                Name(path_));
+                PathText(path_));
   }
   if (path_.filename().empty()) {
-    throw Error(ErrorCode::kInvalidArgument, "\"{}\": has no file name; name a file", Name(path_));
+    throw Error(ErrorCode::kInvalidArgument, "\"{}\": has no file name; name a file",
+                PathText(path_));
   }
   static std::atomic<std::uint64_t> counter{0};
   // A name that is taken was left by a killed process that had the same id.
@@ -229,7 +229,7 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::Write(std::span<const std::uint8_t> bytes) {
   if (descriptor_ < 0) {
-    throw Error(ErrorCode::kInternal, "{}: written to after Commit()", Name(path_));
+    throw Error(ErrorCode::kInternal, "{}: written to after Commit()", PathText(path_));
   }
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
@@ -244,7 +244,7 @@ void AtomicFile::Write(std::span<const std::uint8_t> bytes) {
 void AtomicFile::Write(std::string_view text) { Write(AsBytes(text)); }
 
 void AtomicFile::Commit() {
-  if (descriptor_ < 0) throw Error(ErrorCode::kInternal, "{}: committed twice", Name(path_));
+  if (descriptor_ < 0) throw Error(ErrorCode::kInternal, "{}: committed twice", PathText(path_));
   // A disk may report that it is full as late as here.
   if (::fsync(descriptor_) != 0) ThrowFileError(path_, "cannot write", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {

@@ -14,7 +14,7 @@ namespace cliplens {
 namespace {
 
 constexpr Index kMaxChunkBytes = Index{1} << 28;
-constexpr int kMaxAxes = 8;
+constexpr int kMaxDataSetAxes = 8;
 
 // The library keeps global state.
 std::mutex& LibraryMutex() {
@@ -93,8 +93,8 @@ struct Hdf5File::State {
   std::vector<Index> Shape(const Handle& dataset, const std::string& what, Index max_values) const {
     const Handle space(H5Dget_space(dataset.id()), H5Sclose);
     const int axes = space.good() ? H5Sget_simple_extent_ndims(space.id()) : -1;
-    if (axes < 1 || axes > kMaxAxes) Refuse(what, "has no shape of 1 to 8 axes");
-    std::array<hsize_t, kMaxAxes> sizes = {};
+    if (axes < 1 || axes > kMaxDataSetAxes) Refuse(what, "has no shape of 1 to 8 axes");
+    std::array<hsize_t, kMaxDataSetAxes> sizes = {};
     H5Sget_simple_extent_dims(space.id(), sizes.data(), nullptr);
     std::vector<Index> shape;
     Index values = 1;
@@ -124,7 +124,7 @@ struct Hdf5File::State {
     const std::size_t width = type.good() ? H5Tget_size(type.id()) : 0;
     if (width == 0 || width > 8) Refuse(what, "has values of no type that is read");
     if (layout == H5D_CHUNKED) {
-      std::array<hsize_t, kMaxAxes> chunk = {};
+      std::array<hsize_t, kMaxDataSetAxes> chunk = {};
       if (H5Pget_chunk(list.id(), axes, chunk.data()) != axes) Refuse(what, "has broken chunks");
       Index bytes = static_cast<Index>(width);
       for (int a = 0; a < axes; ++a) {
@@ -164,7 +164,7 @@ struct Hdf5File::State {
 };
 
 Hdf5File::Hdf5File(const std::filesystem::path& path) {
-  const std::string name = Printable(path.native(), 1024);
+  const std::string name = PathText(path);
   {
     // The library would wait for a pipe, and says little of a file that is not HDF5.
     const MappedFile mapped(path);

@@ -12,14 +12,11 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/image_codecs.h"
+#include "cliplens/io/inflate.h"
 
 namespace cliplens {
 
 namespace {
-
-// deflate packs at most 1032 bytes into one, so a header that claims more than that for every byte
-// of the file is refused before memory is taken.
-constexpr Index kMaxDeflateRatio = 1032;
 
 constexpr Index kMaxPngSide = 1'000'000;  // libpng's own bound for what it writes
 
@@ -274,6 +271,7 @@ Image DecodePng(std::span<const std::uint8_t> bytes, Index max_pixels, const std
   const Index bits = Index{png_get_bit_depth(reader->png(), reader->info())} *
                      png_get_channels(reader->png(), reader->info());
   const Index claimed = width * height * bits / 8;
+  // Before memory is taken.
   if (claimed / kMaxDeflateRatio > static_cast<Index>(bytes.size())) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: the PNG's header claims {} bytes of pixels, the file's {} bytes cannot hold "

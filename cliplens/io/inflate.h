@@ -13,6 +13,9 @@
 
 namespace cliplens {
 
+// Deflate packs at most this many bytes into one. A size that claims more is a lie.
+inline constexpr Index kMaxDeflateRatio = 1032;
+
 // The bytes of a zlib stream, or of a gzip file of one member or several. Memory grows with the
 // unpacked bytes and never exceeds `max_bytes`. Throws Error(kExhausted) above `max_bytes` of
 // output or 4 GB of input, Error(kCorruptData) if the stream ends early, is damaged or has another

@@ -163,7 +163,7 @@ Json ParseJson(std::string_view text, const std::string& name) {
 }
 
 Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes) {
-  return ParseJson(ReadTextFile(path, max_bytes), Printable(path.native(), 1024));
+  return ParseJson(ReadTextFile(path, max_bytes), PathText(path));
 }
 
 template <typename T>

@@ -233,7 +233,7 @@ const MatlabValue& MatlabValue::Field(Index i, std::string_view name) const {
 }
 
 std::map<std::string, MatlabValue> ReadMatlab5(const std::filesystem::path& path) {
-  const std::string name = Printable(path.native(), 1024);
+  const std::string name = PathText(path);
   const std::vector<std::uint8_t> file = ReadFile(path, kMaxBytes);
   const Bytes bytes = file;
   const std::string_view begin(reinterpret_cast<const char*>(file.data()),

@@ -19,7 +19,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "values are copied as they lie in files");
 
-constexpr std::string_view kMagic("\x93NUMPY", 6);
+constexpr std::string_view kNpyMagic("\x93NUMPY", 6);
 constexpr std::size_t kMaxNpyHeaderBytes = 1 << 20;
 constexpr std::size_t kMaxDimensions = 64;  // NumPy's own
 constexpr std::size_t kNpyAlignment = 64;
@@ -33,20 +33,18 @@ std::optional<Index> CountElements(std::span<const Index> shape, Index element_s
   return bytes / element_size;
 }
 
-std::string Name(const std::filesystem::path& path) { return Printable(path.native(), 1024); }
-
-std::string Header(std::span<const Index> shape) {
+std::string NpyHeader(std::span<const Index> shape) {
   std::string tuple;
   for (const Index dimension : shape) tuple += fmt::format("{}, ", dimension);
   // Python writes (), (3,) and (3, 4).
   if (!tuple.empty()) tuple.resize(tuple.size() - (shape.size() == 1 ? 1 : 2));
   std::string dictionary =
       fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", tuple);
-  const std::size_t prefix = kMagic.size() + 4;
+  const std::size_t prefix = kNpyMagic.size() + 4;
   const std::size_t unpadded = prefix + dictionary.size() + 1;
   dictionary.append((kNpyAlignment - unpadded % kNpyAlignment) % kNpyAlignment, ' ');
   dictionary += '\n';
-  std::string header(kMagic);
+  std::string header(kNpyMagic);
   header += '\x01';
   header += '\x00';
   header += static_cast<char>(dictionary.size() & 0xFF);
@@ -54,7 +52,7 @@ std::string Header(std::span<const Index> shape) {
   return header + dictionary;
 }
 
-std::span<const std::uint8_t> AsBytes(std::span<const float> values) {
+std::span<const std::uint8_t> BytesOf(std::span<const float> values) {
   return {reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()};
 }
 
@@ -196,7 +194,7 @@ void WriteNpy(const std::filesystem::path& path, std::span<const float> values,
 }
 
 NpyWriter::NpyWriter(const std::filesystem::path& path, std::vector<Index> shape)
-    : file_(path), name_(Name(path)) {
+    : file_(path), name_(PathText(path)) {
   const std::optional<Index> count = CountElements(shape, sizeof(float));
   if (!count || shape.size() > kMaxDimensions) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -204,7 +202,7 @@ NpyWriter::NpyWriter(const std::filesystem::path& path, std::vector<Index> shape
                 Printable(ShapeText(shape)), kMaxDimensions);
   }
   expected_ = *count;
-  file_.Write(Header(shape));
+  file_.Write(NpyHeader(shape));
 }
 
 void NpyWriter::Append(std::span<const float> values) {
@@ -214,7 +212,7 @@ void NpyWriter::Append(std::span<const float> values) {
                 "{}: {} values were appended to {}, the shape has {}; append only its own", name_,
                 count, written_, expected_);
   }
-  file_.Write(AsBytes(values));
+  file_.Write(BytesOf(values));
   written_ += count;
 }
 
@@ -229,10 +227,10 @@ void NpyWriter::Finish() {
 
 NpyArray ReadNpy(const std::filesystem::path& path) {
   const MappedFile file(path);
-  const std::string name = Name(path);
+  const std::string name = PathText(path);
   const std::span<const std::uint8_t> bytes = file.bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (!text.starts_with(kMagic)) {
+  if (!text.starts_with(kNpyMagic)) {
     throw Error(ErrorCode::kCorruptData, "{}: does not begin with \\x93NUMPY; name an .npy file",
                 name);
   }

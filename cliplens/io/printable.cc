@@ -49,6 +49,8 @@ std::size_t FindInvalidUtf8(std::string_view text) {
   return std::string_view::npos;
 }
 
+std::string PathText(const std::filesystem::path& path) { return Printable(path.native(), 1024); }
+
 std::string Printable(std::string_view text, std::size_t max_bytes) {
   std::string out;
   std::size_t i = 0;

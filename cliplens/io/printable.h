@@ -1,6 +1,7 @@
 // Text from files, made fit for a message of one line.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -9,6 +10,9 @@ namespace cliplens {
 // `text` with control characters and bytes that are not UTF-8 written as \xNN, cut to at most
 // `max_bytes` bytes with "..." at the end where something was left off.
 std::string Printable(std::string_view text, std::size_t max_bytes = 160);
+
+// A path as messages quote it.
+std::string PathText(const std::filesystem::path& path);
 
 // The length in bytes of the UTF-8 sequence at the start of `text`, 0 if there is none: overlong
 // forms, surrogates and code points above U+10FFFF do not count as UTF-8.

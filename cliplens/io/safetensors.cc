@@ -33,7 +33,7 @@ struct TypeInfo {
   Index size;
 };
 
-constexpr TypeInfo kTypes[] = {
+constexpr TypeInfo kDataTypes[] = {
     {DataType::kF64, "F64", 8},   {DataType::kF32, "F32", 4}, {DataType::kF16, "F16", 2},
     {DataType::kBF16, "BF16", 2}, {DataType::kI64, "I64", 8}, {DataType::kI32, "I32", 4},
     {DataType::kI16, "I16", 2},   {DataType::kI8, "I8", 1},   {DataType::kU8, "U8", 1},
@@ -41,7 +41,7 @@ constexpr TypeInfo kTypes[] = {
 };
 
 const TypeInfo& InfoOf(DataType type) {
-  for (const TypeInfo& info : kTypes) {
+  for (const TypeInfo& info : kDataTypes) {
     if (info.type == type) return info;
   }
   throw Error(ErrorCode::kInternal, "data type {} is not in the table", static_cast<int>(type));
@@ -105,9 +105,9 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
                 where, Printable(DumpJson(type), 40));
   }
   const std::string& type_name = type.get_ref<const std::string&>();
-  const auto* known = std::find_if(std::begin(kTypes), std::end(kTypes),
+  const auto* known = std::find_if(std::begin(kDataTypes), std::end(kDataTypes),
                                    [&](const TypeInfo& info) { return info.name == type_name; });
-  if (known == std::end(kTypes)) {
+  if (known == std::end(kDataTypes)) {
     throw Error(ErrorCode::kUnsupported,
                 "{} has the dtype \"{}\", known are F64, F32, F16, BF16, I64, I32, I16, I8, U8 and "
                 "BOOL; convert the file",
@@ -220,7 +220,7 @@ std::string ShapeText(std::span<const Index> shape) {
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
-  const std::string name = Printable(path.native(), 1024);
+  const std::string name = PathText(path);
   const std::span<const std::uint8_t> bytes = file_.bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const auto size = static_cast<Index>(bytes.size());
@@ -316,7 +316,7 @@ const TensorEntry& SafetensorsFile::at(const std::string& name) const {
         tensors_.empty() ? "" : fmt::format(", \"{}\" first", Printable(tensors_.begin()->first));
     throw Error(ErrorCode::kNotFound,
                 "{}: has no tensor \"{}\" among its {}{}; check that it is the right file",
-                Printable(path().native(), 1024), Printable(name), tensors_.size(), first);
+                PathText(path()), Printable(name), tensors_.size(), first);
   }
   return found->second;
 }
@@ -389,7 +389,7 @@ std::uint16_t FloatToHalf(float value) {
 std::string WriteSafetensors(const std::filesystem::path& path,
                              std::span<const TensorToWrite> tensors,
                              const std::map<std::string, std::string>& metadata) {
-  const std::string name = Printable(path.native(), 1024);
+  const std::string name = PathText(path);
   std::vector<const TensorToWrite*> order;
   std::set<std::string_view> names;
   for (const TensorToWrite& tensor : tensors) {

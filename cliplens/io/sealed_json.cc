@@ -30,7 +30,7 @@ std::string SealJson(Json document) {
 }
 
 Json ReadSealedJson(const std::filesystem::path& path, Index max_bytes, bool* unsealed) {
-  return ParseSealedJson(ReadTextFile(path, max_bytes), Printable(path.native(), 1024), unsealed);
+  return ParseSealedJson(ReadTextFile(path, max_bytes), PathText(path), unsealed);
 }
 
 Json ParseSealedJson(std::string text, const std::string& name, bool* unsealed) {

@@ -23,7 +23,7 @@ constexpr Field kName{0, 100};
 constexpr Field kSize{124, 12};
 constexpr Field kChecksum{148, 8};
 constexpr std::size_t kType = 156;
-constexpr Field kMagic{257, 6};
+constexpr Field kMagicField{257, 6};
 constexpr Field kPrefix{345, 155};
 
 using Header = std::span<const std::uint8_t>;
@@ -264,7 +264,8 @@ std::optional<TarMember> TarReader::Next() {
       name = Text(header, kName);
       // Only in ustar does the prefix field hold a prefix; GNU keeps times there.
       const std::string_view prefix = Text(header, kPrefix);
-      if (AsText(header.subspan(kMagic.offset, kMagic.size)) == std::string_view("ustar\0", 6) &&
+      if (AsText(header.subspan(kMagicField.offset, kMagicField.size)) ==
+              std::string_view("ustar\0", 6) &&
           !prefix.empty()) {
         name = std::string(prefix) + "/" + name;
       }

@@ -31,7 +31,7 @@ class SafetensorsTensors : public TensorFile {
     const std::vector<double> values = ReadNumbers(entry);
     if (values.size() != 1) {
       throw Error(ErrorCode::kCorruptData, "{}: tensor '{}' has shape {}, one number was expected",
-                  Printable(file_.path().native(), 1024), Printable(name), ShapeText(entry.shape));
+                  PathText(file_.path()), Printable(name), ShapeText(entry.shape));
     }
     return values[0];
   }
@@ -47,7 +47,7 @@ class SafetensorsTensors : public TensorFile {
 class ShardedTensors : public TensorFile {
  public:
   explicit ShardedTensors(const std::filesystem::path& index) : index_(index) {
-    const std::string where = Printable(index.native(), 1024);
+    const std::string where = PathText(index);
     const Json json = ReadJsonFile(index, kMaxIndexBytes);
     const Json map = JsonField<Json>(json, "weight_map", where);
     if (!map.is_object()) {
@@ -115,7 +115,7 @@ class ShardedTensors : public TensorFile {
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) {
       throw Error(ErrorCode::kNotFound, "{}: is missing, {} names it; fetch all files of the model",
-                  Printable(path.native(), 1024), where);
+                  PathText(path), where);
     }
     if (path.extension() == ".json") {
       throw Error(ErrorCode::kCorruptData, "{}: names the index '{}' as a file of tensors", where,
@@ -127,8 +127,8 @@ class ShardedTensors : public TensorFile {
   const TensorFile& Holder(const std::string& name) const {
     const auto found = place_.find(name);
     if (found == place_.end()) {
-      throw Error(ErrorCode::kNotFound, "{}: has no tensor '{}' among its {}",
-                  Printable(index_.native(), 1024), Printable(name), place_.size());
+      throw Error(ErrorCode::kNotFound, "{}: has no tensor '{}' among its {}", PathText(index_),
+                  Printable(name), place_.size());
     }
     return *shards_[found->second];
   }

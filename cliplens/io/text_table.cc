@@ -149,7 +149,7 @@ void TextTable::AddRow(std::span<const std::string_view> cells) {
 }
 
 TextTable ReadTextTable(const std::filesystem::path& path) {
-  const std::string name = Printable(path.native(), 1024);
+  const std::string name = PathText(path);
   const std::string content = ReadTextFile(path, kMaxFileBytes);
   const std::string ending = path.extension().string();
   Rows rows(content, SameName(ending, ".tsv") ? '\t' : ',', name);

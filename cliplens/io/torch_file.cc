@@ -24,8 +24,8 @@ namespace {
 constexpr Index kMaxPickleBytes = Index{64} << 20;
 constexpr Index kMaxTensors = Index{1} << 16;
 constexpr Index kMaxVisited = 4'000'000;
-constexpr int kMaxDepth = 64;
-constexpr std::size_t kMaxNameBytes = 1024;
+constexpr int kMaxTorchDepth = 64;
+constexpr std::size_t kMaxTensorName = 1024;
 constexpr std::size_t kMaxAxes = 32;
 
 struct StorageName {
@@ -49,7 +49,7 @@ constexpr StorageName kStorages[] = {
     {"torch.UntypedStorage", DataType::kU8},
 };
 
-constexpr StorageName kTypes[] = {
+constexpr StorageName kTorchTypes[] = {
     {"torch.float64", DataType::kF64}, {"torch.float32", DataType::kF32},
     {"torch.float16", DataType::kF16}, {"torch.bfloat16", DataType::kBF16},
     {"torch.int64", DataType::kI64},   {"torch.int32", DataType::kI32},
@@ -127,7 +127,7 @@ bool Contains(std::span<const std::string_view> table, std::string_view name) {
 }
 
 bool KnownName(std::string_view name) {
-  return Find(kStorages, name) != nullptr || Find(kTypes, name) != nullptr ||
+  return Find(kStorages, name) != nullptr || Find(kTorchTypes, name) != nullptr ||
          Contains(kRebuildTensor, name) || Contains(kRebuildParameter, name) ||
          name == kRebuildFromType || Contains(kPlain, name) || name.starts_with(kModulePrefix);
 }
@@ -195,9 +195,9 @@ class Collector {
     if (++visited_ > kMaxVisited) {
       throw Error(ErrorCode::kExhausted, "{}: holds more than {} values", name_, kMaxVisited);
     }
-    if (depth > kMaxDepth) {
+    if (depth > kMaxTorchDepth) {
       throw Error(ErrorCode::kExhausted, "{}: '{}' is nested more than {} levels deep", name_,
-                  Printable(path), kMaxDepth);
+                  Printable(path), kMaxTorchDepth);
     }
     const PickleObject& object = pickle_[ref];
     if (object.kind == PickleKind::kDict) {
@@ -234,16 +234,16 @@ class Collector {
       const PickleObject& key = pickle_[dict.items[i]];
       std::string member;
       if (key.kind == PickleKind::kText) {
-        member = key.text.substr(0, kMaxNameBytes + 1);
+        member = key.text.substr(0, kMaxTensorName + 1);
       } else if (key.kind == PickleKind::kInt) {
         member = fmt::format("{}", key.integer);
       } else {
         continue;  // no state dictionary has such keys
       }
       std::string full = path.empty() ? std::move(member) : fmt::format("{}.{}", path, member);
-      if (full.size() > kMaxNameBytes) {
+      if (full.size() > kMaxTensorName) {
         throw Error(ErrorCode::kExhausted, "{}: the name '{}' has more than {} bytes", name_,
-                    Printable(full), kMaxNameBytes);
+                    Printable(full), kMaxTensorName);
       }
       Walk(dict.items[i + 1], full, depth + 1);
     }
@@ -292,7 +292,7 @@ class Collector {
       Corrupt(tensor, "has a storage of type '{}'", Printable(pickle_[id.items[1]].text));
     }
     Storage storage;
-    storage.key = pickle_[id.items[2]].text.substr(0, kMaxNameBytes);
+    storage.key = pickle_[id.items[2]].text.substr(0, kMaxTensorName);
     storage.type = type->type;
     const Index numel = WholeNumber(tensor, id.items[4], "storage's size");
     if (__builtin_mul_overflow(numel, SizeOf(storage.type), &storage.bytes)) {
@@ -322,7 +322,7 @@ class Collector {
     view.type = view.storage.type;
     if (called.ends_with("_v3") && arguments.size() > 6) {
       const StorageName* type = pickle_[arguments[6]].kind == PickleKind::kName
-                                    ? Find(kTypes, pickle_[arguments[6]].text)
+                                    ? Find(kTorchTypes, pickle_[arguments[6]].text)
                                     : nullptr;
       if (type == nullptr) {
         throw Error(ErrorCode::kUnsupported, "{}: tensor '{}' has a type that is not read", name_,
@@ -453,8 +453,7 @@ void Gather(const View& view, const std::uint8_t* bytes, To (*convert)(T), std::
 
 class TorchFile : public TensorFile {
  public:
-  explicit TorchFile(const std::filesystem::path& path)
-      : path_(path), name_(Printable(path.native(), 1024)) {}
+  explicit TorchFile(const std::filesystem::path& path) : path_(path), name_(PathText(path)) {}
 
   void ReadZip() {
     zip_.emplace(path_);

@@ -8,14 +8,13 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/inflate.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
 namespace {
 
 constexpr Index kMaxEntries = 1'000'000;
-// Deflate cannot shrink its input further than this; an entry that says so lies about its size.
-constexpr Index kMaxDeflateRatio = 1'032;
 // Weights are stored as they are; an archive packed by hand may deflate a tensor of this size, so
 // that a small file cannot ask for any amount of memory.
 constexpr Index kMaxDeflatedBytes = Index{1} << 30;
@@ -46,7 +45,7 @@ struct ZipArchive::Handle {
 
 ZipArchive::ZipArchive(const std::filesystem::path& path)
     : path_(path), handle_(std::make_unique<Handle>()) {
-  const std::string name = Printable(path.native(), 1024);
+  const std::string name = PathText(path);
   {
     const MappedFile readable(path);  // gives the errors of a file that cannot be opened
   }
@@ -111,7 +110,7 @@ const ZipEntry* ZipArchive::Find(const std::string& name) const {
 }
 
 std::vector<std::uint8_t> ZipArchive::Read(const ZipEntry& entry, Index offset, Index count) const {
-  const std::string file = Printable(path_.native(), 1024);
+  const std::string file = PathText(path_);
   const std::string name = Printable(entry.name);
   if (offset < 0 || count < 0 || offset > entry.size || count > entry.size - offset) {
     throw Error(ErrorCode::kInvalidArgument,

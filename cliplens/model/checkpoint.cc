@@ -259,8 +259,6 @@ bool Uses(const ModelConfig& config, const TensorRow& row) {
   return true;
 }
 
-std::string Text(const fs::path& path) { return Printable(path.native(), 1024); }
-
 // Everything that is known of a model before its weights are read.
 struct Opened {
   const Names* names = nullptr;
@@ -276,7 +274,7 @@ void RefuseKnown(const TensorFile& file, std::string_view prefix) {
     for (const RefusedTensor& refused : kRefusedTensors) {
       if (name.find(refused.part, prefix.size()) == std::string::npos) continue;
       throw Error(ErrorCode::kUnsupported, "{}: {} (tensor '{}'); such models are not supported",
-                  Text(file.FileOf(name)), refused.reason, Printable(name));
+                  PathText(file.FileOf(name)), refused.reason, Printable(name));
     }
   }
 }
@@ -284,7 +282,7 @@ void RefuseKnown(const TensorFile& file, std::string_view prefix) {
 // The family of a file and the prefix of its names.
 void FindFamily(Opened& opened) {
   const TensorFile& file = *opened.file;
-  const std::string where = Text(file.files().front());
+  const std::string where = PathText(file.files().front());
   std::vector<std::pair<const Names*, std::string>> found;
   for (const Names& names : kFamilies) {
     for (const auto& [name, info] : file.tensors()) {
@@ -327,7 +325,7 @@ Tensor ReadPart(const Opened& opened, const std::string& name, const std::vector
   if (found == file.tensors().end()) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: tensor '{}' is missing; the file does not hold the model of its configuration",
-                Text(file.FileOf(full)), Printable(full));
+                PathText(file.FileOf(full)), Printable(full));
   }
   const std::vector<Index>& shape = found->second.shape;
   // A single number may be written as a list of one.
@@ -336,14 +334,15 @@ Tensor ReadPart(const Opened& opened, const std::string& name, const std::vector
     throw Error(ErrorCode::kCorruptData,
                 "{}: tensor '{}' has shape {}, the configuration asks for {}; the weights belong "
                 "to another configuration",
-                Text(file.FileOf(full)), Printable(full), ShapeText(shape), ShapeText(expected));
+                PathText(file.FileOf(full)), Printable(full), ShapeText(shape),
+                ShapeText(expected));
   }
   Tensor tensor{expected, file.ReadAsFloat(full)};
   for (const float v : tensor.values) {
     if (!std::isfinite(v)) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: tensor '{}' holds a value that is not finite; the checkpoint is damaged",
-                  Text(file.FileOf(full)), Printable(full));
+                  PathText(file.FileOf(full)), Printable(full));
     }
   }
   return tensor;
@@ -404,7 +403,7 @@ void CheckLeftOver(const Opened& opened, const std::set<std::string, std::less<>
     throw Error(ErrorCode::kCorruptData,
                 "{}: tensor '{}' {} has no place in the model of its configuration; the two do not "
                 "belong together, or the model has parts that this version does not evaluate",
-                Text(opened.file->FileOf(name)), Printable(name), ShapeText(info.shape));
+                PathText(opened.file->FileOf(name)), Printable(name), ShapeText(info.shape));
   }
 }
 
@@ -451,7 +450,7 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
 // times the width, the activation is QuickGELU.
 ModelConfig InferOpenAi(const Opened& opened) {
   const TensorFile& file = *opened.file;
-  const std::string where = Text(file.files().front());
+  const std::string where = PathText(file.files().front());
   const auto shape = [&](const char* name, std::size_t axes) {
     const auto found = file.tensors().find(opened.prefix + name);
     if (found == file.tensors().end() || found->second.shape.size() != axes) {
@@ -555,7 +554,7 @@ void OpenFile(Opened& opened, const std::string& architecture) {
       throw Error(ErrorCode::kInvalidArgument,
                   "{}: has Hugging Face's names of tensors, not OpenAI's; name its architecture "
                   "instead of openai",
-                  Text(c.path));
+                  PathText(c.path));
     }
     c.config = InferOpenAi(opened);
     c.layout = fmt::format("OpenAI's weights, {}", kind);
@@ -566,13 +565,13 @@ void OpenFile(Opened& opened, const std::string& architecture) {
                 "{}: weights without a configuration; name the architecture with --arch (its "
                 "activation cannot be told from the weights): {}; openai for weights that OpenAI "
                 "trained",
-                Text(c.path), Candidates(opened));
+                PathText(c.path), Candidates(opened));
   }
   if (architecture.ends_with(".json")) {
     std::error_code ignored;
     const fs::path file = fs::weakly_canonical(architecture, ignored);
     c.architecture = file.string();
-    c.config = ParseOpenClipConfig(ReadJsonFile(file, kMaxConfigBytes), Text(file));
+    c.config = ParseOpenClipConfig(ReadJsonFile(file, kMaxConfigBytes), PathText(file));
     c.vocabulary = file.parent_path();
     c.files.insert(c.files.begin(), file);
   } else {
@@ -593,22 +592,22 @@ void ReadHuggingFacePreprocessor(Checkpoint& c) {
       Json defaults = Json::object();
       defaults["size"] = {{"shortest_edge", image_size}};
       defaults["crop_size"] = {{"height", image_size}, {"width", image_size}};
-      c.config.preprocess = ParseHuggingFacePreprocessor(defaults, Text(c.path));
+      c.config.preprocess = ParseHuggingFacePreprocessor(defaults, PathText(c.path));
       return;
     }
   }
   Json json = ReadJsonFile(file, kMaxConfigBytes);
   if (member != nullptr) {
-    Json inner = JsonField<Json>(json, member, Text(file));
+    Json inner = JsonField<Json>(json, member, PathText(file));
     json = std::move(inner);
   }
-  c.config.preprocess = ParseHuggingFacePreprocessor(json, Text(file));
+  c.config.preprocess = ParseHuggingFacePreprocessor(json, PathText(file));
   c.files.push_back(file);
   if (c.config.preprocess.image_size != image_size) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: makes pictures of {} x {}, the model reads {} x {}; the two files do not "
                 "belong together",
-                Text(file), c.config.preprocess.image_size, c.config.preprocess.image_size,
+                PathText(file), c.config.preprocess.image_size, c.config.preprocess.image_size,
                 image_size, image_size);
   }
 }
@@ -636,7 +635,7 @@ void OpenDirectory(Opened& opened, const std::string& architecture, bool weights
     throw Error(ErrorCode::kNotFound,
                 "{}: no model in it: {}; a model is a directory with {} or {} and weights, or a "
                 "checkpoint file",
-                Text(c.path),
+                PathText(c.path),
                 lacks.empty() ? fmt::format("there is no {} and no {}", kDirectories[0].config,
                                             kDirectories[1].config)
                               : lacks,
@@ -645,10 +644,10 @@ void OpenDirectory(Opened& opened, const std::string& architecture, bool weights
   if (!architecture.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: has a configuration of its own, {}; --arch is for a checkpoint file",
-                Text(c.path), layout->config);
+                PathText(c.path), layout->config);
   }
   const fs::path config = c.path / layout->config;
-  c.config = layout->parse(ReadJsonFile(config, kMaxConfigBytes), Text(config));
+  c.config = layout->parse(ReadJsonFile(config, kMaxConfigBytes), PathText(config));
   c.vocabulary = c.path;
   c.files.push_back(config);
   if (layout == &kDirectories[1]) ReadHuggingFacePreprocessor(c);
@@ -669,7 +668,7 @@ Opened Open(const fs::path& path, const std::string& architecture, bool weights)
     throw Error(ErrorCode::kNotFound,
                 "{}: no such model; give a directory, a checkpoint file, the name of a shipped "
                 "model, or hf:ORG/NAME for one in the Hugging Face cache",
-                Text(path));
+                PathText(path));
   }
   const fs::path named = fs::weakly_canonical(path, ignored);
   const bool directory = fs::is_directory(path, ignored);

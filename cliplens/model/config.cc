@@ -13,7 +13,6 @@ namespace {
 // Bounds that every published CLIP stays well under; they keep products of sizes far from overflow.
 constexpr Index kMaxLayers = 256;
 constexpr Index kMaxWidth = 16'384;
-constexpr Index kMaxImageSize = 4'096;
 constexpr Index kMaxContext = 4'096;
 constexpr Index kMaxVocabulary = 4'000'000;
 

@@ -73,7 +73,7 @@ fs::path FindInHubCache(const std::string& model) {
   };
   std::error_code ignored;
   if (!fs::is_directory(repository, ignored)) {
-    throw missing(fmt::format("not in the cache {}", Printable(root.native(), 1024)));
+    throw missing(fmt::format("not in the cache {}", PathText(root)));
   }
   const fs::path branch = repository / "refs" / "main";
   std::string commit;
@@ -82,8 +82,8 @@ fs::path FindInHubCache(const std::string& model) {
     while (!commit.empty() && (commit.back() == '\n' || commit.back() == ' ')) commit.pop_back();
     if (!IsCommit(commit)) {
       throw Error(ErrorCode::kCorruptData,
-                  "{}: holds '{}', which is no commit; get the model again",
-                  Printable(branch.native(), 1024), Printable(commit, 60));
+                  "{}: holds '{}', which is no commit; get the model again", PathText(branch),
+                  Printable(commit, 60));
     }
   } else {
     std::vector<std::string> snapshots;

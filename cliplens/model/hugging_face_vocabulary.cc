@@ -18,7 +18,6 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kMaxFileBytes = Index{32} << 20;
 constexpr const char* kStart = "<|startoftext|>";
 constexpr const char* kEnd = "<|endoftext|>";
 
@@ -39,10 +38,9 @@ bool IsThere(const std::filesystem::path& directory, const char* file) {
 std::optional<Json> ReadIfThere(const std::filesystem::path& directory, const char* file) {
   if (!IsThere(directory, file)) return std::nullopt;
   const std::filesystem::path path = directory / file;
-  Json json = ReadJsonFile(path, kMaxFileBytes);
+  Json json = ReadJsonFile(path, kMaxVocabularyBytes);
   if (!json.is_object()) {
-    throw Error(ErrorCode::kCorruptData, "{}: an object was expected",
-                Printable(path.native(), 1024));
+    throw Error(ErrorCode::kCorruptData, "{}: an object was expected", PathText(path));
   }
   return json;
 }
@@ -160,7 +158,7 @@ Settings ReadSettings(const std::filesystem::path& directory, const std::optiona
                       const std::string& tokenizer_name) {
   Settings settings;
   const std::filesystem::path config_path = directory / "tokenizer_config.json";
-  const std::string config_name = Printable(config_path.native(), 1024);
+  const std::string config_name = PathText(config_path);
   const Json config = ReadIfThere(directory, "tokenizer_config.json").value_or(Json::object());
   CheckClass(config, config_name);
   RefuseUnless(config, "truncation_side", "right", config_name);
@@ -188,11 +186,11 @@ Settings ReadSettings(const std::filesystem::path& directory, const std::optiona
   } else {
     const std::filesystem::path map_path = directory / "special_tokens_map.json";
     if (const std::optional<Json> map = ReadIfThere(directory, "special_tokens_map.json")) {
-      ReadRoles(*map, Printable(map_path.native(), 1024), /*all_special=*/true, settings);
+      ReadRoles(*map, PathText(map_path), /*all_special=*/true, settings);
     }
     const std::filesystem::path added_path = directory / "added_tokens.json";
     if (const std::optional<Json> added = ReadIfThere(directory, "added_tokens.json")) {
-      const std::string name = Printable(added_path.native(), 1024);
+      const std::string name = PathText(added_path);
       for (const auto& [text, id] : added->items()) {
         if (!id.is_number_integer()) {
           throw Error(ErrorCode::kCorruptData,
@@ -248,13 +246,13 @@ Vocabulary ReadWords(const std::filesystem::path& directory, const std::optional
   if (IsThere(directory, "vocab.json")) return ReadVocabularyPair(directory);
   const std::filesystem::path merges = directory / "merges.txt";
   if (IsThere(directory, "merges.txt")) {
-    return FromMergesAlone(ReadMergesText(merges), Printable(merges.native(), 1024));
+    return FromMergesAlone(ReadMergesText(merges), PathText(merges));
   }
   if (ClipMergesText().empty()) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no vocabulary (tokenizer.json, or vocab.json with merges.txt), and this build "
                 "holds none of its own; copy the model's files there",
-                Printable(directory.native(), 1024));
+                PathText(directory));
   }
   return FromMergesAlone(ClipMergesText(), "CLIP's vocabulary");
 }
@@ -294,7 +292,7 @@ class Adder {
 
 HuggingFaceVocabulary ReadHuggingFaceVocabulary(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "tokenizer.json";
-  const std::string name = Printable(path.native(), 1024);
+  const std::string name = PathText(path);
   const std::optional<Json> tokenizer = ReadIfThere(directory, "tokenizer.json");
   HuggingFaceVocabulary vocabulary;
   vocabulary.words = ReadWords(directory, tokenizer, name);
@@ -327,7 +325,7 @@ HuggingFaceVocabulary ReadHuggingFaceVocabulary(const std::filesystem::path& dir
     const std::optional<NewToken>& token = settings.roles.at(key);
     if (!token || token->text.empty()) {
       throw Error(ErrorCode::kUnsupported, "{}: '{}' is null; texts must begin and end in a token",
-                  Printable((directory / "tokenizer_config.json").native(), 1024), key);
+                  PathText(directory / "tokenizer_config.json"), key);
     }
     return token->text;
   };

@@ -11,8 +11,6 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kMaxImageSize = 4'096;
-
 // A size as transformers reads it: one number, [height, width] or an object.
 struct Size {
   Index shortest = 0;  // else both of these

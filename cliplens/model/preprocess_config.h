@@ -8,6 +8,9 @@
 
 namespace cliplens {
 
+// The most pixels along a side of a model's input.
+inline constexpr Index kMaxImageSize = 4'096;
+
 // `preprocessor_config.json` of a Hugging Face CLIP directory (or the object "image_processor" of
 // its processor_config.json), with the defaults of transformers' CLIPImageProcessor for what is
 // absent; files that still say "feature_extractor_type" are the same. `name` stands in the

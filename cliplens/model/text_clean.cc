@@ -13,8 +13,6 @@ namespace {
 
 bool InRange(char32_t c, char32_t first, char32_t last) { return c >= first && c <= last; }
 
-bool IsAsciiLetter(char32_t c) { return InRange(c | 0x20, U'a', U'z'); }
-
 // Control characters, deprecated format characters, annotations and the byte order mark, none of
 // which shows.
 bool IsRemoved(char32_t c) {

@@ -20,7 +20,7 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kMaxContext = Index{1} << 20;
+constexpr Index kMostTokens = Index{1} << 20;
 constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;
 // The eos_token_id that stands for the highest id of a text.
 constexpr Index kHighestId = 2;
@@ -122,11 +122,11 @@ struct Tokenizer::Impl {
   }
 
   void CheckContext(Index least) const {
-    if (context_length >= least && context_length <= kMaxContext) return;
+    if (context_length >= least && context_length <= kMostTokens) return;
     throw Error(ErrorCode::kInvalidArgument,
                 "a context of {} tokens; it must be from {} to {}, as the model's configuration "
                 "says (77 for CLIP)",
-                context_length, least, kMaxContext);
+                context_length, least, kMostTokens);
   }
 
   // Words behind the cut cannot change what stands before it, so both stop there. They append to
@@ -198,8 +198,7 @@ Tokenizer Tokenizer::Load(const std::filesystem::path& directory, Index context_
                   "{}: no vocabulary (vocab.json with merges.txt, or tokenizer.json), and this "
                   "build holds none of its own; copy the model's files there, or write CLIP's with "
                   "tools/fetch_clip_vocabulary.py --out {}",
-                  Printable(directory.native(), 1024),
-                  Printable((directory / "merges.txt").native(), 1024));
+                  PathText(directory), PathText(directory / "merges.txt"));
     }
     const std::string name = "CLIP's vocabulary";
     vocabulary = VocabularyFromMerges(ParseMerges(ClipMergesText(), name), name);

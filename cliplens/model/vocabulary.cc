@@ -17,7 +17,6 @@ namespace {
 
 using Merges = std::vector<std::pair<std::string, std::string>>;
 
-constexpr Index kMaxFileBytes = Index{32} << 20;
 constexpr std::int64_t kMaxId = (std::int64_t{1} << 24) - 1;
 
 bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v'; }
@@ -95,7 +94,7 @@ std::optional<std::string> NamedToken(const std::filesystem::path& directory, co
   for (const char* file : {"special_tokens_map.json", "tokenizer_config.json"}) {
     const std::filesystem::path path = directory / file;
     if (!Exists(path)) continue;
-    const Json config = ReadJsonFile(path, kMaxFileBytes);
+    const Json config = ReadJsonFile(path, kMaxVocabularyBytes);
     if (!config.is_object() || !config.contains(key)) continue;
     const Json& value = config[key];
     if (value.is_string()) return value.get<std::string>();
@@ -212,8 +211,8 @@ Json CheckedModel(const Json& tokenizer, const std::string& name) {
 }
 
 Vocabulary ReadTokenizerJson(const std::filesystem::path& path) {
-  const std::string name = Printable(path.native(), 1024);
-  const Json root = ReadJsonFile(path, kMaxFileBytes);
+  const std::string name = PathText(path);
+  const Json root = ReadJsonFile(path, kMaxVocabularyBytes);
   const Json model = CheckedModel(root, name);
   Json ids = JsonField<Json>(model, "vocab", name);
   if (const auto added = root.find("added_tokens"); added != root.end() && added->is_array()) {
@@ -286,10 +285,9 @@ Vocabulary VocabularyFromMerges(Merges merges, const std::string& name) {
 }
 
 std::string ReadMergesText(const std::filesystem::path& path) {
-  std::string text = ReadTextFile(path, kMaxFileBytes);
+  std::string text = ReadTextFile(path, kMaxVocabularyBytes);
   if (text.empty()) {
-    throw Error(ErrorCode::kCorruptData, "{}: the file is empty; fetch it again",
-                Printable(path.native(), 1024));
+    throw Error(ErrorCode::kCorruptData, "{}: the file is empty; fetch it again", PathText(path));
   }
   return text;
 }
@@ -325,16 +323,16 @@ Merges ParseMerges(std::string_view text, const std::string& name) {
 
 Vocabulary ReadVocabularyPair(const std::filesystem::path& directory) {
   Vocabulary vocabulary;
-  vocabulary.name = Printable((directory / "vocab.json").native(), 1024);
+  vocabulary.name = PathText(directory / "vocab.json");
   const std::filesystem::path merges = directory / "merges.txt";
   if (!Exists(merges)) {
     throw Error(ErrorCode::kNotFound,
                 "{}: merges.txt is missing beside it; copy it from the same tokenizer",
                 vocabulary.name);
   }
-  ReadIds(ReadJsonFile(directory / "vocab.json", kMaxFileBytes), vocabulary.name, vocabulary);
+  ReadIds(ReadJsonFile(directory / "vocab.json", kMaxVocabularyBytes), vocabulary.name, vocabulary);
   CheckWordEnds(vocabulary);
-  const std::string merges_name = Printable(merges.native(), 1024);
+  const std::string merges_name = PathText(merges);
   vocabulary.merges = ParseMerges(ReadMergesText(merges), merges_name);
   CheckMerges(vocabulary, merges_name);
   return vocabulary;
@@ -356,7 +354,7 @@ std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory)
   }
   const std::filesystem::path merges = directory / "merges.txt";
   if (Exists(merges)) {
-    const std::string name = Printable(merges.native(), 1024);
+    const std::string name = PathText(merges);
     return VocabularyFromMerges(ParseMerges(ReadMergesText(merges), name), name);
   }
   return std::nullopt;

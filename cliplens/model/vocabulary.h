@@ -25,6 +25,9 @@ struct Vocabulary {
   std::optional<std::int32_t> unknown;  // stands for bytes that have no token
 };
 
+// The largest file of a vocabulary or of its settings that is read.
+inline constexpr Index kMaxVocabularyBytes = Index{32} << 20;
+
 inline constexpr std::string_view kWordEnd = "</w>";
 
 // The printable character, as UTF-8, that stands for a byte ("Byte-level BPE": printable Latin-1

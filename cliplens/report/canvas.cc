@@ -14,8 +14,6 @@
 namespace cliplens {
 namespace {
 
-constexpr char32_t kReplacement = 0xFFFD;
-
 std::u32string CodePoints(std::string_view text) {
   std::u32string points;
   while (!text.empty()) {

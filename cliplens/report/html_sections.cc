@@ -120,7 +120,7 @@ void PutIndex(std::string& out, const LabelReport& report, const std::vector<int
   out += "</tbody></table>\n";
 }
 
-std::string Bounded(const Estimate& e, double factor, int decimals) {
+std::string BoundedHtml(const Estimate& e, double factor, int decimals) {
   return fmt::format("{} <small>{} to {}</small>", FormatFixed(factor * e.value, decimals),
                      FormatFixed(factor * e.low, decimals), FormatFixed(factor * e.high, decimals));
 }
@@ -228,7 +228,7 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>"
         "</tr>\n",
-        names.at(row.name), Bounded(row.accuracy, 100, 1), Bounded(row.score, 1, 4));
+        names.at(row.name), BoundedHtml(row.accuracy, 100, 1), Bounded(row.score, 1, 4));
   }
   out += "</tbody></table>\n<figure class=\"curve\">" +
          RenderCurve(AblationCurve(result), /*embedded=*/true) + "</figure>\n";
@@ -242,7 +242,7 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>"
         "</tr>\n",
-        c.component, Bounded(c.accuracy_lost, 100, 2), Bounded(c.score_lost, 1, 4));
+        c.component, BoundedHtml(c.accuracy_lost, 100, 2), Bounded(c.score_lost, 1, 4));
   }
   return out + "</tbody></table>\n</section>\n";
 }
@@ -280,8 +280,8 @@ std::string GroupSection(const GroupReport& report) {
   for (const GroupRow& row : report.result.rows) {
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>",
-        Name(GroupRowText(report, row.name)), Bounded(row.worst, 100, 1),
-        Bounded(row.average, 100, 1));
+        Name(GroupRowText(report, row.name)), BoundedHtml(row.worst, 100, 1),
+        BoundedHtml(row.average, 100, 1));
     for (std::size_t g = 0; by_group && g < row.groups.size(); ++g) {
       Put(out, "<td class=\"number\">{:.1f}</td>", 100 * row.groups[g].accuracy.value);
     }

@@ -16,7 +16,7 @@ namespace {
 
 constexpr Index kSmallestCut = 8;
 constexpr std::string_view kGap = "  ";
-constexpr std::string_view kReplacement = "\ufffd";
+constexpr std::string_view kReplacementText = "\ufffd";
 constexpr std::string_view kEllipsis = "\u2026";
 
 struct Range {
@@ -71,7 +71,7 @@ std::string Clean(std::string_view text) {
   while (!text.empty()) {
     const std::size_t length = Utf8SequenceLength(text);
     const char32_t c = length == 0 ? 0 : CodePoint(text, length);
-    out += c < 0x20 || (c >= 0x7f && c < 0xa0) ? kReplacement : text.substr(0, length);
+    out += c < 0x20 || (c >= 0x7f && c < 0xa0) ? kReplacementText : text.substr(0, length);
     text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return out;

@@ -25,8 +25,6 @@ const Entity* Find(std::span<const Entity> table, std::string_view name) {
 }
 
 bool IsDecimal(char32_t c) { return c >= U'0' && c <= U'9'; }
-bool IsAsciiLetter(char32_t c) { return (c | 0x20) >= U'a' && (c | 0x20) <= U'z'; }
-
 // The value of a digit, -1 if it is none of the base.
 int DigitValue(char32_t c, int base) {
   if (IsDecimal(c)) return static_cast<int>(c - U'0');

@@ -33,6 +33,8 @@ std::uint8_t ClassOf(char32_t c);
 
 inline bool IsSpace(char32_t c) { return (ClassOf(c) & kSpace) != 0; }
 
+inline bool IsAsciiLetter(char32_t c) { return (c | 0x20) >= U'a' && (c | 0x20) <= U'z'; }
+
 // The position of the first byte that is not UTF-8 (overlong forms, surrogates and values above
 // U+10FFFF count), npos if there is none. Appends what stands before it to `out`.
 std::size_t AppendDecodedUtf8(std::string_view text, std::u32string& out);
