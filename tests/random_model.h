@@ -14,6 +14,7 @@
 #include "cliplens/io/json.h"
 #include "cliplens/io/safetensors.h"
 #include "cliplens/model/checkpoint.h"
+#include "cliplens/model/tensor_table.h"
 
 namespace cliplens {
 
@@ -79,7 +80,7 @@ struct RandomModel {
     std::mt19937_64 random(seed);
     std::normal_distribution<float> normal;
     std::vector<Held> held;
-    for (const TensorRow& row : OpenClipTable()) {
+    for (const TensorRow& row : OpenClipFamily().rows) {
       const std::string_view ours = row.name;
       const bool vision = ours.starts_with("vision.");
       const TowerConfig& tower = vision ? config.vision : config.text;
@@ -88,7 +89,7 @@ struct RandomModel {
       const bool layered = ours.find("{}") != std::string_view::npos;
       for (Index l = 0; l < (layered ? tower.layers : 1); ++l) {
         Held tensor;
-        tensor.name = row.checkpoint;
+        tensor.name = row.in_file;
         tensor.ours = row.name;
         for (std::string* name : {&tensor.name, &tensor.ours}) {
           if (layered) name->replace(name->find("{}"), 2, std::to_string(l));

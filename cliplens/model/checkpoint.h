@@ -2,9 +2,8 @@
 //
 //   const Checkpoint c = LoadCheckpoint("epoch_3.pt", "ViT-B-16");
 //
-// A layout is data: one table with a row for each tensor (our name, its name in the file, its shape
-// in the letters of the configuration). `{}` in a name stands for the layer. Which table a file
-// follows shows in its tensors' names; where the configuration comes from depends on what is given:
+// The names of its tensors tell which table of tensor_table.h a file follows. Where the
+// configuration comes from depends on what is given:
 //
 //     directory with open_clip_config.json  that file
 //     directory with config.json            that file, and preprocessor_config.json
@@ -14,7 +13,6 @@
 
 #include <filesystem>
 #include <map>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -22,27 +20,6 @@
 #include "cliplens/model/config.h"
 
 namespace cliplens {
-
-// Which models have a tensor.
-enum class TensorUse { kAlways, kLnPre, kLayerScale };
-
-struct TensorRow {
-  const char* name;  // ours: "vision.block.{}.attn.in.weight"
-  // In the file: "visual.transformer.resblocks.{}.attn.in_proj_weight". Several names with '|'
-  // between them are tensors that are joined along their first axis.
-  const char* checkpoint;
-  // Axes in the letters of DESIGN §1, with the tower's own D, F: "3D,D". P: patch side, N: tokens,
-  // T: context length, V: vocabulary size, E: embedding width. Empty: a single number. This is our
-  // shape; a transposed tensor has the other in the file.
-  const char* shape;
-  TensorUse use = TensorUse::kAlways;
-  bool transposed = false;
-};
-
-// Rows of open_clip's CLIP class (and OpenAI's, which has the same names) and of Hugging Face's
-// CLIPModel, with the vision tower's and the text tower's names.
-std::span<const TensorRow> OpenClipTable();
-std::span<const TensorRow> HuggingFaceTable();
 
 struct Tensor {
   std::vector<Index> shape;

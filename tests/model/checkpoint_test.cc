@@ -11,6 +11,7 @@
 #include "cliplens/model/architectures.h"
 #include "cliplens/model/clip.h"
 #include "cliplens/model/hub_cache.h"
+#include "cliplens/model/tensor_table.h"
 
 namespace cliplens {
 namespace {
@@ -138,7 +139,7 @@ std::string TorchFileOf(const std::vector<Held>& held) {
 std::vector<Held> HuggingFaceWeights(const RandomModel& model) {
   std::vector<Held> out;
   const std::vector<Held> all = model.Weights();
-  for (const TensorRow& row : HuggingFaceTable()) {
+  for (const TensorRow& row : HuggingFaceFamily().rows) {
     for (const Held& h : all) {
       std::string layer;
       std::string pattern = h.ours;
@@ -147,7 +148,7 @@ std::vector<Held> HuggingFaceWeights(const RandomModel& model) {
         pattern.replace(at + 6, layer.size(), "{}");
       }
       if (pattern != row.name) continue;
-      std::string rest = row.checkpoint;
+      std::string rest = row.in_file;
       const auto parts = ToSize(std::ranges::count(rest, '|')) + 1;
       for (std::size_t p = 0; p < parts; ++p) {
         const std::size_t bar = std::min(rest.find('|'), rest.size());

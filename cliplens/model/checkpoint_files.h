@@ -1,0 +1,28 @@
+// Finds and opens the files of a checkpoint: which layout a path has, where its configuration comes
+// from, and which family its tensors are of.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "cliplens/io/tensor_file.h"
+#include "cliplens/model/checkpoint.h"
+#include "cliplens/model/tensor_table.h"
+
+namespace cliplens {
+
+// Everything that is known of a model before its weights are read.
+struct OpenedCheckpoint {
+  const TensorFamily* family = nullptr;
+  std::unique_ptr<TensorFile> file;
+  std::string prefix;     // of all its tensors' names: "state_dict.module."
+  Checkpoint checkpoint;  // without tensors and fingerprint
+};
+
+// Arguments and errors as LoadCheckpoint. Without `weights` a directory's tensors are not opened,
+// and `family` and `file` are null.
+OpenedCheckpoint OpenCheckpoint(const std::filesystem::path& path, const std::string& architecture,
+                                bool weights);
+
+}  // namespace cliplens

@@ -1,0 +1,73 @@
+// Model families as tables: a row says what we call a tensor, what the file calls it, and its
+// shape.
+//
+//   for (const TensorRow& row : OpenClipFamily().rows) {
+//     Print(row.name, NamesInFile(row, /*layer=*/0), ShapeOf(row, model.config()));
+//   }
+//
+// `{}` in a name stands for the layer. A family that is read is one more table and one more row in
+// tensor_table.cc.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/model/config.h"
+
+namespace cliplens {
+
+// Which models have a tensor.
+enum class TensorUse { kAlways, kLnPre, kLayerScale };
+
+struct TensorRow {
+  std::string name;  // ours: "vision.block.{}.attn.in.weight"
+  // In the file: "visual.transformer.resblocks.{}.attn.in_proj_weight". Several names with '|'
+  // between them are tensors that are joined along their first axis.
+  std::string in_file;
+  // Axes in letters, with the row's own tower: "3D,D". D: width, F: MLP width, P: patch side,
+  // N: image tokens, T: context length, V: vocabulary size, E: embedding width. Empty: a single
+  // number. This is our shape; a transposed tensor has the other in the file.
+  std::string shape;
+  TensorUse use = TensorUse::kAlways;
+  bool transposed = false;
+};
+
+struct TensorFamily {
+  const char* name;
+  // The tensor that identifies the family, found under any prefix ("state_dict.module.").
+  std::string_view anchor;
+  std::vector<TensorRow> rows;  // of both towers
+  // Last parts of the names of tensors that hold no weights of their own.
+  std::span<const std::string_view> without_weights;
+};
+
+std::span<const TensorFamily> TensorFamilies();
+const TensorFamily& OpenClipFamily();  // open_clip's CLIP class; OpenAI's has the same names
+const TensorFamily& HuggingFaceFamily();
+
+// A part of tensors' names that only models have which are not evaluated.
+struct RefusedTensor {
+  std::string_view part;
+  const char* reason;
+};
+std::span<const RefusedTensor> RefusedTensors();
+
+// Whether a model of this configuration has the row's tensor.
+bool Uses(const ModelConfig& config, const TensorRow& row);
+// In how many layers it stands; 1 for a tensor outside of the layers.
+Index LayersOf(const TensorRow& row, const ModelConfig& config);
+// Whether its name has a layer.
+bool IsInLayers(const TensorRow& row);
+
+// `pattern` with the layer in place of `{}`.
+std::string WithLayer(std::string_view pattern, Index layer);
+std::vector<std::string> NamesInFile(const TensorRow& row, Index layer);
+
+// Our shape, and that of each of NamesInFile.
+std::vector<Index> ShapeOf(const TensorRow& row, const ModelConfig& config);
+std::vector<Index> ShapeInFile(const TensorRow& row, const ModelConfig& config);
+
+}  // namespace cliplens
