@@ -61,25 +61,7 @@ void RefuseCustomBlocks(ConfigReader& reader) {
   reader.Only("block_type", "default");
 }
 
-}  // namespace
-
-ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
-  ConfigReader top(file, name);
-  const bool nested = top.Has("model_cfg");
-  ConfigReader model(nested ? top.Object("model_cfg") : file, nested ? name + ": model_cfg" : name);
-  ModelConfig config;
-  config.embed_width = model.Integer("embed_dim", 0, 1, kMaxWidth);
-  if (config.embed_width == 0) {
-    throw Error(ErrorCode::kCorruptData, "{}: there is no 'embed_dim' in it", name);
-  }
-  config.activation = model.Bool("quick_gelu", false) ? Activation::kQuickGelu : Activation::kGelu;
-  model.Only("custom_text", false);
-  if (model.Has("multimodal_cfg")) {
-    throw Error(ErrorCode::kUnsupported, "{}: CoCa models ('multimodal_cfg') are not supported",
-                name);
-  }
-
-  ConfigReader vision(model.Object("vision_cfg"), name + ": vision_cfg");
+void ReadOpenClipVision(ConfigReader& vision, const std::string& name, ModelConfig& config) {
   if (vision.Has("timm_model_name")) {
     throw Error(ErrorCode::kUnsupported, "{}: vision towers from timm ({}) are not supported", name,
                 JsonExcerpt(vision.json("timm_model_name")));
@@ -110,8 +92,9 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   vision.Finish({"patch_dropout", "attn_pooler_queries", "attn_pooler_heads", "output_tokens",
                  "timm_model_pretrained", "timm_pool", "timm_proj", "timm_proj_bias", "timm_drop",
                  "timm_drop_path"});
+}
 
-  ConfigReader text(model.Object("text_cfg"), name + ": text_cfg");
+void ReadOpenClipText(ConfigReader& text, const std::string& name, ModelConfig& config) {
   if (text.Has("hf_model_name")) {
     throw Error(ErrorCode::kUnsupported, "{}: Hugging Face text towers ({}) are not supported",
                 name, JsonExcerpt(text.json("hf_model_name")));
@@ -136,41 +119,36 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   RefuseCustomBlocks(text);
   text.Finish({"hf_tokenizer_name", "tokenizer_mode", "pad_id", "eos_id", "output_tokens",
                "hf_model_pretrained", "hf_proj_type", "hf_pooler_type"});
+}
+
+}  // namespace
+
+ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
+  ConfigReader top(file, name);
+  const bool nested = top.Has("model_cfg");
+  ConfigReader model(nested ? top.Object("model_cfg") : file, nested ? name + ": model_cfg" : name);
+  ModelConfig config;
+  config.embed_width = model.Integer("embed_dim", 0, 1, kMaxWidth);
+  if (config.embed_width == 0) {
+    throw Error(ErrorCode::kCorruptData, "{}: there is no 'embed_dim' in it", name);
+  }
+  config.activation = model.Bool("quick_gelu", false) ? Activation::kQuickGelu : Activation::kGelu;
+  model.Only("custom_text", false);
+  if (model.Has("multimodal_cfg")) {
+    throw Error(ErrorCode::kUnsupported, "{}: CoCa models ('multimodal_cfg') are not supported",
+                name);
+  }
+
+  ConfigReader vision(model.Object("vision_cfg"), name + ": vision_cfg");
+  ReadOpenClipVision(vision, name, config);
+  ConfigReader text(model.Object("text_cfg"), name + ": text_cfg");
+  ReadOpenClipText(text, name, config);
   model.Finish({"init_logit_scale", "init_logit_bias", "nonscalar_logit_scale", "cast_dtype",
                 "output_dict", "preprocess_cfg"});
 
   if (top.Has("preprocess_cfg")) {
-    ConfigReader pre(top.Object("preprocess_cfg"), name + ": preprocess_cfg");
-    PreprocessConfig& p = config.preprocess;
-    p.mean = pre.Channels("mean", p.mean, false);
-    p.std = pre.Channels("std", p.std, true);
-    const std::string interpolation = pre.Text("interpolation", "bicubic");
-    if (interpolation == "bilinear") {
-      p.interpolation = Interpolation::kBilinear;
-    } else if (interpolation != "bicubic") {
-      throw Error(ErrorCode::kUnsupported,
-                  "{}: 'interpolation' is '{}'; bicubic and bilinear are supported", pre.name(),
-                  Printable(interpolation, 80));
-    }
-    const std::string mode = pre.Text("resize_mode", "shortest");
-    if (mode == "squash") {
-      p.resize_mode = ResizeMode::kSquash;
-    } else if (mode == "longest") {
-      p.resize_mode = ResizeMode::kLongest;
-    } else if (mode != "shortest") {
-      throw Error(ErrorCode::kUnsupported,
-                  "{}: 'resize_mode' is '{}'; shortest, squash and longest are supported",
-                  pre.name(), Printable(mode, 80));
-    }
-    const Index fill = pre.Integer("fill_color", 0, 0, 255);
-    p.fill_color.fill(static_cast<std::uint8_t>(fill));
-    pre.Only("mode", "RGB");
-    const Index size = pre.Square("size", p.image_size, kMaxImageSize);
-    if (size != p.image_size) {
-      throw Error(ErrorCode::kCorruptData, "{}: 'size' is {}, the vision tower reads {}",
-                  pre.name(), size, p.image_size);
-    }
-    pre.Finish({});
+    ConfigReader preprocess(top.Object("preprocess_cfg"), name + ": preprocess_cfg");
+    ReadOpenClipPreprocess(preprocess, config.preprocess);
   }
   return config;
 }

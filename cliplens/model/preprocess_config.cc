@@ -93,6 +93,38 @@ void CheckType(ConfigReader& reader) {
 
 }  // namespace
 
+void ReadOpenClipPreprocess(ConfigReader& pre, PreprocessConfig& config) {
+  config.mean = pre.Channels("mean", config.mean, false);
+  config.std = pre.Channels("std", config.std, true);
+  const std::string interpolation = pre.Text("interpolation", "bicubic");
+  if (interpolation == "bilinear") {
+    config.interpolation = Interpolation::kBilinear;
+  } else if (interpolation != "bicubic") {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: 'interpolation' is '{}'; bicubic and bilinear are supported", pre.name(),
+                Printable(interpolation, 80));
+  }
+  const std::string mode = pre.Text("resize_mode", "shortest");
+  if (mode == "squash") {
+    config.resize_mode = ResizeMode::kSquash;
+  } else if (mode == "longest") {
+    config.resize_mode = ResizeMode::kLongest;
+  } else if (mode != "shortest") {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: 'resize_mode' is '{}'; shortest, squash and longest are supported", pre.name(),
+                Printable(mode, 80));
+  }
+  const Index fill = pre.Integer("fill_color", 0, 0, 255);
+  config.fill_color.fill(static_cast<std::uint8_t>(fill));
+  pre.Only("mode", "RGB");
+  const Index size = pre.Square("size", config.image_size, kMaxImageSize);
+  if (size != config.image_size) {
+    throw Error(ErrorCode::kCorruptData, "{}: 'size' is {}, the vision tower reads {}", pre.name(),
+                size, config.image_size);
+  }
+  pre.Finish({});
+}
+
 PreprocessConfig ParseHuggingFacePreprocessor(const Json& file, const std::string& name) {
   ConfigReader reader(file, name);
   CheckType(reader);

@@ -4,12 +4,17 @@
 #include <string>
 
 #include "cliplens/io/json.h"
+#include "cliplens/model/config_reader.h"
 #include "cliplens/model/preprocess.h"
 
 namespace cliplens {
 
 // The most pixels along a side of a model's input.
 inline constexpr Index kMaxImageSize = 4'096;
+
+// The member "preprocess_cfg" of an open_clip_config.json, into `config`, whose image_size is that
+// of the vision tower. Errors as ParseOpenClipConfig's.
+void ReadOpenClipPreprocess(ConfigReader& pre, PreprocessConfig& config);
 
 // `preprocessor_config.json` of a Hugging Face CLIP directory (or the object "image_processor" of
 // its processor_config.json), with the defaults of transformers' CLIPImageProcessor for what is
