@@ -1,5 +1,6 @@
 #include "cliplens/io/pickle.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <unordered_map>
@@ -12,7 +13,7 @@ namespace cliplens {
 namespace {
 
 constexpr std::size_t kMaxNameBytes = 4096;
-constexpr int kMaxProtocol = 5;
+constexpr std::uint64_t kMaxProtocol = 5;
 
 // Opcodes by the letters and numbers of Python's pickletools.
 enum Op : std::uint8_t {
@@ -79,10 +80,7 @@ constexpr std::string_view kSetNames[] = {"builtins.set", "__builtin__.set", "bu
                                           "__builtin__.frozenset"};
 
 bool IsOneOf(std::string_view name, std::span<const std::string_view> names) {
-  for (const std::string_view n : names) {
-    if (n == name) return true;
-  }
-  return false;
+  return std::ranges::find(names, name) != names.end();
 }
 
 class Machine {
@@ -322,187 +320,115 @@ class Machine {
     PushInt(static_cast<std::int64_t>(value));
   }
 
+  // One instruction: here those that push a value of their own.
   void Step(std::uint8_t op) {
     switch (op) {
-      case kProto: {
-        const auto protocol = static_cast<int>(Number(1));
-        if (protocol > kMaxProtocol) {
-          throw Error(ErrorCode::kUnsupported, "{}: pickle protocol {}; 2 to {} are read", name_,
-                      protocol, kMaxProtocol);
-        }
-        break;
-      }
-      case kFrame: {
-        const std::uint64_t size = Number(8);
-        if (size > bytes_.size() - at_) {
-          Corrupt("has a frame of {} bytes and {} are left", size, bytes_.size() - at_);
-        }
-        break;
-      }
-      case kMark:
-        if (static_cast<Index>(marks_.size()) >= limits_.depth) {
-          TooMuch("nested values", limits_.depth);
-        }
-        marks_.push_back(stack_.size());
-        break;
-      case kPop:
-        if (stack_.size() == Floor() && !marks_.empty()) {
-          marks_.pop_back();
-        } else {
-          Pop();
-        }
-        break;
-      case kPopMark:
-        PopMark();
-        break;
-      case kDup:
-        Push(Top());
-        break;
       case kNone:
-        PushNew(PickleKind::kNone);
-        break;
+        return PushNew(PickleKind::kNone);
       case kNewTrue:
       case kNewFalse:
         Make(PickleKind::kBool).integer = op == kNewTrue ? 1 : 0;
-        Push(Newest());
-        break;
+        return Push(Newest());
       case kBinInt:
-        PushInt(static_cast<std::int32_t>(static_cast<std::uint32_t>(Number(4))));
-        break;
+        return PushInt(static_cast<std::int32_t>(static_cast<std::uint32_t>(Number(4))));
       case kBinInt1:
-        PushInt(static_cast<std::int64_t>(Number(1)));
-        break;
+        return PushInt(static_cast<std::int64_t>(Number(1)));
       case kBinInt2:
-        PushInt(static_cast<std::int64_t>(Number(2)));
-        break;
+        return PushInt(static_cast<std::int64_t>(Number(2)));
       case kLong1:
-        PushLong(Number(1));
-        break;
+        return PushLong(Number(1));
       case kLong4:
-        PushLong(Number(4));
-        break;
+        return PushLong(Number(4));
       case kBinFloat: {
         std::uint64_t bits = 0;
         for (const std::uint8_t byte : Take(8)) bits = (bits << 8) | byte;  // big-endian
         Make(PickleKind::kFloat).real = std::bit_cast<double>(bits);
-        Push(Newest());
-        break;
+        return Push(Newest());
       }
-      // Python 2 wrote its plain strings so; where they hold text they are UTF-8.
-      case kBinString:
-        PushText(PickleKind::kText, Text(Number(4)));
-        break;
+      // Python 2 wrote its plain strings (BinString) so; where they hold text they are UTF-8.
       case kShortBinString:
-        PushText(PickleKind::kText, Text(Number(1)));
-        break;
-      case kBinUnicode:
-        PushText(PickleKind::kText, Text(Number(4)));
-        break;
       case kShortBinUnicode:
-        PushText(PickleKind::kText, Text(Number(1)));
-        break;
+        return PushText(PickleKind::kText, Text(Number(1)));
+      case kBinString:
+      case kBinUnicode:
+        return PushText(PickleKind::kText, Text(Number(4)));
       case kBinUnicode8:
-        PushText(PickleKind::kText, Text(Number(8)));
-        break;
-      case kBinBytes:
-        PushText(PickleKind::kBytes, Text(Number(4)));
-        break;
+        return PushText(PickleKind::kText, Text(Number(8)));
       case kShortBinBytes:
-        PushText(PickleKind::kBytes, Text(Number(1)));
-        break;
+        return PushText(PickleKind::kBytes, Text(Number(1)));
+      case kBinBytes:
+        return PushText(PickleKind::kBytes, Text(Number(4)));
       case kBinBytes8:
       case kByteArray8:
-        PushText(PickleKind::kBytes, Text(Number(8)));
-        break;
+        return PushText(PickleKind::kBytes, Text(Number(8)));
+      default:
+        return StepContainer(op);
+    }
+  }
+
+  // Those that make or fill containers.
+  void StepContainer(std::uint8_t op) {
+    switch (op) {
       case kEmptyTuple:
-        PushNew(PickleKind::kTuple);
-        break;
+        return PushNew(PickleKind::kTuple);
       case kTuple1:
-        PushTuple(1);
-        break;
+        return PushTuple(1);
       case kTuple2:
-        PushTuple(2);
-        break;
+        return PushTuple(2);
       case kTuple3:
-        PushTuple(3);
-        break;
+        return PushTuple(3);
       case kTuple:
-        PushItems(PickleKind::kTuple, PopMark());
-        break;
+        return PushItems(PickleKind::kTuple, PopMark());
       case kEmptyList:
-        PushNew(PickleKind::kList);
-        break;
+        return PushNew(PickleKind::kList);
       case kList:
-        PushItems(PickleKind::kList, PopMark());
-        break;
+        return PushItems(PickleKind::kList, PopMark());
       case kAppend: {
         const PickleRef item[] = {Pop()};
-        Append(PickleKind::kList, item);
-        break;
+        return Append(PickleKind::kList, item);
       }
       case kAppends:
-        Append(PickleKind::kList, PopMark());
-        break;
+        return Append(PickleKind::kList, PopMark());
       case kEmptyDict:
-        PushNew(PickleKind::kDict);
-        break;
+        return PushNew(PickleKind::kDict);
       case kDict:
-        PushItems(PickleKind::kDict, PopMark());
-        break;
+        return PushItems(PickleKind::kDict, PopMark());
       case kSetItem: {
         const PickleRef value = Pop();
         const PickleRef pair[] = {Pop(), value};
-        Append(PickleKind::kDict, pair);
-        break;
+        return Append(PickleKind::kDict, pair);
       }
       case kSetItems:
-        Append(PickleKind::kDict, PopMark());
-        break;
+        return Append(PickleKind::kDict, PopMark());
       case kEmptySet:
-        PushNew(PickleKind::kSet);
-        break;
+        return PushNew(PickleKind::kSet);
       case kFrozenSet:
-        PushItems(PickleKind::kSet, PopMark());
-        break;
+        return PushItems(PickleKind::kSet, PopMark());
       case kAddItems:
-        Append(PickleKind::kSet, PopMark());
-        break;
-      case kBinPut:
-        Memoize(Number(1));
-        break;
-      case kLongBinPut:
-        Memoize(Number(4));
-        break;
-      case kMemoize:
-        Memoize(memos_);
-        break;
-      case kBinGet:
-        Recall(Number(1));
-        break;
-      case kLongBinGet:
-        Recall(Number(4));
-        break;
+        return Append(PickleKind::kSet, PopMark());
+      default:
+        return StepObject(op);
+    }
+  }
+
+  // Names, calls and storages.
+  void StepObject(std::uint8_t op) {
+    switch (op) {
       case kGlobal: {
         const std::string_view module = Line();
-        PushName(module, Line());
-        break;
+        return PushName(module, Line());
       }
       case kStackGlobal: {
         const std::string_view attribute = PopText();
-        PushName(PopText(), attribute);
-        break;
+        return PushName(PopText(), attribute);
       }
+      case kNewObjEx:
+        Pop();  // named arguments, which nothing that is read needs
+        [[fallthrough]];
       case kReduce:
       case kNewObj: {
         const PickleRef arguments = Pop();
-        PushCall(Pop(), arguments);
-        break;
-      }
-      case kNewObjEx: {
-        Pop();  // named arguments, which nothing that is read needs
-        const PickleRef arguments = Pop();
-        PushCall(Pop(), arguments);
-        break;
+        return PushCall(Pop(), arguments);
       }
       case kBuild: {
         const PickleRef state = Pop();
@@ -511,13 +437,55 @@ class Machine {
           Corrupt("gives {} a state", NameOf(target.kind));
         }
         target.state = state;
-        break;
+        return;
       }
       case kBinPersId: {
         const PickleRef id = Pop();
-        PushItems(PickleKind::kPersistent, {id});
-        break;
+        return PushItems(PickleKind::kPersistent, {id});
       }
+      default:
+        return StepMachine(op);
+    }
+  }
+
+  // Those that change the machine alone: its stack, marks and memo.
+  void StepMachine(std::uint8_t op) {
+    switch (op) {
+      case kProto:
+        if (const std::uint64_t protocol = Number(1); protocol > kMaxProtocol) {
+          throw Error(ErrorCode::kUnsupported, "{}: pickle protocol {}; 2 to {} are read", name_,
+                      protocol, kMaxProtocol);
+        }
+        return;
+      case kFrame:
+        if (const std::uint64_t size = Number(8); size > bytes_.size() - at_) {
+          Corrupt("has a frame of {} bytes and {} are left", size, bytes_.size() - at_);
+        }
+        return;
+      case kMark:
+        if (static_cast<Index>(marks_.size()) >= limits_.depth) {
+          TooMuch("nested values", limits_.depth);
+        }
+        return marks_.push_back(stack_.size());
+      case kPop:
+        if (stack_.size() == Floor() && !marks_.empty()) return marks_.pop_back();
+        Pop();
+        return;
+      case kPopMark:
+        PopMark();
+        return;
+      case kDup:
+        return Push(Top());
+      case kBinPut:
+        return Memoize(Number(1));
+      case kLongBinPut:
+        return Memoize(Number(4));
+      case kMemoize:
+        return Memoize(memos_);
+      case kBinGet:
+        return Recall(Number(1));
+      case kLongBinGet:
+        return Recall(Number(4));
       default:
         throw Error(ErrorCode::kUnsupported,
                     "{}: byte {}: opcode 0x{:02x} is not among those that protocols 2 to {} write "

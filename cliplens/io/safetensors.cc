@@ -1,7 +1,6 @@
 #include "cliplens/io/safetensors.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <limits>
 #include <set>
@@ -18,34 +17,11 @@
 namespace cliplens {
 namespace {
 
-static_assert(std::endian::native == std::endian::little,
-              "tensors are copied as they lie in files");
-
 // The format's own bound on a header.
 constexpr Index kMaxHeaderBytes = 100'000'000;
 constexpr Index kPrefixBytes = 8;
 constexpr Index kAlignment = 64;
 constexpr const char* kMetadataKey = "__metadata__";
-
-struct TypeInfo {
-  DataType type;
-  const char* name;
-  Index size;
-};
-
-constexpr TypeInfo kDataTypes[] = {
-    {DataType::kF64, "F64", 8},   {DataType::kF32, "F32", 4}, {DataType::kF16, "F16", 2},
-    {DataType::kBF16, "BF16", 2}, {DataType::kI64, "I64", 8}, {DataType::kI32, "I32", 4},
-    {DataType::kI16, "I16", 2},   {DataType::kI8, "I8", 1},   {DataType::kU8, "U8", 1},
-    {DataType::kBool, "BOOL", 1},
-};
-
-const TypeInfo& InfoOf(DataType type) {
-  for (const TypeInfo& info : kDataTypes) {
-    if (info.type == type) return info;
-  }
-  throw Error(ErrorCode::kInternal, "data type {} is not in the table", static_cast<int>(type));
-}
 
 // False on overflow. Both factors are at least 0.
 bool Multiply(Index a, Index b, Index* product) { return !__builtin_mul_overflow(a, b, product); }
@@ -105,15 +81,14 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
                 where, Printable(DumpJson(type), 40));
   }
   const std::string& type_name = type.get_ref<const std::string&>();
-  const auto* known = std::find_if(std::begin(kDataTypes), std::end(kDataTypes),
-                                   [&](const TypeInfo& info) { return info.name == type_name; });
-  if (known == std::end(kDataTypes)) {
+  const std::optional<DataType> known = DataTypeNamed(type_name);
+  if (!known) {
     throw Error(ErrorCode::kUnsupported,
                 "{} has the dtype \"{}\", known are F64, F32, F16, BF16, I64, I32, I16, I8, U8 and "
                 "BOOL; convert the file",
                 where, Printable(type_name, 40));
   }
-  placed.entry.type = known->type;
+  placed.entry.type = *known;
 
   const Json& shape = Member(value, "shape", where);
   if (!shape.is_array()) {
@@ -144,84 +119,21 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
   if (size < 0) {
     throw Error(ErrorCode::kCorruptData,
                 "{} has the shape {} of {}, whose size does not fit 63 bits; fetch the file again",
-                where, Printable(ShapeText(placed.entry.shape)), known->name);
+                where, Printable(ShapeText(placed.entry.shape)), type_name);
   }
   if (size != placed.end - placed.begin) {
     throw Error(
         ErrorCode::kCorruptData,
         "{} has the shape {} of {}, which takes {} bytes, but {} bytes are set aside for it; "
         "fetch the file again",
-        where, Printable(ShapeText(placed.entry.shape)), known->name, size,
+        where, Printable(ShapeText(placed.entry.shape)), type_name, size,
         placed.end - placed.begin);
   }
   return placed;
 }
 
-template <typename T>
-T Load(const std::uint8_t* at) {
-  T value;
-  std::memcpy(&value, at, sizeof(value));
-  return value;
-}
-
-template <typename To>
-std::vector<To> ReadAs(const TensorEntry& tensor) {
-  const Index size = SizeOf(tensor.type);
-  const Index bytes = static_cast<Index>(tensor.bytes.size());
-  if (SizeInBytes(tensor.shape, tensor.type) != bytes) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "tensor \"{}\": the shape {} of {} does not take {} "
-                "bytes; pass the bytes of the whole tensor",
-                Printable(tensor.name), Printable(ShapeText(tensor.shape)), NameOf(tensor.type),
-                bytes);
-  }
-  const auto count = ToSize(bytes / size);
-  const std::uint8_t* at = tensor.bytes.data();
-  std::vector<To> values(count);
-  switch (tensor.type) {
-    case DataType::kF64:
-      for (std::size_t i = 0; i < count; ++i) {
-        values[i] = static_cast<To>(Load<double>(at + 8 * i));
-      }
-      break;
-    case DataType::kF32:
-      if constexpr (std::is_same_v<To, float>) {
-        if (count > 0) std::memcpy(values.data(), at, tensor.bytes.size());
-      } else {
-        for (std::size_t i = 0; i < count; ++i) values[i] = Load<float>(at + 4 * i);
-      }
-      break;
-    case DataType::kF16:
-      for (std::size_t i = 0; i < count; ++i) {
-        values[i] = HalfToFloat(Load<std::uint16_t>(at + 2 * i));
-      }
-      break;
-    case DataType::kBF16:
-      for (std::size_t i = 0; i < count; ++i) {
-        values[i] = BFloat16ToFloat(Load<std::uint16_t>(at + 2 * i));
-      }
-      break;
-    default:
-      throw Error(
-          ErrorCode::kUnsupported,
-          "tensor \"{}\": has the type {}, where F64, F32, F16 or BF16 is wanted; convert it",
-          Printable(tensor.name), NameOf(tensor.type));
-  }
-  return values;
-}
-
-}  // namespace
-
-Index SizeOf(DataType type) { return InfoOf(type).size; }
-const char* NameOf(DataType type) { return InfoOf(type).name; }
-
-std::string ShapeText(std::span<const Index> shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
-  const std::string name = PathText(path);
-  const std::span<const std::uint8_t> bytes = file_.bytes();
+// The header, a JSON text behind its length.
+std::string_view HeaderText(std::span<const std::uint8_t> bytes, const std::string& name) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const auto size = static_cast<Index>(bytes.size());
   if (text.starts_with("version https://git-lfs")) {
@@ -234,7 +146,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
                 "{}: has {} bytes, a safetensors file at least {}; fetch it again", name, size,
                 kPrefixBytes + 2);
   }
-  const auto claimed = Load<std::uint64_t>(bytes.data());
+  const auto claimed = LoadAs<std::uint64_t>(bytes.data());
   if (claimed > static_cast<std::uint64_t>(size - kPrefixBytes)) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: the header claims {} bytes, {} follow; the file is cut off or no safetensors "
@@ -255,30 +167,29 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
         "name another",
         name, Printable(header_text.substr(0, 1)));
   }
-  const Json header = ParseJson(header_text, name + ": header");
-  const std::span<const std::uint8_t> data = bytes.subspan(ToSize(kPrefixBytes) + header_size);
+  return header_text;
+}
 
-  std::vector<Placed> placed;
-  for (const auto& [key, value] : header.items()) {
-    if (key != kMetadataKey) {
-      placed.push_back(ReadEntry(name, key, value));
-      continue;
-    }
-    if (!value.is_object()) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: {} is a JSON {}, not an object; fetch the file again", name, kMetadataKey,
-                  value.type_name());
-    }
-    for (const auto& [field, content] : value.items()) {
-      if (!content.is_string()) {
-        throw Error(ErrorCode::kCorruptData,
-                    "{}: {} has \"{}\" as a JSON {}, strings are wanted; fetch the file again",
-                    name, kMetadataKey, Printable(field), content.type_name());
-      }
-      metadata_.emplace(field, content.get<std::string>());
-    }
+std::map<std::string, std::string> ReadMetadata(const Json& value, const std::string& name) {
+  std::map<std::string, std::string> metadata;
+  if (!value.is_object()) {
+    throw Error(ErrorCode::kCorruptData, "{}: {} is a JSON {}, not an object; fetch the file again",
+                name, kMetadataKey, value.type_name());
   }
+  for (const auto& [field, content] : value.items()) {
+    if (!content.is_string()) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: {} has \"{}\" as a JSON {}, strings are wanted; fetch the file again", name,
+                  kMetadataKey, Printable(field), content.type_name());
+    }
+    metadata.emplace(field, content.get<std::string>());
+  }
+  return metadata;
+}
 
+// Gives entries their bytes; together they must cover the data exactly. Sorts them by place.
+void PlaceInData(std::vector<Placed>& placed, std::span<const std::uint8_t> data,
+                 const std::string& name) {
   std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });
@@ -299,8 +210,6 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
     }
     covered = p.end;
     p.entry.bytes = data.subspan(ToSize(p.begin), ToSize(p.end - p.begin));
-    std::string key = p.entry.name;
-    tensors_.emplace(std::move(key), std::move(p.entry));
   }
   if (covered != static_cast<Index>(data.size())) {
     throw Error(ErrorCode::kCorruptData,
@@ -309,87 +218,39 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   }
 }
 
-const TensorEntry& SafetensorsFile::at(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  if (found == tensors_.end()) {
-    const std::string first =
-        tensors_.empty() ? "" : fmt::format(", \"{}\" first", Printable(tensors_.begin()->first));
-    throw Error(ErrorCode::kNotFound,
-                "{}: has no tensor \"{}\" among its {}{}; check that it is the right file",
-                PathText(path()), Printable(name), tensors_.size(), first);
+template <typename To>
+std::vector<To> ReadAs(const TensorEntry& tensor) {
+  if (SizeInBytes(tensor.shape, tensor.type) != static_cast<Index>(tensor.bytes.size())) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "tensor \"{}\": the shape {} of {} does not take {} "
+                "bytes; pass the bytes of the whole tensor",
+                Printable(tensor.name), Printable(ShapeText(tensor.shape)), NameOf(tensor.type),
+                tensor.bytes.size());
   }
-  return found->second;
-}
-
-std::vector<float> ReadAsFloat(const TensorEntry& tensor) { return ReadAs<float>(tensor); }
-std::vector<double> ReadAsDouble(const TensorEntry& tensor) { return ReadAs<double>(tensor); }
-
-std::vector<double> ReadNumbers(const TensorEntry& tensor) {
-  const auto convert = [&]<typename T>(T) {
-    std::vector<double> values(tensor.bytes.size() / sizeof(T));
+  std::vector<To> values(tensor.bytes.size() / ToSize(SizeOf(tensor.type)));
+  VisitType(tensor.type, [&](auto element) {
+    const std::uint8_t* at = tensor.bytes.data();
     for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = static_cast<double>(Load<T>(tensor.bytes.data() + sizeof(T) * i));
+      values[i] = static_cast<To>(element.Load(at + i * element.kBytes));
     }
-    return values;
-  };
-  switch (tensor.type) {
-    case DataType::kI64:
-      return convert(std::int64_t{});
-    case DataType::kI32:
-      return convert(std::int32_t{});
-    case DataType::kI16:
-      return convert(std::int16_t{});
-    case DataType::kI8:
-      return convert(std::int8_t{});
-    case DataType::kU8:
-    case DataType::kBool:
-      return convert(std::uint8_t{});
-    default:
-      return ReadAsDouble(tensor);
+  });
+  return values;
+}
+
+template <typename To>
+std::vector<To> ReadFloating(const TensorEntry& tensor) {
+  if (!IsFloating(tensor.type)) {
+    throw Error(ErrorCode::kUnsupported,
+                "tensor \"{}\": has the type {}, where F64, F32, F16 or BF16 is wanted; convert it",
+                Printable(tensor.name), NameOf(tensor.type));
   }
+  return ReadAs<To>(tensor);
 }
 
-float BFloat16ToFloat(std::uint16_t bits) {
-  return std::bit_cast<float>(std::uint32_t{bits} << 16);
-}
-
-float HalfToFloat(std::uint16_t bits) {
-  const std::uint32_t sign = std::uint32_t{bits} >> 15 << 31;
-  const std::uint32_t exponent = (std::uint32_t{bits} >> 10) & 0x1F;
-  const std::uint32_t fraction = std::uint32_t{bits} & 0x3FF;
-  if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000U | fraction << 13);
-  if (exponent == 0) {
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24F;  // exact
-    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
-  }
-  return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
-std::uint16_t FloatToHalf(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t sign = bits >> 31 << 15;
-  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
-  std::uint32_t half = 0;
-  if (magnitude > 0x7F800000U) {
-    half = 0x7E00U | ((magnitude >> 13) & 0x1FFU);  // stays a NaN, and a quiet one
-  } else if (magnitude >= 0x477FF000U) {
-    half = 0x7C00U;  // 65520 and above round to infinity
-  } else if (magnitude < 0x38800000U) {
-    // Below 2^-14 halves are multiples of 2^-24. Adding 0.5, whose last bit is worth 2^-24, lets
-    // the processor round to them, ties to even.
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
-    half = std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(0.5F);
-  } else {
-    const std::uint32_t odd = (magnitude >> 13) & 1U;
-    half = (magnitude - (112U << 23) + 0xFFFU + odd) >> 13;
-  }
-  return static_cast<std::uint16_t>(sign | half);
-}
-
-std::string WriteSafetensors(const std::filesystem::path& path,
-                             std::span<const TensorToWrite> tensors,
-                             const std::map<std::string, std::string>& metadata) {
-  const std::string name = PathText(path);
+// The tensors in the order in which they are written: wide types first, so that every tensor lies
+// at a multiple of its element's size. Throws for names and sizes that the format cannot hold.
+std::vector<const TensorToWrite*> WriteOrder(std::span<const TensorToWrite> tensors,
+                                             const std::string& name) {
   std::vector<const TensorToWrite*> order;
   std::set<std::string_view> names;
   for (const TensorToWrite& tensor : tensors) {
@@ -412,11 +273,16 @@ std::string WriteSafetensors(const std::filesystem::path& path,
     }
     order.push_back(&tensor);
   }
-  // Wide types first, so that every tensor lies at a multiple of its element's size.
   std::stable_sort(order.begin(), order.end(), [](const TensorToWrite* a, const TensorToWrite* b) {
     return SizeOf(a->type) > SizeOf(b->type);
   });
+  return order;
+}
 
+// The header of these tensors, padded so that the data are aligned.
+std::string SafetensorsHeader(std::span<const TensorToWrite* const> order,
+                              const std::map<std::string, std::string>& metadata,
+                              const std::string& name) {
   Json::object_t entries;
   Json::object_t::Container& members = entries;  // appends without a look through what is there
   if (!metadata.empty()) {
@@ -444,7 +310,52 @@ std::string WriteSafetensors(const std::filesystem::path& path,
                 "fewer tensors",
                 name, header.size(), kMaxHeaderBytes);
   }
+  return header;
+}
 
+}  // namespace
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
+  const std::string name = PathText(path);
+  const std::string_view text = HeaderText(file_.bytes(), name);
+  const Json header = ParseJson(text, name + ": header");
+  std::vector<Placed> placed;
+  for (const auto& [key, value] : header.items()) {
+    if (key == kMetadataKey) {
+      metadata_ = ReadMetadata(value, name);
+    } else {
+      placed.push_back(ReadEntry(name, key, value));
+    }
+  }
+  PlaceInData(placed, file_.bytes().subspan(ToSize(kPrefixBytes) + text.size()), name);
+  for (Placed& p : placed) {
+    std::string key = p.entry.name;
+    tensors_.emplace(std::move(key), std::move(p.entry));
+  }
+}
+
+const TensorEntry& SafetensorsFile::at(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) {
+    const std::string first =
+        tensors_.empty() ? "" : fmt::format(", \"{}\" first", Printable(tensors_.begin()->first));
+    throw Error(ErrorCode::kNotFound,
+                "{}: has no tensor \"{}\" among its {}{}; check that it is the right file",
+                PathText(path()), Printable(name), tensors_.size(), first);
+  }
+  return found->second;
+}
+
+std::vector<float> ReadAsFloat(const TensorEntry& tensor) { return ReadFloating<float>(tensor); }
+std::vector<double> ReadAsDouble(const TensorEntry& tensor) { return ReadFloating<double>(tensor); }
+std::vector<double> ReadNumbers(const TensorEntry& tensor) { return ReadAs<double>(tensor); }
+
+std::string WriteSafetensors(const std::filesystem::path& path,
+                             std::span<const TensorToWrite> tensors,
+                             const std::map<std::string, std::string>& metadata) {
+  const std::string name = PathText(path);
+  const std::vector<const TensorToWrite*> order = WriteOrder(tensors, name);
+  const std::string header = SafetensorsHeader(order, metadata, name);
   AtomicFile file(path);
   Hasher hasher;
   const auto write = [&](std::span<const std::uint8_t> bytes) {

@@ -16,13 +16,10 @@
 #include <vector>
 
 #include "cliplens/base/array.h"
+#include "cliplens/io/data_type.h"
 #include "cliplens/io/file.h"
 
 namespace cliplens {
-
-enum class DataType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
-Index SizeOf(DataType type);
-const char* NameOf(DataType type);  // "F32"
 
 struct TensorEntry {
   std::string name;
@@ -30,8 +27,6 @@ struct TensorEntry {
   std::vector<Index> shape;
   std::span<const std::uint8_t> bytes;  // in the mapped file
 };
-
-std::string ShapeText(std::span<const Index> shape);  // "[768, 512]"
 
 class SafetensorsFile {
  public:
@@ -54,9 +49,6 @@ std::vector<float> ReadAsFloat(const TensorEntry& tensor);
 std::vector<double> ReadAsDouble(const TensorEntry& tensor);
 // Values of a tensor of any type; whole numbers above 2^53 are rounded.
 std::vector<double> ReadNumbers(const TensorEntry& tensor);
-float HalfToFloat(std::uint16_t bits);
-float BFloat16ToFloat(std::uint16_t bits);
-std::uint16_t FloatToHalf(float value);  // nearest, ties to even
 
 // A tensor to be written; `bytes` in little-endian order, shape row-major.
 struct TensorToWrite {

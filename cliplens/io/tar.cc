@@ -62,6 +62,16 @@ std::optional<Index> Number(Header header, Field field) {
   return value;
 }
 
+// The name as the header has it.
+std::string NameField(Header header) {
+  const std::string_view name = Text(header, kName);
+  // Only in ustar does the prefix field hold a prefix; GNU keeps times there.
+  const std::string_view prefix = Text(header, kPrefix);
+  const std::string_view magic = AsText(header.subspan(kMagicField.offset, kMagicField.size));
+  if (magic != std::string_view("ustar\0", 6) || prefix.empty()) return std::string(name);
+  return std::string(prefix) + "/" + std::string(name);
+}
+
 bool ChecksumIsRight(Header header) {
   const std::optional<Index> wanted = Number(header, kChecksum);
   // Old programs added signed bytes.
@@ -185,19 +195,60 @@ void TarReader::CheckEnd() const {
   }
 }
 
+// The block at at_, its checksum verified, or nothing at the end marker.
+std::optional<std::span<const std::uint8_t>> TarReader::NextHeader() const {
+  if (static_cast<Index>(bytes_.size()) - at_ < kBlock) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: a header or the end marker is wanted at byte {}, the file has {}; the archive "
+                "is cut off, fetch it again",
+                name_, at_, bytes_.size());
+  }
+  const Header header = bytes_.subspan(ToSize(at_), kBlock);
+  if (std::ranges::all_of(header, [](std::uint8_t byte) { return byte == 0; })) return std::nullopt;
+  if (!ChecksumIsRight(header)) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: the header at byte {} has a wrong checksum; the file is no tar archive or is "
+                "damaged, fetch it again",
+                name_, at_);
+  }
+  return header;
+}
+
+void TarReader::ReadExtension(std::span<const std::uint8_t> content, char type, Index header,
+                              Override* override) const {
+  if (static_cast<Index>(content.size()) > kMaxExtensionBytes) {
+    throw Error(ErrorCode::kExhausted,
+                "{}: the long name at byte {} has {} bytes, at most {} are read; pack the archive "
+                "again",
+                name_, header, content.size(), kMaxExtensionBytes);
+  }
+  if (type == 'L') {
+    const std::string_view name = AsText(content);
+    override->name = std::string(name.substr(0, name.find('\0')));
+  } else if (type != 'K') {
+    ReadPax(content, header, type == 'g', override);
+  }
+}
+
+// The name as the archive's user knows it. Throws for one that leads out of the archive.
+std::string TarReader::RelativeName(const std::string& name, Index header) const {
+  const std::string_view relative = WithoutRoot(name);
+  if (relative.empty() || relative.find('\0') != std::string_view::npos ||
+      HasParentComponent(relative)) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: the member at byte {} is named \"{}\", which is empty or points outside the "
+                "archive; pack the archive again",
+                name_, header, Printable(name));
+  }
+  return std::string(relative);
+}
+
 std::optional<TarMember> TarReader::Next() {
   Override override;
   while (true) {
-    if (static_cast<Index>(bytes_.size()) - at_ < kBlock) {
-      throw Error(
-          ErrorCode::kCorruptData,
-          "{}: a header or the end marker is wanted at byte {}, the file has {}; the archive "
-          "is cut off, fetch it again",
-          name_, at_, bytes_.size());
-    }
     const Index header_at = at_;
-    const Header header = bytes_.subspan(ToSize(at_), kBlock);
-    if (std::all_of(header.begin(), header.end(), [](std::uint8_t byte) { return byte == 0; })) {
+    const std::optional<Header> header = NextHeader();
+    if (!header) {
       if (override.name || override.size) {
         throw Error(ErrorCode::kCorruptData,
                     "{}: the end marker at byte {} follows the long name of a member; pack the "
@@ -207,21 +258,14 @@ std::optional<TarMember> TarReader::Next() {
       CheckEnd();
       return std::nullopt;
     }
-    if (!ChecksumIsRight(header)) {
-      throw Error(
-          ErrorCode::kCorruptData,
-          "{}: the header at byte {} has a wrong checksum; the file is no tar archive or is "
-          "damaged, fetch it again",
-          name_, header_at);
-    }
-    const char type = static_cast<char>(header[kType]);
-    const std::optional<Index> field = Number(header, kSize);
+    const char type = static_cast<char>((*header)[kType]);
+    const std::optional<Index> field = Number(*header, kSize);
     if (!field) {
       throw Error(
           ErrorCode::kCorruptData,
           "{}: the header at byte {} has the size \"{}\", octal digits are wanted; pack the "
           "archive again",
-          name_, header_at, Printable(Text(header, kSize)));
+          name_, header_at, Printable(Text(*header, kSize)));
     }
     Index size = *field;
     const bool extension = type == 'x' || type == 'X' || type == 'g' || type == 'L' || type == 'K';
@@ -235,21 +279,8 @@ std::optional<TarMember> TarReader::Next() {
     // may be cut off; the missing end marker then tells.
     at_ = std::min(header_at + kBlock + (size + kBlock - 1) / kBlock * kBlock,
                    static_cast<Index>(bytes_.size()));
-
     if (extension) {
-      if (size > kMaxExtensionBytes) {
-        throw Error(
-            ErrorCode::kExhausted,
-            "{}: the long name at byte {} has {} bytes, at most {} are read; pack the archive "
-            "again",
-            name_, header_at, size, kMaxExtensionBytes);
-      }
-      if (type == 'L') {
-        std::string_view name = AsText(content);
-        override.name = std::string(name.substr(0, name.find('\0')));
-      } else if (type != 'K') {
-        ReadPax(content, header_at, type == 'g', &override);
-      }
+      ReadExtension(content, type, header_at, &override);
       continue;
     }
     if (type == 'S' || type == 'M') {
@@ -257,33 +288,13 @@ std::optional<TarMember> TarReader::Next() {
                   "{}: the member at byte {} is stored {}; pack the archive again", name_,
                   header_at, type == 'S' ? "with holes" : "over several archives");
     }
-    std::string name;
-    if (override.name) {
-      name = std::move(*override.name);
-    } else {
-      name = Text(header, kName);
-      // Only in ustar does the prefix field hold a prefix; GNU keeps times there.
-      const std::string_view prefix = Text(header, kPrefix);
-      if (AsText(header.subspan(kMagicField.offset, kMagicField.size)) ==
-              std::string_view("ustar\0", 6) &&
-          !prefix.empty()) {
-        name = std::string(prefix) + "/" + name;
-      }
-    }
+    const std::string name = override.name ? std::move(*override.name) : NameField(*header);
     override = {};
     const bool regular = type == '0' || type == '\0' || type == '7';
     // Archives older than ustar mark folders by a slash alone.
     if (!regular || (type == '\0' && name.ends_with('/'))) continue;
-
-    const std::string_view relative = WithoutRoot(name);
-    if (relative.empty() || relative.find('\0') != std::string_view::npos ||
-        HasParentComponent(relative)) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: the member at byte {} is named \"{}\", which is empty or points outside the "
-                  "archive; pack the archive again",
-                  name_, header_at, Printable(name));
-    }
-    return TarMember{.name = std::string(relative), .offset = header_at + kBlock, .size = size};
+    return TarMember{
+        .name = RelativeName(name, header_at), .offset = header_at + kBlock, .size = size};
   }
 }
 

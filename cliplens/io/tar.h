@@ -42,9 +42,14 @@ class TarReader {
     std::optional<Index> size;
   };
 
+  // `header`: where a member's header begins.
+  std::optional<std::span<const std::uint8_t>> NextHeader() const;
   std::span<const std::uint8_t> Content(Index header, Index size) const;
+  void ReadExtension(std::span<const std::uint8_t> content, char type, Index header,
+                     Override* override) const;
   void ReadPax(std::span<const std::uint8_t> content, Index header, bool global,
                Override* override) const;
+  std::string RelativeName(const std::string& name, Index header) const;
   void CheckEnd() const;
 
   std::span<const std::uint8_t> bytes_;
