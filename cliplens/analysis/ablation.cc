@@ -142,13 +142,17 @@ AblationResult Ablate(const Store& store, const Statistics& means,
   const ComponentScores scores(basis, classifier, options.threads);
   const MeanScores mean_scores(means, basis, scores);
   const Layout layout(layers, components);
-  const Index figures = layout.figures();
   const Index chunk = std::clamp<Index>(
       kChunkBytes / (components * scores.directions() * static_cast<Index>(sizeof(double))), 1,
       kMostChunk);
   const Bootstrap bootstrap;
   const BlockSums sums = SumOverPictures(
-      store, labels, figures, bootstrap.blocks(), chunk, options.threads, options.progress,
+      store, labels,
+      {.figures = layout.figures(),
+       .blocks = bootstrap.blocks(),
+       .chunk = chunk,
+       .threads = options.threads,
+       .progress = options.progress},
       [&](const FactorBlock& block, Index begin, std::span<const Index> of_chunk, double* values) {
         Chunk(scores, mean_scores, layout, of_chunk, values).Run(block, begin, layers, num_heads);
       });

@@ -14,8 +14,6 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kReconstructionChunk = 64;  // pictures of one task
-
 // A reconstructed head: what its first texts bring to the scores.
 struct HeadTexts {
   HeadId id;
@@ -52,6 +50,105 @@ void Check(const ReconstructionOptions& options, const Basis& basis,
   }
 }
 
+// The heads of the last layers, each with the texts that span it.
+std::vector<HeadTexts> MakeHeads(const Store& store, const std::vector<HeadId>& ids,
+                                 const std::vector<TextSpanResult>& spans,
+                                 ArrayView<const float, 2> classifier, int threads) {
+  std::vector<HeadTexts> heads(ids.size());
+  ParallelFor(threads, static_cast<Index>(ids.size()), [&](Index i, int) {
+    const auto at = ToSize(i);
+    heads[at] = MakeHead(store, ids[at], spans[at], classifier);
+  });
+  return heads;
+}
+
+// Figures of a picture: whether it is right with nothing, with each count of texts, and with the
+// heads as they are; each of these steps with the MLPs as they are and alone.
+class ReconstructedScores {
+ public:
+  ReconstructedScores(const ComponentScores& scores, const MeanScores& means,
+                      const std::vector<HeadTexts>& heads, const std::vector<Index>& counts)
+      : scores_(scores), means_(means), heads_(heads), counts_(counts) {
+    attention_mean_ = Vector::Zero(scores.directions());
+    for (const Vector& layer : means.layers) attention_mean_ += layer;
+  }
+
+  Index steps() const { return static_cast<Index>(counts_.size()) + 2; }
+  Index figures() const { return 2 * steps(); }
+
+  void Fill(const FactorBlock& block, Index begin, std::span<const Index> labels,
+            double* values) const {
+    const auto count = static_cast<Index>(labels.size());
+    const std::vector<Matrix> parts = Parts(block, begin, count);
+    Matrix mlps = Matrix::Zero(count, scores_.directions());
+    for (Index j = 0; j < block.mlp.dim(0); ++j) {
+      mlps += scores_.Rows(block.mlp.view()[j].rows(begin, begin + count));
+    }
+    const Matrix mlp_means = means_.mlp_sum.transpose().replicate(count, 1);
+    const auto put = [&](Index step, const Matrix& attention) {
+      const Matrix with_mlps = attention + mlps;
+      const Matrix alone = attention + mlp_means;
+      for (Index b = 0; b < count; ++b) {
+        double* out = values + b * figures() + 2 * step;
+        out[0] = BestClass(with_mlps, b) == At(labels, b) ? 1 : 0;
+        out[1] = BestClass(alone, b) == At(labels, b) ? 1 : 0;
+      }
+    };
+    Matrix kept = attention_mean_.transpose().replicate(count, 1);
+    put(0, kept);
+    put(steps() - 1, kept + parts.back());
+    for (Index k = 0; k + 2 < steps(); ++k) {
+      kept += At(parts, k);
+      put(k + 1, kept);
+    }
+  }
+
+ private:
+  // Scores about their means: of the texts between one count and the next, for each count, and last
+  // of the heads as they are.
+  std::vector<Matrix> Parts(const FactorBlock& block, Index begin, Index count) const {
+    std::vector<Matrix> parts(counts_.size() + 1, Matrix::Zero(count, scores_.directions()));
+    for (const HeadTexts& head : heads_) {
+      Matrix u = block.Factors(head.id, begin, begin + count);
+      u.rowwise() -= head.mean.transpose();
+      const Matrix along = nn::Product(nn::Of(u), nn::Of(head.weights));
+      Index from = 0;
+      for (std::size_t k = 0; k < counts_.size(); ++k) {
+        const Index to = std::min(counts_[k], along.cols());
+        if (to <= from) break;
+        const nn::Operand<double> a{along.data() + from, count, to - from, along.cols(), 1};
+        const nn::Operand<double> b{head.scores.data() + from * head.scores.cols(), to - from,
+                                    head.scores.cols(), head.scores.cols(), 1};
+        nn::AddProduct(a, b, parts[k]);
+        from = to;
+      }
+      nn::AddProduct(nn::Of(u), nn::Of(scores_.OfHead(head.id)), parts.back());
+    }
+    return parts;
+  }
+
+  const ComponentScores& scores_;
+  const MeanScores& means_;
+  const std::vector<HeadTexts>& heads_;
+  const std::vector<Index>& counts_;
+  Vector attention_mean_;
+};
+
+// What the first `row.count` texts of each head are and explain.
+void PutTexts(const std::vector<TextSpanResult>& spans, ReconstructionRow& row) {
+  std::set<Index> distinct;
+  double explained = 0;
+  double variance = 0;
+  for (const TextSpanResult& span : spans) {
+    const auto n = std::min(ToSize(row.count), span.texts.size());
+    for (std::size_t t = 0; t < n; ++t) distinct.insert(span.texts[t].index);
+    if (n > 0) explained += span.variance * span.texts[n - 1].cumulative;
+    variance += span.variance;
+  }
+  row.distinct_texts = static_cast<Index>(distinct.size());
+  row.explained = variance > 0 ? explained / variance : 0.0;
+}
+
 }  // namespace
 
 ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> texts,
@@ -62,7 +159,6 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
   CheckLabels("reconstruction", store, labels, classifier.dim(0));
   Check(options, basis, texts);
   const ComponentScores scores(basis, classifier, options.threads);
-  const auto num_counts = static_cast<Index>(options.counts.size());
   std::vector<HeadId> ids;
   for (Index l = basis.layers() - options.layers; l < basis.layers(); ++l) {
     for (Index h = 0; h < basis.num_heads(); ++h) {
@@ -72,66 +168,18 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
   const std::vector<TextSpanResult> spans =
       TextSpanOfHeads(store.statistics(), basis, ids, texts,
                       {.count = options.counts.back(), .rank = options.rank}, options.threads);
-  std::vector<HeadTexts> heads(ids.size());
-  ParallelFor(options.threads, static_cast<Index>(ids.size()), [&](Index i, int) {
-    const auto at = ToSize(i);
-    heads[at] = MakeHead(store, ids[at], spans[at], classifier);
-  });
-
-  // What is the same for every picture: the means of all attention, and those of MLPs and INPUT.
+  const std::vector<HeadTexts> heads = MakeHeads(store, ids, spans, classifier, options.threads);
   const MeanScores means(store.statistics(), basis, scores);
-  Vector attention_mean = Vector::Zero(classifier.dim(0));
-  for (const Vector& layer : means.layers) attention_mean += layer;
-
-  // Figures of a picture: right or wrong for nothing, each count, the whole; with MLPs and alone.
-  const Index steps = num_counts + 2;
-  const Index figures = 2 * steps;
+  const ReconstructedScores reconstructed(scores, means, heads, options.counts);
   const Bootstrap bootstrap;
-  const BlockSums sums = SumOverPictures(
-      store, labels, figures, bootstrap.blocks(), kReconstructionChunk, options.threads,
-      options.progress,
-      [&](const FactorBlock& block, Index begin, std::span<const Index> of_chunk, double* values) {
-        const auto count = static_cast<Index>(of_chunk.size());
-        // parts[k]: what the texts beyond the count before bring; the last: the heads as they are.
-        std::vector<Matrix> parts(ToSize(num_counts + 1), Matrix::Zero(count, classifier.dim(0)));
-        for (const HeadTexts& head : heads) {
-          Matrix u = block.Factors(head.id, begin, begin + count);
-          u.rowwise() -= head.mean.transpose();
-          const Matrix along = nn::Product(nn::Of(u), nn::Of(head.weights));
-          Index from = 0;
-          for (Index k = 0; k < num_counts; ++k) {
-            const Index to = std::min(At(options.counts, k), along.cols());
-            if (to <= from) break;
-            const nn::Operand<double> a{along.data() + from, count, to - from, along.cols(), 1};
-            const nn::Operand<double> b{head.scores.data() + from * head.scores.cols(), to - from,
-                                        head.scores.cols(), head.scores.cols(), 1};
-            nn::AddProduct(a, b, At(parts, k));
-            from = to;
-          }
-          nn::AddProduct(nn::Of(u), nn::Of(scores.OfHead(head.id)), parts.back());
-        }
-        Matrix mlps = Matrix::Zero(count, classifier.dim(0));
-        for (Index j = 0; j <= basis.layers(); ++j) {
-          mlps += scores.Rows(block.mlp.view()[j].rows(begin, begin + count));
-        }
-        Matrix kept = attention_mean.transpose().replicate(count, 1);
-        const auto put = [&](Index step, const Matrix& attention) {
-          const Matrix with_mlps = attention + mlps;
-          const Matrix alone = attention + means.mlp_sum.transpose().replicate(count, 1);
-          for (Index b = 0; b < count; ++b) {
-            const Index label = At(of_chunk, b);
-            double* out = values + b * figures + 2 * step;
-            out[0] = BestClass(with_mlps, b) == label ? 1 : 0;
-            out[1] = BestClass(alone, b) == label ? 1 : 0;
-          }
-        };
-        put(0, kept);
-        put(steps - 1, kept + parts.back());
-        for (Index k = 0; k < num_counts; ++k) {
-          kept += At(parts, k);
-          put(k + 1, kept);
-        }
-      });
+  const BlockSums sums =
+      SumOverPictures(store, labels,
+                      {.figures = reconstructed.figures(),
+                       .blocks = bootstrap.blocks(),
+                       .threads = options.threads,
+                       .progress = options.progress},
+                      [&](const FactorBlock& block, Index begin, std::span<const Index> of_chunk,
+                          double* values) { reconstructed.Fill(block, begin, of_chunk, values); });
 
   ReconstructionResult result;
   result.images = sums.pictures();
@@ -144,22 +192,11 @@ ReconstructionResult Reconstruct(const Store& store, ArrayView<const float, 2> t
     return r;
   };
   result.nothing = row(0, 0);
-  result.whole = row(steps - 1, 0);
+  result.whole = row(reconstructed.steps() - 1, 0);
   result.whole.explained = 1;
-  for (Index k = 0; k < num_counts; ++k) {
-    ReconstructionRow r = row(k + 1, At(options.counts, k));
-    std::set<Index> distinct;
-    double explained = 0;
-    double variance = 0;
-    for (const TextSpanResult& span : spans) {
-      const auto n = std::min(ToSize(r.count), span.texts.size());
-      for (std::size_t t = 0; t < n; ++t) distinct.insert(span.texts[t].index);
-      if (n > 0) explained += span.variance * span.texts[n - 1].cumulative;
-      variance += span.variance;
-    }
-    r.distinct_texts = static_cast<Index>(distinct.size());
-    r.explained = variance > 0 ? explained / variance : 0.0;
-    result.rows.push_back(r);
+  for (std::size_t k = 0; k < options.counts.size(); ++k) {
+    result.rows.push_back(row(static_cast<Index>(k) + 1, options.counts[k]));
+    PutTexts(spans, result.rows.back());
   }
   return result;
 }

@@ -49,12 +49,10 @@ void BlockSums::Add(std::string_view path, std::span<const double> values) {
   for (std::size_t f = 0; f < sums_.size(); ++f) sums_[f][block] += values[f];
 }
 
-BlockSums SumOverPictures(
-    const Store& store, std::span<const Index> labels, Index figures, Index blocks, Index chunk,
-    int threads, const ProgressSink& progress,
-    const std::function<void(const FactorBlock& block, Index begin, std::span<const Index> labels,
-                             double* values)>& fill) {
-  BlockSums sums(figures, blocks);
+BlockSums SumOverPictures(const Store& store, std::span<const Index> labels,
+                          const PictureSumOptions& options, const FillFigures& fill) {
+  const Index figures = options.figures;
+  BlockSums sums(figures, options.blocks);
   Index first = 0;
   for (Index s = 0; s < store.num_shards(); ++s) {
     const FactorBlock block = store.ReadShard(s);
@@ -62,18 +60,19 @@ BlockSums SumOverPictures(
     const Index images = block.images();
     const std::span<const Index> of_shard = labels.subspan(ToSize(first), ToSize(images));
     std::vector<double> values(ToSize(images * figures), 0.0);
-    ParallelFor(threads, (images + chunk - 1) / chunk, [&](Index task, int) {
-      const Index begin = task * chunk;
-      const Index count = std::min(chunk, images - begin);
-      fill(block, begin, of_shard.subspan(ToSize(begin), ToSize(count)),
-           values.data() + begin * figures);
-    });
+    ParallelFor(options.threads, (images + options.chunk - 1) / options.chunk,
+                [&](Index task, int) {
+                  const Index begin = task * options.chunk;
+                  const Index count = std::min(options.chunk, images - begin);
+                  fill(block, begin, of_shard.subspan(ToSize(begin), ToSize(count)),
+                       values.data() + begin * figures);
+                });
     for (Index b = 0; b < images; ++b) {
       if (At(of_shard, b) < 0) continue;
       sums.Add(At(items, b).path, {values.data() + b * figures, ToSize(figures)});
     }
     first += images;
-    if (progress) progress(first, store.info().images);
+    if (options.progress) options.progress(first, store.info().images);
   }
   return sums;
 }

@@ -1,4 +1,4 @@
-// What analyses of accuracy share: checked labels, right answers, sums by block of pictures.
+// Shared by analyses of accuracy: checked labels, right answers, sums by block of pictures.
 #pragma once
 
 #include <functional>
@@ -40,13 +40,19 @@ class BlockSums {
   Index pictures_ = 0;
 };
 
-// Figures of all pictures of a store that have a label, shard by shard and `chunk` pictures a task.
-//   fill: the figures [count, figures] of pictures [begin, begin + count) of a block, whose labels
-//   are the span; rows of pictures without a label are not used
-BlockSums SumOverPictures(
-    const Store& store, std::span<const Index> labels, Index figures, Index blocks, Index chunk,
-    int threads, const ProgressSink& progress,
-    const std::function<void(const FactorBlock& block, Index begin, std::span<const Index> labels,
-                             double* values)>& fill);
+struct PictureSumOptions {
+  Index figures = 0;  // of a picture
+  Index blocks = 0;   // of the bootstrap
+  Index chunk = 64;   // pictures a task
+  int threads = 0;
+  ProgressSink progress = {};  // pictures
+};
+// Writes the figures [count, figures] of pictures [begin, begin + count) of a block, whose labels
+// are the span. Rows of pictures without a label are not used.
+using FillFigures = std::function<void(const FactorBlock& block, Index begin,
+                                       std::span<const Index> labels, double* values)>;
+// Sums the figures of all pictures of a store that have a label, shard by shard.
+BlockSums SumOverPictures(const Store& store, std::span<const Index> labels,
+                          const PictureSumOptions& options, const FillFigures& fill);
 
 }  // namespace cliplens

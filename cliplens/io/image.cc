@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 
 #include "cliplens/base/error.h"
@@ -76,47 +77,26 @@ std::uint8_t OnWhite(unsigned value, unsigned alpha) {
   return static_cast<std::uint8_t>((((t >> 8) + t) >> 8) >> kBits);
 }
 
+struct ModeInfo {
+  PixelMode mode;
+  const char* name;
+  Index bytes;  // of a pixel
+};
+constexpr ModeInfo kModes[] = {{PixelMode::kGray, "L", 1},    {PixelMode::kGrayAlpha, "LA", 2},
+                               {PixelMode::kRgb, "RGB", 3},   {PixelMode::kRgba, "RGBA", 4},
+                               {PixelMode::kCmyk, "CMYK", 4}, {PixelMode::kPalette, "P", 1},
+                               {PixelMode::kBilevel, "1", 1}, {PixelMode::kGray16, "I;16", 2}};
+
+const ModeInfo& ModeInfoOf(PixelMode mode) {
+  const auto* found = std::ranges::find(kModes, mode, &ModeInfo::mode);
+  if (found != std::end(kModes)) return *found;
+  throw Error(ErrorCode::kInternal, "pixel mode {} is unknown", static_cast<int>(mode));
+}
+
 }  // namespace
 
-const char* NameOf(PixelMode mode) {
-  switch (mode) {
-    case PixelMode::kGray:
-      return "L";
-    case PixelMode::kGrayAlpha:
-      return "LA";
-    case PixelMode::kRgb:
-      return "RGB";
-    case PixelMode::kRgba:
-      return "RGBA";
-    case PixelMode::kCmyk:
-      return "CMYK";
-    case PixelMode::kPalette:
-      return "P";
-    case PixelMode::kBilevel:
-      return "1";
-    case PixelMode::kGray16:
-      return "I;16";
-  }
-  throw Error(ErrorCode::kInternal, "pixel mode {} has no name", static_cast<int>(mode));
-}
-
-Index BytesPerPixel(PixelMode mode) {
-  switch (mode) {
-    case PixelMode::kGray:
-    case PixelMode::kPalette:
-    case PixelMode::kBilevel:
-      return 1;
-    case PixelMode::kGrayAlpha:
-    case PixelMode::kGray16:
-      return 2;
-    case PixelMode::kRgb:
-      return 3;
-    case PixelMode::kRgba:
-    case PixelMode::kCmyk:
-      return 4;
-  }
-  throw Error(ErrorCode::kInternal, "pixel mode {} has no size", static_cast<int>(mode));
-}
+const char* NameOf(PixelMode mode) { return ModeInfoOf(mode).name; }
+Index BytesPerPixel(PixelMode mode) { return ModeInfoOf(mode).bytes; }
 
 namespace internal {
 

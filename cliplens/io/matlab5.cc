@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/data_type.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/inflate.h"
 #include "cliplens/io/printable.h"
@@ -85,9 +86,7 @@ class Reader {
  private:
   std::uint32_t Word(std::size_t at) const {
     if (rest_.size() < at + 4) Refuse("ends inside an element");
-    std::uint32_t word;
-    std::memcpy(&word, rest_.data() + at, 4);
-    return word;
+    return LoadAs<std::uint32_t>(rest_.data() + at);
   }
 
   Bytes rest_;
@@ -95,51 +94,39 @@ class Reader {
 };
 
 template <typename T>
-void Append(Bytes bytes, std::vector<double>* numbers) {
+std::vector<double> NumbersAs(Bytes bytes) {
+  std::vector<double> numbers;
   for (std::size_t i = 0; i + sizeof(T) <= bytes.size(); i += sizeof(T)) {
-    T value;
-    std::memcpy(&value, bytes.data() + i, sizeof(T));
-    numbers->push_back(static_cast<double>(value));
+    numbers.push_back(static_cast<double>(LoadAs<T>(bytes.data() + i)));
   }
+  return numbers;
 }
 
 std::vector<double> Numbers(const Element& element, const Reader& reader) {
-  std::vector<double> numbers;
   switch (element.type) {
     case kInt8:
-      Append<std::int8_t>(element.bytes, &numbers);
-      break;
+      return NumbersAs<std::int8_t>(element.bytes);
     case kUint8:
-      Append<std::uint8_t>(element.bytes, &numbers);
-      break;
+      return NumbersAs<std::uint8_t>(element.bytes);
     case kInt16:
-      Append<std::int16_t>(element.bytes, &numbers);
-      break;
+      return NumbersAs<std::int16_t>(element.bytes);
     case kUint16:
-      Append<std::uint16_t>(element.bytes, &numbers);
-      break;
+      return NumbersAs<std::uint16_t>(element.bytes);
     case kInt32:
-      Append<std::int32_t>(element.bytes, &numbers);
-      break;
+      return NumbersAs<std::int32_t>(element.bytes);
     case kUint32:
-      Append<std::uint32_t>(element.bytes, &numbers);
-      break;
+      return NumbersAs<std::uint32_t>(element.bytes);
     case kSingle:
-      Append<float>(element.bytes, &numbers);
-      break;
+      return NumbersAs<float>(element.bytes);
     case kDouble:
-      Append<double>(element.bytes, &numbers);
-      break;
+      return NumbersAs<double>(element.bytes);
     case kInt64:
-      Append<std::int64_t>(element.bytes, &numbers);
-      break;
+      return NumbersAs<std::int64_t>(element.bytes);
     case kUint64:
-      Append<std::uint64_t>(element.bytes, &numbers);
-      break;
+      return NumbersAs<std::uint64_t>(element.bytes);
     default:
       reader.Refuse("an element has no type of numbers");
   }
-  return numbers;
 }
 
 // Characters as UTF-8; those outside the first plane are not put together.

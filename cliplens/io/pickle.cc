@@ -512,36 +512,11 @@ class Machine {
 }  // namespace
 
 const char* NameOf(PickleKind kind) {
-  switch (kind) {
-    case PickleKind::kNone:
-      return "None";
-    case PickleKind::kBool:
-      return "a truth value";
-    case PickleKind::kInt:
-    case PickleKind::kBigInt:
-      return "a whole number";
-    case PickleKind::kFloat:
-      return "a number";
-    case PickleKind::kText:
-      return "a string";
-    case PickleKind::kBytes:
-      return "bytes";
-    case PickleKind::kTuple:
-      return "a tuple";
-    case PickleKind::kList:
-      return "a list";
-    case PickleKind::kSet:
-      return "a set";
-    case PickleKind::kDict:
-      return "a dictionary";
-    case PickleKind::kName:
-      return "a name";
-    case PickleKind::kCall:
-      return "an object";
-    case PickleKind::kPersistent:
-      return "a storage";
-  }
-  return "a value";
+  constexpr const char* kNames[] = {
+      "None",         "a truth value", "a whole number", "a whole number", "a number",
+      "a string",     "bytes",         "a tuple",        "a list",         "a set",
+      "a dictionary", "a name",        "an object",      "a storage"};
+  return kNames[static_cast<std::size_t>(kind)];
 }
 
 Pickle ReadPickle(std::span<const std::uint8_t> bytes, const std::string& name,
