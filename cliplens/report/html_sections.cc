@@ -228,7 +228,7 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>"
         "</tr>\n",
-        names.at(row.name), BoundedHtml(row.accuracy, 100, 1), Bounded(row.score, 1, 4));
+        names.at(row.name), BoundedHtml(row.accuracy, 100, 1), BoundedHtml(row.score, 1, 4));
   }
   out += "</tbody></table>\n<figure class=\"curve\">" +
          RenderCurve(AblationCurve(result), /*embedded=*/true) + "</figure>\n";
@@ -242,7 +242,7 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>"
         "</tr>\n",
-        c.component, BoundedHtml(c.accuracy_lost, 100, 2), Bounded(c.score_lost, 1, 4));
+        c.component, BoundedHtml(c.accuracy_lost, 100, 2), BoundedHtml(c.score_lost, 1, 4));
   }
   return out + "</tbody></table>\n</section>\n";
 }

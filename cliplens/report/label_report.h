@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cliplens/analysis/head_labels.h"
+#include "cliplens/analysis/label_scores.h"
 #include "cliplens/analysis/label_truth.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store.h"

@@ -8,6 +8,8 @@
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
+#include "cliplens/analysis/label_scores.h"
+
 namespace cliplens {
 namespace {
 

@@ -1,0 +1,42 @@
+// The questions that labelling asks of pictures, with the model's own zero-shot answers: each
+// property whole and by halves of its texts, and sets of random texts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "cliplens/analysis/group_share.h"
+#include "cliplens/analysis/head_labels.h"
+#include "cliplens/base/array.h"
+#include "cliplens/decompose/store.h"
+
+namespace cliplens {
+
+inline constexpr Index kLabelSlices = 8;  // of the pictures, by a hash of their paths
+
+// The answer to a question is the text with the largest product.
+struct Question {
+  std::vector<Index> rows;  // of the matrix of all texts
+  Grouping answers;
+};
+
+// The pictures with their answers, the same for all heads.
+struct AskedPictures {
+  std::vector<Index> index;                        // [B]: in the store
+  std::vector<std::int32_t> slice;                 // [B]
+  std::vector<std::vector<bool>> halves;           // of the slices [draws][kLabelSlices]
+  std::vector<Question> properties;                // of each property
+  std::vector<std::vector<Question>> text_halves;  // [draws][properties]
+  std::map<Index, std::vector<Question>> chance;   // by the number of random texts
+};
+
+// The number of random texts that is compared with a property of so many.
+Index ChanceSize(std::size_t texts);
+
+// Arguments as LabelHeads takes them.
+AskedPictures AskAll(const Store& store, const PropertyTable& table,
+                     ArrayView<const float, 2> texts, const LabelOptions& options);
+
+}  // namespace cliplens
