@@ -81,8 +81,8 @@ Classifier CachedClassifier(const std::function<const ClipModel&()>& model,
   texts.emplace_back();  // between names and templates
   texts.insert(texts.end(), templates.begin(), templates.end());
   Array<float, 2> rows =
-      CachedRows("classes", fingerprint, precision, texts, static_cast<Index>(classes.names.size()),
-                 options, [&] {
+      CachedRows({"classes", fingerprint, precision, texts},
+                 static_cast<Index>(classes.names.size()), options, [&] {
                    return MakeClassifier(model(), classes.names, templates, options.truncate,
                                          options.threads, options.progress);
                  });

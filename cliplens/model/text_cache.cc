@@ -21,16 +21,15 @@ constexpr char kChecksum[] = "checksum";
 
 // By everything that the rows depend on. The fingerprint may come from a file, so it is no part of
 // a path.
-fs::path FileOf(const std::string& kind, const std::string& fingerprint, Precision precision,
-                std::span<const std::string> texts, const CachedTextsOptions& options) {
+fs::path CacheFile(const CacheKey& key, const CachedTextsOptions& options, bool truncate) {
   Hasher hasher;
-  hasher.Update(fmt::format("{} {} {} {} {} {}\n", kVersion, kind, fingerprint.size(), fingerprint,
-                            NameOf(precision), options.truncate));
-  for (const std::string& text : texts) {
+  hasher.Update(fmt::format("{} {} {} {} {} {}\n", kVersion, key.kind, key.fingerprint.size(),
+                            key.fingerprint, NameOf(key.precision), truncate));
+  for (const std::string& text : key.texts) {
     hasher.Update(fmt::format("{} ", text.size()));
     hasher.Update(text);
   }
-  return options.directory / fmt::format("{}-{}.safetensors", kind, hasher.Digest());
+  return options.directory / fmt::format("{}-{}.safetensors", key.kind, hasher.Digest());
 }
 
 // Nothing where the file is not there, not whole or of other texts.
@@ -80,23 +79,19 @@ Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
                             const std::string& fingerprint, Precision precision,
                             std::span<const std::string> texts, const CachedTextsOptions& options) {
   return CachedRows(
-      "texts", fingerprint, precision, texts, static_cast<Index>(texts.size()), options, [&] {
+      {"texts", fingerprint, precision, texts}, static_cast<Index>(texts.size()), options, [&] {
         return model().EmbedTexts(texts, options.truncate, options.threads, options.progress);
       });
 }
 
-Array<float, 2> CachedRows(const std::string& kind, const std::string& fingerprint,
-                           Precision precision, std::span<const std::string> texts, Index count,
-                           const CachedTextsOptions& options,
+Array<float, 2> CachedRows(const CacheKey& key, Index count, const CachedTextsOptions& options,
                            const std::function<Array<float, 2>()>& make) {
   if (options.directory.empty()) return make();
-  const fs::path path = FileOf(kind, fingerprint, precision, texts, options);
+  const fs::path path = CacheFile(key, options, options.truncate);
   if (std::optional<Array<float, 2>> rows = Read(path, count)) return *std::move(rows);
   if (options.truncate) {  // the rows of texts that all fitted are the same
-    CachedTextsOptions whole = options;
-    whole.truncate = false;
-    const fs::path of_whole = FileOf(kind, fingerprint, precision, texts, whole);
-    if (std::optional<Array<float, 2>> rows = Read(of_whole, count)) return *std::move(rows);
+    const fs::path whole = CacheFile(key, options, false);
+    if (std::optional<Array<float, 2>> rows = Read(whole, count)) return *std::move(rows);
   }
   Array<float, 2> rows = make();
   Write(path, rows);

@@ -38,11 +38,16 @@ Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
                             const std::string& fingerprint, Precision precision,
                             std::span<const std::string> texts, const CachedTextsOptions& options);
 
-// Rows [count, E] that `make` makes of these texts and the model, such as those of classes: kept in
-// the same way, under the name `kind`.
-Array<float, 2> CachedRows(const std::string& kind, const std::string& fingerprint,
-                           Precision precision, std::span<const std::string> texts, Index count,
-                           const CachedTextsOptions& options,
+// What rows are kept under: their kind ("classes") and everything that they are made of.
+struct CacheKey {
+  std::string kind;
+  std::string fingerprint;
+  Precision precision = Precision::kF32;
+  std::span<const std::string> texts;
+};
+// Rows [count, E] that `make` makes of these texts and the model, such as those of classes, kept in
+// the same way.
+Array<float, 2> CachedRows(const CacheKey& key, Index count, const CachedTextsOptions& options,
                            const std::function<Array<float, 2>()>& make);
 
 }  // namespace cliplens

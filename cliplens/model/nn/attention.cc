@@ -26,10 +26,23 @@ using D = hn::ScalableTag<float>;
 constexpr int kMaxRows = 6;
 constexpr int kMaxVectors = hn::MaxLanes(D()) >= 16 ? 4 : 2;
 
-// c [kRows, kVectors · lanes] = a [kRows, depth] · b [depth, kVectors · lanes].
+// Of a product c [rows, columns] = a [rows, depth] · b [depth, columns].
+struct ProductArgs {
+  const float* a = nullptr;
+  Index a_stride = 0;
+  const float* b = nullptr;
+  Index b_stride = 0;
+  Index depth = 0;
+  float* c = nullptr;
+  Index c_stride = 0;
+};
+
+// The product of kRows rows and kVectors · lanes columns.
 template <int kRows, int kVectors>
-HWY_INLINE void Block(const float* HWY_RESTRICT a, Index a_stride, const float* HWY_RESTRICT b,
-                      Index b_stride, Index depth, float* HWY_RESTRICT c, Index c_stride) {
+HWY_INLINE void Block(const ProductArgs& args) {
+  const float* HWY_RESTRICT a = args.a;
+  const float* HWY_RESTRICT b = args.b;
+  float* HWY_RESTRICT c = args.c;
   const D d;
   constexpr Index kLanes = hn::MaxLanes(D());
   // The accumulators stay in registers only where every loop over them is written out.
@@ -39,13 +52,13 @@ HWY_INLINE void Block(const float* HWY_RESTRICT a, Index a_stride, const float* 
 #pragma GCC unroll 8
     for (int j = 0; j < kVectors; ++j) sum[r][j] = hn::Zero(d);
   }
-  for (Index k = 0; k < depth; ++k, b += b_stride) {
+  for (Index k = 0; k < args.depth; ++k, b += args.b_stride) {
     hn::Vec<D> column[kVectors];
 #pragma GCC unroll 8
     for (int j = 0; j < kVectors; ++j) column[j] = hn::Load(d, b + j * kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const auto x = hn::Set(d, a[r * a_stride + k]);
+      const auto x = hn::Set(d, a[r * args.a_stride + k]);
 #pragma GCC unroll 8
       for (int j = 0; j < kVectors; ++j) sum[r][j] = hn::MulAdd(x, column[j], sum[r][j]);
     }
@@ -53,31 +66,29 @@ HWY_INLINE void Block(const float* HWY_RESTRICT a, Index a_stride, const float* 
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int j = 0; j < kVectors; ++j) hn::Store(sum[r][j], d, c + r * c_stride + j * kLanes);
+    for (int j = 0; j < kVectors; ++j) hn::Store(sum[r][j], d, c + r * args.c_stride + j * kLanes);
   }
 }
 
 // The same for any number of vectors, in parts of about equal width.
 template <int kRows>
-void Product(const float* a, Index a_stride, const float* b, Index b_stride, Index depth, float* c,
-             Index c_stride, Index vectors) {
+void Product(ProductArgs args, Index vectors) {
   constexpr Index kLanes = hn::MaxLanes(D());
   for (Index parts = (vectors + kMaxVectors - 1) / kMaxVectors; parts > 0; --parts) {
     const Index n = (vectors + parts - 1) / parts;
-    if (n == 1) Block<kRows, 1>(a, a_stride, b, b_stride, depth, c, c_stride);
-    if (n == 2) Block<kRows, 2>(a, a_stride, b, b_stride, depth, c, c_stride);
+    if (n == 1) Block<kRows, 1>(args);
+    if (n == 2) Block<kRows, 2>(args);
     if constexpr (kMaxVectors > 2) {
-      if (n == 3) Block<kRows, 3>(a, a_stride, b, b_stride, depth, c, c_stride);
-      if (n == 4) Block<kRows, 4>(a, a_stride, b, b_stride, depth, c, c_stride);
+      if (n == 3) Block<kRows, 3>(args);
+      if (n == 4) Block<kRows, 4>(args);
     }
     vectors -= n;
-    b += n * kLanes;
-    c += n * kLanes;
+    args.b += n * kLanes;
+    args.c += n * kLanes;
   }
 }
 
-using ProductFunction = void (*)(const float*, Index, const float*, Index, Index, float*, Index,
-                                 Index);
+using ProductFunction = void (*)(ProductArgs, Index vectors);
 constexpr ProductFunction kProducts[kMaxRows] = {Product<1>, Product<2>, Product<3>,
                                                  Product<4>, Product<5>, Product<6>};
 
@@ -157,7 +168,13 @@ void AttentionRows(const AttentionArgs<Out>& a) {
     const ProductFunction product = kProducts[count - 1];
     const Index seen = a.causal ? a.first + row + count : n;  // keys of the block's last query
     const Index seen_vectors = (seen + kLanes - 1) / kLanes;
-    product(a.q + row * a.q_stride, a.q_stride, keys, padded_n, width, scores, padded_n,
+    product({.a = a.q + row * a.q_stride,
+             .a_stride = a.q_stride,
+             .b = keys,
+             .b_stride = padded_n,
+             .depth = width,
+             .c = scores,
+             .c_stride = padded_n},
             seen_vectors);
     float inverse[kMaxRows];
     for (Index r = 0; r < count; ++r) {
@@ -169,7 +186,13 @@ void AttentionRows(const AttentionArgs<Out>& a) {
         std::fill(a.alpha + seen, a.alpha + n, 0.0f);
       }
     }
-    product(scores, padded_n, values, padded_width, seen, result, padded_width,
+    product({.a = scores,
+             .a_stride = padded_n,
+             .b = values,
+             .b_stride = padded_width,
+             .depth = seen,
+             .c = result,
+             .c_stride = padded_width},
             padded_width / kLanes);
     for (Index r = 0; r < count; ++r) {
       Scale(result + r * padded_width, width, inverse[r], a.out + (row + r) * a.out_stride);

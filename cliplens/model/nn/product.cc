@@ -71,23 +71,22 @@ HWY_ATTR void Tile(const double* HWY_RESTRICT a, const double* HWY_RESTRICT b, I
 #endif
 }
 
-// c [columns] += a [depth] · b [depth, columns] without packing, which for one row would cost more
-// than the product. Rounded as Tile.
-HWY_ATTR void Row(const double* a, Index a_stride, const float* b, Index depth_stride,
-                  Index column_stride, Index depth, Index columns, double* c) {
+// c [columns] += a [1, depth] · b [depth, columns] without packing, which for one row would cost
+// more than the product. Rounded as Tile.
+HWY_ATTR void Row(const Operand<double>& a, const Operand<float>& b, double* c) {
   constexpr Index kChains = 8;  // independent sums hide the latency of each
-  for (Index j = 0; j < columns; j += kChains) {
-    const Index count = std::min(kChains, columns - j);
+  for (Index j = 0; j < b.columns; j += kChains) {
+    const Index count = std::min(kChains, b.columns - j);
     double sum[kChains] = {};
     std::copy_n(c + j, count, sum);
     const float* column[kChains];
     for (Index r = 0; r < kChains; ++r)
-      column[r] = b + (j + std::min(r, count - 1)) * column_stride;
-    for (Index k = 0; k < depth; ++k) {
-      const double x = a[k * a_stride];
+      column[r] = b.data + (j + std::min(r, count - 1)) * b.column_stride;
+    for (Index k = 0; k < a.columns; ++k) {
+      const double x = a.data[k * a.column_stride];
 #pragma GCC unroll 8
       for (Index r = 0; r < kChains; ++r) {
-        sum[r] = std::fma(x, double{column[r][k * depth_stride]}, sum[r]);
+        sum[r] = std::fma(x, double{column[r][k * b.row_stride]}, sum[r]);
       }
     }
     std::copy_n(sum, count, c + j);
@@ -111,20 +110,27 @@ HWY_EXPORT(Row);
 constexpr Index kDepth = 192;
 constexpr Index kWidth = 384;
 
-// `count` rows of x from `first` on, as [depth, tile]; rows beyond `count` are zero.
+// Rows [row, row + rows) and columns [column, column + columns) of x.
 template <typename T>
-void Pack(const T* x, Index stride, Index depth_stride, Index count, Index tile, Index depth,
-          double* out) {
-  if (depth_stride == 1 && stride != 1) {
+Operand<T> Part(const Operand<T>& x, Index row, Index rows, Index column, Index columns) {
+  return {x.data + row * x.row_stride + column * x.column_stride, rows, columns, x.row_stride,
+          x.column_stride};
+}
+
+// Rows of x, at most `tile` of them, as [columns, tile]; rows that x lacks are zero.
+template <typename T>
+void Pack(const Operand<T>& x, Index tile, double* out) {
+  if (x.column_stride == 1 && x.row_stride != 1) {
     for (Index r = 0; r < tile; ++r) {
-      const T* row = x + r * stride;
-      for (Index k = 0; k < depth; ++k) out[k * tile + r] = r < count ? double{row[k]} : 0.0;
+      const T* row = x.data + r * x.row_stride;
+      for (Index k = 0; k < x.columns; ++k) out[k * tile + r] = r < x.rows ? double{row[k]} : 0.0;
     }
     return;
   }
-  for (Index k = 0; k < depth; ++k, x += depth_stride, out += tile) {
-    for (Index r = 0; r < count; ++r) out[r] = double{x[r * stride]};
-    std::fill(out + count, out + tile, 0.0);
+  const T* column = x.data;
+  for (Index k = 0; k < x.columns; ++k, column += x.column_stride, out += tile) {
+    for (Index r = 0; r < x.rows; ++r) out[r] = double{column[r * x.row_stride]};
+    std::fill(out + x.rows, out + tile, 0.0);
   }
 }
 
@@ -135,8 +141,7 @@ void AddProduct(const Operand<A>& a, const Operand<B>& b, double* c, Index c_str
   assert(a.columns == b.rows);
   if constexpr (std::is_same_v<A, double> && std::is_same_v<B, float>) {
     if (a.rows == 1) {
-      HWY_DYNAMIC_DISPATCH(Row)
-      (a.data, a.column_stride, b.data, b.row_stride, b.column_stride, a.columns, b.columns, c);
+      HWY_DYNAMIC_DISPATCH(Row)(a, b, c);
       return;
     }
   }
@@ -157,13 +162,12 @@ void AddProduct(const Operand<A>& a, const Operand<B>& b, double* c, Index c_str
     for (Index k0 = 0; k0 < a.columns; k0 += kDepth) {
       const Index depth = std::min(kDepth, a.columns - k0);
       for (Index j = j0; j < j1; j += columns) {
-        Pack(b.data + k0 * b.row_stride + j * b.column_stride, b.column_stride, b.row_stride,
-             std::min(columns, j1 - j), columns, depth, packed_b + (j - j0) * depth);
+        Pack(Part(b.Transposed(), j, std::min(columns, j1 - j), k0, depth), columns,
+             packed_b + (j - j0) * depth);
       }
       for (Index i = 0; i < i1; i += rows) {
         const Index some_rows = std::min(rows, a.rows - i);
-        Pack(a.data + i * a.row_stride + k0 * a.column_stride, a.row_stride, a.column_stride,
-             some_rows, rows, depth, packed_a);
+        Pack(Part(a, i, some_rows, k0, depth), rows, packed_a);
         for (Index j = j0; j < j1; j += columns) {
           if (upper && j + columns <= i) continue;
           const Index some_columns = std::min(columns, j1 - j);
