@@ -100,8 +100,8 @@ void PutIndex(std::string& out, const LabelReport& report, const std::vector<int
               const std::set<HeadId>& listed) {
   out +=
       "<table class=\"index\">\n<thead><tr><th scope=\"col\">Property</th><th scope=\"col\" "
-      "class=\"number\">heads</th><th scope=\"col\">Heads whose variance it explains most of"
-      "</th></tr></thead>\n<tbody>\n";
+      "class=\"number\">heads</th><th scope=\"col\">Heads whose variance it explains most "
+      "of</th></tr></thead>\n<tbody>\n";
   for (std::size_t p = 0; p < report.table.names.size(); ++p) {
     const std::vector<const HeadLabel*> heads = HeadsOf(report, p);
     const auto labelled = std::ranges::count_if(
@@ -134,18 +134,15 @@ std::string LabelSection(const LabelReport& report, const std::set<HeadId>& list
   Put(out,
       "<section id=\"labels\" aria-labelledby=\"labels-h\">\n<h2 id=\"labels-h\">What the heads "
       "tell of</h2>\n<p>{} of {} heads tell of one of the {} properties of {}: the model\u2019s "
-      "own "
-      "answers to its texts explain more of their variance than any other property\u2019s, and "
-      "more "
-      "than as many random texts. The stronger the colour, the higher the confidence, which is {} "
-      "for this model.</p>\n",
+      "own answers to its texts explain more of their variance than any other property\u2019s, and "
+      "more than as many random texts. The stronger the colour, the higher the confidence, which "
+      "is {} for this model.</p>\n",
       s.labelled, s.heads, report.table.names.size(), Name(report.properties_name),
       report.calibrated ? "calibrated" : "uncalibrated");
   PutGrid(out, report, hues, listed);
   Put(out,
       "<p class=\"muted\">A label is carried by {} heads on average (entanglement; {} of the "
-      "number "
-      "of heads). In {} of heads at least three of the first five texts of {} are of the "
+      "number of heads). In {} of heads at least three of the first five texts of {} are of the "
       "label\u2019s property.</p>\n",
       FormatFixed(s.entanglement, 2), Percent(s.entanglement_by_heads),
       Percent(s.association.at(3)), Name(report.scores_pool));
@@ -161,9 +158,9 @@ std::string LabelOfCard(const LabelReport& report, const HeadLabel& label,
     out += "<p class=\"muted\">No property: none explains more than random texts do.</p>\n";
   } else {
     Put(out,
-        "<dl class=\"figures\"><div><dt>tells of</dt><dd>{}{}</dd></div><div><dt>confidence</dt>"
-        "<dd>{}</dd></div><div><dt>stability</dt><dd>{}</dd></div><div><dt>coverage</dt><dd>{}"
-        "</dd></div>",
+        "<dl class=\"figures\"><div><dt>tells "
+        "of</dt><dd>{}{}</dd></div><div><dt>confidence</dt><dd>{}</dd></div><div><dt>stability</"
+        "dt><dd>{}</dd></div><div><dt>coverage</dt><dd>{}</dd></div>",
         name(label.label), label.second < 0 ? "" : "<small> and " + name(label.second) + "</small>",
         FormatFixed(label.confidence, 2), FormatFixed(label.stability, 2), Percent(label.coverage));
     if (label.rival >= 0) {
@@ -226,8 +223,8 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
       "class</th></tr></thead>\n<tbody>\n";
   for (const AblationRow& row : result.rows) {
     Put(out,
-        "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>"
-        "</tr>\n",
+        "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td "
+        "class=\"number\">{}</td></tr>\n",
         names.at(row.name), BoundedHtml(row.accuracy, 100, 1), BoundedHtml(row.score, 1, 4));
   }
   out += "</tbody></table>\n<figure class=\"curve\">" +
@@ -235,13 +232,13 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
   const std::vector<const ComponentAblation*> order = ComponentsByLoss(result);
   out +=
       "<table class=\"index\">\n<thead><tr><th scope=\"col\">Replaced alone</th><th scope=\"col\" "
-      "class=\"number\">accuracy lost, points</th><th scope=\"col\" class=\"number\">score lost"
-      "</th></tr></thead>\n<tbody>\n";
+      "class=\"number\">accuracy lost, points</th><th scope=\"col\" class=\"number\">score "
+      "lost</th></tr></thead>\n<tbody>\n";
   for (std::size_t i = 0; i < std::min(kComponents, order.size()); ++i) {
     const ComponentAblation& c = *order[i];
     Put(out,
-        "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>"
-        "</tr>\n",
+        "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td "
+        "class=\"number\">{}</td></tr>\n",
         c.component, BoundedHtml(c.accuracy_lost, 100, 2), BoundedHtml(c.score_lost, 1, 4));
   }
   return out + "</tbody></table>\n</section>\n";
@@ -251,8 +248,8 @@ std::string GroupSection(const GroupReport& report) {
   constexpr std::size_t kMostGroups = 6;
   std::string out;
   Put(out,
-      "<section id=\"groups\" aria-labelledby=\"groups-h\">\n<h2 id=\"groups-h\">Group by group"
-      "</h2>\n<p>Zero-shot accuracy on {} by class of {} and by {}. ",
+      "<section id=\"groups\" aria-labelledby=\"groups-h\">\n<h2 id=\"groups-h\">Group by "
+      "group</h2>\n<p>Zero-shot accuracy on {} by class of {} and by {}. ",
       Counted(report.result.images, "picture"), Name(report.setting.classes_name),
       Name(report.attribute));
   if (!report.edit_names.empty()) {
