@@ -33,22 +33,20 @@ std::unique_ptr<ImageSet> OpenFile(const std::filesystem::path& path, const std:
   if (ending == "gz") return OpenCifar(path, split);
   if (ending == "mat") return OpenImagenetSegmentation(path);
   if (IsPictureEnding(ending)) return OpenPictureFiles("picture", path, folder, {base});
-  throw Error(
-      ErrorCode::kInvalidArgument,
-      "{}: ends in neither {} nor .tar, .tar.gz, .csv, .tsv or .mat; name a picture, a folder "
-      "of pictures, .tar shards or a table of pictures",
-      PathText(path), kPictureEndingsText);
+  throw Error(ErrorCode::kInvalidArgument,
+              "{}: ends in neither {} nor .tar, .tar.gz, .csv, .tsv or .mat; name a picture, a "
+              "folder of pictures, .tar shards or a table of pictures",
+              PathText(path), kPictureEndingsText);
 }
 
 std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path) {
   Listing listing = ListPictures(path);
   if (!listing.tars.empty() && !listing.pictures.empty()) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        "{}: has both pictures ({} of them, \"{}\" first) and tar files ({}, \"{}\" first); "
-        "name a folder with one kind only",
-        PathText(path), listing.pictures.size(), Printable(listing.pictures.front()),
-        listing.tars.size(), Printable(listing.tars.front()));
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: has both pictures ({} of them, \"{}\" first) and tar files ({}, \"{}\" "
+                "first); name a folder with one kind only",
+                PathText(path), listing.pictures.size(), Printable(listing.pictures.front()),
+                listing.tars.size(), Printable(listing.tars.front()));
   }
   if (!listing.tars.empty()) return OpenWebDataset(path, path, listing.tars);
   if (listing.pictures.empty()) {

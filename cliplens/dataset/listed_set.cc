@@ -149,13 +149,12 @@ std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file, const std
     for (const std::string& column : table.columns()) {
       columns += (columns.empty() ? "" : ", ") + Printable(column, 40);
     }
-    throw Error(ErrorCode::kInvalidArgument,
-                "{}: no column holds the pictures' paths; one must be named {}, the columns are: "
-                "{}{}",
-                PathText(file), fmt::join(kPathNames, ", "), Printable(columns, 400),
-                table.columns().size() == 1 ? " (.csv files have commas between the cells, .tsv "
-                                              "files tabs)"
-                                            : "");
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "{}: no column holds the pictures' paths; one must be named {}, the columns are: {}{}",
+        PathText(file), fmt::join(kPathNames, ", "), Printable(columns, 400),
+        table.columns().size() == 1 ? " (.csv files have commas between the cells, .tsv files tabs)"
+                                    : "");
   }
   pictures.label = table.Find("label");
   pictures.mask = table.Find("mask");

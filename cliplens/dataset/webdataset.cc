@@ -129,11 +129,10 @@ class TarSet : public ImageSet {
       if (entry.parts[*part].offset != 0) {
         const std::string before =
             *part == kPicture ? names_.substr(entry.name_begin, entry.name_size) : member->name;
-        throw Error(
-            ErrorCode::kCorruptData,
-            "{}: \"{}\" and \"{}\" are for one item, which has room for one of them; rename "
-            "or remove one",
-            PathText(path), Printable(before), Printable(full));
+        throw Error(ErrorCode::kCorruptData,
+                    "{}: \"{}\" and \"{}\" are for one item, which has room for one of them; "
+                    "rename or remove one",
+                    PathText(path), Printable(before), Printable(full));
       }
       const bool text = *part == kJson || *part == kClass || *part == kCaption;
       const Index most = text ? kMaxTextBytes : kMaxPictureBytes;

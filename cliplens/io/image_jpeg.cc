@@ -228,11 +228,10 @@ Image DecodeJpeg(std::span<const std::uint8_t> bytes, Index max_pixels, const st
             name);
   const Index pixels = static_cast<Index>(info.image_width) * static_cast<Index>(info.image_height);
   if (!info.arith_code && pixels / kMaxPixelsPerByte > static_cast<Index>(bytes.size())) {
-    throw Error(
-        ErrorCode::kCorruptData,
-        "{}: the JPEG's header claims {} x {} pixels, the file's {} bytes cannot hold them; "
-        "fetch it again",
-        name, info.image_width, info.image_height, bytes.size());
+    throw Error(ErrorCode::kCorruptData,
+                "{}: the JPEG's header claims {} x {} pixels, the file's {} bytes cannot hold "
+                "them; fetch it again",
+                name, info.image_width, info.image_height, bytes.size());
   }
   PixelMode mode;
   switch (info.num_components) {

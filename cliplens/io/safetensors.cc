@@ -66,9 +66,8 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
   const std::string where = fmt::format("{}: tensor \"{}\"", file, Printable(name));
   if (!value.is_object()) {
     throw Error(ErrorCode::kCorruptData,
-                "{} is described by a JSON {}, not an object; fetch the "
-                "file again",
-                where, value.type_name());
+                "{} is described by a JSON {}, not an object; fetch the file again", where,
+                value.type_name());
   }
   Placed placed;
   placed.entry.name = name;
@@ -76,9 +75,8 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
   const Json& type = Member(value, "dtype", where);
   if (!type.is_string()) {
     throw Error(ErrorCode::kCorruptData,
-                "{} has the dtype {}, a string is wanted; fetch the file "
-                "again",
-                where, Printable(DumpJson(type), 40));
+                "{} has the dtype {}, a string is wanted; fetch the file again", where,
+                Printable(DumpJson(type), 40));
   }
   const std::string& type_name = type.get_ref<const std::string&>();
   const std::optional<DataType> known = DataTypeNamed(type_name);
@@ -93,9 +91,8 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
   const Json& shape = Member(value, "shape", where);
   if (!shape.is_array()) {
     throw Error(ErrorCode::kCorruptData,
-                "{} has the shape {}, an array is wanted; fetch the file "
-                "again",
-                where, Printable(DumpJson(shape), 40));
+                "{} has the shape {}, an array is wanted; fetch the file again", where,
+                Printable(DumpJson(shape), 40));
   }
   for (const Json& dimension : shape) {
     placed.entry.shape.push_back(ReadCount(dimension, where + " in its shape"));
@@ -104,9 +101,8 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
   const Json& offsets = Member(value, "data_offsets", where);
   if (!offsets.is_array() || offsets.size() != 2) {
     throw Error(ErrorCode::kCorruptData,
-                "{} has the data_offsets {}, two numbers are wanted; fetch "
-                "the file again",
-                where, Printable(DumpJson(offsets), 40));
+                "{} has the data_offsets {}, two numbers are wanted; fetch the file again", where,
+                Printable(DumpJson(offsets), 40));
   }
   placed.begin = ReadCount(offsets[0], where + " in its data_offsets");
   placed.end = ReadCount(offsets[1], where + " in its data_offsets");
@@ -122,12 +118,11 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
                 where, Printable(ShapeText(placed.entry.shape)), type_name);
   }
   if (size != placed.end - placed.begin) {
-    throw Error(
-        ErrorCode::kCorruptData,
-        "{} has the shape {} of {}, which takes {} bytes, but {} bytes are set aside for it; "
-        "fetch the file again",
-        where, Printable(ShapeText(placed.entry.shape)), type_name, size,
-        placed.end - placed.begin);
+    throw Error(ErrorCode::kCorruptData,
+                "{} has the shape {} of {}, which takes {} bytes, but {} bytes are set aside for "
+                "it; fetch the file again",
+                where, Printable(ShapeText(placed.entry.shape)), type_name, size,
+                placed.end - placed.begin);
   }
   return placed;
 }
@@ -161,11 +156,10 @@ std::string_view HeaderText(std::span<const std::uint8_t> bytes, const std::stri
   const auto header_size = ToSize(claimed);
   const std::string_view header_text = text.substr(kPrefixBytes, header_size);
   if (!header_text.starts_with('{')) {
-    throw Error(
-        ErrorCode::kCorruptData,
-        "{}: the header begins with \"{}\", not with \"{{\"; the file is no safetensors file, "
-        "name another",
-        name, Printable(header_text.substr(0, 1)));
+    throw Error(ErrorCode::kCorruptData,
+                "{}: the header begins with \"{}\", not with \"{{\"; the file is no safetensors "
+                "file, name another",
+                name, Printable(header_text.substr(0, 1)));
   }
   return header_text;
 }
@@ -202,11 +196,10 @@ void PlaceInData(std::vector<Placed>& placed, std::span<const std::uint8_t> data
                   name, Printable(p.entry.name), p.begin, covered);
     }
     if (p.end > static_cast<Index>(data.size())) {
-      throw Error(
-          ErrorCode::kCorruptData,
-          "{}: tensor \"{}\" ends at byte {} of the data, which has {}; the file is cut off, "
-          "fetch it again",
-          name, Printable(p.entry.name), p.end, data.size());
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: tensor \"{}\" ends at byte {} of the data, which has {}; the file is cut "
+                  "off, fetch it again",
+                  name, Printable(p.entry.name), p.end, data.size());
     }
     covered = p.end;
     p.entry.bytes = data.subspan(ToSize(p.begin), ToSize(p.end - p.begin));
@@ -222,8 +215,8 @@ template <typename To>
 std::vector<To> ReadAs(const TensorEntry& tensor) {
   if (SizeInBytes(tensor.shape, tensor.type) != static_cast<Index>(tensor.bytes.size())) {
     throw Error(ErrorCode::kInvalidArgument,
-                "tensor \"{}\": the shape {} of {} does not take {} "
-                "bytes; pass the bytes of the whole tensor",
+                "tensor \"{}\": the shape {} of {} does not take {} bytes; pass the bytes of the "
+                "whole tensor",
                 Printable(tensor.name), Printable(ShapeText(tensor.shape)), NameOf(tensor.type),
                 tensor.bytes.size());
   }
@@ -306,9 +299,8 @@ std::string SafetensorsHeader(std::span<const TensorToWrite* const> order,
   header.append(ToSize(padded - unpadded), ' ');
   if (static_cast<Index>(header.size()) > kMaxHeaderBytes) {
     throw Error(ErrorCode::kExhausted,
-                "{}: the header takes {} bytes, the format allows {}; write "
-                "fewer tensors",
-                name, header.size(), kMaxHeaderBytes);
+                "{}: the header takes {} bytes, the format allows {}; write fewer tensors", name,
+                header.size(), kMaxHeaderBytes);
   }
   return header;
 }

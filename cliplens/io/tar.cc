@@ -164,10 +164,10 @@ void TarReader::ReadPax(std::span<const std::uint8_t> content, Index header, boo
     const std::string_view key = record.substr(0, equals);
     const std::string_view value = record.substr(equals + 1);
     if (key.starts_with("GNU.sparse.")) {
-      throw Error(ErrorCode::kUnsupported,
-                  "{}: the member at byte {} is stored with holes; pack the archive without "
-                  "--sparse",
-                  name_, header);
+      throw Error(
+          ErrorCode::kUnsupported,
+          "{}: the member at byte {} is stored with holes; pack the archive without --sparse",
+          name_, header);
     }
     if (global && (key == "path" || key == "size")) fail("gives all members one name or size");
     if (key == "path") override->name = std::string(value);
@@ -217,10 +217,10 @@ std::optional<std::span<const std::uint8_t>> TarReader::NextHeader() const {
 void TarReader::ReadExtension(std::span<const std::uint8_t> content, char type, Index header,
                               Override* override) const {
   if (static_cast<Index>(content.size()) > kMaxExtensionBytes) {
-    throw Error(ErrorCode::kExhausted,
-                "{}: the long name at byte {} has {} bytes, at most {} are read; pack the archive "
-                "again",
-                name_, header, content.size(), kMaxExtensionBytes);
+    throw Error(
+        ErrorCode::kExhausted,
+        "{}: the long name at byte {} has {} bytes, at most {} are read; pack the archive again",
+        name_, header, content.size(), kMaxExtensionBytes);
   }
   if (type == 'L') {
     const std::string_view name = AsText(content);
@@ -261,11 +261,10 @@ std::optional<TarMember> TarReader::Next() {
     const char type = static_cast<char>((*header)[kType]);
     const std::optional<Index> field = Number(*header, kSize);
     if (!field) {
-      throw Error(
-          ErrorCode::kCorruptData,
-          "{}: the header at byte {} has the size \"{}\", octal digits are wanted; pack the "
-          "archive again",
-          name_, header_at, Printable(Text(*header, kSize)));
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: the header at byte {} has the size \"{}\", octal digits are wanted; pack "
+                  "the archive again",
+                  name_, header_at, Printable(Text(*header, kSize)));
     }
     Index size = *field;
     const bool extension = type == 'x' || type == 'X' || type == 'g' || type == 'L' || type == 'K';

@@ -83,11 +83,10 @@ ModelConfig InferOpenAi(const OpenedCheckpoint& opened) {
   const auto shape = [&](const char* name, std::size_t axes) {
     const auto found = file.tensors().find(opened.prefix + name);
     if (found == file.tensors().end() || found->second.shape.size() != axes) {
-      throw Error(
-          ErrorCode::kCorruptData,
-          "{}: tensor '{}{}' is missing or has no {} axes, so the sizes cannot be told; name "
-          "the architecture with --arch",
-          where, Printable(opened.prefix), name, axes);
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: tensor '{}{}' is missing or has no {} axes, so the sizes cannot be told; "
+                  "name the architecture with --arch",
+                  where, Printable(opened.prefix), name, axes);
     }
     return found->second.shape;
   };
@@ -188,11 +187,11 @@ void OpenFile(OpenedCheckpoint& opened, const std::string& architecture) {
     return;
   }
   if (architecture.empty()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "{}: weights without a configuration; name the architecture with --arch (its "
-                "activation cannot be told from the weights): {}; openai for weights that OpenAI "
-                "trained",
-                PathText(c.path), Candidates(opened));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "{}: weights without a configuration; name the architecture with --arch (its activation "
+        "cannot be told from the weights): {}; openai for weights that OpenAI trained",
+        PathText(c.path), Candidates(opened));
   }
   if (architecture.ends_with(".json")) {
     std::error_code ignored;
@@ -278,12 +277,12 @@ std::pair<const DirectoryLayout*, const char*> FindLayout(const fs::path& path) 
   }
   std::vector<const char*> configs;
   for (const DirectoryLayout& layout : kDirectories) configs.push_back(layout.config);
-  throw Error(ErrorCode::kNotFound,
-              "{}: no model in it: {}; a model is a directory with {} and weights, or a checkpoint "
-              "file",
-              PathText(path),
-              lacks.empty() ? fmt::format("there is no {}", fmt::join(configs, " and no ")) : lacks,
-              fmt::join(configs, " or "));
+  throw Error(
+      ErrorCode::kNotFound,
+      "{}: no model in it: {}; a model is a directory with {} and weights, or a checkpoint file",
+      PathText(path),
+      lacks.empty() ? fmt::format("there is no {}", fmt::join(configs, " and no ")) : lacks,
+      fmt::join(configs, " or "));
 }
 
 // A directory's configuration; its weights are opened if `weights`.

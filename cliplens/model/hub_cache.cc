@@ -93,8 +93,7 @@ fs::path FindInHubCache(const std::string& model) {
     }
     if (snapshots.size() != 1) {
       throw missing(
-          fmt::format("the cache has {} snapshots of it and no branch main that names "
-                      "one of them",
+          fmt::format("the cache has {} snapshots of it and no branch main that names one of them",
                       snapshots.size()));
     }
     commit = snapshots.front();

@@ -50,9 +50,8 @@ NewToken ReadToken(const Json& value, bool special, const std::string& name) {
   if (value.is_string()) return {value.get<std::string>(), false};
   if (!value.is_object()) {
     throw Error(ErrorCode::kCorruptData,
-                "{}: {} is no token; a text or an object with \"content\" "
-                "was expected",
-                name, Printable(DumpJson(value), 80));
+                "{}: {} is no token; a text or an object with \"content\" was expected", name,
+                Printable(DumpJson(value), 80));
   }
   NewToken token{JsonField<std::string>(value, "content", name), false};
   const auto flag = [&](const char* key, bool fallback) {
@@ -60,9 +59,8 @@ NewToken ReadToken(const Json& value, bool special, const std::string& name) {
     if (found == value.end() || found->is_null()) return fallback;
     if (!found->is_boolean()) {
       throw Error(ErrorCode::kCorruptData,
-                  "{}: '{}' of the token \"{}\" is {}, true or false was "
-                  "expected",
-                  name, key, Printable(token.text), Printable(DumpJson(*found), 40));
+                  "{}: '{}' of the token \"{}\" is {}, true or false was expected", name, key,
+                  Printable(token.text), Printable(DumpJson(*found), 40));
     }
     return found->get<bool>();
   };
@@ -83,9 +81,8 @@ void ReadTokens(const Json& array, const std::string& name, std::vector<NewToken
   if (array.is_null()) return;
   if (!array.is_array()) {
     throw Error(ErrorCode::kUnsupported,
-                "{}: extra special tokens are {}; only a list of tokens "
-                "is supported",
-                name, Printable(DumpJson(array), 80));
+                "{}: extra special tokens are {}; only a list of tokens is supported", name,
+                Printable(DumpJson(array), 80));
   }
   for (const Json& token : array) tokens.push_back(ReadToken(token, true, name));
 }
@@ -131,9 +128,8 @@ Index ReadMaxLength(const Json& config, const std::string& name) {
     if (found == config.end() || found->is_null()) continue;
     if (!found->is_number() || !(found->get<double>() >= 2)) {
       throw Error(ErrorCode::kCorruptData,
-                  "{}: '{}' is {}, a number of tokens from 2 on was "
-                  "expected",
-                  name, key, Printable(DumpJson(*found), 40));
+                  "{}: '{}' is {}, a number of tokens from 2 on was expected", name, key,
+                  Printable(DumpJson(*found), 40));
     }
     // Files say 10^30 for "no limit".
     const double length = found->get<double>();
@@ -149,9 +145,8 @@ void CheckClass(const Json& config, const std::string& name) {
     return;
   }
   throw Error(ErrorCode::kUnsupported,
-              "{}: 'tokenizer_class' is {}; only CLIPTokenizer is "
-              "supported",
-              name, Printable(DumpJson(*found), 80));
+              "{}: 'tokenizer_class' is {}; only CLIPTokenizer is supported", name,
+              Printable(DumpJson(*found), 80));
 }
 
 Settings ReadSettings(const std::filesystem::path& directory, const std::optional<Json>& tokenizer,
@@ -177,9 +172,8 @@ Settings ReadSettings(const std::filesystem::path& directory, const std::optiona
       const auto [end, failure] = std::from_chars(key.data(), key.data() + key.size(), id);
       if (failure != std::errc() || end != key.data() + key.size()) {
         throw Error(ErrorCode::kCorruptData,
-                    "{}: 'added_tokens_decoder' has a token for '{}', "
-                    "which is no id",
-                    config_name, Printable(key));
+                    "{}: 'added_tokens_decoder' has a token for '{}', which is no id", config_name,
+                    Printable(key));
       }
       settings.added.insert_or_assign(id, ReadToken(value, false, config_name));
     }
@@ -194,9 +188,8 @@ Settings ReadSettings(const std::filesystem::path& directory, const std::optiona
       for (const auto& [text, id] : added->items()) {
         if (!id.is_number_integer()) {
           throw Error(ErrorCode::kCorruptData,
-                      "{}: the id of \"{}\" is {}, a whole number was "
-                      "expected",
-                      name, Printable(text), Printable(DumpJson(id), 40));
+                      "{}: the id of \"{}\" is {}, a whole number was expected", name,
+                      Printable(text), Printable(DumpJson(id), 40));
         }
         const bool special =
             std::any_of(settings.roles.begin(), settings.roles.end(),

@@ -23,8 +23,8 @@ Index LongSide(Index size, Index long_side, Index short_side) {
   const double side = static_cast<double>(size * long_side) / static_cast<double>(short_side);
   if (side > static_cast<double>(std::numeric_limits<std::int32_t>::max())) {
     throw Error(ErrorCode::kExhausted,
-                "picture of {} by {} pixels: its longer side would become {}, the limit is {}; "
-                "cut the picture up",
+                "picture of {} by {} pixels: its longer side would become {}, the limit is {}; cut "
+                "the picture up",
                 long_side, short_side, side, std::numeric_limits<std::int32_t>::max());
   }
   return static_cast<Index>(side);
@@ -73,8 +73,7 @@ Image Pad(const Image& part, Index size, const std::array<std::uint8_t, 3>& colo
 void CheckSizes(const PreprocessConfig& config) {
   if (config.image_size < 1 || config.image_size > kMostInputSide) {
     throw Error(ErrorCode::kInvalidArgument,
-                "image size {}: 1 to {} is allowed; check the model's "
-                "configuration",
+                "image size {}: 1 to {} is allowed; check the model's configuration",
                 config.image_size, kMostInputSide);
   }
   if (config.resize_size < 0 || config.resize_size > kMostInputSide) {
@@ -200,10 +199,9 @@ Image ResizeAndCrop(const Image& image, const PreprocessConfig& config) {
 Array<float, 3> Preprocess(const Image& image, const PreprocessConfig& config) {
   for (std::size_t c = 0; c < 3; ++c) {
     if (config.std[c] == 0.0f) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "standard deviation of channel {} is 0, it divides; check the model's "
-                  "configuration",
-                  c);
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          "standard deviation of channel {} is 0, it divides; check the model's configuration", c);
     }
   }
   const Image rgb = ResizeAndCrop(image, config);
