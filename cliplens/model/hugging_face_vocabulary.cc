@@ -149,11 +149,52 @@ void CheckClass(const Json& config, const std::string& name) {
               Printable(DumpJson(*found), 80));
 }
 
+// "added_tokens_decoder" of tokenizer_config.json.
+void ReadDecoder(const Json& decoder, const std::string& name, Settings& settings) {
+  if (!decoder.is_object()) {
+    throw Error(ErrorCode::kCorruptData, "{}: 'added_tokens_decoder' must be an object", name);
+  }
+  for (const auto& [key, value] : decoder.items()) {
+    std::int64_t id = 0;
+    const auto [end, failure] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (failure != std::errc() || end != key.data() + key.size()) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: 'added_tokens_decoder' has a token for '{}', which is no id", name,
+                  Printable(key));
+    }
+    settings.added.insert_or_assign(id, ReadToken(value, false, name));
+  }
+}
+
+// The files that speak where tokenizer_config.json has no decoder.
+void ReadOlderFiles(const std::filesystem::path& directory, Settings& settings) {
+  if (const std::optional<Json> map = ReadIfThere(directory, "special_tokens_map.json")) {
+    ReadRoles(*map, PathText(directory / "special_tokens_map.json"), /*all_special=*/true,
+              settings);
+  }
+  if (const std::optional<Json> added = ReadIfThere(directory, "added_tokens.json")) {
+    const std::string name = PathText(directory / "added_tokens.json");
+    for (const auto& [text, id] : added->items()) {
+      if (!id.is_number_integer()) {
+        throw Error(ErrorCode::kCorruptData,
+                    "{}: the id of \"{}\" is {}, a whole number was expected", name,
+                    Printable(text), Printable(DumpJson(id), 40));
+      }
+      const bool special =
+          std::any_of(
+              settings.roles.begin(), settings.roles.end(),
+              [&, &t = text](const auto& role) { return role.second && role.second->text == t; }) ||
+          std::any_of(settings.extra.begin(), settings.extra.end(),
+                      [&, &t = text](const NewToken& token) { return token.text == t; });
+      settings.added.insert_or_assign(id.get<std::int64_t>(), NewToken{text, !special});
+    }
+  }
+}
+
 Settings ReadSettings(const std::filesystem::path& directory, const std::optional<Json>& tokenizer,
                       const std::string& tokenizer_name) {
   Settings settings;
-  const std::filesystem::path config_path = directory / "tokenizer_config.json";
-  const std::string config_name = PathText(config_path);
+  const std::string config_name = PathText(directory / "tokenizer_config.json");
   const Json config = ReadIfThere(directory, "tokenizer_config.json").value_or(Json::object());
   CheckClass(config, config_name);
   RefuseUnless(config, "truncation_side", "right", config_name);
@@ -163,44 +204,9 @@ Settings ReadSettings(const std::filesystem::path& directory, const std::optiona
   ReadRoles(config, config_name, /*all_special=*/false, settings);
 
   if (const auto decoder = config.find("added_tokens_decoder"); decoder != config.end()) {
-    if (!decoder->is_object()) {
-      throw Error(ErrorCode::kCorruptData, "{}: 'added_tokens_decoder' must be an object",
-                  config_name);
-    }
-    for (const auto& [key, value] : decoder->items()) {
-      std::int64_t id = 0;
-      const auto [end, failure] = std::from_chars(key.data(), key.data() + key.size(), id);
-      if (failure != std::errc() || end != key.data() + key.size()) {
-        throw Error(ErrorCode::kCorruptData,
-                    "{}: 'added_tokens_decoder' has a token for '{}', which is no id", config_name,
-                    Printable(key));
-      }
-      settings.added.insert_or_assign(id, ReadToken(value, false, config_name));
-    }
+    ReadDecoder(*decoder, config_name, settings);
   } else {
-    const std::filesystem::path map_path = directory / "special_tokens_map.json";
-    if (const std::optional<Json> map = ReadIfThere(directory, "special_tokens_map.json")) {
-      ReadRoles(*map, PathText(map_path), /*all_special=*/true, settings);
-    }
-    const std::filesystem::path added_path = directory / "added_tokens.json";
-    if (const std::optional<Json> added = ReadIfThere(directory, "added_tokens.json")) {
-      const std::string name = PathText(added_path);
-      for (const auto& [text, id] : added->items()) {
-        if (!id.is_number_integer()) {
-          throw Error(ErrorCode::kCorruptData,
-                      "{}: the id of \"{}\" is {}, a whole number was expected", name,
-                      Printable(text), Printable(DumpJson(id), 40));
-        }
-        const bool special =
-            std::any_of(settings.roles.begin(), settings.roles.end(),
-                        [&, &t = text](const auto& role) {
-                          return role.second && role.second->text == t;
-                        }) ||
-            std::any_of(settings.extra.begin(), settings.extra.end(),
-                        [&, &t = text](const NewToken& token) { return token.text == t; });
-        settings.added.insert_or_assign(id.get<std::int64_t>(), NewToken{text, !special});
-      }
-    }
+    ReadOlderFiles(directory, settings);
     if (tokenizer) {
       const Json added = JsonField<Json>(*tokenizer, "added_tokens", tokenizer_name);
       if (!added.is_array()) {
