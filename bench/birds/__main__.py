@@ -118,8 +118,8 @@ def table(head, rows):
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n"
 
 
-def bounded(value, bounds):
-    return f"{value:.3f} ({bounds[0]:.3f}–{bounds[1]:.3f})"
+def bounded(estimate):
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f}–{estimate['high']:.3f})"
 
 
 def page(results):
@@ -130,8 +130,8 @@ def page(results):
         return f"{np.mean(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
     def row(text, edit, name="edit", objects=None):
-        return [text, over(lambda r: r[edit][name]["worst"]),
-                over(lambda r: r[edit][name]["average"]),
+        return [text, over(lambda r: r[edit][name]["worst"]["value"]),
+                over(lambda r: r[edit][name]["average"]["value"]),
                 "" if objects is None else f"{results['objects'][objects]:.3f}"]
 
     def random(edit):
@@ -147,8 +147,8 @@ def page(results):
     lean = table(
         ["model", "pictures", "of the class logits' differences the cue explains",
          "after the suggested edit", "heads"],
-        [[model, pictures, bounded(f["lean"], f["lean_bounds"]),
-          bounded(f["lean_edited"], f["lean_edited_bounds"]) if chosen(f) else "",
+        [[model, pictures, bounded(f["lean"]),
+          bounded(f["lean_edited"]) if chosen(f) else "",
           ", ".join(chosen(f)) or "none"] for model, pictures, f in (
             (MODEL, "every group alike", found["automatic"]),
             (NATURAL, "every group alike", results["natural"]),
@@ -168,9 +168,12 @@ def page(results):
          row("early heads, MLPs and INPUT alone", "automatic", "recipe-rest"),
          row("suggested on biased pictures", "biased", objects="biased"),
          row("... within classes", "within", objects="within")])
-    gain = [r["automatic"]["edit"]["worst"] - r["automatic"]["base"]["worst"] for r in runs]
-    best = [r["oracle"]["edit"]["worst"] - r["oracle"]["base"]["worst"] for r in runs]
-    mean = [r["automatic"]["edit"]["average"] - r["automatic"]["base"]["average"] for r in runs]
+
+    def gains(edit, figure):
+        return [r[edit]["edit"][figure]["value"] - r[edit]["base"][figure]["value"] for r in runs]
+
+    gain, best = gains("automatic", "worst"), gains("oracle", "worst")
+    mean = gains("automatic", "average")
     return "\n".join([
         f"Birds of seeds {', '.join(map(str, SEEDS))}, {BIRDS} pictures each, a quarter in each "
         f"group; heads suggested on {BIRDS} others (seed {SUGGEST_SEED}) by {len(CUE)} texts of "

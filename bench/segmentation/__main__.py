@@ -152,7 +152,8 @@ def main():
         answered, _ = ask(program, folder, args.model, shard, method)
         twin = metrics.figures(maps[method], masks) if method != "background" else None
         for name, value in (twin or {}).items():
-            assert abs(said["all"][name] - value) < 2e-4, (method, name, said["all"][name], value)
+            own = said["all"][name]["value"]
+            assert abs(own - value) < 2e-4, (method, name, own, value)
         right = answered.get("rightly_classified", {})
         lines.append((method, said["all"], answered["all"], right))
     grid = maps["decomposition"].shape[-1]
@@ -160,10 +161,11 @@ def main():
         found = torch.cat([method(model.visual, pixels[part], directions[part])
                            for part in batches(pixels)])
         maps[name] = found.reshape(-1, grid, grid).numpy()
-        lines.append((name, metrics.figures(maps[name], masks), {}, {}))
+        found = metrics.figures(maps[name], masks)
+        lines.append((name, {figure: {"value": v} for figure, v in found.items()}, {}, {}))
 
     def cell(figures, name):
-        return f"{100 * figures[name]:.1f}" if name in figures else ""
+        return f"{100 * figures[name]['value']:.1f}" if name in figures else ""
 
     tables = {"methods": table(
         ["method", "pixel accuracy", "mIoU", "mAP", "mIoU, map of the answer",

@@ -33,7 +33,7 @@ def cases(bench, model, pictures, truth_from=None):
             if left_out == "object" and (true["first"], head["label"]) == ("object", "category"):
                 continue
             right = None if head["label"] is None else head["label"] == true["first"]
-            offered = {s["factor"]: s["share"] for s in true["shares"] if s["factor"] != left_out}
+            offered = {s["factor"]: s["share"]["value"] for s in true["shares"] if s["factor"] != left_out}
             found.append({"model": model, "pictures": pictures, "left_out": left_out,
                           "head": head["head"], "first": true["first"],
                           "first_offered": max(offered, key=offered.get),

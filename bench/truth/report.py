@@ -63,8 +63,8 @@ def truth_section(results):
             variance = sum(h["variance"] for h in truth)
             # Nothing known: not even the first factor's share is surely above zero.
             nothing = [h for h in truth if h["first"] is None
-                       or share_of(h, h["first"])["share_bounds"][0] <= 0]
-            half = [(s["share_bounds"][1] - s["share_bounds"][0]) / 2 for h in truth
+                       or share_of(h, h["first"])["share"]["low"] <= 0]
+            half = [(s["share"]["high"] - s["share"]["low"]) / 2 for h in truth
                     for s in h["shares"] if s["factor"] == h["first"]]
             rows.append([model, run["seed"], run["evaluation"]["images"], len(clear),
                          f"{sum(h['variance'] for h in clear) / variance:.2f}",
@@ -100,7 +100,7 @@ def intervention_section(results):
         agree = [a == h["first"] for a, h in zip(firsts, truth)]
         clear = [a for a, h in zip(agree, truth) if h["clear"]]
         weight = np.array([h["variance"] for h in truth])
-        alone = sum(share_of(h, f)["share"] * h["variance"] for h in truth for f in FACTORS)
+        alone = sum(share_of(h, f)["share"]["value"] * h["variance"] for h in truth for f in FACTORS)
         total = sum(effects[f][0][i] * h["variance"] for i, h in enumerate(truth) for f in FACTORS)
         summary.append([model, f"{sum(agree)} of {len(agree)}",
                         f"{(weight * agree).sum() / weight.sum():.2f}",
@@ -111,7 +111,7 @@ def intervention_section(results):
                 continue
             first, other = head["first"], firsts[i]
             value, low, high = effects[other][0][i], effects[other][1][i], effects[other][2][i]
-            s = [share_of(head, f)["share"] for f in (first, other)]
+            s = [share_of(head, f)["share"]["value"] for f in (first, other)]
             why = ("within the bounds" if effects[first][2][i] >= low
                    else f"{other} acts together with others")
             rows.append([model, head["head"] + ("" if head["clear"] else " (mixed)"),
@@ -281,12 +281,12 @@ def figures(results):
     truths = []
     for model in titles:
         firsts = total_firsts(results["total_effects"][model])
-        truths.append([{**h, "share": share_of(h, h["first"])["share"], "total_first": first,
+        truths.append([{**h, "share": share_of(h, h["first"])["share"]["value"], "total_first": first,
                         "differs": first != h["first"]} for h, first in
                        zip(runs(results, model)[0]["evaluation"]["truth"], firsts)])
     for model in models(results, False):
         titles.append(model)
-        truths.append([{**h, "share": share_of(h, h["first"])["share"]} for h in
+        truths.append([{**h, "share": share_of(h, h["first"])["share"]["value"]} for h in
                        runs(results, model)[0]["evaluation"]["truth"]])
     panels = []
     for title, keep in (("full table", lambda c: c["left_out"] is None),

@@ -12,16 +12,10 @@
 namespace cliplens {
 namespace {
 
-void PutEstimate(Json& json, const char* name, const Estimate& estimate) {
-  json[name] = estimate.value;
-  json[std::string(name) + "_bounds"] = {estimate.low, estimate.high};
-}
-
 Json RowJson(const AblationRow& row) {
-  Json json = {{"name", row.name}};
-  PutEstimate(json, "accuracy", row.accuracy);
-  PutEstimate(json, "score", row.score);
-  return json;
+  return {{"name", row.name},
+          {"accuracy", EstimateJson(row.accuracy)},
+          {"score", EstimateJson(row.score)}};
 }
 
 Json SettingJson(const char* format, const AccuracySetting& setting, Index images) {
@@ -79,25 +73,20 @@ std::vector<const ComponentAblation*> ComponentsByLoss(const AblationResult& res
 }
 
 Json AblationJson(const AccuracySetting& setting, const AblationResult& result) {
-  Json json = SettingJson("cliplens.ablate/1", setting, result.images);
+  Json json = SettingJson("cliplens.ablate/2", setting, result.images);
   json["rows"] = Json::array();
   for (const AblationRow& row : result.rows) json["rows"].push_back(RowJson(row));
   const auto curve = [&](const char* name, const std::vector<AblationRow>& rows) {
     json[name] = Json::array();
-    json[std::string(name) + "_bounds"] = Json::array();
-    for (const AblationRow& row : rows) {
-      json[name].push_back(row.accuracy.value);
-      json[std::string(name) + "_bounds"].push_back({row.accuracy.low, row.accuracy.high});
-    }
+    for (const AblationRow& row : rows) json[name].push_back(EstimateJson(row.accuracy));
   };
   curve("cumulative", result.cumulative);
   curve("last_only", result.last_only);
   json["components"] = Json::array();
   for (const ComponentAblation& component : result.components) {
-    Json entry = {{"component", component.component}};
-    PutEstimate(entry, "accuracy_lost", component.accuracy_lost);
-    PutEstimate(entry, "score_lost", component.score_lost);
-    json["components"].push_back(std::move(entry));
+    json["components"].push_back({{"component", component.component},
+                                  {"accuracy_lost", EstimateJson(component.accuracy_lost)},
+                                  {"score_lost", EstimateJson(component.score_lost)}});
   }
   return json;
 }
@@ -175,15 +164,13 @@ Curve AblationCurve(const AblationResult& result) {
 Json ReconstructionJson(const AccuracySetting& setting, Index layers,
                         const std::vector<PoolReconstruction>& pools) {
   const Index images = pools.empty() ? 0 : pools.front().result.images;
-  Json json = SettingJson("cliplens.reconstruct/1", setting, images);
+  Json json = SettingJson("cliplens.reconstruct/2", setting, images);
   json["layers"] = layers;
   json["pools"] = Json::array();
   for (const PoolReconstruction& pool : pools) {
     const auto row = [](const ReconstructionRow& r) {
-      Json entry = Json::object();
-      PutEstimate(entry, "accuracy", r.accuracy);
-      PutEstimate(entry, "accuracy_alone", r.accuracy_alone);
-      return entry;
+      return Json{{"accuracy", EstimateJson(r.accuracy)},
+                  {"accuracy_alone", EstimateJson(r.accuracy_alone)}};
     };
     json["heads"] = pool.result.heads;
     json["nothing"] = row(pool.result.nothing);

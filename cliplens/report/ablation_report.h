@@ -25,7 +25,7 @@ struct AccuracySetting {
 // Components, those first whose loss costs most accuracy.
 std::vector<const ComponentAblation*> ComponentsByLoss(const AblationResult& result);
 
-// "cliplens.ablate/1".
+// "cliplens.ablate/2".
 Json AblationJson(const AccuracySetting& setting, const AblationResult& result);
 // One line a figure: kind, name, then accuracy and score with their bounds; kinds are row,
 // cumulative, last-only and component (accuracy and score that were lost).
@@ -41,7 +41,7 @@ struct PoolReconstruction {
   Index texts = 0;
   ReconstructionResult result;
 };
-// "cliplens.reconstruct/1".
+// "cliplens.reconstruct/2".
 Json ReconstructionJson(const AccuracySetting& setting, Index layers,
                         const std::vector<PoolReconstruction>& pools);
 std::string ReconstructionCsv(const std::vector<PoolReconstruction>& pools);

@@ -24,15 +24,10 @@ constexpr std::size_t kTableClasses = 6;
 // Heads that a table names beyond the chosen ones.
 constexpr std::size_t kMoreHeads = 5;
 
-Json BoundsOf(const Estimate& e) { return {e.low, e.high}; }
-
 void PutShares(Json& json, const CueShares& shares) {
-  json["cue"] = shares.cue.value;
-  json["cue_bounds"] = BoundsOf(shares.cue);
-  json["rest"] = shares.rest.value;
-  json["rest_bounds"] = BoundsOf(shares.rest);
-  json["surplus"] = shares.surplus.value;
-  json["surplus_bounds"] = BoundsOf(shares.surplus);
+  json["cue"] = EstimateJson(shares.cue);
+  json["rest"] = EstimateJson(shares.rest);
+  json["surplus"] = EstimateJson(shares.surplus);
 }
 
 std::string Percents(const Estimate& e) {
@@ -95,7 +90,7 @@ std::string LeanText(const CueReport& report) {
 
 Json CueJson(const CueReport& report) {
   const CueResult& r = report.result;
-  Json json = {{"format", "cliplens.edit.suggest/1"},
+  Json json = {{"format", "cliplens.edit.suggest/2"},
                {"model", ModelJson(report.store)},
                {"data", DataJson(report.store)},
                {"images", r.images},
@@ -105,10 +100,8 @@ Json CueJson(const CueReport& report) {
                {"own_answers", report.own_answers},
                {"within_classes", report.within_classes},
                {"statement", LeanText(report)},
-               {"lean", r.lean.value},
-               {"lean_bounds", BoundsOf(r.lean)},
-               {"lean_edited", r.lean_edited.value},
-               {"lean_edited_bounds", BoundsOf(r.lean_edited)},
+               {"lean", EstimateJson(r.lean)},
+               {"lean_edited", EstimateJson(r.lean_edited)},
                {"groups", Json::array()},
                {"moved", Json::array()}};
   for (std::size_t g = 0; g < report.groups.size(); ++g) {
@@ -119,10 +112,8 @@ Json CueJson(const CueReport& report) {
     Json entry = {
         {"class", At(report.classes, c.index)}, {"swing", c.swing}, {"groups", Json::array()}};
     for (std::size_t g = 0; g < report.groups.size(); ++g) {
-      entry["groups"].push_back({{"logit", c.logit[g].value},
-                                 {"logit_bounds", BoundsOf(c.logit[g])},
-                                 {"answers", c.answers[g].value},
-                                 {"answers_bounds", BoundsOf(c.answers[g])}});
+      entry["groups"].push_back(
+          {{"logit", EstimateJson(c.logit[g])}, {"answers", EstimateJson(c.answers[g])}});
     }
     json["moved"].push_back(std::move(entry));
   }

@@ -28,7 +28,7 @@ struct CueReport {
   CueResult result;
 };
 
-Json CueJson(const CueReport& report);  // "cliplens.edit.suggest/1"
+Json CueJson(const CueReport& report);  // "cliplens.edit.suggest/2"
 // First what the model leans on, then the heads.
 std::string CueTable(const CueReport& report);
 // The first sentence of it: how far the class logits follow the cue.

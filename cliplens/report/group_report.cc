@@ -25,8 +25,6 @@ std::string GroupName(const GroupReport& report, Index c, Index a) {
   return At(report.classes, c) + " / " + At(report.values, a);
 }
 
-Json EstimateJson(const Estimate& e) { return {e.low, e.high}; }
-
 std::string Means(const std::string& name) { return name.empty() ? "these pictures" : name; }
 
 }  // namespace
@@ -86,22 +84,18 @@ Json GroupRowJson(const GroupRow& row, const std::vector<std::string>& classes,
     entry["groups"].push_back({{"class", At(classes, g.class_index)},
                                {"attribute", At(values, g.attribute)},
                                {"count", g.count},
-                               {"accuracy", g.accuracy.value},
-                               {"accuracy_bounds", EstimateJson(g.accuracy)}});
+                               {"accuracy", EstimateJson(g.accuracy)}});
   }
-  entry["worst"] = row.worst.value;
-  entry["worst_bounds"] = EstimateJson(row.worst);
-  entry["average"] = row.average.value;
-  entry["average_bounds"] = EstimateJson(row.average);
-  entry["group_mean"] = row.group_mean.value;
-  entry["group_mean_bounds"] = EstimateJson(row.group_mean);
+  entry["worst"] = EstimateJson(row.worst);
+  entry["average"] = EstimateJson(row.average);
+  entry["group_mean"] = EstimateJson(row.group_mean);
   return entry;
 }
 
 Json GroupJson(const GroupReport& report) {
   const GroupResult& result = report.result;
   Json json = {
-      {"format", "cliplens.groups/1"},
+      {"format", "cliplens.groups/2"},
       {"model", ModelJson(report.setting.store)},
       {"data", DataJson(report.setting.store)},
       {"images", result.images},

@@ -51,7 +51,7 @@ std::vector<std::string> GroupWarnings(const GroupReport& report);
 // An entry of its list "rows"; classes and values of the attribute by number.
 Json GroupRowJson(const GroupRow& row, const std::vector<std::string>& classes,
                   const std::vector<std::string>& values);
-Json GroupJson(const GroupReport& report);  // "cliplens.groups/1"
+Json GroupJson(const GroupReport& report);  // "cliplens.groups/2"
 // One line a row and group, then the worst, the average and the mean of groups.
 std::string GroupCsv(const GroupReport& report);
 std::string GroupTable(const GroupReport& report);

@@ -19,6 +19,10 @@ Json DataJson(const StoreInfo& store) {
   return sources;
 }
 
+Json EstimateJson(const Estimate& estimate) {
+  return {{"value", estimate.value}, {"low", estimate.low}, {"high", estimate.high}};
+}
+
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
               const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares) {
   if (heads.size() != spans.size()) {

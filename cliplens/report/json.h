@@ -5,6 +5,7 @@
 
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/variance.h"
+#include "cliplens/base/bootstrap.h"
 #include "cliplens/base/component.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store.h"
@@ -15,6 +16,9 @@ namespace cliplens {
 // The members "model" and "data" of every result on a store.
 Json ModelJson(const StoreInfo& store);
 Json DataJson(const StoreInfo& store);
+
+// How every estimate is written: {"value", "low", "high"}.
+Json EstimateJson(const Estimate& estimate);
 
 // "cliplens.span/1". heads[i] goes with spans[i]; shares are those of all components.
 // Throws Error(kInvalidArgument) where their lengths differ or a head has no share.

@@ -38,7 +38,7 @@ struct LabelFile {
 };
 
 // Throws Error(kNotFound) and Error(kCorruptData) as ReadJsonFile does, and for a file that is no
-// "cliplens.label/1", names a head that a model of `layers` x `heads` lacks, names one twice or has
+// "cliplens.label/2", names a head that a model of `layers` x `heads` lacks, names one twice or has
 // a share that is not in (0, 1];
 // Error(kInvalidArgument) when its model is another than `fingerprint`.
 LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,

@@ -44,8 +44,7 @@ Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vecto
   for (std::size_t p = 0; p < head.properties.size(); ++p) {
     const PropertyShare& property = head.properties[p];
     json["properties"].push_back({{"property", report.table.names[p]},
-                                  {"share", property.share.value},
-                                  {"share_bounds", {property.share.low, property.share.high}},
+                                  {"share", EstimateJson(property.share)},
                                   {"beyond", property.beyond},
                                   {"chance", property.chance}});
   }
@@ -99,7 +98,7 @@ Array<float, 2> TextsOf(const LabelReport& report, std::size_t property) {
 }
 
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
-  Json json = {{"format", "cliplens.label/1"},
+  Json json = {{"format", "cliplens.label/2"},
                {"model", ModelJson(report.store)},
                {"data", DataJson(report.store)},
                {"images", report.store.images},
@@ -247,7 +246,7 @@ std::string LabelComparisonTable(const LabelReport& first, const LabelReport& se
 Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& factors,
                          const std::vector<HeadTruth>& truth, const LabelEvaluation& e,
                          Index images) {
-  Json json = {{"format", "cliplens.evaluate.labels/1"},
+  Json json = {{"format", "cliplens.evaluate.labels/2"},
                {"model", ModelJson(report.store)},
                {"data", DataJson(report.store)},
                {"images", images},
@@ -289,10 +288,8 @@ Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& f
                   {"log_share", features.log_share}, {"stability", features.stability},
                   {"shares", Json::array()}};
     for (std::size_t f = 0; f < factors.size(); ++f) {
-      const Estimate& share = head.shares[f];
-      entry["shares"].push_back({{"factor", factors[f].name},
-                                 {"share", share.value},
-                                 {"share_bounds", {share.low, share.high}}});
+      entry["shares"].push_back(
+          {{"factor", factors[f].name}, {"share", EstimateJson(head.shares[f])}});
     }
     json["truth"].push_back(std::move(entry));
   }

@@ -28,10 +28,10 @@ struct LabelReport {
 // Heads that a property of the table explains more of than chance does, the largest share first.
 std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t property);
 
-// The rows [M, E] of a property's texts, in the order in which "cliplens.label/1" has them.
+// The rows [M, E] of a property's texts, in the order in which "cliplens.label/2" has them.
 Array<float, 2> TextsOf(const LabelReport& report, std::size_t property);
 
-// "cliplens.label/1". items: those of the store, which name the pictures.
+// "cliplens.label/2". items: those of the store, which name the pictures.
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
 // Whose heads they are, and their scores; for a model beside another.
 Json LabelSummaryJson(const LabelReport& report);
@@ -42,7 +42,7 @@ std::string LabelTable(const LabelReport& report);
 // Scores of two models side by side, and how many heads each has for every property of the first.
 std::string LabelComparisonTable(const LabelReport& first, const LabelReport& second);
 
-// "cliplens.evaluate.labels/1".
+// "cliplens.evaluate.labels/2".
 Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& factors,
                          const std::vector<HeadTruth>& truth, const LabelEvaluation& evaluation,
                          Index images);

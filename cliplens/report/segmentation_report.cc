@@ -5,24 +5,20 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
 namespace cliplens {
 namespace {
 
-void PutEstimate(Json& json, const char* name, const Estimate& estimate) {
-  json[name] = estimate.value;
-  json[std::string(name) + "_bounds"] = {estimate.low, estimate.high};
-}
-
 Json FiguresJson(const SegmentationFigures& figures) {
-  Json json = {{"images", figures.pictures}, {"empty_maps", figures.empty_maps}};
-  PutEstimate(json, "pixel_accuracy", figures.pixel_accuracy);
-  PutEstimate(json, "iou_background", figures.iou[0]);
-  PutEstimate(json, "iou_object", figures.iou[1]);
-  PutEstimate(json, "mean_iou", figures.mean_iou);
-  PutEstimate(json, "mean_ap", figures.mean_ap);
-  return json;
+  return {{"images", figures.pictures},
+          {"empty_maps", figures.empty_maps},
+          {"pixel_accuracy", EstimateJson(figures.pixel_accuracy)},
+          {"iou_background", EstimateJson(figures.iou[0])},
+          {"iou_object", EstimateJson(figures.iou[1])},
+          {"mean_iou", EstimateJson(figures.mean_iou)},
+          {"mean_ap", EstimateJson(figures.mean_ap)}};
 }
 
 std::string Bounded(const Estimate& e) {
@@ -41,7 +37,7 @@ Json SegmentationJson(const SegmentationReport& report) {
   const SegmentationResult& result = report.result;
   Json data = {{"kind", report.kind}, {"root", report.root}};
   if (!report.split.empty()) data["split"] = report.split;
-  Json json = {{"format", "cliplens.evaluate.segmentation/1"},
+  Json json = {{"format", "cliplens.evaluate.segmentation/2"},
                {"model", {{"name", report.model_name}, {"fingerprint", report.fingerprint}}},
                {"data", data},
                {"classes", {{"name", report.classes_name}, {"classes", report.classes}}},

@@ -28,7 +28,7 @@ struct SegmentationReport {
   SegmentationResult result;
 };
 
-// "cliplens.evaluate.segmentation/1".
+// "cliplens.evaluate.segmentation/2".
 Json SegmentationJson(const SegmentationReport& report);
 std::string SegmentationTable(const SegmentationReport& report);
 

@@ -19,10 +19,6 @@ namespace {
 
 constexpr Index kMostTargets = 100'000;
 
-Json EstimateJson(const Estimate& e) {
-  return {{"value", e.value}, {"low", e.low}, {"high", e.high}};
-}
-
 // Why there is no accuracy where there are classes: pictures without labels, or of other classes.
 std::string ProblemOfLabels(Source& source) {
   if (!source.options().classes) return "";
@@ -198,7 +194,7 @@ Json EditedOf(Source& source, const Arguments& request) {
   std::optional<Ranking> ranking;
   if (ranked) ranking.emplace(source, request.Object("query"), request.Count("count", 12, 1, 100));
 
-  Json json = {{"format", "cliplens.explorer.edit/1"},
+  Json json = {{"format", "cliplens.explorer.edit/2"},
                {"model", ModelJson(store.info())},
                {"data", DataJson(store.info())},
                {"images", store.info().images},

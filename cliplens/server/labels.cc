@@ -24,7 +24,8 @@ Json SummaryOf(const Json& head, const LabelFile& file) {
   Index explained = 0;
   Json shares = Json::array(), beyond = Json::array();
   for (const Json& property : JsonField<Json>(head, "properties", file.place)) {
-    const auto share = JsonField<double>(property, "share", file.place);
+    const Json estimate = JsonField<Json>(property, "share", file.place);
+    const auto share = JsonField<double>(estimate, "value", file.place);
     shares.push_back(share);
     beyond.push_back(JsonField<double>(property, "beyond", file.place));
     explained += share > std::max(JsonField<double>(property, "chance", file.place), 0.0) ? 1 : 0;

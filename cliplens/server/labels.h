@@ -15,7 +15,7 @@ namespace cliplens::server {
 
 struct LoadedLabels {
   LabelFile file;
-  std::map<HeadId, Json> heads;      // their entries of "cliplens.label/1"
+  std::map<HeadId, Json> heads;      // their entries of "cliplens.label/2"
   std::map<HeadId, Json> summaries;  // what the overview says of them
   Json summary;                      // what stands beside the heads: names, scores
   Array<float, 2> texts;             // unit rows of TextsOf(file); none until they are embedded
@@ -26,7 +26,7 @@ struct LoadedLabels {
   SearchSpace SpaceOf(const std::string& property) const;
 };
 
-// From "cliplens.label/1". Throws Error(kCorruptData) naming `place` for what is no such thing.
+// From "cliplens.label/2". Throws Error(kCorruptData) naming `place` for what is no such thing.
 LoadedLabels LabelsFromJson(const Json& json, const std::string& place, int layers, int heads);
 
 }  // namespace cliplens::server

@@ -126,7 +126,7 @@ Json HeadOf(Source& source, const std::string& head, const Request& request) {
   const TextSpanResult span =
       TextSpan(store.statistics().HeadMoments(id), store.basis().at(id), texts, {.count = count});
   Json json = SpanJson(store.info(), pool, {id}, {span}, source.shares());
-  json["format"] = "cliplens.head/1";
+  json["format"] = "cliplens.head/2";
   const Json entry = json["heads"][0];
   json.erase("heads");
   for (const auto& [key, value] : entry.items()) json[key] = value;

@@ -404,7 +404,7 @@ class AccuracyTest : public CliTest {
 
 TEST_F(AccuracyTest, AblateAndReconstructPrintAndWriteTheSame) {
   const Json ablated = RunJson(std::string(kAblate) + " --out a.json --csv a.csv --svg a.svg");
-  EXPECT_EQ(ablated["format"], "cliplens.ablate/1");
+  EXPECT_EQ(ablated["format"], "cliplens.ablate/2");
   EXPECT_EQ(ablated["images"], 75);
   EXPECT_EQ(ablated["rows"].size(), 4u);
   EXPECT_EQ(ablated["cumulative"].size(), 4u);
@@ -413,7 +413,7 @@ TEST_F(AccuracyTest, AblateAndReconstructPrintAndWriteTheSame) {
   EXPECT_TRUE(ReadTextFile(path("a.csv"), 1 << 20).starts_with("kind,name,"));
   EXPECT_TRUE(ReadTextFile(path("a.svg"), 1 << 20).ends_with("</svg>\n"));
   const Json made = RunJson(std::string(kReconstruct) + " --random 2 --out r.json --csv r.csv");
-  EXPECT_EQ(made["format"], "cliplens.reconstruct/1");
+  EXPECT_EQ(made["format"], "cliplens.reconstruct/2");
   EXPECT_EQ(made["layers"], 3);  // 4 are asked for unless told otherwise, the model has 3
   EXPECT_EQ(made["heads"], 6);
   EXPECT_EQ(made["pools"].size(), 3u);
@@ -482,7 +482,7 @@ TEST_F(AccuracyTest, OneClassAndOneText) {
   const Json ablated = RunJson("ablate store --classes one.txt --templates simple --truncate");
   EXPECT_EQ(ablated["images"], 70);
   EXPECT_EQ(ablated["labels_not_among_classes"], 5);
-  EXPECT_EQ(ablated["rows"][3]["accuracy"], 1.0);
+  EXPECT_EQ(ablated["rows"][3]["accuracy"]["value"], 1.0);
   const Json made = RunJson(
       "reconstruct store --texts one.txt --classes classes.txt --templates simple --truncate "
       "--counts 1,60 --random 1");

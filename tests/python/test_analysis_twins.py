@@ -229,15 +229,16 @@ def assert_same_ablation(got, twin):
     assert [row["name"] for row in got["rows"]] == list(twin["rows"])
     for row in got["rows"]:
         accuracy, score = twin["rows"][row["name"]]
-        assert row["accuracy"] == pytest.approx(accuracy, abs=1e-12), row["name"]
-        assert row["score"] == pytest.approx(score, abs=SCORES), row["name"]
+        assert row["accuracy"]["value"] == pytest.approx(accuracy, abs=1e-12), row["name"]
+        assert row["score"]["value"] == pytest.approx(score, abs=SCORES), row["name"]
     for curve in ("cumulative", "last_only"):
-        assert got[curve] == pytest.approx([accuracy for accuracy, _ in twin[curve]], abs=1e-12)
+        assert [e["value"] for e in got[curve]] == pytest.approx(
+            [accuracy for accuracy, _ in twin[curve]], abs=1e-12)
     assert [c["component"] for c in got["components"]] == list(twin["components"])
     for component in got["components"]:
         accuracy, score = twin["components"][component["component"]]
-        assert component["accuracy_lost"] == pytest.approx(accuracy, abs=1e-12), component
-        assert component["score_lost"] == pytest.approx(score, abs=SCORES), component
+        assert component["accuracy_lost"]["value"] == pytest.approx(accuracy, abs=1e-12), component
+        assert component["score_lost"]["value"] == pytest.approx(score, abs=SCORES), component
 
 
 def test_ablation(case):
@@ -245,7 +246,8 @@ def test_ablation(case):
     assert got["images"] == (case.labels >= 0).sum()
     assert_same_ablation(got, twin_of_ablation(case, (case.attn, case.mlp, case.cls)))
     for row in got["rows"]:
-        assert row["accuracy_bounds"][0] <= row["accuracy"] <= row["accuracy_bounds"][1]
+        accuracy = row["accuracy"]
+        assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
 
 
 def test_ablation_with_means_of_other_pictures(case, folder):
@@ -336,8 +338,9 @@ def test_reconstruction(case, request):
     assert got["heads"] == len(spans) == last * heads
 
     def assert_row(row, attention):
-        assert row["accuracy"] == pytest.approx(case.measure(early + attention + mlps)[0])
-        assert row["accuracy_alone"] == pytest.approx(
+        assert row["accuracy"]["value"] == pytest.approx(
+            case.measure(early + attention + mlps)[0])
+        assert row["accuracy_alone"]["value"] == pytest.approx(
             case.measure(early + attention + mlps.mean(0))[0])
 
     assert_row(got["nothing"], sum(rows.mean(0) for rows, _ in spans))
@@ -351,7 +354,8 @@ def test_reconstruction(case, request):
         variance = sum(((rows - rows.mean(0)) ** 2).sum() for rows, _ in spans)
         kept = sum(((steps[n - 1][2] - rows.mean(0)) ** 2).sum() for rows, steps in spans)
         assert row["explained"] == pytest.approx(kept / variance, abs=SHARES)
-    accuracies = [row["accuracy"] for row in (got["nothing"], *result["rows"], got["whole"])]
+    accuracies = [row["accuracy"]["value"]
+                  for row in (got["nothing"], *result["rows"], got["whole"])]
     if case.model == SHIPPED:
         assert accuracies == sorted(accuracies) and accuracies[0] < accuracies[-1] - 0.5
 

@@ -190,7 +190,13 @@ def test_links_between_documents_lead_somewhere():
 
 # docs/json.md against what the verbs write.
 
+def is_estimate(value):
+    return isinstance(value, dict) and list(value) == ["value", "low", "high"]
+
+
 def kind_of(value):
+    if is_estimate(value):
+        return "estimate"
     if isinstance(value, bool):
         return "true or false"
     for kind, name in ((int, "integer"), (float, "number"), (str, "text")):
@@ -209,7 +215,7 @@ def kind_of_list(value):
 
 def fields_of(value, path=""):
     """{path: kind} of every value; members of lists of objects as `list[].member`."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not is_estimate(value):
         fields = {}
         for key, member in value.items():
             fields.update(fields_of(member, f"{path}.{key}" if path else key))
@@ -217,7 +223,7 @@ def fields_of(value, path=""):
     if value is None or value == []:  # the kind is that of another member's value
         return {}
     if isinstance(value, list):
-        if isinstance(value[0], dict):
+        if isinstance(value[0], dict) and not is_estimate(value[0]):
             fields = {}
             for member in value:
                 fields.update(fields_of(member, f"{path}[]"))

@@ -109,10 +109,10 @@ def test_groups(case):
         right = (representation @ case.classifier.T).argmax(1) == case.labels
         accuracy = [right[(case.labels == c) & (case.places == place)].mean()
                     for c in (0, 1) for place in sorted(set(case.places))]
-        assert [g["accuracy"] for g in by_name[name]["groups"]] == pytest.approx(accuracy)
-        assert by_name[name]["worst"] == pytest.approx(min(accuracy))
-        assert by_name[name]["average"] == pytest.approx(right.mean())
-    draws = [row["worst"] for name, row in by_name.items() if name.startswith("random-")]
+        assert [g["accuracy"]["value"] for g in by_name[name]["groups"]] == pytest.approx(accuracy)
+        assert by_name[name]["worst"]["value"] == pytest.approx(min(accuracy))
+        assert by_name[name]["average"]["value"] == pytest.approx(right.mean())
+    draws = [row["worst"]["value"] for name, row in by_name.items() if name.startswith("random-")]
     assert got["random"]["worst"]["best"] == max(draws)
     assert got["random"]["worst"]["mean"] == pytest.approx(np.mean(draws))
     assert got["random"]["worst"]["deviation"] == pytest.approx(np.std(draws, ddof=1))
@@ -179,18 +179,18 @@ def test_cues(case, within):
                    *(["--within-classes"] if within else []))
     twin, held = twin_of_cue(case, groups, classes)
     assert got["held_out"] == held
-    assert got["lean"] == pytest.approx(twin["last lean"], abs=FIGURES)
+    assert got["lean"]["value"] == pytest.approx(twin["last lean"], abs=FIGURES)
     assert len(got["heads"]) == case.attn.shape[1] * case.attn.shape[2]
     for head in got["heads"]:
         cue, rest = twin["first"][head["head"]]
         # A share is a quotient of sums; where the cue explains little the divisor is small.
         assert head["surplus_first"] == pytest.approx(cue - max(rest, 0), rel=1e-5, abs=FIGURES)
         cue, rest = twin["last"][head["head"]]
-        assert head["cue"] == pytest.approx(cue, rel=1e-5, abs=FIGURES)
-        assert head["rest"] == pytest.approx(rest, rel=1e-5, abs=FIGURES)
+        assert head["cue"]["value"] == pytest.approx(cue, rel=1e-5, abs=FIGURES)
+        assert head["rest"]["value"] == pytest.approx(rest, rel=1e-5, abs=FIGURES)
     ranks = [head["surplus_first"] for head in got["heads"]]
     assert ranks == sorted(ranks, reverse=True)
-    sure = [head["surplus_bounds"][0] > 0 for head in got["heads"]]
+    sure = [head["surplus"]["low"] > 0 for head in got["heads"]]
     assert [head["chosen"] for head in got["heads"]] == [all(sure[:i + 1])
                                                          for i in range(len(sure))]
 
@@ -204,4 +204,4 @@ def test_own_answers_need_no_attribute(case, folder):
     got = cliplens("edit", "suggest", case.store, *case.asked, "--cue", cue[0], "--cue", cue[1])
     assert [g["images"] for g in got["groups"]] == [int((answers == g).sum()) for g in (0, 1)]
     twin, _ = twin_of_cue(case, answers, np.zeros(len(answers), int))
-    assert got["lean"] == pytest.approx(twin["last lean"], abs=FIGURES)
+    assert got["lean"]["value"] == pytest.approx(twin["last lean"], abs=FIGURES)

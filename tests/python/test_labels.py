@@ -84,7 +84,7 @@ def test_shares_of_own_answers_are_those_in_e_dimensions(made):
         first = max(names, key=shares.get)
         assert head["label"] in (first, None)
         for p in head["properties"]:
-            assert p["share"] == pytest.approx(shares[p["property"]], abs=1e-6), head["head"]
+            assert p["share"]["value"] == pytest.approx(shares[p["property"]], abs=1e-6), head["head"]
             over = head["rival"] if p["property"] == first else first
             assert p["beyond"] == pytest.approx(
                 beyond(rows, answers[over], answers[p["property"]]), abs=1e-6), head["head"]
@@ -93,10 +93,11 @@ def test_shares_of_own_answers_are_those_in_e_dimensions(made):
         if head["label"]:
             assert head["coverage"] == pytest.approx(shares[first], abs=1e-6)
             label = next(p for p in head["properties"] if p["property"] == first)
-            assert label["share"] > label["chance"] and label["share_bounds"][0] > 0
+            explained = label["share"]["value"]
+            assert explained > label["chance"] and label["share"]["low"] > 0
             rival = next(p for p in head["properties"] if p["property"] == head["rival"])
-            margin = min(3, np.log(label["share"] / max(rival["beyond"], 1e-3)))
-            logit = (1.73 + 0.62 * margin + 1.81 * np.log(label["share"])
+            margin = min(3, np.log(explained / max(rival["beyond"], 1e-3)))
+            logit = (1.73 + 0.62 * margin + 1.81 * np.log(explained)
                      + 4.64 * head["stability"])
             assert head["confidence"] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-9)
 
@@ -119,8 +120,9 @@ def test_truth_is_that_in_e_dimensions(made):
         assert head["clear"] == (shares[order[0]] >= 2 * shares[order[1]])
         assert head["variance"] == pytest.approx(rows.var(0).sum(), rel=1e-5)
         for s in head["shares"]:
-            assert s["share"] == pytest.approx(shares[s["factor"]], abs=1e-6)
-            assert s["share_bounds"][0] < s["share"] < s["share_bounds"][1]
+            own = s["share"]
+            assert own["value"] == pytest.approx(shares[s["factor"]], abs=1e-6)
+            assert own["low"] < own["value"] < own["high"]
         variance += head["variance"]
         right += head["variance"] * (head["label"] == head["first"])
     assert result["fidelity"] == pytest.approx(right / variance, abs=1e-9)

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "cliplens/report/json.h"
+
 namespace cliplens {
 namespace {
 
@@ -48,20 +50,18 @@ std::vector<PoolReconstruction> Pools() {
 TEST(AblationJson, NamesEveryFigureWithItsBounds) {
   const Json json = AblationJson(Setting(), Result());
   EXPECT_EQ(json.begin().key(), "format");
-  EXPECT_EQ(json["format"], "cliplens.ablate/1");
+  EXPECT_EQ(json["format"], "cliplens.ablate/2");
   EXPECT_EQ(json["images"], 8);
   EXPECT_EQ(json["labels_not_among_classes"], 1);
   EXPECT_EQ(json["classes"]["classes"], 3);
   EXPECT_FALSE(json.contains("means"));
   EXPECT_EQ(json["rows"][3]["name"], "mlps+cls_attn");
-  EXPECT_EQ(json["rows"][0]["accuracy"], 0.75);
-  EXPECT_EQ(json["rows"][0]["accuracy_bounds"], (std::vector<double>{0.5, 1}));
-  EXPECT_EQ(json["rows"][0]["score_bounds"], (std::vector<double>{0.2, 0.3}));
-  EXPECT_EQ(json["cumulative"], (std::vector<double>{0.75, 0.25}));
-  EXPECT_EQ(json["last_only"], (std::vector<double>{0.125, 0.5}));
-  EXPECT_EQ(json["last_only_bounds"][1], (std::vector<double>{0.25, 0.75}));
+  EXPECT_EQ(json["rows"][0]["accuracy"], EstimateJson({0.75, 0.5, 1}));
+  EXPECT_EQ(json["rows"][0]["score"], EstimateJson({0.25, 0.2, 0.3}));
+  EXPECT_EQ(json["cumulative"][1]["value"], 0.25);
+  EXPECT_EQ(json["last_only"][1], EstimateJson({0.5, 0.25, 0.75}));
   EXPECT_EQ(json["components"][1]["component"], "L0.H1");
-  EXPECT_EQ(json["components"][1]["accuracy_lost_bounds"], (std::vector<double>{0, 0.5}));
+  EXPECT_EQ(json["components"][1]["accuracy_lost"], EstimateJson({0.25, 0, 0.5}));
   AccuracySetting other = Setting();
   other.means = "other";
   EXPECT_EQ(AblationJson(other, Result())["means"], "other");
@@ -109,18 +109,19 @@ TEST(AblationCurve, IsInPercent) {
 TEST(Reconstruction, JsonCsvAndTableSayTheSame) {
   const Json json = ReconstructionJson(Setting(), 1, Pools());
   EXPECT_EQ(json.begin().key(), "format");
-  EXPECT_EQ(json["format"], "cliplens.reconstruct/1");
+  EXPECT_EQ(json["format"], "cliplens.reconstruct/2");
   EXPECT_EQ(json["layers"], 1);
   EXPECT_EQ(json["heads"], 2);
   EXPECT_EQ(json["images"], 8);
-  EXPECT_EQ(json["whole"]["accuracy"], 0.75);
-  EXPECT_EQ(json["nothing"]["accuracy_bounds"], (std::vector<double>{0, 0.25}));
+  EXPECT_EQ(json["whole"]["accuracy"]["value"], 0.75);
+  EXPECT_EQ(json["nothing"]["accuracy"]["low"], 0);
+  EXPECT_EQ(json["nothing"]["accuracy"]["high"], 0.25);
   EXPECT_EQ(json["pools"].size(), 2u);
   EXPECT_EQ(json["pools"][0]["pool"]["name"], "a,b.txt");
   EXPECT_EQ(json["pools"][0]["pool"]["texts"], 40);
   const Json& row = json["pools"][0]["rows"][0];
   EXPECT_EQ(row["count"], 5);
-  EXPECT_EQ(row["accuracy_alone_bounds"], (std::vector<double>{0.25, 0.5}));
+  EXPECT_EQ(row["accuracy_alone"], EstimateJson({0.375, 0.25, 0.5}));
   EXPECT_EQ(row["distinct_texts"], 7);
   EXPECT_EQ(row["explained"], 0.625);
 

@@ -60,10 +60,13 @@ TEST(GroupReport, Table) {
 
 TEST(GroupReport, JsonAndCsv) {
   const Json json = GroupJson(BirdsReport());
-  EXPECT_EQ(json["format"], "cliplens.groups/1");
+  EXPECT_EQ(json["format"], "cliplens.groups/2");
   EXPECT_EQ(json["rows"].size(), 6u);
   EXPECT_EQ(json["rows"][1]["groups"][1]["class"], "a land bird");
   EXPECT_EQ(json["rows"][1]["groups"][1]["count"], 10);
+  EXPECT_EQ(json["rows"][1]["groups"][0]["accuracy"].dump(),
+            R"({"value":0.25,"low":0.2,"high":0.3})");
+  EXPECT_EQ(json["rows"][1]["worst"]["value"], 0.25);
   EXPECT_EQ(json["empty_groups"][0]["attribute"], "water");
   EXPECT_EQ(json["warnings"].size(), 1u);
   const std::string csv = GroupCsv(BirdsReport());

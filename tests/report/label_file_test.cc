@@ -9,7 +9,7 @@
 namespace cliplens {
 namespace {
 
-constexpr char kLabels[] = R"({"format": "cliplens.label/1",
+constexpr char kLabels[] = R"({"format": "cliplens.label/2",
  "model": {"name": "small", "fingerprint": "ab"},
  "properties": [{"property": "colour", "texts": ["red", "blue"],
                  "heads": [{"head": "L1.H0", "share": 0.5}]},
@@ -75,7 +75,8 @@ TEST_F(LabelFileTest, SpaceOfAPropertyIsItsHeadsAndTexts) {
 }
 
 TEST_F(LabelFileTest, WhatIsNoLabelsOfThisModelIsRefused) {
-  ExpectError(ErrorCode::kCorruptData, "cliplens.span/1", [&] { Read("label/1", "span/1"); });
+  ExpectError(ErrorCode::kCorruptData, "cliplens.span/1", [&] { Read("label/2", "span/1"); });
+  ExpectError(ErrorCode::kCorruptData, "cliplens.label/1", [&] { Read("label/2", "label/1"); });
   ExpectError(ErrorCode::kInvalidArgument, "fingerprint cd", [&] { Read("\"ab\"", "\"cd\""); });
   ExpectError(ErrorCode::kInvalidArgument, "no such head", [&] { Read("L1.H0", "L2.H0"); });
   ExpectError(ErrorCode::kCorruptData, "L0.H1 twice",

@@ -63,7 +63,7 @@ export interface Hit { item: number; path: string; score: number }
 export interface SpanText {
   text: string; index: number; property?: string | null; share: number; cumulative: number; highest?: Hit[]; lowest?: Hit[];
 }
-export interface PropertyShare { property: string; share: number; share_bounds: [number, number]; beyond: number; chance: number }
+export interface PropertyShare { property: string; share: Estimate; beyond: number; chance: number }
 export interface FullLabel {
   head: string; label: string | null; second: string | null; confidence: number; stability: number; coverage: number;
   rival: string | null; properties: PropertyShare[]; texts: { text: string; index: number; share: number }[]; pictures: Hit[];
@@ -92,15 +92,13 @@ export interface Job {
 export interface ApiFailure { code: string; message: string }
 
 export interface Edit { components: string[]; mode: 'mean' | 'scale'; scale: number }
-export interface Figure { value: number; low: number; high: number }
-export interface Group {
-  class: string; attribute: string; count: number; accuracy: number; bounds?: [number, number]; accuracy_bounds?: [number, number];
-}
-export interface GroupRow { name: string; groups: Group[]; worst: number; average: number; group_mean: number }
+export interface Estimate { value: number; low: number; high: number }
+export interface Group { class: string; attribute: string; count: number; accuracy: Estimate }
+export interface GroupRow { name: string; groups: Group[]; worst: Estimate; average: Estimate; group_mean: Estimate }
 export interface Ranked { rank: number; item: number; path: string; score: number }
 export interface EditResult extends Computed {
   edit: Edit;
-  accuracy: null | { images: number; base: Figure; edited: Figure };
+  accuracy: null | { images: number; base: Estimate; edited: Estimate };
   groups: null | { attribute: string; values: string[]; rows: GroupRow[] };
   ranking: null | { base: Ranked[]; edited: Ranked[] };
   scores: null | { text: string; base: number; edited: number }[];

@@ -169,9 +169,9 @@ await test('overview: ten shares, labels, confidences and shares of a property a
     if (h.label === null) assert.equal(text, '–'); else same(text + '%', h.confidence, h.head);
   }
   await page.getByLabel('Coloured by').selectOption('property:background');
-  for (const h of label.heads.slice(-10)) same(await cellText(h.head) + '%', h.properties.find((p) => p.property === 'background').share, h.head);
+  for (const h of label.heads.slice(-10)) same(await cellText(h.head) + '%', h.properties.find((p) => p.property === 'background').share.value, h.head);
   await page.getByLabel('Coloured by').selectOption('entanglement');
-  for (const h of label.heads.slice(-10)) same(await cellText(h.head), h.properties.filter((p) => p.share > p.chance).length, h.head);
+  for (const h of label.heads.slice(-10)) same(await cellText(h.head), h.properties.filter((p) => p.share.value > p.chance).length, h.head);
   await page.getByLabel('Coloured by').selectOption('label');
   for (const h of label.heads.slice(-10)) assert.equal(await cellText(h.head), h.label ?? '–');
   assert.match(page.url(), /by=label/);
@@ -223,10 +223,10 @@ await test('head: its texts, label and bounds are the command line’s', async (
   });
   const l = labelOf.get(kHead);
   for (const p of l.properties) {
-    same(await row('section[aria-labelledby=label-title] table', p.property, 1), p.share, p.property);
+    same(await row('section[aria-labelledby=label-title] table', p.property, 1), p.share.value, p.property);
     const [low, high] = (await row('section[aria-labelledby=label-title] table', p.property, 2)).replace('%', '').split(' to ');
-    same(low + '%', p.share_bounds[0], p.property);
-    same(high + '%', p.share_bounds[1], p.property);
+    same(low + '%', p.share.low, p.property);
+    same(high + '%', p.share.high, p.property);
   }
   same(await page.locator('.figures dd').nth(0).textContent(), head.variance_share, 'share');
   same(await page.locator('.figures dd').nth(3).textContent(), l.confidence, 'confidence');
@@ -378,7 +378,7 @@ await test('property: its heads, and neighbours by both definitions, are the com
   await page.locator('.thumbs >> nth=1').waitFor();
   await settled();
   const heads = label.heads.filter((h) => h.label === 'background' || h.second === 'background');
-  for (const h of heads) same(await row('section[aria-labelledby=heads-title] table.texts', h.head, 2), h.properties.find((p) => p.property === 'background').share, h.head);
+  for (const h of heads) same(await row('section[aria-labelledby=heads-title] table.texts', h.head, 2), h.properties.find((p) => p.property === 'background').share.value, h.head);
   for (const definition of ['sum-of-scores', 'score-of-sum']) {
     const results = json('search', store, '--item', String(kItem), '--property', 'background', '--labels', labels, '--definition', definition, '-k', '12').results;
     const captions = await page.locator(`section[aria-label="Neighbours by ${definition === 'sum-of-scores' ? 'sum of scores' : 'score of the sum'}"] .caption`).allTextContents();
@@ -417,12 +417,12 @@ await test('edit: a head is switched, and accuracy, groups, ranking and scores f
   const groups = json('evaluate', 'groups', store, '--classes', classes, '--templates', templates, '--attribute', 'style', '--heads', 'L5.H4,L4.H4', '--skip-empty');
   const [before, after] = ['base', 'edit'].map((name) => groups.rows.find((r) => r.name === name));
   const effect = async (name, column) => (await row('.effect', name, column)).split('%')[0] + '%';
-  same(await effect('accuracy', 1), before.average, 'accuracy');
-  same(await effect('accuracy', 2), after.average, 'accuracy, edited');
-  same(await effect('worst group', 1), before.worst, 'worst group');
-  same(await effect('worst group', 2), after.worst, 'worst group, edited');
-  same(await effect('mean of the groups', 1), before.group_mean, 'mean of the groups');
-  same(await effect('mean of the groups', 2), after.group_mean, 'mean of the groups, edited');
+  same(await effect('accuracy', 1), before.average.value, 'accuracy');
+  same(await effect('accuracy', 2), after.average.value, 'accuracy, edited');
+  same(await effect('worst group', 1), before.worst.value, 'worst group');
+  same(await effect('worst group', 2), after.worst.value, 'worst group, edited');
+  same(await effect('mean of the groups', 1), before.group_mean.value, 'mean of the groups');
+  same(await effect('mean of the groups', 2), after.group_mean.value, 'mean of the groups, edited');
   const ranked = json('search', store, '--text', 'a picture of a duck', '--raw', '-k', '12').results;
   const captions = await page.locator('ol.thumbs >> nth=0').locator('.caption').allTextContents();
   ranked.forEach((r, i) => same(captions[i].trim().split(' ')[0], r.score, `rank ${i + 1}`));

@@ -1,4 +1,5 @@
 // Bars beside numbers; the number says it, the bar shows it.
+import type { Estimate } from '../api';
 
 const width = (part: number) => `${(100 * Math.max(0, Math.min(1, part))).toFixed(2)}%`;
 
@@ -22,15 +23,15 @@ export function SignedBar({ part }: { part: number }) {
   );
 }
 
-// A value with bounds on an axis from `low` to `high`, and a tick for what chance gives.
-export function Interval({ value, bounds, chance, low, high }: { value: number; bounds: [number, number]; chance?: number; low: number; high: number }) {
+// An estimate on an axis from `low` to `high`, and a tick for what chance gives.
+export function Interval({ estimate, chance, low, high }: { estimate: Estimate; chance?: number; low: number; high: number }) {
   const at = (x: number) => width((x - low) / (high - low));
   return (
     <span class="interval" aria-hidden="true">
       {low < 0 && <i class="zero" style={{ left: at(0) }} />}
       {chance !== undefined && <i class="chance" style={{ left: at(chance) }} />}
-      <i class="whisker" style={{ left: at(bounds[0]), width: width((bounds[1] - bounds[0]) / (high - low)) }} />
-      <i class="dot" style={{ left: at(value) }} />
+      <i class="whisker" style={{ left: at(estimate.low), width: width((estimate.high - estimate.low) / (high - low)) }} />
+      <i class="dot" style={{ left: at(estimate.value) }} />
     </span>
   );
 }

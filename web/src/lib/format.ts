@@ -1,4 +1,5 @@
 // Numbers as the page writes them: a true minus sign, a narrow no-break space before per cent.
+import type { Estimate } from '../api';
 
 const kMinus = '\u2212';
 const kThin = '\u202f';
@@ -16,6 +17,6 @@ export const plus = (value: number, places = 4) => {
 export const points = (value: number, places = 1) => plus(100 * value, places);
 export const count = (value: number) => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ',');
 export const plural = (n: number, one: string, many = one + 's') => `${count(n)} ${n === 1 ? one : many}`;
-export const range = (low: number, high: number, places = 1) => `${bare(low, places)} to ${bare(high, places)}${kThin}%`;
+export const range = ({ low, high }: Estimate, places = 1) => `${bare(low, places)} to ${bare(high, places)}${kThin}%`;
 // The last part of a path, for captions; the whole stands in the title.
 export const leaf = (path: string) => path.split('/').filter(Boolean).pop() ?? path;

@@ -1,6 +1,6 @@
 // Switch components off and see at once what the model loses.
 import { useRef, useState } from 'preact/hooks';
-import { api, ApiError, type Edit, type EditResult, type Group, type Overview, type Query, type Ranked } from '../api';
+import { api, ApiError, type Edit, type EditResult, type Estimate, type Overview, type Query, type Ranked } from '../api';
 import { ByChoice, Legend } from '../components/colouring_choice';
 import { Exports } from '../components/exports';
 import { HeadGrid, headName } from '../components/head_grid';
@@ -212,12 +212,12 @@ function Accuracy({ result }: { result: EditResult }) {
   const { accuracy, groups } = result;
   const base = groups?.rows.find((r) => r.name === 'base'), edited = groups?.rows.find((r) => r.name === 'edit');
   if (!accuracy && !groups) return <p class="muted">{result.accuracy_problem ? `No accuracy: ${result.accuracy_problem}.` : 'No accuracy: start cliplens serve with --classes.'} Rankings and scores below follow the edit all the same.</p>;
-  const row = (name: string, before: number, after: number, low?: string, high?: string) => (
+  const row = (name: string, before: Estimate, after: Estimate) => (
     <tr key={name}>
       <th scope="row">{name}</th>
-      <td class="number">{percent(before)}{low && <small class="muted">{low}</small>}</td>
-      <td class="number strong">{percent(after)}{high && <small class="muted">{high}</small>}</td>
-      <td class={`number ${after < before ? 'less' : after > before ? 'more' : ''}`}>{points(after - before)}</td>
+      <td class="number">{percent(before.value)}<small class="muted">{range(before)}</small></td>
+      <td class="number strong">{percent(after.value)}<small class="muted">{range(after)}</small></td>
+      <td class={`number ${after.value < before.value ? 'less' : after.value > before.value ? 'more' : ''}`}>{points(after.value - before.value)}</td>
     </tr>
   );
   return (
@@ -226,7 +226,7 @@ function Accuracy({ result }: { result: EditResult }) {
         <caption class="hide">Accuracy before and after the edit</caption>
         <thead><tr><th scope="col"><span class="hide">measure</span></th><th scope="col" class="number">as it is</th><th scope="col" class="number">edited</th><th scope="col" class="number">points</th></tr></thead>
         <tbody>
-          {accuracy && row('accuracy', accuracy.base.value, accuracy.edited.value, range(accuracy.base.low, accuracy.base.high), range(accuracy.edited.low, accuracy.edited.high))}
+          {accuracy && row('accuracy', accuracy.base, accuracy.edited)}
           {base && edited && row('worst group', base.worst, edited.worst)}
           {base && edited && row('mean of the groups', base.group_mean, edited.group_mean)}
         </tbody>
@@ -236,15 +236,13 @@ function Accuracy({ result }: { result: EditResult }) {
   );
 }
 
-const boundsOf = (g: Group) => g.bounds ?? g.accuracy_bounds;
-
 function Groups({ result }: { result: EditResult }) {
   const { groups } = result;
   const [whole, setWhole] = useState(false);
   const base = groups!.rows.find((r) => r.name === 'base'), edited = groups!.rows.find((r) => r.name === 'edit') ?? base;
   if (!base || !edited) return null;
   const rows = edited.groups.map((after, i) => ({ after, before: base.groups[i]! }))
-    .sort((a, b) => a.after.accuracy - b.after.accuracy || a.before.accuracy - b.before.accuracy);
+    .sort((a, b) => a.after.accuracy.value - b.after.accuracy.value || a.before.accuracy.value - b.before.accuracy.value);
   const shown = whole ? rows : rows.slice(0, 8);
   return (
     <>
@@ -253,8 +251,8 @@ function Groups({ result }: { result: EditResult }) {
         <thead><tr><th scope="col">class</th><th scope="col">{groups!.attribute}</th><th scope="col" class="number">pictures</th><th scope="col" class="number">as it is</th><th scope="col" class="number">edited</th></tr></thead>
         <tbody>
           {shown.map(({ before, after }) => (
-            <tr key={`${after.class} ${after.attribute}`} title={boundsOf(after) ? range(...boundsOf(after)!) : undefined}>
-              <td><bdi>{after.class}</bdi></td><td><bdi>{after.attribute}</bdi></td><td class="number">{after.count}</td><td class="number">{percent(before.accuracy)}</td><td class="number">{percent(after.accuracy)}</td>
+            <tr key={`${after.class} ${after.attribute}`} title={range(after.accuracy)}>
+              <td><bdi>{after.class}</bdi></td><td><bdi>{after.attribute}</bdi></td><td class="number">{after.count}</td><td class="number">{percent(before.accuracy.value)}</td><td class="number">{percent(after.accuracy.value)}</td>
             </tr>
           ))}
         </tbody>
@@ -312,11 +310,13 @@ function ScoresMoved({ scores }: { scores: NonNullable<EditResult['scores']> }) 
 
 function effectRows(result: EditResult) {
   const rows: { name: string; base: number; edited: number }[] = [];
-  if (result.accuracy) rows.push({ name: 'accuracy', base: result.accuracy.base.value, edited: result.accuracy.edited.value });
+  const add = (name: string, before: Estimate, after: Estimate) => rows.push({ name, base: before.value, edited: after.value });
+  if (result.accuracy) add('accuracy', result.accuracy.base, result.accuracy.edited);
   const base = result.groups?.rows.find((r) => r.name === 'base'), edited = result.groups?.rows.find((r) => r.name === 'edit');
   if (base && edited) {
-    rows.push({ name: 'worst group', base: base.worst, edited: edited.worst }, { name: 'mean of the groups', base: base.group_mean, edited: edited.group_mean });
-    base.groups.forEach((g, i) => rows.push({ name: `${g.class}, ${g.attribute}`, base: g.accuracy, edited: edited.groups[i]!.accuracy }));
+    add('worst group', base.worst, edited.worst);
+    add('mean of the groups', base.group_mean, edited.group_mean);
+    base.groups.forEach((g, i) => add(`${g.class}, ${g.attribute}`, g.accuracy, edited.groups[i]!.accuracy));
   }
   return rows;
 }

@@ -90,14 +90,14 @@ function Texts({ page, head, json }: { page: Page; head: Head; json: string }) {
 
 function LabelPart({ page, head, label, json }: { page: Page; head: Head; label: FullLabel; json: string }) {
   const { source } = page;
-  const rows = [...label.properties].sort((a, b) => b.share - a.share);
-  const high = Math.max(0.02, ...rows.map((r) => Math.max(r.share_bounds[1], r.chance))), low = Math.min(0, ...rows.map((r) => r.share_bounds[0]));
+  const rows = [...label.properties].sort((a, b) => b.share.value - a.share.value);
+  const high = Math.max(0.02, ...rows.map((r) => Math.max(r.share.high, r.chance))), low = Math.min(0, ...rows.map((r) => r.share.low));
   return (
     <section aria-labelledby="label-title">
       <div class="title"><h2 id="label-title">{label.label ? <>Label: <em>{label.label}</em></> : 'No label'}</h2>
         <Exports name={fileName(source.name, head.head, 'label')} what="the label" json={json}
-          svg={() => barFigure({ title: `${head.head}: share of its variance by property`, note: describe(head, source), signed: false, format: (v) => `${bare(v)} %`, rows: rows.map((r) => ({ name: r.property, value: r.share, low: r.share_bounds[0], high: r.share_bounds[1] })) })}
-          table={() => ({ header: ['property', 'share', 'share_low', 'share_high', 'beyond', 'chance'], rows: rows.map((r) => [r.property, r.share, ...r.share_bounds, r.beyond, r.chance]) })} />
+          svg={() => barFigure({ title: `${head.head}: share of its variance by property`, note: describe(head, source), signed: false, format: (v) => `${bare(v)} %`, rows: rows.map((r) => ({ name: r.property, ...r.share })) })}
+          table={() => ({ header: ['property', 'share', 'share_low', 'share_high', 'beyond', 'chance'], rows: rows.map((r) => [r.property, r.share.value, r.share.low, r.share.high, r.beyond, r.chance]) })} />
       </div>
       <p class="note">
         {label.label
@@ -110,9 +110,9 @@ function LabelPart({ page, head, label, json }: { page: Page; head: Head; label:
           {rows.map((row) => (
             <tr key={row.property} class={row.property === label.label ? 'chosen' : undefined} title={`beyond ${row.property === label.label ? 'the rival' : 'the label'}: ${percent(row.beyond)}; chance: ${percent(row.chance)}`}>
               <td><a href={link(source.id, 'property', row.property)}>{row.property}</a></td>
-              <td class="number">{percent(row.share)}</td>
-              <td class="number muted">{range(row.share_bounds[0], row.share_bounds[1])}</td>
-              <td class="meter wide"><Interval value={row.share} bounds={row.share_bounds} chance={row.chance} low={low} high={high} /></td>
+              <td class="number">{percent(row.share.value)}</td>
+              <td class="number muted">{range(row.share)}</td>
+              <td class="meter wide"><Interval estimate={row.share} chance={row.chance} low={low} high={high} /></td>
             </tr>
           ))}
         </tbody>
