@@ -1,9 +1,14 @@
 #!/bin/sh
-# Holds web/dist against a fresh build, byte by byte, after the type check and the unit tests.
+# Holds src/api_types.ts against the server's openapi.json and web/dist against a fresh build, byte by byte;
+# checks the types and runs the unit tests.
 # Usage: web/check.sh      (needs Node 18 or later, npm and a package registry)
 set -eu
 cd "$(dirname "$0")"
 npm ci --silent --no-audit --no-fund --ignore-scripts
+npm run --silent types -- --check || {
+  echo "web/check.sh: src/api_types.ts is not what openapi.json gives: run 'npm run types' in web/ and commit it" >&2
+  exit 1
+}
 npx tsc --noEmit || { echo "web/check.sh: the types do not hold" >&2; exit 1; }
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT

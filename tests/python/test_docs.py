@@ -232,14 +232,21 @@ def fields_of(value, path=""):
     return {path: kind_of(value)}
 
 
-def tables_of(page):
-    """{heading: {field: kind}} of the pages' tables that open with `field | type`."""
+def rows_of(page):
+    """{heading: {field: (kind, meaning)}} of the page's tables that open with `field | type`."""
     tables = {}
     for part in re.split(r"^## ", page.read_text(), flags=re.MULTILINE)[1:]:
-        rows = re.findall(r"^\| `([^`|]+)` \| ([^|]+) \|", part, flags=re.MULTILINE)
+        rows = re.findall(r"^\| `([^`|]+)` \| ([^|]+) \|(.*)\|$", part, flags=re.MULTILINE)
         if "| field | type |" in part:
-            tables[part.splitlines()[0].strip("` ")] = {field: kind.strip() for field, kind in rows}
+            tables[part.splitlines()[0].strip("` ")] = {
+                field: (kind.strip(), meaning) for field, kind, meaning in rows}
     return tables
+
+
+def tables_of(page):
+    """The same without meanings: {heading: {field: kind}}."""
+    return {heading: {field: kind for field, (kind, _) in rows.items()}
+            for heading, rows in rows_of(page).items()}
 
 
 RUNS = [
@@ -343,6 +350,79 @@ def test_every_json_field_is_documented(written):
     assert sorted(documented) == sorted(written)
     for name, fields in written.items():
         assert_same_fields(documented[name], fields)
+
+
+# docs/json.md against openapi.json, where verbs and routes of the explorer answer the same.
+
+SCHEMAS = json.loads((ROOT / "cliplens/server/openapi.json").read_text())["components"]["schemas"]
+KINDS = {"string": "text", "integer": "integer", "number": "number", "boolean": "true or false"}
+# Schema of a part: the results that it is a part of, the parts' fields.
+PARTS = {"Component": ("cliplens.report/1", ["components[]"]),
+         "Head": ("cliplens.span/1", ["", "heads[]"]),
+         "HeadLabel": ("cliplens.label/2", ["heads[]"]),
+         "LabelScores": ("cliplens.label/2", ["scores"]),
+         "GroupRow": ("cliplens.groups/2", ["rows[]"])}
+# What only the route has, and what only the verb.
+ROUTE_ONLY = {"Component": r"layer|head", "Head": r"format|label.*|texts\[\]\.(highest|lowest).*",
+              "OpenedEdit": r"edit\..*|other_means"}
+VERB_ONLY = {"Search": r"index", "Head": r"format"}
+
+
+def fields_of_schema(schema, path="", absent=False, null=False):
+    """{path: (kind, may be absent, may be null, names that it may be)} of every value."""
+    if schema.get("$ref") == "#/components/schemas/Estimate":
+        return {path: ("estimate", absent, null, [])}
+    if "$ref" in schema:
+        return fields_of_schema(SCHEMAS[schema["$ref"].split("/")[-1]], path, absent, null)
+    if "anyOf" in schema:
+        return fields_of_schema(schema["anyOf"][0], path, absent, True)
+    if "properties" in schema:
+        fields = {}
+        for key, member in schema["properties"].items():
+            fields |= fields_of_schema(member, f"{path}.{key}" if path else key,
+                                       absent or key not in schema.get("required", []))
+        return fields
+    if schema.get("type") == "array":
+        items = schema.get("items") or schema["prefixItems"][0]
+        fields = fields_of_schema(items, path + "[]", absent)
+        if list(fields) == [path + "[]"]:
+            return {path: ("list of " + fields[path + "[]"][0], absent, null, [])}
+        return fields
+    names = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    kinds = schema.get("type", "string")
+    return {path: (KINDS[kinds if isinstance(kinds, str) else kinds[0]], absent,
+                   null or "null" in kinds, names)}
+
+
+def shared_answers():
+    """[schema, heading of docs/json.md, what the schema's fields begin with there]."""
+    shared = [(name, *part) for name, part in PARTS.items()]
+    for name, schema in SCHEMAS.items():
+        written = schema.get("properties", {}).get("format", {}).get("const")
+        if written in tables_of(ROOT / "docs/json.md"):
+            shared.append((name, written, [""]))
+    return shared
+
+
+@pytest.mark.parametrize("name, heading, begins", shared_answers(), ids=lambda x: str(x))
+def test_json_md_and_openapi_describe_the_same_fields(name, heading, begins):
+    documented = {}
+    for field, row in rows_of(ROOT / "docs/json.md")[heading].items():
+        begin = next((b for b in reversed(begins) if not b or field.startswith(b + ".")), None)
+        if begin is not None and not re.fullmatch(VERB_ONLY.get(name, "-"), field):
+            documented[field.removeprefix(begin).removeprefix(".")] = row
+    described = {field: row for field, row in fields_of_schema(SCHEMAS[name]).items()
+                 if not re.fullmatch(ROUTE_ONLY.get(name, "-"), field)}
+    assert sorted(described) == sorted(documented)
+    for field, (kind, absent, null, names) in described.items():
+        assert documented[field][0] == kind, field
+        # What is absent as a whole is said once.
+        siblings = [meaning for other, (_, meaning) in documented.items()
+                    if other == field or "." in field and other.startswith(field.split(".")[0])]
+        assert not absent or any("absent" in meaning for meaning in siblings), field
+        assert absent or "absent" not in documented[field][1], field
+        assert null == ("null" in documented[field][1]), field
+        assert all(f"`{one}`" in documented[field][1] for one in names), (field, names)
 
 
 def test_every_field_of_the_manifest_is_documented(written, workplace):

@@ -1,4 +1,8 @@
-"""The explorer's HTTP interface, asked as a page, a script and an attacker would."""
+"""The explorer's HTTP interface, asked as a page, a script and an attacker would.
+
+Every JSON answer that any of these tests gets is held against openapi.json, which may not name less
+than the answer has.
+"""
 
 import concurrent.futures
 import http.client
@@ -27,6 +31,67 @@ API = "/api/v1"
 JSON = {"Content-Type": "application/json"}
 
 
+def closed(schema):
+    """The schema, with objects that have no members but those it names."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: closed(part) for key, part in schema.items()}
+    if "properties" in schema and schema.get("type") in ("object", ["object", "null"]):
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+OPENAPI = json.loads((ROOT / "cliplens/server/openapi.json").read_text())
+CLOSED = closed(OPENAPI["components"])
+ROUTES = {path: re.compile(re.sub(r"\{\w+\}", "[^/]+", API + path)) for path in OPENAPI["paths"]}
+
+
+def check(schema, value):
+    jsonschema.Draft202012Validator({**closed(schema), "components": CLOSED}).validate(value)
+
+
+def content_of(method, path, status):
+    """What openapi.json says of an answer: {content type: {"schema"}}."""
+    routes = [OPENAPI["paths"][name] for name, pattern in ROUTES.items()
+              if pattern.fullmatch(path.split("?")[0])]
+    responses = routes[0].get(method.lower(), {}).get("responses", {}) if routes else {}
+    if str(status) in responses:
+        return responses[str(status)]["content"]
+    return OPENAPI["components"]["responses"]["Error"]["content"]
+
+
+def members_of(schema, place):
+    """Names of the members that a schema has; those of schemas that it refers to have their own."""
+    for part in schema.get("anyOf", []):
+        yield from members_of(part, place)
+    if "items" in schema:
+        yield from members_of(schema["items"], place)
+    for name, member in schema.get("properties", {}).items():
+        yield f"{place}.{name}"
+        yield from members_of(member, f"{place}.{name}")
+
+
+def written_of(schema, value, place):
+    """Those that a value has."""
+    if "$ref" in schema:
+        place = schema["$ref"].split("/")[-1]
+        yield place
+        yield from written_of(OPENAPI["components"]["schemas"][place], value, place)
+    for part in schema.get("anyOf", []):
+        if value is not None:
+            yield from written_of(part, value, place)
+    if isinstance(value, list):
+        for one in value:
+            yield from written_of(schema.get("items", {}), one, place)
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield f"{place}.{name}"
+            yield from written_of(schema.get("properties", {}).get(name, {}), member,
+                                  f"{place}.{name}")
+
+
 def run(*arguments, check=True):
     result = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, timeout=900)
     assert not check or result.returncode == 0, result.stderr.decode()
@@ -48,15 +113,22 @@ class Server:
         assert line, self.process.stderr.read().decode()
         self.started = json.loads(line)
         self.port = self.started["port"]
+        self.written = set()  # members of answers
 
     def ask(self, method, path, body=None, headers=None, timeout=120):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            return answer, answer.read()
+            data = answer.read()
         finally:
             connection.close()
+        kind = (answer.headers["Content-Type"] or "").split(";")[0]
+        if kind == "application/json" and method != "HEAD" and path != "/openapi.json":
+            schema = content_of(method, path, answer.status)[kind]["schema"]
+            check(schema, json.loads(data))
+            self.written.update(written_of(schema, json.loads(data), ""))
+        return answer, data
 
     def get(self, path, status=200, headers=None):
         answer, body = self.ask("GET", API + path, headers=headers)
@@ -131,18 +203,6 @@ def picture(place):
     return data
 
 
-@pytest.fixture(scope="module")
-def openapi(server):
-    answer, body = server.ask("GET", "/openapi.json")
-    assert answer.status == 200 and answer.headers["Content-Type"] == "application/json"
-    return json.loads(body)
-
-
-def check(openapi, name, value):
-    schema = {"$ref": f"#/components/schemas/{name}", "components": openapi["components"]}
-    jsonschema.validate(value, schema)
-
-
 SOURCE = "/sources/s0"
 TEXT = {"query": {"text": "a duck"}}
 
@@ -167,45 +227,52 @@ def bodies(server, picture):
     }
 
 
-def test_every_route_answers_as_the_openapi_file_says(server, openapi, picture):
+# Not written here: what only a failed job, a text that is not embedded yet or pictures of other classes
+# give.
+RARE = {"Failure", "Failure.code", "Failure.message", "Error.error.job", "Edited.accuracy_problem"}
+
+
+def test_every_route_answers_as_the_openapi_file_says(server, picture):
+    _, body = server.ask("GET", "/openapi.json")
+    assert json.loads(body) == OPENAPI
     good = bodies(server, picture)
     job = server.post(SOURCE + "/labels", {}, status=202)["job"]
-    names = {"search": "Search", "edit": "Edited", "edit/file": "Result", "scores": "Scores",
-             "heatmap": "Result", "explain": "Result", "segment": "Result"}
     fill = {"{source}": "s0", "{head}": "L5.H3", "{item}": "7", "{job}": job,
             "{picture}": server.send(picture)["picture"]}
-    asked = set()
-    for path, methods in openapi["paths"].items():
+    for path, methods in OPENAPI["paths"].items():
         real = path
         for name, value in fill.items():
             real = real.replace(name, value)
+        key = path.removeprefix("/sources/{source}/")
         for method, operation in methods.items():
-            asked.add((method, path))
-            key = path.removeprefix("/sources/{source}/")
             if method == "get":
-                if path.endswith("/match"):
-                    real += "?with=s1"
+                real += "?with=s0" if path.endswith("/match") else ""
                 answer, body = server.ask("GET", API + real)
-                assert answer.status == 200, (real, body[:300])
                 kind = answer.headers["Content-Type"].split(";")[0]
                 assert kind in operation["responses"]["200"]["content"], (real, kind)
-                if kind == "application/json":
-                    schema = operation["responses"]["200"]["content"][kind]["schema"]
-                    check(openapi, schema["$ref"].split("/")[-1], json.loads(body))
-            elif method == "post" and key in good:
-                request = operation["requestBody"]["content"]["application/json"]["schema"]
-                if "$ref" in request:
-                    check(openapi, request["$ref"].split("/")[-1], good[key])
-                check(openapi, names[key], server.post(real, good[key]))
-                if key in ("heatmap", "explain", "segment"):
-                    answer, body = server.ask("POST", API + real + "?as=png", json.dumps(good[key]),
-                                              JSON)
+            elif key in good:
+                check(operation["requestBody"]["content"]["application/json"]["schema"], good[key])
+                server.post(real, good[key])
+                if "image/png" in operation["responses"]["200"]["content"]:
+                    answer, body = server.ask("POST", API + real + "?as=png",
+                                              json.dumps(good[key]), JSON)
                     assert answer.headers["Content-Type"] == "image/png"
                     assert Image.open(io.BytesIO(body)).size[0] > 8
-    assert ("delete", "/jobs/{job}") in asked
+    for mode in ("mean", "scale"):
+        edit = {**good["edit/file"], "edit": {"components": ["L4"], "mode": mode}}
+        _, file = server.ask("POST", API + SOURCE + "/edit/file", json.dumps(edit), JSON)
+        assert server.ask("POST", API + SOURCE + "/edit/open", file, JSON)[0].status == 200
     answer, body = server.ask("DELETE", API + f"/jobs/{job}")
     assert answer.status == 202, body
-    check(openapi, "Job", json.loads(body))
+    server.get("/jobs/j999", status=404)
+    # What it names is written, too.
+    answers = {schema for schema in server.written if "." not in schema}
+    requests = {name for name in OPENAPI["components"]["schemas"] if name.endswith("Request")}
+    parts = {"Picture", "Query", "Place", "Against", "SearchTerm", "EditRequested", "EditFile"}
+    assert answers | requests | parts | RARE >= set(OPENAPI["components"]["schemas"])
+    named = {member for schema in answers
+             for member in members_of(OPENAPI["components"]["schemas"][schema], schema)}
+    assert named - server.written <= RARE
 
 
 def test_numbers_are_those_of_the_command_line(server, place, picture):

@@ -1,150 +1,18 @@
-// The server's API under /api/v1 with its types. Every answer keeps the bytes that came, so that
-// "numbers" saves what was received.
+// The server's API under /api/v1. Paths, parameters, bodies and answers are those of api_types.ts, which is
+// made from the server's openapi.json; a call that does not fit them is an error of types. Every answer keeps
+// the bytes that came, so that "numbers" saves what was received.
 //
 //   const { data, text } = await api.overview('s0', signal);
+import type { Edit, EditRequest, ExplainRequest, HeatmapRequest, paths, Picture, ScoresRequest, SearchRequest, SegmentRequest } from './api_types';
 
-export interface ModelName { name: string; fingerprint: string }
-export interface DataSet { kind: string; root: string; images: number }
-export interface Computed {
-  format: string;
-  model?: ModelName | string;
-  fingerprint?: string;
-  data?: DataSet[];
-  images?: number;
-  precision?: string;
-  pool?: { name: string; texts: number } | null;
-  properties_name?: string;
-}
-
-export interface Source {
-  id: string;
-  kind: 'store' | 'model';
-  name: string;
-  model: ModelName;
-  data?: DataSet[];
-  images?: number;
-  layers: number;
-  heads: number;
-  grid: number;
-  image_size: number;
-  patch_size: number;
-  embed_width: number;
-  precision?: string;
-  certificate?: { max: number; mean: number };
-  stats_only?: boolean;
-  pictures?: boolean;
-  labels: 'none' | 'running' | 'done';
-  label_job?: string | null;
-  // The job that embeds the texts and classes after the start.
-  preparing?: string | null;
-  properties: string[];
-  pool?: string | null;
-  properties_name?: string | null;
-  classes: string[];
-  classes_name?: string | null;
-  label?: string | null;
-  attributes?: string[];
-}
-export interface Limits { picture_bytes: number; picture_pixels: number; text_bytes: number; texts: number; terms: number }
-export interface Sources { format: string; version: string; sources: Source[]; limits: Limits }
-
-export interface Component { component: string; layer: number; head: number; share: number; spread: number; variance: number }
-export interface HeadLabel {
-  head: string; label: string | null; second: string | null; confidence: number; stability: number; coverage: number;
-  rival: string | null; explained: number; shares: number[]; beyond: number[];
-}
-export interface Labels {
-  properties_name: string; calibrated: boolean; properties: string[];
-  scores?: Record<string, number | string | number[]>; heads: HeadLabel[];
-}
-export interface Overview extends Computed { components: Component[]; labels: Labels | null }
-
-export interface Hit { item: number; path: string; score: number }
-export interface SpanText {
-  text: string; index: number; property?: string | null; share: number; cumulative: number; highest?: Hit[]; lowest?: Hit[];
-}
-export interface PropertyShare { property: string; share: Estimate; beyond: number; chance: number }
-export interface FullLabel {
-  head: string; label: string | null; second: string | null; confidence: number; stability: number; coverage: number;
-  rival: string | null; properties: PropertyShare[]; texts: { text: string; index: number; share: number }[]; pictures: Hit[];
-}
-export interface Head extends Computed {
-  head: string; rank: number; variance: number; variance_share: number; texts: SpanText[]; label: FullLabel | null;
-}
-
-export interface Item { item: number; path: string; label?: string | null; attributes?: Record<string, string> }
-export interface Items { format: string; total: number; from: number; items: Item[] }
-
-export type PictureRef = { item: number } | { picture: string };
-export type Place = { embedding: true } | { heads: string } | { property: string };
-export type Query = PictureRef | { text: string };
-export interface Term { query: Query; in: Place; unlike?: boolean }
-export type Definition = 'score-of-sum' | 'sum-of-scores';
-export type Measure = 'cosine' | 'dot' | 'raw';
-export interface SearchTerm { query: string; unlike: boolean; in: string; heads: string[]; definition: string; measure: string }
-export interface SearchHit extends Hit { rank: number; label?: string | null }
-export interface Search extends Computed { terms: SearchTerm[]; results: SearchHit[] }
-
-export interface Job {
-  format: string; job: string; what: string; state: 'running' | 'done' | 'failed' | 'cancelled'; done: number; total: number;
-  error: ApiFailure | null;
-}
-export interface ApiFailure { code: string; message: string }
-
-export interface Edit { components: string[]; mode: 'mean' | 'scale'; scale: number }
-export interface Estimate { value: number; low: number; high: number }
-export interface Group { class: string; attribute: string; count: number; accuracy: Estimate }
-export interface GroupRow { name: string; groups: Group[]; worst: Estimate; average: Estimate; group_mean: Estimate }
-export interface Ranked { rank: number; item: number; path: string; score: number }
-export interface EditResult extends Computed {
-  edit: Edit;
-  accuracy: null | { images: number; base: Estimate; edited: Estimate };
-  groups: null | { attribute: string; values: string[]; rows: GroupRow[] };
-  ranking: null | { base: Ranked[]; edited: Ranked[] };
-  scores: null | { text: string; base: number; edited: number }[];
-  // Why there is no accuracy.
-  accuracy_problem?: string;
-  milliseconds: number;
-}
-export interface EditShown extends Computed { edit: Edit; note?: string; components?: { component: string; mode: string; scale?: number }[] }
-
-export interface Matched {
-  a: string; b: string; similarity: number; share_a: number; share_b: number; label_a: string | null; label_b: string | null;
-}
-export interface Match {
-  format: string; a: { model: ModelName; data?: DataSet[] }; b: { model: ModelName; data?: DataSet[] };
-  images: number; common: number; heads_a: string[]; heads_b: string[]; similarity: number[][]; matches: Matched[];
-}
-
-export interface Uploaded { format: string; picture: string; width: number; height: number }
-export interface Score { text: string; score: number; probability: number; edited?: number }
-export interface Scores extends Computed { scores: Score[] }
-export interface Rest { class_token: number; mlps: number; input: number; other_heads?: number }
-export interface HeatMap {
-  text: string; against?: string; heads: string[]; score: number; sum: number; map_sum: number; map: number[][]; rest: Rest;
-}
-export type Region = [number, number, number, number];
-export interface HeatMaps extends Computed { image: string; width: number; height: number; region: Region; maps: HeatMap[] }
-export interface Word {
-  text: string; kind: 'word' | 'input' | 'mlps' | 'whole'; against: boolean; score: number; patches: number;
-  class_token: number; mlps: number; input: number;
-}
-export interface Explain extends Computed {
-  image: string; width: number; height: number; region: Region; text: string; against?: string; against_kind?: string;
-  score: number; sum: number; components: { component: string; score: number; label?: string | null }[];
-  words: Word[]; patch_word: number[][]; map: number[][]; rest: Rest;
-}
-export interface Segment extends Computed {
-  picture: { path: string; width: number; height: number }; text: string; answer: boolean; classes: number; heads: string;
-  mean: number; empty: boolean; object_pixels: number;
-}
-
-export type ExplainAsk =
-  | { picture: PictureRef; text: string; against: string | null; top?: number }
-  | { picture: PictureRef; class: string | null; against: string | null; top?: number };
-export interface HeatAsk {
-  picture: PictureRef; texts: string[]; against: null | { text: string } | { classes: true }; in: Place;
-}
+// What an operation O of openapi.json takes in its path, in its query and as its body, and what it answers.
+type InPath<O> = O extends { parameters: { path: infer P } } ? P : Record<never, never>;
+type InQuery<O> = O extends { parameters: { query?: infer Q } } ? Q : never;
+type Body<O> = O extends { requestBody: { content: { 'application/json': infer B } } } ? B : never;
+type Success<O> = O extends { responses: infer R } ? R[keyof R & (200 | 202)] : never;
+type Data<O> = Success<O> extends { content: { 'application/json': infer J } } ? J : never;
+type Get<P extends keyof paths> = paths[P]['get'];
+type Post<P extends keyof paths> = paths[P]['post'];
 
 // What went wrong, in one line with the next step.
 export class ApiError extends Error {
@@ -165,9 +33,9 @@ async function send(path: string, init: RequestInit): Promise<Response> {
     throw new ApiError('stopped', kStopped);
   }
   if (response.ok) return response;
-  let failure: ApiFailure = { code: 'http-' + response.status, message: `The server answered ${response.status}.` };
+  let failure = { code: 'http-' + response.status, message: `The server answered ${response.status}.` };
   try {
-    const body = (await response.json()) as { error?: ApiFailure };
+    const body = (await response.json()) as { error?: typeof failure };
     if (body.error?.message) failure = body.error;
   } catch { /* no JSON: the status says what there is to say */ }
   throw new ApiError(failure.code, failure.message, response.status);
@@ -189,49 +57,55 @@ async function ask<T>(path: string, init: RequestInit): Promise<Answer<T>> {
   }
 }
 
-const get = <T>(path: string, signal?: AbortSignal) => ask<T>(path, { signal: signal ?? null });
-const json = (body: unknown): RequestInit => ({
-  method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+// The path with its parts filled in, and a query of those values that are there.
+function address(path: string, parts: object, query: object = {}): string {
+  const values = new Map<string, unknown>(Object.entries(parts));
+  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(values.get(name))));
+  const asked = Object.entries(query).filter(([, value]) => value !== undefined).map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`);
+  return filled + (asked.length > 0 ? '?' + asked.join('&') : '');
+}
+
+const json = (body: unknown, signal?: AbortSignal): RequestInit => ({
+  method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), signal: signal ?? null,
 });
-const post = <T>(path: string, body: unknown, signal?: AbortSignal) => ask<T>(path, { ...json(body), signal: signal ?? null });
-const at = (source: string, rest: string) => `/sources/${encodeURIComponent(source)}${rest}`;
+const get = <P extends keyof paths>(path: P, parts: InPath<Get<P>>, query: InQuery<Get<P>>, signal?: AbortSignal) =>
+  ask<Data<Get<P>>>(address(path, parts as object, query as object), { signal: signal ?? null });
+const post = <P extends keyof paths>(path: P, parts: InPath<Post<P>>, body: Body<Post<P>>, signal?: AbortSignal) =>
+  ask<Data<Post<P>>>(address(path, parts as object), json(body, signal));
+// The figure of a route that draws one.
+const png = async <P extends keyof paths>(path: P, parts: InPath<Post<P>>, body: Body<Post<P>>, signal?: AbortSignal) =>
+  (await send(address(path, parts as object, { as: 'png' }), json(body, signal))).blob();
 
 export const api = {
-  sources: (signal?: AbortSignal) => get<Sources>('/sources', signal),
-  overview: (s: string, signal?: AbortSignal) => get<Overview>(at(s, '/overview'), signal),
-  head: (s: string, head: string, signal?: AbortSignal) =>
-    get<Head>(at(s, `/heads/${encodeURIComponent(head)}?count=20&pictured=5&pictures=8`), signal),
-  items: (s: string, from: number, count: number, find: string, signal?: AbortSignal) =>
-    get<Items>(at(s, `/items?from=${from}&count=${count}${find ? '&find=' + encodeURIComponent(find) : ''}`), signal),
-  search: (s: string, body: { terms: Term[]; definition: Definition; measure: Measure; count: number }, signal?: AbortSignal) =>
-    post<Search>(at(s, '/search'), body, signal),
-  startLabels: (s: string) => post<{ job: string }>(at(s, '/labels'), {}),
-  job: (job: string, signal?: AbortSignal) => get<Job>(`/jobs/${encodeURIComponent(job)}`, signal),
-  cancel: (job: string) => send(`/jobs/${encodeURIComponent(job)}`, { method: 'DELETE' }),
-  events: (job: string) => new EventSource(`${base}/jobs/${encodeURIComponent(job)}/events`),
-  edit: (s: string, body: {
-    edit: Edit; attribute: string | null; query: Query | null; count: number; picture: PictureRef | null; texts: string[];
-  }, signal?: AbortSignal) => post<EditResult>(at(s, '/edit'), body, signal),
-  editFile: async (s: string, edit: Edit, note: string) => (await send(at(s, '/edit/file'), json({ edit, note }))).blob(),
-  openEdit: (s: string, file: Blob) =>
-    ask<EditShown>(at(s, '/edit/open'), { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: file }),
-  match: (a: string, b: string, signal?: AbortSignal) => get<Match>(at(a, `/match?with=${encodeURIComponent(b)}`), signal),
+  sources: (signal?: AbortSignal) => get('/sources', {}, undefined, signal),
+  overview: (source: string, signal?: AbortSignal) => get('/sources/{source}/overview', { source }, undefined, signal),
+  head: (source: string, head: string, signal?: AbortSignal) =>
+    get('/sources/{source}/heads/{head}', { source, head }, { count: 20, pictured: 5, pictures: 8 }, signal),
+  items: (source: string, from: number, count: number, find: string, signal?: AbortSignal) =>
+    get('/sources/{source}/items', { source }, { from, count, find: find || undefined }, signal),
+  search: (source: string, body: SearchRequest, signal?: AbortSignal) => post('/sources/{source}/search', { source }, body, signal),
+  startLabels: (source: string) => post('/sources/{source}/labels', { source }, {}),
+  job: (job: string, signal?: AbortSignal) => get('/jobs/{job}', { job }, undefined, signal),
+  cancel: (job: string) => send(address('/jobs/{job}', { job }), { method: 'DELETE' }),
+  events: (job: string) => new EventSource(base + address('/jobs/{job}/events', { job })),
+  edit: (source: string, body: EditRequest, signal?: AbortSignal) => post('/sources/{source}/edit', { source }, body, signal),
+  editFile: async (source: string, edit: Edit, note: string) => (await send(address('/sources/{source}/edit/file', { source }), json({ edit, note }))).blob(),
+  openEdit: (source: string, file: Blob) =>
+    ask<Data<Post<'/sources/{source}/edit/open'>>>(address('/sources/{source}/edit/open', { source }), { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: file }),
+  match: (source: string, other: string, signal?: AbortSignal) => get('/sources/{source}/match', { source }, { with: other }, signal),
   upload: (file: Blob) =>
-    ask<Uploaded>('/pictures', { method: 'POST', headers: { 'Content-Type': file.type || 'image/png' }, body: file }),
-  scores: (s: string, body: { picture: PictureRef; texts: string[]; edit: Edit | null }, signal?: AbortSignal) =>
-    post<Scores>(at(s, '/scores'), body, signal),
-  heatmap: (s: string, body: HeatAsk, signal?: AbortSignal) => post<HeatMaps>(at(s, '/heatmap'), body, signal),
-  heatmapPng: async (s: string, body: HeatAsk) => (await send(at(s, '/heatmap?as=png'), json(body))).blob(),
-  explain: (s: string, body: ExplainAsk, signal?: AbortSignal) => post<Explain>(at(s, '/explain'), body, signal),
-  explainPng: async (s: string, body: ExplainAsk) => (await send(at(s, '/explain?as=png'), json(body))).blob(),
-  segment: (s: string, body: { picture: PictureRef; text: string | null; in: Place }, signal?: AbortSignal) =>
-    post<Segment>(at(s, '/segment'), body, signal),
-  segmentPng: async (s: string, body: { picture: PictureRef; text: string | null; in: Place }, signal?: AbortSignal) =>
-    (await send(at(s, '/segment?as=png'), { ...json(body), signal: signal ?? null })).blob(),
+    ask<Data<Post<'/pictures'>>>('/pictures', { method: 'POST', headers: { 'Content-Type': file.type || 'image/png' }, body: file }),
+  scores: (source: string, body: ScoresRequest, signal?: AbortSignal) => post('/sources/{source}/scores', { source }, body, signal),
+  heatmap: (source: string, body: HeatmapRequest, signal?: AbortSignal) => post('/sources/{source}/heatmap', { source }, body, signal),
+  heatmapPng: (source: string, body: HeatmapRequest) => png('/sources/{source}/heatmap', { source }, body),
+  explain: (source: string, body: ExplainRequest, signal?: AbortSignal) => post('/sources/{source}/explain', { source }, body, signal),
+  explainPng: (source: string, body: ExplainRequest) => png('/sources/{source}/explain', { source }, body),
+  segment: (source: string, body: SegmentRequest, signal?: AbortSignal) => post('/sources/{source}/segment', { source }, body, signal),
+  segmentPng: (source: string, body: SegmentRequest, signal?: AbortSignal) => png('/sources/{source}/segment', { source }, body, signal),
 };
 
 // Address of a picture, for <img>; without a side its bytes as they are.
-export function pictureUrl(source: string, ref: PictureRef, side?: number): string {
-  const size = side ? `?side=${side}` : '';
-  return 'item' in ref ? `${base}${at(source, `/items/${ref.item}/picture`)}${size}` : `${base}/pictures/${encodeURIComponent(ref.picture)}${size}`;
+export function pictureUrl(source: string, picture: Picture, side?: number): string {
+  return base + ('item' in picture ? address('/sources/{source}/items/{item}/picture', { source, item: picture.item }, { side })
+    : address('/pictures/{picture}', picture, { side }));
 }

@@ -1,6 +1,7 @@
 // The shell: sources, views, theme.
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { api, type Source } from './api';
+import { api } from './api';
+import type { Source } from './api_types';
 import { Preparing } from './components/label_job';
 import { ErrorLine } from './components/status';
 import { link, one, type Route, type View } from './lib/route';

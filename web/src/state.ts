@@ -1,6 +1,7 @@
 // What views share: the route, answers by key, and the sources.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, type Answer, type Limits, type PictureRef, type Place, type Source } from './api';
+import { ApiError, type Answer } from './api';
+import type { Limits, Picture, Place, Source } from './api_types';
 import { changed, format, one, parse, type Route } from './lib/route';
 
 export interface Page {
@@ -137,13 +138,13 @@ export function useAnswer<T>(
 }
 
 // The open picture, from the address.
-export function pictureOf(route: Route): PictureRef | null {
+export function pictureOf(route: Route): Picture | null {
   const item = one(route, 'item');
   if (item !== null && /^\d{1,9}$/.test(item)) return { item: Number(item) };
   const picture = one(route, 'picture');
   return picture ? { picture } : null;
 }
-export const pictureParams = (ref: PictureRef | null): Record<string, string | null> => ({
+export const pictureParams = (ref: Picture | null): Record<string, string | null> => ({
   item: ref && 'item' in ref ? String(ref.item) : null,
   picture: ref && 'picture' in ref ? ref.picture : null,
 });

@@ -1,5 +1,5 @@
 // Bars beside numbers; the number says it, the bar shows it.
-import type { Estimate } from '../api';
+import type { Estimate } from '../api_types';
 
 const width = (part: number) => `${(100 * Math.max(0, Math.min(1, part))).toFixed(2)}%`;
 

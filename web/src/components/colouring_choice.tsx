@@ -1,5 +1,5 @@
 // The select of what a grid is coloured by, and the legend of it.
-import type { Overview } from '../api';
+import type { Overview } from '../api_types';
 import { bySays, type By, type Colouring } from '../lib/colouring';
 import { categoryClass } from '../lib/colour';
 import { count, percent } from '../lib/format';

@@ -1,7 +1,8 @@
 // All pictures of a store. Only the rows in sight are in the page, and items are asked for a hundred at
 // a time, so 100,000 pictures scroll as a hundred do.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { api, ApiError, type Item, type Source } from '../api';
+import { api, ApiError } from '../api';
+import type { Item, Source } from '../api_types';
 import { leaf, plural } from '../lib/format';
 import { ErrorLine } from './status';
 import { Thumb } from './thumb';

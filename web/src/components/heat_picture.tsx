@@ -1,7 +1,8 @@
 // A picture with a map over the region that the model saw, and its patches: the pointer or the arrow
 // keys choose one.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { pictureUrl, type PictureRef, type Region, type Source } from '../api';
+import { pictureUrl } from '../api';
+import type { Picture, Region, Source } from '../api_types';
 import { tint } from '../lib/heat';
 import { score } from '../lib/format';
 
@@ -27,7 +28,7 @@ function load(url: string): Promise<HTMLImageElement> {
 export interface Mask { pixels: ImageData }
 
 export function HeatPicture({ source, picture, size, region, map, scale, patch, onPatch, label, canvasRef, mask }: {
-  source: Source; picture: PictureRef; size: { width: number; height: number } | null; region: Region | null;
+  source: Source; picture: Picture; size: { width: number; height: number } | null; region: Region | null;
   map: number[][] | null; scale: number; patch?: Patch | null; onPatch?: (patch: Patch | null) => void; label: string;
   canvasRef?: { current: HTMLCanvasElement | null }; mask?: HTMLImageElement | null;
 }) {

@@ -1,7 +1,8 @@
 // Work that takes a while: labelling the heads of a source, and what is prepared after the start.
 // Server-sent events tell how far it is.
 import { useEffect, useState } from 'preact/hooks';
-import { api, ApiError, type Job, type Source } from '../api';
+import { api, ApiError } from '../api';
+import type { Job, Source } from '../api_types';
 import { ErrorLine } from './status';
 
 // How far `job` is; `onEnd` is called once with how it ended, or null where the server fell silent.
@@ -41,7 +42,7 @@ export function Preparing({ job }: { job: string }) {
 }
 
 export function LabelJob({ source, onDone }: { source: Source; onDone: () => void }) {
-  const [job, setJob] = useState<string | null>(source.labels === 'running' ? (source.label_job ?? null) : null);
+  const [job, setJob] = useState<string | null>(source.labels === 'running' ? source.label_job : null);
   const [problem, setProblem] = useState<string | null>(null);
   const state = useJob(job, (end) => {
     setJob(null);

@@ -1,5 +1,6 @@
 // Pictures nearest to a picture or a text in a place, by one definition.
-import { api, type Definition, type Measure, type Place, type Query } from '../api';
+import { api } from '../api';
+import type { Definition, Measure, Place, Query } from '../api_types';
 import { leaf, score } from '../lib/format';
 import { fileName } from '../lib/save';
 import { useAnswer, type Page } from '../state';
@@ -27,7 +28,7 @@ export function Neighbours({ page, query, place, definition, measure = 'cosine',
       {asked.data && (
         <Answered asked={asked}>
           <Thumbs source={source} label={title} className="thumbs"
-            hits={asked.data.results.map((hit) => ({ item: hit.item, path: hit.path, score: score(hit.score), note: hit.label ?? undefined }))} />
+            hits={asked.data.results.map((hit) => ({ item: hit.item, path: hit.path, score: score(hit.score), note: hit.label }))} />
           {asked.data.results.length === 0 && <p class="muted">No picture was found.</p>}
           <div class="foot">
             <Provenance computed={asked.data} source={source} more={term ? [`${term.measure}, ${term.definition}`, term.in] : []} />

@@ -1,6 +1,7 @@
 // Chooses a picture: drop it, paste it, pick a file, or take one of the store.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { api, ApiError, type PictureRef } from '../api';
+import { api, ApiError } from '../api';
+import type { Picture } from '../api_types';
 import { count } from '../lib/format';
 import { withPictures, type Page } from '../state';
 import { Gallery } from './gallery';
@@ -8,7 +9,7 @@ import { ErrorLine } from './status';
 import { Thumb } from './thumb';
 
 export function PictureChoice({ page, picture, onPick, label, clear = true, anywhere = true }: {
-  page: Page; picture: PictureRef | null; onPick: (picture: PictureRef | null) => void; label: string; clear?: boolean;
+  page: Page; picture: Picture | null; onPick: (picture: Picture | null) => void; label: string; clear?: boolean;
   // Takes what is dropped or pasted anywhere on the page; otherwise only what is dropped on it.
   anywhere?: boolean;
 }) {

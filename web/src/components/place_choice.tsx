@@ -1,6 +1,6 @@
 // Which heads count: all, a set that is typed, or those of a property.
 import { useEffect, useState } from 'preact/hooks';
-import type { Source } from '../api';
+import type { Source } from '../api_types';
 import { one, type Route } from '../lib/route';
 
 export function PlaceChoice({ source, route, set, disabled }: {

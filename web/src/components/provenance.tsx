@@ -1,6 +1,17 @@
 // The line that says what was computed on what.
-import type { Computed, Source } from '../api';
+import type { Data, Model, Source } from '../api_types';
 import { count, leaf, plural } from '../lib/format';
+
+// What any answer says of itself.
+export interface Computed {
+  model?: Model | string;
+  fingerprint?: string;
+  data?: Data;
+  images?: number;
+  precision?: string;
+  pool?: { name: string; texts: number };
+  properties_name?: string;
+}
 
 export function describe(computed: Computed, source: Source, more: string[] = []): string {
   const model = typeof computed.model === 'string' ? computed.model : (computed.model?.name ?? source.model.name);

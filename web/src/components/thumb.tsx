@@ -1,10 +1,11 @@
 // A picture of the store, small. A store whose pictures are gone shows their names.
 import { useState } from 'preact/hooks';
-import { pictureUrl, type PictureRef, type Source } from '../api';
+import { pictureUrl } from '../api';
+import type { Picture, Source } from '../api_types';
 import { leaf } from '../lib/format';
 import { link } from '../lib/route';
 
-export function Thumb({ source, picture, alt, side = 96 }: { source: Source; picture: PictureRef; alt: string; side?: number }) {
+export function Thumb({ source, picture, alt, side = 96 }: { source: Source; picture: Picture; alt: string; side?: number }) {
   const [gone, setGone] = useState(false);
   if (gone || ('item' in picture && source.pictures === false)) {
     return <span class="t gone" role="img" aria-label={alt}><span>{'item' in picture ? picture.item : '?'}</span></span>;

@@ -1,5 +1,5 @@
 // How a grid of heads is coloured: by share, label, confidence, entanglement, or the share of a property.
-import type { Component, HeadLabel, Labels, Overview } from '../api';
+import type { Component, HeadSummary, Labels, Overview } from '../api_types';
 import type { Cell } from '../components/head_grid';
 import { categoryClass, categoryColour, kCategories, step, stepClass, stepColour } from './colour';
 import { bare, percent } from './format';
@@ -34,9 +34,9 @@ export function colouring(overview: Overview, wanted: By, least = 0): Colouring 
   const labels: Labels | null = overview.labels;
   const by: By = wanted !== 'share' && (!labels || (wanted.startsWith('property:') && !labels.properties.includes(wanted.slice(9)))) ? 'share' : wanted;
   const components = new Map<string, Component>(overview.components.map((c) => [c.component, c]));
-  const heads = new Map<string, HeadLabel>((labels?.heads ?? []).map((h) => [h.head, h]));
+  const heads = new Map<string, HeadSummary>((labels?.heads ?? []).map((h) => [h.head, h]));
   const property = by.startsWith('property:') ? labels!.properties.indexOf(by.slice(9)) : -1;
-  const explained = (h: HeadLabel | undefined) => h?.explained ?? 0;
+  const explained = (h: HeadSummary | undefined) => h?.explained ?? 0;
 
   const number = (component: string): number | null => {
     const head = heads.get(component);

@@ -1,5 +1,5 @@
 // Numbers as the page writes them: a true minus sign, a narrow no-break space before per cent.
-import type { Estimate } from '../api';
+import type { Estimate } from '../api_types';
 
 const kMinus = '\u2212';
 const kThin = '\u202f';

@@ -1,6 +1,7 @@
 // Two sources side by side, their heads matched by the similarity of what they write.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { api, type Match, type Overview, type Source } from '../api';
+import { api } from '../api';
+import type { Match, Overview, Source } from '../api_types';
 import { Bar } from '../components/bars';
 import { ByChoice, Legend } from '../components/colouring_choice';
 import { Exports } from '../components/exports';

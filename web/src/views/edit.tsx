@@ -1,6 +1,7 @@
 // Switch components off and see at once what the model loses.
 import { useRef, useState } from 'preact/hooks';
-import { api, ApiError, type Edit, type EditResult, type Estimate, type Overview, type Query, type Ranked } from '../api';
+import { api, ApiError } from '../api';
+import type { Edit, Edited, Estimate, Overview, Query, Ranked } from '../api_types';
 import { ByChoice, Legend } from '../components/colouring_choice';
 import { Exports } from '../components/exports';
 import { HeadGrid, headName } from '../components/head_grid';
@@ -44,7 +45,7 @@ export function EditView({ page }: { page: Page }) {
   const off = new Set(edit.components);
   const overview = useAnswer(`overview ${source.id}`, (signal) => api.overview(source.id, signal));
   const picture = pictureOf(route), texts = all(route, 'text');
-  const attribute = one(route, 'attribute') ?? source.attributes?.[0] ?? null;
+  const attribute = one(route, 'attribute') ?? source.attributes[0] ?? null;
   const queryText = one(route, 'query'), queryItem = one(route, 'query-item'), queryPicture = one(route, 'query-picture');
   const query: Query | null = queryText ? { text: queryText } : queryItem && /^\d+$/.test(queryItem) ? { item: Number(queryItem) } : queryPicture ? { picture: queryPicture } : null;
   const body = { edit, attribute: attribute === '' || attribute === 'none' ? null : attribute, query, count: 12, picture, texts };
@@ -106,11 +107,11 @@ export function EditView({ page }: { page: Page }) {
               <Provenance computed={result} source={source} more={[`${decimals(result.milliseconds, 0)} ms`]} />
             </Answered>
           )}
-          {(source.attributes?.length ?? 0) > 0 && (
+          {source.attributes.length > 0 && (
             <div class="tools"><label>Groups by{' '}
               <select value={attribute ?? 'none'} onChange={(event) => set({ attribute: event.currentTarget.value })}>
                 <option value="none">nothing</option>
-                {source.attributes!.map((a) => <option key={a} value={a}>{a}</option>)}
+                {source.attributes.map((a) => <option key={a} value={a}>{a}</option>)}
               </select></label></div>
           )}
           {result?.groups && <Answered asked={asked}><Groups result={result} /></Answered>}
@@ -208,7 +209,7 @@ function Files({ page, edit, overview }: { page: Page; edit: Edit; overview: Ove
   );
 }
 
-function Accuracy({ result }: { result: EditResult }) {
+function Accuracy({ result }: { result: Edited }) {
   const { accuracy, groups } = result;
   const base = groups?.rows.find((r) => r.name === 'base'), edited = groups?.rows.find((r) => r.name === 'edit');
   if (!accuracy && !groups) return <p class="muted">{result.accuracy_problem ? `No accuracy: ${result.accuracy_problem}.` : 'No accuracy: start cliplens serve with --classes.'} Rankings and scores below follow the edit all the same.</p>;
@@ -236,7 +237,7 @@ function Accuracy({ result }: { result: EditResult }) {
   );
 }
 
-function Groups({ result }: { result: EditResult }) {
+function Groups({ result }: { result: Edited }) {
   const { groups } = result;
   const [whole, setWhole] = useState(false);
   const base = groups!.rows.find((r) => r.name === 'base'), edited = groups!.rows.find((r) => r.name === 'edit') ?? base;
@@ -286,7 +287,7 @@ function Ranking({ page, base, edited }: { page: Page; base: Ranked[]; edited: R
   return <div class="columns" aria-live="polite">{list('As it is', base, false)}{list('Edited', edited, true)}</div>;
 }
 
-function ScoresMoved({ scores }: { scores: NonNullable<EditResult['scores']> }) {
+function ScoresMoved({ scores }: { scores: NonNullable<Edited['scores']> }) {
   const rows = [...scores].sort((a, b) => b.edited - a.edited).slice(0, 12);
   const top = [...scores].sort((a, b) => b.base - a.base)[0];
   return (
@@ -308,7 +309,7 @@ function ScoresMoved({ scores }: { scores: NonNullable<EditResult['scores']> }) 
   );
 }
 
-function effectRows(result: EditResult) {
+function effectRows(result: Edited) {
   const rows: { name: string; base: number; edited: number }[] = [];
   const add = (name: string, before: Estimate, after: Estimate) => rows.push({ name, base: before.value, edited: after.value });
   if (result.accuracy) add('accuracy', result.accuracy.base, result.accuracy.edited);
@@ -320,7 +321,7 @@ function effectRows(result: EditResult) {
   }
   return rows;
 }
-function effectTable(result: EditResult) {
+function effectTable(result: Edited) {
   return {
     header: ['what', 'base', 'edited'],
     rows: [
@@ -330,7 +331,7 @@ function effectTable(result: EditResult) {
     ],
   };
 }
-function effectFigure(result: EditResult, note: string): string {
+function effectFigure(result: Edited, note: string): string {
   const rows = effectRows(result).slice(0, 15).flatMap((r) => [{ name: r.name, note: 'as it is', value: r.base }, { name: '', note: 'edited', value: r.edited }]);
   const scores = rows.length ? rows : (result.scores ?? []).flatMap((s) => [{ name: s.text, note: 'as it is', value: s.base }, { name: '', note: 'edited', value: s.edited }]);
   return barFigure({ title: `Edit of ${result.edit.components.length} components`, note, signed: false, format: rows.length ? (v) => `${bare(v)} %` : score, rows: scores });

@@ -1,5 +1,6 @@
 // One head: its texts, its label, the pictures at the ends of its texts, and neighbours in it.
-import { api, type FullLabel, type Head, type Query } from '../api';
+import { api } from '../api';
+import type { Head, HeadLabel, Query } from '../api_types';
 import { Bar, Interval } from '../components/bars';
 import { Exports } from '../components/exports';
 import { kDefinitions, Neighbours } from '../components/neighbours';
@@ -88,7 +89,7 @@ function Texts({ page, head, json }: { page: Page; head: Head; json: string }) {
   );
 }
 
-function LabelPart({ page, head, label, json }: { page: Page; head: Head; label: FullLabel; json: string }) {
+function LabelPart({ page, head, label, json }: { page: Page; head: Head; label: HeadLabel; json: string }) {
   const { source } = page;
   const rows = [...label.properties].sort((a, b) => b.share.value - a.share.value);
   const high = Math.max(0.02, ...rows.map((r) => Math.max(r.share.high, r.chance))), low = Math.min(0, ...rows.map((r) => r.share.low));

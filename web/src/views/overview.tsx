@@ -1,5 +1,6 @@
 // All components of a model at a glance.
-import { api, type Component, type Overview } from '../api';
+import { api } from '../api';
+import type { Component, Overview } from '../api_types';
 import { Bar } from '../components/bars';
 import { ByChoice, Legend } from '../components/colouring_choice';
 import { Exports } from '../components/exports';
@@ -136,13 +137,12 @@ function Properties({ page, overview }: { page: Page; overview: Overview }) {
     return { property, heads, share: heads.reduce((s, h) => s + (share.get(h.head) ?? 0), 0) };
   }).sort((a, b) => b.heads.length - a.heads.length || b.share - a.share);
   const none = labels.heads.filter((h) => h.label === null);
-  const scores = labels.scores;
   return (
     <section aria-labelledby="properties-title">
       <h2 id="properties-title">Properties</h2>
       <p class="muted">
         {labels.heads.length - none.length} of {labels.heads.length} heads have a label.
-        {typeof scores?.['entanglement'] === 'number' ? ` Entanglement: ${decimals(scores['entanglement'], 2)} labelled heads for each distinct label.` : ''}
+        {` Entanglement: ${decimals(labels.scores.entanglement, 2)} labelled heads for each distinct label.`}
         {labels.calibrated ? ' Confidence is calibrated for this model.' : ' Confidence is not calibrated for this model.'}
       </p>
       <table class="index">

@@ -1,6 +1,7 @@
 // One picture: scores of texts or classes, and where they come from: components, patches and words.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { api, type Explain, type ExplainAsk, type HeatAsk, type PictureRef, type Scores } from '../api';
+import { api } from '../api';
+import type { ExplainRequest, Explanation, HeatmapRequest, Picture, Scores } from '../api_types';
 import { Bar, SignedBar } from '../components/bars';
 import { Exports } from '../components/exports';
 import { HeatPicture, HeatScale, type Patch } from '../components/heat_picture';
@@ -38,7 +39,7 @@ export function PictureView({ page }: { page: Page }) {
   );
 }
 
-function Analysis({ page, picture, texts }: { page: Page; picture: PictureRef; texts: string[] }) {
+function Analysis({ page, picture, texts }: { page: Page; picture: Picture; texts: string[] }) {
   const { source, route, set } = page;
   const byClasses = texts.length === 0;
   const scores = useAnswer(byClasses && source.classes.length === 0 ? null : `scores ${source.id} ${JSON.stringify([picture, texts])}`,
@@ -53,13 +54,13 @@ function Analysis({ page, picture, texts }: { page: Page; picture: PictureRef; t
   const named = byClasses ? rows.slice(0, kMaps).map((r) => r.text) : texts.slice(0, kMaps);
   const drawn = shown !== null && !named.includes(shown) ? [...named.slice(0, kMaps - 1), shown] : named;
   const ready = shown !== null && !scores.waiting;
-  const heatAsk: HeatAsk | null = !ready ? null : {
+  const heatAsk: HeatmapRequest | null = !ready ? null : {
     picture, texts: drawn, in: place,
     against: byClasses || contrast === 'classes' ? { classes: true } : contrast ? { text: contrast } : null,
   };
   const heat = useAnswer(heatAsk && `heatmap ${source.id} ${JSON.stringify(heatAsk)}`, (signal) => api.heatmap(source.id, heatAsk!, signal));
-  const explainAsk: ExplainAsk | null = !ready ? null : byClasses
-    ? { picture, class: shown, against: contrast === 'none' ? null : contrast, top: 8 }
+  const explainAsk: ExplainRequest | null = !ready ? null : byClasses
+    ? { picture, class: shown, against: contrast, top: 8 }
     : { picture, text: shown, against: contrast && contrast !== 'classes' ? contrast : null, top: 8 };
   const explain = useAnswer(explainAsk && `explain ${source.id} ${JSON.stringify(explainAsk)}`, (signal) => api.explain(source.id, explainAsk!, signal));
 
@@ -87,7 +88,7 @@ function Analysis({ page, picture, texts }: { page: Page; picture: PictureRef; t
   };
 
   const name = fileName(source.name, 'item' in picture ? `picture-${picture.item}` : 'picture', shown ?? '');
-  const what = word !== null && explain.data ? `the word “${explain.data.words[word]!.text}”` : shown !== null ? `“${shown}”${contrast && contrast !== 'none' ? ` against ${contrast === 'classes' || contrast === 'mean' ? 'the mean of the classes' : contrast === 'runner-up' ? 'the runner-up' : `“${contrast}”`}` : ''}` : 'the picture';
+  const what = word !== null && explain.data ? `the word “${explain.data.words[word]!.text}”` : shown !== null ? `“${shown}”${contrast ? ` against ${contrast === 'classes' || contrast === 'mean' ? 'the mean of the classes' : contrast === 'runner-up' ? 'the runner-up' : `“${contrast}”`}` : ''}` : 'the picture';
 
   return (
     <div class="picture-view">
@@ -138,7 +139,7 @@ function Contrast({ page, byClasses, shown, value }: { page: Page; byClasses: bo
   const { source, route, set } = page;
   const texts = all(route, 'text').filter((t) => t !== shown);
   const [typing, setTyping] = useState(false);
-  const fixed = byClasses ? ['mean', 'runner-up', 'none'] : ['', 'classes', ...texts];
+  const fixed = byClasses ? ['mean', 'runner-up'] : ['', 'classes', ...texts];
   const own = value !== '' && !fixed.includes(value);
   return (
     <>
@@ -152,7 +153,6 @@ function Contrast({ page, byClasses, shown, value }: { page: Page; byClasses: bo
             <>
               <option value="mean">mean of the classes</option>
               <option value="runner-up">runner-up</option>
-              <option value="none">nothing</option>
               <optgroup label="A class">{source.classes.filter((c) => c !== shown).map((c) => <option key={c} value={c}>{c}</option>)}</optgroup>
             </>
           ) : (
@@ -202,7 +202,7 @@ function ScoreTable({ scores, shown, onShow, most, patch, here }: {
   );
 }
 
-function Components({ page, explain, json, name, only, ask }: { page: Page; explain: Explain; json: string; name: string; only: Set<string> | null; ask: ExplainAsk }) {
+function Components({ page, explain, json, name, only, ask }: { page: Page; explain: Explanation; json: string; name: string; only: Set<string> | null; ask: ExplainRequest }) {
   const { source } = page;
   const list = only ? explain.components.filter((c) => only.has(c.component)) : explain.components;
   const pro = list.filter((c) => c.score > 0).slice(0, 8), con = list.filter((c) => c.score < 0).slice(-8).reverse();
@@ -241,7 +241,7 @@ function Components({ page, explain, json, name, only, ask }: { page: Page; expl
 }
 
 function Words({ explain, word, pinned, onPoint, onPin, patch, g }: {
-  explain: Explain; word: number | null; pinned: string | null; onPoint: (word: number | null) => void; onPin: (word: string | null) => void; patch: Patch | null; g: number;
+  explain: Explanation; word: number | null; pinned: string | null; onPoint: (word: number | null) => void; onPin: (word: string | null) => void; patch: Patch | null; g: number;
 }) {
   const end = Math.max(1e-9, ...explain.words.map((w) => Math.abs(w.score)));
   return (

@@ -1,6 +1,7 @@
 // One property: its heads, neighbours under it, and where it looks in a picture.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { api, type HeadLabel, type Overview, type PictureRef, type Query } from '../api';
+import { api } from '../api';
+import type { HeadSummary, Overview, Picture, Query } from '../api_types';
 import { Bar } from '../components/bars';
 import { Exports } from '../components/exports';
 import { HeadGrid } from '../components/head_grid';
@@ -90,7 +91,7 @@ function Heads({ page, overview, property, json }: { page: Page; overview: Overv
   );
 }
 
-function Look({ page, property, labels }: { page: Page; property: string; labels: HeadLabel[] }) {
+function Look({ page, property, labels }: { page: Page; property: string; labels: HeadSummary[] }) {
   const { route, set, limits } = page;
   const picture = pictureOf(route), text = one(route, 'text');
   const any = labels.some((h) => h.label === property || h.second === property);
@@ -126,7 +127,7 @@ function Look({ page, property, labels }: { page: Page; property: string; labels
   );
 }
 
-function Maps({ page, property, picture, text }: { page: Page; property: string; picture: PictureRef; text: string | null }) {
+function Maps({ page, property, picture, text }: { page: Page; property: string; picture: Picture; text: string | null }) {
   const { source } = page;
   // Without a text: the model's answer among the classes.
   const answer = useAnswer(text || source.classes.length === 0 ? null : `scores ${source.id} ${JSON.stringify([picture, []])}`,
