@@ -18,5 +18,14 @@ export default defineConfig({
       },
     },
   },
-  server: { proxy: { '/api': process.env['CLIPLENS_SERVER'] ?? 'http://127.0.0.1:8080' } },
+  // The server answers its own page alone: what this page asks goes to it as if that had asked.
+  server: {
+    proxy: {
+      '/api': {
+        target: process.env['CLIPLENS_SERVER'] ?? 'http://127.0.0.1:7878',
+        changeOrigin: true,
+        configure: (proxy) => proxy.on('proxyReq', (request) => request.removeHeader('origin')),
+      },
+    },
+  },
 });

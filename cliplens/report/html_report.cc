@@ -64,15 +64,18 @@ class Page {
     Put(out_,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
-        "style-src {}; script-src {}; base-uri 'none'; form-action 'none'\">\n"
+        "style-src {} {}; script-src {}; base-uri 'none'; form-action 'none'\">\n"
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
         "<meta name=\"color-scheme\" content=\"light dark\">\n"
         "<meta name=\"referrer\" content=\"no-referrer\">\n"
         "<meta name=\"generator\" content=\"cliplens {}\">\n"
         "<link rel=\"icon\" href=\"data:,\">\n"
-        "<title>{}: what its attention heads see</title>\n<style>{}</style>\n</head>\n<body>\n",
-        HashSource(assets::kReportCssSha256), HashSource(assets::kReportJsSha256), kVersion,
-        EscapeHtml(input_.store.model_name), assets::kReportCss);
+        "<title>{}: what its attention heads "
+        "see</title>\n<style>{}</style>\n<style>{}</style>\n</head>\n"
+        "<body>\n",
+        HashSource(assets::kColoursCssSha256), HashSource(assets::kReportCssSha256),
+        HashSource(assets::kReportJsSha256), kVersion, EscapeHtml(input_.store.model_name),
+        assets::kColoursCss, assets::kReportCss);
   }
 
   void PutFact(std::string_view term, const std::string& description) {

@@ -1,6 +1,7 @@
 #include "cliplens/report/html_sections.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 
@@ -15,7 +16,7 @@ using html::Name;
 using html::Percent;
 using html::Put;
 
-constexpr int kHues = 8;       // report.css has k0 … k7, and k8 for the properties beyond
+constexpr int kHues = 8;       // colours.css has k0 … k7, and k8 for the properties beyond
 constexpr int kStrengths = 5;  // and c1 … c5
 constexpr std::size_t kComponents = 12;  // in the table of single components
 constexpr std::size_t kIndexHeads = 8;   // of a property
@@ -42,7 +43,7 @@ std::vector<int> HuesOf(const LabelReport& report) {
 }
 
 int StrengthOf(double confidence) {
-  return std::clamp(static_cast<int>(confidence * kStrengths) + 1, 1, kStrengths);
+  return std::clamp(static_cast<int>(std::ceil(kStrengths * confidence)), 1, kStrengths);
 }
 
 void PutGrid(std::string& out, const LabelReport& report, const std::vector<int>& hues,

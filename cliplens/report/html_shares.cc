@@ -15,7 +15,7 @@ namespace {
 using html::Percent;
 using html::Put;
 
-// Steps of the colour scale on each side of zero; report.css has a class for each (p1 … n10).
+// Steps of the colour scale on each side of zero; colours.css has a class for each (p1 … n10).
 constexpr int kScaleSteps = 10;
 
 std::string PercentWithSpread(const ComponentShare& share) {

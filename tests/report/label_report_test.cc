@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "cliplens/report/html_sections.h"
@@ -96,6 +98,16 @@ TEST(LabelSection, GridLeadsToCardsAndEscapes) {
   EXPECT_EQ(html.find("animal & co"), std::string::npos);
   EXPECT_EQ(html.find("table <1>"), std::string::npos);
   EXPECT_NE(html.find("uncalibrated"), std::string::npos);
+}
+
+TEST(LabelSection, StrengthsEndAtFifthsOfTheConfidence) {
+  LabelReport report = TwoHeads();
+  for (const auto& [confidence, strength] : {std::pair{0.0, 1}, {0.2, 1}, {0.21, 2}, {1.0, 5}}) {
+    report.labels[0].confidence = confidence;
+    EXPECT_NE(LabelSection(report, {}).find(fmt::format("<td class=\"k0 c{}\">", strength)),
+              std::string::npos)
+        << confidence;
+  }
 }
 
 TEST(LabelOfCard, ShowsEvidence) {

@@ -177,6 +177,20 @@ await test('overview: ten shares, labels, confidences and shares of a property a
   assert.match(page.url(), /by=label/);
 });
 
+await test('overview: shares and labels have the colours of the report', async () => {
+  const file = path.join(work, 'report.html');
+  cli('report', store, '--texts', phrases, '--properties', properties, '--pictures', '0', '--out', file, '--quiet');
+  const cells = [...fs.readFileSync(file, 'utf8').matchAll(/<td class="([^"]+)"><(?:a|span)[^>]* ?title="([^:"]+):([^"]*)"/g)].map(([, colour, component, says]) => ({ colour, component, says }));
+  const labels = cells.filter((c) => /confidence|no property/.test(c.says)), shares = cells.filter((c) => !labels.includes(c));
+  assert.deepEqual([shares.length, labels.length], [36 + 6 + 1, 36]);
+  for (const [by, wanted] of [['share', shares], ['label', labels]]) {
+    await view(`#/s0/overview?by=${by}`, 'table.map');
+    await settled();
+    const drawn = new Map(await page.locator('[data-component]').evaluateAll((all) => all.map((cell) => [cell.dataset.component, cell.closest('td').className])));
+    for (const { component, colour } of wanted) if (component !== 'INPUT') assert.equal(drawn.get(component), colour, component);
+  }
+});
+
 await test('overview: the grid is walked by keyboard and opens a head', async () => {
   await view('#/s0/overview', 'table.map');
   await page.keyboard.press('Tab');

@@ -1,5 +1,6 @@
 // The pure functions of the page: addresses, colours, maps, numbers, CSV, figures.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -32,16 +33,46 @@ test('keys of an address are changed, and empty ones go', () => {
   assert.equal(route.one(start, 'no'), null);
 });
 
-test('steps of a colour are symmetric, and the smallest value has a colour', () => {
-  assert.equal(colour.step(0, 1), 0);
-  assert.equal(colour.step(1, 1), 10);
-  assert.equal(colour.step(-1, 1), -10);
-  assert.equal(colour.step(1e-9, 1), 1);
-  assert.equal(colour.step(5, 1), 10);
-  assert.equal(colour.step(NaN, 1), 0);
-  assert.equal(colour.step(1, 0), 0);
+test('steps of a colour are symmetric, the smallest value has a colour, and a step ends at its edge', () => {
+  for (const root of [false, true]) {
+    assert.equal(colour.step(0, 1, root), 0);
+    assert.equal(colour.step(1, 1, root), 10);
+    assert.equal(colour.step(-1, 1, root), -10);
+    assert.equal(colour.step(1e-9, 1, root), 1);
+    assert.equal(colour.step(5, 1, root), 10);
+    assert.equal(colour.step(NaN, 1, root), 0);
+    assert.equal(colour.step(1, 0, root), 0);
+    for (let n = 1; n <= 10; ++n) {
+      assert.equal(colour.step(0.3 * (1 - 1e-9) * colour.edge(n, 1, root), 0.3, root), n);
+      assert.equal(colour.step(-0.3 * (1 + 1e-9) * colour.edge(n, 1, root), 0.3, root), -Math.min(10, n + 1));
+    }
+  }
   assert.equal(colour.stepClass(-3), 'n3');
   assert.equal(colour.stepClass(0), 'z');
+});
+
+test('those properties have a colour of their own that most heads are labelled with', () => {
+  const properties = [...'abcdefghij'];
+  assert.deepEqual(colour.hues(properties, ['c', null, 'j', 'j', 'b', 'c', 'j', 'not here']), [3, 2, 1, 4, 5, 6, 7, 8, 8, 0]);
+  assert.equal(colour.categoryClass(3, 0.2), 'k3 c1');
+  assert.equal(colour.categoryClass(8, 0.21), 'k8 c2');
+  assert.equal(colour.categoryClass(0, 1), 'k0 c5');
+  assert.equal(colour.categoryClass(0, 0), 'k0 c1');
+});
+
+test('saved figures have the colours of the page and the report in light', () => {
+  const css = readFileSync(new URL('../../cliplens/report/assets/colours.css', import.meta.url), 'utf8');
+  const value = (name) => css.match(new RegExp(`--${name}: ([^;]+);`))[1];
+  const mixed = (rgb, alpha) => colour.hex(colour.mix([255, 255, 255], rgb.split(' ').map(Number), Number(alpha === 'var(--step8)' ? value('step8') : alpha ?? 1)));
+  const steps = [...css.matchAll(/\.([pn])(\d+) \{ background: rgb\(var\(--(?:pos|neg)\)(?: \/ ([^;]+))?\); \}/g)];
+  assert.equal(steps.length, 20);
+  for (const [, side, n, alpha] of steps) {
+    assert.equal(colour.stepColour(side === 'p' ? Number(n) : -Number(n)), mixed(value(side === 'p' ? 'pos' : 'neg'), alpha), side + n);
+  }
+  const properties = [...css.matchAll(/\.k(\d+) \{ --k: ([^;]+); \}/g)], strengths = [...css.matchAll(/\.c(\d) \{ background: rgb\(var\(--k\) \/ ([^)]+)\); \}/g)];
+  assert.deepEqual([properties.length, strengths.length], [colour.kCategories.length, 5]);
+  for (const [, k, rgb] of properties) for (const [, c, alpha] of strengths) assert.equal(colour.categoryColour(Number(k), c / 5), mixed(rgb, alpha), `k${k} c${c}`);
+  assert.deepEqual([colour.hex(colour.kFor), colour.hex(colour.kAgainst)], [value('for'), value('against')]);
 });
 
 test('text on every step of a saved figure has a contrast of 4.5', () => {
@@ -50,7 +81,7 @@ test('text on every step of a saved figure has a contrast of 4.5', () => {
     const text = Math.abs(n) > 8 ? [255, 255, 255] : [27, 29, 34];
     assert.ok(colour.contrast(rgb(colour.stepColour(n)), text) >= 4.5, `step ${n}`);
   }
-  for (let k = 0; k < 12; ++k) assert.ok(colour.contrast(rgb(colour.categoryColour(k, 1)), [27, 29, 34]) >= 4.5, `category ${k}`);
+  for (let k = 0; k < 9; ++k) assert.ok(colour.contrast(rgb(colour.categoryColour(k, 1)), [27, 29, 34]) >= 4.5, `category ${k}`);
 });
 
 test('the end of a scale is a round number at or above the value', () => {

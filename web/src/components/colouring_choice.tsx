@@ -1,7 +1,7 @@
 // The select of what a grid is coloured by, and the legend of it.
 import type { Overview } from '../api_types';
 import { bySays, type By, type Colouring } from '../lib/colouring';
-import { categoryClass } from '../lib/colour';
+import { categoryClass, edge, step } from '../lib/colour';
 import { count, percent } from '../lib/format';
 
 export function ByChoice({ overview, by, onChange }: { overview: Overview; by: By; onChange: (by: By) => void }) {
@@ -20,26 +20,30 @@ export function ByChoice({ overview, by, onChange }: { overview: Overview; by: B
 }
 
 export function Legend({ colouring, overview }: { colouring: Colouring; overview: Overview }) {
-  const { by, largest, negative } = colouring;
+  const { by, largest, root, hues, lowest } = colouring;
   if (largest === null) {
     const used = new Set((overview.labels?.heads ?? []).map((h) => h.label));
     const properties = overview.labels?.properties ?? [];
     return (
       <div class="legend">
         <span>{bySays(by)}</span>
-        {properties.map((p, i) => used.has(p) && <span key={p}><i class={categoryClass(i, 1)} /> {p}</span>)}
+        {properties.map((p, i) => used.has(p) && <span key={p}><i class={categoryClass(hues[i]!, 1)} /> {p}</span>)}
         {used.has(null) && <span><i class="none" /> none</span>}
       </div>
     );
   }
-  const end = by === 'entanglement' ? count(largest) : percent(largest, by === 'confidence' ? 0 : 1);
+  const says = (value: number) => (by === 'entanglement' ? count(value) : percent(value, by === 'confidence' ? 0 : 1));
+  const steps = (most: number) => Array.from({ length: most }, (_, i) => i + 1);
+  // On the side below zero no further than the values go.
+  const below = -step(lowest, largest, root);
   return (
     <div class="legend">
       <span>{bySays(by)}</span>
       <span class="steps">
-        {negative && <>−{end} {[10, 8, 6, 4, 2].map((n) => <i key={n} class={`n${n}`} />)}</>}
-        <i class="z" />{[2, 4, 6, 8, 10].map((n) => <i key={n} class={`p${n}`} />)} {end}
+        {below > 0 && <>−{says(edge(below, largest, root))} {steps(below).reverse().map((n) => <i key={n} class={`n${n}`} title={`down to −${says(edge(n, largest, root))}`} />)}</>}
+        {' '}0 {steps(10).map((n) => <i key={n} class={`p${n}`} title={`up to ${says(edge(n, largest, root))}`} />)} {says(largest)}
       </span>
+      {root && <span>The middle of the scale is {says(edge(5, largest, root))}: colours follow the square root of the share.</span>}
     </div>
   );
 }

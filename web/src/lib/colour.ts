@@ -1,32 +1,45 @@
-// Colours of values. The page uses the classes p1…p10, n1…n10 and k0…k11 with c1…c5 of app.css, which
-// follow the theme; figures that are saved use the light theme's colours as numbers.
+// Colours of values, as in the report. The page uses the classes p1…p10, n1…n10 and k0…k8 with c1…c5 of
+// cliplens/report/assets/colours.css, which follow the theme; figures that are saved use the numbers of the light theme.
 
 export type Rgb = [number, number, number];
 
-// Steps of strength, as in app.css.
+// Steps of strength.
 const kAlpha = [0.02, 0.05, 0.11, 0.18, 0.26, 0.35, 0.44, 0.53, 0.62, 0.86, 1];
 const kCategoryAlpha = [0, 0.12, 0.22, 0.32, 0.42, 0.54];
 const kPositive: Rgb = [21, 94, 128];
 const kNegative: Rgb = [168, 70, 12];
 export const kFor: Rgb = [197, 27, 32];
 export const kAgainst: Rgb = [24, 92, 176];
-// Okabe and Ito's colours and four more, told apart with any colour vision.
+// Of properties; the last stands for all beyond.
 export const kCategories: Rgb[] = [
   [0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233],
-  [140, 86, 75], [120, 120, 200], [150, 160, 40], [200, 60, 90], [60, 150, 160], [128, 128, 128],
+  [140, 86, 75], [120, 120, 200], [128, 128, 128],
 ];
+const kStrengths = kCategoryAlpha.length - 1;
 
-// −10 … 10: the strength of a value where `largest` has the full colour.
-export function step(value: number, largest: number): number {
+// −10 … 10: the step of a value where `largest` has the full colour; step n holds values up to `edge`. By the square
+// root for shares of variance, which are ratios of squares: most are small, and would all have the palest colour.
+export function step(value: number, largest: number, root: boolean): number {
   if (!(largest > 0) || !Number.isFinite(value) || value === 0) return 0;
-  const part = Math.min(1, Math.abs(value) / largest);
-  return Math.sign(value) * Math.max(1, Math.round(part * 10));
+  const part = Math.abs(value) / largest;
+  return Math.sign(value) * Math.min(10, Math.max(1, Math.ceil(10 * (root ? Math.sqrt(part) : part))));
+}
+export const edge = (n: number, largest: number, root: boolean) => largest * (root ? (n / 10) ** 2 : n / 10);
+
+// The colour of each property, by its place: those first that most heads are labelled with, so that no two that are
+// seen look alike. `labelled`: the label of each head.
+export function hues(properties: string[], labelled: (string | null)[]): number[] {
+  const count = properties.map((property) => labelled.filter((label) => label === property).length);
+  const order = properties.map((_, i) => i).sort((a, b) => count[b]! - count[a]! || a - b);
+  const hue = new Array<number>(properties.length).fill(kCategories.length - 1);
+  order.slice(0, kCategories.length - 1).forEach((property, i) => { hue[property] = i; });
+  return hue;
 }
 
 export const stepClass = (n: number) => (n > 0 ? `p${n}` : n < 0 ? `n${-n}` : 'z');
 
-export const categoryClass = (index: number, confidence: number) =>
-  `k${index % kCategories.length} c${Math.max(1, Math.min(5, Math.ceil(confidence * 5)))}`;
+const strength = (confidence: number) => Math.min(kStrengths, Math.max(1, Math.ceil(kStrengths * confidence)));
+export const categoryClass = (hue: number, confidence: number) => `k${hue} c${strength(confidence)}`;
 
 export function mix(a: Rgb, b: Rgb, part: number): Rgb {
   return [0, 1, 2].map((i) => Math.round(a[i]! + (b[i]! - a[i]!) * part)) as Rgb;
@@ -35,8 +48,7 @@ export const hex = (rgb: Rgb) => '#' + rgb.map((x) => x.toString(16).padStart(2,
 
 const kWhite: Rgb = [255, 255, 255];
 export const stepColour = (n: number) => hex(mix(kWhite, n < 0 ? kNegative : kPositive, kAlpha[Math.abs(n)] ?? 1));
-export const categoryColour = (index: number, confidence: number) =>
-  hex(mix(kWhite, kCategories[index % kCategories.length]!, kCategoryAlpha[Math.max(1, Math.min(5, Math.ceil(confidence * 5)))]!));
+export const categoryColour = (hue: number, confidence: number) => hex(mix(kWhite, kCategories[hue]!, kCategoryAlpha[strength(confidence)]!));
 
 // Relative luminance and contrast of WCAG 2.
 export function contrast(a: Rgb, b: Rgb): number {

@@ -1,7 +1,7 @@
 // How a grid of heads is coloured: by share, label, confidence, entanglement, or the share of a property.
 import type { Component, HeadSummary, Labels, Overview } from '../api_types';
 import type { Cell } from '../components/head_grid';
-import { categoryClass, categoryColour, kCategories, step, stepClass, stepColour } from './colour';
+import { categoryClass, categoryColour, hues, step, stepClass, stepColour } from './colour';
 import { bare, percent } from './format';
 
 export type By = 'share' | 'label' | 'confidence' | 'entanglement' | `property:${string}`;
@@ -22,15 +22,21 @@ export interface Colouring {
   cell: (component: string, layer: number, head: number | null) => Painted | null;
   // Value of the full colour; null where colours are names.
   largest: number | null;
-  negative: boolean;
+  // Colours follow the square root of the value.
+  root: boolean;
+  // Where colours are names: that of each property.
+  hues: number[];
+  // The least value, where that is below zero.
+  lowest: number;
   unit: string;
   value: (component: string) => number | string | null;
 }
 
 export const shortLabel = (label: string) => (label.length > 12 ? label.slice(0, 11) + '…' : label);
 
-// `least`: the full colour stands for this value or a larger one, so that two grids share a scale.
-export function colouring(overview: Overview, wanted: By, least = 0): Colouring {
+// `least`: the full colour stands for this value or a larger one; `beside`: labels that are shown beside these. Two
+// grids so have one scale and one colour for each property.
+export function colouring(overview: Overview, wanted: By, least = 0, beside: Labels | null = null): Colouring {
   const labels: Labels | null = overview.labels;
   const by: By = wanted !== 'share' && (!labels || (wanted.startsWith('property:') && !labels.properties.includes(wanted.slice(9)))) ? 'share' : wanted;
   const components = new Map<string, Component>(overview.components.map((c) => [c.component, c]));
@@ -48,6 +54,8 @@ export function colouring(overview: Overview, wanted: By, least = 0): Colouring 
     return null;
   };
   const all = [...components.keys()].map(number).filter((x): x is number => x !== null);
+  const root = by === 'share' || property >= 0;
+  const hue = hues(labels?.properties ?? [], [...(labels?.heads ?? []), ...(beside?.heads ?? [])].map((h) => h.label));
   const largest = by === 'label' ? null : by === 'confidence' ? 1 : Math.max(1e-9, least, ...all.map(Math.abs));
 
   const cell = (component: string, layer: number, head: number | null): Painted | null => {
@@ -61,19 +69,17 @@ export function colouring(overview: Overview, wanted: By, least = 0): Colouring 
     void layer;
     if (by === 'label') {
       if (!h || h.label === null) return { colour: 'none', text: '–', title, fill: '#f4f2ec', dark: false };
-      const index = labels!.properties.indexOf(h.label);
-      return { colour: categoryClass(index, h.confidence), text: shortLabel(h.label), title, fill: categoryColour(index, h.confidence), dark: false };
+      const own = hue[labels!.properties.indexOf(h.label)]!;
+      return { colour: categoryClass(own, h.confidence), text: shortLabel(h.label), title, fill: categoryColour(own, h.confidence), dark: false };
     }
     const value = number(component);
     if (value === null) return { colour: 'none', text: '–', title, fill: '#f4f2ec', dark: false };
-    const n = step(value, largest!);
+    const n = step(value, largest!, root);
     const text = by === 'entanglement' ? String(value) : bare(value, by === 'confidence' ? 0 : 1);
     return { colour: stepClass(n), text, title, fill: stepColour(n), dark: Math.abs(n) > 8 };
   };
   return {
-    by, cell, largest, negative: all.some((x) => x < 0), unit: by === 'entanglement' ? 'properties' : '%',
+    by, cell, largest, root, hues: hue, lowest: Math.min(0, ...all), unit: by === 'entanglement' ? 'properties' : '%',
     value: (component) => (by === 'label' ? (heads.get(component)?.label ?? null) : number(component)),
   };
 }
-
-export const categories = kCategories.length;

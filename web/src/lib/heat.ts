@@ -15,6 +15,8 @@ export function bilinear(map: number[][], x: number, y: number): number {
 }
 
 const kStrongest = 0.82;
+// How much of the picture is left beside what the model looks at.
+const kBeside = 0.25;
 
 // Tints `pixels` (RGBA, width × height) in place; `region` in the same pixels; beside it the picture fades.
 export function tint(
@@ -28,7 +30,7 @@ export function tint(
       const grey = 70 + 0.7 * (0.299 * pixels[i]! + 0.587 * pixels[i + 1]! + 0.114 * pixels[i + 2]!);
       const inside = x + 0.5 >= left && x + 0.5 < right && y + 0.5 >= top && y + 0.5 < bottom;
       if (!inside) {
-        for (let c = 0; c < 3; ++c) pixels[i + c] = 0.35 * grey + 0.65 * 250;
+        for (let c = 0; c < 3; ++c) pixels[i + c] = 255 + (grey - 255) * kBeside;
       } else {
         const value = bilinear(map, ((x + 0.5 - left) / (right - left)) * g, ((y + 0.5 - top) / (bottom - top)) * g);
         const part = Math.min(1, Math.abs(value) / scale) * kStrongest;

@@ -1,7 +1,7 @@
 // Two sources side by side, their heads matched by the similarity of what they write.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api';
-import type { Match, Overview, Source } from '../api_types';
+import type { Labels, Match, Overview, Source } from '../api_types';
 import { Bar } from '../components/bars';
 import { ByChoice, Legend } from '../components/colouring_choice';
 import { Exports } from '../components/exports';
@@ -56,7 +56,7 @@ export function CompareView({ page }: { page: Page }) {
             {([['a', source, a], ['b', other, b]] as const).map(([side, which, asked]) => (
               <section key={side} aria-label={which.name}>
                 <Status asked={asked} what={which.name} />
-                {asked.data && <Side source={which} overview={asked.data} json={asked.answer!.text} by={by} largest={common} marked={mate(side)} onPoint={(c) => setPointed(c && `${side} ${c}`)} />}
+                {asked.data && <Side source={which} overview={asked.data} beside={(side === 'a' ? b : a).data?.labels ?? null} json={asked.answer!.text} by={by} largest={common} marked={mate(side)} onPoint={(c) => setPointed(c && `${side} ${c}`)} />}
               </section>
             ))}
           </div>
@@ -69,15 +69,15 @@ export function CompareView({ page }: { page: Page }) {
   );
 }
 
-function Side({ source, overview, json, by, largest, marked, onPoint }: { source: Source; overview: Overview; json: string; by: By; largest: number; marked: string | null; onPoint: (component: string | null) => void }) {
-  const colours = colouring(overview, by, colouring(overview, by).by === by ? largest : 0);
+function Side({ source, overview, beside, json, by, largest, marked, onPoint }: { source: Source; overview: Overview; beside: Labels | null; json: string; by: By; largest: number; marked: string | null; onPoint: (component: string | null) => void }) {
+  const colours = colouring(overview, by, colouring(overview, by).by === by ? largest : 0, beside);
   return (
     <>
       <div class="title"><h2>{source.name}</h2>
         <Exports name={fileName(source.name, 'grid')} what={`the grid of ${source.name}`} json={json}
           svg={() => gridFigure({ title: source.name, note: describe(overview, source), layers: source.layers, heads: source.heads, mlps: by === 'share', cell: (layer, head) => colours.cell(head === null ? `L${layer}.MLP` : `L${layer}.H${head}`, layer, head) })} />
       </div>
-      {colours.by !== by && <p class="muted note">Without labels, so coloured by share.</p>}
+      {colours.by !== by && <p class="muted note">This store has no labels; its grid is coloured by share.</p>}
       <HeadGrid label={`Heads of ${source.name}`} layers={source.layers} heads={source.heads} mlps={colours.by === 'share'} cell={colours.cell} marked={marked} onPoint={onPoint} words={colours.by === 'label'}
         href={(c) => (c.includes('.H') ? link(source.id, 'head', c) : null)} />
       <Legend colouring={colours} overview={overview} />

@@ -70,7 +70,7 @@ function Texts({ page, head, json }: { page: Page; head: Head; json: string }) {
           svg={() => barFigure({ title: `${head.head}: share of its variance by text`, note: describe(head, page.source), signed: false, format: (v) => `${bare(v)} %`, rows: head.texts.map((t) => ({ name: t.text, value: t.share })) })}
           table={() => ({ header: ['place', 'index', 'text', 'property', 'share', 'cumulative'], rows: head.texts.map((t, i) => [i + 1, t.index, t.text, t.property ?? '', t.share, t.cumulative]) })} />
       </div>
-      <p class="muted note">Each text explains this share of the head’s variance beyond those before it; the pale part is what those have.</p>
+      <p class="muted note">Each text explains this share of the head’s variance beyond those before it; the pale part of the bar is what those explain.</p>
       <table class="texts">
         <thead><tr><th scope="col"><span class="hide">place</span></th><th scope="col">text</th><th scope="col" class="number">share</th><th scope="col" class="number">sum</th><th scope="col" class="meter"><span class="hide">bar</span></th></tr></thead>
         <tbody>
@@ -156,7 +156,7 @@ function Nearest({ page, head }: { page: Page; head: string }) {
   return (
     <section aria-labelledby="nearest-title">
       <h2 id="nearest-title">Neighbours in {head}</h2>
-      <p class="muted note">Pictures of the store that are alike in what this head writes: to a picture, or to a text.</p>
+      <p class="muted note">Pictures of the store that are most like a picture or a text in what this head writes.</p>
       <div class="asks">
         <PictureChoice page={page} picture={picture} label="By a picture" onPick={(p) => set({ ...pictureParams(p), text: null }, true)} />
         {<TextField label="By a text" value={picture ? '' : (text ?? '')} button="Find" placeholder="something red" most={limits.text_bytes} onSubmit={(t) => set({ text: t || null, item: null, picture: null }, true)} />}

@@ -34,7 +34,7 @@ export function PictureView({ page }: { page: Page }) {
         <TextList texts={texts} most={page.limits.texts} longest={page.limits.text_bytes} onChange={(next) => set({ text: next, show: next.at(-1) ?? null, word: null })} />
       </div>
       {picture ? <Analysis page={page} picture={picture} texts={texts} key={JSON.stringify(picture)} />
-        : <p class="muted lead">Drop or paste a picture anywhere on this page, choose a file, or take one of the store: what it scores with any text, and which heads, patches and words that comes from.</p>}
+        : <p class="muted lead">Drop or paste a picture anywhere on this page, choose a file, or take one of the store. The page then shows what it scores with any text, and which heads, patches and words the score comes from.</p>}
     </>
   );
 }

@@ -1,4 +1,4 @@
-// One property: its heads, neighbours under it, and where it looks in a picture.
+// One property: its heads, neighbours in them, and where they look in a picture.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api } from '../api';
 import type { HeadSummary, Overview, Picture, Query } from '../api_types';
@@ -64,7 +64,7 @@ function Heads({ page, overview, property, json }: { page: Page; overview: Overv
       </div>
       <div class="columns">
         <div>
-          {heads.length === 0 && <p class="muted">No head has this label, first or second. The grid shows how much of each head the property explains all the same.</p>}
+          {heads.length === 0 && <p class="muted">No head has this label, first or second. The grid still shows how much of each head the property explains.</p>}
           {heads.length > 0 && (
             <table class="texts many">
               <caption class="hide">Heads labelled {property}</caption>
@@ -98,7 +98,7 @@ function Look({ page, property, labels }: { page: Page; property: string; labels
   const neighbour: Query | null = one(route, 'near') === 'text' && text ? { text } : picture ?? (text ? { text } : null);
   return (
     <section aria-labelledby="look-title">
-      <h2 id="look-title">Under it</h2>
+      <h2 id="look-title">A picture or a text in its heads</h2>
       <div class="asks">
         <PictureChoice page={page} picture={picture} label="A picture" onPick={(p) => set(pictureParams(p), true)} />
         {<TextField label="A text" value={text ?? ''} button="Use" placeholder={`a text of ${property}`} most={limits.text_bytes} onSubmit={(t) => set({ text: t || null }, true)} />}
