@@ -43,6 +43,7 @@
 #include "cliplens/analysis/search.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/token_scores.h"
+#include "cliplens/app/search_index.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/factor_sink.h"
@@ -52,7 +53,6 @@
 #include "cliplens/io/npy.h"
 #include "cliplens/model/clip.h"
 #include "cliplens/model/nn/product.h"
-#include "cliplens/report/search_index.h"
 
 namespace cliplens {
 namespace {

@@ -84,6 +84,25 @@
 #include "cliplens/analysis/variance.h"
 #include "cliplens/analysis/zero_shot.h"
 
+// app: what a program opens and asks for by name.
+#include "cliplens/app/accuracy.h"
+#include "cliplens/app/cues.h"
+#include "cliplens/app/edits.h"
+#include "cliplens/app/explanations.h"
+#include "cliplens/app/groups.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/heat_maps.h"
+#include "cliplens/app/labels.h"
+#include "cliplens/app/masks.h"
+#include "cliplens/app/matches.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
+#include "cliplens/app/report_content.h"
+#include "cliplens/app/search.h"
+#include "cliplens/app/shipped.h"
+#include "cliplens/app/spaces.h"
+#include "cliplens/app/texts.h"
+
 // report: results as tables, JSON, pictures and pages.
 #include "cliplens/report/html_report.h"
 #include "cliplens/report/json.h"

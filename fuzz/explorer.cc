@@ -57,9 +57,11 @@ struct Running {
     sources[0].properties = Pool();
     sources[1].name = "model";
     for (server::SourceOptions& source : sources) {
-      source.load_model = [](const Store*) { return ClipModel::Load(kModel); };
-      source.classes = ClassFile{.name = "classes", .names = {"a", "b"}, .labels = {"a", "b"}};
-      source.templates = {"a {}"};
+      source.model = LazyModel({.model = kModel});
+      source.classes =
+          ClassTexts{.file = {.name = "classes", .names = {"a", "b"}, .labels = {"a", "b"}},
+                     .templates = {"a {}"},
+                     .truncate = true};
     }
     server::ExplorerOptions explorer_options;
     explorer_options.threads = 1;

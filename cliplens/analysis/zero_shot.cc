@@ -65,25 +65,15 @@ Array<float, 2> Classifier::Mean() const {
   return mean;
 }
 
-Classifier ClassifierOf(const ClipModel& model, const ClassFile& classes,
-                        std::vector<std::string> templates, bool truncate, int threads,
-                        const ProgressSink& progress) {
-  Array<float, 2> rows =
-      MakeClassifier(model, classes.names, templates, truncate, threads, progress);
-  return {classes.name, classes.names, std::move(templates), std::move(rows)};
-}
-
-Classifier CachedClassifier(const std::function<const ClipModel&()>& model,
-                            const std::string& fingerprint, Precision precision,
-                            const ClassFile& classes, std::vector<std::string> templates,
-                            const CachedTextsOptions& options) {
+Classifier CachedClassifier(const RowModel& model, const ClassFile& classes,
+                            std::vector<std::string> templates, const CachedTextsOptions& options) {
   std::vector<std::string> texts = classes.names;
   texts.emplace_back();  // between names and templates
   texts.insert(texts.end(), templates.begin(), templates.end());
   Array<float, 2> rows =
-      CachedRows({"classes", fingerprint, precision, texts},
-                 static_cast<Index>(classes.names.size()), options, [&] {
-                   return MakeClassifier(model(), classes.names, templates, options.truncate,
+      CachedRows({"classes", model.fingerprint, model.precision, texts}, std::ssize(classes.names),
+                 options, [&] {
+                   return MakeClassifier(model.load(), classes.names, templates, options.truncate,
                                          options.threads, options.progress);
                  });
   return {classes.name, classes.names, std::move(templates), std::move(rows)};

@@ -44,14 +44,9 @@ struct Classifier {
   std::string MeanName() const;  // "the mean of 10 classes"
   Array<float, 2> Mean() const;  // [1, E] of the rows, not made unit
 };
-Classifier ClassifierOf(const ClipModel& model, const ClassFile& classes,
-                        std::vector<std::string> templates, bool truncate, int threads,
-                        const ProgressSink& progress = {});
-// The same, its rows kept between runs as CachedTexts keeps those of texts.
-Classifier CachedClassifier(const std::function<const ClipModel&()>& model,
-                            const std::string& fingerprint, Precision precision,
-                            const ClassFile& classes, std::vector<std::string> templates,
-                            const CachedTextsOptions& options);
+// Its rows are those of MakeClassifier, kept between runs as CachedTexts keeps those of texts.
+Classifier CachedClassifier(const RowModel& model, const ClassFile& classes,
+                            std::vector<std::string> templates, const CachedTextsOptions& options);
 
 // Unit rows [M, E] of texts. Throws Error(kInvalidArgument) for a text without a word, which would
 // be scored as the end of nothing, and as ClipModel::TokenizeTexts does.

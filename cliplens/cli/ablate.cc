@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/ablation.h"
-#include "cliplens/cli/accuracy.h"
-#include "cliplens/cli/edit_choice.h"
+#include "cliplens/app/accuracy.h"
+#include "cliplens/app/edits.h"
+#include "cliplens/app/models.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/report/ablation_report.h"
 
@@ -16,7 +18,7 @@ struct AblateArguments {
   std::string store;
   std::string means;
   ModelChoice model;
-  AccuracyOptions accuracy;
+  ClassChoice classes;
   Index components = 10;
   std::string out;
   std::string csv;
@@ -26,15 +28,15 @@ struct AblateArguments {
 void Run(const AblateArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   RefuseExistingIfNamed({options.out, options.csv, options.svg});
-  const MeansChoice means(options.means, store, options.store);
+  const MeansChoice means(store, options.means);
   const ClipModel model = LoadModelOf(store, options.model);
-  AccuracyInput input = ReadAccuracyInput(store, model, options.accuracy, common);
+  AccuracyInput input = OpenAccuracy(store, model, options.classes, WorkOf(common));
   input.setting.means = options.means;
   AblationOptions ablation;
   ablation.threads = common.threads;
   ablation.progress = Progress(common, "pictures");
   const AblationResult result =
-      Ablate(store, means.statistics(), input.classifier, input.labels.classes, ablation);
+      Ablate(store, means.statistics(), input.classifier.rows, input.labels.classes, ablation);
   const Json json = AblationJson(input.setting, result);
   WriteIfNamed(options.out, DumpJson(json) + "\n");
   WriteIfNamed(options.csv, AblationCsv(result));
@@ -52,7 +54,7 @@ void AddAblate(CLI::App& app, Common& common) {
               "cliplens ablate store --classes world/texts/objects.txt --templates "
               "world/texts/objects.templates.txt --svg curve.svg");
   verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
-  AddAccuracyOptions(verb, options->accuracy);
+  AddClassOptions(verb, options->classes);
   verb->add_option("--means", options->means, "Store whose means stand in (default: STORE's own)");
   verb->add_option("--components", options->components,
                    "Components to list, those first whose loss costs most accuracy")

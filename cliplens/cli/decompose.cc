@@ -7,9 +7,13 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
 #include "cliplens/base/error.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -55,21 +59,7 @@ void Run(DecomposeArguments& options, const Common& common) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   WarnOfSkipped(result.skipped, result.images + static_cast<Index>(result.skipped.size()));
   if (common.json) {
-    Json json = {
-        {"format", "cliplens.decompose/1"},
-        {"model", model.name()},
-        {"fingerprint", model.fingerprint()},
-        {"precision", NameOf(model.precision())},
-        {"images", result.images},
-        {"shards", result.shards},
-        {"resumed_shards", result.resumed_ranges},
-        {"complete_already", result.complete_already},
-        {"certificate", {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
-        {"seconds", seconds},
-        {"out", options.decompose.out.string()}};
-    if (!result.skipped.empty()) json["skipped"] = SkippedListJson(result.skipped);
-    PrintJson(json);
-    return;
+    return PrintJson(DecomposeJson(model, result, seconds, options.decompose.out.string()));
   }
   if (result.complete_already) {
     Print(fmt::format("{} was complete already: {} pictures, everything in it checked\n",

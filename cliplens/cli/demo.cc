@@ -5,13 +5,9 @@
 
 #include <fmt/format.h>
 
-#include "cliplens/analysis/ablation.h"
-#include "cliplens/analysis/text_span.h"
-#include "cliplens/analysis/variance.h"
-#include "cliplens/base/error.h"
-#include "cliplens/cli/accuracy.h"
-#include "cliplens/cli/labelling.h"
-#include "cliplens/cli/scored_picture.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/report_content.h"
+#include "cliplens/app/shipped.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/decompose.h"
@@ -20,6 +16,8 @@
 #include "cliplens/io/partial_directory.h"
 #include "cliplens/report/html_report.h"
 #include "cliplens/report/json.h"
+#include "cliplens/report/label_report.h"
+#include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -67,36 +65,31 @@ void Run(const std::string& out, const Common& common) {
   const DecomposeResult result = Decompose(model, *set, options);
 
   const Store store = Store::Open(options.out);
-  const std::vector<HeadId> heads = ParseHeads("all", static_cast<int>(store.basis().layers()),
-                                               static_cast<int>(store.basis().num_heads()));
+  const std::vector<HeadId> heads = HeadsIn(store).Parse("all");
+  const Work work = WorkOf(common);
   const Array<float, 2> texts =
-      model.EmbedTexts(pool.texts, /*truncate=*/false, common.threads, Progress(common, "texts"));
-  ReportOptions report;
-  report.span.count = 10;
-  report.threads = common.threads;
-  ReportExtras extras;
-  LabellingOptions labelling;
-  labelling.properties = ShippedPath(kProperties).string();
-  extras.labels = MakeLabels(store, model, labelling, common);
-  AccuracyOptions accuracy;
-  accuracy.classes = ShippedPath(kClasses).string();
-  accuracy.templates = ShippedPath(kTemplates).string();
-  AccuracyInput measured = ReadAccuracyInput(store, model, accuracy, common);
-  AblationOptions ablation;
-  ablation.threads = common.threads;
-  extras.ablation = ReportAblation{
-      std::move(measured.setting),
-      Ablate(store, store.statistics(), measured.classifier, measured.labels.classes, ablation)};
+      model.EmbedTexts(pool.texts, /*truncate=*/false, common.threads, work.Stage("texts"));
+  ReportExtras extras = OpenExtras(store, model,
+                                   {.properties = ShippedPath(kProperties).string(),
+                                    .classes = {.classes = ShippedPath(kClasses).string(),
+                                                .templates = ShippedPath(kTemplates).string()}},
+                                   work);
   for (Index i = 0; i < set->size(); ++i) {
     const std::string path = set->path(i);
     if (!path.ends_with(kScoredPicture)) continue;
     extras.scores = MakeScores(model, DecodeImage(set->Read(i), path), path,
-                               {std::begin(kScoredTexts), std::end(kScoredTexts)}, &*extras.labels,
-                               common.threads);
+                               {std::begin(kScoredTexts), std::end(kScoredTexts)},
+                               NamesOfHeads(*extras.labels), common.threads);
     break;
   }
-  const ReportInput input = CollectReport(store, model.config(), set.get(), pool, texts, heads,
-                                          report, std::move(extras));
+  const ReportInput input =
+      CollectReport(store, model.config(),
+                    {.heads = heads,
+                     .pool = pool,
+                     .texts = texts,
+                     .images = set.get(),
+                     .options = {.span = {.count = 10}, .threads = common.threads}},
+                    std::move(extras));
   WriteFileAtomically(directory.path() / "report.html", RenderReport(input));
   std::vector<TextSpanResult> spans;
   for (const ReportHead& head : input.heads) spans.push_back(head.span);
@@ -109,16 +102,12 @@ void Run(const std::string& out, const Common& common) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const std::string page = (fs::path(out) / "report.html").string();
   if (common.json) {
-    PrintJson(
-        {{"format", "cliplens.demo/1"},
-         {"model", model.name()},
-         {"images", result.images},
-         {"heads", heads.size()},
-         {"texts", pool.texts.size()},
-         {"certificate", {{"max", result.certificate.max}, {"mean", result.certificate.mean}}},
-         {"seconds", seconds},
-         {"report", page}});
-    return;
+    return PrintJson(DemoJson({.model_name = model.name(),
+                               .decompose = result,
+                               .heads = std::ssize(heads),
+                               .texts = std::ssize(pool.texts),
+                               .seconds = seconds,
+                               .page = page}));
   }
   Print(fmt::format(
       "{} pictures, {} heads, {} texts with the model {} in {:.1f} s\n"

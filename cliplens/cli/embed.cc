@@ -4,11 +4,16 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/edits.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
+#include "cliplens/app/shipped.h"
 #include "cliplens/base/error.h"
-#include "cliplens/cli/edit_choice.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/npy.h"
+#include "cliplens/report/classify_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -23,13 +28,24 @@ struct EmbedArguments {
   OnError on_error = OnError::kStop;
 };
 
+// "unit rows", "edited rows, not made unit,".
+const char* RowsText(const ChosenEdit& edit) {
+  if (edit.edit() == nullptr) return "unit rows";
+  return edit.normalize() ? "edited unit rows" : "edited rows, not made unit,";
+}
+
 void Run(const EmbedArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   RefuseExisting(options.out);
   const ChosenEdit edit(options.edit, model);
   Array<float, 2> rows;
-  Json items = Json::array();
-  std::vector<SkippedPicture> skipped;
+  EmbedReport report{.model_name = model.name(),
+                     .fingerprint = model.fingerprint(),
+                     .precision = NameOf(model.precision()),
+                     .shape = {},
+                     .out = options.out,
+                     .items = {},
+                     .skipped = {}};
   if (edit.edit() != nullptr && options.images.images.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "--edit is for pictures; texts are not edited");
   }
@@ -38,33 +54,21 @@ void Run(const EmbedArguments& options, const Common& common) {
     EmbeddedImages embedded = EmbedReadableImages(model, *set, options.on_error, common.threads,
                                                   Progress(common, "embed"), edit.ForEmbedding());
     rows = std::move(embedded.rows);
-    skipped = std::move(embedded.skipped);
+    report.skipped = std::move(embedded.skipped);
     if (common.json) {
-      for (const Index i : embedded.index) items.push_back(set->path(i));
+      for (const Index i : embedded.index) report.items.push_back(set->path(i));
     }
-    WarnOfSkipped(skipped, set->size());
+    WarnOfSkipped(report.skipped, set->size());
   } else {
     const TextPool pool = ReadTextPool(TextsPath(options.texts));
     rows =
         model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "embed"));
-    items = pool.texts;
+    report.items = pool.texts;
   }
   WriteNpy(options.out, rows.flat(), rows.shape());
-  if (common.json) {
-    Json result = {{"format", "cliplens.embed/1"},
-                   {"model", model.name()},
-                   {"fingerprint", model.fingerprint()},
-                   {"precision", NameOf(model.precision())},
-                   {"shape", rows.shape()},
-                   {"out", options.out},
-                   {"items", items}};
-    edit.PutInto(result);
-    if (!skipped.empty()) result["skipped"] = SkippedListJson(skipped);
-    PrintJson(result);
-  } else {
-    Print(
-        fmt::format("{} {} of {} in {}\n", rows.dim(0), edit.RowsText(), rows.dim(1), options.out));
-  }
+  report.shape.assign(rows.shape().begin(), rows.shape().end());
+  if (common.json) return PrintJson(EmbedJson(report, edit));
+  Print(fmt::format("{} {} of {} in {}\n", rows.dim(0), RowsText(edit), rows.dim(1), options.out));
 }
 
 }  // namespace

@@ -1,16 +1,18 @@
 // cliplens evaluate groups STORE --classes FILE --attribute NAME
 #include <memory>
 
-#include "cliplens/cli/grouping.h"
+#include "cliplens/app/groups.h"
+#include "cliplens/app/models.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/report/group_report.h"
 
 namespace cliplens::cli {
 namespace {
 
 struct EvaluateGroupsArguments {
   std::string store;
-  GroupingOptions groups;
-  AccuracyOptions accuracy;
+  GroupChoice groups;
   ModelChoice model;
   std::string out;
   std::string csv;
@@ -20,8 +22,7 @@ void Run(const EvaluateGroupsArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   RefuseExistingIfNamed({options.out, options.csv});
   const ClipModel model = LoadModelOf(store, options.model);
-  const GroupReport report =
-      MakeGroups(store, options.store, model, options.groups, options.accuracy, common);
+  const GroupReport report = MakeGroups(store, model, options.groups, WorkOf(common));
   for (const std::string& warning : GroupWarnings(report)) {
     if (common.json) PrintProblem("warning: " + warning);
   }
@@ -41,18 +42,18 @@ void AddEvaluateGroups(CLI::App& app, Common& common) {
       "cliplens evaluate groups store --classes world/texts/birds.txt --templates "
       "world/texts/birds.templates.txt --attribute place_kind --edit edit.json");
   verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
-  AddAccuracyOptions(verb, options->accuracy);
+  AddClassOptions(verb, options->groups.classes);
   verb->add_option("--attribute", options->groups.attribute,
                    "Attribute of the pictures that makes groups of each class")
       ->required();
   auto* which = verb->add_option_group("edit");
   which->add_option("--edit", options->groups.edit, "Edit file (cliplens edit)");
-  which->add_option("--heads", options->groups.heads,
+  which->add_option("--heads", options->groups.which.heads,
                     "Components to replace by means: L11.H3, L9-L11, L11.MLP, mlps, INPUT");
-  which->add_option("--property", options->groups.property,
+  which->add_option("--property", options->groups.which.property,
                     "Replace the heads that --labels names this property for");
   which->require_option(0, 1);
-  verb->add_option("--labels", options->groups.labels,
+  verb->add_option("--labels", options->groups.which.labels,
                    "File that 'cliplens label STORE --out FILE' wrote");
   verb->add_option("--means", options->groups.means,
                    "Store whose means stand in (default: STORE's own)");

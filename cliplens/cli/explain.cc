@@ -1,15 +1,18 @@
 // cliplens explain MODEL --image F (--text T | --classes FILE)
+#include <map>
 #include <memory>
+#include <optional>
 
-#include "cliplens/analysis/explanation.h"
-#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/explanations.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
+#include "cliplens/app/texts.h"
 #include "cliplens/base/error.h"
-#include "cliplens/cli/scored_picture.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/file.h"
 #include "cliplens/report/explanation_report.h"
-#include "cliplens/report/label_file.h"
 
 namespace cliplens::cli {
 namespace {
@@ -18,46 +21,34 @@ struct ExplainArguments {
   ModelChoice model;
   std::string image;
   std::string text;
-  std::string classes;
+  ClassChoice classes;
   std::string class_name;
   std::string against;
-  std::string templates = "imagenet";
   std::string labels;
   Index top = 8;
   std::string out;
 };
 
 void Run(const ExplainArguments& options, const Common& common) {
-  if (options.text.empty() && options.classes.empty()) {
+  if (options.text.empty() && options.classes.classes.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "give --text with a word in it, or --classes");
   }
   RefuseExistingIfNamed({options.out});
   const Image picture = ReadPicture(options.image);
   const ClipModel model = LoadModel(options.model);
-  ExplanationReport report;
-  report.layers = static_cast<int>(model.config().vision.layers);
-  report.heads = static_cast<int>(model.config().vision.heads);
-  report.grid = model.config().grid();
-  report.top = options.top;
-  report.picture = MappedPictureOf(model, picture, options.image);
-  if (!options.labels.empty()) {
-    for (const LabelledHead& head :
-         ReadLabelFile(options.labels, model.fingerprint(), report.layers, report.heads).heads) {
-      if (!head.label.empty()) report.labels[head.id] = head.label;
-    }
-  }
+  const std::map<HeadId, std::string> labels = ReadNamesOfHeads(options.labels, HeadsIn(model));
   const TokenPass pass = PassOf(model, picture, common.threads);
-  const NamedStatement of =
-      options.classes.empty()
-          ? TextAgainst(model, options.text, options.against, common.threads)
-          : ClassAgainst(model, pass,
-                         ClassifierOf(model, ReadClassFile(options.classes),
-                                      ReadTemplates(options.templates), /*truncate=*/false, common),
-                         options.class_name, options.against, common.threads);
-  report.text = of.text;
-  report.against = of.against;
-  report.against_kind = of.against_kind;
-  report.explanation = Explain(model, pass, of.statement, common.threads);
+  ExplanationChoice choice{.text = options.text, .against = options.against};
+  std::optional<Classifier> classes;
+  if (!options.classes.classes.empty()) {
+    classes = OpenClassifier(model, options.classes, WorkOf(common));
+    choice.classes = &*classes;
+    choice.class_name = options.class_name;
+  }
+  ExplanationReport report = ExplainPicture(model, pass, choice, common.threads);
+  report.picture = MappedPictureOf(model, picture, options.image);
+  report.labels = labels;
+  report.top = options.top;
   if (!options.out.empty()) WriteFileAtomically(options.out, EncodePng(ExplanationSheet(report)));
   if (common.json) return PrintJson(ExplanationJson(report));
   Print(ExplanationTable(report));
@@ -75,7 +66,7 @@ void AddExplain(CLI::App& app, Common& common) {
   verb->add_option("--image", options->image, "JPEG, PNG or WebP")->required();
   CLI::Option* text = verb->add_option("--text", options->text, "The text that is scored");
   CLI::Option* classes =
-      verb->add_option("--classes", options->classes,
+      verb->add_option("--classes", options->classes.classes,
                        "Class file: the picture's best class is explained, against the runner-up")
           ->excludes(text);
   verb->add_option("--class", options->class_name, "A class of --classes instead of the best one")
@@ -83,7 +74,7 @@ void AddExplain(CLI::App& app, Common& common) {
   verb->add_option("--against", options->against,
                    "What is taken off: a text, or with --classes a class, runner-up (the default "
                    "there) or mean");
-  verb->add_option("--templates", options->templates,
+  verb->add_option("--templates", options->classes.templates,
                    "Of --classes: a file with one template a line, imagenet (80) or simple; with "
                    "one template the words are told apart")
       ->capture_default_str()

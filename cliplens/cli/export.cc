@@ -5,11 +5,14 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/app/edits.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/search_index.h"
+#include "cliplens/app/spaces.h"
 #include "cliplens/base/error.h"
-#include "cliplens/cli/edit_choice.h"
-#include "cliplens/cli/search_space.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/report/search_index.h"
+#include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -25,24 +28,12 @@ struct ExportArguments {
 
 void WriteIndex(const Store& store, const ExportArguments& options, const Common& common) {
   RefuseExistingIfNamed({options.out, options.out + ".json"});
-  std::optional<ClipModel> model;
-  const SearchSpace space = SpaceOf(
-      options.space, store,
-      [&]() -> const ClipModel& {
-        if (!model) model.emplace(LoadModelOf(store, options.model));
-        return *model;
-      },
-      common);
+  const LazyModel model(store, options.model);
+  const SearchSpace space = OpenSpace(options.space, store, model.ForRows(), WorkOf(common));
   WriteSearchIndex(options.out, store, space, common.threads, Progress(common, "index"));
   if (common.json) {
-    const SearchIndex index = ReadSearchIndex(options.out, store);
-    return PrintJson({{"format", "cliplens.export/1"},
-                      {"images", index.vectors.rows()},
-                      {"out", options.out},
-                      {"width", index.vectors.width()},
-                      {"in", options.space.Text()},
-                      {"definition", NameOf(space.definition)},
-                      {"measure", NameOf(space.measure)}});
+    return PrintJson(
+        IndexJson(ReadSearchIndex(options.out, store), options.out, options.space.Text()));
   }
   Print(fmt::format("index of {} pictures in {}, {}: {}, and what it holds in {}.json\n",
                     store.info().images, options.space.Text(), NameOf(space.measure), options.out,
@@ -62,26 +53,14 @@ void Run(const ExportArguments& options, const Common& common) {
     return WriteIndex(store, options, common);
   }
   std::optional<Edit> edit;
-  if (!options.edit.path.empty()) edit = ReadEditOf(options.edit.path, store);
+  if (!options.edit.path.empty()) edit = ReadEditFor(store, options.edit.path);
   ExportNpy(store, options.out, edit ? &*edit : nullptr, !options.edit.no_normalize);
-  if (common.json) {
-    const Basis& b = store.basis();
-    const Index n = store.info().images;
-    Json arrays = {{"attn", {n, b.layers(), b.num_heads(), b.embed_width()}},
-                   {"mlp", {n, b.layers() + 1, b.embed_width()}},
-                   {"embedding", {n, b.embed_width()}}};
-    if (!edit) arrays["cls_attn"] = {n, b.layers(), b.embed_width()};
-    Json result = {
-        {"format", "cliplens.export/1"}, {"images", n}, {"out", options.out}, {"arrays", arrays}};
-    if (edit) result["edit"] = options.edit.path;
-    PrintJson(result);
-  } else {
-    Print(
-        fmt::format("{}contributions of {} pictures in {}: attn.npy, mlp.npy, {}, embedding.npy, "
-                    "items.jsonl\n",
-                    edit ? "edited " : "", store.info().images, options.out,
-                    edit ? "edit.safetensors" : "cls_attn.npy"));
-  }
+  if (common.json) return PrintJson(ExportJson(store, options.out, options.edit.path));
+  Print(
+      fmt::format("{}contributions of {} pictures in {}: attn.npy, mlp.npy, {}, embedding.npy, "
+                  "items.jsonl\n",
+                  edit ? "edited " : "", store.info().images, options.out,
+                  edit ? "edit.safetensors" : "cls_attn.npy"));
 }
 
 }  // namespace

@@ -2,17 +2,17 @@
 #include <memory>
 #include <optional>
 
-#include "cliplens/analysis/heat_map.h"
-#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/heat_maps.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
+#include "cliplens/app/texts.h"
 #include "cliplens/base/error.h"
-#include "cliplens/cli/head_choice.h"
-#include "cliplens/cli/scored_picture.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/report/heat_map_report.h"
-#include "cliplens/report/span_file.h"
 
 namespace cliplens::cli {
 namespace {
@@ -22,8 +22,7 @@ struct HeatmapArguments {
   std::string image;
   std::vector<std::string> texts;
   std::string against;
-  std::string classes;
-  std::string templates = "imagenet";
+  ClassChoice classes;
   std::vector<std::string> directions;
   std::string span;
   HeadChoice heads;
@@ -46,42 +45,16 @@ std::optional<double> ParseScale(const std::string& text) {
 
 std::vector<HeatMapPanel> TextPanels(const ClipModel& model, const TokenPass& pass,
                                      const HeatmapArguments& options, const Common& common) {
-  const TowerConfig& vision = model.config().vision;
-  TextMaps maps{
-      .texts = options.texts,
-      .against = options.against,
-      .heads = ChooseHeads(options.heads, model.fingerprint(), static_cast<int>(vision.layers),
-                           static_cast<int>(vision.heads)),
-      .heads_text = options.heads.Text()};
+  TextMaps maps{.texts = options.texts,
+                .against = options.against,
+                .heads = ChooseHeads(options.heads, HeadsIn(model)),
+                .heads_text = options.heads.Text()};
   std::optional<Classifier> classes;
-  if (!options.classes.empty()) {
-    classes = ClassifierOf(model, ReadClassFile(options.classes), ReadTemplates(options.templates),
-                           /*truncate=*/false, common);
+  if (!options.classes.classes.empty()) {
+    classes = OpenClassifier(model, options.classes, WorkOf(common));
     maps.classes = &*classes;
   }
   return PanelsOf(model, pass, maps, common.threads);
-}
-
-std::vector<HeatMapPanel> DirectionPanels(const ClipModel& model, const TokenPass& pass,
-                                          const HeatmapArguments& options, const Common& common) {
-  const SpanFile span = ReadSpanFile(options.span, model.fingerprint(),
-                                     static_cast<int>(model.config().vision.layers),
-                                     static_cast<int>(model.config().vision.heads));
-  std::vector<SpanDirection> chosen;
-  std::vector<std::string> texts;
-  for (const std::string& name : options.directions) {
-    chosen.push_back(DirectionNamed(span, name));
-    texts.push_back(chosen.back().text);
-  }
-  const Array<float, 2> rows = EmbedWords(model, texts, common.threads);
-  std::vector<HeatMapPanel> panels;
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    const auto at = static_cast<Index>(i);
-    const std::vector<HeadId> head = {chosen[i].head};
-    panels.push_back({chosen[i].text, "", "head " + HeadName(chosen[i].head), head,
-                      HeatMaps(model, pass, rows.rows(at, at + 1), head, common.threads).front()});
-  }
-  return panels;
 }
 
 void Run(const HeatmapArguments& options, const Common& common) {
@@ -106,7 +79,8 @@ void Run(const HeatmapArguments& options, const Common& common) {
   report.picture = MappedPictureOf(model, picture, options.image);
   report.scale = scale;
   report.panels = options.directions.empty() ? TextPanels(model, pass, options, common)
-                                             : DirectionPanels(model, pass, options, common);
+                                             : DirectionPanels(model, pass, options.span,
+                                                               options.directions, common.threads);
   if (!options.out.empty()) WriteFileAtomically(options.out, EncodePng(HeatMapSheet(report)));
   if (!options.npy.empty()) {
     const Index grid = model.config().grid();
@@ -137,11 +111,11 @@ void AddHeatmap(CLI::App& app, Common& common) {
                           ->take_all();
   CLI::Option* against =
       verb->add_option("--against", options->against, "A text whose map is taken off");
-  CLI::Option* classes = verb->add_option("--against-classes", options->classes,
+  CLI::Option* classes = verb->add_option("--against-classes", options->classes.classes,
                                           "Class file: the mean of the classes' maps is taken off, "
                                           "and a --text that names a class stands for it")
                              ->excludes(against);
-  verb->add_option("--templates", options->templates,
+  verb->add_option("--templates", options->classes.templates,
                    "Of --against-classes: a file with one template a line, imagenet (80) or simple")
       ->capture_default_str()
       ->needs(classes);

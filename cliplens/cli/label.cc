@@ -1,7 +1,8 @@
 // cliplens label STORE --properties FILE
 #include <memory>
 
-#include "cliplens/cli/labelling.h"
+#include "cliplens/app/labels.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/report/label_report.h"
 
@@ -9,7 +10,7 @@ namespace cliplens::cli {
 namespace {
 
 struct LabelArguments {
-  LabellingOptions labelling;
+  LabelledStore labelled;
   std::string beside;
   std::string beside_model;
   std::string out;
@@ -17,19 +18,17 @@ struct LabelArguments {
 };
 
 void Run(const LabelArguments& options, const Common& common) {
-  const Store store = Store::Open(options.labelling.store);
+  const Store store = Store::Open(options.labelled.store);
   RefuseExistingIfNamed({options.out, options.csv});
-  const LabelReport report =
-      MakeLabels(store, LoadModelOf(store, options.labelling.model), options.labelling, common);
+  const LabelReport report = MakeLabels(store, LoadModelOf(store, options.labelled.model),
+                                        options.labelled.labelling, WorkOf(common));
   Json json = LabelJson(report, store.ReadItems());
   std::string comparison;
   if (!options.beside.empty()) {
-    LabellingOptions other = options.labelling;
-    other.store = options.beside;
-    other.model = {options.beside_model};
-    const Store second = Store::Open(other.store);
+    const Store second = Store::Open(options.beside);
     const LabelReport second_report =
-        MakeLabels(second, LoadModelOf(second, other.model), other, common);
+        MakeLabels(second, LoadModelOf(second, {options.beside_model}), options.labelled.labelling,
+                   WorkOf(common));
     json["beside"] = LabelSummaryJson(second_report);
     comparison = "\n" + LabelComparisonTable(report, second_report);
   }
@@ -45,7 +44,7 @@ void AddLabel(CLI::App& app, Common& common) {
   auto options = std::make_shared<LabelArguments>();
   CLI::App* verb = AddVerb(app, common, "label", "One property for each head, or none",
                            "cliplens label store --properties world/texts/properties.txt");
-  AddLabellingOptions(verb, options->labelling);
+  AddLabellingOptions(verb, options->labelled);
   CLI::Option* beside =
       verb->add_option("--beside", options->beside,
                        "Store of a second model, whose scores stand beside the first's");

@@ -2,8 +2,9 @@
 #include <memory>
 
 #include "cliplens/analysis/head_match.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/matches.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/report/label_file.h"
 #include "cliplens/report/match_report.h"
 
 namespace cliplens::cli {
@@ -16,27 +17,14 @@ struct MatchArguments {
   MatchOptions match;
 };
 
-MatchedStore Side(const Store& store, const std::string& labels) {
-  MatchedStore side = MatchedStoreOf(store);
-  if (labels.empty()) return side;
-  const LabelFile file =
-      ReadLabelFile(labels, store.info().fingerprint, static_cast<int>(store.basis().layers()),
-                    static_cast<int>(store.basis().num_heads()));
-  for (const LabelledHead& head : file.heads) {
-    if (!head.label.empty()) side.labels[head.id] = head.label;
-  }
-  return side;
-}
-
 void Run(MatchArguments options, const Common& common) {
   const Store store = Store::Open(options.store);
   const Store other = Store::Open(options.other);
   options.match.threads = common.threads;
   options.match.progress = Progress(common, "heads");
-  MatchReport report;
-  report.match = MatchHeads(store, other, options.match);
-  report.a = Side(store, options.labels);
-  report.b = Side(other, options.other_labels);
+  const MatchReport report =
+      MatchStores({&store, ReadNamesOfHeads(options.labels, HeadsIn(store))},
+                  {&other, ReadNamesOfHeads(options.other_labels, HeadsIn(other))}, options.match);
   if (common.json) return PrintJson(MatchJson(report));
   Print(MatchTable(report, options.count));
 }

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "cliplens/cli/verb.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -19,16 +21,9 @@ void Run(const MergeArguments& options, const Common& common) {
   const std::vector<std::filesystem::path> inputs(options.stores.begin(), options.stores.end());
   MergeStores(inputs, options.out);
   const Store merged = Store::Open(options.out);
-  if (common.json) {
-    PrintJson({{"format", "cliplens.merge/1"},
-               {"stores", inputs.size()},
-               {"images", merged.info().images},
-               {"shards", merged.num_shards()},
-               {"out", options.out}});
-  } else {
-    Print(fmt::format("{} stores with {} pictures merged into {}\n", inputs.size(),
-                      merged.info().images, options.out));
-  }
+  if (common.json) return PrintJson(MergeJson(merged, std::ssize(inputs)));
+  Print(fmt::format("{} stores with {} pictures merged into {}\n", inputs.size(),
+                    merged.info().images, options.out));
 }
 
 }  // namespace

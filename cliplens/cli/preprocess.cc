@@ -5,11 +5,15 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
+#include "cliplens/app/shipped.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/io/file.h"
 #include "cliplens/io/image.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/model/checkpoint.h"
+#include "cliplens/report/model_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -24,22 +28,12 @@ void Run(const PreprocessArguments& options, const Common& common) {
   const PreprocessConfig config =
       LoadConfig(ModelPath(options.model.model), options.model.architecture).preprocess;
   RefuseExisting(options.out);
-  const std::vector<std::uint8_t> bytes =
-      ReadFile(options.image, Index{1} << 30, FileKind::kRegularOrPipe);
-  const Image image = DecodeImage(bytes, options.image);
+  const Image image = ReadPicture(options.image);
   const Array<float, 3> pixels = Preprocess(image, config);
   WriteNpy(options.out, pixels.flat(), pixels.shape());
-  if (common.json) {
-    PrintJson({{"format", "cliplens.preprocess/1"},
-               {"image", options.image},
-               {"width", image.width},
-               {"height", image.height},
-               {"shape", pixels.shape()},
-               {"out", options.out}});
-  } else {
-    Print(fmt::format("{}: {} x {} to [3, {}, {}] in {}\n", options.image, image.width,
-                      image.height, pixels.dim(1), pixels.dim(2), options.out));
-  }
+  if (common.json) return PrintJson(PixelsJson(image, options.image, pixels, options.out));
+  Print(fmt::format("{}: {} x {} to [3, {}, {}] in {}\n", options.image, image.width, image.height,
+                    pixels.dim(1), pixels.dim(2), options.out));
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 
 #include "cliplens/analysis/random_texts.h"
 #include "cliplens/analysis/reconstruction.h"
-#include "cliplens/base/error.h"
-#include "cliplens/cli/accuracy.h"
+#include "cliplens/app/accuracy.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/shipped.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/report/ablation_report.h"
@@ -18,7 +20,7 @@ struct ReconstructArguments {
   std::string store;
   std::vector<std::string> texts;
   ModelChoice model;
-  AccuracyOptions accuracy;
+  ClassChoice classes;
   ReconstructionOptions reconstruction;
   Index random = 0;
   std::string out;
@@ -31,18 +33,19 @@ void Run(ReconstructArguments& options, const Common& common) {
   std::vector<TextPool> pools;
   for (const std::string& path : options.texts) pools.push_back(ReadTextPool(TextsPath(path)));
   const ClipModel model = LoadModelOf(store, options.model);
-  const AccuracyInput input = ReadAccuracyInput(store, model, options.accuracy, common);
+  const AccuracyInput input = OpenAccuracy(store, model, options.classes, WorkOf(common));
   options.reconstruction.threads = common.threads;
   options.reconstruction.progress = Progress(common, "pictures");
   options.reconstruction.layers = std::min(options.reconstruction.layers, store.basis().layers());
   std::vector<PoolReconstruction> results;
   const auto add = [&](const std::string& name, const Array<float, 2>& texts) {
     results.push_back({name, texts.dim(0),
-                       Reconstruct(store, texts, input.classifier, input.labels.classes,
+                       Reconstruct(store, texts, input.classifier.rows, input.labels.classes,
                                    options.reconstruction)});
   };
   for (std::size_t p = 0; p < pools.size(); ++p) {
-    const Array<float, 2> texts = RowsOf(model, pools[p], options.accuracy.truncate, common);
+    const Array<float, 2> texts =
+        RowsOfPool(model, pools[p], options.classes.truncate, WorkOf(common));
     add(pools[p].name, texts);
     if (p > 0) continue;
     for (Index seed = 1; seed <= options.random; ++seed) {
@@ -72,7 +75,7 @@ void AddReconstruct(CLI::App& app, Common& common) {
           "Text pool, one text a line, or a shipped one: general, common_words, properties; may "
           "be given several times")
       ->required();
-  AddAccuracyOptions(verb, options->accuracy);
+  AddClassOptions(verb, options->classes);
   verb->add_option("--counts", options->reconstruction.counts, "Texts of each head, ascending")
       ->delimiter(',')
       ->check(CLI::Range(1, 100'000))

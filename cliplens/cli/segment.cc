@@ -8,11 +8,14 @@
 
 #include "cliplens/analysis/segmentation.h"
 #include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/masks.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
+#include "cliplens/app/texts.h"
 #include "cliplens/base/error.h"
-#include "cliplens/cli/accuracy.h"
-#include "cliplens/cli/head_choice.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/report/segmentation_report.h"
@@ -25,41 +28,33 @@ struct SegmentOptions {
   HeadChoice heads;
   std::string image;
   std::string text;
-  AccuracyOptions classes;  // no label is asked for
+  ClassChoice classes;  // no label is asked for
   std::string class_name;
   std::string out;
   std::string npy;
 };
 
-std::vector<HeadId> HeadsFor(const ClipModel& model, const HeadChoice& choice) {
-  const TowerConfig& vision = model.config().vision;
-  return ChooseHeads(choice, model.fingerprint(), static_cast<int>(vision.layers),
-                     static_cast<int>(vision.heads));
-}
-
 void RunSegment(const SegmentOptions& options, const Common& common) {
   RefuseExistingIfNamed({options.out, options.npy});
   const ClipModel model = LoadModel(options.model);
-  const std::vector<HeadId> heads = HeadsFor(model, options.heads);
+  const std::vector<HeadId> heads = ChooseHeads(options.heads, HeadsIn(model));
   const std::unique_ptr<ImageSet> set = OpenImageSet(options.image);
   if (set->kind() != "picture") {
     throw Error(ErrorCode::kInvalidArgument, "--image {}: one picture is wanted, this is a {}",
                 options.image, set->kind());
   }
   const Image image = DecodeImage(set->Read(0), options.image);
-  MaskOf of{.text = options.text, .heads = heads, .heads_text = options.heads.Text()};
+  MaskChoice choice{.text = options.text, .heads = heads, .heads_text = options.heads.Text()};
   std::optional<Classifier> classes;
   if (options.text.empty()) {
-    classes =
-        ClassifierOf(model, ReadClassFile(options.classes.classes),
-                     ReadTemplates(options.classes.templates), options.classes.truncate, common);
-    of.classes = &*classes;
-    of.class_name = options.class_name;
+    classes = OpenClassifier(model, options.classes, WorkOf(common));
+    choice.classes = &*classes;
+    choice.class_name = options.class_name;
   } else {
-    of.row = model.EmbedTexts({&options.text, 1}, options.classes.truncate, common.threads);
+    choice.row = model.EmbedTexts({&options.text, 1}, options.classes.truncate, common.threads);
   }
   const MaskedPicture masked = MaskPicture(model, PassOf(model, image, common.threads), image,
-                                           options.image, of, common.threads);
+                                           options.image, choice, common.threads);
   const PictureMask& mask = masked.mask;
   WriteFileAtomically(options.out, EncodePng(masked.image));
   if (!options.npy.empty()) WriteNpy(options.npy, masked.values.flat(), masked.values.shape());
@@ -74,7 +69,7 @@ struct EvaluateOptions {
   ModelChoice model;
   ImagesChoice images;
   HeadChoice heads;
-  AccuracyOptions classes;
+  ClassChoice classes;
   SegmentationOptions segmentation;
   int ignore = -1;
   std::string maps;
@@ -91,12 +86,11 @@ void RunEvaluate(EvaluateOptions& options, const Common& common) {
         NameOf(segmentation.method), options.heads.property.empty() ? "--heads" : "--property");
   }
   const ClipModel model = LoadModel(options.model);
-  segmentation.heads = HeadsFor(model, options.heads);
+  segmentation.heads = ChooseHeads(options.heads, HeadsIn(model));
   const std::unique_ptr<ImageSet> set = OpenImages(options.images);
-  const ClassFile classes = ReadClassFile(options.classes.classes);
-  const std::vector<std::string> templates = ReadTemplates(options.classes.templates);
-  const Array<float, 2> classifier =
-      ClassifierOf(model, classes, templates, options.classes.truncate, common).rows;
+  const ClassTexts read = ReadClasses(options.classes);
+  const ClassFile& classes = read.file;
+  const Array<float, 2> classifier = EmbedClasses(model, read, WorkOf(common)).rows;
   segmentation.label = options.classes.label;
   if (options.ignore >= 0) segmentation.ignore = options.ignore;
   segmentation.keep_maps = !options.maps.empty();
@@ -113,15 +107,13 @@ void RunEvaluate(EvaluateOptions& options, const Common& common) {
   report.split = set->split();
   report.classes_name = classes.name;
   report.classes = static_cast<Index>(classes.names.size());
-  report.templates = static_cast<Index>(templates.size());
+  report.templates = std::ssize(read.templates);
   report.heads = options.heads.Text();
   report.method = segmentation.method;
   report.geometry = segmentation.geometry;
   report.truth = segmentation.truth;
   if (!common.json) return Print(SegmentationTable(report));
-  Json json = SegmentationJson(report);
-  if (!report.result.skipped.empty()) json["skipped"] = SkippedListJson(report.result.skipped);
-  PrintJson(json);
+  PrintJson(SegmentationJson(report));
 }
 
 }  // namespace
@@ -146,9 +138,7 @@ void AddSegment(CLI::App& app, Common& common) {
           ->excludes(text);
   verb->add_option("--class", options->class_name, "This class instead of the answer")
       ->needs(classes);
-  verb->add_option("--templates", options->classes.templates,
-                   "File with one template a line ({} is the class), imagenet (80) or simple")
-      ->capture_default_str();
+  AddTemplatesOption(verb, options->classes);
   verb->add_flag("--truncate", options->classes.truncate, "Cut texts longer than the context");
   verb->add_option("--out", options->out, "PNG of the picture's size to write: 255 is the object")
       ->required();
@@ -172,7 +162,7 @@ void AddEvaluateSegmentation(CLI::App& app, Common& common) {
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddImagesOption(verb, options->images);
-  AddAccuracyOptions(verb, options->classes);
+  AddClassOptions(verb, options->classes);
   AddHeadChoice(verb, options->heads);
   std::map<std::string, MapMethod> methods;
   for (const MapMethod method :

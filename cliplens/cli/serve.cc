@@ -8,102 +8,22 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "cliplens/base/error.h"
-#include "cliplens/cli/labelling.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/io/file.h"
 #include "cliplens/server/explorer.h"
+#include "cliplens/server/open_sources.h"
 
 namespace cliplens::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 struct ServeArguments {
-  std::vector<std::string> sources;
   std::string listen = "127.0.0.1";
   int port = 7878;
   std::string token;
   bool with_token = false;
   std::vector<std::string> host_names;
-  std::string texts;
-  std::string properties;
-  std::vector<std::string> labels;
-  std::string classes;
-  std::string templates = "imagenet";
-  std::string label;
-  std::string images;
-  ModelChoice model;  // of stores whose own has moved; architecture and precision of all
+  server::SourcesChoice sources;
 };
-
-bool IsStore(const std::string& path) { return Exists(fs::path(path) / "manifest.json"); }
-
-server::SourceOptions OpenStore(const std::string& path, const ServeArguments& options) {
-  server::SourceOptions source;
-  source.name = path;
-  source.store.emplace(Store::Open(path));
-  source.pictures = OpenImagesOf(*source.store, options.images);
-  source.pool = ReadTextPool(TextsPath(options.texts, "general"));
-  source.properties = ReadTextPool(TextsPath(options.properties, "properties"));
-  source.calibrated = IsCalibrated(*source.store);
-  return source;
-}
-
-server::SourceOptions OpenModel(const std::string& path) {
-  server::SourceOptions source;
-  source.name = path;
-  return source;
-}
-
-// The labels of `files` that are this model's.
-std::optional<server::LoadedLabels> LabelsFor(const std::vector<std::string>& files,
-                                              const Store& store) {
-  const int layers = static_cast<int>(store.basis().layers());
-  const int heads = static_cast<int>(store.basis().num_heads());
-  for (const std::string& file : files) {
-    const Json json = ReadJsonFile(file);
-    const Json model = JsonField<Json>(json, "model", file);
-    if (JsonField<std::string>(model, "fingerprint", file) != store.info().fingerprint) continue;
-    return server::LabelsFromJson(json, file, layers, heads);
-  }
-  return std::nullopt;
-}
-
-std::vector<server::SourceOptions> OpenSources(const ServeArguments& options) {
-  std::vector<server::SourceOptions> sources;
-  std::optional<ClassFile> classes;
-  std::vector<std::string> templates;
-  if (!options.classes.empty()) {
-    classes = ReadClassFile(options.classes);
-    templates = ReadTemplates(options.templates);
-  }
-  std::size_t labelled = 0;
-  for (const std::string& path : options.sources) {
-    const bool is_store = IsStore(path);
-    server::SourceOptions source = is_store ? OpenStore(path, options) : OpenModel(path);
-    ModelChoice choice = options.model;
-    if (is_store) {
-      source.labels = LabelsFor(options.labels, *source.store);
-      labelled += source.labels ? 1 : 0;
-      source.load_model = [choice](const Store* store) { return LoadModelOf(*store, choice); };
-    } else {
-      choice.model = path;
-      source.load_model = [choice](const Store*) { return LoadModel(choice); };
-    }
-    source.precision = ParsePrecision(choice.precision);
-    source.classes = classes;
-    source.templates = templates;
-    source.label = options.label;
-    sources.push_back(std::move(source));
-  }
-  if (labelled == 0 && !options.labels.empty()) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        "{}: these are labels of another model than those of the stores; label one of these",
-        options.labels.front());
-  }
-  return sources;
-}
 
 // Matrices of statistics come and go by the megabyte. The allocator gives them back to the system
 // at once, instead of learning to keep them, and has few heaps for its many threads.
@@ -132,7 +52,7 @@ void Run(const ServeArguments& options, const Common& common) {
   }
   server::ExplorerOptions explorer_options;
   explorer_options.threads = common.threads;
-  server::Explorer explorer(OpenSources(options), explorer_options);
+  server::Explorer explorer(OpenSources(options.sources), explorer_options);
   server::HttpServer http({.host = options.listen, .port = options.port}, explorer);
   access.port = http.port();
   explorer.Open(access);
@@ -167,7 +87,7 @@ void AddServe(CLI::App& app, Common& common) {
       AddVerb(app, common, "serve", "A local page to explore models and stores in the browser",
               "cliplens serve store --labels labels.json --texts world/texts/phrases.txt "
               "--classes world/texts/objects.txt");
-  verb->add_option("SOURCE", options->sources,
+  verb->add_option("SOURCE", options->sources.sources,
                    "Store directories and models, as many as are to be compared")
       ->required();
   verb->add_option("--port", options->port, "Port to listen on (0: any that is free)")
@@ -189,24 +109,23 @@ void AddServe(CLI::App& app, Common& common) {
                    "Further name that the page is reached by; as often as you like")
       ->allow_extra_args(false)
       ->take_all();
-  verb->add_option("--texts", options->texts,
+  verb->add_option("--texts", options->sources.texts,
                    "Text pool that heads are described with, or a shipped one (default: general)");
-  verb->add_option("--properties", options->properties,
+  verb->add_option("--properties", options->sources.properties,
                    "Property table for labels (default: the shipped table for photographs)");
-  verb->add_option("--labels", options->labels,
+  verb->add_option("--labels", options->sources.labels,
                    "File that 'cliplens label STORE --out FILE' wrote; one for each model")
       ->allow_extra_args(false)
       ->take_all();
-  verb->add_option("--classes", options->classes,
+  verb->add_option("--classes", options->sources.classes.classes,
                    "File with one class a line, optionally a tab and its label");
-  verb->add_option("--templates", options->templates,
-                   "File with one template a line ({} is the class), imagenet (80) or simple")
-      ->capture_default_str();
-  verb->add_option("--label", options->label,
+  AddTemplatesOption(verb, options->sources.classes);
+  verb->add_option("--label", options->sources.classes.label,
                    "Attribute that holds the label (default: the picture's own label)");
-  verb->add_option("--images", options->images, "The pictures, where the store's own have moved");
-  AddModelOption(verb, options->model);
-  AddPrecisionOption(verb, options->model);
+  verb->add_option("--images", options->sources.images,
+                   "The pictures, where the store's own have moved");
+  AddModelOption(verb, options->sources.model);
+  AddPrecisionOption(verb, options->sources.model);
   verb->callback([options, &common] { Run(*options, common); });
 }
 

@@ -5,6 +5,11 @@
 
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/variance.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/shipped.h"
+#include "cliplens/app/texts.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/report/json.h"
@@ -25,13 +30,11 @@ struct SpanArguments {
 
 void Run(const SpanArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
-  const std::vector<HeadId> heads =
-      ParseHeads(options.heads, static_cast<int>(store.basis().layers()),
-                 static_cast<int>(store.basis().num_heads()));
+  const std::vector<HeadId> heads = HeadsIn(store).Parse(options.heads);
   RefuseExistingIfNamed({options.out});
   const TextPool pool = ReadTextPool(TextsPath(options.texts));
   const ClipModel model = LoadModelOf(store, options.model);
-  const Array<float, 2> texts = RowsOf(model, pool, options.truncate, common);
+  const Array<float, 2> texts = RowsOfPool(model, pool, options.truncate, WorkOf(common));
   const std::vector<TextSpanResult> spans = TextSpanOfHeads(
       store.statistics(), store.basis(), heads, texts, options.span, common.threads);
   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());

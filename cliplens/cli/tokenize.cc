@@ -1,11 +1,12 @@
 // cliplens tokenize MODEL --texts FILE
 #include <memory>
 
-#include <fmt/format.h>
-
+#include "cliplens/app/models.h"
 #include "cliplens/base/error.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/file.h"
+#include "cliplens/report/model_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -35,26 +36,8 @@ void Run(const TokenizeArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const std::vector<std::string> lines = ReadLines(options.texts);
   const std::vector<Tokens> tokens = model.TokenizeTexts(lines, options.truncate, common.threads);
-  Json texts = Json::array();
-  std::string out;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    const Tokens& t = tokens[i];
-    const std::vector<std::int32_t> ids(t.ids.begin(), t.ids.begin() + t.count);
-    if (common.json) {
-      texts.push_back(
-          {{"text", lines[i]}, {"ids", ids}, {"pooled", t.end}, {"truncated", t.truncated}});
-    } else {
-      out += DumpJson(ids) + "\n";
-    }
-  }
-  if (common.json) {
-    PrintJson({{"format", "cliplens.tokenize/1"},
-               {"context_length", model.config().context_length},
-               {"vocabulary_size", model.tokenizer().vocabulary_size()},
-               {"texts", texts}});
-  } else {
-    Print(out);
-  }
+  if (common.json) return PrintJson(TokensJson(model, lines, tokens));
+  Print(TokensTable(tokens));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 // output as one JSON object (docs/json.md); everything said to people goes to standard error then.
 #pragma once
 
-#include <functional>
+#include <filesystem>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -13,14 +13,10 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/work.h"
 #include "cliplens/base/progress.h"
-#include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/on_error.h"
-#include "cliplens/dataset/text_pool.h"
-#include "cliplens/decompose/store.h"
 #include "cliplens/io/json.h"
-#include "cliplens/model/clip.h"
 
 namespace cliplens::cli {
 
@@ -38,6 +34,9 @@ CLI::App* AddVerb(CLI::App& app, Common& common, const std::string& name,
 // A progress bar on standard error when it is a terminal, else nothing.
 ProgressSink Progress(const Common& common, std::string what);
 
+// The threads, and a progress bar for each stage.
+Work WorkOf(const Common& common);
+
 // Prints to standard output. Throws Error(kExhausted) when that is closed or full.
 void Print(const std::string& text);
 void PrintJson(const Json& result);
@@ -45,62 +44,6 @@ void PrintJson(const Json& result);
 // cut.
 void PrintProblem(std::string_view text);
 
-// MODEL, --arch and --precision as given. An architecture's JSON file is one path, a name is none.
-struct ModelChoice {
-  std::string model;
-  std::string architecture = {};
-  std::string precision = "fp32";
-};
-// Adds the argument MODEL, or the option --model of verbs on a store, each with --arch.
-void AddModelArgument(CLI::App* verb, ModelChoice& choice);
-void AddModelOption(CLI::App* verb, ModelChoice& choice);
-// Adds --precision fp32|bf16|auto.
-void AddPrecisionOption(CLI::App* verb, ModelChoice& choice);
-
-// The path that MODEL names: itself, that of a shipped model, or a snapshot in the Hugging Face
-// cache.
-std::filesystem::path ModelPath(const std::string& model);
-ClipModel LoadModel(const ModelChoice& choice);
-// The model that made a store: the one chosen, else what the manifest names. Throws
-// Error(kInvalidArgument) when its fingerprint is another.
-ClipModel LoadModelOf(const Store& store, const ModelChoice& choice);
-
-// Unit rows [M, E] of a pool, and the classifier of classes, from the cache where they are in it.
-Array<float, 2> RowsOf(const ClipModel& model, const TextPool& pool, bool truncate,
-                       const Common& common);
-Classifier ClassifierOf(const ClipModel& model, const ClassFile& classes,
-                        const std::vector<std::string>& templates, bool truncate,
-                        const Common& common);
-
-// The directory of shipped files (models/, texts/, world/): $CLIPLENS_SHARE, else beside the
-// program, else the source tree that the program was built in. Empty where `relative` is in none.
-std::filesystem::path SharePath(const std::string& relative);
-// As SharePath; throws Error(kNotFound) where it is in none.
-std::filesystem::path ShippedPath(const std::string& relative);
-
-// The file of a text pool: the path itself where something is there, else the shipped
-// texts/NAME.txt for a bare name such as general, else the path as given.
-std::filesystem::path TextsPath(const std::string& texts);
-// The same for an option with a default; `shipped` is that, a name such as general.
-std::filesystem::path TextsPath(const std::string& texts, const std::string& shipped);
-
-// --images and --split as given.
-struct ImagesChoice {
-  std::string images;
-  std::string split;
-};
-// Adds both options; --images is required unless it is one of a group's.
-void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group = nullptr);
-std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice);
-
-// The pictures that a store was made of, or null where they are gone; `images` overrides the place
-// that the manifest names.
-std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images);
-
-// --on-error stop|skip.
-void AddOnError(CLI::App* verb, OnError& on_error);
-// The list of skipped pictures for JSON: [{"path", "message"}].
-Json SkippedListJson(const std::vector<SkippedPicture>& skipped);
 // One line on standard error that says how many of `count` pictures were skipped, if any were.
 void WarnOfSkipped(const std::vector<SkippedPicture>& skipped, Index count);
 

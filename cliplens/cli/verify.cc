@@ -6,9 +6,11 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/app/models.h"
 #include "cliplens/base/error.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/decompose/manifest.h"
+#include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -35,19 +37,7 @@ void Run(const VerifyArguments& options, Common& common) {
                                   .threads = common.threads,
                                   .progress = Progress(common, "verify")});
   if (!problems.empty()) common.exit_status = InfoOf(problems.front().code).exit_status;
-  if (common.json) {
-    Json list = Json::array();
-    for (const Problem& problem : problems) {
-      list.push_back({{"code", InfoOf(problem.code).name},
-                      {"file", problem.file},
-                      {"message", problem.message}});
-    }
-    Json result = {
-        {"format", "cliplens.verify/1"}, {"store", options.store}, {"whole", problems.empty()}};
-    if (!problems.empty()) result["problems"] = list;
-    PrintJson(result);
-    return;
-  }
+  if (common.json) return PrintJson(VerifyJson(options.store, problems));
   for (const Problem& problem : problems) {
     PrintProblem(fmt::format("{}: {}", InfoOf(problem.code).name, problem.message));
   }

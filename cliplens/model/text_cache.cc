@@ -75,12 +75,16 @@ fs::path CacheDirectory() {
   return home.is_absolute() ? home / ".cache" / "cliplens" : fs::path();
 }
 
-Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
-                            const std::string& fingerprint, Precision precision,
-                            std::span<const std::string> texts, const CachedTextsOptions& options) {
+RowModel::RowModel(const ClipModel& loaded)
+    : fingerprint(loaded.fingerprint()),
+      precision(loaded.precision()),
+      load([&loaded]() -> const ClipModel& { return loaded; }) {}
+
+Array<float, 2> CachedTexts(const RowModel& model, std::span<const std::string> texts,
+                            const CachedTextsOptions& options) {
   return CachedRows(
-      {"texts", fingerprint, precision, texts}, static_cast<Index>(texts.size()), options, [&] {
-        return model().EmbedTexts(texts, options.truncate, options.threads, options.progress);
+      {"texts", model.fingerprint, model.precision, texts}, std::ssize(texts), options, [&] {
+        return model.load().EmbedTexts(texts, options.truncate, options.threads, options.progress);
       });
 }
 

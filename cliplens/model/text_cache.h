@@ -1,8 +1,6 @@
 // Embeddings of text pools, kept between runs: a pool of thousands takes a model many seconds.
 //
-//   const Array<float, 2> texts =
-//       CachedTexts([&]() -> const ClipModel& { return model; }, model.fingerprint(),
-//                   Precision::kF32, pool.texts, {.threads = 0});
+//   const Array<float, 2> texts = CachedTexts(model, pool.texts, {.threads = 0});
 //
 // The cache directory has one file for each model and pool. Nothing is ever removed; the directory
 // may be deleted at any time.
@@ -12,6 +10,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "cliplens/base/array.h"
 #include "cliplens/base/progress.h"
@@ -29,14 +28,28 @@ struct CachedTextsOptions {
   std::filesystem::path directory = CacheDirectory();  // empty: nothing is kept
 };
 
-// Unit rows [M, E] as ClipModel::EmbedTexts gives them. Calls `model`, which returns the model of
-// the fingerprint and precision, only if the cache has no intact file of these texts; a damaged
-// file is replaced. If the directory cannot be read or written, rows are computed each time. The
-// fingerprint covers weights only, so models with the same weights and different tokenizers share
-// files. Throws as `model` and ClipModel::EmbedTexts.
-Array<float, 2> CachedTexts(const std::function<const ClipModel&()>& model,
-                            const std::string& fingerprint, Precision precision,
-                            std::span<const std::string> texts, const CachedTextsOptions& options);
+// The model that rows are of, known before it is loaded.
+struct RowModel {
+  // A model that is there, and outlives this.
+  RowModel(const ClipModel& loaded);  // NOLINT(google-explicit-constructor): every model is one
+  RowModel(std::string model_fingerprint, Precision model_precision,
+           std::function<const ClipModel&()> load_model)
+      : fingerprint(std::move(model_fingerprint)),
+        precision(model_precision),
+        load(std::move(load_model)) {}
+
+  std::string fingerprint;
+  Precision precision;
+  std::function<const ClipModel&()> load;
+};
+
+// Unit rows [M, E] as ClipModel::EmbedTexts gives them. The model is loaded only if the cache has
+// no intact file of these texts; a damaged file is replaced. If the directory cannot be read or
+// written, rows are computed each time. The fingerprint covers weights only, so models with the
+// same weights and different tokenizers share files. Throws as RowModel::load and
+// ClipModel::EmbedTexts.
+Array<float, 2> CachedTexts(const RowModel& model, std::span<const std::string> texts,
+                            const CachedTextsOptions& options);
 
 // What rows are kept under: their kind ("classes") and everything that they are made of.
 struct CacheKey {

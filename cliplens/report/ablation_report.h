@@ -6,21 +6,11 @@
 
 #include "cliplens/analysis/ablation.h"
 #include "cliplens/analysis/reconstruction.h"
-#include "cliplens/decompose/store.h"
+#include "cliplens/app/accuracy.h"
 #include "cliplens/io/json.h"
 #include "cliplens/report/curve.h"
 
 namespace cliplens {
-
-// What an analysis of accuracy was measured on.
-struct AccuracySetting {
-  StoreInfo store;
-  std::string classes_name;  // of the class file
-  Index classes = 0;
-  Index templates = 0;
-  Index foreign = 0;  // pictures whose label is no class
-  std::string means;  // the store whose means stand in; empty: the store's own
-};
 
 // Components, those first whose loss costs most accuracy.
 std::vector<const ComponentAblation*> ComponentsByLoss(const AblationResult& result);

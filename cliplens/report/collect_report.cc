@@ -1,12 +1,9 @@
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "cliplens/analysis/search.h"
 #include "cliplens/base/error.h"
 #include "cliplens/report/html_report.h"
-#include "cliplens/report/label_file.h"
 
 namespace cliplens {
 namespace {
@@ -35,101 +32,51 @@ void Check(const Store& store, const ModelConfig& model, const TextPool& pool,
   }
 }
 
-// The pictures of one head along its first texts: by ⟨c, t⟩ = u · (B t) with the text t as it is,
-// since a person reads the text beside them and not what TextSpan left of it.
-std::vector<Extremes> ExtremesOfHead(const Store& store, ArrayView<const float, 2> ln, HeadId id,
-                                     ArrayView<const float, 2> texts, const TextSpanResult& span,
-                                     const ReportOptions& options) {
-  const auto basis = AsEigen(store.basis().at(id));
-  std::vector<Vector> weights;
-  const auto count =
-      std::min(ToSize(std::max<Index>(0, options.pictured_texts)), span.texts.size());
-  for (std::size_t t = 0; t < count; ++t) {
-    const auto text = AsEigen(texts.rows(span.texts[t].index, span.texts[t].index + 1));
-    weights.push_back(basis.cast<double>() * text.transpose().cast<double>());
-  }
-  if (weights.empty()) return {};
-  const Matrix factors = FactorsOf(store.basis().layout(), store.ReadHead(id), ln);
-  return ExtremesOf(factors, weights, options.pictures);
-}
-
-// For each property that labels heads: the neighbours of the two pictures that speak most for the
-// head of the largest share.
-std::vector<ReportNeighbours> CollectNeighbours(const Store& store, const LabelReport& labels,
-                                                const ReportOptions& options) {
-  constexpr std::size_t kQueries = 2;
-  std::vector<ReportNeighbours> all;
-  const SearchVectors whole(store, SearchSpace{});
-  for (std::size_t p = 0; p < labels.table.names.size(); ++p) {
-    const auto property = static_cast<Index>(p);
-    std::vector<HeadShare> shares;
-    const HeadLabel* largest = nullptr;
-    for (const HeadLabel* head : HeadsOf(labels, p)) {
-      shares.push_back({head->id, head->properties[p].share.value});
-      if (largest == nullptr && head->label == property) largest = head;
-    }
-    if (largest == nullptr) continue;
-    const SearchSpace space = SpaceOfHeads(shares, TextsOf(labels, p));
-    const SearchVectors heads(store, space);
-    for (std::size_t q = 0; q < std::min(kQueries, largest->pictures.size()); ++q) {
-      ReportNeighbours one;
-      one.property = property;
-      one.heads = static_cast<Index>(space.heads.size());
-      one.query = largest->pictures[q].index;
-      const auto find = [&](const SearchVectors& vectors) {
-        const SearchTerm term{&vectors, vectors.OfItem(one.query)};
-        return Search(
-            store, {&term, 1},
-            {.count = options.pictures, .exclude = {one.query}, .threads = options.threads});
-      };
-      one.under_heads = find(heads);
-      one.whole = find(whole);
-      all.push_back(std::move(one));
+// The pictures that the page shows.
+std::vector<Index> PicturesOf(const ReportInput& input) {
+  std::vector<Index> wanted;
+  const auto add = [&](const std::vector<ScoredItem>& items) {
+    for (const ScoredItem& scored : items) wanted.push_back(scored.item);
+  };
+  for (const ReportHead& head : input.heads) {
+    for (const Extremes& extremes : head.extremes) {
+      add(extremes.highest);
+      add(extremes.lowest);
     }
   }
-  return all;
+  if (input.items.empty()) return wanted;
+  for (const HeadLabel& label :
+       input.extras.labels ? input.extras.labels->labels : std::vector<HeadLabel>()) {
+    for (const LabelEvidence& picture : label.pictures) wanted.push_back(picture.index);
+  }
+  for (const ReportNeighbours& one : input.neighbours) {
+    wanted.push_back(one.query);
+    add(one.under_heads);
+    add(one.whole);
+  }
+  return wanted;
 }
 
 }  // namespace
 
-ReportInput CollectReport(const Store& store, const ModelConfig& model, const ImageSet* images,
-                          const TextPool& pool, ArrayView<const float, 2> texts,
-                          const std::vector<HeadId>& heads, const ReportOptions& options,
+ReportInput CollectReport(const Store& store, const ModelConfig& model, const ReportPlan& plan,
                           ReportExtras extras) {
-  Check(store, model, pool, texts, heads);
+  Check(store, model, plan.pool, plan.texts, plan.heads);
+  const ReportOptions& options = plan.options;
   ReportInput input;
   input.store = store.info();
   input.model = model;
-  input.pool = pool;
+  input.pool = plan.pool;
   input.shares = ComponentShares(store.statistics(), store.basis());
-  std::vector<TextSpanResult> spans = TextSpanOfHeads(store.statistics(), store.basis(), heads,
-                                                      texts, options.span, options.threads);
-  const bool pictures = !store.info().stats_only && options.pictures > 0;
-  if (pictures) input.items = store.ReadItems();
-  const Array<float, 2> ln = pictures ? store.ReadLn() : Array<float, 2>();
-  std::vector<Index> wanted;
-  for (std::size_t h = 0; h < heads.size(); ++h) {
-    ReportHead head{heads[h], std::move(spans[h]), {}};
-    if (pictures) head.extremes = ExtremesOfHead(store, ln, heads[h], texts, head.span, options);
-    for (const Extremes& extremes : head.extremes) {
-      for (const ScoredItem& scored : extremes.highest) wanted.push_back(scored.item);
-      for (const ScoredItem& scored : extremes.lowest) wanted.push_back(scored.item);
-    }
-    input.heads.push_back(std::move(head));
-  }
+  input.heads = DescribeHeads(store, plan.texts, plan.heads, options);
   input.extras = std::move(extras);
-  if (input.extras.labels && pictures) {
-    for (const HeadLabel& label : input.extras.labels->labels) {
-      for (const LabelEvidence& picture : label.pictures) wanted.push_back(picture.index);
-    }
-    input.neighbours = CollectNeighbours(store, *input.extras.labels, options);
-    for (const ReportNeighbours& one : input.neighbours) {
-      wanted.push_back(one.query);
-      for (const ScoredItem& scored : one.under_heads) wanted.push_back(scored.item);
-      for (const ScoredItem& scored : one.whole) wanted.push_back(scored.item);
+  if (!store.info().stats_only && options.pictures > 0) {
+    input.items = store.ReadItems();
+    if (input.extras.labels) {
+      input.neighbours = FindNeighbours(store, *input.extras.labels, options);
     }
   }
-  input.thumbnails = MakeThumbnails(images, input.items, std::move(wanted), model.preprocess,
+  input.thumbnails = MakeThumbnails(plan.images, input.items, PicturesOf(input), model.preprocess,
                                     options.threads, options.progress);
   return input;
 }

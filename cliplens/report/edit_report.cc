@@ -77,6 +77,14 @@ std::string EditTable(const Edit& edit) {
   return out + "\n" + table.Render();
 }
 
+void PutEdit(Json& result, const ChosenEdit& edit) {
+  if (edit.edit() == nullptr) return;
+  Json components = Json::array();
+  for (const EditComponent& c : edit.edit()->components) components.push_back(NameOf(c.target));
+  result["edit"] = {
+      {"file", edit.path()}, {"components", components}, {"normalized", edit.normalize()}};
+}
+
 std::string LeanText(const CueReport& report) {
   const Estimate& lean = report.result.lean;
   const char* const within = report.within_classes ? " within each class" : "";

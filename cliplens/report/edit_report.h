@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "cliplens/analysis/cue.h"
+#include "cliplens/app/cues.h"
+#include "cliplens/app/edits.h"
 #include "cliplens/decompose/edit.h"
 #include "cliplens/io/json.h"
 
@@ -14,19 +15,8 @@ namespace cliplens {
 Json EditJson(const Edit& edit, const std::string& file);
 std::string EditTable(const Edit& edit);
 
-// What FindCue found, with the names of things.
-struct CueReport {
-  StoreInfo store;
-  std::string classes_name;  // of the class file
-  std::vector<std::string> classes;
-  std::string cue;  // "texts", or the attribute
-  std::vector<std::string> groups;
-  bool own_answers = true;  // the groups are the model's own answers to texts
-  bool within_classes = false;
-  std::string means;  // the store whose means the edit has
-  std::string out;    // the edit's file; empty where none was written
-  CueResult result;
-};
+// The member "edit" of a result on pictures that it was applied to; nothing without an edit.
+void PutEdit(Json& result, const ChosenEdit& edit);
 
 Json CueJson(const CueReport& report);  // "cliplens.edit.suggest/2"
 // First what the model leans on, then the heads.

@@ -182,123 +182,167 @@ Json ExplanationJson(const ExplanationReport& report) {
   return json;
 }
 
-Image ExplanationSheet(const ExplanationReport& report) {
-  const Explanation& e = report.explanation;
-  constexpr Index kMargin = 28;
-  constexpr Index kHeader = 84;
-  constexpr Index kSide = 260;
-  constexpr Index kGap = 22;
-  constexpr Index kRow = 20;
-  constexpr Index kBars = 480;
-  const FittedSize size = FitInto(report.picture.rgb, kSide);
-  const Index width = 2 * kMargin + 2 * kSide + 2 * kGap + kBars;
-  const std::vector<Index> speak_for = ComponentsOfSide(report, false);
-  const std::vector<Index> against = ComponentsOfSide(report, true);
-  const auto bars = static_cast<Index>(speak_for.size() + against.size());
-  const Index upper = std::max(size.height + 60, bars * kRow + 62);
+namespace {
 
-  // A map for each word, small.
-  const Index parts = e.patch_part.dim(0);
-  constexpr Index kSmallSide = 112;
-  const FittedSize small = FitInto(report.picture.rgb, kSmallSide);
-  const Index columns = (width - 2 * kMargin + 16) / (kSmallSide + 16);
-  const Index rows = (parts + columns - 1) / columns;
-  const Index cell_height = small.height + 44;
-  Canvas canvas(width, kHeader + upper + 34 + rows * cell_height + 62);
-  const Index room = width - 2 * kMargin;
-  canvas.Text(
-      {.x = kMargin, .y = 32, .size = 18},
-      canvas.Fit(fmt::format("{}: score {}", Title(report), FormatFixed(e.score, 4)), 18, room));
-  canvas.Text(
-      {.x = kMargin, .y = 52, .size = 12, .color = kMuted},
-      canvas.Fit(fmt::format("{}  \u00b7  model {}  \u00b7  {} components add up to it "
-                             "within {:.0e}, patches \u00d7 words within {:.0e}",
-                             report.picture.path, report.picture.model_name, e.components.size(),
-                             std::abs(SumOf(e.components) - e.score), std::abs(e.sum - e.score)),
-                 12, room));
+double LargestOf(std::span<const double> values) {
+  double most = 0;
+  for (const double v : values) most = std::max(most, std::abs(v));
+  return most;
+}
 
-  const std::vector<double> sums = PatchSums(e);
-  const auto largest = [](std::span<const double> values) {
-    double most = 0;
-    for (const double v : values) most = std::max(most, std::abs(v));
-    return most;
-  };
-  const double scale = RoundScale(largest(sums));
-  const double word_scale = RoundScale(largest(e.patch_part.flat()));
-  const Index map_x = kMargin + kSide + kGap;
-  canvas.Text({.x = kMargin, .y = kHeader - 8, .size = 13, .color = kMuted}, "the picture");
-  canvas.Paste(DrawInput(report.picture, size.width, size.height), kMargin, kHeader);
-  canvas.Text({.x = map_x, .y = kHeader - 8, .size = 13, .color = kMuted},
-              fmt::format("patches: {} of the score", FormatSigned(SumOf(sums), 4)));
-  canvas.Paste(
-      DrawMap(report.picture, GridView(sums.data(), report.grid), scale, size.width, size.height),
-      map_x, kHeader);
-  DrawScale(canvas, map_x, kHeader + size.height + 10, size.width, scale);
+// The sheet, drawn from top to bottom: a title; the picture, its map and the components side by
+// side; a small map for each word; a legend.
+class ExplanationDrawing {
+ public:
+  explicit ExplanationDrawing(const ExplanationReport& report)
+      : report_(report),
+        for_(ComponentsOfSide(report, false)),
+        against_(ComponentsOfSide(report, true)),
+        parts_(report.explanation.patch_part.dim(0)),
+        size_(FitInto(report.picture.rgb, kSide)),
+        small_(FitInto(report.picture.rgb, kSmallSide)),
+        upper_(std::max(size_.height + 60, Bars() * kRow + 62)),
+        rows_((parts_ + kColumns - 1) / kColumns),
+        canvas_(kWidth, kHeader + upper_ + 34 + rows_ * CellHeight() + 62) {}
 
-  // Components: name, bar, number, label.
-  const Index bar_x = map_x + kSide + kGap;
-  constexpr Index kNames = 66;
-  constexpr Index kNumbers = 62;
-  constexpr Index kLabels = 120;
-  const Index bar_room = kBars - kNames - kNumbers - (report.labels.empty() ? 0 : kLabels);
-  const double longest = std::max(largest(e.components), 1e-12);
-  canvas.Text({.x = bar_x, .y = kHeader - 8, .size = 13, .color = kMuted},
-              "components for and against");
-  Index y = kHeader;
-  const auto bar = [&](Index number, Color color) {
-    const double score = At(e.components, number);
-    canvas.Text({.x = bar_x + kNames - 8, .y = y + 14, .size = 12, .align = TextAlign::kRight},
-                ComponentText(report, number));
-    const auto length =
-        std::max<Index>(1, std::llround(static_cast<double>(bar_room) * std::abs(score) / longest));
-    canvas.Fill(bar_x + kNames, y + 3, length, kRow - 6, color);
-    canvas.Text({.x = bar_x + kNames + bar_room + kNumbers - 4,
-                 .y = y + 14,
-                 .size = 12,
-                 .align = TextAlign::kRight},
-                FormatSigned(score, 4));
-    canvas.Text(
-        {.x = bar_x + kNames + bar_room + kNumbers + 6, .y = y + 14, .size = 12, .color = kMuted},
-        canvas.Fit(LabelOf(report, number), 12, kLabels - 6));
-    y += kRow;
-  };
-  for (const Index number : speak_for) bar(number, kForBar);
-  y += 8;
-  for (const Index number : against) bar(number, kAgainstBar);
-  const double listed =
-      std::accumulate(speak_for.begin(), speak_for.end(), 0.0,
-                      [&](double sum, Index n) { return sum + At(e.components, n); });
-  const double taken =
-      std::accumulate(against.begin(), against.end(), 0.0,
-                      [&](double sum, Index n) { return sum + At(e.components, n); });
-  const auto others = static_cast<Index>(e.components.size()) - bars;
-  canvas.Text({.x = bar_x + kNames, .y = y + 20, .size = 12, .color = kMuted},
-              canvas.Fit(fmt::format("{}: {}", Counted(others, "other component"),
-                                     FormatSigned(SumOf(e.components) - listed - taken, 4)),
-                         12, kBars - kNames));
-
-  const Index words_y = kHeader + upper + 20;
-  canvas.Text({.x = kMargin, .y = words_y - 4, .size = 13, .color = kMuted},
-              "patches \u00d7 words: what each word brings to the score, and where");
-  for (Index j = 0; j < parts; ++j) {
-    const auto at = ToSize(j);
-    const Index x = kMargin + j % columns * (kSmallSide + 16);
-    const Index top = words_y + 8 + j / columns * cell_height;
-    canvas.Paste(DrawMap(report.picture, GridView(e.patch_part.row(j).data(), report.grid),
-                         word_scale, small.width, small.height),
-                 x, top);
-    canvas.Text({.x = x, .y = top + small.height + 15, .size = 12},
-                canvas.Fit(PartText(e.parts[at]), 12, kSmallSide));
-    canvas.Text({.x = x, .y = top + small.height + 30, .size = 12, .color = kMuted},
-                FormatSigned(e.of_part(j), 4));
+  Image Draw() {
+    DrawTitle();
+    DrawMaps();
+    DrawComponents();
+    DrawWords();
+    return canvas_.image();
   }
-  const Index legend = words_y + 8 + rows * cell_height + 8;
-  DrawScale(canvas, kMargin, legend, 300, word_scale);
-  canvas.Text({.x = kMargin + 318, .y = legend + 11, .size = 12, .color = kMuted},
-              canvas.Fit("of the score, by patch and word: red speaks for the text, blue against "
-                         "it; below a word its sum over the whole picture",
-                         12, room - 318));
-  return canvas.image();
+
+ private:
+  static constexpr Index kMargin = 28;
+  static constexpr Index kHeader = 84;
+  static constexpr Index kSide = 260;
+  static constexpr Index kSmallSide = 112;
+  static constexpr Index kGap = 22;
+  static constexpr Index kRow = 20;
+  static constexpr Index kBars = 480;
+  static constexpr Index kNames = 66;
+  static constexpr Index kNumbers = 62;
+  static constexpr Index kLabels = 120;
+  static constexpr Index kWidth = 2 * kMargin + 2 * kSide + 2 * kGap + kBars;
+  static constexpr Index kRoom = kWidth - 2 * kMargin;
+  static constexpr Index kColumns = (kRoom + 16) / (kSmallSide + 16);
+  static constexpr Index kMapX = kMargin + kSide + kGap;
+  static constexpr Index kBarX = kMapX + kSide + kGap;
+
+  Index Bars() const { return std::ssize(for_) + std::ssize(against_); }
+  Index CellHeight() const { return small_.height + 44; }
+
+  void DrawTitle() {
+    const Explanation& e = report_.explanation;
+    canvas_.Text({.x = kMargin, .y = 32, .size = 18},
+                 canvas_.Fit(fmt::format("{}: score {}", Title(report_), FormatFixed(e.score, 4)),
+                             18, kRoom));
+    canvas_.Text(
+        {.x = kMargin, .y = 52, .size = 12, .color = kMuted},
+        canvas_.Fit(
+            fmt::format("{}  \u00b7  model {}  \u00b7  {} components add up to it "
+                        "within {:.0e}, patches \u00d7 words within {:.0e}",
+                        report_.picture.path, report_.picture.model_name, e.components.size(),
+                        std::abs(SumOf(e.components) - e.score), std::abs(e.sum - e.score)),
+            12, kRoom));
+  }
+
+  void DrawMaps() {
+    const std::vector<double> sums = PatchSums(report_.explanation);
+    const double scale = RoundScale(LargestOf(sums));
+    canvas_.Text({.x = kMargin, .y = kHeader - 8, .size = 13, .color = kMuted}, "the picture");
+    canvas_.Paste(DrawInput(report_.picture, size_.width, size_.height), kMargin, kHeader);
+    canvas_.Text({.x = kMapX, .y = kHeader - 8, .size = 13, .color = kMuted},
+                 fmt::format("patches: {} of the score", FormatSigned(SumOf(sums), 4)));
+    canvas_.Paste(DrawMap(report_.picture, GridView(sums.data(), report_.grid), scale, size_.width,
+                          size_.height),
+                  kMapX, kHeader);
+    DrawScale(canvas_, kMapX, kHeader + size_.height + 10, size_.width, scale);
+  }
+
+  // Name, bar, number and label of a component.
+  void DrawBar(Index y, Index number, double longest, Color color) {
+    const Index room = kBars - kNames - kNumbers - (report_.labels.empty() ? 0 : kLabels);
+    const double score = At(report_.explanation.components, number);
+    canvas_.Text({.x = kBarX + kNames - 8, .y = y + 14, .size = 12, .align = TextAlign::kRight},
+                 ComponentText(report_, number));
+    const auto length =
+        std::max<Index>(1, std::llround(static_cast<double>(room) * std::abs(score) / longest));
+    canvas_.Fill(kBarX + kNames, y + 3, length, kRow - 6, color);
+    const Index end = kBarX + kNames + room + kNumbers;
+    canvas_.Text({.x = end - 4, .y = y + 14, .size = 12, .align = TextAlign::kRight},
+                 FormatSigned(score, 4));
+    canvas_.Text({.x = end + 6, .y = y + 14, .size = 12, .color = kMuted},
+                 canvas_.Fit(LabelOf(report_, number), 12, kLabels - 6));
+  }
+
+  void DrawComponents() {
+    const std::vector<double>& components = report_.explanation.components;
+    const double longest = std::max(LargestOf(components), 1e-12);
+    canvas_.Text({.x = kBarX, .y = kHeader - 8, .size = 13, .color = kMuted},
+                 "components for and against");
+    Index y = kHeader;
+    for (const Index number : for_) {
+      DrawBar(y, number, longest, kForBar);
+      y += kRow;
+    }
+    y += 8;
+    for (const Index number : against_) {
+      DrawBar(y, number, longest, kAgainstBar);
+      y += kRow;
+    }
+    const auto sum = [&](const std::vector<Index>& numbers) {
+      return std::accumulate(numbers.begin(), numbers.end(), 0.0,
+                             [&](double total, Index n) { return total + At(components, n); });
+    };
+    canvas_.Text(
+        {.x = kBarX + kNames, .y = y + 20, .size = 12, .color = kMuted},
+        canvas_.Fit(
+            fmt::format("{}: {}", Counted(std::ssize(components) - Bars(), "other component"),
+                        FormatSigned(SumOf(components) - sum(for_) - sum(against_), 4)),
+            12, kBars - kNames));
+  }
+
+  void DrawWords() {
+    const Explanation& e = report_.explanation;
+    const double scale = RoundScale(LargestOf(e.patch_part.flat()));
+    const Index words_y = kHeader + upper_ + 20;
+    canvas_.Text({.x = kMargin, .y = words_y - 4, .size = 13, .color = kMuted},
+                 "patches \u00d7 words: what each word brings to the score, and where");
+    for (Index j = 0; j < parts_; ++j) {
+      const Index x = kMargin + j % kColumns * (kSmallSide + 16);
+      const Index top = words_y + 8 + j / kColumns * CellHeight();
+      canvas_.Paste(DrawMap(report_.picture, GridView(e.patch_part.row(j).data(), report_.grid),
+                            scale, small_.width, small_.height),
+                    x, top);
+      canvas_.Text({.x = x, .y = top + small_.height + 15, .size = 12},
+                   canvas_.Fit(PartText(At(e.parts, j)), 12, kSmallSide));
+      canvas_.Text({.x = x, .y = top + small_.height + 30, .size = 12, .color = kMuted},
+                   FormatSigned(e.of_part(j), 4));
+    }
+    const Index legend = words_y + 8 + rows_ * CellHeight() + 8;
+    DrawScale(canvas_, kMargin, legend, 300, scale);
+    canvas_.Text(
+        {.x = kMargin + 318, .y = legend + 11, .size = 12, .color = kMuted},
+        canvas_.Fit("of the score, by patch and word: red speaks for the text, blue against "
+                    "it; below a word its sum over the whole picture",
+                    12, kRoom - 318));
+  }
+
+  const ExplanationReport& report_;
+  std::vector<Index> for_, against_;  // components
+  Index parts_;
+  FittedSize size_, small_;
+  Index upper_;  // height of the upper part
+  Index rows_;   // of words
+  Canvas canvas_;
+};
+
+}  // namespace
+
+Image ExplanationSheet(const ExplanationReport& report) {
+  return ExplanationDrawing(report).Draw();
 }
 
 }  // namespace cliplens

@@ -7,6 +7,7 @@
 
 #include "cliplens/io/printable.h"
 #include "cliplens/report/csv.h"
+#include "cliplens/report/edit_report.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
@@ -28,6 +29,12 @@ std::string GroupName(const GroupReport& report, Index c, Index a) {
 std::string Means(const std::string& name) { return name.empty() ? "these pictures" : name; }
 
 }  // namespace
+
+std::string GroupLeanText(const GroupReport& report) {
+  if (!report.lean) return "";
+  if (report.lean->unknown.empty()) return LeanText(report.lean->report);
+  return fmt::format("how far the class logits follow it is not known: {}", report.lean->unknown);
+}
 
 std::string GroupRowText(const GroupReport& report, const std::string& name) {
   if (name == "base") return "as it is";
@@ -116,13 +123,13 @@ Json GroupJson(const GroupReport& report) {
   }
   if (const auto worst = SummaryOfRandom(result, &GroupRow::worst)) {
     const auto average = SummaryOfRandom(result, &GroupRow::average);
-    const auto of = [](const RandomSummary& s) {
+    const auto figures = [](const RandomSummary& s) {
       return Json{{"best", s.best}, {"mean", s.mean}, {"deviation", s.deviation}};
     };
     json["random"] = {{"draws", report.draws},
                       {"seed", report.seed},
-                      {"worst", of(*worst)},
-                      {"average", of(*average)}};
+                      {"worst", figures(*worst)},
+                      {"average", figures(*average)}};
   }
   json["empty_groups"] = Json::array();
   for (const auto& [c, a] : result.empty_groups) {

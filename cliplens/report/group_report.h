@@ -1,35 +1,14 @@
 // Accuracy by group as JSON (docs/json.md), CSV and a table.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "cliplens/analysis/groups.h"
+#include "cliplens/app/groups.h"
 #include "cliplens/io/json.h"
-#include "cliplens/report/ablation_report.h"
 
 namespace cliplens {
-
-struct GroupReport {
-  AccuracySetting setting;  // its means: those of random heads and of the recipe
-  std::vector<std::string> classes;
-  std::string attribute;
-  std::vector<std::string> values;
-  Index without = 0;       // pictures without the attribute
-  std::string edit;        // file; empty where heads were named
-  std::string edit_means;  // whose means the edit has
-  std::string edit_names;  // its components
-  std::uint64_t seed = 1;  // of the random heads
-  Index draws = 0;
-  double means_distance = 0;  // of the edit's means from the store's own
-  double other_distance = 0;  // of the means that stand in otherwise
-  // How far the class logits follow the attribute before any edit (LeanText), within each class;
-  // empty where it was not asked for.
-  std::string lean;
-  GroupResult result;  // rows base, edit ..., random-1 ... random-n, recipe ...
-};
 
 // Means of distance above this are those of other pictures; see docs/groups.md.
 inline constexpr double kFarMeans = 0.5;
@@ -41,6 +20,9 @@ struct RandomSummary {
   double deviation = 0;  // n − 1
 };
 std::optional<RandomSummary> SummaryOfRandom(const GroupResult& result, Estimate GroupRow::*figure);
+
+// How far the class logits follow the attribute before any edit; empty where it was not asked for.
+std::string GroupLeanText(const GroupReport& report);
 
 // A row's name as people read it.
 std::string GroupRowText(const GroupReport& report, const std::string& name);

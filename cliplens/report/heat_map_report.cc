@@ -91,42 +91,6 @@ Json RestJson(const ScoreRest& rest) {
 
 }  // namespace
 
-std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,
-                                   const TextMaps& maps, int threads) {
-  const Array<float, 2> texts = EmbedWords(model, maps.texts, threads);
-  Array<float, 2> against;
-  std::string against_text = maps.against;
-  if (maps.classes != nullptr) {
-    against = maps.classes->Mean();
-    against_text = maps.classes->MeanName();
-  } else if (!maps.against.empty()) {
-    against = EmbedWords(model, {maps.against}, threads);
-  }
-  const Index count = texts.dim(0);
-  Array<float, 2> rows({count + (against.empty() ? 0 : 1), texts.dim(1)});
-  std::ranges::copy(against.flat(), std::ranges::copy(texts.flat(), rows.data()).out);
-  for (Index i = 0; maps.classes != nullptr && i < count; ++i) {
-    const std::vector<std::string>& names = maps.classes->names;
-    const auto found = std::ranges::find(names, At(maps.texts, i));
-    if (found == names.end()) continue;
-    std::ranges::copy(maps.classes->rows.row(found - names.begin()), rows.row(i).data());
-  }
-  const std::vector<HeatMap> of = HeatMaps(model, pass, rows, maps.heads, threads);
-  std::vector<HeatMapPanel> panels;
-  for (std::size_t i = 0; i < maps.texts.size(); ++i) {
-    panels.push_back({maps.texts[i], against_text, maps.heads_text, maps.heads,
-                      against.empty() ? of[i] : Difference(of[i], of.back())});
-  }
-  return panels;
-}
-
-MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
-                              const std::string& path) {
-  return {
-      path,         ConvertToRgb(picture), RegionOf(picture.width, picture.height, model.config()),
-      model.name(), model.fingerprint(),   NameOf(model.precision())};
-}
-
 double RoundScale(double value) {
   if (!(value > 0)) return 1;
   constexpr std::array<double, 9> kSteps = {1, 1.5, 2, 3, 4, 5, 6, 8, 10};

@@ -1,62 +1,18 @@
 // Heat maps as a sheet of pictures, a table and JSON.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <vector>
 
-#include "cliplens/analysis/heat_map.h"
-#include "cliplens/analysis/token_map.h"
-#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/heat_maps.h"
 #include "cliplens/base/array.h"
 #include "cliplens/io/image.h"
 #include "cliplens/io/json.h"
-#include "cliplens/model/clip.h"
 #include "cliplens/report/canvas.h"
 
 namespace cliplens {
 
-// The picture that maps are drawn over, and how it was read.
-struct MappedPicture {
-  std::string path;
-  Image rgb;
-  GridRegion region;  // where the patches lie
-  std::string model_name;
-  std::string fingerprint;
-  std::string precision;
-};
-MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
-                              const std::string& path);
 // The first members of a result on one picture: format, model, picture and region.
 Json MappedPictureJson(const char* format, const MappedPicture& picture);
-
-struct HeatMapPanel {
-  std::string text;
-  std::string against;        // what was taken off; empty: nothing
-  std::string heads_text;     // as people read it: "heads all"
-  std::vector<HeadId> heads;  // whose map it is
-  HeatMap map;
-};
-
-// What maps of texts are drawn of.
-struct TextMaps {
-  std::vector<std::string> texts;
-  std::string against;                  // a text whose map is taken off; empty: none
-  const Classifier* classes = nullptr;  // then the mean of their maps is taken off, and a text that
-                                        // names a class stands for it
-  std::vector<HeadId> heads;
-  std::string heads_text;
-};
-// A panel for each text. Throws as EmbedWords and HeatMaps.
-std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,
-                                   const TextMaps& maps, int threads);
-
-struct HeatMapReport {
-  MappedPicture picture;
-  std::vector<HeatMapPanel> panels;
-  // The score of a patch that gets the full colour; nothing: the largest of all maps, rounded up.
-  std::optional<double> scale;
-};
 
 // `value` rounded up to one and a half digits (1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten); 1
 // where it is 0.

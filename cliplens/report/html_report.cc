@@ -13,6 +13,7 @@
 #include "cliplens/report/html_sections.h"
 #include "cliplens/report/html_shares.h"
 #include "cliplens/report/markup.h"
+#include "cliplens/report/score_section.h"
 
 namespace cliplens {
 namespace {

@@ -104,7 +104,7 @@ void PutIndex(std::string& out, const LabelReport& report, const std::vector<int
       "class=\"number\">heads</th><th scope=\"col\">Heads whose variance it explains most "
       "of</th></tr></thead>\n<tbody>\n";
   for (std::size_t p = 0; p < report.table.names.size(); ++p) {
-    const std::vector<const HeadLabel*> heads = HeadsOf(report, p);
+    const std::vector<const HeadLabel*> heads = HeadsOfProperty(report, p);
     const auto labelled = std::ranges::count_if(
         report.labels, [&](const HeadLabel& head) { return head.label == static_cast<Index>(p); });
     Put(out,
@@ -258,9 +258,9 @@ std::string GroupSection(const GroupReport& report) {
         report.edit_means.empty() ? "these pictures" : Name(report.edit_means));
   }
   out += "Small figures are bounds of 95\u2009% over resampled pictures.</p>\n";
-  if (!report.lean.empty()) {
+  if (report.lean) {
     Put(out, "<p>Before any edit, with {} as the cue: {}.</p>\n", Name(report.attribute),
-        EscapeHtml(report.lean));
+        EscapeHtml(GroupLeanText(report)));
   }
   for (const std::string& warning : GroupWarnings(report)) Put(out, "<p>{}</p>\n", Name(warning));
   out +=

@@ -81,4 +81,12 @@ Json ComponentsJson(const std::vector<ComponentShare>& shares) {
   return components;
 }
 
+Json SkippedListJson(const std::vector<SkippedPicture>& skipped) {
+  Json list = Json::array();
+  for (const SkippedPicture& picture : skipped) {
+    list.push_back({{"path", picture.path}, {"message", picture.message}});
+  }
+  return list;
+}
+
 }  // namespace cliplens

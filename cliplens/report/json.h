@@ -7,6 +7,7 @@
 #include "cliplens/analysis/variance.h"
 #include "cliplens/base/bootstrap.h"
 #include "cliplens/base/component.h"
+#include "cliplens/dataset/on_error.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/io/json.h"
@@ -27,5 +28,8 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
 
 // The list "components" of "cliplens.report/1": shares of the embedding's variance.
 Json ComponentsJson(const std::vector<ComponentShare>& shares);
+
+// The list "skipped" of a result on pictures: [{"path", "message"}].
+Json SkippedListJson(const std::vector<SkippedPicture>& skipped);
 
 }  // namespace cliplens

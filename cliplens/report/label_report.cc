@@ -76,27 +76,6 @@ Json ScoresJson(const LabelReport& report) {
 
 }  // namespace
 
-std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t property) {
-  std::vector<const HeadLabel*> heads;
-  for (const HeadLabel& head : report.labels) {
-    const PropertyShare& p = head.properties[property];
-    if (p.share.value > std::max(p.chance, 0.0)) heads.push_back(&head);
-  }
-  std::ranges::stable_sort(heads, [&](const HeadLabel* a, const HeadLabel* b) {
-    return a->properties[property].share.value > b->properties[property].share.value;
-  });
-  return heads;
-}
-
-Array<float, 2> TextsOf(const LabelReport& report, std::size_t property) {
-  const std::vector<Index>& texts = report.table.texts[property];
-  Array<float, 2> rows({static_cast<Index>(texts.size()), report.texts.dim(1)});
-  for (Index t = 0; t < rows.dim(0); ++t) {
-    std::ranges::copy(report.texts.row(At(texts, t)), rows.row(t).begin());
-  }
-  return rows;
-}
-
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
   Json json = {{"format", "cliplens.label/2"},
                {"model", ModelJson(report.store)},
@@ -115,7 +94,7 @@ Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
     for (const Index text : report.table.texts[p]) {
       property["texts"].push_back(At(report.pool.texts, text));
     }
-    for (const HeadLabel* head : HeadsOf(report, p)) {
+    for (const HeadLabel* head : HeadsOfProperty(report, p)) {
       property["heads"].push_back(
           {{"head", HeadName(head->id)}, {"share", head->properties[p].share.value}});
     }
@@ -181,7 +160,7 @@ std::string LabelTable(const LabelReport& report) {
   for (std::size_t p = 0; p < report.table.names.size(); ++p) {
     std::string list;
     std::size_t shown = 0;
-    for (const HeadLabel* head : HeadsOf(report, p)) {
+    for (const HeadLabel* head : HeadsOfProperty(report, p)) {
       if (shown++ == 5) {
         list += ", ...";
         break;
@@ -243,13 +222,15 @@ std::string LabelComparisonTable(const LabelReport& first, const LabelReport& se
   return scores.Render() + "\n";
 }
 
-Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& factors,
-                         const std::vector<HeadTruth>& truth, const LabelEvaluation& e,
-                         Index images) {
+Json LabelEvaluationJson(const LabelTruthReport& all) {
+  const LabelReport& report = all.labels;
+  const std::vector<Factor>& factors = all.factors;
+  const std::vector<HeadTruth>& truth = all.truth;
+  const LabelEvaluation& e = all.evaluation;
   Json json = {{"format", "cliplens.evaluate.labels/2"},
                {"model", ModelJson(report.store)},
                {"data", DataJson(report.store)},
-               {"images", images},
+               {"images", all.images},
                {"properties_name", report.properties_name},
                {"calibrated", report.calibrated},
                {"heads", e.heads},
@@ -296,9 +277,11 @@ Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& f
   return json;
 }
 
-std::string LabelEvaluationTable(const LabelReport& report, const std::vector<Factor>& factors,
-                                 const std::vector<HeadTruth>& truth, const LabelEvaluation& e,
-                                 Index images) {
+std::string LabelEvaluationTable(const LabelTruthReport& all) {
+  const LabelReport& report = all.labels;
+  const std::vector<Factor>& factors = all.factors;
+  const std::vector<HeadTruth>& truth = all.truth;
+  const LabelEvaluation& e = all.evaluation;
   Table table({{"head"},
                {"first factor"},
                {"share", Align::kRight},
@@ -326,7 +309,7 @@ std::string LabelEvaluationTable(const LabelReport& report, const std::vector<Fa
              "by variance: {} right ({} of the labelled), {} without a label; always the commonest "
              "factor: {}\n"
              "expected calibration error {:.3f} (mean confidence {:.3f}); {}\n",
-             images, e.right, e.heads, e.abstained, e.clear_right, e.clear,
+             all.images, e.right, e.heads, e.abstained, e.clear_right, e.clear,
              FormatPercent(e.fidelity), FormatPercent(e.fidelity_of_labelled),
              FormatPercent(e.abstained_variance), FormatPercent(e.commonest), e.calibration_error,
              e.mean_confidence, CalibrationText(report));

@@ -4,32 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "cliplens/analysis/head_labels.h"
-#include "cliplens/analysis/label_scores.h"
-#include "cliplens/analysis/label_truth.h"
-#include "cliplens/dataset/text_pool.h"
-#include "cliplens/decompose/store.h"
+#include "cliplens/app/labels.h"
 #include "cliplens/io/json.h"
 
 namespace cliplens {
-
-struct LabelReport {
-  StoreInfo store;
-  std::string properties_name;  // of the property table's file
-  PropertyTable table;
-  TextPool pool;            // that the table was made from
-  Array<float, 2> texts;    // its unit rows [M, E]
-  bool calibrated = false;  // the model is one that the confidence was calibrated for
-  std::vector<HeadLabel> labels;
-  LabelScores scores;
-  std::string scores_pool;  // of the texts that the scores were made with
-};
-
-// Heads that a property of the table explains more of than chance does, the largest share first.
-std::vector<const HeadLabel*> HeadsOf(const LabelReport& report, std::size_t property);
-
-// The rows [M, E] of a property's texts, in the order in which "cliplens.label/2" has them.
-Array<float, 2> TextsOf(const LabelReport& report, std::size_t property);
 
 // "cliplens.label/2". items: those of the store, which name the pictures.
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
@@ -43,11 +21,7 @@ std::string LabelTable(const LabelReport& report);
 std::string LabelComparisonTable(const LabelReport& first, const LabelReport& second);
 
 // "cliplens.evaluate.labels/2".
-Json LabelEvaluationJson(const LabelReport& report, const std::vector<Factor>& factors,
-                         const std::vector<HeadTruth>& truth, const LabelEvaluation& evaluation,
-                         Index images);
-std::string LabelEvaluationTable(const LabelReport& report, const std::vector<Factor>& factors,
-                                 const std::vector<HeadTruth>& truth,
-                                 const LabelEvaluation& evaluation, Index images);
+Json LabelEvaluationJson(const LabelTruthReport& report);
+std::string LabelEvaluationTable(const LabelTruthReport& report);
 
 }  // namespace cliplens

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "cliplens/analysis/variance.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
@@ -23,14 +22,6 @@ Json NamesJson(const std::vector<HeadId>& heads) {
 }
 
 }  // namespace
-
-MatchedStore MatchedStoreOf(const Store& store) {
-  MatchedStore out{.info = store.info(), .shares = {}, .labels = {}};
-  for (const ComponentShare& share : ComponentShares(store.statistics(), store.basis())) {
-    if (share.head >= 0) out.shares[{share.layer, share.head}] = share.share;
-  }
-  return out;
-}
 
 Json MatchJson(const MatchReport& report) {
   const auto side = [](const MatchedStore& store) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cliplens/report/explanation_report.h"
+#include "cliplens/report/heat_map_report.h"
 #include "cliplens/report/markup.h"
 
 namespace cliplens {

@@ -1,25 +1,11 @@
 #include "cliplens/report/search_report.h"
 
-#include <map>
-
 #include <fmt/format.h>
 
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
 namespace cliplens {
-
-std::vector<Item> ItemsOf(const Store& store, const std::vector<ScoredItem>& found) {
-  std::map<Index, std::vector<Item>> shards;
-  std::vector<Item> items;
-  for (const ScoredItem& scored : found) {
-    Index first = 0, shard = 0;
-    while (scored.item >= first + store.shard(shard).images) first += store.shard(shard++).images;
-    if (!shards.contains(shard)) shards[shard] = store.ReadItems(shard);
-    items.push_back(At(shards[shard], scored.item - first));
-  }
-  return items;
-}
 
 Json SearchJson(const SearchReport& report) {
   Json json = {{"format", "cliplens.search/1"},

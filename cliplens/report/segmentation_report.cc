@@ -51,6 +51,7 @@ Json SegmentationJson(const SegmentationReport& report) {
                {"labelled", result.labelled},
                {"all", FiguresJson(result.all)}};
   if (result.right) json["rightly_classified"] = FiguresJson(*result.right);
+  if (!result.skipped.empty()) json["skipped"] = SkippedListJson(result.skipped);
   return json;
 }
 
@@ -75,61 +76,6 @@ std::string SegmentationTable(const SegmentationReport& report) {
   if (result.without_label > 0) {
     out += fmt::format("\n{} pictures have no label among the classes and are not counted\n",
                        result.without_label);
-  }
-  return out;
-}
-
-MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const Image& picture,
-                          const std::string& path, const MaskOf& of, int threads) {
-  const Index width = picture.width;
-  const Index height = picture.height;
-  MaskedPicture out{.mask = {.model_name = model.name(),
-                             .fingerprint = model.fingerprint(),
-                             .picture = path,
-                             .width = width,
-                             .height = height,
-                             .text = of.text,
-                             .heads = of.heads_text,
-                             .region = {}},
-                    .image = {.mode = PixelMode::kGray,
-                              .width = width,
-                              .height = height,
-                              .pixels = {},
-                              .palette = {},
-                              .clear_color = std::nullopt},
-                    .values = Array<float, 2>({height, width})};
-  const ClassMaps maps(model, of.classes != nullptr ? of.classes->rows : of.row,
-                       MapMethod::kDecomposition, of.heads, threads);
-  Index chosen = 0;
-  if (of.classes != nullptr) {
-    out.mask.classes = static_cast<Index>(of.classes->names.size());
-    out.mask.answer = of.class_name.empty();
-    chosen = out.mask.answer ? maps.Answers(pass.embedding)[0] : of.classes->Find(of.class_name);
-    out.mask.text = At(of.classes->names, chosen);
-  }
-  const GridRegion region = RegionOf(width, height, model.config());
-  out.mask.region = PixelsOf(region, width, height);
-  const auto [columns, rows] = out.mask.region;
-  const Array<double, 2> on_picture =
-      MapOnPicture(maps.MapOf(pass.captures, chosen), region, width, height);
-  Array<double, 2> seen({rows.size(), columns.size()});
-  for (Index y = 0; y < rows.size(); ++y) {
-    std::copy_n(on_picture.row(rows.begin + y).data() + columns.begin, columns.size(),
-                seen.row(y).data());
-  }
-  const ScaledMap scaled = ScaleMap(seen);
-  out.mask.mean = scaled.mean;
-  out.mask.empty = scaled.empty;
-  out.image.pixels.assign(ToSize(width * height), 0);
-  for (Index y = 0; y < rows.size(); ++y) {
-    for (Index x = 0; x < columns.size(); ++x) {
-      const Index at_y = rows.begin + y;
-      const Index at_x = columns.begin + x;
-      out.values(at_y, at_x) = static_cast<float>(scaled.values(y, x));
-      if (scaled.values(y, x) <= scaled.mean) continue;
-      At(out.image.pixels, at_y * width + at_x) = 255;
-      ++out.mask.object_pixels;
-    }
   }
   return out;
 }

@@ -10,6 +10,7 @@
 #include "cliplens/decompose/model_edit.h"
 #include "cliplens/model/nn/product.h"
 #include "cliplens/report/edit_report.h"
+#include "cliplens/report/explorer_report.h"
 #include "cliplens/report/group_report.h"
 #include "cliplens/report/json.h"
 #include "cliplens/server/views.h"
@@ -31,11 +32,7 @@ std::string ProblemOfLabels(Source& source) {
 }
 
 Json WantedJson(const WantedEdit& wanted) {
-  Json components = Json::array();
-  for (const ComponentId& target : wanted.targets) components.push_back(NameOf(target));
-  return {{"components", std::move(components)},
-          {"mode", wanted.mean ? "mean" : "scale"},
-          {"scale", wanted.scale}};
+  return EditedComponentsJson(wanted.targets, wanted.mean, wanted.scale);
 }
 
 // Dot products of unit rows, numbered from `first`, with a unit query, without row `but`.
@@ -67,15 +64,8 @@ void KeepBest(std::vector<ScoredItem>& scored, Index count) {
   scored.resize(kept);
 }
 
-Json RankingJson(Source& source, const std::vector<ScoredItem>& found) {
-  Json list = Json::array();
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    list.push_back({{"rank", i + 1},
-                    {"item", found[i].item},
-                    {"path", source.item(found[i].item).path},
-                    {"score", found[i].score}});
-  }
-  return list;
+Json RankingOf(Source& source, const std::vector<ScoredItem>& found) {
+  return RankingJson(found, [&](Index item) { return source.item(item).path; });
 }
 
 // Pictures most like a query, before and after an edit, which changes the query's picture too.
@@ -114,7 +104,7 @@ class Ranking {
       KeepBest(scored, count_);
       first += rows.dim(0);
     }
-    Json json = RankingJson(source_, scored);
+    Json json = RankingOf(source_, scored);
     source_.answers().Add(key, json, 4'096 + 256 * count_);
     return json;
   }
@@ -134,7 +124,7 @@ class Ranking {
     if (query.empty()) query.assign(rows.row(item_).begin(), rows.row(item_).end());
     std::vector<ScoredItem> scored = Scored(rows, query, 0, item_, source_.threads());
     KeepBest(scored, count_);
-    return RankingJson(source_, scored);
+    return RankingOf(source_, scored);
   }
 
  private:
@@ -222,11 +212,11 @@ Json EditedOf(Source& source, const Arguments& request) {
         const PictureGroups groups{
             .classes = labels,
             .attributes = values->of,
-            .num_classes = static_cast<Index>(source.options().classes->names.size()),
+            .num_classes = static_cast<Index>(source.options().classes->file.names.size()),
             .num_attributes = static_cast<Index>(values->values.size())};
         const auto row_of = [&](const char* name, const std::vector<Index>& answers) {
           return GroupRowJson(RowOfAnswers(name, groups, answers, live.blocks),
-                              source.options().classes->names, values->values);
+                              source.options().classes->file.names, values->values);
         };
         const std::string key = "groups " + attribute;
         std::shared_ptr<const Json> base_row = source.answers().Find(key);
@@ -242,12 +232,7 @@ Json EditedOf(Source& source, const Arguments& request) {
     }
   }
   if (request.Has("picture")) {
-    const Json scores = ScoresOf(source, request);
-    json["scores"] = Json::array();
-    for (const Json& score : scores["scores"]) {
-      json["scores"].push_back(
-          {{"text", score["text"]}, {"base", score["score"]}, {"edited", score["edited"]}});
-    }
+    json["scores"] = EditedScoresJson(PictureScoresOf(source, request));
   }
   json["milliseconds"] = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   return json;

@@ -146,7 +146,7 @@ const std::vector<Explorer::Route>& Explorer::Routes() {
        }},
       {"POST", "/sources/{source}/scores", Body::kJson, true,
        [](Explorer& e, const Parts& p, const Request& r) {
-         return JsonResponse(ScoresOf(e.SourceNamed(p[0]), Arguments(r)));
+         return JsonResponse(ScoresJson(PictureScoresOf(e.SourceNamed(p[0]), Arguments(r))));
        }},
       {"POST", "/sources/{source}/heatmap", Body::kJson, true,
        [](Explorer& e, const Parts& p, const Request& r) {

@@ -52,9 +52,9 @@ SearchSpace LoadedLabels::SpaceOf(const std::string& property) const {
   return SpaceOfProperty(file, property, texts);
 }
 
-LoadedLabels LabelsFromJson(const Json& json, const std::string& place, int layers, int heads) {
+LoadedLabels LabelsFromJson(const Json& json, const std::string& place, const ModelHeads& all) {
   LoadedLabels labels;
-  labels.file = ParseLabels(json, place, layers, heads);
+  labels.file = ParseLabels(json, place, all.layers, all.heads);
   labels.summary = {{"properties_name", JsonField<std::string>(json, "properties_name", place)},
                     {"calibrated", JsonField<bool>(json, "calibrated", place)},
                     {"properties", labels.file.properties},

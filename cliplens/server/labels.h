@@ -6,10 +6,11 @@
 #include <vector>
 
 #include "cliplens/analysis/search.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/label_file.h"
 #include "cliplens/base/array.h"
 #include "cliplens/base/component.h"
 #include "cliplens/io/json.h"
-#include "cliplens/report/label_file.h"
 
 namespace cliplens::server {
 
@@ -18,7 +19,7 @@ struct LoadedLabels {
   std::map<HeadId, Json> heads;      // their entries of "cliplens.label/2"
   std::map<HeadId, Json> summaries;  // what the overview says of them
   Json summary;                      // what stands beside the heads: names, scores
-  Array<float, 2> texts;             // unit rows of TextsOf(file); none until they are embedded
+  Array<float, 2> texts;  // unit rows of TextsOfProperties(file); none until they are embedded
 
   // As cliplens::HeadsLabelled and SpaceOfProperty, but Error(kNotFound) for a property that the
   // table lacks too.
@@ -27,6 +28,6 @@ struct LoadedLabels {
 };
 
 // From "cliplens.label/2". Throws Error(kCorruptData) naming `place` for what is no such thing.
-LoadedLabels LabelsFromJson(const Json& json, const std::string& place, int layers, int heads);
+LoadedLabels LabelsFromJson(const Json& json, const std::string& place, const ModelHeads& all);
 
 }  // namespace cliplens::server

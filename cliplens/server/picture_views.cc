@@ -4,7 +4,11 @@
 
 #include "cliplens/analysis/explanation.h"
 #include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/explanations.h"
+#include "cliplens/app/heat_maps.h"
+#include "cliplens/app/masks.h"
 #include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
 #include "cliplens/decompose/model_edit.h"
 #include "cliplens/report/explanation_report.h"
 #include "cliplens/report/heat_map_report.h"
@@ -19,7 +23,7 @@ Response PngResponse(const Image& image) {
   return {.content_type = "image/png", .body = std::string(png.begin(), png.end())};
 }
 
-std::vector<std::string> TextsOf(const Arguments& request) {
+std::vector<std::string> RequestedTexts(const Arguments& request) {
   std::vector<std::string> texts = request.Texts("texts", kMostTexts);
   if (texts.empty()) throw Error(ErrorCode::kInvalidArgument, "texts: name at least one text");
   return texts;
@@ -53,7 +57,7 @@ std::vector<ClassScore> ScoresBy(const ClipModel& model, std::span<const float> 
 
 }  // namespace
 
-Json ScoresOf(Source& source, const Arguments& request) {
+ScoresReport PictureScoresOf(Source& source, const Arguments& request) {
   const ShownPicture picture = source.Picture(request.Object("picture"));
   const auto pass = source.Pass(picture);
   const ScoredTexts texts = ScoredTextsOf(source, request);
@@ -72,26 +76,22 @@ Json ScoresOf(Source& source, const Arguments& request) {
       At(edited, score.index) = score.similarity;
     }
   }
-  Json json = {{"format", "cliplens.scores/1"},
-               {"model", {{"name", source.model_name()}, {"fingerprint", source.fingerprint()}}},
-               {"picture", picture.path},
-               {"texts", texts.names.size()},
-               {"scores", Json::array()}};
+  ScoresReport report{.model_name = source.model_name(),
+                      .fingerprint = source.fingerprint(),
+                      .picture = picture.path,
+                      .scores = {}};
   for (const ClassScore& score : ScoresBy(source.model(), pass->embedding.row(0), texts)) {
-    const auto at = ToSize(score.index);
-    Json entry = {
-        {"text", texts.names[at]}, {"score", score.similarity}, {"probability", score.probability}};
-    if (!edited.empty()) entry["edited"] = edited[at];
-    json["scores"].push_back(std::move(entry));
+    report.scores.push_back({At(texts.names, score.index), score.similarity, score.probability});
+    if (!edited.empty()) report.scores.back().edited = At(edited, score.index);
   }
-  return json;
+  return report;
 }
 
 Response HeatMapOf(Source& source, const Arguments& request, bool png) {
   const ShownPicture picture = source.Picture(request.Object("picture"));
   const Source::Place place = source.PlaceOf(request, "in");
   TextMaps maps;
-  maps.texts = TextsOf(request);
+  maps.texts = RequestedTexts(request);
   if (request.Has("against")) {
     const Arguments against = request.Object("against");
     if (against.Flag("classes")) {
@@ -114,29 +114,18 @@ Response ExplanationOf(Source& source, const Arguments& request, bool png) {
   const ShownPicture picture = source.Picture(request.Object("picture"));
   const auto pass = source.Pass(picture);
   const ClipModel& model = source.model();
-  NamedStatement statement;
+  ExplanationChoice choice{.against = request.Text("against", "")};
   if (request.Has("text")) {
-    statement =
-        TextAgainst(model, request.Text("text"), request.Text("against", ""), source.threads());
+    choice.text = request.Text("text");
   } else {
-    statement = ClassAgainst(model, *pass, source.classifier(), request.Text("class", ""),
-                             request.Text("against", ""), source.threads());
+    choice.classes = &source.classifier();
+    choice.class_name = request.Text("class", "");
   }
-  ExplanationReport report;
+  const Index top = request.Count("top", 8, 1, kMostResults);
+  ExplanationReport report = ExplainPicture(model, *pass, choice, source.threads());
   report.picture = MappedPictureOf(model, picture.image, picture.path);
-  report.text = statement.text;
-  report.against = statement.against;
-  report.against_kind = statement.against_kind;
-  report.layers = source.layers();
-  report.heads = source.heads();
-  report.grid = model.config().grid();
-  report.top = request.Count("top", 8, 1, kMostResults);
-  if (const auto labels = source.labels()) {
-    for (const LabelledHead& head : labels->file.heads) {
-      if (!head.label.empty()) report.labels[head.id] = head.label;
-    }
-  }
-  report.explanation = Explain(model, *pass, statement.statement, source.threads());
+  report.top = top;
+  if (const auto labels = source.labels()) report.labels = NamesOfHeads(labels->file);
   if (png) return PngResponse(ExplanationSheet(report));
   return JsonResponse(ExplanationJson(report));
 }
@@ -144,18 +133,16 @@ Response ExplanationOf(Source& source, const Arguments& request, bool png) {
 Response MaskResponse(Source& source, const Arguments& request, bool png) {
   const ShownPicture picture = source.Picture(request.Object("picture"));
   const Source::Place place = source.PlaceOf(request, "in");
-  MaskOf of;
-  of.heads = place.heads;
-  of.heads_text = place.embedding ? "heads all" : place.text;
+  MaskChoice choice{.heads = place.heads, .heads_text = place.embedding ? "heads all" : place.text};
   if (request.Has("text")) {
-    of.text = request.Text("text");
-    of.row = EmbedWords(source.model(), {of.text}, source.threads());
+    choice.text = request.Text("text");
+    choice.row = EmbedWords(source.model(), {choice.text}, source.threads());
   } else {
-    of.classes = &source.classifier();
-    of.class_name = request.Text("class", "");
+    choice.classes = &source.classifier();
+    choice.class_name = request.Text("class", "");
   }
   const MaskedPicture masked = MaskPicture(source.model(), *source.Pass(picture), picture.image,
-                                           picture.path, of, source.threads());
+                                           picture.path, choice, source.threads());
   if (png) return PngResponse(masked.image);
   return JsonResponse(PictureMaskJson(masked.mask));
 }

@@ -6,11 +6,12 @@
 #include <unordered_map>
 
 #include "cliplens/analysis/groups.h"
+#include "cliplens/app/labels.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
-#include "cliplens/report/collect_labels.h"
+#include "cliplens/report/label_report.h"
 
 namespace cliplens::server {
 namespace {
@@ -47,10 +48,8 @@ Source::Source(std::string id, SourceOptions options, Shared& shared)
     : id_(std::move(id)), options_(std::move(options)), shared_(shared) {
   if (options_.store) {
     const StoreInfo& info = options_.store->info();
-    layers_ = static_cast<int>(options_.store->basis().layers());
-    heads_ = static_cast<int>(options_.store->basis().num_heads());
+    model_heads_ = HeadsIn(*options_.store);
     embed_width_ = options_.store->basis().embed_width();
-    fingerprint_ = info.fingerprint;
     model_name_ = info.model_name;
     const std::string place = options_.store->directory().string();
     const Json vision = JsonField<Json>(info.model_config, "vision", place);
@@ -58,10 +57,8 @@ Source::Source(std::string id, SourceOptions options, Shared& shared)
     patch_size_ = Integer(vision, "patch_size", place);
   } else {
     const ModelConfig& config = model().config();
-    layers_ = static_cast<int>(config.vision.layers);
-    heads_ = static_cast<int>(config.vision.heads);
+    model_heads_ = HeadsIn(model());
     embed_width_ = config.embed_width;
-    fingerprint_ = model().fingerprint();
     model_name_ = model().name();
     image_size_ = config.preprocess.image_size;
     patch_size_ = config.patch_size;
@@ -84,11 +81,6 @@ const Store& Source::store() const {
               options_.name);
 }
 
-const ClipModel& Source::model() {
-  return model_.Get(
-      [&] { return options_.load_model(options_.store ? &*options_.store : nullptr); });
-}
-
 void Source::Prepare() {
   if (!options_.pool && !options_.classes && !is_store()) return;
   const std::scoped_lock lock(mutex_);
@@ -99,28 +91,22 @@ void Source::Prepare() {
 void Source::PrepareNow(const ProgressSink& progress) {
   progress(0, 0);
   if (is_store() && store().info().images >= 2) shares();  // the first view's
-  CachedTextsOptions cached;
-  cached.truncate = true;
-  cached.threads = threads();
-  cached.progress = progress;
+  const Work work{.threads = threads(), .progress = [&](const char*) { return progress; }};
+  const RowModel model = options_.model.ForRows();
   if (options_.pool && is_store()) {
-    Array<float, 2> rows =
-        CachedTexts([this]() -> const ClipModel& { return model(); }, fingerprint_,
-                    options_.precision, options_.pool->texts, cached);
+    Array<float, 2> rows = RowsOfPool(model, *options_.pool, /*truncate=*/true, work);
     const std::scoped_lock lock(mutex_);
     texts_ = std::move(rows);
   }
   if (options_.classes) {
-    Classifier classifier =
-        CachedClassifier([this]() -> const ClipModel& { return model(); }, fingerprint_,
-                         options_.precision, *options_.classes, options_.templates, cached);
+    Classifier classifier = EmbedClasses(model, *options_.classes, work);
     const std::scoped_lock lock(mutex_);
     classifier_ = std::move(classifier);
   }
   if (auto labels = this->labels()) {
     auto whole = std::make_shared<LoadedLabels>(*labels);
-    whole->texts = CachedTexts([this]() -> const ClipModel& { return model(); }, fingerprint_,
-                               options_.precision, TextsOf(whole->file), cached);
+    whole->texts = CachedTexts(model, TextsOfProperties(whole->file),
+                               {.truncate = true, .threads = threads(), .progress = progress});
     const std::scoped_lock lock(mutex_);
     if (labels_ == labels) labels_ = std::move(whole);
   }
@@ -202,22 +188,19 @@ std::string Source::StartLabels() {
   const std::scoped_lock lock(mutex_);
   label_job_ = shared_.jobs.Start("labels", [this](const ProgressSink& progress) {
     progress(0, 0);
-    LabelInput input;
-    input.heads = ParseHeads("all", layers_, heads_);
-    input.properties = *options_.properties;
-    input.options.threads = threads();
-    input.options.progress = progress;
-    input.text_progress = progress;
-    input.truncate = true;
-    input.calibrated = options_.calibrated;
-    input.text_cache = CacheDirectory();
-    const LabelReport report = CollectLabels(store(), model(), std::move(input));
+    const LabelReport report =
+        MakeLabels(store(), model(),
+                   LabelInput{.heads = model_heads_.Parse("all"),
+                              .properties = *options_.properties,
+                              .truncate = true,
+                              .calibrated = options_.calibrated},
+                   {.threads = threads(), .progress = [&](const char*) { return progress; }});
     auto labels = std::make_shared<LoadedLabels>(
-        LabelsFromJson(LabelJson(report, store().ReadItems()), "labels", layers_, heads_));
+        LabelsFromJson(LabelJson(report, store().ReadItems()), "labels", model_heads_));
     labels->texts = Array<float, 2>(report.texts.shape());
     auto to = labels->texts.flat().begin();
     for (std::size_t p = 0; p < report.table.names.size(); ++p) {
-      to = std::ranges::copy(TextsOf(report, p).flat(), to).out;
+      to = std::ranges::copy(RowsOfProperty(report, p).flat(), to).out;
     }
     const std::scoped_lock job_lock(mutex_);
     labels_ = std::move(labels);
@@ -236,7 +219,7 @@ const ContributionMeans& Source::means() {
 
 const MatchedLabels& Source::matched_labels() {
   return matched_labels_.Get([&] {
-    return MatchLabels(store().ReadItems(), *options_.classes, options_.label,
+    return MatchLabels(store().ReadItems(), options_.classes->file, options_.label,
                        store().directory().string());
   });
 }
@@ -276,7 +259,7 @@ const std::vector<std::string>& Source::attributes() {
 Source::Live& Source::live(bool rows) {
   const Index images = store().info().images;
   const Index classes =
-      options_.classes ? static_cast<Index>(options_.classes->names.size()) : Index{0};
+      options_.classes ? static_cast<Index>(options_.classes->file.names.size()) : Index{0};
   const Index bytes = images * (16 * classes + (rows ? 12 * embed_width_ : 0));
   if (bytes > kMostLiveBytes) {
     throw Error(ErrorCode::kExhausted,
@@ -409,7 +392,7 @@ Source::Place Source::PlaceOf(const Arguments& request, const char* key) {
   Place place;
   if (!request.Has(key)) {
     place.embedding = true;
-    place.heads = ParseHeads("all", layers_, heads_);
+    place.heads = model_heads_.Parse("all");
     place.text = "heads all";
     return place;
   }
@@ -420,11 +403,11 @@ Source::Place Source::PlaceOf(const Arguments& request, const char* key) {
     place.text = "property " + property;
   } else if (in.Has("heads")) {
     const std::string heads = in.Text("heads");
-    place.heads = ParseHeads(heads, layers_, heads_);
+    place.heads = model_heads_.Parse(heads);
     place.text = "heads " + heads;
   } else {
     place.embedding = true;
-    place.heads = ParseHeads("all", layers_, heads_);
+    place.heads = model_heads_.Parse("all");
     place.text = "embedding";
   }
   return place;

@@ -18,14 +18,13 @@
 #include "cliplens/analysis/live_edit.h"
 #include "cliplens/analysis/search.h"
 #include "cliplens/analysis/variance.h"
-#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/texts.h"
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/labels.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store.h"
-#include "cliplens/model/clip.h"
-#include "cliplens/model/text_cache.h"
-#include "cliplens/report/label_report.h"
 #include "cliplens/server/arguments.h"
 #include "cliplens/server/jobs.h"
 #include "cliplens/server/labels.h"
@@ -40,19 +39,16 @@ struct NotReady {
 };
 
 struct SourceOptions {
-  std::string name;            // as people call it
-  std::optional<Store> store;  // nothing: a model alone
-  // Throws Error. `store` is where this object's is by then, or null.
-  std::function<ClipModel(const Store* store)> load_model;
-  Precision precision = Precision::kF32;  // that it will have
-  std::unique_ptr<ImageSet> pictures;     // of the store; null where they are gone
-  std::optional<TextPool> pool;           // that heads are described with
-  std::optional<TextPool> properties;     // that heads are labelled with
-  bool calibrated = false;                // the confidence of labels is, for this model
-  std::optional<LoadedLabels> labels;     // made before
-  std::optional<ClassFile> classes;
-  std::vector<std::string> templates;  // of the classes
-  std::string label;                   // attribute that holds the label; empty: the label
+  std::string name;                    // as people call it
+  std::optional<Store> store;          // nothing: a model alone
+  LazyModel model;                     // of the store, or alone
+  std::unique_ptr<ImageSet> pictures;  // of the store; null where they are gone
+  std::optional<TextPool> pool;        // that heads are described with
+  std::optional<TextPool> properties;  // that heads are labelled with
+  bool calibrated = false;             // the confidence of labels is, for this model
+  std::optional<LoadedLabels> labels;  // made before
+  std::optional<ClassTexts> classes;
+  std::string label;  // attribute that holds the label; empty: the label
 };
 
 // What sources have in common.
@@ -99,12 +95,13 @@ class Source {
   bool is_store() const { return options_.store.has_value(); }
   // Throws Error(kPrecondition) for a model alone.
   const Store& store() const;
-  // Throws as SourceOptions::load_model.
-  const ClipModel& model();
+  // Throws as LazyModel::Get.
+  const ClipModel& model() { return options_.model.Get(); }
 
-  int layers() const { return layers_; }
-  int heads() const { return heads_; }
-  const std::string& fingerprint() const { return fingerprint_; }
+  const ModelHeads& model_heads() const { return model_heads_; }
+  int layers() const { return model_heads_.layers; }
+  int heads() const { return model_heads_.heads; }
+  const std::string& fingerprint() const { return model_heads_.fingerprint; }
   const std::string& model_name() const { return model_name_; }
   // Of the model's input, in pixels and patches.
   Index image_size() const { return image_size_; }
@@ -188,11 +185,10 @@ class Source {
   std::string id_;
   SourceOptions options_;
   Shared& shared_;
-  int layers_ = 0, heads_ = 0;
+  ModelHeads model_heads_;
   Index image_size_ = 0, patch_size_ = 0, embed_width_ = 0;
-  std::string fingerprint_, model_name_;
+  std::string model_name_;
 
-  Lazy<ClipModel> model_;
   Lazy<std::vector<ComponentShare>> shares_;
   Lazy<std::unique_ptr<ContributionMeans>> means_;
   Lazy<MatchedLabels> matched_labels_;

@@ -1,11 +1,11 @@
 // Views of a store: the grid of heads, one head, its pictures, what is alike.
 #include <algorithm>
 
-#include "cliplens/analysis/extremes.h"
-#include "cliplens/analysis/head_match.h"
-#include "cliplens/analysis/text_span.h"
+#include "cliplens/app/matches.h"
+#include "cliplens/app/report_content.h"
 #include "cliplens/base/error.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/report/explorer_report.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/match_report.h"
 #include "cliplens/report/search_report.h"
@@ -15,30 +15,14 @@ namespace cliplens::server {
 namespace {
 
 HeadId OneHead(const Source& source, const std::string& name) {
-  const std::vector<HeadId> heads = ParseHeads(name, source.layers(), source.heads());
+  const std::vector<HeadId> heads = source.model_heads().Parse(name);
   if (heads.size() == 1) return heads.front();
   throw Error(ErrorCode::kInvalidArgument, "{}: one head is wanted, such as L{}.H0",
               Printable(name), source.layers() - 1);
 }
 
-Json ScoredJson(Source& source, const std::vector<ScoredItem>& items) {
-  Json list = Json::array();
-  for (const ScoredItem& scored : items) {
-    list.push_back(
-        {{"item", scored.item}, {"path", source.item(scored.item).path}, {"score", scored.score}});
-  }
-  return list;
-}
-
 bool Contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
-}
-
-Json ItemJson(const Item& item, Index number) {
-  Json json = {{"item", number}, {"path", item.path}, {"label", nullptr}};
-  if (item.label) json["label"] = *item.label;
-  json["attributes"] = item.attributes;
-  return json;
 }
 
 }  // namespace
@@ -90,8 +74,8 @@ Json DescriptionOf(Source& source) {
   json["properties"] = labels != nullptr ? Json(labels->file.properties) : Json::array();
   json["pool"] = options.pool ? Json(options.pool->name) : Json(nullptr);
   json["properties_name"] = options.properties ? Json(options.properties->name) : Json(nullptr);
-  json["classes"] = options.classes ? Json(options.classes->names) : Json::array();
-  json["classes_name"] = options.classes ? Json(options.classes->name) : Json(nullptr);
+  json["classes"] = options.classes ? Json(options.classes->file.names) : Json::array();
+  json["classes_name"] = options.classes ? Json(options.classes->file.name) : Json(nullptr);
   json["label"] = none_if_empty(options.label);
   json["attributes"] = source.attributes();
   return json;
@@ -99,14 +83,7 @@ Json DescriptionOf(Source& source) {
 
 Json OverviewOf(Source& source) {
   const Store& store = source.store();
-  const std::vector<ComponentShare>& shares = source.shares();
-  Json json = {{"format", "cliplens.overview/1"},      {"model", ModelJson(store.info())},
-               {"data", DataJson(store.info())},       {"images", store.info().images},
-               {"components", ComponentsJson(shares)}, {"labels", nullptr}};
-  for (std::size_t i = 0; i < shares.size(); ++i) {
-    json["components"][i]["layer"] = shares[i].layer;
-    json["components"][i]["head"] = shares[i].head;
-  }
+  Json json = OverviewJson(store.info(), source.shares());
   if (const auto labels = source.labels()) {
     json["labels"] = labels->summary;
     json["labels"]["heads"] = Json::array();
@@ -123,24 +100,13 @@ Json HeadOf(Source& source, const std::string& head, const Request& request) {
   const Index pictures = CountOf(request, "pictures", 8, 0, 100);
   const Array<float, 2>& texts = source.texts();
   const TextPool& pool = *source.options().pool;
-  const TextSpanResult span =
-      TextSpan(store.statistics().HeadMoments(id), store.basis().at(id), texts, {.count = count});
-  Json json = SpanJson(store.info(), pool, {id}, {span}, source.shares());
-  json["format"] = "cliplens.head/2";
-  const Json entry = json["heads"][0];
-  json.erase("heads");
-  for (const auto& [key, value] : entry.items()) json[key] = value;
-  const auto shown = std::min<std::size_t>(ToSize(pictured), span.texts.size());
-  if (!store.info().stats_only && pictures > 0 && shown > 0) {
-    std::vector<Vector> weights;
-    for (std::size_t t = 0; t < shown; ++t) weights.push_back(span.texts[t].weight);
-    const std::vector<Extremes> extremes = ExtremesOf(store.ReadFactors(id), weights, pictures);
-    for (std::size_t t = 0; t < shown; ++t) {
-      json["texts"][t]["highest"] = ScoredJson(source, extremes[t].highest);
-      json["texts"][t]["lowest"] = ScoredJson(source, extremes[t].lowest);
-    }
-  }
-  json["label"] = nullptr;
+  const ReportOptions options{.span = {.count = count},
+                              .pictured_texts = pictured,
+                              .pictures = pictures,
+                              .threads = source.threads()};
+  const ReportHead described = DescribeHeads(store, texts, {id}, options).front();
+  Json json = HeadJson(store.info(), pool, described, source.shares(),
+                       [&](Index item) { return source.item(item).path; });
   if (const auto labels = source.labels()) {
     const auto found = labels->heads.find(id);
     if (found != labels->heads.end()) json["label"] = found->second;
@@ -153,8 +119,7 @@ Json ItemListOf(Source& source, const Request& request) {
   const Index from = CountOf(request, "from", 0, 0, Index{1} << 40);
   const Index count = CountOf(request, "count", 200, 1, kMostResults);
   const std::string_view find = request.parameter("find");
-  Json json = {
-      {"format", "cliplens.items/1"}, {"total", 0}, {"from", from}, {"items", Json::array()}};
+  ItemList list{.from = from, .entries = {}};
   Index number = 0, matching = 0;
   for (Index s = 0; s < store.num_shards(); ++s) {
     const Index images = store.shard(s).images;
@@ -169,15 +134,15 @@ Json ItemListOf(Source& source, const Request& request) {
           find.empty() || Contains(item.path, find) || (item.label && Contains(*item.label, find));
       if (wanted) {
         if (matching >= from && matching < from + count) {
-          json["items"].push_back(ItemJson(item, number));
+          list.entries.push_back({number, item});
         }
         ++matching;
       }
       ++number;
     }
   }
-  json["total"] = matching;
-  return json;
+  list.total = matching;
+  return ItemListJson(list);
 }
 
 Json SearchOf(Source& source, const Arguments& request) {
@@ -235,18 +200,11 @@ Json SearchOf(Source& source, const Arguments& request) {
 }
 
 Json MatchOf(Source& source, Source& other) {
-  const auto side = [](Source& of) {
-    MatchedStore matched = MatchedStoreOf(of.store());
-    if (const auto labels = of.labels()) {
-      for (const LabelledHead& head : labels->file.heads) {
-        if (!head.label.empty()) matched.labels[head.id] = head.label;
-      }
-    }
-    return matched;
+  const auto side = [](Source& one) -> MatchSide {
+    const auto labels = one.labels();
+    return {&one.store(), labels ? NamesOfHeads(labels->file) : std::map<HeadId, std::string>()};
   };
-  MatchOptions options;
-  options.threads = source.threads();
-  return MatchJson({side(source), side(other), MatchHeads(source.store(), other.store(), options)});
+  return MatchJson(MatchStores(side(source), side(other), {.threads = source.threads()}));
 }
 
 }  // namespace cliplens::server

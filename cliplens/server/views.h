@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cliplens/io/json.h"
+#include "cliplens/report/explorer_report.h"
 #include "cliplens/server/message.h"
 #include "cliplens/server/source.h"
 
@@ -18,7 +19,7 @@ Json SearchOf(Source& source, const Arguments& request);
 Json MatchOf(Source& source, Source& other);
 
 // Views of one picture (picture_views.cc). With `png` a figure instead of the numbers.
-Json ScoresOf(Source& source, const Arguments& request);
+ScoresReport PictureScoresOf(Source& source, const Arguments& request);
 Response HeatMapOf(Source& source, const Arguments& request, bool png);
 Response ExplanationOf(Source& source, const Arguments& request, bool png);
 Response MaskResponse(Source& source, const Arguments& request, bool png);

@@ -39,7 +39,8 @@ TEST(Classifier, FindsClassesByNameAndHasTheirMean) {
   RandomModel{}.Write(directory.path());
   const ClipModel model = ClipModel::Load(directory.path());
   const ClassFile file{.name = "things.txt", .names = {"red", "cat"}, .labels = {"r", "c"}};
-  const Classifier classes = ClassifierOf(model, file, {"a {}", "{}!"}, false, 2);
+  const Classifier classes =
+      CachedClassifier(model, file, {"a {}", "{}!"}, {.threads = 2, .directory = {}});
   const Array<float, 2> rows = MakeClassifier(model, file.names, classes.templates, false, 1);
   EXPECT_TRUE(std::ranges::equal(classes.rows.flat(), rows.flat()));
   EXPECT_EQ(classes.Find("cat"), 1);

@@ -31,12 +31,13 @@ class TextCacheTest : public testing::Test {
   bool Asks(const std::vector<std::string>& texts, const std::string& fingerprint = "f",
             Precision precision = Precision::kF32, bool truncate = false) {
     bool asked = false;
-    const Array<float, 2> rows = CachedTexts(
-        [&]() -> const ClipModel& {
-          asked = true;
-          return *model_;
-        },
-        fingerprint, precision, texts, {.truncate = truncate, .threads = 1, .directory = cache()});
+    const Array<float, 2> rows =
+        CachedTexts({fingerprint, precision,
+                     [&]() -> const ClipModel& {
+                       asked = true;
+                       return *model_;
+                     }},
+                    texts, {.truncate = truncate, .threads = 1, .directory = cache()});
     const Array<float, 2> expected = model_->EmbedTexts(texts, truncate, 1);
     EXPECT_EQ(rows.shape(), expected.shape());
     EXPECT_TRUE(std::ranges::equal(rows.flat(), expected.flat()));
@@ -115,12 +116,12 @@ TEST_F(TextCacheTest, WithoutAPlaceNothingIsKept) {
   EXPECT_TRUE(Asks(texts_));
   EXPECT_TRUE(Asks(texts_));
   bool asked = false;
-  CachedTexts(
-      [&]() -> const ClipModel& {
-        asked = true;
-        return *model_;
-      },
-      "f", Precision::kF32, texts_, {.threads = 1, .directory = {}});
+  CachedTexts({"f", Precision::kF32,
+               [&]() -> const ClipModel& {
+                 asked = true;
+                 return *model_;
+               }},
+              texts_, {.threads = 1, .directory = {}});
   EXPECT_TRUE(asked);
 }
 

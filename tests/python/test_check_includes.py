@@ -39,6 +39,8 @@ def test_includes_that_point_up_pass(tmp_path):
     ("io/npy.cc", '"cliplens/model/config.h"', "points down from io to model"),
     ("base/error.h", "<cliplens/io/file.h>", "points down from base to io"),
     ("report/table.cc", '"cliplens/server/routes.h"', "points down from report to server"),
+    ("app/heads.h", '"cliplens/report/table.h"', "points down from app to report"),
+    ("analysis/span.h", '"cliplens/app/heads.h"', "points down from analysis to app"),
     ("dataset/set.h", "<nlohmann/json.hpp>", "belongs to cliplens/io alone"),
     ("analysis/span.cc", "<Eigen/Dense>", "belongs to cliplens/base alone"),
     ("model/tower.cc", "<oneapi/dnnl/dnnl.hpp>", "belongs to cliplens/model/nn alone"),

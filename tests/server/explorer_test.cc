@@ -44,22 +44,39 @@ TEST(Explorer, NothingIsAnsweredBeforeItIsOpen) {
   EXPECT_EQ(refused->status, 403);
 }
 
+// Pictures of a source that tell when it is gone.
+class WatchedSet : public ImageSet {
+ public:
+  explicit WatchedSet(std::atomic<bool>& gone) : gone_(gone) {}
+  ~WatchedSet() override { gone_ = true; }
+  WatchedSet(const WatchedSet&) = delete;
+  WatchedSet& operator=(const WatchedSet&) = delete;
+  Index size() const override { return 0; }
+  Item item(Index) const override { return {}; }
+  std::vector<std::uint8_t> Read(Index) const override { return {}; }
+  std::optional<std::vector<std::uint8_t>> ReadMask(Index) const override { return std::nullopt; }
+  std::string kind() const override { return "none"; }
+  std::string root() const override { return ""; }
+
+ private:
+  std::atomic<bool>& gone_;
+};
+
 TEST(Explorer, WaitsForTheWorkOnItsSources) {
-  std::atomic<bool> loading = false, source_was_there = false;
-  const auto of_source = std::make_shared<int>();
+  std::atomic<bool> loading = false, gone = false, source_was_there = false;
   const TemporaryDirectory directory;
   std::vector<SourceOptions> sources(1);
   sources[0].store.emplace(PlantedStore{}.Write(directory.path() / "store"));
-  sources[0].classes = ClassFile{.name = "classes", .names = {"a"}, .labels = {"a"}};
-  sources[0].templates = {"{}"};
-  sources[0].load_model = [&, of_source](const Store*) -> ClipModel {
-    const std::weak_ptr<int> held = of_source;
-    std::atomic<bool>& was_there = source_was_there;
+  sources[0].classes =
+      ClassTexts{.file = {.name = "classes", .names = {"a"}, .labels = {"a"}}, .templates = {"{}"}};
+  sources[0].pictures = std::make_unique<WatchedSet>(gone);
+  const auto load = [&]() -> ClipModel {
     loading = true;
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    was_there = held.use_count() > 1;  // beside the test's own
+    source_was_there = !gone;
     throw Error(ErrorCode::kNotFound, "no model");
   };
+  sources[0].model = LazyModel(std::string(32, '0'), Precision::kF32, load);
   {
     Explorer explorer(std::move(sources), {});
     explorer.Open({.host = "127.0.0.1", .port = 1});

@@ -1,0 +1,36 @@
+// What analyses of accuracy on a store need: classes, their rows, the pictures' labels.
+//
+//   const AccuracyInput input = OpenAccuracy(store, model, {.classes = "objects.txt"}, {});
+//   Ablate(store, store.statistics(), input.classifier.rows, input.labels.classes, {});
+#pragma once
+
+#include <string>
+
+#include "cliplens/app/texts.h"
+#include "cliplens/app/work.h"
+#include "cliplens/dataset/labels.h"
+#include "cliplens/decompose/store.h"
+
+namespace cliplens {
+
+// What an analysis of accuracy was measured on.
+struct AccuracySetting {
+  StoreInfo store;
+  std::string classes_name;  // of the class file
+  Index classes = 0;
+  Index templates = 0;
+  Index foreign = 0;  // pictures whose label is no class
+  std::string means;  // the store whose means stand in; empty: the store's own
+};
+
+struct AccuracyInput {
+  AccuracySetting setting;
+  Classifier classifier;
+  MatchedLabels labels;  // of the store's pictures
+};
+
+// Throws as OpenClassifier and MatchLabels. The labels are matched before texts are embedded.
+AccuracyInput OpenAccuracy(const Store& store, const RowModel& model, const ClassChoice& choice,
+                           const Work& work);
+
+}  // namespace cliplens

@@ -1,0 +1,47 @@
+#include "cliplens/app/classification.h"
+
+#include <utility>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
+#include "cliplens/dataset/labels.h"
+
+namespace cliplens {
+
+ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
+                                const ClassifyChoice& choice, const ChosenEdit& edit,
+                                const Work& work) {
+  const ClassTexts classes = ReadClasses(choice.classes);
+  const Array<float, 2> classifier = EmbedClasses(model, classes, work).rows;
+  EmbeddedImages embedded = EmbedReadableImages(model, set, choice.on_error, work.threads,
+                                                work.Stage("pictures"), edit.ForEmbedding());
+  ClassifyReport report{.model_name = model.name(),
+                        .precision = NameOf(model.precision()),
+                        .classes = classes.file.names,
+                        .templates = std::ssize(classes.templates),
+                        .pictures = {},
+                        .skipped = std::move(embedded.skipped)};
+  const ClassLabels labels(classes.file);
+  for (Index i = 0; i < embedded.rows.dim(0); ++i) {
+    const Item item = set.item(At(embedded.index, i));
+    ClassifyReport::Picture picture{
+        item.path, LabelOf(item, choice.classes.label),
+        TopClasses(embedded.rows.row(i), classifier, model.logit_scale(), choice.count)};
+    if (picture.label) {
+      const Index index = labels.IndexOf(*picture.label);
+      report.foreign += index < 0 ? 1 : 0;
+      report.labelled += index < 0 ? 0 : 1;
+      report.correct += index >= 0 && index == picture.top.front().index ? 1 : 0;
+    }
+    report.pictures.push_back(std::move(picture));
+  }
+  if (!choice.classes.label.empty() && report.labelled + report.foreign == 0) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: no picture has the attribute '{}' that --label names; attributes "
+                "come from the columns of tables and the .json members of shards",
+                set.root(), choice.classes.label);
+  }
+  return report;
+}
+
+}  // namespace cliplens

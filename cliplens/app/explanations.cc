@@ -1,0 +1,42 @@
+#include "cliplens/app/explanations.h"
+
+#include <utility>
+
+#include "cliplens/app/heads.h"
+
+namespace cliplens {
+
+ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
+                                 const ExplanationChoice& choice, int threads) {
+  const NamedStatement named =
+      choice.classes == nullptr
+          ? TextAgainst(model, choice.text, choice.against, threads)
+          : ClassAgainst(model, pass, *choice.classes, choice.class_name, choice.against, threads);
+  const ModelHeads all = HeadsIn(model);
+  ExplanationReport report;
+  report.text = named.text;
+  report.against = named.against;
+  report.against_kind = named.against_kind;
+  report.layers = all.layers;
+  report.heads = all.heads;
+  report.grid = model.config().grid();
+  report.explanation = Explain(model, pass, named.statement, threads);
+  return report;
+}
+
+ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,
+                        const std::vector<std::string>& texts, std::map<HeadId, std::string> labels,
+                        int threads) {
+  const TokenPass pass = PassOf(model, picture, threads);
+  ReportScores scores;
+  scores.maps.picture = MappedPictureOf(model, picture, path);
+  scores.maps.panels = PanelsOf(
+      model, pass,
+      {.texts = texts, .heads = HeadsIn(model).Parse("all"), .heads_text = "heads all"}, threads);
+  scores.explanation = ExplainPicture(model, pass, {.text = texts.front()}, threads);
+  scores.explanation.picture = scores.maps.picture;
+  scores.explanation.labels = std::move(labels);
+  return scores;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,51 @@
+// Where one picture's score comes from, with the names of things.
+//
+//   const TokenPass pass = PassOf(model, picture, threads);
+//   ExplanationReport report = ExplainPicture(model, pass, {.text = "a cat"}, threads);
+//   report.picture = MappedPictureOf(model, picture, "cat.png");
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "cliplens/analysis/explanation.h"
+#include "cliplens/app/heat_maps.h"
+#include "cliplens/base/component.h"
+
+namespace cliplens {
+
+struct ExplanationReport {
+  MappedPicture picture;
+  std::string text;          // what is scored: a text or a class
+  std::string against;       // what was taken off; empty: nothing
+  std::string against_kind;  // "text", "runner-up", "class", "mean"; empty without
+  int layers = 0, heads = 0;
+  Index grid = 0;
+  Explanation explanation;
+  std::map<HeadId, std::string> labels;  // of heads that have one
+  Index top = 8;                         // components listed on each side
+};
+
+// What is scored: a text, or a class.
+struct ExplanationChoice {
+  std::string text = {};
+  const Classifier* classes = nullptr;  // instead of a text
+  std::string class_name = {};          // empty: the picture's best class
+  std::string against = {};             // as TextAgainst and ClassAgainst take it
+};
+// Without the picture and the labels of heads. Throws as TextAgainst, ClassAgainst and Explain.
+ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
+                                 const ExplanationChoice& choice, int threads);
+
+// Maps of texts over one picture, and one score of it taken apart.
+struct ReportScores {
+  HeatMapReport maps;
+  ExplanationReport explanation;
+};
+// The maps of all texts through all heads, and the first text's score. Throws as PanelsOf and
+// ExplainPicture.
+ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,
+                        const std::vector<std::string>& texts, std::map<HeadId, std::string> labels,
+                        int threads);
+
+}  // namespace cliplens

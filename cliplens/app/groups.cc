@@ -1,0 +1,115 @@
+#include "cliplens/app/groups.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
+
+namespace cliplens {
+namespace {
+
+constexpr Index kMostValues = 1'000;
+
+// The edit that is asked for: a file, or named components replaced by the means that stand in.
+std::optional<Edit> EditOfChoice(const GroupChoice& choice, const Store& store,
+                                 const MeansChoice& means) {
+  if (!choice.edit.empty()) return ReadEditFor(store, choice.edit);
+  if (choice.which.heads.empty() && choice.which.property.empty()) return std::nullopt;
+  Edit edit = MakeMeanEdit(store.info(), store.basis(), means.statistics(),
+                           ChooseTargets(choice.which, HeadsIn(store)));
+  edit.means = means.name();
+  return edit;
+}
+
+bool SameMeans(const Edit& a, const Edit& b) {
+  return std::ranges::equal(a.components, b.components,
+                            [](const auto& x, const auto& y) { return x.constant == y.constant; });
+}
+
+// What `edit suggest --attribute NAME --within-classes` finds.
+GroupLean LeanOn(const AttributeGroups& attribute, const Store& store, const AccuracyInput& input,
+                 const Work& work) {
+  GroupLean lean;
+  lean.report.within_classes = true;
+  try {
+    lean.report.result =
+        FindCue(store, input.classifier.rows, GroupingBy(attribute), input.labels.classes,
+                {.threads = work.threads, .progress = work.Stage("cue")});
+  } catch (const Error& error) {
+    // Too few pictures to hold half of them out; the groups are shown all the same.
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    lean.unknown = error.what();
+  }
+  return lean;
+}
+
+// What is measured; the report is told what is said of it.
+std::vector<GroupVariant> VariantsOf(const Store& store, const std::optional<Edit>& edit,
+                                     const MeansChoice& means, const GroupChoice& choice,
+                                     GroupReport& report) {
+  const Basis& basis = store.basis();
+  const Statistics& other = means.statistics();
+  std::vector<GroupVariant> variants = {{"base", {}}};
+  const Edit rest = RecipeEdit(nullptr, store.info(), basis, other);
+  if (edit) {
+    const Edit again = WithMeans(*edit, basis, other);
+    report.edit = choice.edit;
+    report.edit_means = edit->means;
+    report.edit_names = edit->Names();
+    report.means_distance = DistanceOfMeans(*edit, basis, store.statistics());
+    report.other_distance = DistanceOfMeans(again, basis, store.statistics());
+    variants.push_back({"edit", *edit});
+    if (!SameMeans(*edit, again)) variants.push_back({"edit-means", again});
+    for (const Edit& draw : RandomEdits(*edit, basis, other, choice.random, choice.seed)) {
+      variants.push_back({fmt::format("random-{}", ++report.draws), draw});
+    }
+    variants.push_back({"recipe", RecipeEdit(&*edit, store.info(), basis, other)});
+  } else {
+    report.other_distance = DistanceOfMeans(rest, basis, store.statistics());
+  }
+  variants.push_back({"recipe-rest", rest});
+  return variants;
+}
+
+void RefuseEmptyGroups(const GroupReport& report, const std::string& store) {
+  if (report.result.empty_groups.empty()) return;
+  const auto [c, a] = report.result.empty_groups.front();
+  throw Error(ErrorCode::kInvalidArgument,
+              "{}: no picture of the class '{}' has '{}' as its {} ({} of {} groups are empty); "
+              "--skip-empty leaves empty groups out",
+              store, At(report.classes, c), At(report.values, a), report.attribute,
+              report.result.empty_groups.size(), report.classes.size() * report.values.size());
+}
+
+}  // namespace
+
+GroupReport MakeGroups(const Store& store, const RowModel& model, const GroupChoice& choice,
+                       const Work& work) {
+  const MeansChoice means(store, choice.means);
+  const std::optional<Edit> edit = EditOfChoice(choice, store, means);
+  const AttributeGroups attribute = GroupByAttribute(store.ReadItems(), choice.attribute,
+                                                     kMostValues, store.directory().string());
+  const AccuracyInput input = OpenAccuracy(store, model, choice.classes, work);
+
+  GroupReport report;
+  report.setting = input.setting;
+  report.setting.means = choice.means;
+  report.classes = input.classifier.names;
+  report.attribute = choice.attribute;
+  report.values = attribute.values;
+  report.without = attribute.without;
+  report.seed = choice.seed;
+  if (choice.lean) report.lean = LeanOn(attribute, store, input, work);
+  const std::vector<GroupVariant> variants = VariantsOf(store, edit, means, choice, report);
+  report.result =
+      EvaluateGroups(store, input.classifier.rows,
+                     {input.labels.classes, attribute.of, input.classifier.rows.dim(0),
+                      std::ssize(attribute.values)},
+                     variants, {.threads = work.threads, .progress = work.Stage("pictures")});
+  if (!choice.skip_empty) RefuseEmptyGroups(report, store.directory().string());
+  return report;
+}
+
+}  // namespace cliplens

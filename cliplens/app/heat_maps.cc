@@ -1,0 +1,69 @@
+#include "cliplens/app/heat_maps.h"
+
+#include <algorithm>
+
+#include "cliplens/app/heads.h"
+#include "cliplens/app/span_file.h"
+#include "cliplens/base/index.h"
+
+namespace cliplens {
+
+MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
+                              const std::string& path) {
+  return {
+      path,         ConvertToRgb(picture), RegionOf(picture.width, picture.height, model.config()),
+      model.name(), model.fingerprint(),   NameOf(model.precision())};
+}
+
+std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,
+                                   const TextMaps& wanted, int threads) {
+  const Array<float, 2> texts = EmbedWords(model, wanted.texts, threads);
+  Array<float, 2> against;
+  std::string against_text = wanted.against;
+  if (wanted.classes != nullptr) {
+    against = wanted.classes->Mean();
+    against_text = wanted.classes->MeanName();
+  } else if (!wanted.against.empty()) {
+    against = EmbedWords(model, {wanted.against}, threads);
+  }
+  const Index count = texts.dim(0);
+  Array<float, 2> rows({count + (against.empty() ? 0 : 1), texts.dim(1)});
+  std::ranges::copy(against.flat(), std::ranges::copy(texts.flat(), rows.data()).out);
+  for (Index i = 0; wanted.classes != nullptr && i < count; ++i) {
+    const std::vector<std::string>& names = wanted.classes->names;
+    const auto found = std::ranges::find(names, At(wanted.texts, i));
+    if (found == names.end()) continue;
+    std::ranges::copy(wanted.classes->rows.row(found - names.begin()), rows.row(i).data());
+  }
+  const std::vector<HeatMap> maps = HeatMaps(model, pass, rows, wanted.heads, threads);
+  std::vector<HeatMapPanel> panels;
+  for (std::size_t i = 0; i < wanted.texts.size(); ++i) {
+    panels.push_back({wanted.texts[i], against_text, wanted.heads_text, wanted.heads,
+                      against.empty() ? maps[i] : Difference(maps[i], maps.back())});
+  }
+  return panels;
+}
+
+std::vector<HeatMapPanel> DirectionPanels(const ClipModel& model, const TokenPass& pass,
+                                          const std::string& span,
+                                          const std::vector<std::string>& names, int threads) {
+  const ModelHeads all = HeadsIn(model);
+  const SpanFile file = ReadSpanFile(span, all.fingerprint, all.layers, all.heads);
+  std::vector<SpanDirection> chosen;
+  std::vector<std::string> texts;
+  for (const std::string& name : names) {
+    chosen.push_back(DirectionNamed(file, name));
+    texts.push_back(chosen.back().text);
+  }
+  const Array<float, 2> rows = EmbedWords(model, texts, threads);
+  std::vector<HeatMapPanel> panels;
+  for (Index i = 0; i < std::ssize(chosen); ++i) {
+    const SpanDirection& direction = At(chosen, i);
+    const std::vector<HeadId> head = {direction.head};
+    panels.push_back({direction.text, "", "head " + HeadName(direction.head), head,
+                      HeatMaps(model, pass, rows.rows(i, i + 1), head, threads).front()});
+  }
+  return panels;
+}
+
+}  // namespace cliplens

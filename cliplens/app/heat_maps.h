@@ -1,0 +1,67 @@
+// Heat maps of one picture, with the names of what they are of.
+//
+//   const TokenPass pass = PassOf(model, picture, threads);
+//   const std::vector<HeatMapPanel> panels = PanelsOf(
+//       model, pass, {.texts = {"a cat"}, .heads = heads, .heads_text = "heads all"}, threads);
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/heat_map.h"
+#include "cliplens/analysis/token_map.h"
+#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/io/image.h"
+#include "cliplens/model/clip.h"
+
+namespace cliplens {
+
+// The picture that maps lie over, and how it was read.
+struct MappedPicture {
+  std::string path;
+  Image rgb;
+  GridRegion region;  // where the patches lie
+  std::string model_name;
+  std::string fingerprint;
+  std::string precision;
+};
+MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
+                              const std::string& path);
+
+struct HeatMapPanel {
+  std::string text;
+  std::string against;        // what was taken off; empty: nothing
+  std::string heads_text;     // as people read it: "heads all"
+  std::vector<HeadId> heads;  // whose map it is
+  HeatMap map;
+};
+
+// What maps of texts are drawn of.
+struct TextMaps {
+  std::vector<std::string> texts;
+  std::string against = {};             // a text whose map is taken off; empty: none
+  const Classifier* classes = nullptr;  // then the mean of their maps is taken off, and a text that
+                                        // names a class stands for it
+  std::vector<HeadId> heads;
+  std::string heads_text;
+};
+// A panel for each text. Throws as EmbedWords and HeatMaps.
+std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,
+                                   const TextMaps& maps, int threads);
+
+// A panel for each of the texts that TextSpan found, through its head alone.
+//   span: file that `cliplens span --out` wrote; names: "L11.H3:2", as DirectionNamed takes them
+// Throws as ReadSpanFile, DirectionNamed, EmbedWords and HeatMaps.
+std::vector<HeatMapPanel> DirectionPanels(const ClipModel& model, const TokenPass& pass,
+                                          const std::string& span,
+                                          const std::vector<std::string>& names, int threads);
+
+struct HeatMapReport {
+  MappedPicture picture;
+  std::vector<HeatMapPanel> panels;
+  // The score of a patch that gets the full colour; nothing: the largest of all maps, rounded up.
+  std::optional<double> scale;
+};
+
+}  // namespace cliplens

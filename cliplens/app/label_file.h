@@ -1,0 +1,73 @@
+// The JSON that `cliplens label` writes, read again to choose heads by what they tell of.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/search.h"
+#include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
+#include "cliplens/io/json.h"
+
+namespace cliplens {
+
+struct LabelledHead {
+  HeadId id;
+  std::string label;   // empty: none
+  std::string second;  // empty: none
+  double confidence = 0;
+};
+
+struct HeadShare {
+  HeadId id;
+  double share = 0;  // of the head's variance, that a property explains
+  friend bool operator==(const HeadShare&, const HeadShare&) = default;
+};
+
+struct LabelFile {
+  std::string place;  // of the file, for messages
+  std::string model_name;
+  std::string fingerprint;  // of the model whose heads these are
+  std::vector<std::string> properties;
+  std::vector<std::vector<std::string>> texts;  // of each property
+  // Of each property the heads of which it explains more than chance does, in order of the heads.
+  std::vector<std::vector<HeadShare>> index;
+  std::vector<LabelledHead> heads;
+};
+
+// Throws Error(kNotFound) and Error(kCorruptData) as ReadJsonFile does, and for a file that is no
+// "cliplens.label/2", names a head that a model of `layers` x `heads` lacks, names one twice or has
+// a share that is not in (0, 1];
+// Error(kInvalidArgument) when its model is another than `fingerprint`.
+LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,
+                        int layers, int heads);
+
+// The same of a file's content; `place` names it in messages. Whose model it is is not asked.
+LabelFile ParseLabels(const Json& json, const std::string& place, int layers, int heads);
+
+// Heads whose label or second label is `property`, in order. Throws Error(kInvalidArgument) that
+// lists the properties when the table has no such one, and Error(kNotFound) when no head tells of
+// it.
+std::vector<HeadId> HeadsLabelled(const LabelFile& labels, const std::string& property);
+
+// Heads of which `property` explains more than chance does, whatever their label, in order. Throws
+// as HeadsLabelled.
+std::vector<HeadShare> HeadsTelling(const LabelFile& labels, const std::string& property);
+
+// The texts of all properties, one property after the other.
+std::vector<std::string> TextsOfProperties(const LabelFile& labels);
+
+// Where pictures are alike in a property: in what its texts differ in, in the heads that it
+// explains something of, each by the root of that share, as a share is a ratio of squares.
+//   rows: [M, E] of the property's texts, unit
+SearchSpace SpaceOfHeads(std::span<const HeadShare> heads, ArrayView<const float, 2> rows);
+
+// The same of a property of the file.
+//   rows: [M, E] of TextsOfProperties, unit
+// Throws as HeadsTelling.
+SearchSpace SpaceOfProperty(const LabelFile& labels, const std::string& property,
+                            ArrayView<const float, 2> rows);
+
+}  // namespace cliplens

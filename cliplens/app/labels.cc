@@ -1,0 +1,147 @@
+#include "cliplens/app/labels.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cliplens/analysis/text_span.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/shipped.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
+#include "cliplens/dataset/labels.h"
+
+namespace cliplens {
+namespace {
+
+constexpr Index kTextsOfScores = 5;  // of TextSpan, that a label is held against
+
+// The pictures whose attribute has the value of `only`, ATTRIBUTE=VALUE; all without it.
+std::vector<Index> PicturesWith(const std::vector<Item>& items, const std::string& only) {
+  const std::size_t sign = only.find('=');
+  if (!only.empty() && sign == std::string::npos) {
+    throw Error(ErrorCode::kInvalidArgument, "--only {}: ATTRIBUTE=VALUE was expected", only);
+  }
+  std::vector<Index> pictures;
+  for (Index i = 0; i < std::ssize(items); ++i) {
+    if (only.empty() ||
+        LabelOf(At(items, i), only.substr(0, sign)).value_or("") == only.substr(sign + 1)) {
+      pictures.push_back(i);
+    }
+  }
+  if (pictures.empty()) {
+    throw Error(ErrorCode::kNotFound, "--only {}: no picture of the store is left", only);
+  }
+  return pictures;
+}
+
+void CheckAreProperties(const std::vector<Factor>& factors, const LabelReport& labels) {
+  for (const Factor& factor : factors) {
+    if (std::ranges::find(labels.table.names, factor.name) != labels.table.names.end()) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                "--truth {}: {} has no such property; a label is right when its property has the "
+                "name of the attribute that holds the truth",
+                factor.name, labels.properties_name);
+  }
+}
+
+}  // namespace
+
+std::vector<const HeadLabel*> HeadsOfProperty(const LabelReport& report, std::size_t property) {
+  std::vector<const HeadLabel*> heads;
+  for (const HeadLabel& head : report.labels) {
+    const PropertyShare& p = head.properties[property];
+    if (p.share.value > std::max(p.chance, 0.0)) heads.push_back(&head);
+  }
+  std::ranges::stable_sort(heads, [&](const HeadLabel* a, const HeadLabel* b) {
+    return a->properties[property].share.value > b->properties[property].share.value;
+  });
+  return heads;
+}
+
+Array<float, 2> RowsOfProperty(const LabelReport& report, std::size_t property) {
+  const std::vector<Index>& texts = report.table.texts[property];
+  Array<float, 2> rows({std::ssize(texts), report.texts.dim(1)});
+  for (Index t = 0; t < rows.dim(0); ++t) {
+    std::ranges::copy(report.texts.row(At(texts, t)), rows.row(t).begin());
+  }
+  return rows;
+}
+
+std::map<HeadId, std::string> NamesOfHeads(const LabelReport& report) {
+  std::map<HeadId, std::string> names;
+  for (const HeadLabel& head : report.labels) {
+    if (head.label >= 0) names[head.id] = At(report.table.names, head.label);
+  }
+  return names;
+}
+
+bool IsCalibrated(const Store& store) {
+  const std::string& name = store.info().model_name;  // as a file says it
+  if (name.find('/') != std::string::npos) return false;
+  const std::filesystem::path config = SharePath("models/" + name + "/open_clip_config.json");
+  return !config.empty() &&
+         ClipModel::Load(config.parent_path()).fingerprint() == store.info().fingerprint;
+}
+
+LabelReport MakeLabels(const Store& store, const RowModel& model, LabelInput input,
+                       const Work& work) {
+  LabelReport report;
+  report.store = store.info();
+  report.pool = std::move(input.properties);
+  report.properties_name = report.pool.name;
+  report.table = PropertiesOf(report.pool);
+  report.calibrated = input.calibrated;
+  const auto embed = [&](const TextPool& pool) {
+    return CachedTexts(model, pool.texts,
+                       {.truncate = input.truncate,
+                        .threads = work.threads,
+                        .progress = work.Stage("texts"),
+                        .directory = input.text_cache});
+  };
+  report.texts = embed(report.pool);
+  input.options.threads = work.threads;
+  input.options.progress = work.Stage("heads");
+  report.labels = LabelHeads(store, input.heads, report.table, report.texts, input.options);
+  const TextPool& pool = input.texts ? *input.texts : report.pool;
+  report.scores_pool = pool.name;
+  const Array<float, 2> pool_rows = input.texts ? embed(pool) : Array<float, 2>();
+  std::vector<TextSpanResult> spans(input.heads.size());
+  if (store.info().images >= 2) {
+    spans = TextSpanOfHeads(store.statistics(), store.basis(), input.heads,
+                            input.texts ? pool_rows : report.texts, {.count = kTextsOfScores},
+                            work.threads);
+  }
+  report.scores = ScoreLabels(report.labels, report.table, spans, pool);
+  return report;
+}
+
+LabelReport MakeLabels(const Store& store, const RowModel& model, const LabellingOptions& options,
+                       const Work& work) {
+  LabelInput input{.heads = HeadsIn(store).Parse(options.heads),
+                   .properties = ReadTextPool(TextsPath(options.properties, "properties")),
+                   .options = options.label,
+                   .truncate = options.truncate};
+  if (!options.texts.empty()) input.texts = ReadTextPool(TextsPath(options.texts));
+  input.calibrated = IsCalibrated(store);
+  return MakeLabels(store, model, std::move(input), work);
+}
+
+LabelTruthReport LabelsAgainstTruth(const Store& store, const LazyModel& model,
+                                    const LabellingOptions& options, const TruthChoice& choice,
+                                    const Work& work) {
+  const std::vector<Item> items = store.ReadItems();
+  const std::vector<Index> pictures = PicturesWith(items, choice.only);
+  LabelTruthReport report;
+  report.factors = FactorsOf(items, choice.factors, pictures);
+  report.labels = MakeLabels(store, model.Get(), options, work);
+  CheckAreProperties(report.factors, report.labels);
+  std::vector<HeadId> heads;
+  for (const HeadLabel& label : report.labels.labels) heads.push_back(label.id);
+  report.truth = TruthOfHeads(store, heads, report.factors, pictures, work.threads);
+  report.evaluation =
+      EvaluateLabels(report.labels.labels, report.labels.table, report.factors, report.truth);
+  report.images = std::ssize(pictures);
+  return report;
+}
+
+}  // namespace cliplens

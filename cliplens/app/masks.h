@@ -1,0 +1,54 @@
+// The mask of what a text or a class names in one picture.
+//
+//   const Classifier classes = OpenClassifier(model, {.classes = "objects.txt"}, {});
+//   const MaskedPicture masked =
+//       MaskPicture(model, PassOf(model, picture, threads), picture, "duck.png",
+//                   {.classes = &classes, .heads = heads, .heads_text = "heads all"}, threads);
+//   WriteFileAtomically("mask.png", EncodePng(masked.image));
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cliplens/analysis/heat_map.h"
+#include "cliplens/analysis/token_map.h"
+#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/io/image.h"
+#include "cliplens/model/clip.h"
+
+namespace cliplens {
+
+struct PictureMask {
+  std::string model_name;
+  std::string fingerprint;
+  std::string picture;
+  Index width = 0;
+  Index height = 0;
+  std::string text;     // whose map it is
+  bool answer = false;  // the model's own, among `classes`
+  Index classes = 0;    // whose mean was subtracted; 0: none
+  std::string heads;
+  PixelRegion region;  // what the model saw
+  double mean = 0;     // of the scaled map: object is what lies above it
+  bool empty = false;
+  Index object_pixels = 0;
+};
+// What the mask is of: a text by its row, or a class.
+struct MaskChoice {
+  std::string text = {};
+  Array<float, 2> row = {};             // [1, E] of the text; nothing is taken off its map
+  const Classifier* classes = nullptr;  // instead: minus the mean over the classes
+  std::string class_name = {};          // empty: the model's answer
+  std::vector<HeadId> heads;
+  std::string heads_text;
+};
+struct MaskedPicture {
+  PictureMask mask;
+  Image image;             // 8-bit grey of the picture's size: 255 is the object
+  Array<float, 2> values;  // [height, width] the map from 0 to 1, 0 beside what the model saw
+};
+// `pass` is that of the picture. Throws as TokenWeights and Classifier::Find.
+MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const Image& picture,
+                          const std::string& path, const MaskChoice& choice, int threads);
+
+}  // namespace cliplens

@@ -1,0 +1,55 @@
+// Models by the names that people give them, and the model of a store.
+//
+//   const ClipModel loaded = LoadModel({.model = "pictureworld", .precision = "bf16"});
+//   const LazyModel of_store(store, {});  // what the manifest names, loaded when it is needed
+//   of_store.Get().EmbedTexts(pool.texts, /*truncate=*/false, threads);
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cliplens/decompose/store.h"
+#include "cliplens/model/clip.h"
+#include "cliplens/model/text_cache.h"
+
+namespace cliplens {
+
+struct ModelChoice {
+  std::string model = {};          // as ModelPath takes it
+  std::string architecture = {};   // of a checkpoint file without a configuration: a name of
+                                   // open_clip's, openai, or a JSON file
+  std::string precision = "fp32";  // fp32, bf16, or auto: bf16 where the processor has it
+};
+
+// Throws as ModelPath, ParsePrecision and ClipModel::Load.
+ClipModel LoadModel(const ModelChoice& choice);
+
+// The model that made a store: the one chosen, else what the manifest names. Throws as LoadModel,
+// Error(kNotFound) when what the manifest names is gone, and Error(kInvalidArgument) when the
+// fingerprint is another than the store's.
+ClipModel LoadModelOf(const Store& store, const ModelChoice& choice);
+
+// A model that is loaded at its first use. Copies share it. May be called by several threads at
+// once; one loads while the others wait, and a load that throws is tried again at the next call.
+class LazyModel {
+ public:
+  LazyModel() = default;  // of nothing: only to be assigned to
+  // What LoadModel loads.
+  explicit LazyModel(const ModelChoice& choice);
+  // What LoadModelOf loads. The store need not outlive this.
+  LazyModel(const Store& store, const ModelChoice& choice);
+  // What `load` gives.
+  LazyModel(std::string fingerprint, Precision precision, std::function<ClipModel()> load);
+
+  // Throws as what loads it.
+  const ClipModel& Get() const;
+  // For CachedTexts and CachedClassifier. The model of a store is not loaded for it.
+  RowModel ForRows() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace cliplens

@@ -1,0 +1,31 @@
+// Pictures by the names that people give them, and the pictures that a store was made of.
+//
+//   const std::unique_ptr<ImageSet> set = OpenImages({.images = "photos/"});
+//   const std::unique_ptr<ImageSet> shown = OpenImagesOf(store, "");  // null where they are gone
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cliplens/dataset/image_set.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/io/image.h"
+
+namespace cliplens {
+
+struct ImagesChoice {
+  std::string images;  // as OpenImageSet takes it: a picture, a folder, a table, shards, a data set
+  std::string split = {};  // only this split; empty: all
+};
+// Throws as OpenImageSet.
+std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice);
+
+// The pictures that a store was made of, those of a merged store one set after the other; null
+// where they are gone. `images` overrides the place that the manifest names, and then throws as
+// OpenImageSet.
+std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images);
+
+// The picture of a file or a pipe. Errors name the path.
+Image ReadPicture(const std::string& path);
+
+}  // namespace cliplens

@@ -1,0 +1,169 @@
+#include "cliplens/app/search.h"
+
+#include <charconv>
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cliplens/analysis/heat_map.h"
+#include "cliplens/app/search_index.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/image.h"
+
+namespace cliplens {
+namespace {
+
+constexpr char kTextPrefix[] = "text:";
+
+// Turns queries into vectors; a picture's pass is computed once.
+class Queries {
+ public:
+  Queries(const LazyModel& model, bool truncate, int threads)
+      : model_(model), truncate_(truncate), threads_(threads) {}
+
+  std::vector<float> VectorOf(const SearchQuery& query, const SearchVectors& vectors) {
+    if (query.kind == SearchQuery::Kind::kItem) return vectors.OfItem(query.item);
+    if (query.kind == SearchQuery::Kind::kText) {
+      return vectors.OfText(model_.Get().EmbedTexts({&query.text, 1}, truncate_, threads_).row(0));
+    }
+    const TokenPass& pass = PassOfFile(query.text);
+    return vectors.OfPicture(pass.captures, pass.embedding.row(0));
+  }
+
+ private:
+  const TokenPass& PassOfFile(const std::string& path) {
+    const auto found = passes_.find(path);
+    if (found != passes_.end()) return found->second;
+    const std::unique_ptr<ImageSet> set = OpenImageSet(path);
+    if (set->kind() != "picture") {
+      throw Error(ErrorCode::kInvalidArgument, "{}: one picture is wanted, not a set of them",
+                  path);
+    }
+    const Image image = DecodeImage(set->Read(0), path);
+    return passes_.emplace(path, PassOf(model_.Get(), image, threads_)).first->second;
+  }
+
+  const LazyModel& model_;
+  bool truncate_;
+  int threads_;
+  std::map<std::string, TokenPass> passes_;
+};
+
+SpaceChoice SpaceOfQuery(const SearchChoice& choice, const SearchQuery& query) {
+  return query.in ? choice.space.In(*query.in) : choice.space;
+}
+
+// The one query is answered by an index.
+void AskIndex(const Store& store, const LazyModel& model, const SearchChoice& choice,
+              const SearchOptions& options, const Work& work, SearchReport& report) {
+  const SearchQuery& query = choice.queries.front();
+  if (choice.queries.size() > 1 || query.unlike) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--index answers one query; several likenesses are searched in the store itself");
+  }
+  const bool chosen = choice.space_is_chosen || query.in;
+  const SpaceChoice place = SpaceOfQuery(choice, query);
+  const SearchSpace space = OpenSpace(place, store, model.ForRows(), work);
+  if (!Exists(choice.index)) {
+    WriteSearchIndex(choice.index, store, space, work.threads, work.Stage("index"));
+  }
+  SearchIndex index = ReadSearchIndex(choice.index, store);
+  if (chosen && !IsSameSpace(index.space, space)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: an index of other heads or another measure than asked for; name another file",
+                choice.index);
+  }
+  std::vector<float> vector;
+  if (query.kind == SearchQuery::Kind::kItem) {
+    const std::span<const float> row = index.vectors.row(query.item);
+    vector.assign(row.begin(), row.end());
+  } else {
+    vector = Queries(model, choice.truncate, work.threads)
+                 .VectorOf(query, SearchVectors(store, index.space));
+  }
+  report.index = choice.index;
+  report.results = Search(index, vector, options);
+  report.terms.push_back(
+      {query.Name(), chosen ? place.Text() : "the index", false, std::move(index.space)});
+}
+
+void AskStore(const Store& store, const LazyModel& model, const SearchChoice& choice,
+              const SearchOptions& options, const Work& work, SearchReport& report) {
+  Queries queries(model, choice.truncate, work.threads);
+  std::vector<std::unique_ptr<SearchVectors>> vectors;
+  std::vector<SearchTerm> terms;
+  for (const SearchQuery& query : choice.queries) {
+    const SpaceChoice place = SpaceOfQuery(choice, query);
+    SearchSpace space = OpenSpace(place, store, model.ForRows(), work);
+    vectors.push_back(std::make_unique<SearchVectors>(store, space));
+    terms.push_back({vectors.back().get(), queries.VectorOf(query, *vectors.back()),
+                     query.unlike ? -1.0 : 1.0});
+    report.terms.push_back({query.Name(), place.Text(), query.unlike, std::move(space)});
+  }
+  report.results = Search(store, terms, options);
+}
+
+}  // namespace
+
+std::vector<Item> ItemsOf(const Store& store, const std::vector<ScoredItem>& found) {
+  std::map<Index, std::vector<Item>> shards;
+  std::vector<Item> items;
+  for (const ScoredItem& scored : found) {
+    Index first = 0, shard = 0;
+    while (scored.item >= first + store.shard(shard).images) first += store.shard(shard++).images;
+    if (!shards.contains(shard)) shards[shard] = store.ReadItems(shard);
+    items.push_back(At(shards[shard], scored.item - first));
+  }
+  return items;
+}
+
+std::string SearchQuery::Name() const {
+  switch (kind) {
+    case Kind::kItem:
+      return fmt::format("item {}", item);
+    case Kind::kImage:
+      return text;
+    case Kind::kText:
+      return fmt::format("\"{}\"", text);
+  }
+  return "";
+}
+
+SearchQuery ParseQuery(const std::string& given) {
+  SearchQuery query;
+  if (given.starts_with(kTextPrefix)) {
+    query.kind = SearchQuery::Kind::kText;
+    query.text = given.substr(sizeof(kTextPrefix) - 1);
+    return query;
+  }
+  const char* end = given.data() + given.size();
+  const auto parsed = std::from_chars(given.data(), end, query.item);
+  if (!Exists(given) && parsed.ec == std::errc() && parsed.ptr == end) return query;
+  query.kind = SearchQuery::Kind::kImage;
+  query.text = given;
+  return query;
+}
+
+SearchReport FindPictures(const Store& store, const LazyModel& model, const SearchChoice& choice,
+                          const Work& work) {
+  if (choice.queries.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "nothing to search for: give --image FILE, --item N, --text TEXT or --like");
+  }
+  SearchOptions options{
+      .count = choice.count, .threads = work.threads, .progress = work.Stage("shards")};
+  for (const SearchQuery& query : choice.queries) {
+    if (query.kind == SearchQuery::Kind::kItem) options.exclude.push_back(query.item);
+  }
+  SearchReport report;
+  report.store = store.info();
+  const auto ask = choice.index.empty() ? AskStore : AskIndex;
+  ask(store, model, choice, options, work, report);
+  report.items = ItemsOf(store, report.results);
+  return report;
+}
+
+}  // namespace cliplens

@@ -1,0 +1,29 @@
+// Files that ship with the program (models/, texts/, world/), and what names of people lead to.
+//
+//   const TextPool general = ReadTextPool(TextsPath("general"));  // texts/general.txt
+//   const ClipModel clip = ClipModel::Load(ModelPath("hf:openai/clip-vit-base-patch32"));
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace cliplens {
+
+// The path of `relative` in the directory of shipped files: $CLIPLENS_SHARE, else beside the
+// program, else the source tree that the program was built in. Empty where it is in none of them.
+std::filesystem::path SharePath(const std::string& relative);
+// As SharePath; throws Error(kNotFound) where it is in none.
+std::filesystem::path ShippedPath(const std::string& relative);
+
+// The path of a model: `model` itself, that of a shipped model of this name, or for hf:ORG/NAME a
+// snapshot in the Hugging Face cache. Throws as FindInHubCache. A path is not looked at.
+std::filesystem::path ModelPath(const std::string& model);
+
+// The file of a text pool: the path itself where something is there, else the shipped
+// texts/NAME.txt for a bare name such as general, else the path as given.
+std::filesystem::path TextsPath(const std::string& texts);
+// The same, but the shipped pool of the name `otherwise` where `texts` is empty. Throws
+// Error(kNotFound) where that is asked for and is not there.
+std::filesystem::path TextsPath(const std::string& texts, const std::string& otherwise);
+
+}  // namespace cliplens

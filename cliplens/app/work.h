@@ -1,0 +1,26 @@
+// How long work is done: on how many threads, and who hears how far it is.
+//
+//   const Work work{.threads = 4, .progress = [](const char* stage) -> ProgressSink {
+//     return [stage](Index done, Index total) { Print(stage, done, total); };
+//   }};
+//   const Classifier classes = OpenClassifier(model, {.classes = "objects.txt"}, work);
+#pragma once
+
+#include <functional>
+#include <utility>
+
+#include "cliplens/base/progress.h"
+
+namespace cliplens {
+
+struct Work {
+  int threads = 0;  // 0: all cores
+  // The sink of a stage, such as "texts" or "pictures"; empty: nobody hears of it.
+  std::function<ProgressSink(const char* stage)> progress = {};
+
+  ProgressSink Stage(const char* stage) const {
+    return progress ? progress(stage) : ProgressSink();
+  }
+};
+
+}  // namespace cliplens

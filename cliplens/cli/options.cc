@@ -1,0 +1,139 @@
+#include "cliplens/cli/options.h"
+
+#include <map>
+#include <string>
+
+namespace cliplens::cli {
+namespace {
+
+constexpr char kArchitectureHelp[] =
+    "Architecture of a checkpoint file without a configuration: a name of open_clip's (ViT-B-16), "
+    "openai, or a JSON file like open_clip_config.json";
+
+}  // namespace
+
+void AddModelArgument(CLI::App* verb, ModelChoice& choice) {
+  verb->add_option("MODEL", choice.model,
+                   "Model directory, checkpoint file, shipped model or hf:ORG/NAME")
+      ->required();
+  verb->add_option("--arch", choice.architecture, kArchitectureHelp);
+}
+
+void AddModelOption(CLI::App* verb, ModelChoice& choice) {
+  CLI::Option* model =
+      verb->add_option("--model", choice.model, "The model, where the store's own has moved");
+  verb->add_option("--arch", choice.architecture, kArchitectureHelp)->needs(model);
+}
+
+void AddPrecisionOption(CLI::App* verb, ModelChoice& choice) {
+  verb->add_option("--precision", choice.precision,
+                   "Products in fp32 or bf16; auto: bf16 where the processor has it")
+      ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
+      ->capture_default_str();
+}
+
+void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group) {
+  CLI::Option* images =
+      (group == nullptr ? verb : group)
+          ->add_option("--images", choice.images,
+                       "Picture, folder, table (.csv, .tsv), WebDataset shards or published data "
+                       "set");
+  if (group == nullptr) images->required();
+  verb->add_option(
+          "--split", choice.split,
+          "Only this split of the pictures, where the set has splits: train, val, test, or "
+          "a value of a table's column 'split'")
+      ->needs(images);
+}
+
+void AddOnError(CLI::App* verb, OnError& on_error) {
+  verb->add_option("--on-error", on_error,
+                   "Pictures that cannot be read: stop at the first, or skip and list them")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, OnError>{{"stop", OnError::kStop}, {"skip", OnError::kSkip}}))
+      ->option_text("stop|skip [stop]");
+}
+
+CLI::Option* AddTemplatesOption(CLI::App* verb, ClassChoice& choice) {
+  return verb
+      ->add_option("--templates", choice.templates,
+                   "File with one template a line ({} is the class), imagenet (80) or simple")
+      ->capture_default_str();
+}
+
+void AddClassOptions(CLI::App* verb, ClassChoice& choice, bool required) {
+  verb->add_option("--classes", choice.classes,
+                   "File with one class a line, optionally a tab and its label")
+      ->required(required);
+  AddTemplatesOption(verb, choice);
+  verb->add_option("--label", choice.label,
+                   "Attribute that holds the label (default: the picture's own label)");
+  verb->add_flag("--truncate", choice.truncate, "Cut texts longer than the context");
+}
+
+void AddHeadChoice(CLI::App* verb, HeadChoice& choice) {
+  CLI::Option* heads =
+      verb->add_option("--heads", choice.heads, "L11.H3, L9-L11, last-4, all; commas between")
+          ->capture_default_str();
+  verb->add_option("--property", choice.property, "The heads that --labels names this property for")
+      ->excludes(heads);
+  verb->add_option("--labels", choice.labels, "File that 'cliplens label STORE --out FILE' wrote");
+}
+
+void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice) {
+  AddHeadChoice(verb, choice.heads);
+  verb->get_option("--heads")->description(
+      "L11.H3, L9-L11, last-4, all; commas between; embedding: the whole of it");
+  verb->get_option("--property")
+      ->description(
+          "The heads of which --labels says that this property explains more than chance does, by "
+          "their shares, in what the property's texts differ in");
+  verb->add_option("--definition", choice.definition,
+                   "Likeness of several heads: score-of-sum or sum-of-scores")
+      ->check(CLI::IsMember({NameOf(Definition::kScoreOfSum), NameOf(Definition::kSumOfScores)}))
+      ->capture_default_str();
+  CLI::Option* measure =
+      verb->add_option("--measure", choice.measure,
+                       "cosine or dot, about the mean of the store's pictures; raw: dot product of "
+                       "the contributions as they are")
+          ->check(CLI::IsMember(
+              {NameOf(Measure::kCosine), NameOf(Measure::kDot), NameOf(Measure::kRaw)}))
+          ->capture_default_str();
+  verb->add_flag("--raw", choice.raw, "The same as --measure raw")->excludes(measure);
+}
+
+bool SpaceIsChosen(const CLI::App& verb) {
+  for (const char* option : {"--heads", "--property", "--definition", "--measure", "--raw"}) {
+    if (verb.count(option) > 0) return true;
+  }
+  return false;
+}
+
+void AddEditChoice(CLI::App* verb, EditChoice& choice) {
+  verb->add_option("--edit", choice.path, "Edit to apply (cliplens edit)");
+  verb->add_flag("--no-normalize", choice.no_normalize, "Leave edited rows as they are");
+}
+
+void AddLabellingOptions(CLI::App* verb, LabelledStore& options) {
+  verb->add_option("STORE", options.store, "Store directory with factors of pictures")->required();
+  verb->add_option("--properties", options.labelling.properties,
+                   "Property table: one text a line, a tab, its property (default: the shipped "
+                   "table for photographs)");
+  verb->add_option(
+      "--texts", options.labelling.texts,
+      "Pool with properties for the scores, or the shipped general (default: the property "
+      "table)");
+  verb->add_option("--heads", options.labelling.heads,
+                   "L11.H3, L9-L11, last-4, all; commas between")
+      ->capture_default_str();
+  verb->add_option("--most-images", options.labelling.label.most_images,
+                   "Of more pictures every n-th is used")
+      ->check(CLI::Range(Index{1}, Index{1} << 40))
+      ->capture_default_str();
+  verb->add_option("--seed", options.labelling.label.seed, "Of random texts and halves")
+      ->capture_default_str();
+  AddModelOption(verb, options.model);
+  verb->add_flag("--truncate", options.labelling.truncate, "Cut texts longer than the context");
+}
+
+}  // namespace cliplens::cli

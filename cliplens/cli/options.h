@@ -1,0 +1,52 @@
+// Options that several verbs have: how a model, pictures, classes, heads and edits are chosen.
+// Each function adds the options that fill in a choice of app/.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cliplens/app/edits.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/labels.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
+#include "cliplens/app/spaces.h"
+#include "cliplens/app/texts.h"
+#include "cliplens/dataset/on_error.h"
+
+namespace cliplens::cli {
+
+// The argument MODEL, or the option --model of verbs on a store, each with --arch.
+void AddModelArgument(CLI::App* verb, ModelChoice& choice);
+void AddModelOption(CLI::App* verb, ModelChoice& choice);
+// --precision fp32|bf16|auto.
+void AddPrecisionOption(CLI::App* verb, ModelChoice& choice);
+
+// --images and --split; --images is required unless it is one of a group's.
+void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group = nullptr);
+// --on-error stop|skip.
+void AddOnError(CLI::App* verb, OnError& on_error);
+
+// --classes, which must be given if it is `required`, --templates, --label and --truncate.
+void AddClassOptions(CLI::App* verb, ClassChoice& choice, bool required = true);
+// --templates alone.
+CLI::Option* AddTemplatesOption(CLI::App* verb, ClassChoice& choice);
+
+// --heads, --property and --labels.
+void AddHeadChoice(CLI::App* verb, HeadChoice& choice);
+// The same with --definition, --measure and --raw.
+void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice);
+// Whether the command line has any of these options.
+bool SpaceIsChosen(const CLI::App& verb);
+
+// --edit and --no-normalize.
+void AddEditChoice(CLI::App* verb, EditChoice& choice);
+
+// The argument STORE, --model, and how its heads are labelled.
+struct LabelledStore {
+  std::string store;
+  ModelChoice model;
+  LabellingOptions labelling;
+};
+void AddLabellingOptions(CLI::App* verb, LabelledStore& options);
+
+}  // namespace cliplens::cli

@@ -1,0 +1,100 @@
+#include "cliplens/report/model_report.h"
+
+#include <cstdint>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cliplens/base/component.h"
+#include "cliplens/report/table.h"
+
+namespace cliplens {
+namespace {
+
+std::vector<std::int32_t> IdsOf(const Tokens& tokens) {
+  return {tokens.ids.begin(), tokens.ids.begin() + tokens.count};
+}
+
+}  // namespace
+
+Json InfoJson(const ModelInfo& info) {
+  Json heads = Json::array();
+  for (Index l = 0; l < info.ranks.dim(0); ++l) {
+    for (Index h = 0; h < info.ranks.dim(1); ++h) {
+      heads.push_back({{"head", HeadName({static_cast<int>(l), static_cast<int>(h)})},
+                       {"rank", info.ranks(l, h)}});
+    }
+  }
+  return {{"format", "cliplens.info/1"},
+          {"name", info.name},
+          {"layout", info.layout},
+          {"files", info.files},
+          {"fingerprint", info.fingerprint},
+          {"config", ToJson(info.config)},
+          {"parameters",
+           {{"vision", info.vision_parameters},
+            {"text", info.text_parameters},
+            {"all", info.parameters}}},
+          {"logit_scale", info.logit_scale},
+          {"heads", heads}};
+}
+
+std::string InfoTable(const ModelInfo& info) {
+  const ModelConfig& c = info.config;
+  std::string out = fmt::format(
+      "{}\n  layout         {}\n  files          {}\n  fingerprint    {}\n  image tower    {} "
+      "layers x {} heads of {}, width {}, MLP {}, {}\n"
+      "  picture        {} x {}, patches of {}, {} tokens\n"
+      "  text tower     {} layers x {} heads of {}, width {}, MLP {}, context {}, vocabulary {}\n"
+      "  embedding      {}\n  logit scale    {:.2f}\n"
+      "  parameters     {} (image tower {}, text tower {})\n\n"
+      "Numerical rank of each head's contributions (at most K+3 = {}):\n",
+      info.name, info.layout, fmt::join(info.files, "\n                 "), info.fingerprint,
+      c.vision.layers, c.vision.heads, c.vision.head_width(), c.vision.width, c.vision.mlp_width,
+      c.activation == Activation::kQuickGelu ? "QuickGELU" : "GELU", c.preprocess.image_size,
+      c.preprocess.image_size, c.patch_size, c.tokens(), c.text.layers, c.text.heads,
+      c.text.head_width(), c.text.width, c.text.mlp_width, c.context_length, c.vocabulary_size,
+      c.embed_width, info.logit_scale, info.parameters, info.vision_parameters,
+      info.text_parameters, info.factor_width);
+  std::vector<TableColumn> columns = {{"layer"}};
+  for (Index h = 0; h < info.ranks.dim(1); ++h) {
+    columns.push_back({fmt::format("H{}", h), Align::kRight});
+  }
+  Table table(columns);
+  for (Index l = 0; l < info.ranks.dim(0); ++l) {
+    std::vector<std::string> row = {fmt::format("L{}", l)};
+    for (Index h = 0; h < info.ranks.dim(1); ++h)
+      row.push_back(fmt::format("{}", info.ranks(l, h)));
+    table.AddRow(row);
+  }
+  return out + table.Render();
+}
+
+Json TokensJson(const ClipModel& model, const std::vector<std::string>& texts,
+                const std::vector<Tokens>& tokens) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    list.push_back({{"text", texts[i]},
+                    {"ids", IdsOf(tokens[i])},
+                    {"pooled", tokens[i].end},
+                    {"truncated", tokens[i].truncated}});
+  }
+  return {{"format", "cliplens.tokenize/1"},
+          {"context_length", model.config().context_length},
+          {"vocabulary_size", model.tokenizer().vocabulary_size()},
+          {"texts", std::move(list)}};
+}
+
+std::string TokensTable(const std::vector<Tokens>& tokens) {
+  std::string out;
+  for (const Tokens& one : tokens) out += DumpJson(IdsOf(one)) + "\n";
+  return out;
+}
+
+Json PixelsJson(const Image& picture, const std::string& path, const Array<float, 3>& pixels,
+                const std::string& out) {
+  return {{"format", "cliplens.preprocess/1"}, {"image", path},           {"width", picture.width},
+          {"height", picture.height},          {"shape", pixels.shape()}, {"out", out}};
+}
+
+}  // namespace cliplens

@@ -1,0 +1,83 @@
+#include "cliplens/report/store_report.h"
+
+#include "cliplens/report/json.h"
+
+namespace cliplens {
+namespace {
+
+Json CertificateJson(const CertificateSummary& certificate) {
+  return {{"max", certificate.max}, {"mean", certificate.mean}};
+}
+
+}  // namespace
+
+Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, double seconds,
+                   const std::string& out) {
+  Json json = {{"format", "cliplens.decompose/1"},
+               {"model", model.name()},
+               {"fingerprint", model.fingerprint()},
+               {"precision", NameOf(model.precision())},
+               {"images", result.images},
+               {"shards", result.shards},
+               {"resumed_shards", result.resumed_ranges},
+               {"complete_already", result.complete_already},
+               {"certificate", CertificateJson(result.certificate)},
+               {"seconds", seconds},
+               {"out", out}};
+  if (!result.skipped.empty()) json["skipped"] = SkippedListJson(result.skipped);
+  return json;
+}
+
+Json MergeJson(const Store& merged, Index stores) {
+  return {{"format", "cliplens.merge/1"},
+          {"stores", stores},
+          {"images", merged.info().images},
+          {"shards", merged.num_shards()},
+          {"out", merged.directory().string()}};
+}
+
+Json VerifyJson(const std::string& store, const std::vector<Problem>& problems) {
+  Json json = {{"format", "cliplens.verify/1"}, {"store", store}, {"whole", problems.empty()}};
+  for (const Problem& problem : problems) {
+    json["problems"].push_back({{"code", InfoOf(problem.code).name},
+                                {"file", problem.file},
+                                {"message", problem.message}});
+  }
+  return json;
+}
+
+Json ExportJson(const Store& store, const std::string& out, const std::string& edit) {
+  const Basis& b = store.basis();
+  const Index n = store.info().images;
+  Json arrays = {{"attn", {n, b.layers(), b.num_heads(), b.embed_width()}},
+                 {"mlp", {n, b.layers() + 1, b.embed_width()}},
+                 {"embedding", {n, b.embed_width()}}};
+  if (edit.empty()) arrays["cls_attn"] = {n, b.layers(), b.embed_width()};
+  Json json = {
+      {"format", "cliplens.export/1"}, {"images", n}, {"out", out}, {"arrays", std::move(arrays)}};
+  if (!edit.empty()) json["edit"] = edit;
+  return json;
+}
+
+Json IndexJson(const SearchIndex& index, const std::string& out, const std::string& in) {
+  return {{"format", "cliplens.export/1"},
+          {"images", index.vectors.rows()},
+          {"out", out},
+          {"width", index.vectors.width()},
+          {"in", in},
+          {"definition", NameOf(index.space.definition)},
+          {"measure", NameOf(index.space.measure)}};
+}
+
+Json DemoJson(const DemoReport& report) {
+  return {{"format", "cliplens.demo/1"},
+          {"model", report.model_name},
+          {"images", report.decompose.images},
+          {"heads", report.heads},
+          {"texts", report.texts},
+          {"certificate", CertificateJson(report.decompose.certificate)},
+          {"seconds", report.seconds},
+          {"report", report.page}};
+}
+
+}  // namespace cliplens

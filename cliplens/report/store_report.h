@@ -1,0 +1,40 @@
+// What was done to a store, as JSON (docs/json.md).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cliplens/app/search_index.h"
+#include "cliplens/decompose/decompose.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/decompose/verify.h"
+#include "cliplens/io/json.h"
+#include "cliplens/model/clip.h"
+
+namespace cliplens {
+
+// "cliplens.decompose/1" of a run of `seconds` that wrote `out`.
+Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, double seconds,
+                   const std::string& out);
+// "cliplens.merge/1" of so many stores.
+Json MergeJson(const Store& merged, Index stores);
+// "cliplens.verify/1".
+Json VerifyJson(const std::string& store, const std::vector<Problem>& problems);
+
+// "cliplens.export/1" of arrays, edited by the file `edit` unless that is empty.
+Json ExportJson(const Store& store, const std::string& out, const std::string& edit);
+// The same of an index; `in` is its space as people read it.
+Json IndexJson(const SearchIndex& index, const std::string& out, const std::string& in);
+
+// The whole tour.
+struct DemoReport {
+  std::string model_name;
+  DecomposeResult decompose;
+  Index heads = 0;
+  Index texts = 0;
+  double seconds = 0;
+  std::string page;  // the report
+};
+Json DemoJson(const DemoReport& report);  // "cliplens.demo/1"
+
+}  // namespace cliplens
