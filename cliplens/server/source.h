@@ -145,8 +145,8 @@ class Source {
     LiveEdit edit;
     std::vector<Index> blocks;  // of each picture in Bootstrap
   };
-  // Throws Error(kExhausted) for more pictures and classes than are followed at once; with `rows`
-  // also for more than whose rows are.
+  // Throws Error(kExhausted) where pictures times classes exceed what is kept at once; with `rows`
+  // also where the pictures' edited rows do.
   Live& live(bool rows);
   // The answer to a request, kept: of queries whose answer no edit changes.
   BoundedCache<Json>& answers() { return answers_; }
