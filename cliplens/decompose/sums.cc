@@ -202,7 +202,7 @@ std::string StatisticsSums::Difference(const StatisticsSums& other) const {
   return certificate_max_ == other.certificate_max_ ? "" : kCertificateMax;
 }
 
-std::string StatisticsSums::Write(const std::filesystem::path& path) const {
+std::vector<TensorToWrite> StatisticsSums::Tensors() const {
   static_assert(std::endian::native == std::endian::little, "files are little-endian");
   std::vector<TensorToWrite> tensors;
   const auto add = [&](const char* name, DataType type, std::vector<Index> shape, const auto* data,
@@ -218,17 +218,31 @@ std::string StatisticsSums::Write(const std::filesystem::path& path) const {
         values_[t].size() * sizeof(Fixed));
   }
   add(kCertificateMax, DataType::kF64, {1}, &certificate_max_, sizeof(certificate_max_));
-  return WriteSafetensors(path, tensors);
+  return tensors;
 }
 
+std::string StatisticsSums::Write(const std::filesystem::path& path) const {
+  return WriteSafetensors(path, Tensors());
+}
+
+std::vector<std::uint8_t> StatisticsSums::ToBytes() const { return SafetensorsBytes(Tensors()); }
+
 StatisticsSums StatisticsSums::Read(const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
+  return FromTensors(SafetensorsFile(path).view(), path.string());
+}
+
+StatisticsSums StatisticsSums::FromBytes(std::span<const std::uint8_t> bytes,
+                                         const std::string& name) {
+  return FromTensors(SafetensorsView(bytes, name), name);
+}
+
+StatisticsSums StatisticsSums::FromTensors(const SafetensorsView& file, const std::string& place) {
   const auto checked = [&](const char* name, DataType type, const std::vector<Index>& shape) {
     const TensorEntry& entry = file.at(name);
     if (entry.shape != shape || entry.type != type) {
       throw Error(ErrorCode::kCorruptData,
-                  "{}: tensor '{}' is {} {}, {} {} was expected; decompose again", path.string(),
-                  name, NameOf(entry.type), ShapeText(entry.shape), NameOf(type), ShapeText(shape));
+                  "{}: tensor '{}' is {} {}, {} {} was expected; decompose again", place, name,
+                  NameOf(entry.type), ShapeText(entry.shape), NameOf(type), ShapeText(shape));
     }
     return entry.bytes;
   };
@@ -238,7 +252,7 @@ StatisticsSums StatisticsSums::Read(const std::filesystem::path& path) {
   if (heads.size() != 5 || embedding.size() != 3 || std::ranges::any_of(heads, outside) ||
       std::ranges::any_of(embedding, outside)) {
     throw Error(ErrorCode::kCorruptData,
-                "{}: '{}' {} and '{}' {} are no statistics; decompose again", path.string(),
+                "{}: '{}' {} and '{}' {} are no statistics; decompose again", place,
                 kNames[kHeadSum], ShapeText(heads), kNames[kEmbeddingSum], ShapeText(embedding));
   }
   StatisticsSums sums;
@@ -252,8 +266,8 @@ StatisticsSums StatisticsSums::Read(const std::filesystem::path& path) {
   constexpr std::int64_t kMostImages = std::int64_t{1} << 40;
   for (const std::int64_t count : sums.counts_) {
     if (count < 0 || count > kMostImages) {
-      throw Error(ErrorCode::kCorruptData, "{}: a count of {} pictures; decompose again",
-                  path.string(), count);
+      throw Error(ErrorCode::kCorruptData, "{}: a count of {} pictures; decompose again", place,
+                  count);
     }
   }
   // Memory is taken for what lies in the file, so nothing is taken on a claim.

@@ -28,6 +28,7 @@
 #include "cliplens/decompose/basis.h"
 #include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/fixed_point.h"
+#include "cliplens/io/safetensors.h"
 
 namespace cliplens {
 
@@ -83,10 +84,15 @@ class StatisticsSums {
   // stats.safetensors (docs/store.md). Returns the file's checksum. Reading checks every shape.
   std::string Write(const std::filesystem::path& path) const;
   static StatisticsSums Read(const std::filesystem::path& path);
+  // The same without a file, for sums that travel; `name` stands in messages.
+  std::vector<std::uint8_t> ToBytes() const;
+  static StatisticsSums FromBytes(std::span<const std::uint8_t> bytes, const std::string& name);
 
  private:
   friend class BlockSummation;
   std::vector<Index> ShapeOf(Tensor tensor) const;
+  std::vector<TensorToWrite> Tensors() const;
+  static StatisticsSums FromTensors(const SafetensorsView& file, const std::string& place);
 
   Index layers_ = 0, heads_ = 0, factor_width_ = 0, embed_width_ = 0;
   std::vector<std::int64_t> counts_;  // [S]

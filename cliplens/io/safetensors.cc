@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -307,33 +308,36 @@ std::string SafetensorsHeader(std::span<const TensorToWrite* const> order,
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
-  const std::string name = PathText(path);
-  const std::string_view text = HeaderText(file_.bytes(), name);
-  const Json header = ParseJson(text, name + ": header");
+SafetensorsView::SafetensorsView(std::span<const std::uint8_t> bytes, std::string name)
+    : name_(std::move(name)) {
+  const std::string_view text = HeaderText(bytes, name_);
+  const Json header = ParseJson(text, name_ + ": header");
   std::vector<Placed> placed;
   for (const auto& [key, value] : header.items()) {
     if (key == kMetadataKey) {
-      metadata_ = ReadMetadata(value, name);
+      metadata_ = ReadMetadata(value, name_);
     } else {
-      placed.push_back(ReadEntry(name, key, value));
+      placed.push_back(ReadEntry(name_, key, value));
     }
   }
-  PlaceInData(placed, file_.bytes().subspan(ToSize(kPrefixBytes) + text.size()), name);
+  PlaceInData(placed, bytes.subspan(ToSize(kPrefixBytes) + text.size()), name_);
   for (Placed& p : placed) {
     std::string key = p.entry.name;
     tensors_.emplace(std::move(key), std::move(p.entry));
   }
 }
 
-const TensorEntry& SafetensorsFile::at(const std::string& name) const {
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : file_(path), view_(file_.bytes(), PathText(path)) {}
+
+const TensorEntry& SafetensorsView::at(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
     const std::string first =
         tensors_.empty() ? "" : fmt::format(", \"{}\" first", Printable(tensors_.begin()->first));
     throw Error(ErrorCode::kNotFound,
-                "{}: has no tensor \"{}\" among its {}{}; check that it is the right file",
-                PathText(path()), Printable(name), tensors_.size(), first);
+                "{}: has no tensor \"{}\" among its {}{}; check that it is the right file", name_,
+                Printable(name), tensors_.size(), first);
   }
   return found->second;
 }
@@ -342,26 +346,50 @@ std::vector<float> ReadAsFloat(const TensorEntry& tensor) { return ReadFloating<
 std::vector<double> ReadAsDouble(const TensorEntry& tensor) { return ReadFloating<double>(tensor); }
 std::vector<double> ReadNumbers(const TensorEntry& tensor) { return ReadAs<double>(tensor); }
 
-std::string WriteSafetensors(const std::filesystem::path& path,
-                             std::span<const TensorToWrite> tensors,
-                             const std::map<std::string, std::string>& metadata) {
-  const std::string name = PathText(path);
+namespace {
+
+// Calls `write` for the pieces of a file, in order. `begin` is called when all was checked.
+template <typename Begin, typename Write>
+void WritePieces(std::span<const TensorToWrite> tensors,
+                 const std::map<std::string, std::string>& metadata, const std::string& name,
+                 const Begin& begin, const Write& write) {
   const std::vector<const TensorToWrite*> order = WriteOrder(tensors, name);
   const std::string header = SafetensorsHeader(order, metadata, name);
-  AtomicFile file(path);
-  Hasher hasher;
-  const auto write = [&](std::span<const std::uint8_t> bytes) {
-    hasher.Update(bytes);
-    file.Write(bytes);
-  };
+  begin();
   const std::uint64_t header_size = header.size();
   std::uint8_t prefix[kPrefixBytes];
   std::memcpy(prefix, &header_size, sizeof(prefix));
-  write(prefix);
-  write({reinterpret_cast<const std::uint8_t*>(header.data()), header.size()});
+  write(std::span<const std::uint8_t>(prefix));
+  write(std::span(reinterpret_cast<const std::uint8_t*>(header.data()), header.size()));
   for (const TensorToWrite* tensor : order) write(tensor->bytes);
-  file.Commit();
+}
+
+}  // namespace
+
+std::string WriteSafetensors(const std::filesystem::path& path,
+                             std::span<const TensorToWrite> tensors,
+                             const std::map<std::string, std::string>& metadata) {
+  std::optional<AtomicFile> file;
+  Hasher hasher;
+  WritePieces(
+      tensors, metadata, PathText(path), [&] { file.emplace(path); },
+      [&](std::span<const std::uint8_t> bytes) {
+        hasher.Update(bytes);
+        file->Write(bytes);
+      });
+  file->Commit();
   return hasher.Digest();
+}
+
+std::vector<std::uint8_t> SafetensorsBytes(std::span<const TensorToWrite> tensors,
+                                           const std::map<std::string, std::string>& metadata) {
+  std::vector<std::uint8_t> all;
+  WritePieces(
+      tensors, metadata, "tensors", [] {},
+      [&](std::span<const std::uint8_t> bytes) {
+        all.insert(all.end(), bytes.begin(), bytes.end());
+      });
+  return all;
 }
 
 }  // namespace cliplens

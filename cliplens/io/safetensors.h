@@ -25,23 +25,40 @@ struct TensorEntry {
   std::string name;
   DataType type = DataType::kF32;
   std::vector<Index> shape;
-  std::span<const std::uint8_t> bytes;  // in the mapped file
+  std::span<const std::uint8_t> bytes;  // in the file
 };
 
-class SafetensorsFile {
+// Tensors in this format, wherever the bytes lie. The bytes must outlive this.
+class SafetensorsView {
  public:
-  explicit SafetensorsFile(const std::filesystem::path& path);
+  // `name` stands in messages.
+  SafetensorsView(std::span<const std::uint8_t> bytes, std::string name);
   const std::map<std::string, TensorEntry>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   bool contains(const std::string& name) const { return tensors_.contains(name); }
   // Error(kNotFound) that names the file and the tensor.
   const TensorEntry& at(const std::string& name) const;
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+  std::map<std::string, TensorEntry> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  const SafetensorsView& view() const { return view_; }
+  const std::map<std::string, TensorEntry>& tensors() const { return view_.tensors(); }
+  const std::map<std::string, std::string>& metadata() const { return view_.metadata(); }
+  bool contains(const std::string& name) const { return view_.contains(name); }
+  const TensorEntry& at(const std::string& name) const { return view_.at(name); }
   const std::filesystem::path& path() const { return file_.path(); }
 
  private:
   MappedFile file_;
-  std::map<std::string, TensorEntry> tensors_;
-  std::map<std::string, std::string> metadata_;
+  SafetensorsView view_;
 };
 
 // Values of a floating tensor (F64, F32, F16, BF16) as fp32.
@@ -62,5 +79,8 @@ struct TensorToWrite {
 std::string WriteSafetensors(const std::filesystem::path& path,
                              std::span<const TensorToWrite> tensors,
                              const std::map<std::string, std::string>& metadata = {});
+// The bytes of such a file.
+std::vector<std::uint8_t> SafetensorsBytes(std::span<const TensorToWrite> tensors,
+                                           const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace cliplens

@@ -87,6 +87,13 @@ TEST_F(SumsTest, BlocksAddUpToTheSameBytesInAnyOrderAndOnAnyThreads) {
   TemporaryDirectory directory;
   EXPECT_EQ(forward.Write(directory.path() / "a"), right.Write(directory.path() / "b"));
   EXPECT_EQ(StatisticsSums::Read(directory.path() / "a").Difference(forward), "");
+  // The bytes that travel are the file's.
+  const std::vector<std::uint8_t> bytes = forward.ToBytes();
+  const MappedFile file(directory.path() / "a");
+  EXPECT_TRUE(std::ranges::equal(bytes, file.bytes()));
+  EXPECT_EQ(StatisticsSums::FromBytes(bytes, "sums").Difference(forward), "");
+  ExpectError(ErrorCode::kCorruptData, "sums",
+              [&] { StatisticsSums::FromBytes(std::span(bytes).first(bytes.size() / 2), "sums"); });
   left.Merge(left);
   EXPECT_EQ(forward.Difference(left), "count");
 }
