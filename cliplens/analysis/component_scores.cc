@@ -36,6 +36,15 @@ Vector ComponentScores::Head(HeadId id, const Vector& u) const {
   return nn::Product(RowOf(u), nn::Of(OfHead(id))).transpose();
 }
 
+Matrix ComponentScores::Component(Index number, const FactorBlock& block, Index begin,
+                                  Index end) const {
+  if (components_.IsHead(number)) {
+    const HeadId id = components_.HeadAt(number);
+    return Head(id, block.Factors(id, begin, end));
+  }
+  return Rows(block.mlp.view()[components_.ResidualAt(number)].rows(begin, end));
+}
+
 Matrix ComponentScores::Rows(ArrayView<const float, 2> rows) const {
   return nn::Product(nn::Of(rows), nn::Of(rows_).Transposed());
 }

@@ -28,6 +28,8 @@ class ComponentScores {
   // Of factors u [n, K+3] of one head: [n, C].
   Matrix Head(HeadId id, const Matrix& u) const;
   Vector Head(HeadId id, const Vector& u) const;  // [K+3] to [C]
+  // Of the component with this number (Components), of images [begin, end) of a block: [n, C].
+  Matrix Component(Index number, const FactorBlock& block, Index begin, Index end) const;
   // Of vectors [n, E] of the joint space: contributions of MLPs, embeddings: [n, C].
   Matrix Rows(ArrayView<const float, 2> rows) const;
   Vector Row(const Vector& row) const;  // [E] to [C]

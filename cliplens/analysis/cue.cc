@@ -199,6 +199,171 @@ std::vector<CueClass> ClassesOf(const Matrix& embeddings, ArrayView<const float,
   return out;
 }
 
+void CheckCue(const Store& store, ArrayView<const float, 2> classifier, const Grouping& cue,
+              std::span<const Index> classes) {
+  const Index images = store.info().images;
+  if (static_cast<Index>(cue.of.size()) != images ||
+      (!classes.empty() && static_cast<Index>(classes.size()) != images)) {
+    throw Error(ErrorCode::kInvalidArgument, "cue: {} groups and {} classes of {} pictures",
+                cue.of.size(), classes.size(), images);
+  }
+  if (classifier.dim(1) != store.basis().embed_width() || classifier.dim(0) < 2) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "cue: a classifier of shape [{}, {}] for an embedding of {}; two classes at least",
+                classifier.dim(0), classifier.dim(1), store.basis().embed_width());
+  }
+  const Index num_classes = classes.empty() ? 1 : classifier.dim(0);
+  if (cue.groups * num_classes > kMostCells) {
+    throw Error(ErrorCode::kInvalidArgument, "cue: {} groups in each of {} classes, more than {}",
+                cue.groups, num_classes, kMostCells);
+  }
+}
+
+// Which pictures count, and as what: their cell of `cells`, their half, their block.
+std::vector<Picture> ReadPictures(const Store& store, const Grouping& cue,
+                                  std::span<const Index> classes, Index cells,
+                                  const CueOptions& options) {
+  const Bootstrap bootstrap;
+  const Index images = store.info().images;
+  const Index step = (images + options.most_images - 1) / std::max<Index>(options.most_images, 1);
+  std::vector<Picture> pictures(ToSize(images));
+  std::vector<bool> known(ToSize(cells), false);
+  Index number = 0;
+  for (Index s = 0; s < store.num_shards(); ++s) {
+    for (const Item& item : store.ReadItems(s)) {
+      const auto i = ToSize(number);
+      Picture& p = pictures[i];
+      const Index y = classes.empty() ? 0 : classes[i];
+      if (number % std::max<Index>(step, 1) == 0 && cue.of[i] >= 0 && y >= 0) {
+        p.cell = y * cue.groups + cue.of[i];
+        // Not the hash that makes the bootstrap's blocks, or the half would have half of them.
+        p.held_out = SliceOf("held out: " + item.path, 2) == 1;
+        p.block = SliceOf(item.path, bootstrap.blocks());
+        if (!p.held_out) At(known, p.cell) = true;
+      }
+      ++number;
+    }
+  }
+  // Nothing was learned of a group that only the held-out half has.
+  for (Picture& p : pictures) {
+    if (p.cell >= 0 && !At(known, p.cell)) p.cell = -1;
+  }
+  return pictures;
+}
+
+// How many pictures count, in each group and in the half that is held out.
+void CountPictures(std::span<const Picture> pictures, Index groups, CueResult& result) {
+  result.group_images.assign(ToSize(groups), 0);
+  std::vector<bool> held(ToSize(groups), false);
+  for (const Picture& p : pictures) {
+    if (p.cell < 0) continue;
+    ++result.images;
+    ++At(result.group_images, p.cell % groups);
+    if (!p.held_out) continue;
+    ++result.held_out;
+    At(held, p.cell % groups) = true;
+  }
+  if (std::ranges::count(held, true) < 2) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "cue: of {} groups {} have pictures in both halves of the {}; a cue needs two that "
+                "have, so more pictures or other texts",
+                groups, std::ranges::count(held, true), pictures.size());
+  }
+}
+
+// ⟨s_c, τ⟩ and ⟨s_c, ρ⟩ of every component, summed over each half.
+struct ComponentSums {
+  using Blocks = std::vector<double>;
+  std::vector<Blocks> cue, rest;  // of the half that is held out, by component
+  Matrix first_half;              // [2, components]
+};
+
+ComponentSums SumComponents(const Store& store, const ComponentScores& scores, const Matrix& logits,
+                            const CueModel& model, std::span<const Picture> pictures,
+                            const CueOptions& options) {
+  const Components parts = store.basis().components();
+  const Index components = parts.size();
+  const ComponentSums::Blocks zeros(ToSize(Bootstrap().blocks()));
+  ComponentSums sums;
+  sums.cue.assign(ToSize(components), zeros);
+  sums.rest = sums.cue;
+  sums.first_half = Matrix::Zero(2, components);
+  Index first = 0;
+  for (Index s = 0; s < store.num_shards(); ++s) {
+    const FactorBlock block = store.ReadShard(s);
+    const Index count = block.images();
+    Matrix values = Matrix::Zero(count, 2 * components);
+    ParallelFor(options.threads, (count + kCueChunk - 1) / kCueChunk, [&](Index task, int) {
+      const Index begin = task * kCueChunk;
+      const Index end = std::min(begin + kCueChunk, count);
+      Matrix tau = Matrix::Zero(end - begin, logits.cols());
+      Matrix rest = tau;
+      for (Index b = begin; b < end; ++b) {
+        const Picture& p = At(pictures, first + b);
+        if (p.cell < 0) continue;
+        tau.row(b - begin) = model.Tau(p);
+        rest.row(b - begin) = model.Centred(logits, first + b, p) - tau.row(b - begin);
+      }
+      for (Index c = 0; c < components; ++c) {
+        const Matrix part = scores.Component(c, block, begin, end);
+        values.col(2 * c).segment(begin, end - begin) = part.cwiseProduct(tau).rowwise().sum();
+        values.col(2 * c + 1).segment(begin, end - begin) = part.cwiseProduct(rest).rowwise().sum();
+      }
+    });
+    for (Index b = 0; b < count; ++b) {
+      const Picture& p = At(pictures, first + b);
+      if (p.cell < 0) continue;
+      for (Index c = 0; c < components; ++c) {
+        if (p.held_out) {
+          At(At(sums.cue, c), p.block) += values(b, 2 * c);
+          At(At(sums.rest, c), p.block) += values(b, 2 * c + 1);
+        } else {
+          sums.first_half(0, c) += values(b, 2 * c);
+          sums.first_half(1, c) += values(b, 2 * c + 1);
+        }
+      }
+    }
+    first += count;
+    if (options.progress) options.progress(first, store.info().images);
+  }
+  return sums;
+}
+
+// Heads by their surplus in the first half; chosen are the first whose surplus is sure in the half
+// that is held out.
+void RankHeads(const Components& parts, ComponentSums sums, const CueOptions& options,
+               CueResult& result) {
+  const Bootstrap bootstrap;
+  const Index num_heads = parts.num_heads();
+  const std::vector<double> cue_all = Total(sums.cue);
+  const std::vector<double> rest_all = Total(sums.rest);
+  const Matrix& first_half = sums.first_half;
+  for (Index c = 0; c < num_heads; ++c) {
+    CueHead head;
+    head.id = parts.HeadAt(c);
+    head.surplus_first = SurplusOf(first_half(0, c), first_half.row(0).sum(), first_half(1, c),
+                                   first_half.row(1).sum());
+    result.heads.push_back(head);
+  }
+  ParallelFor(options.threads, num_heads, [&](Index c, int) {
+    At(result.heads, c).shares =
+        SharesOf(At(sums.cue, c), cue_all, At(sums.rest, c), rest_all, bootstrap);
+  });
+  std::ranges::stable_sort(result.heads, std::ranges::greater(), &CueHead::surplus_first);
+  std::vector<ComponentSums::Blocks> cue = {ComponentSums::Blocks(ToSize(bootstrap.blocks()))};
+  std::vector<ComponentSums::Blocks> rest = cue;
+  for (CueHead& head : result.heads) {
+    if (!(head.shares.surplus.low > 0)) break;
+    head.chosen = true;
+    cue.push_back(At(sums.cue, parts.NumberOf(head.id)));
+    rest.push_back(At(sums.rest, parts.NumberOf(head.id)));
+  }
+  result.chosen = SharesOf(Total(cue), cue_all, Total(rest), rest_all, bootstrap);
+  sums.cue.resize(ToSize(num_heads));
+  sums.rest.resize(ToSize(num_heads));
+  result.all_heads = SharesOf(Total(sums.cue), cue_all, Total(sums.rest), rest_all, bootstrap);
+}
+
 }  // namespace
 
 std::vector<HeadId> CueResult::chosen_heads() const {
@@ -232,158 +397,25 @@ Grouping AnswersTo(const Store& store, ArrayView<const float, 2> texts,
 
 CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, const Grouping& cue,
                   std::span<const Index> classes, const CueOptions& options) {
+  CheckCue(store, classifier, cue, classes);
   const Basis& basis = store.basis();
-  const Index images = store.info().images;
-  if (static_cast<Index>(cue.of.size()) != images ||
-      (!classes.empty() && static_cast<Index>(classes.size()) != images)) {
-    throw Error(ErrorCode::kInvalidArgument, "cue: {} groups and {} classes of {} pictures",
-                cue.of.size(), classes.size(), images);
-  }
-  if (classifier.dim(1) != basis.embed_width() || classifier.dim(0) < 2) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "cue: a classifier of shape [{}, {}] for an embedding of {}; two classes at least",
-                classifier.dim(0), classifier.dim(1), basis.embed_width());
-  }
   const Index groups = cue.groups;
   const Index num_classes = classes.empty() ? 1 : classifier.dim(0);
-  if (groups * num_classes > kMostCells) {
-    throw Error(ErrorCode::kInvalidArgument, "cue: {} groups in each of {} classes, more than {}",
-                groups, num_classes, kMostCells);
-  }
-
-  // Which pictures count, and as what.
-  const Bootstrap bootstrap;
-  const Index step = (images + options.most_images - 1) / std::max<Index>(options.most_images, 1);
-  std::vector<Picture> pictures(ToSize(images));
-  {
-    Index first = 0;
-    std::vector<bool> known(ToSize(groups * num_classes), false);
-    for (Index s = 0; s < store.num_shards(); ++s) {
-      for (const Item& item : store.ReadItems(s)) {
-        const auto i = ToSize(first);
-        Picture& p = pictures[i];
-        const Index y = classes.empty() ? 0 : classes[i];
-        if (first % std::max<Index>(step, 1) == 0 && cue.of[i] >= 0 && y >= 0) {
-          p.cell = y * groups + cue.of[i];
-          // Not the hash that makes the bootstrap's blocks, or the half would have half of them.
-          p.held_out = SliceOf("held out: " + item.path, 2) == 1;
-          p.block = SliceOf(item.path, bootstrap.blocks());
-          if (!p.held_out) At(known, p.cell) = true;
-        }
-        ++first;
-      }
-    }
-    // Nothing was learned of a group that only the held-out half has.
-    for (Picture& p : pictures) {
-      if (p.cell >= 0 && !At(known, p.cell)) p.cell = -1;
-    }
-  }
+  const std::vector<Picture> pictures =
+      ReadPictures(store, cue, classes, groups * num_classes, options);
   CueResult result;
-  result.group_images.assign(ToSize(groups), 0);
-  std::vector<bool> held(ToSize(groups), false);
-  for (const Picture& p : pictures) {
-    if (p.cell < 0) continue;
-    ++result.images;
-    ++At(result.group_images, p.cell % groups);
-    if (!p.held_out) continue;
-    ++result.held_out;
-    At(held, p.cell % groups) = true;
-  }
-  if (std::ranges::count(held, true) < 2) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "cue: of {} groups {} have pictures in both halves of the {}; a cue needs two that "
-                "have, so more pictures or other texts",
-                groups, std::ranges::count(held, true), images);
-  }
+  CountPictures(pictures, groups, result);
 
+  const Bootstrap bootstrap;
   const Matrix directions = LogitDirections(AsEigen(classifier).cast<double>());
-  const Array<float, 2> of_directions = AsFloat(directions);
-  const ComponentScores scores(basis, of_directions, options.threads);
+  const ComponentScores scores(basis, AsFloat(directions), options.threads);
   const Matrix embeddings = AsEigen(store.ReadEmbeddings().view()).cast<double>();
   const Matrix logits = nn::Product(nn::Of(embeddings), nn::Of(directions).Transposed());
   const CueModel model(logits, pictures, num_classes, groups);
   result.lean = LeanOf(logits, pictures, model, bootstrap);
   result.classes = ClassesOf(embeddings, classifier, pictures, groups, bootstrap, options.threads);
-
-  // ⟨s_c, τ⟩ and ⟨s_c, ρ⟩ of every component, summed over each half.
-  const Components parts = basis.components();
-  const Index num_heads = parts.num_heads();
-  const Index components = parts.size();
-  const auto blocks = ToSize(bootstrap.blocks());
-  std::vector<std::vector<double>> sums[2];  // cue and rest, held out
-  for (auto& s : sums) s.assign(ToSize(components), std::vector<double>(blocks));
-  Matrix first_half = Matrix::Zero(2, components);
-  Index first = 0;
-  for (Index s = 0; s < store.num_shards(); ++s) {
-    const FactorBlock block = store.ReadShard(s);
-    const Index count = block.images();
-    Matrix values = Matrix::Zero(count, 2 * components);
-    ParallelFor(options.threads, (count + kCueChunk - 1) / kCueChunk, [&](Index task, int) {
-      const Index begin = task * kCueChunk;
-      const Index end = std::min(begin + kCueChunk, count);
-      Matrix tau = Matrix::Zero(end - begin, logits.cols());
-      Matrix rest = tau;
-      for (Index b = begin; b < end; ++b) {
-        const Picture& p = At(pictures, first + b);
-        if (p.cell < 0) continue;
-        tau.row(b - begin) = model.Tau(p);
-        rest.row(b - begin) = model.Centred(logits, first + b, p) - tau.row(b - begin);
-      }
-      for (Index c = 0; c < components; ++c) {
-        Matrix of;
-        if (c < num_heads) {
-          const HeadId id = parts.HeadAt(c);
-          of = scores.Head(id, block.Factors(id, begin, end));
-        } else {
-          of = scores.Rows(block.mlp.view()[parts.ResidualAt(c)].rows(begin, end));
-        }
-        values.col(2 * c).segment(begin, end - begin) = of.cwiseProduct(tau).rowwise().sum();
-        values.col(2 * c + 1).segment(begin, end - begin) = of.cwiseProduct(rest).rowwise().sum();
-      }
-    });
-    for (Index b = 0; b < count; ++b) {
-      const Picture& p = At(pictures, first + b);
-      if (p.cell < 0) continue;
-      for (Index c = 0; c < components; ++c) {
-        for (Index k = 0; k < 2; ++k) {
-          const double v = values(b, 2 * c + k);
-          if (p.held_out) {
-            At(At(sums[k], c), p.block) += v;
-          } else {
-            first_half(k, c) += v;
-          }
-        }
-      }
-    }
-    first += count;
-    if (options.progress) options.progress(first, images);
-  }
-
-  const std::vector<double> cue_all = Total(sums[0]);
-  const std::vector<double> rest_all = Total(sums[1]);
-  for (Index c = 0; c < num_heads; ++c) {
-    CueHead head;
-    head.id = parts.HeadAt(c);
-    head.surplus_first = SurplusOf(first_half(0, c), first_half.row(0).sum(), first_half(1, c),
-                                   first_half.row(1).sum());
-    result.heads.push_back(head);
-  }
-  ParallelFor(options.threads, num_heads, [&](Index c, int) {
-    const auto i = ToSize(c);
-    result.heads[i].shares = SharesOf(sums[0][i], cue_all, sums[1][i], rest_all, bootstrap);
-  });
-  std::ranges::stable_sort(result.heads, std::ranges::greater(), &CueHead::surplus_first);
-  std::vector<std::vector<double>> chosen[2] = {{std::vector<double>(blocks)},
-                                                {std::vector<double>(blocks)}};
-  for (CueHead& head : result.heads) {
-    if (!(head.shares.surplus.low > 0)) break;
-    head.chosen = true;
-    const auto i = ToSize(parts.NumberOf(head.id));
-    for (int k = 0; k < 2; ++k) chosen[k].push_back(sums[k][i]);
-  }
-  result.chosen = SharesOf(Total(chosen[0]), cue_all, Total(chosen[1]), rest_all, bootstrap);
-  for (auto& s : sums) s.resize(ToSize(num_heads));
-  result.all_heads = SharesOf(Total(sums[0]), cue_all, Total(sums[1]), rest_all, bootstrap);
+  RankHeads(basis.components(), SumComponents(store, scores, logits, model, pictures, options),
+            options, result);
 
   result.lean_edited = result.lean;
   const std::vector<HeadId> ids = result.chosen_heads();

@@ -312,22 +312,15 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
       const Index begin = task * kGroupChunk;
       const Index end = std::min(begin + kGroupChunk, images);
       const Matrix base = scores.Rows(block.embedding.rows(begin, end));
-      std::vector<Matrix> of(used.size());
+      std::vector<Matrix> parts(used.size());
       for (std::size_t i = 0; i < used.size(); ++i) {
-        if (!used[i]) continue;
-        const auto number = static_cast<Index>(i);
-        if (components.IsHead(number)) {
-          const HeadId id = components.HeadAt(number);
-          of[i] = scores.Head(id, block.Factors(id, begin, end));
-        } else {
-          of[i] = scores.Rows(block.mlp.view()[components.ResidualAt(number)].rows(begin, end));
-        }
+        if (used[i]) parts[i] = scores.Component(static_cast<Index>(i), block, begin, end);
       }
       for (Index v = 0; v < num_variants; ++v) {
         const Scored& variant = At(scored, v);
         Matrix edited = base;
         for (const auto& [number, weight] : variant.parts) {
-          edited -= weight * At(of, number);
+          edited -= weight * At(parts, number);
         }
         edited.rowwise() += variant.constant.transpose();
         for (Index b = begin; b < end; ++b) {
