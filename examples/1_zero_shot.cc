@@ -1,9 +1,9 @@
 // Names what each picture shows, out of the classes of a file.
 //
 //   example_1_zero_shot MODEL PICTURES CLASSES
-#include "cliplens/analysis/zero_shot.h"
-
 #include <fmt/format.h>
+
+#include "cliplens/analysis/zero_shot.h"
 
 int main(int argc, char** argv) {
   using namespace cliplens;

@@ -7,6 +7,7 @@
 
 #include "cliplens/analysis/variance.h"
 #include "cliplens/decompose/decompose.h"
+#include "cliplens/decompose/store.h"
 
 int main(int argc, char** argv) {
   using namespace cliplens;

@@ -1,12 +1,12 @@
 // Says in words what the heads of the last layer write.
 //
 //   example_3_text_span MODEL STORE TEXTS
-#include "cliplens/analysis/text_span.h"
-
 #include <fmt/format.h>
 
+#include "cliplens/analysis/text_span.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store.h"
+#include "cliplens/model/clip.h"
 
 int main(int argc, char** argv) {
   using namespace cliplens;

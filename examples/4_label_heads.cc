@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/head_labels.h"
+#include "cliplens/dataset/text_pool.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/model/clip.h"
 
 int main(int argc, char** argv) {
   using namespace cliplens;

@@ -1,12 +1,11 @@
 // Accuracy when attention layers say the same of every picture, and the head that it needs most.
 //
 //   example_5_ablation MODEL STORE CLASSES
-#include "cliplens/analysis/ablation.h"
-
 #include <algorithm>
 
 #include <fmt/format.h>
 
+#include "cliplens/analysis/ablation.h"
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/dataset/labels.h"
 

@@ -1,11 +1,10 @@
 // How much of the model's accuracy is left when each head keeps only the span of its first texts.
 //
 //   example_6_reconstruction MODEL STORE CLASSES TEXTS
-#include "cliplens/analysis/reconstruction.h"
-
 #include <fmt/format.h>
 
 #include "cliplens/analysis/random_texts.h"
+#include "cliplens/analysis/reconstruction.h"
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/dataset/labels.h"
 
