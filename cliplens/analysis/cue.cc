@@ -177,23 +177,23 @@ std::vector<CueClass> ClassesOf(const Matrix& embeddings, ArrayView<const float,
   }
   std::vector<CueClass> out(ToSize(classes));
   ParallelFor(threads, classes, [&](Index c, int) {
-    CueClass& of = At(out, c);
-    of.index = c;
+    CueClass& found = At(out, c);
+    found.index = c;
     double low = 0;
     double high = 0;
     bool any = false;
     for (Index g = 0; g < groups; ++g) {
       const std::vector<double>& count = At(counted, g);
       const auto cell = ToSize(c * groups + g);
-      of.logit.push_back(bootstrap.Ratio(logit[cell], count));
-      of.answers.push_back(bootstrap.Ratio(answers[cell], count));
+      found.logit.push_back(bootstrap.Ratio(logit[cell], count));
+      found.answers.push_back(bootstrap.Ratio(answers[cell], count));
       if (std::ranges::all_of(count, [](double n) { return n == 0; })) continue;
-      const double v = of.logit.back().value;
+      const double v = found.logit.back().value;
       low = any ? std::min(low, v) : v;
       high = any ? std::max(high, v) : v;
       any = true;
     }
-    of.swing = high - low;
+    found.swing = high - low;
   });
   std::ranges::stable_sort(out, std::ranges::greater(), &CueClass::swing);
   return out;
@@ -202,10 +202,10 @@ std::vector<CueClass> ClassesOf(const Matrix& embeddings, ArrayView<const float,
 void CheckCue(const Store& store, ArrayView<const float, 2> classifier, const Grouping& cue,
               std::span<const Index> classes) {
   const Index images = store.info().images;
-  if (static_cast<Index>(cue.of.size()) != images ||
+  if (static_cast<Index>(cue.group_of.size()) != images ||
       (!classes.empty() && static_cast<Index>(classes.size()) != images)) {
     throw Error(ErrorCode::kInvalidArgument, "cue: {} groups and {} classes of {} pictures",
-                cue.of.size(), classes.size(), images);
+                cue.group_of.size(), classes.size(), images);
   }
   if (classifier.dim(1) != store.basis().embed_width() || classifier.dim(0) < 2) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -234,8 +234,8 @@ std::vector<Picture> ReadPictures(const Store& store, const Grouping& cue,
       const auto i = ToSize(number);
       Picture& p = pictures[i];
       const Index y = classes.empty() ? 0 : classes[i];
-      if (number % std::max<Index>(step, 1) == 0 && cue.of[i] >= 0 && y >= 0) {
-        p.cell = y * cue.groups + cue.of[i];
+      if (number % std::max<Index>(step, 1) == 0 && cue.group_of[i] >= 0 && y >= 0) {
+        p.cell = y * cue.groups + cue.group_of[i];
         // Not the hash that makes the bootstrap's blocks, or the half would have half of them.
         p.held_out = SliceOf("held out: " + item.path, 2) == 1;
         p.block = SliceOf(item.path, bootstrap.blocks());
@@ -389,7 +389,8 @@ Grouping AnswersTo(const Store& store, ArrayView<const float, 2> texts,
     const Array<float, 2> embeddings = store.ReadEmbeddings(s);
     const Matrix scores = nn::Product(nn::Of(embeddings.view()), nn::Of(texts).Transposed());
     for (Index b = 0; b < scores.rows(); ++b) {
-      grouping.of.push_back(static_cast<std::int32_t>(At(group_of_text, BestClass(scores, b))));
+      grouping.group_of.push_back(
+          static_cast<std::int32_t>(At(group_of_text, BestClass(scores, b))));
     }
   }
   return grouping;

@@ -76,12 +76,12 @@ Statement Difference(const Statement& a, const Statement& b) {
 
 NamedStatement TextAgainst(const ClipModel& model, const std::string& text,
                            const std::string& against, int threads) {
-  const auto of = [&](const std::string& words) {
+  const auto statement = [&](const std::string& words) {
     EmbedWords(model, {words}, threads);
     return TextStatement(model, words, threads);
   };
-  if (against.empty()) return {text, "", "", of(text)};
-  return {text, against, "text", Difference(of(text), of(against))};
+  if (against.empty()) return {text, "", "", statement(text)};
+  return {text, against, "text", Difference(statement(text), statement(against))};
 }
 
 NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
@@ -89,7 +89,7 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
                             const std::string& against, int threads) {
   constexpr char kRunnerUp[] = "runner-up";
   constexpr char kMean[] = "mean";
-  const auto of = [&](Index index) {
+  const auto statement = [&](Index index) {
     const std::string& name = At(classes.names, index);
     if (classes.templates.size() == 1) {
       return TextStatement(model, FillTemplate(classes.templates.front(), name), threads);
@@ -105,7 +105,8 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
   if (against == kMean) {
     out.against_kind = kMean;
     out.against = classes.MeanName();
-    out.statement = Difference(of(chosen), WholeStatement(out.against, classes.Mean().row(0)));
+    out.statement =
+        Difference(statement(chosen), WholeStatement(out.against, classes.Mean().row(0)));
     return out;
   }
   Index other = -1;
@@ -124,7 +125,7 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
     other = classes.Find(against);
   }
   out.against = At(classes.names, other);
-  out.statement = Difference(of(chosen), of(other));
+  out.statement = Difference(statement(chosen), statement(other));
   return out;
 }
 

@@ -60,7 +60,7 @@ double CorrectedShare(double total, double between, double count, Index groups) 
 GroupSums SumGroups(const HeadRows& rows, const Grouping& grouping) {
   GroupSums sums(grouping.groups, rows.y.cols());
   for (Index b = 0; b < rows.y.rows(); ++b) {
-    const Index g = At(grouping.of, b);
+    const Index g = At(grouping.group_of, b);
     sums.sums.row(g) += rows.y.row(b);
     At(sums.counts, g) += 1;
   }
@@ -84,7 +84,7 @@ HeadRows Within(const HeadRows& rows, const Grouping& grouping) {
   const GroupSums sums = SumGroups(rows, grouping);
   HeadRows rest = rows;
   for (Index b = 0; b < rows.y.rows(); ++b) {
-    const Index g = At(grouping.of, b);
+    const Index g = At(grouping.group_of, b);
     rest.y.row(b) -= sums.sums.row(g) / At(sums.counts, g);
   }
   rest.total = rows.total > 0 ? rest.y.squaredNorm() : 0.0;
@@ -98,7 +98,7 @@ SlicedShare::SlicedShare(const HeadRows& rows, const Grouping& grouping,
       squares_(ToSize(slices), 0.0) {
   for (Index b = 0; b < rows.y.rows(); ++b) {
     const auto s = ToSize(At(slice, b));
-    const Index g = At(grouping.of, b);
+    const Index g = At(grouping.group_of, b);
     sums_[s].sums.row(g) += rows.y.row(b);
     At(sums_[s].counts, g) += 1;
     if (rows.total > 0) squares_[s] += rows.y.row(b).squaredNorm();

@@ -19,7 +19,7 @@ namespace cliplens {
 // Pictures in groups.
 struct Grouping {
   Index groups = 0;
-  std::vector<std::int32_t> of;  // [B], in [0, groups)
+  std::vector<std::int32_t> group_of;  // [B], in [0, groups)
 };
 
 // A head's contributions about their mean, in orthonormal coordinates: ⟨y, y'⟩ is the product of

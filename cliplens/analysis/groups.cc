@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <random>
+#include <set>
 
 #include "cliplens/analysis/component_scores.h"
 #include "cliplens/analysis/scored_labels.h"
@@ -44,8 +45,8 @@ struct Scored {
 
 Scored ScoresOf(const Edit& edit, const Basis& basis, const ComponentScores& scores) {
   Scored out;
-  const StoreEdit of(basis, edit);
-  out.constant = scores.Row(of.constant());
+  const StoreEdit applied(basis, edit);
+  out.constant = scores.Row(applied.constant());
   for (const EditComponent& c : edit.components) {
     const auto [begin, end] = basis.components().NumbersOf(c.target);
     for (Index number = begin; number < end; ++number) {
@@ -154,10 +155,10 @@ void CheckAnswers(std::size_t labels, std::size_t answers, std::size_t blocks) {
 }  // namespace
 
 Edit WithMeans(const Edit& edit, const Basis& basis, const Statistics& means) {
-  const ContributionMeans of(basis, means);
+  const ContributionMeans contributions(basis, means);
   Edit out = edit;
   for (EditComponent& c : out.components) {
-    if (c.mean) c.constant = Floats(of.Of(c.target));
+    if (c.mean) c.constant = Floats(contributions.Of(c.target));
   }
   out.means_images = means.images();
   return out;
@@ -273,6 +274,41 @@ Estimate AccuracyOfAnswers(std::span<const Index> labels, std::span<const Index>
   return bootstrap.Ratio(right, pictures);
 }
 
+namespace {
+
+// Whether each picture [B] of a block is answered rightly under each variant [B, variants].
+std::vector<char> RightAnswers(const FactorBlock& block, const ComponentScores& scores,
+                               std::span<const Scored> variants, std::span<const Index> labels,
+                               int threads) {
+  std::set<Index> used;
+  for (const Scored& variant : variants) {
+    for (const auto& [number, weight] : variant.parts) used.insert(number);
+  }
+  const Index images = block.images();
+  std::vector<char> right(ToSize(images) * variants.size(), 0);
+  ParallelFor(threads, (images + kGroupChunk - 1) / kGroupChunk, [&](Index task, int) {
+    const Index begin = task * kGroupChunk;
+    const Index end = std::min(begin + kGroupChunk, images);
+    const Matrix base = scores.Rows(block.embedding.rows(begin, end));
+    std::map<Index, Matrix> parts;
+    for (const Index number : used) {
+      parts.emplace(number, scores.Component(number, block, begin, end));
+    }
+    for (std::size_t v = 0; v < variants.size(); ++v) {
+      Matrix edited = base;
+      for (const auto& [number, weight] : variants[v].parts) edited -= weight * parts.at(number);
+      edited.rowwise() += variants[v].constant.transpose();
+      for (Index b = begin; b < end; ++b) {
+        right[ToSize(b) * variants.size() + v] =
+            BestClass(edited, b - begin) == At(labels, b) ? 1 : 0;
+      }
+    }
+  });
+  return right;
+}
+
+}  // namespace
+
 GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classifier,
                            const PictureGroups& groups, std::span<const GroupVariant> variants,
                            const GroupOptions& options) {
@@ -287,14 +323,9 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
   const Basis& basis = store.basis();
   const ComponentScores scores(basis, classifier, options.threads);
   std::vector<Scored> scored;
-  const Components components = basis.components();
-  std::vector<bool> used(ToSize(components.size()), false);
   for (const GroupVariant& variant : variants) {
     scored.push_back(variant.edit.components.empty() ? Scored{{}, Vector::Zero(groups.num_classes)}
                                                      : ScoresOf(variant.edit, basis, scores));
-    for (const auto& [number, weight] : scored.back().parts) {
-      At(used, number) = true;
-    }
   }
 
   const Bootstrap bootstrap;
@@ -307,28 +338,9 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
     const FactorBlock block = store.ReadShard(s);
     const std::vector<Item> items = store.ReadItems(s);
     const Index images = block.images();
-    std::vector<char> right(ToSize(images * num_variants), 0);
-    ParallelFor(options.threads, (images + kGroupChunk - 1) / kGroupChunk, [&](Index task, int) {
-      const Index begin = task * kGroupChunk;
-      const Index end = std::min(begin + kGroupChunk, images);
-      const Matrix base = scores.Rows(block.embedding.rows(begin, end));
-      std::vector<Matrix> parts(used.size());
-      for (std::size_t i = 0; i < used.size(); ++i) {
-        if (used[i]) parts[i] = scores.Component(static_cast<Index>(i), block, begin, end);
-      }
-      for (Index v = 0; v < num_variants; ++v) {
-        const Scored& variant = At(scored, v);
-        Matrix edited = base;
-        for (const auto& [number, weight] : variant.parts) {
-          edited -= weight * At(parts, number);
-        }
-        edited.rowwise() += variant.constant.transpose();
-        for (Index b = begin; b < end; ++b) {
-          const Index label = At(groups.classes, first + b);
-          At(right, b * num_variants + v) = BestClass(edited, b - begin) == label ? 1 : 0;
-        }
-      }
-    });
+    const std::vector<char> right = RightAnswers(
+        block, scores, scored, std::span(groups.classes).subspan(ToSize(first), ToSize(images)),
+        options.threads);
     for (Index b = 0; b < images; ++b) {
       const Index cell = At(cell_of, first + b);
       if (cell < 0) continue;

@@ -37,7 +37,7 @@ void PutEvidence(const HeadRows& rows, const AskedPictures& pictures, HeadLabel&
         {At(question.rows, g), sums.sums.row(g).squaredNorm() / count / rows.total});
   }
   for (Index b = 0; b < rows.y.rows(); ++b) {
-    const Index g = At(question.answers.of, b);
+    const Index g = At(question.answers.group_of, b);
     const double score = rows.y.row(b).dot(sums.sums.row(g)) / At(sums.counts, g);
     head.pictures.push_back({At(pictures.index, b), score});
   }

@@ -25,7 +25,7 @@ void Answer(ArrayView<const float, 2> embeddings, const Array<float, 2>& texts,
   const Index images = embeddings.dim(0);
   for (Question* q : questions) {
     q->answers.groups = static_cast<Index>(q->rows.size());
-    q->answers.of.resize(ToSize(images));
+    q->answers.group_of.resize(ToSize(images));
   }
   const Index tasks = (images + kAnsweredTogether - 1) / kAnsweredTogether;
   ParallelFor(threads, tasks, [&](Index task, int) {
@@ -39,7 +39,7 @@ void Answer(ArrayView<const float, 2> embeddings, const Array<float, 2>& texts,
         for (std::size_t g = 1; g < q->rows.size(); ++g) {
           if (scores(b - begin, q->rows[g]) > scores(b - begin, q->rows[best])) best = g;
         }
-        At(q->answers.of, b) = static_cast<std::int32_t>(best);
+        At(q->answers.group_of, b) = static_cast<std::int32_t>(best);
       }
     }
   });

@@ -16,8 +16,9 @@ constexpr Index kBins = 10;
 
 }  // namespace
 
-std::vector<Factor> FactorsOf(std::span<const Item> items, std::span<const std::string> attributes,
-                              std::span<const Index> pictures) {
+std::vector<Factor> KnownFactors(std::span<const Item> items,
+                                 std::span<const std::string> attributes,
+                                 std::span<const Index> pictures) {
   std::vector<Factor> factors;
   for (const std::string& attribute : attributes) {
     Factor factor;
@@ -26,13 +27,13 @@ std::vector<Factor> FactorsOf(std::span<const Item> items, std::span<const std::
     for (const Index picture : pictures) {
       const std::optional<std::string> value = LabelOf(At(items, picture), attribute);
       if (!value) {
-        factor.of.push_back(-1);
+        factor.value_of.push_back(-1);
         continue;
       }
       const auto [at, added] =
           number.emplace(*value, static_cast<std::int32_t>(factor.values.size()));
       if (added) factor.values.push_back(*value);
-      factor.of.push_back(at->second);
+      factor.value_of.push_back(at->second);
     }
     if (factor.values.size() < 2) {
       throw Error(
@@ -66,10 +67,10 @@ std::vector<HeadTruth> TruthOfHeads(const Store& store, const std::vector<HeadId
   for (const Factor& factor : factors) {
     Known k;
     k.grouping.groups = static_cast<Index>(factor.values.size());
-    for (std::size_t b = 0; b < factor.of.size(); ++b) {
-      if (factor.of[b] < 0) continue;
+    for (std::size_t b = 0; b < factor.value_of.size(); ++b) {
+      if (factor.value_of[b] < 0) continue;
       k.rows.push_back(static_cast<Index>(b));
-      k.grouping.of.push_back(factor.of[b]);
+      k.grouping.group_of.push_back(factor.value_of[b]);
       k.slice.push_back(slice[b]);
     }
     known.push_back(std::move(k));

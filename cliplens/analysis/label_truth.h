@@ -1,7 +1,7 @@
 // Labels of heads held against known factors of the pictures.
 //
 //   const std::vector<std::string> names = {"object", "style"};
-//   const std::vector<Factor> factors = FactorsOf(store.ReadItems(), names, numbers);
+//   const std::vector<Factor> factors = KnownFactors(store.ReadItems(), names, numbers);
 //   const std::vector<HeadTruth> truth = TruthOfHeads(store, heads, factors, numbers, threads);
 //   const LabelEvaluation e = EvaluateLabels(labels, table, factors, truth);
 #pragma once
@@ -23,12 +23,13 @@ namespace cliplens {
 struct Factor {
   std::string name;
   std::vector<std::string> values;
-  std::vector<std::int32_t> of;  // value of each picture [B], −1 where it has none
+  std::vector<std::int32_t> value_of;  // value of each picture [B], −1 where it has none
 };
 // The factors of the pictures with these numbers. Throws Error(kNotFound) for an attribute that
 // none has, and Error(kInvalidArgument) for one with the same value everywhere.
-std::vector<Factor> FactorsOf(std::span<const Item> items, std::span<const std::string> attributes,
-                              std::span<const Index> pictures);
+std::vector<Factor> KnownFactors(std::span<const Item> items,
+                                 std::span<const std::string> attributes,
+                                 std::span<const Index> pictures);
 
 struct HeadTruth {
   HeadId id;

@@ -34,9 +34,9 @@ LiveEdit::LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int
   weights_.assign(ToSize(basis.components().size()), 0.0);
   constant_ = Vector::Zero(basis.embed_width());
   if (store.statistics().images() > 0) {
-    const ContributionMeans of(basis, store.statistics());
+    const ContributionMeans contributions(basis, store.statistics());
     const auto add = [&](int layer, Kind kind, Index head) {
-      const Vector mean = of.Of({layer, kind, static_cast<int>(head)});
+      const Vector mean = contributions.Of({layer, kind, static_cast<int>(head)});
       std::vector<float> row;  // as an edit's file holds it
       for (const double v : mean) row.push_back(static_cast<float>(v));
       means_.push_back(std::move(row));
@@ -139,8 +139,8 @@ void LiveEdit::Bring(Sums& sums, bool rows) {
       } else {
         sums.values.resize(store_.info().images, store_.basis().embed_width());
         ParallelFor(threads_, store_.num_shards(), [&](Index s, int) {
-          const Array<float, 2> of = store_.ReadEmbeddings(s);
-          sums.values.middleRows(At(first_, s), of.dim(0)) = AsEigen(of.view()).cast<double>();
+          const Array<float, 2> part = store_.ReadEmbeddings(s);
+          sums.values.middleRows(At(first_, s), part.dim(0)) = AsEigen(part.view()).cast<double>();
         });
       }
     }
@@ -192,12 +192,12 @@ void LiveEdit::Add(Sums& sums, bool rows, std::span<const Index> components) {
         }
         continue;
       }
-      const Array<float, 2> of = store_.ReadMlp(parts.ResidualAt(component), s);
+      const Array<float, 2> part = store_.ReadMlp(parts.ResidualAt(component), s);
       if (rows) {
         sums.values.middleRows(first, images) +=
-            change_of(component) * AsEigen(of.view()).cast<double>();
+            change_of(component) * AsEigen(part.view()).cast<double>();
       } else {
-        nn::AddProduct(nn::Of(of.view()), nn::Of(to_scores[i]).Transposed(), values, width);
+        nn::AddProduct(nn::Of(part.view()), nn::Of(to_scores[i]).Transposed(), values, width);
       }
     }
   });

@@ -62,7 +62,8 @@ Edit EditOfHeads(const Store& store, const MeansChoice& means, const CueReport& 
 Grouping GroupingBy(const AttributeGroups& attribute) {
   Grouping grouping;
   grouping.groups = std::ssize(attribute.values);
-  for (const Index group : attribute.of) grouping.of.push_back(static_cast<std::int32_t>(group));
+  for (const Index group : attribute.value_of)
+    grouping.group_of.push_back(static_cast<std::int32_t>(group));
   return grouping;
 }
 

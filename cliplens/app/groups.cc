@@ -105,7 +105,7 @@ GroupReport MakeGroups(const Store& store, const RowModel& model, const GroupCho
   const std::vector<GroupVariant> variants = VariantsOf(store, edit, means, choice, report);
   report.result =
       EvaluateGroups(store, input.classifier.rows,
-                     {input.labels.classes, attribute.of, input.classifier.rows.dim(0),
+                     {input.labels.classes, attribute.value_of, input.classifier.rows.dim(0),
                       std::ssize(attribute.values)},
                      variants, {.threads = work.threads, .progress = work.Stage("pictures")});
   if (!choice.skip_empty) RefuseEmptyGroups(report, store.directory().string());

@@ -132,7 +132,7 @@ LabelTruthReport LabelsAgainstTruth(const Store& store, const LazyModel& model,
   const std::vector<Item> items = store.ReadItems();
   const std::vector<Index> pictures = PicturesWith(items, choice.only);
   LabelTruthReport report;
-  report.factors = FactorsOf(items, choice.factors, pictures);
+  report.factors = KnownFactors(items, choice.factors, pictures);
   report.labels = MakeLabels(store, model.Get(), options, work);
   CheckAreProperties(report.factors, report.labels);
   std::vector<HeadId> heads;

@@ -37,7 +37,7 @@ StorePart ParsePart(const std::string& text) {
   const StorePart part = {
       number(std::string_view(text).substr(0, slash)),
       slash < text.size() ? number(std::string_view(text).substr(slash + 1)) : Index{-1}};
-  if (part.index < 0 || part.of < 1 || part.index >= part.of) {
+  if (part.index < 0 || part.parts < 1 || part.index >= part.parts) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--shard {}: part i of n is wanted as i/n, counted from 0: 0/4, 1/4, 2/4 and 3/4 "
                 "are four parts",

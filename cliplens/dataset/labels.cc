@@ -92,7 +92,7 @@ AttributeGroups GroupByAttribute(std::span<const Item> items, const std::string&
     groups.values.push_back(value);
   }
   for (const std::optional<std::string>& value : values) {
-    groups.of.push_back(value ? number.at(*value) : -1);
+    groups.value_of.push_back(value ? number.at(*value) : -1);
   }
   return groups;
 }

@@ -44,7 +44,7 @@ MatchedLabels MatchLabels(std::span<const Item> items, const ClassFile& classes,
 // Pictures by the value of an attribute.
 struct AttributeGroups {
   std::vector<std::string> values;  // sorted
-  std::vector<Index> of;            // one for each item; -1: has none
+  std::vector<Index> value_of;      // one for each item; -1: has none
   Index without = 0;                // items that have none
 };
 // An empty `attribute` is the label. Throws Error(kNotFound) when no item has it, and

@@ -232,21 +232,21 @@ StoreInfo DescribeRun(const ImageEncoder& encoder, const ImageSet& set,
   info.data.push_back(DescribeSet(set, options.shard_images));
   const Index ranges = info.data.front().ranges();
   if (options.part) {
-    if (options.part->of < 1 || options.part->index < 0 ||
-        options.part->index >= options.part->of) {
+    if (options.part->parts < 1 || options.part->index < 0 ||
+        options.part->index >= options.part->parts) {
       throw Error(ErrorCode::kInvalidArgument,
                   "part {} of {}: parts count from 0, so the last is {} of {}", options.part->index,
-                  options.part->of, std::max<Index>(options.part->of, 1) - 1,
-                  std::max<Index>(options.part->of, 1));
+                  options.part->parts, std::max<Index>(options.part->parts, 1) - 1,
+                  std::max<Index>(options.part->parts, 1));
     }
-    if (options.part->of > ranges) {
+    if (options.part->parts > ranges) {
       throw Error(ErrorCode::kInvalidArgument,
                   "{} parts of the {} pictures of {}: they are split by whole shards of {}, which "
                   "makes {}; ask for at most as many parts, or for smaller shards",
-                  options.part->of, set.size(), set.root(), options.shard_images, ranges);
+                  options.part->parts, set.size(), set.root(), options.shard_images, ranges);
     }
     // A split into one is the set.
-    if (options.part->of > 1) info.part = options.part;
+    if (options.part->parts > 1) info.part = options.part;
   }
   return info;
 }

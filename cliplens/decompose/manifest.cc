@@ -55,7 +55,7 @@ DataSource ParseData(const Json& json, const std::string& name) {
   return source;
 }
 
-Json PartJson(const StorePart& part) { return {{"index", part.index}, {"of", part.of}}; }
+Json PartJson(const StorePart& part) { return {{"index", part.index}, {"of", part.parts}}; }
 
 Json ModelJson(const StoreInfo& info) {
   return {{"name", info.model_name},
@@ -230,7 +230,10 @@ std::string ManifestText(const Manifest& manifest) {
   return SealJson(std::move(json));
 }
 
-Manifest ReadManifest(const fs::path& directory) {
+namespace {
+
+// The sealed JSON of a manifest of this version.
+Json ReadManifestJson(const fs::path& directory) {
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored)) {
     throw Error(ErrorCode::kNotFound,
@@ -245,7 +248,7 @@ Manifest ReadManifest(const fs::path& directory) {
   }
   const std::string name = path.string();
   bool unsealed = false;
-  const Json json = ReadSealedJson(path, kMaxManifestBytes, &unsealed);
+  Json json = ReadSealedJson(path, kMaxManifestBytes, &unsealed);
   const std::string format = Text(json, "format", name);
   const Index version = Number(json, "version", 1'000'000, name);
   if (format != kStoreFormat || version != kStoreFormatVersion) {
@@ -259,8 +262,11 @@ Manifest ReadManifest(const fs::path& directory) {
                 "{}: its checksum is missing, so it was changed; restore it or decompose again",
                 name);
   }
-  Manifest manifest;
-  StoreInfo& info = manifest.info;
+  return json;
+}
+
+// The model, and how its pictures are stored.
+void ParseRun(const Json& json, const std::string& name, StoreInfo& info) {
   const Json model = JsonField<Json>(json, "model", name);
   info.model_name = Text(model, "name", name);
   info.model_path = Text(model, "path", name);
@@ -290,43 +296,61 @@ Manifest ReadManifest(const fs::path& directory) {
   const Json certificate = JsonField<Json>(json, "certificate", name);
   info.certificate = {JsonField<double>(certificate, "max", name),
                       JsonField<double>(certificate, "mean", name)};
+}
+
+// The sets that went in, and what could not be read of them.
+void ParseSets(const Json& json, const std::string& name, StoreInfo& info) {
   if (json.contains("part")) {
     const Json part = JsonField<Json>(json, "part", name);
     info.part = {Number(part, "index", 1'000'000, name), Number(part, "of", 1'000'000, name)};
-    if (info.part->index >= info.part->of) {
+    if (info.part->index >= info.part->parts) {
       throw Error(ErrorCode::kCorruptData, "{}: part {} of {}; parts count from 0", name,
-                  info.part->index, info.part->of);
+                  info.part->index, info.part->parts);
     }
   }
-  Index of_sets = 0;
-  for (const Json& d : JsonField<Json>(json, "data", name)) {
-    info.data.push_back(ParseData(d, name));
-    of_sets += info.data.back().images;
+  for (const Json& d : JsonField<Json>(json, "data", name)) info.data.push_back(ParseData(d, name));
+  if (!json.contains("skipped")) return;
+  for (const Json& s : JsonField<Json>(json, "skipped", name)) {
+    info.skipped.push_back({Number(s, "data", kMaxImages, name), ParseSkipped(s, name)});
   }
+}
+
+// Whether sets, shards and counts belong together.
+void CheckCounts(const Manifest& manifest, const std::string& name) {
+  const StoreInfo& info = manifest.info;
   const auto check_source = [&](Index source) {
     if (source >= static_cast<Index>(info.data.size())) {
       throw Error(ErrorCode::kCorruptData, "{}: 'data' {} is named, {} are there", name, source,
                   info.data.size());
     }
-    return source;
   };
-  if (json.contains("skipped")) {
-    for (const Json& s : JsonField<Json>(json, "skipped", name)) {
-      info.skipped.push_back(
-          {check_source(Number(s, "data", kMaxImages, name)), ParseSkipped(s, name)});
-    }
-  }
+  Index in_sets = 0;
   Index in_shards = 0;
-  for (const Json& s : JsonField<Json>(json, "shards", name)) {
-    manifest.shards.push_back(ParseShard(s, static_cast<Index>(manifest.shards.size()), name));
-    check_source(manifest.shards.back().source);
-    in_shards += manifest.shards.back().images;
+  for (const DataSource& source : info.data) in_sets += source.images;
+  for (const SkippedItem& skipped : info.skipped) check_source(skipped.source);
+  for (const ShardInfo& shard : manifest.shards) {
+    check_source(shard.source);
+    in_shards += shard.images;
   }
-  if (of_sets != info.images || (!info.stats_only && in_shards != info.images)) {
+  if (in_sets != info.images || (!info.stats_only && in_shards != info.images)) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: {} pictures, its sets have {} and its shards {}; decompose again", name,
-                info.images, of_sets, in_shards);
+                info.images, in_sets, in_shards);
   }
+}
+
+}  // namespace
+
+Manifest ReadManifest(const fs::path& directory) {
+  const Json json = ReadManifestJson(directory);
+  const std::string name = (directory / kManifestFile).string();
+  Manifest manifest;
+  ParseRun(json, name, manifest.info);
+  ParseSets(json, name, manifest.info);
+  for (const Json& s : JsonField<Json>(json, "shards", name)) {
+    manifest.shards.push_back(ParseShard(s, static_cast<Index>(manifest.shards.size()), name));
+  }
+  CheckCounts(manifest, name);
   const auto checksum = [&](const char* key) {
     return Text(JsonField<Json>(json, key, name), "checksum", name);
   };

@@ -72,10 +72,10 @@ std::vector<Input> InOrder(std::vector<Input> inputs) {
       Refuse(first, input,
              "they are parts of the same pictures as they were at two times: " + difference);
     }
-    if (other.of != part->of) {
+    if (other.parts != part->parts) {
       Refuse(first, input,
              fmt::format("they overlap: part {} of {} and part {} of {} of the pictures of {}",
-                         other.index, other.of, part->index, part->of, first.set().root));
+                         other.index, other.parts, part->index, part->parts, first.set().root));
     }
     group->push_back(std::move(input));
   }
@@ -89,11 +89,11 @@ std::vector<Input> InOrder(std::vector<Input> inputs) {
         if (number(group[i]) == number(group[i - 1])) {
           Refuse(group[i - 1], group[i],
                  fmt::format("both are part {} of {} of the pictures of {}", number(group[i]),
-                             part.of, group[i].set().root));
+                             part.parts, group[i].set().root));
         }
       }
       std::string missing;
-      for (Index i = 0; i < part.of; ++i) {
+      for (Index i = 0; i < part.parts; ++i) {
         if (std::ranges::find(group, i, number) == group.end()) {
           missing += fmt::format("{}{}", missing.empty() ? "" : ", ", i);
         }
@@ -102,7 +102,7 @@ std::vector<Input> InOrder(std::vector<Input> inputs) {
         throw Error(ErrorCode::kInvalidArgument,
                     "part {} of {} of the pictures of {} is missing; name all parts ({} is part "
                     "{})",
-                    Printable(missing, 200), part.of, group.front().set().root,
+                    Printable(missing, 200), part.parts, group.front().set().root,
                     group.front().directory.string(), part.index);
       }
     }

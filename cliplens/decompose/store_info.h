@@ -36,13 +36,13 @@ struct DataSource {
   Index ranges() const { return (set_images + shard_images - 1) / shard_images; }
 };
 
-// One of `of` stores that a set was split into; `index` counts from 0.
+// One of `parts` stores that a set was split into; `index` counts from 0.
 struct StorePart {
   Index index = 0;
-  Index of = 1;
+  Index parts = 1;
   // The ranges of a set that are this part's: [first(ranges), end(ranges)).
-  Index first(Index ranges) const { return index * ranges / of; }
-  Index end(Index ranges) const { return (index + 1) * ranges / of; }
+  Index first(Index ranges) const { return index * ranges / parts; }
+  Index end(Index ranges) const { return (index + 1) * ranges / parts; }
 };
 
 // A picture that is not in the store because it could not be read.

@@ -211,7 +211,7 @@ Json EditedOf(Source& source, const Arguments& request) {
         const auto values = source.groups(attribute);
         const PictureGroups groups{
             .classes = labels,
-            .attributes = values->of,
+            .attributes = values->value_of,
             .num_classes = static_cast<Index>(source.options().classes->file.names.size()),
             .num_attributes = static_cast<Index>(values->values.size())};
         const auto row_of = [&](const char* name, const std::vector<Index>& answers) {

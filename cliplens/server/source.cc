@@ -228,7 +228,7 @@ std::shared_ptr<const AttributeGroups> Source::groups(const std::string& attribu
   if (auto found = groups_.Find(attribute)) return found;
   AttributeGroups groups =
       GroupByAttribute(store().ReadItems(), attribute, kMostValues, store().directory().string());
-  const auto bytes = static_cast<Index>(groups.of.size() * sizeof(Index));
+  const auto bytes = static_cast<Index>(groups.value_of.size() * sizeof(Index));
   return groups_.Add(attribute, std::move(groups), bytes);
 }
 

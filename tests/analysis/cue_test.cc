@@ -56,7 +56,7 @@ class CueTest : public testing::Test {
 TEST_F(CueTest, TheModelsAnswersAreTheGroups) {
   const std::vector<Item> items = store_.ReadItems();
   for (std::size_t b = 0; b < items.size(); ++b) {
-    EXPECT_EQ("c" + std::to_string(colours_.of[b]), items[b].attributes["colour"]);
+    EXPECT_EQ("c" + std::to_string(colours_.group_of[b]), items[b].attributes["colour"]);
   }
 }
 
@@ -129,7 +129,7 @@ TEST_F(CueTest, WithinClassesWhatTheClassesShareIsNotTheCues) {
   // Here the cue is the class itself: it explains everything, but nothing within a class.
   Grouping shapes;
   shapes.groups = kValues;
-  for (const Index s : shapes_) shapes.of.push_back(static_cast<std::int32_t>(s));
+  for (const Index s : shapes_) shapes.group_of.push_back(static_cast<std::int32_t>(s));
   EXPECT_GT(FindCue(store_, Classifier(0), shapes, {}, {}).lean.low, 0.99);
   const CueResult within = FindCue(store_, Classifier(1), shapes, shapes_, {});
   EXPECT_NEAR(within.lean.value, 0, 1e-9);
@@ -150,10 +150,10 @@ TEST_F(CueTest, TheSameForAnyNumberOfThreads) {
 
 TEST_F(CueTest, WhatIsNoCueIsRefused) {
   Grouping all = colours_;
-  std::ranges::fill(all.of, 1);
+  std::ranges::fill(all.group_of, 1);
   ExpectError(ErrorCode::kInvalidArgument, "needs two",
               [&] { (void)FindCue(store_, Classifier(1), all, {}, {}); });
-  all.of.pop_back();
+  all.group_of.pop_back();
   ExpectError(ErrorCode::kInvalidArgument, "1999 groups",
               [&] { (void)FindCue(store_, Classifier(1), all, {}, {}); });
   Array<float, 2> one({1, PlantedStore::kEmbedWidth});

@@ -27,16 +27,16 @@ TEST(LabelTruth, FactorsAreTheAttributesValues) {
   const std::vector<Item> items = {Picture("red"), Picture("blue"), Picture(nullptr),
                                    Picture("red")};
   const std::vector<std::string> names = {"colour"};
-  const std::vector<Factor> factors = FactorsOf(items, names, All(4));
+  const std::vector<Factor> factors = KnownFactors(items, names, All(4));
   ASSERT_EQ(factors.size(), 1u);
   EXPECT_EQ(factors[0].values, (std::vector<std::string>{"red", "blue"}));
-  EXPECT_EQ(factors[0].of, (std::vector<std::int32_t>{0, 1, -1, 0}));
+  EXPECT_EQ(factors[0].value_of, (std::vector<std::int32_t>{0, 1, -1, 0}));
   const std::vector<std::string> missing = {"mood"};
   ExpectError(ErrorCode::kNotFound, "no picture has anything as the attribute 'mood'",
-              [&] { FactorsOf(items, missing, All(4)); });
+              [&] { KnownFactors(items, missing, All(4)); });
   const std::vector<Index> reds = {0, 3};
   ExpectError(ErrorCode::kInvalidArgument, "the same value as the attribute 'colour'",
-              [&] { FactorsOf(items, names, reds); });
+              [&] { KnownFactors(items, names, reds); });
 }
 
 TEST(LabelTruth, PlantedHeadsHaveTheirFactor) {
@@ -44,7 +44,7 @@ TEST(LabelTruth, PlantedHeadsHaveTheirFactor) {
   const Store store = PlantedStore{}.Write(directory.path() / "store");
   const std::vector<std::string> names = {"colour", "shape"};
   const std::vector<Index> all = All(400);
-  const std::vector<Factor> factors = FactorsOf(store.ReadItems(), names, all);
+  const std::vector<Factor> factors = KnownFactors(store.ReadItems(), names, all);
   const std::vector<HeadId> heads = {{0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}};
   const std::vector<HeadTruth> truth = TruthOfHeads(store, heads, factors, all, 2);
   EXPECT_EQ(truth[0].first, 0);
@@ -66,18 +66,18 @@ TEST(LabelTruth, PicturesWithoutTheAttributeAreLeftOut) {
   const Store store = PlantedStore{.images = 100}.Write(directory.path() / "store");
   const std::vector<std::string> names = {"colour"};
   const std::vector<Index> all = All(100);
-  std::vector<Factor> factors = FactorsOf(store.ReadItems(), names, all);
+  std::vector<Factor> factors = KnownFactors(store.ReadItems(), names, all);
   std::vector<Index> half;
   for (Index b = 0; b < 100; ++b) {
     if (b % 2 == 0) {
       half.push_back(b);
     } else {
-      At(factors[0].of, b) = -1;
+      At(factors[0].value_of, b) = -1;
     }
   }
   const std::vector<HeadTruth> some = TruthOfHeads(store, {{0, 0}}, factors, all, 1);
   const std::vector<HeadTruth> same =
-      TruthOfHeads(store, {{0, 0}}, FactorsOf(store.ReadItems(), names, half), half, 1);
+      TruthOfHeads(store, {{0, 0}}, KnownFactors(store.ReadItems(), names, half), half, 1);
   EXPECT_NEAR(some[0].shares[0].value, same[0].shares[0].value, 1e-12);
 }
 

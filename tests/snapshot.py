@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Writes what every verb of the program gives, so that two builds can be compared byte for byte.
 
-    tools/snapshot.py --program build/release/bin/cliplens --out before
+    tests/snapshot.py --program build/release/bin/cliplens --out before
     ... change the program, build it ...
-    tools/snapshot.py --program build/release/bin/cliplens --out after
-    tools/snapshot.py --compare before after      lists the files that differ; status 1 if any does
+    tests/snapshot.py --program build/release/bin/cliplens --out after
+    tests/snapshot.py --compare before after      lists the files that differ; status 1 if any does
 
-    tools/snapshot.py --program P --out DIR --only search span    runs whose names start so, and
+    tests/snapshot.py --program P --out DIR --only search span    runs whose names start so, and
                                                                   the runs whose files they read
 
 Every run has a folder under DIR with what it printed, plain and with --json (plain.txt, json.txt:
