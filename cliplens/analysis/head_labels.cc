@@ -94,11 +94,13 @@ double Stability(const HeadRows& rows, const AskedPictures& pictures,
   double same = 0;
   for (const std::vector<bool>& half : pictures.halves) {
     std::vector<double> shares;
+    shares.reserve(sliced.size());
     for (const SlicedShare& property : sliced) shares.push_back(property.Share(half));
     same += LargestOf(shares) == first ? 1 : 0;
   }
   for (const std::vector<Question>& half : pictures.text_halves) {
     std::vector<double> shares;
+    shares.reserve(half.size());
     for (const Question& property : half) shares.push_back(ShareOf(rows, property.answers));
     same += LargestOf(shares) == first ? 1 : 0;
   }

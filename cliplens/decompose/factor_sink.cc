@@ -9,6 +9,7 @@ namespace cliplens {
 
 std::vector<Index> SlicesOf(const std::vector<Item>& items, Index slices) {
   std::vector<Index> out;
+  out.reserve(items.size());
   for (const Item& item : items) out.push_back(SliceOf(item.path, slices));
   return out;
 }
