@@ -40,6 +40,8 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests/parity"))
+import random_weights  # noqa: E402
 SHOWN_FOLDER = b"/WORKPLACE"
 
 
@@ -118,34 +120,10 @@ def tensor_shapes(model):
 
 
 def random_tensor(name, shape, random):
-    """Gains and biases are not 1 and 0, attention has peaks, some channels stand out."""
-    def normal(scale):
-        return random.standard_normal(shape) * scale
-
     if name == "logit_scale":
         return np.array(math.log(41.7))
-    if "ln_" in name:
-        return normal(0.3) if name.endswith(".bias") else random.uniform(0.3, 1.8, shape)
-    if name.endswith("positional_embedding"):
-        value = normal(0.15)
-        value[0, ::17] += 3.0
-        value[:, 5] += 4.0
-        return value
-    if name.endswith("class_embedding"):
-        return normal(0.8)
-    if name == "token_embedding.weight":
-        return normal(0.5)
-    if name.endswith("bias"):
-        return normal(0.2)
-    if name.endswith("in_proj_weight"):
-        value = normal(shape[1] ** -0.5)
-        value[:2 * shape[1]] *= 1.6  # queries and keys
-        return value
-    if name.endswith("conv1.weight"):
-        return normal(math.prod(shape[1:]) ** -0.5)
-    if name.endswith("proj") or name.endswith("text_projection"):
-        return normal(shape[0] ** -0.5)
-    return normal(0.7 * shape[1] ** -0.5)
+    return random_weights.draw(name, shape, lambda scale: random.standard_normal(shape) * scale,
+                               lambda: random.uniform(0.3, 1.8, shape), outlier_step=17)
 
 
 def random_tensors(model):
@@ -180,47 +158,12 @@ def write_open_clip(folder, model):
     write_vocabulary(folder)
 
 
-def hugging_face_names(tensors):
-    """The same weights under the names of transformers' CLIPModel."""
-    names = {
-        "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
-        "visual.class_embedding": "vision_model.embeddings.class_embedding",
-        "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
-        "visual.ln_pre.": "vision_model.pre_layrnorm.",
-        "visual.ln_post.": "vision_model.post_layernorm.",
-        "visual.transformer.resblocks.": "vision_model.encoder.layers.",
-        "transformer.resblocks.": "text_model.encoder.layers.",
-        "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
-        "positional_embedding": "text_model.embeddings.position_embedding.weight",
-        "ln_final.": "text_model.final_layer_norm.",
-    }
-    inner = {".ln_1.": ".layer_norm1.", ".ln_2.": ".layer_norm2.", ".mlp.c_fc.": ".mlp.fc1.",
-             ".mlp.c_proj.": ".mlp.fc2.", ".attn.out_proj.": ".self_attn.out_proj."}
-    out = {}
-    for name, value in tensors.items():
-        if name in ("visual.proj", "text_projection"):
-            side = "visual" if name == "visual.proj" else "text"
-            out[f"{side}_projection.weight"] = value.T
-            continue
-        for ours, theirs in names.items():
-            if name.startswith(ours):
-                name = theirs + name.removeprefix(ours)
-                break
-        for ours, theirs in inner.items():
-            name = name.replace(ours, theirs)
-        if ".attn.in_proj_" in name:
-            for part, letter in zip(np.split(value, 3), "qkv"):
-                out[name.replace(".attn.in_proj_", f".self_attn.{letter}_proj.")] = part
-        else:
-            out[name] = value
-    return out
-
-
 def write_hugging_face(folder, model):
     """`model` as transformers writes it, without its preprocessing."""
     folder.mkdir(parents=True)
-    write_safetensors(folder / "model.safetensors", hugging_face_names(random_tensors(model)),
-                      model.dtype)
+    tensors = random_weights.hugging_face_names(random_tensors(model), np.transpose,
+                                                lambda value: np.split(value, 3))
+    write_safetensors(folder / "model.safetensors", tensors, model.dtype)
     vision, text = model.model["vision_cfg"], model.model["text_cfg"]
     act = "quick_gelu" if model.model.get("quick_gelu") else "gelu"
 

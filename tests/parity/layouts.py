@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
 import models
+from random_weights import hugging_face_names
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 
@@ -110,42 +111,8 @@ def hugging_face_config(case: Case) -> CLIPConfig:
 
 
 def hugging_face_state(state: dict) -> dict[str, torch.Tensor]:
-    """The same weights under the names of transformers' CLIPModel."""
-    names = {
-        "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
-        "visual.class_embedding": "vision_model.embeddings.class_embedding",
-        "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
-        "visual.ln_pre.": "vision_model.pre_layrnorm.",
-        "visual.ln_post.": "vision_model.post_layernorm.",
-        "visual.transformer.resblocks.": "vision_model.encoder.layers.",
-        "transformer.resblocks.": "text_model.encoder.layers.",
-        "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
-        "positional_embedding": "text_model.embeddings.position_embedding.weight",
-        "ln_final.": "text_model.final_layer_norm.",
-    }
-    inner = {".ln_1.": ".layer_norm1.", ".ln_2.": ".layer_norm2.", ".mlp.c_fc.": ".mlp.fc1.",
-             ".mlp.c_proj.": ".mlp.fc2.", ".attn.out_proj.": ".self_attn.out_proj."}
-    out = {}
-    for name, value in state.items():
-        if name == "visual.proj":
-            out["visual_projection.weight"] = value.T.contiguous()
-            continue
-        if name == "text_projection":
-            out["text_projection.weight"] = value.T.contiguous()
-            continue
-        for ours, theirs in names.items():
-            if name.startswith(ours):
-                name = theirs + name.removeprefix(ours)
-                break
-        for ours, theirs in inner.items():
-            name = name.replace(ours, theirs)
-        if ".attn.in_proj_" in name:
-            for part, letter in zip(value.chunk(3), "qkv"):
-                out[name.replace(".attn.in_proj_", f".self_attn.{letter}_proj.")] = (
-                    part.contiguous().clone())
-        else:
-            out[name] = value
-    return out
+    return hugging_face_names(state, lambda matrix: matrix.T.contiguous(),
+                              lambda value: [part.contiguous().clone() for part in value.chunk(3)])
 
 
 def hugging_face_model(case: Case, state: dict) -> CLIPModel:

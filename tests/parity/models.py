@@ -19,6 +19,8 @@ import torch
 from open_clip.model import CLIP
 from safetensors.torch import save_file
 
+from random_weights import draw
+
 # K is 64, everything else is as in CLIP, only narrower.
 PLAIN = dict(
     seed=1, dtype=torch.float32, vocabulary=None,
@@ -61,35 +63,10 @@ VOCABULARY_FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
 
 
 def random_tensor(name: str, shape: tuple[int, ...], random: torch.Generator) -> torch.Tensor:
-    def normal(scale: float) -> torch.Tensor:
-        return torch.randn(shape, generator=random) * scale
-
     if name == "logit_scale":
         return torch.tensor(math.log(71.3))
-    if ".ln_" in name or name.startswith("ln_"):
-        if name.endswith(".bias"):
-            return normal(0.3)
-        return 0.3 + 1.5 * torch.rand(shape, generator=random)
-    if name.endswith("positional_embedding"):
-        value = normal(0.15)
-        value[0, ::37] += 3.0  # channels that stand out
-        value[:, 5] += 4.0
-        return value
-    if name.endswith("class_embedding"):
-        return normal(0.8)
-    if name == "token_embedding.weight":
-        return normal(0.5)
-    if name.endswith("bias"):
-        return normal(0.2)
-    if name.endswith("in_proj_weight"):
-        value = normal(shape[1] ** -0.5)
-        value[: 2 * shape[1]] *= 1.6  # queries and keys: attention with peaks
-        return value
-    if name.endswith("conv1.weight"):
-        return normal(math.prod(shape[1:]) ** -0.5)
-    if name.endswith("proj") or name.endswith("text_projection"):
-        return normal(shape[0] ** -0.5)
-    return normal(0.7 * shape[1] ** -0.5)
+    return draw(name, shape, lambda scale: torch.randn(shape, generator=random) * scale,
+                lambda: 0.3 + 1.5 * torch.rand(shape, generator=random), outlier_step=37)
 
 
 def write_model(directory: pathlib.Path, *, seed: int, dtype: torch.dtype, vocabulary: str | None,
