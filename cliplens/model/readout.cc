@@ -8,6 +8,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/model/nn/kernels.h"
 #include "cliplens/model/nn/matmul.h"
 #include "cliplens/model/nn/product.h"
 
@@ -62,13 +63,7 @@ Readout::Readout(const TowerConfig& config, const TensorMap& tensors, std::strin
 
 ReadoutScale Readout::Embed(std::span<const float> row, std::span<float> embedding) const {
   // The moments in fp64: they are factors of the decomposition.
-  const Index width = config_.width;
-  double mean = 0;
-  for (const float v : row) mean += v;
-  mean /= static_cast<double>(width);
-  double variance = 0;
-  for (const float v : row) variance += (v - mean) * (v - mean);
-  const double sigma = std::sqrt(variance / static_cast<double>(width) + config_.norm_epsilon);
+  const auto [mean, sigma] = nn::MomentsOf(row, config_.norm_epsilon);
   std::vector<float> normed(row.size());
   for (std::size_t i = 0; i < row.size(); ++i) {
     normed[i] =
@@ -76,9 +71,9 @@ ReadoutScale Readout::Embed(std::span<const float> row, std::span<float> embeddi
   }
   nn::Gemm({.m = 1,
             .n = embed_width_,
-            .k = width,
+            .k = config_.width,
             .a = normed.data(),
-            .a_stride = width,
+            .a_stride = config_.width,
             .b = projection_.data(),
             .b_stride = embed_width_,
             .c = embedding.data(),
@@ -152,18 +147,22 @@ const Readout::Scaled& Readout::scaled() const {
   return *scaled_;
 }
 
+void Readout::ProjectScaled(ArrayView<const float, 2> rows, float* out) const {
+  nn::Gemm({.m = rows.dim(0),
+            .n = embed_width_,
+            .k = config_.width,
+            .a = rows.data(),
+            .a_stride = config_.width,
+            .b = scaled().projection.data(),
+            .b_stride = embed_width_,
+            .c = out,
+            .c_stride = embed_width_});
+}
+
 void Readout::PartContributions(ArrayView<const float, 2> parts, const ReadoutScale& scale,
                                 ArrayView<float, 2> out) const {
   const Scaled& s = scaled();
-  nn::Gemm({.m = parts.dim(0),
-            .n = embed_width_,
-            .k = config_.width,
-            .a = parts.data(),
-            .a_stride = config_.width,
-            .b = s.projection.data(),
-            .b_stride = embed_width_,
-            .c = out.data(),
-            .c_stride = embed_width_});
+  ProjectScaled(parts, out.data());
   const double factor = 1.0 / (scale.sigma * scale.norm);
   for (Index j = 0; j < parts.dim(0); ++j) {
     const std::span<float> row = out.row(j);
@@ -191,15 +190,7 @@ void Readout::SumContribution(std::span<const float> r, double share, const Read
                               std::vector<float>& scratch, std::span<double> out) const {
   const Scaled& s = scaled();
   scratch.resize(out.size());
-  nn::Gemm({.m = 1,
-            .n = embed_width_,
-            .k = config_.width,
-            .a = r.data(),
-            .a_stride = config_.width,
-            .b = s.projection.data(),
-            .b_stride = embed_width_,
-            .c = scratch.data(),
-            .c_stride = embed_width_});
+  ProjectScaled({r.data(), {1, config_.width}}, scratch.data());
   const double factor = 1.0 / (scale.sigma * scale.norm);
   for (std::size_t e = 0; e < out.size(); ++e) {
     out[e] =

@@ -108,6 +108,8 @@ class Readout {
     std::vector<float> p_gain, p_bias;  // [E]
   };
   const Scaled& scaled() const;
+  // out [n, E] = rows [n, D] · diag(γ) P.
+  void ProjectScaled(ArrayView<const float, 2> rows, float* out) const;
   double J() const { return static_cast<double>(2 * config_.layers + 1); }
   double H() const { return static_cast<double>(config_.heads); }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -65,17 +64,6 @@ void Prepare(Captures& c, const CaptureRequest& request, const TowerConfig& conf
   Resize(c.hidden, request.hidden, tokens, config.mlp_width);
   Resize(c.attention, request.attention, tokens, tokens);
   Resize(c.last, request.last, tokens, config.width);
-}
-
-// μ and σ of a row, in fp64.
-std::pair<float, float> MomentsOf(const float* row, Index width, double epsilon) {
-  double mean = 0;
-  for (Index i = 0; i < width; ++i) mean += row[i];
-  mean /= static_cast<double>(width);
-  double variance = 0;
-  for (Index i = 0; i < width; ++i) variance += (row[i] - mean) * (row[i] - mean);
-  return {static_cast<float>(mean),
-          static_cast<float>(std::sqrt(variance / static_cast<double>(width) + epsilon))};
 }
 
 float AsFloat(float value) { return value; }
@@ -293,24 +281,18 @@ class Tower::Pass {
   // Where the pooled row of an item stands in what is left of x.
   Index RowOf(Index g) const { return pooled_only_ ? g : PooledRow(g); }
   Index left() const { return pooled_only_ ? count_ : rows_; }
+  // Of the attention's scores.
+  float Scale() const { return 1.0f / std::sqrt(static_cast<float>(config_.head_width())); }
 
   void RunLayer(Index l) {
     const Packed::Layer& layer = At(packed_.layers, l);
     const Block& block = At(tower_.blocks_, l);
-    const Index width = config_.width;
     Normalize(x_, rows_, block.ln1_gain, block.ln1_bias);
     if (request_.norms.contains(l)) CaptureNorms(l, 0);
     const QueryKey at = l + 1 < config_.layers ? ProjectAll(layer) : ProjectLast(layer);
     Attend(at);
     CaptureAttention(l, at);
-    nn::Linear(layer.out,
-               nn::LinearArgs<T, float>{.rows = left(),
-                                        .x = scratch_.attended,
-                                        .x_stride = width,
-                                        .y = x_,
-                                        .y_stride = width,
-                                        .accumulate = true},
-               w_.team);
+    AddProjected(layer.out, scratch_.attended);
     if (request_.norms.contains(l)) CaptureNorms(l, 2);
     Normalize(x_, left(), block.ln2_gain, block.ln2_bias);
     RunMlp(l, layer);
@@ -327,15 +309,30 @@ class Tower::Pass {
     });
   }
 
+  // y [rows, out] = weights · x, y's rows one after the other.
+  void Project(const nn::Weights& weights, Index rows, const T* x, float* y) {
+    nn::Linear(
+        weights,
+        nn::LinearArgs<T, float>{
+            .rows = rows, .x = x, .x_stride = weights.in(), .y = y, .y_stride = weights.out()},
+        w_.team);
+  }
+
+  // x += weights · from, for the rows that are left.
+  void AddProjected(const nn::Weights& weights, const T* from) {
+    nn::Linear(weights,
+               nn::LinearArgs<T, float>{.rows = left(),
+                                        .x = from,
+                                        .x_stride = weights.in(),
+                                        .y = x_,
+                                        .y_stride = weights.out(),
+                                        .accumulate = true},
+               w_.team);
+  }
+
   QueryKey ProjectAll(const Packed::Layer& layer) {
     const Index width = config_.width;
-    nn::Linear(layer.qkv,
-               nn::LinearArgs<T, float>{.rows = rows_,
-                                        .x = scratch_.normed,
-                                        .x_stride = width,
-                                        .y = qkv_,
-                                        .y_stride = 3 * width},
-               w_.team);
+    Project(layer.qkv, rows_, scratch_.normed, qkv_);
     return {qkv_, 3 * width, qkv_ + width, 3 * width};
   }
 
@@ -343,13 +340,7 @@ class Tower::Pass {
   // asked for. From here on x has one row an item then, packed to the front.
   QueryKey ProjectLast(const Packed::Layer& layer) {
     const Index width = config_.width;
-    nn::Linear(layer.key_value,
-               nn::LinearArgs<T, float>{.rows = rows_,
-                                        .x = scratch_.normed,
-                                        .x_stride = width,
-                                        .y = qkv_,
-                                        .y_stride = 2 * width},
-               w_.team);
+    Project(layer.key_value, rows_, scratch_.normed, qkv_);
     pooled_only_ = !all_rows_;
     if (pooled_only_) {
       float* pooled = w_.pooled.Grow(count_ * width);
@@ -360,19 +351,12 @@ class Tower::Pass {
       x_ = pooled;
     }
     float* query = w_.query.Grow(left() * width);
-    nn::Linear(layer.query,
-               nn::LinearArgs<T, float>{.rows = left(),
-                                        .x = pooled_only_ ? scratch_.attended : scratch_.normed,
-                                        .x_stride = width,
-                                        .y = query,
-                                        .y_stride = width},
-               w_.team);
+    Project(layer.query, left(), pooled_only_ ? scratch_.attended : scratch_.normed, query);
     return {query, width, qkv_, 2 * width};
   }
 
   void Attend(const QueryKey& at) {
     const Index head_width = config_.head_width();
-    const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
     w_.team.Run(count_ * config_.heads, [&](Index task) {
       const Index g = task / config_.heads;
       const Index h = task % config_.heads;
@@ -390,7 +374,7 @@ class Tower::Pass {
                                .v = key + config_.width,
                                .q_stride = at.query_stride,
                                .kv_stride = at.key_stride,
-                               .scale = scale,
+                               .scale = Scale(),
                                .causal = tower_.causal_,
                                .out = scratch_.attended + first * config_.width + h * head_width,
                                .out_stride = config_.width,
@@ -438,7 +422,6 @@ class Tower::Pass {
   void CaptureEveryQuery(Index g, const QueryKey& at, ArrayView<float, 2> mean) {
     const ItemRows& item = At(items_, g);
     const Index head_width = config_.head_width();
-    const float scale = 1.0f / std::sqrt(static_cast<float>(head_width));
     const auto share = 1.0f / static_cast<float>(config_.heads);
     const float* query = at.query + At(begins_, g) * at.query_stride;
     const float* key = at.key + At(begins_, g) * at.key_stride;
@@ -457,7 +440,7 @@ class Tower::Pass {
                                                .v = key + config_.width + h * head_width,
                                                .q_stride = at.query_stride,
                                                .kv_stride = at.key_stride,
-                                               .scale = scale,
+                                               .scale = Scale(),
                                                .causal = tower_.causal_,
                                                .out = unused.data(),
                                                .out_stride = head_width,
@@ -475,8 +458,10 @@ class Tower::Pass {
       const auto norms = At(captures_, g).norms[l];
       w_.team.Run(At(items_, g).tokens, [&](Index i) {
         const float* row = x_ + (At(begins_, g) + i) * config_.width;
-        std::tie(norms(i, first), norms(i, first + 1)) =
-            MomentsOf(row, config_.width, config_.norm_epsilon);
+        const nn::RowMoments moments =
+            nn::MomentsOf({row, ToSize(config_.width)}, config_.norm_epsilon);
+        norms(i, first) = static_cast<float>(moments.mean);
+        norms(i, first + 1) = static_cast<float>(moments.sigma);
       });
     }
   }
@@ -505,14 +490,7 @@ class Tower::Pass {
       }
       if (parts) std::copy_n(x_ + RowOf(g) * width, width, before_ + g * width);
     }
-    nn::Linear(layer.mlp_out,
-               nn::LinearArgs<T, float>{.rows = left(),
-                                        .x = scratch_.hidden,
-                                        .x_stride = mlp_width,
-                                        .y = x_,
-                                        .y_stride = width,
-                                        .accumulate = true},
-               w_.team);
+    AddProjected(layer.mlp_out, scratch_.hidden);
     for (Index g = 0; parts && g < Index(captures_.size()); ++g) {
       const float* after = x_ + RowOf(g) * width;
       std::transform(after, after + width, before_ + g * width,

@@ -1,10 +1,28 @@
 // Element-wise kernels over rows, dispatched at run time to the processor's widest vectors.
 #pragma once
 
+#include <cmath>
+#include <span>
+
 #include "cliplens/base/array.h"
 #include "cliplens/model/nn/matmul.h"
 
 namespace cliplens::nn {
+
+// μ and σ = sqrt(var + ε) of a row, summed in fp64: what a LayerNorm subtracts and divides by.
+struct RowMoments {
+  double mean = 0;
+  double sigma = 0;
+};
+inline RowMoments MomentsOf(std::span<const float> row, double epsilon) {
+  const auto width = static_cast<double>(row.size());
+  double mean = 0;
+  for (const float v : row) mean += v;
+  mean /= width;
+  double variance = 0;
+  for (const float v : row) variance += (v - mean) * (v - mean);
+  return {mean, std::sqrt(variance / width + epsilon)};
+}
 
 // y[i] = gain ⊙ (x[i] − mean) / sqrt(var + epsilon) + bias for each of `rows` rows of `width`
 // numbers, contiguous; an fp32 y may be x. Each row is read from memory once. The error is at most
