@@ -1,5 +1,9 @@
 // Scratch memory that is kept between calls. It is aligned to a cache line, never shrinks, and is
 // not initialised.
+//
+//   Buffer<float> scratch;
+//   float* row = scratch.Grow(768);   // the same memory in the next call
+//   Use(row);
 #pragma once
 
 #include <cstddef>

@@ -27,8 +27,8 @@ struct HeadId {
   friend auto operator<=>(const HeadId&, const HeadId&) = default;
 };
 
-// A component is a head, an MLP or INPUT: a term of the sum that the embedding is. A whole layer
-// stands for all its heads together.
+// A component is a head, an MLP or INPUT: one term of the sum that gives the embedding. A whole
+// layer stands for all its heads together.
 struct ComponentId {
   enum class Kind { kInput, kLayer, kHead, kMlp };
   int layer = 0;  // 0 for INPUT
@@ -59,18 +59,18 @@ class Components {
   Index NumberOf(HeadId id) const { return Index{id.layer} * heads_ + id.head; }
   // The number of INPUT (part 0) or of MLP part − 1.
   Index NumberOfResidual(Index part) const { return num_heads() + part; }
-  // Numbers [begin, end) of the component, which are several for a whole layer.
+  // The component's numbers [begin, end): one, or several for a whole layer.
   struct Range {
     Index begin = 0, end = 0;
   };
   Range NumbersOf(const ComponentId& id) const;
 
   bool IsHead(Index number) const { return number < num_heads(); }
-  // Of a number below num_heads().
+  // `number` must be below num_heads().
   HeadId HeadAt(Index number) const {
     return {static_cast<int>(number / heads_), static_cast<int>(number % heads_)};
   }
-  // 0 for INPUT, l + 1 for MLP l. Of a number that is no head's.
+  // 0 for INPUT, l + 1 for MLP l. `number` must not be a head's.
   Index ResidualAt(Index number) const { return number - num_heads(); }
   ComponentId at(Index number) const;
   std::vector<HeadId> AllHeads() const;
@@ -79,21 +79,21 @@ class Components {
   Index layers_ = 0, heads_ = 0;
 };
 
-// INPUT or MLP l as they are numbered among the residual parts: 0, or l + 1.
+// The number among the residual parts: 0 for INPUT, l + 1 for MLP l.
 Index ResidualPartOf(const ComponentId& id);
 
-// Heads named by `text`, sorted, each once. Throws Error(kInvalidArgument) that quotes the part it
-// cannot read or that the model lacks.
+// Heads named by `text`, sorted, each once. Throws Error(kInvalidArgument) that quotes a part that
+// is no name or that the model lacks.
 std::vector<HeadId> ParseHeads(std::string_view text, int layers, int heads);
 
-// Components named by `text`, sorted, each once: what ParseHeads reads, where whole layers stay
-// whole, and INPUT, L3.MLP and mlps (all MLPs). A head of a layer that is named whole is not named
-// twice. Throws as ParseHeads does.
+// Components named by `text`, sorted, each once. It reads what ParseHeads reads (a layer stays one
+// component), INPUT, L3.MLP and mlps (all MLPs). A head whose layer is named too is dropped. Throws
+// as ParseHeads does.
 std::vector<ComponentId> ParseComponents(std::string_view text, const Components& components);
 // The component of this name; nothing for a name that NameOf does not write or the model lacks.
 std::optional<ComponentId> ComponentNamed(std::string_view name, const Components& components);
 std::vector<ComponentId> ComponentsOf(std::span<const HeadId> heads);  // sorted
-// `sorted` without the heads of layers that are in it whole.
+// Drops the heads of layers that `sorted` also names whole.
 std::vector<ComponentId> WithoutCovered(std::span<const ComponentId> sorted);
 
 }  // namespace cliplens

@@ -1,4 +1,4 @@
-// Signed indices, and the elements of the standard library's containers by them.
+// Signed indices, and access to the standard library's containers by them.
 //
 //   std::vector<float> row(ToSize(width));
 //   At(row, width - 1) = 1.0f;

@@ -1,4 +1,4 @@
-// Progress of long work, told to whoever asked for it. The library itself prints nothing.
+// Progress of long work, reported to the caller. The library itself prints nothing.
 //
 //   const ProgressSink progress = [](Index done, Index total) { Print(done, total); };
 #pragma once
@@ -25,7 +25,7 @@ class ProgressCount {
     done_ += items;
     sink_(done_, total_);
   }
-  // Items that were done before: they are counted and not told.
+  // Counts items that were done before, without calling the sink.
   void Skip(Index items) { done_ += items; }
 
  private:

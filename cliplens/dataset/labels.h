@@ -17,8 +17,8 @@
 
 namespace cliplens {
 
-// The item's label as text, or the attribute `attribute` if that is not empty. Numbers are written
-// as in JSON. Nothing if the item has none.
+// The item's label as text, or its attribute `attribute` if that name is not empty. Numbers are
+// written as in JSON. Nothing if the item has none.
 std::optional<std::string> LabelOf(const Item& item, const std::string& attribute);
 
 class ClassLabels {

@@ -1,4 +1,7 @@
 // Lines of a text file.
+//
+//   ForEachLine("a duck\n\na cup\n", "objects.txt",
+//               [](const Line& line) { Print(line.number, Trim(line.text)); });   // 1 and 3
 #pragma once
 
 #include <string>
@@ -23,9 +26,9 @@ inline std::string_view Trim(std::string_view text) {
   return text;
 }
 
-// The lines of `content` that are not blank, as parts of it, without a byte-order mark. Calls
-// `take(line)` for each. Throws Error(kCorruptData) for a line that is not UTF-8 or has a zero
-// byte.
+// Calls `take(line)` for each line of `content` that is not blank. The texts are views of
+// `content`; a byte-order mark is left out. Throws Error(kCorruptData) for a line that is not UTF-8
+// or has a zero byte; `name` stands in the message.
 template <typename Take>
 void ForEachLine(std::string_view content, const std::string& name, Take take) {
   if (content.starts_with("\xef\xbb\xbf")) content.remove_prefix(3);

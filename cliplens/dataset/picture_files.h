@@ -29,8 +29,8 @@ struct Listing {
   Index others = 0;
 };
 
-// The files in a folder and below it. Hidden files are skipped. Each folder is listed once, so that
-// links that form loops cost nothing. Real folders come before links to folders, so that files are
+// The files in a folder and below it. Hidden files are skipped. Each folder is listed once, so
+// that a loop of links ends. Real folders come before links to folders, so that files are
 // listed under the path of their own folder. Throws as ThrowFileError.
 Listing ListPictures(const std::filesystem::path& root);
 

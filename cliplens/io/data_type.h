@@ -1,4 +1,4 @@
-// The types of numbers in files of tensors, and how their elements become ours.
+// The number types of tensor files, and the conversion of their elements to C++ numbers.
 //
 //   const std::uint8_t one[] = {0x00, 0x3C};
 //   VisitType(DataType::kF16, [&](auto element) { Print(element.Load(one)); });
@@ -27,7 +27,7 @@ float HalfToFloat(std::uint16_t bits);
 float BFloat16ToFloat(std::uint16_t bits);
 std::uint16_t FloatToHalf(float value);  // nearest, ties to even
 
-// The little-endian value at any address.
+// The little-endian value at `at`, which need not be aligned.
 template <typename T>
 T LoadAs(const std::uint8_t* at) {
   T value;
@@ -35,7 +35,7 @@ T LoadAs(const std::uint8_t* at) {
   return value;
 }
 
-// How an element lies in a file, and the number that it is.
+// Elements of a file: their size in bytes, and one of them as a C++ number.
 template <typename T>
 struct PlainElement {
   static constexpr std::size_t kBytes = sizeof(T);

@@ -16,7 +16,8 @@
 
 namespace cliplens {
 
-// Throws the Error for a failed system call on `path`: `action` is "cannot open", `code` its errno.
+// Throws the Error for a failed system call on `path`. `action` says what failed ("cannot open"),
+// `code` is its errno.
 [[noreturn]] void ThrowFileError(const std::filesystem::path& path, const char* action, int code);
 
 // What may be read. Reading a pipe waits for its writer, so only a pipe that the user named is

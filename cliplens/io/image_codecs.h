@@ -10,7 +10,7 @@
 
 namespace cliplens::internal {
 
-// Refuses sizes of zero and above max_pixels; called before memory is taken for the pixels.
+// Refuses sizes of zero and above max_pixels. Called before memory is allocated for the pixels.
 void CheckSize(Index width, Index height, Index max_pixels, const std::string& name);
 
 // Each expects bytes that open with the format's signature.

@@ -13,7 +13,7 @@
 
 namespace cliplens {
 
-// Deflate packs at most this many bytes into one. A size that claims more is a lie.
+// Deflate packs at most this many bytes into one. A file that claims more is corrupt.
 inline constexpr Index kMaxDeflateRatio = 1032;
 
 // The bytes of a zlib stream, or of a gzip file of one member or several. Memory grows with the

@@ -25,8 +25,8 @@ Json ParseJson(std::string_view text, const std::string& name);
 // The file must be a regular one.
 Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes = Index{64} << 20);
 
-// Member `key` of `object` as T; Error(kCorruptData) naming `name` and the key when it is missing
-// or of another type. T: bool, std::int64_t, double, std::string, Json.
+// Member `key` of `object` as T: bool, std::int64_t, double, std::string or Json. Throws
+// Error(kCorruptData) that gives `name` and the key if the member is missing or of another type.
 template <typename T>
 T JsonField(const Json& object, const char* key, const std::string& name);
 

@@ -8,9 +8,9 @@
 // the destructor removes the partial directory; after KeepOnFailure() it leaves it, so that a later
 // run can resume.
 //
-// One process at a time may write: the object holds a lock (flock) on the partial directory, and
-// the lock ends with the process however that ends. Some network file systems cannot lock
-// directories; there nothing keeps two runs apart.
+// One process at a time may write: the object holds a lock (flock) on the partial directory. The
+// lock ends with the process, even if it crashes. Some network file systems cannot lock
+// directories; there, two runs can write at once and must be kept apart by the user.
 #pragma once
 
 #include <filesystem>

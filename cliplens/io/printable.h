@@ -1,4 +1,7 @@
 // Text from files, made fit for a message of one line.
+//
+//   Print(Printable("a\nb"));       // a\x0Ab
+//   Print(FindInvalidUtf8("\xFF"));   // 0
 #pragma once
 
 #include <filesystem>

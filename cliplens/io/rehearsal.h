@@ -1,4 +1,7 @@
-// Tries a library that may crash on a hostile file in a child process first.
+// Calls a library that may crash on a hostile file in a child process first.
+//
+//   Rehearse("scan.mat", [] { Hdf5File("scan.mat").ReadReferences("/value/img", 1000); },
+//            /*seconds=*/60);
 #pragma once
 
 #include <functional>

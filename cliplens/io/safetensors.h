@@ -79,7 +79,7 @@ struct TensorToWrite {
 std::string WriteSafetensors(const std::filesystem::path& path,
                              std::span<const TensorToWrite> tensors,
                              const std::map<std::string, std::string>& metadata = {});
-// The bytes of such a file.
+// The bytes that WriteSafetensors writes.
 std::vector<std::uint8_t> SafetensorsBytes(std::span<const TensorToWrite> tensors,
                                            const std::map<std::string, std::string>& metadata = {});
 

@@ -39,8 +39,8 @@ class TextTable {
 // CRLF, a byte-order mark and blank lines allowed. A cell that begins with a quotation mark ends at
 // the next single one; it may hold separators and line ends, and two quotation marks in it stand
 // for one. Throws Error(kCorruptData) with the line for a row with more or fewer cells than the
-// header, an unfinished quotation, text behind one, a carriage return alone, a zero byte, text that
-// is not UTF-8, a name of a column that stands twice; Error(kInvalidArgument) for a file without a
+// header, an unfinished quotation, text after one, a carriage return alone, a zero byte, text that
+// is not UTF-8 or a column name that occurs twice; Error(kInvalidArgument) for a file without a
 // header; Error(kExhausted) above 256 MB or 4,096 columns. Columns without a name (pandas writes
 // one) are left out.
 TextTable ReadTextTable(const std::filesystem::path& path);

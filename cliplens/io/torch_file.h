@@ -1,7 +1,7 @@
 // Files that PyTorch writes, read without PyTorch and without running what they hold.
 //
 //     torch.save      a zip archive with the pickle data.pkl and one entry for each storage; before
-//                     version 1.6, and on request since, pickles and storages one after the other
+//                     version 1.6, and later on request, pickles and storages one after the other
 //     torch.jit.save  the same archive with code/ and constants.pkl beside it; a module's
 //                     attributes become a nested dictionary, its code is not looked at
 //
@@ -12,6 +12,9 @@
 // Only the pickle is kept in memory; a storage is read from the file when one of its tensors is.
 // Every tensor's offset, shape and strides are checked against the true size of its storage. A name
 // that tensors do not need is refused (cliplens/io/pickle.h).
+//
+//   const std::unique_ptr<TensorFile> file = OpenTorchFile("epoch_3.pt");
+//   const std::vector<float> values = file->ReadAsFloat("state_dict.visual.proj");
 #pragma once
 
 #include <filesystem>

@@ -45,7 +45,7 @@ std::optional<DataType> TypeOfStorage(std::string_view name);
 using TorchStorageSize = std::function<Index(const std::string& key)>;
 
 // The views under their tensors' names. `name` of the file stands in the messages. An empty
-// `size_of` leaves it to the caller to hold storages against the file. Throws Error(kCorruptData)
+// `size_of` leaves it to the caller to check storages against the file. Throws Error(kCorruptData)
 // for a view that does not fit its storage, Error(kUnsupported) for one that is not read,
 // Error(kExhausted) above 2^16 tensors.
 std::map<std::string, TorchView> CollectTorchViews(const Pickle& pickle, const std::string& name,

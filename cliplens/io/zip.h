@@ -3,8 +3,8 @@
 //   const ZipArchive zip("epoch_3.pt");
 //   if (const ZipEntry* e = zip.Find("archive/data.pkl")) Use(zip.Read(*e, 0, e->size));
 //
-// Archives are hostile: sizes are checked before memory is taken, a deflated entry is read no
-// further than the size that it declares, a name that stands twice is refused. Only stored and
+// Archives are hostile: sizes are checked before memory is allocated, a deflated entry is read only
+// up to the size that it declares, and a name that occurs twice is refused. Only stored and
 // deflated entries are read.
 #pragma once
 
