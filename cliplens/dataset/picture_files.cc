@@ -1,7 +1,6 @@
 #include "cliplens/dataset/picture_files.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <set>
 #include <system_error>
@@ -21,11 +20,6 @@ std::string LowerAscii(std::string_view text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   return lower;
-}
-
-bool IsPictureEnding(std::string_view lower) {
-  constexpr std::array<std::string_view, 4> kEndings = {"jpg", "jpeg", "png", "webp"};
-  return std::find(kEndings.begin(), kEndings.end(), lower) != kEndings.end();
 }
 
 std::string_view BaseName(std::string_view path) {

@@ -7,17 +7,16 @@
 #include <vector>
 
 #include "cliplens/base/array.h"
+#include "cliplens/io/picture_format.h"
 
 namespace cliplens {
 
-inline constexpr const char* kPictureEndingsText = ".jpg, .jpeg, .png or .webp";
 inline constexpr Index kMaxPictureBytes = Index{1} << 30;
 
 std::string LowerAscii(std::string_view text);
 std::string_view BaseName(std::string_view path);
 // What follows the last dot of the file's name, in lower case; empty without one.
 std::string LastEnding(std::string_view path);
-bool IsPictureEnding(std::string_view lower);
 
 // Throws Error(kInvalidArgument) unless 0 <= i < size.
 void CheckPictureIndex(Index i, Index size, const std::string& root);

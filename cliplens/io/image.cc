@@ -7,59 +7,32 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/image_codecs.h"
+#include "cliplens/io/picture_format.h"
 
 namespace cliplens {
 
 namespace {
 
-struct Signature {
-  std::size_t offset;
-  std::string_view bytes;
-  const char* format;
-};
-
 using namespace std::literals;  // NOLINT: signatures hold zero bytes
 
-constexpr std::string_view kJpegSignature = "\xFF\xD8\xFF"sv;
-constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1A\n"sv;
-
-// Formats that people keep pictures in and that are not read here, so that the message can name
-// them.
-constexpr Signature kOtherFormats[] = {
-    {0, "GIF87a"sv, "GIF"},
-    {0, "GIF89a"sv, "GIF"},
-    {0, "BM"sv, "BMP"},
-    {0, "II*\0"sv, "TIFF"},
-    {0, "MM\0*"sv, "TIFF"},
-    {0, "II+\0"sv, "BigTIFF"},
-    {0, "MM\0+"sv, "BigTIFF"},
-    {4, "ftypavif"sv, "AVIF"},
-    {4, "ftypavis"sv, "AVIF"},
-    {4, "ftypheic"sv, "HEIC"},
-    {4, "ftypheix"sv, "HEIC"},
-    {4, "ftypmif1"sv, "HEIF"},
-    {0, "\0\0\0\x0CjP  \r\n"sv, "JPEG 2000"},
-    {0, "\xFF\x4F\xFF\x51"sv, "JPEG 2000"},
-    {0, "\xFF\x0A"sv, "JPEG XL"},
-    {0, "\0\0\0\x0CJXL \r\n"sv, "JPEG XL"},
-    {0, "8BPS"sv, "Photoshop"},
-    {0, "\0\0\1\0"sv, "ICO"},
-    {0, "%PDF"sv, "PDF"},
-    {0, "<svg"sv, "SVG"},
-    {0, "<?xml"sv, "XML"},
-    {0, "P5"sv, "PGM"},
-    {0, "P6"sv, "PPM"},
-};
-
-bool Matches(std::span<const std::uint8_t> bytes, std::size_t offset, std::string_view wanted) {
-  return bytes.size() >= offset + wanted.size() &&
-         std::memcmp(bytes.data() + offset, wanted.data(), wanted.size()) == 0;
+// A file that ends inside a signature was cut off; it is no other format.
+bool EndsInsideSignature(std::span<const std::uint8_t> bytes) {
+  constexpr std::string_view kOpenings[] = {"\xFF\xD8\xFF"sv, "\x89PNG\r\n\x1A\n"sv, "RIFF"sv};
+  return std::ranges::any_of(kOpenings, [&](std::string_view opening) {
+    const std::size_t held = std::min(bytes.size(), opening.size());
+    return bytes.size() < 12 && (opening == "RIFF"sv || bytes.size() < opening.size()) &&
+           std::memcmp(bytes.data(), opening.data(), held) == 0;
+  });
 }
 
-// A file that ends inside a signature was cut off; it is no other format.
-bool EndsInside(std::span<const std::uint8_t> bytes, std::string_view wanted) {
-  return bytes.size() < wanted.size() &&
-         std::memcmp(bytes.data(), wanted.data(), bytes.size()) == 0;
+// What to do about a file that is no picture.
+const char* NextStepFor(std::string_view what) {
+  if (what == "a Git LFS pointer") return "fetch the picture itself with `git lfs pull`";
+  if (what == "a web page (HTML)") {
+    return "fetch the picture from its own address, or leave the file out";
+  }
+  if (what.ends_with("archive")) return "unpack it";
+  return "convert it to PNG";
 }
 
 // a * b / 255, rounded, for bytes; Pillow's form.
@@ -130,31 +103,32 @@ Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name, 
   if (bytes.empty()) {
     throw Error(ErrorCode::kCorruptData, "{}: the file is empty, 0 bytes; fetch it again", name);
   }
-  if (Matches(bytes, 0, kJpegSignature)) return internal::DecodeJpeg(bytes, max_pixels, name);
-  if (Matches(bytes, 0, kPngSignature)) return internal::DecodePng(bytes, max_pixels, name);
-  if (Matches(bytes, 0, "RIFF"sv) && Matches(bytes, 8, "WEBP"sv)) {
-    return internal::DecodeWebp(bytes, max_pixels, name);
+  if (const std::optional<PictureFormat> format = PictureFormatOf(bytes)) {
+    switch (*format) {
+      case PictureFormat::kJpeg:
+        return internal::DecodeJpeg(bytes, max_pixels, name);
+      case PictureFormat::kPng:
+        return internal::DecodePng(bytes, max_pixels, name);
+      case PictureFormat::kWebp:
+        return internal::DecodeWebp(bytes, max_pixels, name);
+    }
   }
-  if (EndsInside(bytes, kJpegSignature) || EndsInside(bytes, kPngSignature) ||
-      EndsInside(bytes, "RIFF"sv) || (Matches(bytes, 0, "RIFF"sv) && bytes.size() < 12)) {
+  if (EndsInsideSignature(bytes)) {
     throw Error(ErrorCode::kCorruptData, "{}: the file is cut off after {} bytes; fetch it again",
                 name, bytes.size());
   }
-  for (const Signature& other : kOtherFormats) {
-    if (Matches(bytes, other.offset, other.bytes)) {
-      throw Error(ErrorCode::kUnsupported,
-                  "{}: the file is {}, only JPEG, PNG and WebP are read; convert it to PNG", name,
-                  other.format);
-    }
+  if (const std::string_view other = NameOfOtherFile(bytes); !other.empty()) {
+    throw Error(ErrorCode::kUnsupported, "{}: the file is {}, pictures are read in {}; {}", name,
+                other, kPictureFormatsText, NextStepFor(other));
   }
   std::string opening;
   for (std::uint8_t byte : bytes.first(std::min<std::size_t>(bytes.size(), 8))) {
     opening += fmt::format("{}{:02x}", opening.empty() ? "" : " ", byte);
   }
   throw Error(ErrorCode::kUnsupported,
-              "{}: the file opens with the bytes {}, which are no JPEG, PNG or WebP; "
+              "{}: the file opens with the bytes {}, which are no picture in {}; "
               "convert it to PNG",
-              name, opening);
+              name, opening, kPictureFormatsText);
 }
 
 void CheckImage(const Image& image) {

@@ -153,11 +153,12 @@ TEST(ImageTest, OtherFormatsAreNamed) {
   const auto refused = [](const std::string& words, const std::string& bytes) {
     ExpectError(ErrorCode::kUnsupported, words, [&] { DecodeImage(BytesOf(bytes), "x"); });
   };
-  refused("x: the file is GIF, only JPEG, PNG and WebP are read; convert it to PNG",
-          "GIF89a\x01\x01");
-  refused("is BMP", "BM123456");
-  refused("is TIFF", std::string("II*\0\0\0\0\0", 8));
-  refused("is AVIF", std::string("\0\0\0\x20", 4) + "ftypavif");
+  refused("x: the file is a Photoshop picture, pictures are read in JPEG, PNG", "8BPS1234");
+  refused("convert it to PNG", "8BPS1234");
+  refused("is a web page (HTML)", "<!DOCTYPE html><html>");
+  refused("fetch the picture from its own address", "<!DOCTYPE html><html>");
+  refused("is a Git LFS pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n");
+  refused("git lfs pull", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n");
   refused("opens with the bytes 68 65 6c 6c 6f", "hello");
   ExpectError(ErrorCode::kCorruptData, "empty", [] { DecodeImage({}, "x"); });
 }
