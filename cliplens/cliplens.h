@@ -8,8 +8,8 @@
 //   fmt::print("{} pictures, off by {:.0e} at most\n", result.images, result.certificate.max);
 //
 // find_package(cliplens) and target_link_libraries(app cliplens::cliplens) are all that a program's
-// CMakeLists.txt needs (docs/library.md). cliplens/README.md walks through the folders; headers
-// that are not named here are what these stand on.
+// CMakeLists.txt needs (docs/library.md). cliplens/README.md walks through the folders. Headers
+// that are not named here serve these.
 #pragma once
 
 // base: errors, arrays, names of components, parallel loops, version.

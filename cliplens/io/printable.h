@@ -1,6 +1,6 @@
 // Text from files, made fit for a message of one line.
 //
-//   Print(Printable("a\nb"));       // a\x0Ab
+//   Print(Printable("a\nb"));         // a\x0ab
 //   Print(FindInvalidUtf8("\xFF"));   // 0
 #pragma once
 

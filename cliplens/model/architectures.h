@@ -1,5 +1,6 @@
-// The configurations that open_clip publishes by name, for checkpoints that bring none of their
-// own.
+// The configurations that open_clip publishes by name, for checkpoints that have none of their own.
+//
+//   Print(FindArchitecture("ViT-B-16").vision.layers);   // 12
 #pragma once
 
 #include <span>
@@ -11,8 +12,8 @@
 
 namespace cliplens {
 
-// One row. What is not in it is the same for all architectures: context 77, 49,408 tokens, text
-// MLPs of 4 D, LayerNorms with ε = 1e-5, OpenAI's constants of preprocessing.
+// One architecture. All of them share a context of 77, 49,408 tokens, text MLPs of 4 D, LayerNorms
+// with ε = 1e-5 and OpenAI's constants of preprocessing.
 struct Architecture {
   std::string_view name;  // "ViT-B-16-quickgelu"
   Index embed_width;

@@ -1,4 +1,8 @@
 // Byte-pair encoding of single words.
+//
+//   const BytePairs pairs(VocabularyFromMerges({{"d", "u"}, {"c", "k</w>"}}, "merges.txt"));
+//   std::vector<std::int32_t> ids;
+//   pairs.Encode("duck", ids);   // du ck</w>
 #pragma once
 
 #include <cstddef>
@@ -20,8 +24,8 @@ enum class MergeOrder {
 };
 
 // Splits words into the tokens of a vocabulary ("Neural Machine Translation of Rare Words with
-// Subword Units", arXiv 1508.07909): of all neighbouring pairs the merge of the lowest rank is
-// applied, until no merge is left.
+// Subword Units", arXiv 1508.07909): it merges the neighbouring pair of the lowest rank until no
+// pair is left that merges.
 //
 // Immutable once built; Encode may be called from many threads.
 class BytePairs {

@@ -27,7 +27,7 @@ struct LayerRange {
   bool empty() const { return begin >= end; }
   bool contains(Index layer) const { return layer >= begin && layer < end; }
   Index size() const { return std::max<Index>(end - begin, 0); }
-  // Those that an encoder of `layers` layers has.
+  // The part of the range that an encoder of `layers` layers has.
   LayerRange Of(Index layers) const {
     const Index first = std::min(begin, layers);
     return {first, std::max(first, std::min(end, layers))};
@@ -45,10 +45,10 @@ struct CaptureRequest {
   // Of every token:
   LayerRange value = {};      // v
   LayerRange z_rows = {};     // the heads' outputs
-  LayerRange norms = {};      // mean and deviation of what goes into the block's two LayerNorms
+  LayerRange norms = {};      // mean and deviation of the inputs of the block's two LayerNorms
   LayerRange hidden = {};     // the MLP's hidden row, after the activation
-  LayerRange attention = {};  // the attention pattern of every query, its mean over the heads
-  bool last = false;          // what goes into the final LayerNorm
+  LayerRange attention = {};  // the attention pattern of every query, averaged over the heads
+  bool last = false;          // the input of the final LayerNorm
 
   // Whether the last block must be computed for all tokens; the pooled row is enough otherwise.
   bool NeedsAllRows(Index layers) const {
@@ -58,11 +58,11 @@ struct CaptureRequest {
   }
 };
 
-// What factors are made of.
+// The captures that factors are made of.
 inline CaptureRequest FactorCaptures() {
   return {.z = kAllLayers, .z_self = kAllLayers, .parts = kAllLayers};
 }
-// And what splits them over tokens.
+// The same and the captures that split factors over tokens.
 inline CaptureRequest TokenCaptures() {
   CaptureRequest request = FactorCaptures();
   request.pattern = request.value = kAllLayers;
@@ -75,7 +75,7 @@ struct PerLayer {
   LayerRange layers;
   Array<float, R> values;
 
-  // Of one layer, which must be in the range.
+  // `layer` must be in the range.
   auto operator[](Index layer) { return values.view()[layer - layers.begin]; }
   auto operator[](Index layer) const { return values.view()[layer - layers.begin]; }
   bool empty() const { return values.empty(); }
@@ -91,7 +91,7 @@ struct ReadoutScale {
   double norm = 0;   // n: length of the embedding before it is made unit
 };
 
-// One item's.
+// The captures of one item.
 struct Captures {
   PerLayer<3> z;          // [l, H, K] Σ_i α_i v_i: what W_O is applied to
   PerLayer<3> z_self;     // [l, H, K] α_p v_p of the pooled token p
@@ -106,7 +106,7 @@ struct Captures {
   ReadoutScale scale;     // set by Readout::Embed
 };
 
-// Where a pass puts what it gives.
+// Where a pass writes its results.
 struct EncodeOutput {
   ArrayView<float, 2> pooled;         // [g, D] the pooled rows behind the last block
   std::span<Captures> captures = {};  // [g] or empty

@@ -1,4 +1,4 @@
-// Checkpoints on disk, in any layout, to the project's own tensor names.
+// Loads checkpoints of any layout under the project's own tensor names.
 //
 //   const Checkpoint c = LoadCheckpoint("epoch_3.pt", "ViT-B-16");
 //
@@ -33,7 +33,7 @@ struct Checkpoint {
   std::string name;                  // the directory's or file's name, for people
   std::filesystem::path path;        // what was loaded: a directory or a file
   std::string architecture;          // as it was named, empty if none was
-  std::filesystem::path vocabulary;  // directory that may hold one; empty: CLIP's own is meant
+  std::filesystem::path vocabulary;  // directory that may hold one; empty: CLIP's own is used
   std::string layout;                // for people: "Hugging Face directory, safetensors"
   std::vector<std::filesystem::path> files;  // all that were read: configuration and weights
   ModelConfig config;

@@ -1,4 +1,4 @@
-// A CLIP model: pictures and texts to unit vectors of one space.
+// A CLIP model maps pictures and texts to unit vectors of one space.
 //
 //   const ClipModel model = ClipModel::Load("models/pictureworld");
 //   const Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/false, /*threads=*/0);
@@ -58,8 +58,8 @@ class ClipModel : public ImageEncoder {
   const Tower& image_tower() const { return vision_; }
   const Tower& text_tower() const { return text_; }
 
-  // As many pictures as fill the products' rows (chosen by measurement, see docs/speed.md). One on
-  // processors where a picture's numbers would depend on the others in the product.
+  // Pictures of a batch, chosen by measurement (docs/speed.md). One on processors where a picture's
+  // numbers would depend on the others of its batch.
   Index images_a_pass() const override;
   void PrepareForImages(int threads) const override { vision_.Pack(threads); }
 
@@ -72,8 +72,8 @@ class ClipModel : public ImageEncoder {
                    Workspace& workspace, const CaptureRequest& request = {},
                    std::span<Captures> captures = {}) const;
 
-  // Texts → tokens. A text past the context is cut as the reference does with `truncate`, otherwise
-  // it is an Error(kInvalidArgument) that quotes it.
+  // Texts → tokens. With `truncate` a text longer than the context is cut as the reference does.
+  // Without, it is an Error(kInvalidArgument) that quotes the text.
   std::vector<Tokens> TokenizeTexts(std::span<const std::string> texts, bool truncate,
                                     int threads) const;
 
@@ -92,8 +92,8 @@ class ClipModel : public ImageEncoder {
   std::shared_ptr<LazyTokenizer> tokenizer_;
 };
 
-// Shares items out in passes over threads: several items a pass where there are many, several
-// threads a pass where there are few. Keeps its threads' memory between calls.
+// Runs passes on several threads. With many items a pass takes several of them, with few items
+// several threads share a pass. Keeps its threads' memory between calls.
 class Passes {
  public:
   Passes(const ImageEncoder& encoder, int threads);
@@ -103,7 +103,7 @@ class Passes {
   // Calls body for disjoint ranges that cover [0, images), some at the same time. The first
   // exception stops the loop and is thrown to the caller.
   void ForImages(Index images, const Body& body);
-  // The same for texts of a model, ranges of which fill the products' rows.
+  // The same for texts of a model.
   void ForTexts(const ClipModel& model, std::span<const Tokens> tokens, const Body& body);
 
  private:

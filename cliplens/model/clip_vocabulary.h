@@ -1,4 +1,6 @@
 // CLIP's own vocabulary, as built into the program.
+//
+//   Print(ParseMerges(ClipMergesText(), "CLIP's vocabulary").size());
 #pragma once
 
 #include <string_view>

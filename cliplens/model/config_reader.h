@@ -4,7 +4,7 @@
 //   ConfigReader reader(file, "config.json");
 //   const Index layers = reader.Integer("layers", 12, 1, 256);
 //   reader.Only("pool_type", "tok");
-//   reader.Finish({"dropout"});  // refuses what nobody asked for
+//   reader.Finish({"dropout"});  // refuses any other setting
 #pragma once
 
 #include <array>
@@ -37,10 +37,10 @@ class ConfigReader {
   // The object under `key`, which must be there.
   const Json& Object(const char* key);
 
-  // A setting that has to have this value (or to be absent, null), else Error(kUnsupported).
+  // Throws Error(kUnsupported) unless the setting has this value, is null or is absent.
   void Only(const char* key, const Json& value);
 
-  // Throws Error(kUnsupported) for a setting that nobody asked for and that is not in the list.
+  // Throws Error(kUnsupported) for a setting that was not read and is not in the list.
   void Finish(const std::set<std::string, std::less<>>& without_effect) const;
 
   const std::string& name() const { return name_; }

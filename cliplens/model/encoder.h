@@ -5,8 +5,8 @@
 //   Array<float, 2> embedding({1, encoder.config().embed_width});
 //   encoder.EmbedImages({&pixels, 1}, embedding, workspace, FactorCaptures(), {&captures, 1});
 //
-// ClipModel is one encoder. Whatever brings the same captures is another, and nothing behind it can
-// tell.
+// ClipModel is one encoder. Any class that gives the same captures can take its place; the
+// decomposition sees no difference.
 #pragma once
 
 #include <filesystem>
@@ -21,7 +21,7 @@
 
 namespace cliplens {
 
-// Whose numbers they are: a store keeps this, and edits and searches are held to it.
+// Identifies an encoder. A store keeps the identity; edits and searches are checked against it.
 struct EncoderIdentity {
   std::string name;            // for people
   std::filesystem::path path;  // of the directory or file
@@ -37,9 +37,9 @@ class ImageEncoder {
   virtual EncoderIdentity identity() const = 0;
   virtual const ModelConfig& config() const = 0;
   virtual const Readout& image_readout() const = 0;
-  // Pictures that one pass takes.
+  // Pictures of a batch.
   virtual Index images_a_pass() const = 0;
-  // Does on `threads` threads what the first pass would do on its own.
+  // Prepares the weights on `threads` threads. Otherwise the first pass does it on one thread.
   virtual void PrepareForImages(int threads) const = 0;
 
   // One pass: pixels [g][3, S, S] as Preprocess gives them. A picture's numbers do not depend on

@@ -1,4 +1,9 @@
 // Splits a text into the words that BytePairs encodes, as transformers' CLIPTokenizer does.
+//
+//   const HuggingFaceSplitter splitter(/*added=*/{});
+//   splitter.Split("a duck's bill",
+//                  [](std::string_view word) { return Print(word), true; },   // a, duck, 's, bill
+//                  [](std::int32_t id) { return Print(id), true; });
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,7 @@
 // The vocabulary of a model as transformers' CLIPTokenizer reads its files.
+//
+//   const HuggingFaceVocabulary vocabulary = ReadHuggingFaceVocabulary("clip-vit-base-patch16/");
+//   Print(vocabulary.size, vocabulary.max_length);
 #pragma once
 
 #include <cstdint>
@@ -21,9 +24,9 @@ struct AddedToken {
 struct HuggingFaceVocabulary {
   Vocabulary words;               // ids and merges of the model; start and end as spelled
   std::vector<AddedToken> added;  // start and end among them
-  std::int32_t start = 0;         // ids
-  std::int32_t end = 0;           //
-  std::int32_t pad = 0;           //
+  std::int32_t start = 0;         // id
+  std::int32_t end = 0;           // id
+  std::int32_t pad = 0;           // id
   Index max_length = 0;           // model_max_length: tokens of a text at most
   Index size = 0;                 // the highest id plus one
 };

@@ -1,4 +1,4 @@
-// The one loop over pictures: read, preprocess, encode, and hand each pass to whoever asked.
+// The loop over pictures: read, preprocess, encode, and give each batch to the caller.
 //
 //   PictureErrors errors(OnError::kSkip);
 //   ProgressCount progress(sink, set.size());
@@ -25,7 +25,7 @@
 
 namespace cliplens {
 
-// The pictures of one pass.
+// The pictures of one batch.
 struct PictureBatch {
   std::span<const Index> index;        // in the set, ascending
   std::span<Item> items;               // what the set says of them
@@ -38,7 +38,7 @@ struct PictureBatch {
 struct PictureLoopOptions {
   std::optional<CaptureRequest> captures = {};
   std::optional<PreprocessConfig> preprocess = {};  // instead of the model's own
-  // Says of a picture that was read whether it goes on. Called by several threads at once.
+  // Whether to encode a picture that was read. Called by several threads at once.
   std::function<bool(Index index, const Item& item, const Image& image)> wanted = {};
   std::function<void()> before_pass = {};  // called on a pass's thread before it reads
   int threads = 0;
@@ -50,8 +50,8 @@ class PictureLoop {
   PictureLoop(const ImageEncoder& encoder, const ImageSet& set, PictureLoopOptions options);
 
   using Use = std::function<void(const PictureBatch& batch)>;
-  // Calls `use` for pictures [begin, end), a few at a time, by several threads at once. Pictures
-  // that cannot be read go to `errors`, as its policy says.
+  // Calls `use` for the batches of pictures [begin, end), from several threads at once. `errors`
+  // gets the pictures that cannot be read and stops or goes on, as its policy says.
   void Run(Index begin, Index end, PictureErrors& errors, ProgressCount& progress, const Use& use);
 
  private:

@@ -6,7 +6,7 @@
 // open_clip's rule resizes the picture in its own mode, then crops it and converts it to RGB; the
 // rule of Hugging Face's transformers converts it to RGB first. Pixels equal Pillow's byte for
 // byte; the floats equal those of torchvision and of transformers' CLIPImageProcessorPil bit for
-// bit. Pillow 13.0, torchvision 0.29 and transformers 5.23 are the yardstick.
+// bit (Pillow 13.0, torchvision 0.29 and transformers 5.23).
 #pragma once
 
 #include <array>

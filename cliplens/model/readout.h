@@ -29,18 +29,18 @@
 
 namespace cliplens {
 
-// How a head's contribution is written as u^T B: what u is made of.
+// The parts of u in a head's contribution u^T B.
 struct FactorLayout {
-  Index values = 0;     // numbers that a head brings of itself: z [K] where a row is pooled
-  Index constants = 3;  // numbers behind them: 3 for 1, μ and σ; 0 where u is the contribution
+  Index values = 0;     // numbers of the head's own: z [K] where a row is pooled
+  Index constants = 3;  // numbers after them: 3 for 1, μ and σ; 0 where u is the contribution
 
   constexpr Index width() const { return values + constants; }
   // u [width()] = [z, 1, μ, σ] / (σ n); z as it is without constants.
   void Fill(std::span<const float> z, const ReadoutScale& scale, std::span<double> u) const;
 };
 
-// Directions of the joint space [M, E] brought in front of the read-out: ⟨c, t⟩ of a contribution c
-// is a product of these and what the component wrote.
+// Directions t of the joint space [M, E], pulled back through the read-out: ⟨c, t⟩ of a
+// contribution c is a product of these and what the component wrote.
 struct ReadoutDirections {
   Matrix residual;               // [M, D] (P t) ⊙ γ
   Matrix gain, bias;             // [M, 1] ⟨P^T γ, t⟩ and ⟨P^T β, t⟩
@@ -72,28 +72,29 @@ class Readout {
   // Contributions [L+1, E] of INPUT and the MLPs, P^T(γ ⊙ (r − μ/J)/σ + β/J)/n of each row r.
   void PartContributions(ArrayView<const float, 2> parts, const ReadoutScale& scale,
                          ArrayView<float, 2> out) const;
-  // Shares u of μ and β and of b_O that a component holds, times a weight.
+  // A component's shares of μ and β and of b_O, times a weight.
   struct Share {
     double norm = 0;      // of μ and β
     double out_bias = 0;  // of the layer's b_O
   };
   Share ShareOf(const ComponentId& id, double weight) const;
   // Σ w c of several components: P^T(γ ⊙ (r − s μ)/σ + s β)/n [E], where r [D] = Σ w (what they
-  // wrote and their shares of b_O) and s = Σ w (their shares of μ and β). `scratch` is memory.
+  // wrote and their shares of b_O) and s = Σ w (their shares of μ and β). `scratch` is working
+  // memory.
   void SumContribution(std::span<const float> r, double share, const ReadoutScale& scale,
                        std::vector<float>& scratch, std::span<double> out) const;
 
   // directions [M, E].
   ReadoutDirections Against(ArrayView<const float, 2> directions, int threads) const;
-  // What the constants bring to ⟨c, t⟩ · σ n of a head and of INPUT or an MLP, for direction m.
+  // What the constants add to ⟨c, t⟩ · σ n for direction m: of a head, and of INPUT or an MLP.
   double HeadConstant(const ReadoutDirections& directions, Index layer, Index m,
                       const ReadoutScale& scale) const;
   double PartConstant(const ReadoutDirections& directions, Index m,
                       const ReadoutScale& scale) const;
 
-  // The tokens' contributions to the embedding, all heads together [N, E], and what no token
-  // brings: row N is INPUT, row N+1 the MLPs'. The rows add up to the unit embedding. Of captures
-  // with pattern, value and parts of all layers.
+  // Contributions to the embedding [N+2, E]: of each token through all heads together, of INPUT
+  // (row N) and of all MLPs (row N+1). The rows add up to the unit embedding. `captures` must have
+  // pattern, value and parts of all layers.
   Array<float, 2> TokenContributions(const Captures& captures) const;
 
   // W_O of a layer [D, H·K] as PyTorch's Linear has it, and b_O [D].

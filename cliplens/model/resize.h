@@ -2,8 +2,7 @@
 //
 //   Image small = Resize(picture, 224, 224, Interpolation::kBicubic);
 //
-// A picture is resized in its own mode, antialiased and in fixed point. Pillow 13.0 is the
-// yardstick.
+// A picture is resized in its own mode, antialiased and in fixed point, as Pillow 13.0 does.
 #pragma once
 
 #include "cliplens/base/array.h"

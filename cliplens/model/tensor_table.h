@@ -5,8 +5,8 @@
 //     Print(row.name, NamesInFile(row, /*layer=*/0), ShapeOf(row, model.config()));
 //   }
 //
-// `{}` in a name stands for the layer. A family that is read is one more table and one more row in
-// tensor_table.cc.
+// `{}` in a name stands for the layer. Another family takes one more table, and one more row in
+// TensorFamilies.
 #pragma once
 
 #include <span>
@@ -24,8 +24,8 @@ enum class TensorUse { kAlways, kLnPre, kLayerScale };
 
 struct TensorRow {
   std::string name;  // ours: "vision.block.{}.attn.in.weight"
-  // In the file: "visual.transformer.resblocks.{}.attn.in_proj_weight". Several names with '|'
-  // between them are tensors that are joined along their first axis.
+  // In the file: "visual.transformer.resblocks.{}.attn.in_proj_weight". Names with '|' between them
+  // are several tensors, joined along their first axis.
   std::string in_file;
   // Axes in letters, with the row's own tower: "3D,D". D: width, F: MLP width, P: patch side,
   // N: image tokens, T: context length, V: vocabulary size, E: embedding width. Empty: a single
@@ -40,7 +40,7 @@ struct TensorFamily {
   // The tensor that identifies the family, found under any prefix ("state_dict.module.").
   std::string_view anchor;
   std::vector<TensorRow> rows;  // of both towers
-  // Last parts of the names of tensors that hold no weights of their own.
+  // The last parts of names of tensors that hold no weights.
   std::span<const std::string_view> without_weights;
 };
 
@@ -48,7 +48,7 @@ std::span<const TensorFamily> TensorFamilies();
 const TensorFamily& OpenClipFamily();  // open_clip's CLIP class; OpenAI's has the same names
 const TensorFamily& HuggingFaceFamily();
 
-// A part of tensors' names that only models have which are not evaluated.
+// A part of a tensor's name that marks a model which this version does not evaluate.
 struct RefusedTensor {
   std::string_view part;
   const char* reason;
@@ -57,7 +57,7 @@ std::span<const RefusedTensor> RefusedTensors();
 
 // Whether a model of this configuration has the row's tensor.
 bool Uses(const ModelConfig& config, const TensorRow& row);
-// In how many layers it stands; 1 for a tensor outside of the layers.
+// The number of layers that have the row's tensor; 1 for a tensor outside of the layers.
 Index LayersOf(const TensorRow& row, const ModelConfig& config);
 // Whether its name has a layer.
 bool IsInLayers(const TensorRow& row);
@@ -66,7 +66,7 @@ bool IsInLayers(const TensorRow& row);
 std::string WithLayer(std::string_view pattern, Index layer);
 std::vector<std::string> NamesInFile(const TensorRow& row, Index layer);
 
-// Our shape, and that of each of NamesInFile.
+// Our shape, and the shape in the file of each tensor of NamesInFile.
 std::vector<Index> ShapeOf(const TensorRow& row, const ModelConfig& config);
 std::vector<Index> ShapeInFile(const TensorRow& row, const ModelConfig& config);
 

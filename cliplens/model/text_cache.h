@@ -22,15 +22,15 @@ namespace cliplens {
 std::filesystem::path CacheDirectory();
 
 struct CachedTextsOptions {
-  bool truncate = false;  // as for ClipModel::EmbedTexts; rows without a cut text serve both
+  bool truncate = false;  // as for ClipModel::EmbedTexts; if no text is cut, rows serve both
   int threads = 0;
   ProgressSink progress = {};
   std::filesystem::path directory = CacheDirectory();  // empty: nothing is kept
 };
 
-// The model that rows are of, known before it is loaded.
+// The model of the rows. It is loaded only if rows must be computed.
 struct RowModel {
-  // A model that is there, and outlives this.
+  // A loaded model, which must outlive this.
   RowModel(const ClipModel& loaded);  // NOLINT(google-explicit-constructor): every model is one
   RowModel(std::string model_fingerprint, Precision model_precision,
            std::function<const ClipModel&()> load_model)
@@ -51,15 +51,15 @@ struct RowModel {
 Array<float, 2> CachedTexts(const RowModel& model, std::span<const std::string> texts,
                             const CachedTextsOptions& options);
 
-// What rows are kept under: their kind ("classes") and everything that they are made of.
+// The key of cached rows: their kind ("classes") and everything that they are computed from.
 struct CacheKey {
   std::string kind;
   std::string fingerprint;
   Precision precision = Precision::kF32;
   std::span<const std::string> texts;
 };
-// Rows [count, E] that `make` makes of these texts and the model, such as those of classes, kept in
-// the same way.
+// Rows [count, E] that `make` computes from the key's texts and model, such as the rows of classes,
+// cached in the same way.
 Array<float, 2> CachedRows(const CacheKey& key, Index count, const CachedTextsOptions& options,
                            const std::function<Array<float, 2>()>& make);
 

@@ -3,12 +3,12 @@
 //   const Tokenizer tokenizer = Tokenizer::Load("models/pictureworld", 32);
 //   Tokens t = tokenizer.Encode("a photo of a cat");   // ids [context], EOT position
 //
-// By the rule kOpenClip ids equal those of open_clip's SimpleTokenizer on any text: repair by ftfy
+// By the rule kOpenClip, ids equal those of open_clip's SimpleTokenizer on any text: repair by ftfy
 // (mojibake included), character references, lower-casing and byte-pair encoding
-// (cliplens/model/text_clean.h, byte_pairs.h); by kHuggingFace those of transformers' CLIPTokenizer
-// (hugging_face_vocabulary.h, hugging_face_split.h). Compared on every code point and on texts of
-// many scripts by tests/parity, with Python 3.11, ftfy 6.3.1 and regex 2026.11.15, and with
-// transformers 5.23 on tokenizers 0.23.
+// (cliplens/model/text_clean.h, byte_pairs.h). By kHuggingFace, ids equal those of transformers'
+// CLIPTokenizer (hugging_face_vocabulary.h, hugging_face_split.h). tests/parity compares both on
+// every code point and on texts of many scripts, with Python 3.11, ftfy 6.3.1 and regex 2026.11.15,
+// and with transformers 5.23 on tokenizers 0.23.
 #pragma once
 
 #include <cstdint>

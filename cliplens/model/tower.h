@@ -2,8 +2,11 @@
 //
 // The image tower pools the class token (row 0) and attends everywhere; the text tower pools the
 // end-of-text token and attends to the left. One call of Run is one pass over items whose rows
-// stand one below the other; an item's numbers do not depend on its neighbours. What lies behind
-// the last block is the read-out's (readout.h).
+// stand one below the other; an item's numbers do not depend on its neighbours. The read-out
+// (readout.h) does what follows the last block.
+//
+//   const Tower& tower = model.image_tower();
+//   Print(tower.config().layers, tower.Weight(/*layer=*/0, Tower::Matrix::kMlpIn).shape());
 #pragma once
 
 #include <memory>
@@ -45,11 +48,11 @@ class Tower {
         const std::string& prefix, bool causal, Precision precision);
 
   const TowerConfig& config() const { return config_; }
-  // Brings the matrices into the order of the products. The first pass would do it on its own
-  // thread.
+  // Packs the matrices in the order in which products read them. Otherwise the first pass does it
+  // on its own thread.
   void Pack(int threads) const;
-  // Whether the rows of several items may stand in one product (nn::Weights::rows_are_independent).
-  // Where not, Run takes the items one by one.
+  // Whether a product may hold the rows of several items (nn::Weights::rows_are_independent). If
+  // not, Run takes the items one by one.
   bool items_share_a_pass() const;
 
   // A layer's matrices as the products read them (rounded with bfloat16), out of their packed

@@ -1,4 +1,7 @@
 // The vocabulary of a byte-pair tokenizer as its files give it.
+//
+//   const std::optional<Vocabulary> vocabulary = ReadVocabulary("models/pictureworld");
+//   if (vocabulary) Print(vocabulary->ids.size());
 #pragma once
 
 #include <cstdint>
@@ -30,13 +33,13 @@ inline constexpr Index kMaxVocabularyBytes = Index{32} << 20;
 
 inline constexpr std::string_view kWordEnd = "</w>";
 
-// The printable character, as UTF-8, that stands for a byte ("Byte-level BPE": printable Latin-1
-// for itself, the rest from U+0100 on, in order).
+// The printable character, as UTF-8, that stands for a byte ("Byte-level BPE": printable
+// Latin-1 stands for itself, the other bytes are U+0100 and so on, in order).
 const std::string& ByteName(unsigned char byte);
 
 // As open_clip numbers them: 256 bytes, 256 bytes that end a word, one token for each merge (48,894
 // at most are used), <start_of_text>, <end_of_text>. Throws Error(kCorruptData) on a merge that
-// stands twice.
+// occurs twice.
 Vocabulary VocabularyFromMerges(std::vector<std::pair<std::string, std::string>> merges,
                                 const std::string& name);
 
@@ -52,7 +55,7 @@ std::vector<std::pair<std::string, std::string>> ParseMerges(std::string_view te
 // `vocab.json` with `merges.txt`, else `tokenizer.json`, else `merges.txt` alone; nothing if the
 // directory has none of them. Special tokens are those that special_tokens_map.json or
 // tokenizer_config.json names, else <|startoftext|> or <start_of_text> and their ends.
-// Throws Error(kCorruptData) when the files contradict themselves or each other (an id that stands
+// Throws Error(kCorruptData) when the files contradict themselves or each other (an id that occurs
 // twice or is out of range, a merge without a token), Error(kNotFound) for vocab.json without
 // merges, Error(kUnsupported) for a tokenizer of another kind.
 std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory);

@@ -1,4 +1,7 @@
 // Element-wise kernels over rows, dispatched at run time to the processor's widest vectors.
+//
+//   const std::vector<float> row = {1, 2, 3};
+//   Print(nn::MomentsOf(row, /*epsilon=*/1e-5).mean);   // 2
 #pragma once
 
 #include <cmath>

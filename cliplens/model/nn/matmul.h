@@ -1,4 +1,12 @@
-// Matrix products. Only matmul.cc uses oneDNN; another backend is another file.
+// Matrix products. Only matmul.cc uses oneDNN.
+//
+//   const std::vector<float> weight(6, 1.0f);   // [2, 3]
+//   const nn::Weights weights(weight.data(), /*bias=*/nullptr, 2, 3, nn::Precision::kF32);
+//   const std::vector<float> x = {1, 2, 3};
+//   std::vector<float> y(2);
+//   Team team;
+//   nn::Linear(weights, {.rows = 1, .x = x.data(), .x_stride = 3, .y = y.data(), .y_stride = 2},
+//              team);   // {6, 6}
 //
 // A product runs on the calling thread, or a team shares it in parts of fixed rows and columns. No
 // sum is ever split, so the result does not depend on the number of threads. Matrices are

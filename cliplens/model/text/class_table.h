@@ -1,4 +1,7 @@
-// A small number for every code point, from the ranges that the generated tables hold.
+// A small number for every code point, from the ranges of the generated tables.
+//
+//   const ClassRange ranges[] = {{0, 0}, {U'a', 1}};
+//   Print(ClassTable(ranges)[U'b']);   // 1
 #pragma once
 
 #include <algorithm>

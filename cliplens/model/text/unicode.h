@@ -45,7 +45,7 @@ std::u32string DecodeUtf8(std::string_view text);
 void AppendUtf8(char32_t c, std::string& out);
 std::string EncodeUtf8(std::u32string_view text);
 
-// U+FFFD, which stands for what is no character.
+// The replacement character, which stands for bytes that are no character.
 inline constexpr char32_t kReplacement = 0xFFFD;
 
 // U+0130: its lower case is an i and a combining dot.
