@@ -1,10 +1,10 @@
 // Which files are pictures: by their first bytes, and by the ending of their name.
 //
-//   IsPictureEnding("jfif");                            // true
-//   PictureFormatOf(first_bytes);                       // PictureFormat::kJpeg, or nothing
-//   if (PictureFormatOf(first_bytes)) Read(path);       // a file whose name has no ending
+//   Print(IsPictureEnding("jfif"));   // true
+//   const MappedFile file("cat");     // a name without an ending
+//   if (PictureFormatOf(file.bytes())) Use(DecodeImage(file.bytes(), "cat"));
 //
-// What a file holds is always told by its bytes; endings only choose among the files of a folder.
+// The bytes decide what a file holds; endings only choose among the files of a folder.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ namespace cliplens {
 // The formats that DecodeImage reads.
 enum class PictureFormat { kJpeg, kPng, kWebp };
 
-// As many first bytes of a file as tell its format.
+// The number of first bytes that tell a file's format.
 inline constexpr std::size_t kPictureFormatBytes = 256;
 
 // The format of a file that begins with these bytes, all of them or the first kPictureFormatBytes;
@@ -28,8 +28,8 @@ std::optional<PictureFormat> PictureFormatOf(std::span<const std::uint8_t> first
 // "JPEG"
 const char* NameOf(PictureFormat format);
 
-// What a file is that is no picture, or one that is not read, for messages: "a web page (HTML)";
-// empty if unknown.
+// For messages: what a file is that DecodeImage does not read, such as "a web page (HTML)"; empty if
+// unknown.
 std::string_view NameOfOtherFile(std::span<const std::uint8_t> first);
 
 // Endings in lower case, without the dot.
