@@ -1,12 +1,15 @@
 // The weights' part of the factored decomposition.
 //
+//   const Basis basis = MakeBasis(model.image_readout(), /*threads=*/0);
+//   Print(basis.at({11, 3}).shape());   // [K+3, E]
+//
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916) writes
-// the image embedding as a sum of contributions. Summed over tokens, head (l, h) brings
+// the image embedding as a sum of contributions. Summed over tokens, head (l, h) contributes
 //     c = u^T B,   u = [z, 1, μ, σ] / (σ n)  [K+3]
 //     B = [A ; p_b/H ; −p_γ/(JH) ; p_β/(JH)]  [K+3, E]
 // with A = W_O^h diag(γ) P, p_b = P^T(γ ⊙ b_O), p_γ = P^T γ, p_β = P^T β and J = 2L+1 components.
 // B depends on the weights alone (docs/design.md, "Factored form"), so an image needs K numbers a
-// head and (μ, σ, n). The read-out says what u is made of (FactorLayout).
+// head and (μ, σ, n). FactorLayout names the parts of u.
 #pragma once
 
 #include <filesystem>
@@ -49,10 +52,10 @@ void WriteBasis(const std::filesystem::path& path, const Basis& basis);
 // Checks the shape [L, H, K+3, E]; Error(kCorruptData) names the file.
 Basis ReadBasis(const std::filesystem::path& path, Index constants = FactorLayout{}.constants);
 
-// From a row (μ, σ, n) of a store.
+// The scale in a row (μ, σ, n) of a store.
 inline ReadoutScale ScaleOf(std::span<const float> ln) { return {ln[0], ln[1], ln[2]}; }
-// Factors of pictures one by one: z [n, K] and ln [n, 3] to u [n, K+3].
-// Throws Error(kInvalidArgument) for other shapes.
+// Factors u [n, K+3] of pictures with z [n, K] and ln [n, 3]. Throws Error(kInvalidArgument) for
+// other shapes.
 Matrix FactorsOf(const FactorLayout& layout, ArrayView<const float, 2> z,
                  ArrayView<const float, 2> ln);
 

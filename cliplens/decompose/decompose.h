@@ -1,4 +1,4 @@
-// From an encoder and a set of pictures to a store, in one forward pass each and flat memory.
+// Decomposes a set of pictures into a store, with one forward pass a picture and flat memory.
 //
 //   const std::unique_ptr<ImageSet> set = OpenImageSet("pictures/");
 //   DecomposeOptions options;
@@ -48,14 +48,15 @@ class Decomposer {
   Basis basis_;
 };
 
-// The pictures of one range of a set to their factors: nothing but the arguments decides any of the
-// result's numbers. `loop` is one with FactorCaptures.
+// A range of a set's pictures.
 struct RangeRequest {
   Index range = 0;
   Index begin = 0, end = 0;  // pictures of the set
   StoreType type = StoreType::kF32;
   OnError on_error = OnError::kStop;
 };
+// The factors of one range. The numbers depend on the arguments alone. `loop` must capture
+// FactorCaptures.
 FactorRange DecomposeRange(const Decomposer& decomposer, PictureLoop& loop,
                            const RangeRequest& request, ProgressCount& progress);
 
@@ -85,10 +86,10 @@ struct DecomposeResult {
 // Decomposes the pictures of `set`. The store's bytes depend on the encoder, the pictures and the
 // options that say what is stored, never on threads, on parts (once merged) or on interruptions.
 //
-// An error leaves the ranges that are done in `OUT.partial` for a run with `resume`, and its
-// message says so; nothing stays if none is, or without `keep_on_error`. Beside the errors of
-// StoreWriter: a picture's own error, with its name, with OnError::kStop or when none can be read;
-// kInvalidArgument for a part of more parts than the set has shards.
+// After an error the finished ranges stay in `OUT.partial` for a run with `resume`, and the message
+// says so. Nothing stays if no range is finished or without `keep_on_error`. Throws as StoreWriter,
+// a picture's own error with OnError::kStop or when no picture can be read, and
+// Error(kInvalidArgument) if the set has fewer shards than `part` has parts.
 DecomposeResult Decompose(const ImageEncoder& encoder, const ImageSet& set,
                           const DecomposeOptions& options);
 

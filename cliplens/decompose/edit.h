@@ -47,11 +47,11 @@ struct Edit {
   std::string Names() const;  // "L5.H3, L5.H4"
   Components sizes() const { return {layers, heads}; }
   Vector Constant() const;  // Σ k [E]
-  // Throws Error(kInvalidArgument) where these are not the edit's own.
+  // Throws Error(kInvalidArgument) unless these are the edit's own sizes.
   void CheckSizes(const Components& components, Index embedding) const;
 };
 
-// Means [E] of contributions of a store.
+// Means [E] of a store's contributions.
 class ContributionMeans {
  public:
   ContributionMeans(const Basis& basis, const Statistics& statistics);
@@ -65,8 +65,8 @@ class ContributionMeans {
   SliceStatistics total_;
 };
 
-// Replaces the targets by their means over the pictures of a store, `store`. Throws
-// Error(kPrecondition) for means of no picture.
+// Replaces the targets by their means over the pictures of `store`. Throws Error(kPrecondition) if
+// it has no picture.
 Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const Statistics& means,
                   std::span<const ComponentId> targets);
 Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const ContributionMeans& means,
@@ -75,7 +75,7 @@ Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const Contribution
 Edit MakeScaleEdit(const StoreInfo& store, const Basis& basis, double scale,
                    std::span<const ComponentId> targets);
 
-// Makes a row unit. Throws Error(kPrecondition) for one without length.
+// Makes a row unit. Throws Error(kPrecondition) for a length of 0 or one that is not finite.
 void NormalizeRow(std::span<float> row);
 
 }  // namespace cliplens

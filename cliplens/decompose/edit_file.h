@@ -11,8 +11,7 @@
 
 namespace cliplens {
 
-// "cliplens.edit/1", sealed (io/sealed_json.h): the text of a file. A file that is there is
-// replaced.
+// The text of the file, sealed (io/sealed_json.h). WriteEdit replaces an existing file.
 std::string EditText(const Edit& edit);
 void WriteEdit(const std::filesystem::path& path, const Edit& edit);
 // Throws Error(kCorruptData) naming the file for one that is cut, changed or contradicts itself,

@@ -10,12 +10,12 @@
 
 namespace cliplens {
 
-// P1's arrays as float32 .npy files: attn.npy [B, L, H, E], mlp.npy [B, L+1, E],
+// The arrays of the paper's code as float32 .npy files: attn.npy [B, L, H, E], mlp.npy [B, L+1, E],
 // cls_attn.npy [B, L, E], embedding.npy [B, E]; items.jsonl beside them.
 //
 // With an edit the contributions are the edited ones and embedding.npy holds their sum, made unit
-// with `normalize`; edit.safetensors is beside them (WriteEditTensors), and cls_attn.npy is not,
-// since a store has no such part of single heads.
+// with `normalize`. edit.safetensors is beside them (WriteEditTensors); cls_attn.npy is left out,
+// since a store does not keep it for single heads.
 void ExportNpy(const Store& store, const std::filesystem::path& directory,
                const Edit* edit = nullptr, bool normalize = true);
 

@@ -13,7 +13,7 @@
 
 namespace cliplens {
 
-// A block of images, as a shard holds it.
+// The factors of B images.
 struct FactorBlock {
   Array<float, 4> head_z;                      // [L, H, B, K]
   Array<float, 2> ln;                          // [B, 3]: μ, σ, n
@@ -35,7 +35,7 @@ FactorBlock MakeBlock(const FactorSizes& sizes, Index images);
 
 // Rows `kept` of a block, in that order.
 FactorBlock SelectRows(const FactorBlock& block, std::span<const Index> kept);
-// Makes every number of row b, except μ, σ and n, one that a half holds.
+// Rounds every number of row b, except μ, σ and n, to fp16.
 void RoundToHalf(FactorBlock& block, Index b);
 // Whether every number of row b is finite.
 bool IsFinite(const FactorBlock& block, Index b);

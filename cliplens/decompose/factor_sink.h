@@ -1,4 +1,4 @@
-// Where factors go: a store with its exact sums, its certificate, its shards and its manifest.
+// Writes factors to a store, with its exact sums, certificate, shards and manifest.
 //
 //   FactorSink sink("store", basis, info);
 //   for (Index r = sink.next_range(); r < sink.end_range(); ++r) {
@@ -6,8 +6,8 @@
 //   }
 //   sink.Finish();
 //
-// Factors may come from anywhere: a model's passes, another program, a generator. The store's bytes
-// depend on what the sink is given and on `info`, never on threads or interruptions.
+// The factors may come from a model's passes, another program or a generator. The store's bytes
+// depend on the factors and on `info`, never on threads or interruptions.
 #pragma once
 
 #include <atomic>
@@ -34,7 +34,7 @@ struct FactorRange {
 
 // The slice of each item, by its path [B].
 std::vector<Index> SlicesOf(const std::vector<Item>& items, Index slices);
-// The sums of one range: what ranges that were computed apart bring (StatisticsSums::Merge).
+// The sums of one range. Ranges that were computed apart are added by StatisticsSums::Merge.
 StatisticsSums SumsOf(const FactorRange& range, const Basis& basis, Index slices, int threads);
 
 struct SinkSummary {
@@ -47,15 +47,15 @@ struct SinkSummary {
 
 class FactorSink {
  public:
-  // `info.data` names one set; its ranges are those of `info.part`. With kResume a partial store is
-  // gone on with. Throws as StoreWriter.
+  // `info.data` names one set; its ranges are those of `info.part`. With kResume the sink
+  // continues a partial store. Throws as StoreWriter.
   FactorSink(const std::filesystem::path& directory, Basis basis, StoreInfo info,
              PartialDirectory::Mode mode = PartialDirectory::Mode::kNew);
 
   const Basis& basis() const { return basis_; }
   Index first_range() const { return first_; }
   Index end_range() const { return end_; }
-  // The first range that is wanted: with statistics only, those before it are in the sums already.
+  // The first range to add: with statistics only, those before it are in the sums already.
   Index next_range() const { return next_; }
   Index ImagesOf(Index range) const;  // of the set
   Index images() const { return sums_.images(); }
@@ -66,8 +66,8 @@ class FactorSink {
   // Adds a range. Ranges come in ascending order.
   void Add(FactorRange range, int threads);
 
-  // The same as work that may run beside other work: threads that come by call Run, which returns
-  // when no task is left to take. It must have run to its end, on all threads, before the next.
+  // The same as work for several threads, beside other work: each calls Run, which returns when no
+  // task is left to take. All calls must have returned before the next range is added.
   class Adding {
    public:
     Adding(FactorSink& sink, FactorRange range);
@@ -83,11 +83,11 @@ class FactorSink {
     std::atomic<Index> left_{0};
   };
 
-  // The store is done. A store of no picture is dropped unless it is a part of a set.
+  // Completes the store. A store of no picture is dropped unless it is a part of a set.
   SinkSummary Finish();
-  // Nothing of what was done is worth keeping.
+  // Has the destructor remove what was written.
   void Drop() { writer_.Drop(); }
-  // Of `end_range() − first_range()`, how many are done, and where they lie.
+  // How many of the `end_range() − first_range()` ranges are done, and where they lie.
   Index done_ranges() const { return static_cast<Index>(writer_.done().size()); }
   const std::filesystem::path& path() const { return writer_.path(); }
 

@@ -7,7 +7,8 @@
 //   AddTo(sum, ToFixed(0.1));
 //   const double total = ToDouble(sum);
 //
-// The range is |x| < 2^55 = 3.6e16. What does not fit is Error(kUnsupported), never wrapped.
+// The range is |x| < 2^55 = 3.6e16. A value that does not fit is Error(kUnsupported), never
+// wrapped.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,8 @@ void AddTo(Fixed& sum, Fixed value);
 // sum += count · a · b · 2^-72, exactly: `a` and `b` are in units of 2^-36. Throws as above.
 void AddProductTo(Fixed& sum, Fixed count, std::int64_t a, std::int64_t b);
 
-// The nearest multiple of 2^-36 in units of it. Throws Error(kUnsupported) from 2^18 on, and for
-// what is not finite: the square of a number must have room for a great count.
+// The nearest multiple of 2^-36, in units of 2^-36. Throws Error(kUnsupported) for a value from
+// 2^18 on, so that a sum of many squares stays in range, and for one that is not finite.
 std::int64_t ToPivot(double value);
 double FromPivot(std::int64_t pivot);
 // The pivot as a Fixed.

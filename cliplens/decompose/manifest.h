@@ -1,5 +1,7 @@
-// The manifest of a store and the names of its files: what reading, writing, merging and verifying
-// share.
+// The manifest of a store and the names of its files, for reading, writing, merging and verifying.
+//
+//   const Manifest manifest = ReadManifest("store/");
+//   Print(manifest.info.images, manifest.shards.size());
 #pragma once
 
 #include <filesystem>
@@ -20,7 +22,7 @@ inline constexpr Index kMaxManifestBytes = Index{256} << 20;
 
 std::string ShardFile(Index s);
 std::string ItemsFile(Index s);
-// Whether a file of this name is the store's, or was on its way to be.
+// Whether a store, or a run that writes one, has files of this name.
 bool IsStoreFile(const std::string& name);
 
 const char* NameOf(StoreType type);
@@ -37,13 +39,14 @@ Manifest ReadManifest(const std::filesystem::path& directory);
 // The text of the file.
 std::string ManifestText(const Manifest& manifest);
 
-// What a run is asked to do, for comparing: a store with the same RunJson has the same bytes.
+// The settings of a run, for comparing runs: stores of the same pictures and RunJson have the same
+// bytes.
 Json RunJson(const StoreInfo& info);
 // "'data[0].root' is A and B" of the first place where two values differ, or nothing.
 std::string JsonDifference(const Json& a, const Json& b, const std::string& place = "");
 
 Json ShardJson(const ShardInfo& shard);
-// `index` is the shard's place in the list, which its files are named by; `name` is the file's.
+// `index` is the shard's place in the list, by which its files are named; `name` is the manifest's.
 ShardInfo ParseShard(const Json& json, Index index, const std::string& name);
 Json SkippedJson(const SkippedPicture& picture);
 SkippedPicture ParseSkipped(const Json& json, const std::string& name);

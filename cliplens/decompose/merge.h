@@ -1,4 +1,7 @@
 // One store out of several.
+//
+//   const std::vector<std::filesystem::path> parts = {"part-0", "part-1"};
+//   MergeStores(parts, "store");
 #pragma once
 
 #include <filesystem>
@@ -6,10 +9,10 @@
 
 namespace cliplens {
 
-// One store out of several of the same model (docs/design.md, "Statistics"). Parts of one set give
-// the store that one run would have made, byte for byte, in whatever order they are named.
-// Error(kInvalidArgument) names a part that is missing or given twice, two stores whose models,
-// slices or types differ, and a picture that is in two of them.
+// Merges stores of the same model (docs/design.md, "Statistics"). Parts of one set give the store
+// that one run would have made, byte for byte, in any order. Error(kInvalidArgument) names a part
+// that is missing or given twice, two stores whose models, slices or types differ, and a picture
+// that is in two of them.
 void MergeStores(std::span<const std::filesystem::path> inputs,
                  const std::filesystem::path& output);
 

@@ -1,4 +1,8 @@
 // Edits of a model's forward passes.
+//
+//   const ModelEdit applied(model.image_readout(), edit);
+//   ModelEdit::Scratch scratch;
+//   applied.Apply(captures, embedding, scratch);   // unit row to e_edit
 #pragma once
 
 #include <span>
@@ -10,22 +14,21 @@
 
 namespace cliplens {
 
-// Applies an edit to a model's forward passes. Immutable and shared by all threads. Memory: nothing
-// of size.
+// Applies an edit to a model's forward passes. Immutable and shared by all threads.
 class ModelEdit {
  public:
-  // The read-out must outlive this. Throws Error(kInvalidArgument) where the edit's sizes are not
-  // the model's.
+  // The read-out must outlive this. Throws Error(kInvalidArgument) unless the edit's sizes are the
+  // model's.
   ModelEdit(const Readout& readout, const Edit& edit);
 
-  // What Apply needs of a pass.
+  // The captures that Apply needs.
   CaptureRequest captures() const { return {.z = kAllLayers, .parts = kAllLayers}; }
 
   struct Scratch {
     std::vector<float> row, projected;
     std::vector<double> change;
   };
-  // `embedding`, the unit row [E] of the pass with these captures, becomes e_edit, which is not
+  // Turns `embedding`, the unit row [E] of the pass with these captures, into e_edit, which is not
   // made unit.
   void Apply(const Captures& captures, std::span<float> embedding, Scratch& scratch) const;
 

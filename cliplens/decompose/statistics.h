@@ -1,12 +1,12 @@
-// Moments of contributions: what is kept of any number of images.
+// Moments of contributions, which a store keeps for any number of images.
 //
 //   const Moments head = store.statistics().HeadMoments({5, 2});   // of the factor u [K+3]
 //   Print(head.count, head.Covariance().trace());
 //
 // Moments are kept for disjoint slices of the images (by a hash of the item), which gives every
 // later figure its spread, and they merge (Chan, Golub and LeVeque's pairwise update). They are
-// made of exact sums (sums.h), which is what stores hold and what shards and machines add up
-// (docs/design.md, "Statistics").
+// computed from exact sums (sums.h), which stores hold and which are added up over shards and
+// machines (docs/design.md, "Statistics").
 #pragma once
 
 #include <string_view>
@@ -65,8 +65,8 @@ struct SliceStatistics {
 class Statistics {
  public:
   Statistics() = default;
-  // Gives the memory of `sums` back as it goes. Throws Error(kCorruptData) for sums that no
-  // pictures have.
+  // Frees the memory of `sums` step by step. Throws Error(kCorruptData) for sums that no pictures
+  // can have.
   Statistics(StatisticsSums&& sums, const Basis& basis);
 
   Index images() const;

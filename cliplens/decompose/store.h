@@ -4,8 +4,8 @@
 //   for (Index s = 0; s < store.num_shards(); ++s) Use(store.ReadShard(s));
 //   const Moments m = store.statistics().HeadMoments({11, 3});
 //
-// Files (docs/store.md): manifest.json, items-*.jsonl, shard-*.safetensors, stats.safetensors,
-// basis.safetensors. docs/store.md describes each. Every checksum and size is checked before use.
+// Files: manifest.json, items-*.jsonl, shard-*.safetensors, stats.safetensors, basis.safetensors.
+// docs/store.md describes each. Every checksum and size is checked before use.
 #pragma once
 
 #include <filesystem>
@@ -36,11 +36,11 @@ class Store {
   Index num_shards() const { return static_cast<Index>(shards_.size()); }
   const ShardInfo& shard(Index s) const { return At(shards_, s); }
 
-  // One shard's factors as fp32. Error(kPrecondition) for a store with
-  // statistics only; the message says what to do.
+  // One shard's factors as fp32. Throws Error(kPrecondition) for a store with statistics only; the
+  // message says what to do.
   FactorBlock ReadShard(Index s) const;
-  // z of one head for all images [images, K], and ln [images, 3]. A shard's checksum is checked at
-  // its first use by any of these.
+  // z of one head for all images [images, K], and ln [images, 3]. A shard's checksum is checked
+  // when it is first read.
   Array<float, 2> ReadHead(HeadId id) const;
   Array<float, 2> ReadLn() const;
   // Factors u [images, K+3] of one head.
@@ -54,7 +54,7 @@ class Store {
   Array<float, 2> ReadMlp(Index j, Index shard) const;
   std::vector<Item> ReadItems() const;
   std::vector<Item> ReadItems(Index shard) const;
-  // The sums that the statistics are made of.
+  // The sums that the statistics are computed from.
   StatisticsSums ReadSums() const;
 
  private:

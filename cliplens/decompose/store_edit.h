@@ -1,4 +1,8 @@
 // Edits of the rows of a store.
+//
+//   const StoreEdit applied(store.basis(), edit);
+//   const FactorBlock block = store.ReadShard(0);
+//   Print(applied.Change(block, /*b=*/0).norm());   // how far picture 0 moves
 #pragma once
 
 #include <filesystem>
@@ -11,22 +15,22 @@
 
 namespace cliplens {
 
-// Applies an edit to a store's rows. Equal to ModelEdit but for rounding.
+// Applies an edit to a store's rows. Equal to ModelEdit up to rounding.
 class StoreEdit {
  public:
-  // Throws Error(kInvalidArgument) where the edit's sizes are not the basis's.
+  // Throws Error(kInvalidArgument) unless the edit's sizes are the basis's.
   StoreEdit(const Basis& basis, const Edit& edit);
 
   // e_edit − e of row b of a block [E].
   Vector Change(const FactorBlock& block, Index b) const;
-  // `embedding`, that of row b, becomes e_edit, made unit with `normalize`.
+  // Turns `embedding`, the unit row of row b, into e_edit, made unit with `normalize`.
   void EditRow(const FactorBlock& block, Index b, bool normalize, std::span<float> embedding) const;
-  // The edited contributions of row b: heads [L, H, E] and INPUT and MLPs [L+1, E] as they are
-  // become x c + k; the constant of a whole layer is shared by its heads.
+  // Turns the contributions c of a row, heads [L, H, E] and INPUT and MLPs [L+1, E], into x c + k.
+  // The constant of a whole layer is shared evenly among its heads.
   void EditContributions(ArrayView<float, 3> heads, ArrayView<float, 2> mlps) const;
 
   // The edit in factors, for other programs: e_edit = e + Σ_i u_i^T changes_i − Σ_j w_j c_j +
-  // constant, over the heads i and, of INPUT and the MLPs, the j that are edited.
+  // constant, over the edited heads i and the edited parts j of INPUT and the MLPs.
   const std::vector<HeadId>& heads() const { return heads_; }
   const std::vector<Matrix>& changes() const { return changes_; }  // −(1 − x) B [K+3, E]
   const std::vector<Index>& mlps() const { return mlps_; }         // 0: INPUT, l+1: MLP l

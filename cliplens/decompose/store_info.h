@@ -1,4 +1,6 @@
-// What a store says of itself: its model, the pictures that went in, its shards.
+// What a store records of itself: its model, its pictures, its shards.
+//
+//   Print(store.info().model_name, store.info().images, store.info().certificate.max);
 #pragma once
 
 #include <optional>
@@ -23,8 +25,8 @@ struct CertificateSummary {
   double mean = 0;
 };
 
-// A set of pictures that went in. Its pictures are split into ranges of `shard_images`; what could
-// be read of range r is one shard, or none if nothing could.
+// A set of pictures in the store. It is split into ranges of `shard_images` pictures. The pictures
+// of a range that could be read are one shard; a range without such pictures has none.
 struct DataSource {
   std::string kind;          // ImageSet::kind
   std::string root;          // absolute path
@@ -51,7 +53,7 @@ struct SkippedItem {
   SkippedPicture picture;
 };
 
-// What the manifest says, beside the list of files.
+// The manifest without the list of files.
 struct StoreInfo {
   std::string model_name;
   std::string model_path;          // absolute: a directory or a file
@@ -83,8 +85,8 @@ struct ShardInfo {
 // The set's entry of a manifest: what is in it and how it is split.
 DataSource DescribeSet(const ImageSet& set, Index shard_images);
 
-// Error(kInvalidArgument) naming the first setting in which two runs differ, by both values:
-// `wanted` is what is asked for, `found` what is in `place`.
+// Throws Error(kInvalidArgument) that names the first setting in which two runs differ, with both
+// values: `wanted` is what is asked for, `found` what is in `place`.
 void CheckSameRun(const StoreInfo& wanted, const StoreInfo& found, const std::string& place);
 
 }  // namespace cliplens

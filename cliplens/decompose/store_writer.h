@@ -1,4 +1,8 @@
-// Writing a store, range by range: what FactorSink writes its files with.
+// Writes a store range by range, for FactorSink.
+//
+//   StoreWriter writer("store", basis, info, PartialDirectory::Mode::kNew);
+//   writer.AddRange(/*range=*/0, block, items, /*skipped=*/{});
+//   writer.Finish(SumsOf({.block = block, .items = items}, basis, info.slices, /*threads=*/0));
 #pragma once
 
 #include <filesystem>
@@ -15,8 +19,8 @@
 namespace cliplens {
 
 // Writes a store into `DIRECTORY.partial` (see PartialDirectory), which becomes `DIRECTORY` at the
-// end. After each range of pictures a record of what is done is written, from which another writer
-// goes on; the store is the same to the byte. What a record names is checked before it is trusted.
+// end. After each range it writes a record of what is done, from which another writer can continue
+// to a store of the same bytes. The files that a record names are checked before use.
 class StoreWriter {
  public:
   // A range that is done.
@@ -25,31 +29,31 @@ class StoreWriter {
     std::vector<SkippedPicture> skipped;
   };
 
-  // With kResume a partial store is gone on with. Throws Error(kInvalidArgument) naming what
-  // differs when it is of another run, and as PartialDirectory does.
+  // With kResume it continues a partial store. Throws Error(kInvalidArgument) that names what
+  // differs if that is of another run, and as PartialDirectory does.
   StoreWriter(const std::filesystem::path& directory, const Basis& basis, StoreInfo info,
               PartialDirectory::Mode mode);
 
-  // What an interrupted run had done, by range. Whether the files of a shard are whole is for the
-  // caller to ask: IsWhole reads and checks them.
+  // What an interrupted run had done, by range. The caller asks IsWhole about a shard's files,
+  // which reads and checks them.
   const std::map<Index, Range>& done() const { return done_; }
   bool IsWhole(const ShardInfo& shard) const;
   FactorBlock ReadShard(const ShardInfo& shard, const Basis& basis) const;
   std::vector<Item> ReadItems(const ShardInfo& shard) const;
   // The sums up to the last range, with stats_only; nothing if their file is damaged.
   std::optional<StatisticsSums> ReadCheckpoint() const;
-  // Nothing of what was done is worth keeping: the partial store goes with this object.
+  // Has the destructor remove the partial store.
   void Drop() { directory_.DropOnFailure(); }
-  // Forgets what was done: with stats_only, when the sums are gone.
+  // Forgets what was done, for stats_only when the sums cannot be read.
   void Restart();
 
-  // A range's pictures; none of them if all were skipped. A range that was done before is written
-  // again, and Error(kPrecondition) says so if other pictures could be read then.
+  // Adds the pictures of a range, none if all were skipped. A range that was done before is written
+  // again; Error(kPrecondition) says so if its pictures are not those that were read before.
   void AddRange(Index range, const FactorBlock& block, std::span<const Item> items,
                 std::vector<SkippedPicture> skipped);
   // The same with stats_only: `sums` are those of all ranges so far.
   void AddRange(Index range, const StatisticsSums& sums, std::vector<SkippedPicture> skipped);
-  // The store is done. `sums` are those of all its pictures.
+  // Completes the store. `sums` are those of all its pictures.
   void Finish(const StatisticsSums& sums);
 
   const std::filesystem::path& path() const { return directory_.path(); }

@@ -1,4 +1,4 @@
-// Exact sums over pictures: what statistics are made of.
+// Exact sums over pictures, from which statistics are computed.
 //
 //   StatisticsSums sums(basis.sizes(), slices);
 //   sums.Add(block, slice_of, basis, threads);
@@ -10,9 +10,9 @@
 // in any order and on any number of threads or machines, so a set that is split, merged or resumed
 // has the statistics of one run to the byte (docs/design.md, "Statistics").
 //
-// Second moments are kept about zero, which is what adds up. A block's are computed about a point
-// near its mean and moved to zero in integers, so nothing is lost where means are large against
-// deviations.
+// Second moments are kept about zero, so that they add up. A block's are computed about a point
+// near its mean and moved to zero in integers, so that they stay exact where means are large
+// against deviations.
 #pragma once
 
 #include <array>
@@ -73,7 +73,7 @@ class StatisticsSums {
   Index slices() const { return static_cast<Index>(counts_.size()); }
   Index count(Index slice) const { return At(counts_, slice); }
   std::span<const Fixed> values(Tensor tensor) const { return values_[tensor]; }
-  // Gives the memory of one tensor back; its values are gone.
+  // Frees the memory of one tensor; its values are gone.
   void Release(Tensor tensor) { values_[tensor] = {}; }
   double certificate_max() const { return certificate_max_; }
   double certificate_mean() const;
@@ -84,7 +84,7 @@ class StatisticsSums {
   // stats.safetensors (docs/store.md). Returns the file's checksum. Reading checks every shape.
   std::string Write(const std::filesystem::path& path) const;
   static StatisticsSums Read(const std::filesystem::path& path);
-  // The same without a file, for sums that travel; `name` stands in messages.
+  // The same without a file, to send sums between programs; `name` stands in messages.
   std::vector<std::uint8_t> ToBytes() const;
   static StatisticsSums FromBytes(std::span<const std::uint8_t> bytes, const std::string& name);
 
@@ -100,8 +100,8 @@ class StatisticsSums {
   double certificate_max_ = 0;
 };
 
-// The work of StatisticsSums::Add as independent tasks, to be run beside other work. Every task in
-// [0, tasks()) is to be run once, on any thread; all arguments must outlive it.
+// The work of StatisticsSums::Add as independent tasks, to be run beside other work. The caller
+// runs every task in [0, tasks()) once, on any thread. All arguments must outlive this.
 class BlockSummation {
  public:
   BlockSummation(StatisticsSums& sums, const FactorBlock& block, std::span<const Index> slice_of,

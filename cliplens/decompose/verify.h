@@ -1,4 +1,4 @@
-// Everything that a store promises, checked.
+// Checks everything that a store promises.
 //
 //   for (const Problem& problem : VerifyStore("store/", {.model = &model})) Print(problem.message);
 #pragma once
@@ -20,16 +20,16 @@ struct Problem {
 };
 
 struct VerifyOptions {
-  const ClipModel* model = nullptr;  // that the store is to be of; null: not compared
+  const ClipModel* model = nullptr;  // that the store must be of; null: not compared
   int threads = 0;
   ProgressSink progress;
 };
 
-// The manifest, the checksum of every file, names and shapes of every tensor, counts, the lines of
-// items, finite values; the statistics and the certificate made again from the shards (equal, as
-// sums are exact); with a model its fingerprint, its configuration and the basis. All problems that
-// were found, one for each file or promise; none if all is well. Throws only what no store is to
-// blame for (memory).
+// Checks the manifest, the checksum of every file, names and shapes of every tensor, counts, the
+// lines of items and that values are finite. Computes statistics and certificate again from the
+// shards; they must be equal, as sums are exact. With a model it compares fingerprint,
+// configuration and basis. Returns all problems, one for each file or promise; none if all is well.
+// Throws only errors that are no store's fault (memory).
 std::vector<Problem> VerifyStore(const std::filesystem::path& directory,
                                  const VerifyOptions& options);
 

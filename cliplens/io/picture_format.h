@@ -28,8 +28,8 @@ std::optional<PictureFormat> PictureFormatOf(std::span<const std::uint8_t> first
 // "JPEG"
 const char* NameOf(PictureFormat format);
 
-// For messages: what a file is that DecodeImage does not read, such as "a web page (HTML)"; empty if
-// unknown.
+// For messages: what a file is that DecodeImage does not read, such as "a web page (HTML)"; empty
+// if unknown.
 std::string_view NameOfOtherFile(std::span<const std::uint8_t> first);
 
 // Endings in lower case, without the dot.
