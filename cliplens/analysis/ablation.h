@@ -53,7 +53,7 @@ struct AblationResult {
 // Scores are products of the classifier with sums of contributions, which are not normalised again.
 // Paper: "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv
 // 2310.05916), section 3.2; rows and curve as its code computes them, the last two are ours.
-//   means: whose means stand in, the store's own or those of another store of the same model
+//   means: the means that replace components, of this store or of another one of the same model
 //   classifier: unit rows [C, E]; labels: one for each picture of the store, −1 for none
 // Throws Error(kInvalidArgument) where shapes or numbers of pictures differ or no picture has a
 // label, Error(kPrecondition) for a store or means without pictures, and as Store::ReadShard does.

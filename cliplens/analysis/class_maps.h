@@ -16,7 +16,8 @@
 
 namespace cliplens {
 
-// Where a map comes from. All but the first are controls; the rest of the protocol is the same.
+// The method that gives a map. All but the first are controls; the rest of the protocol is the
+// same.
 enum class MapMethod {
   kDecomposition,  // contributions of the patches through the chosen heads
   kRawAttention,   // the class token's attention in the last layer, mean over heads
@@ -35,11 +36,11 @@ class ClassMaps {
   ClassMaps(const ClipModel& model, ArrayView<const float, 2> classifier, MapMethod method,
             std::vector<HeadId> heads, int threads);
 
-  // What the map needs of a pass.
+  // The captures that the map needs.
   CaptureRequest captures() const;
-  // Of each embedding [B, E] the class whose text is nearest; ties go to the lower one.
+  // For each embedding [B, E] the class whose text is nearest; ties go to the lower one.
   std::vector<Index> Answers(ArrayView<const float, 2> embeddings) const;
-  // [g, g] of class c.
+  // The map [g, g] of class c.
   Array<double, 2> MapOf(const Captures& captures, Index c) const;
 
  private:

@@ -25,12 +25,13 @@ class ComponentScores {
   Index directions() const { return rows_.rows(); }
   // B w of one head for all directions [K+3, C].
   const Matrix& OfHead(HeadId id) const { return At(heads_, components_.NumberOf(id)); }
-  // Of factors u [n, K+3] of one head: [n, C].
+  // Scores [n, C] of factors u [n, K+3] of one head.
   Matrix Head(HeadId id, const Matrix& u) const;
   Vector Head(HeadId id, const Vector& u) const;  // [K+3] to [C]
-  // Of the component with this number (Components), of images [begin, end) of a block: [n, C].
+  // Scores [n, C] of the component with this number (Components), of images [begin, end) of a
+  // block.
   Matrix Component(Index number, const FactorBlock& block, Index begin, Index end) const;
-  // Of vectors [n, E] of the joint space: contributions of MLPs, embeddings: [n, C].
+  // Scores [n, C] of vectors [n, E] of the joint space, such as embeddings.
   Matrix Rows(ArrayView<const float, 2> rows) const;
   Vector Row(const Vector& row) const;  // [E] to [C]
 

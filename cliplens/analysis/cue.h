@@ -85,8 +85,9 @@ struct CueResult {
 // chooses them in this order. The choice ends at the first head whose surplus on the other half is
 // not above zero with 95 % confidence.
 //   classifier: unit rows [C, E]; cue: groups, −1 for pictures that have none
-//   classes: [B] the pictures' classes, or empty. With them the cue is measured within each class:
-//   what classes and cue share is not the cue's then; pictures without a class do not count
+//   classes: [B] the pictures' classes, or empty. With them the cue is measured within each class,
+//   so that what the classes explain does not count for the cue. Pictures without a class are left
+//   out
 // Throws Error(kInvalidArgument) where numbers differ or fewer than two groups have pictures in
 // both halves, and as ReadShard does. The same to the byte for any number of threads.
 CueResult FindCue(const Store& store, ArrayView<const float, 2> classifier, const Grouping& cue,

@@ -3,8 +3,8 @@
 //   const TokenPass pass = PassOf(model, picture, /*threads=*/0);
 //   const Statement text = TextStatement(model, "a photo of a duck", /*threads=*/0);
 //   const Explanation e = Explain(model, pass, text, /*threads=*/0);
-//   e.components[3];          // what component 3 (ComponentName) brings to e.score
-//   e.patch_part(2, 0);       // what word 2 and patch 0 bring together
+//   e.components[3];          // what component 3 (Components) adds to e.score
+//   e.patch_part(0, 2);       // what word 0 and patch 2 add together
 //
 // The image side is that of "Interpreting CLIP's Image Representation via Text-Based Decomposition"
 // (arXiv 2310.05916); the text tower is split by the same formulas, so that the score is a sum over
@@ -25,7 +25,7 @@ enum class TextPartKind {
   kWord,   // a word's tokens, through all heads of the text tower
   kInput,  // the text tower's INPUT
   kMlps,   // its MLPs
-  kWhole,  // a direction that is not taken apart: a class of several prompts, a mean of classes
+  kWhole,  // a direction that is not split: a class of several prompts, a mean of classes
 };
 const char* NameOf(TextPartKind kind);  // "word", "input", "mlps", "whole"
 
@@ -56,7 +56,7 @@ struct NamedStatement {
   std::string against_kind;  // "text", "runner-up", "class", "mean"; empty without
   Statement statement;
 };
-// A text, minus another unless that is empty. Throws as EmbedWords.
+// A text, minus another one unless `against` is empty. Throws as EmbedWords.
 NamedStatement TextAgainst(const ClipModel& model, const std::string& text,
                            const std::string& against, int threads);
 // A class (the picture's best one if no name is given) minus `against`. That is another class,
@@ -70,7 +70,7 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
 struct Explanation {
   double score = 0;  // ⟨e, w⟩ of the embeddings that the forward passes give
   double sum = 0;    // of all parts below; equals the score up to rounding
-  // By ComponentName: heads by layer, INPUT, MLP 0 …; they add up to the score.
+  // By the numbers of Components: heads by layer, INPUT, MLP 0 …; they add up to the score.
   std::vector<double> components;
   std::vector<double> class_to_class;  // [L] the part of the class token's attention to itself
   std::vector<TextPart> parts;

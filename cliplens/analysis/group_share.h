@@ -26,12 +26,12 @@ struct Grouping {
 // the centred contributions.
 struct HeadRows {
   Matrix y;          // [B, r]
-  double total = 0;  // Σ |y|²; 0 if it is nothing but rounding
+  double total = 0;  // Σ |y|²; 0 if it is rounding alone
 };
 // The rows of the pictures with these numbers. ln: [images, 3] as Store::ReadLn gives it.
 HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> ln,
                       std::span<const Index> pictures);
-// Some of the rows, about their own mean.
+// The rows with these indices, about their own mean.
 HeadRows SomeRows(const HeadRows& rows, std::span<const Index> which);
 
 // The share of the variance between groups, corrected for their number as adjusted R² is:

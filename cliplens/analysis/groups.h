@@ -36,14 +36,14 @@ std::vector<Edit> RandomEdits(const Edit& edit, const Basis& basis, const Statis
                               Index draws, std::uint64_t seed);
 
 // The recipe of "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv
-// 2310.05916), as its code has it: besides the edit's heads, all heads before the last four layers,
-// all MLPs and INPUT are replaced by their means. Without an edit only these are.
+// 2310.05916), as in its code: besides the edit's heads, it replaces all heads before the last four
+// layers, all MLPs and INPUT by their means. Without an edit it replaces only these.
 Edit RecipeEdit(const Edit* edit, const StoreInfo& store, const Basis& basis,
                 const Statistics& means);
 
 // The distance between the means m of an edit's replaced components and their means m' in the
 // store: the root of Σ |m − m'|² / Σ v, where v are the components' variances in the store. It is
-// near 0 for two samples of the same pictures; at 1 the means differ as much as a picture differs
+// near 0 for two samples of the same pictures. At 1 the means differ as much as a picture differs
 // from the mean.
 double DistanceOfMeans(const Edit& edit, const Basis& basis, const Statistics& store);
 

@@ -80,7 +80,7 @@ std::vector<HeadLabel> LabelHeads(const Store& store, const std::vector<HeadId>&
                                   const PropertyTable& table, ArrayView<const float, 2> texts,
                                   const LabelOptions& options);
 
-// What a confidence is made of; for calibration (bench/truth). All 0 without a label.
+// What a confidence is computed from, for calibration (bench/truth). All 0 without a label.
 struct LabelFeatures {
   double log_margin = 0;  // ln(share of the label / share beyond it of the rival), at most 3
   double log_share = 0;   // ln(share of the label)

@@ -34,7 +34,7 @@ TokenPass PassOf(const ClipModel& model, const std::string& text, int threads);
 
 struct HeatMap {
   double score = 0;       // ⟨e, w⟩ of the embedding that the forward pass gives
-  Array<double, 2> grid;  // [g, g] what each patch brings through the chosen heads
+  Array<double, 2> grid;  // [g, g] what each patch adds through the chosen heads
   ScoreRest rest;         // the part of the score that comes from no patch through them
 
   double grid_sum() const;
@@ -42,7 +42,7 @@ struct HeatMap {
 };
 
 // One map for each direction [M, E], through `heads` (all when empty). Throws as TokenWeights and
-// ScoreTokens. The same to the bit for any number of threads and whatever other directions.
+// ScoreTokens. The same to the bit for any number of threads and beside any other directions.
 std::vector<HeatMap> HeatMaps(const ClipModel& model, const TokenPass& pass,
                               ArrayView<const float, 2> directions, std::span<const HeadId> heads,
                               int threads);

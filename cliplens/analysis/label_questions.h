@@ -1,5 +1,9 @@
-// The questions that labelling asks of pictures, with the model's own zero-shot answers: each
-// property whole and by halves of its texts, and sets of random texts.
+// The questions that labelling asks about pictures, with the model's own zero-shot answers: which
+// text of a property, of half of its texts, or of a set of random texts fits best.
+//
+//   const PropertyTable table = PropertiesOf(pool);
+//   const AskedPictures asked = AskAll(store, table, texts, {});
+//   Print(asked.properties[0].answers.group_of[12]);   // the text that fits picture 12 best
 #pragma once
 
 #include <cstddef>
@@ -32,7 +36,7 @@ struct AskedPictures {
   std::map<Index, std::vector<Question>> chance;   // by the number of random texts
 };
 
-// The number of random texts that is compared with a property of so many.
+// The number of random texts that a property of `texts` texts is compared with.
 Index ChanceSize(std::size_t texts);
 
 // Arguments as LabelHeads takes them.

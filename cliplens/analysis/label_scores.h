@@ -1,4 +1,7 @@
 // Scores of a labelling: how the labels of a model's heads fit together and with the heads' texts.
+//
+//   const LabelScores scores = ScoreLabels(labels, table, spans, pool);
+//   Print(scores.labelled, scores.entanglement);
 #pragma once
 
 #include <vector>
@@ -10,7 +13,7 @@
 
 namespace cliplens {
 
-// The labels of one model's heads taken together.
+// The scores of one model's heads.
 struct LabelScores {
   Index heads = 0;
   Index labelled = 0;

@@ -1,4 +1,4 @@
-// Labels of heads held against known factors of the pictures.
+// Compares labels of heads with known factors of the pictures.
 //
 //   const std::vector<std::string> names = {"object", "style"};
 //   const std::vector<Factor> factors = KnownFactors(store.ReadItems(), names, numbers);
@@ -62,7 +62,7 @@ struct LabelEvaluation {
   double fidelity = 0;              // share of the heads' variance whose label is right
   double fidelity_of_labelled = 0;  // the same among heads with a label
   double abstained_variance = 0;    // share of variance without a label
-  double commonest = 0;             // fidelity of always answering the commonest first factor
+  double commonest = 0;             // fidelity of the commonest first factor as the only label
   double calibration_error = 0;     // expected, over ten bins of confidence, of heads with a label
   double mean_confidence = 0;
   std::vector<ReliabilityBin> bins;  // with heads

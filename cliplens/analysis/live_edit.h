@@ -10,7 +10,7 @@
 // scores and rows are kept as sums in fp64. A new edit only updates the components whose weight w_c
 // changed; if those are more than the components that it has, it starts again from the unedited
 // pictures. A component's scores are products over the K+3 numbers of its factor. Rounding after n
-// changes is at most about n · 1e-16 · |w c|, whatever the path.
+// changes is at most about n · 1e-16 · |w c|.
 //
 // Memory for B pictures, besides the store: 16 · B · C bytes of scores, 12 · B · E bytes of rows
 // once they are asked for, and about 25 MB. Measured for 10,240 pictures, E = 768, C = 100: 40 MB,
@@ -27,11 +27,11 @@
 
 namespace cliplens {
 
-// Not for several threads at once.
+// Used by one thread at a time.
 class LiveEdit {
  public:
-  // The edit of nothing. The store must outlive this. classifier: unit rows [C, E], or empty: then
-  // there are no answers. Throws Error(kPrecondition) for a store with statistics only and
+  // Begins without an edit. The store must outlive this. classifier: unit rows [C, E], or empty:
+  // then there are no answers. Throws Error(kPrecondition) for a store with statistics only and
   // Error(kInvalidArgument) for another width than the store's.
   LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int threads);
 
@@ -54,7 +54,7 @@ class LiveEdit {
     Matrix values;                // [B, C] or [B, E]
     std::vector<double> weights;  // w of the components (heads by layer, INPUT, MLP 0 …)
   };
-  // Makes the sums those of weights_.
+  // Updates the sums to weights_.
   void Bring(Sums& sums, bool rows);
   void Add(Sums& sums, bool rows, std::span<const Index> components);
   std::vector<Index> BestOf(const Matrix& scores, const Vector& constant) const;

@@ -1,4 +1,7 @@
-// Maps held against masks: right pixels, intersections and unions, average precision.
+// Compares maps with masks: right pixels, intersections and unions, average precision.
+//
+//   const ScaledMap scaled = ScaleMap(grid);
+//   Print(scaled.empty, CompareWithMask(scaled, mask).average_precision);
 #pragma once
 
 #include <array>
@@ -9,10 +12,10 @@
 namespace cliplens {
 
 // A map clipped below at 0 and scaled to 0…1. A map that is constant, or nowhere above 0, is all 0
-// and `empty` (P1's code divides 0 by 0 there).
+// and `empty` (the paper's code divides 0 by 0 there).
 struct ScaledMap {
   Array<double, 2> values;
-  double mean = 0;  // object are the values above it
+  double mean = 0;  // values above it are object
   bool empty = false;
 };
 ScaledMap ScaleMap(ArrayView<const double, 2> map);

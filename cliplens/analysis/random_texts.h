@@ -1,4 +1,4 @@
-// Texts without meaning, as a control.
+// Rows of texts without meaning, as a control.
 //
 //   const Array<float, 2> random = RandomTexts(texts, /*count=*/1000, /*seed=*/1);
 #pragma once

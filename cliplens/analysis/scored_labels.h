@@ -1,4 +1,7 @@
-// Shared by analyses of accuracy: checked labels, right answers, sums by block of pictures.
+// What analyses of accuracy share: checked labels, right answers, sums by block of pictures.
+//
+//   CheckLabels("ablation", store, labels, classifier.dim(0));
+//   Print(BestClass(Matrix::Identity(3, 3), /*row=*/1));   // 1
 #pragma once
 
 #include <functional>
@@ -16,7 +19,7 @@
 namespace cliplens {
 
 // Throws Error(kInvalidArgument), opening with `where`, unless there is a label for each picture of
-// the store, all are classes or −1, and one at least is a class; Error(kPrecondition) for a store
+// the store, all are classes or −1, and at least one is a class; Error(kPrecondition) for a store
 // with statistics only.
 void CheckLabels(std::string_view where, const Store& store, std::span<const Index> labels,
                  Index classes);

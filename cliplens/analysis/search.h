@@ -1,4 +1,5 @@
-// The pictures of a store that are most alike in what some heads write, or in the whole embedding.
+// Finds the pictures of a store that are most alike in what some heads write or in the whole
+// embedding.
 //
 //   const SearchVectors colour(store, {.heads = {{11, 3}, {11, 5}}, .weights = {0.8, 0.3}});
 //   const SearchTerm term{&colour, colour.OfItem(12)};
@@ -8,7 +9,7 @@
 // section 5.3) compares pictures by the contribution of one head, "Quantifying and Enabling the
 // Interpretability of CLIP-like Models" (arXiv 2409.06579) by the heads of a property; both by raw
 // dot products. docs/search.md says how the measures differ, and why a property's heads are
-// compared in what its texts differ in.
+// compared only along the directions in which its texts differ.
 #pragma once
 
 #include <optional>
@@ -45,7 +46,7 @@ std::optional<Definition> DefinitionNamed(std::string_view name);
 
 struct SearchSpace {
   std::vector<HeadId> heads = {};  // empty: the whole embedding
-  // The factor of each head's contribution, such as the root of the share of its variance that a
+  // The weight on each head's contribution, such as the root of the share of its variance that a
   // property explains; empty: 1.
   std::vector<double> weights = {};
   // Orthonormal rows [r, E], such as SpanOfTexts: only the heads' parts along them are compared;
@@ -64,8 +65,8 @@ bool IsSameSpace(const SearchSpace& a, const SearchSpace& b);
 Array<float, 2> SpanOfTexts(ArrayView<const float, 2> texts);
 
 // Pictures and texts as vectors whose dot products are the scores: the heads' orthonormal
-// coordinates side by side (at most K+3 numbers a head), or E numbers for a sum or the embedding;
-// with directions r numbers in place of either.
+// coordinates side by side (at most K+3 numbers a head), or E numbers for a sum or the embedding,
+// or r numbers with directions.
 class SearchVectors {
  public:
   // Throws Error(kInvalidArgument) for a head that the store lacks, where weights are not as many
@@ -98,7 +99,7 @@ class SearchVectors {
   RowVector mean_;                   // [width]
 };
 
-// One of the likenesses that are added up.
+// One query; the scores of several are added up.
 struct SearchTerm {
   const SearchVectors* vectors = nullptr;
   std::vector<float> query = {};  // [width]

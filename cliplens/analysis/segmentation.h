@@ -1,14 +1,14 @@
-// Zero-shot segmentation: heat maps of classes, made masks and held against known ones.
+// Zero-shot segmentation: heat maps of classes, turned into masks and compared with known ones.
 //
 //   const SegmentationResult r =
 //       EvaluateSegmentation(model, *set, classifier, ClassLabels(classes), {});
 //   Print(r.all.mean_iou.value);
 //
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916),
-// section 5 and its code: of each picture the map of the class that the model answers minus the
-// mean over the classes, ⟨Σ_{l,h} c_{l,h,i}, w_ĉ − w̄⟩ for each patch i; made as large as the
-// model's input (bilinear, half-pixel centres); clipped below at 0, scaled to 0…1, and every pixel
-// above the map's mean is object.
+// section 5 and its code: a picture's map is that of the class that the model answers minus the
+// mean over the classes, ⟨Σ_{l,h} c_{l,h,i}, w_ĉ − w̄⟩ for each patch i. The map is resized to the
+// model's input (bilinear, half-pixel centres), clipped below at 0 and scaled to 0…1. Every pixel
+// above its mean is object.
 #pragma once
 
 #include <array>

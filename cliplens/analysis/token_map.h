@@ -1,4 +1,4 @@
-// From tokens to pixels: maps on a model's grid of patches, made larger and laid on the picture.
+// From tokens to pixels: maps on a model's grid of patches, enlarged and laid on the picture.
 //
 //   const GridRegion region = RegionOf(picture.width, picture.height, model.config());
 //   const Array<double, 2> map = MapOnPicture(grid, region, picture.width, picture.height);
@@ -15,8 +15,8 @@
 
 namespace cliplens {
 
-// [g, g] of token scores [N]: the tokens before the patches have no place and are left out. Throws
-// Error(kInvalidArgument) for another N.
+// The grid [g, g] of token scores [N]. The tokens before the patches have no place and are left
+// out. Throws Error(kInvalidArgument) for another N.
 Array<double, 2> GridOf(std::span<const double> tokens, const TokenLayout& layout);
 
 // Bilinear, with half-pixel centres and values beyond the outermost centres clamped to them: what

@@ -4,15 +4,15 @@
 //   Captures captures;
 //   model.EmbedImages({&pixels, 1}, rows, workspace, TokenCaptures(), {&captures, 1});
 //   const TokenScores scores = ScoreTokens(weights, captures, {}, /*threads=*/1);
-//   scores.tokens(2, 5);            // what token 5 brings to text 2 through the chosen heads
-//   RestOf(scores, 2);              // what no token of theirs brings; both add up to ⟨e, t_2⟩
+//   scores.tokens(2, 5);            // what token 5 adds to ⟨e, t_2⟩ through the chosen heads
+//   RestOf(scores, 2);              // the rest of ⟨e, t_2⟩
 //
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916),
-// sections 3.1 and 5: token i brings through head (l, h)
+// sections 3.1 and 5: through head (l, h), token i adds
 //     ⟨c_{l,h,i}, t⟩ = [α_i v_i · W^h t + p_b·t/(HN) − μ p_γ·t/(JHN) + σ p_β·t/(JHN)] / (σ n)
-// with W^h t = W_O^h diag(γ) P t, constants shared as docs/design.md, "The sum" has them. W^h t
-// depends on weights and texts alone and is made once, so that a picture costs little more than its
-// forward pass whatever the number of texts. The text tower is split by the same formulas: its
+// with W^h t = W_O^h diag(γ) P t and constants shared as in docs/design.md, "The sum". W^h t
+// depends on weights and texts alone and is computed once, so that a picture costs little more than
+// its forward pass, however many texts there are. The text tower is split by the same formulas: its
 // pooled row is the end of the text, and N counts the tokens up to there.
 //
 // Sums are in fp64 with the bits of nn::Product: the same for any number of threads, for any other
@@ -83,7 +83,7 @@ struct TokenScoresOptions {
 TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
                         const TokenScoresOptions& options, int threads);
 
-// What direction m has that no other token than the pooled one brings, by name.
+// What a direction's score gets from anything but the tokens beside the pooled one.
 struct ScoreRest {
   double pooled_token = 0;  // the pooled token's own share, through the chosen heads
   double mlps = 0;
@@ -96,9 +96,7 @@ ScoreRest RestOf(const TokenScores& scores, Index direction);
 // Σ of everything: ⟨e, t⟩ up to rounding.
 double SumOf(const TokenScores& scores, Index direction);
 
-// The tokens' contributions to the embedding, all heads together [N, E], and what no token brings:
-// row N is INPUT, row N+1 the MLPs'. The rows add up to the unit embedding.
-// Throws Error(kInvalidArgument) as ScoreTokens.
+// Readout::TokenContributions, [N+2, E]. Throws Error(kInvalidArgument) as ScoreTokens.
 Array<float, 2> TokenContributions(const Readout& readout, const Captures& captures);
 
 }  // namespace cliplens

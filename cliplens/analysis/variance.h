@@ -18,7 +18,7 @@ struct ComponentShare {
   std::string component;  // "L11.H3", "L11.MLP", "INPUT"
   int layer = -1;         // -1: INPUT
   int head = -1;          // -1: an MLP or INPUT
-  // Σ ⟨c − mean c, e − mean e⟩ / Σ |e − mean e|²: what the component brings to the embedding's
+  // Σ ⟨c − mean c, e − mean e⟩ / Σ |e − mean e|²: what the component adds to the embedding's
   // variance. The shares of all components add up to one; a share may be negative.
   double share = 0;
   double spread = 0;    // standard error of the share over the slices of the images

@@ -26,13 +26,13 @@
 
 namespace cliplens {
 
-// Classifier weights [C, E]: per class every template filled, encoded, unit; their mean, unit again
-// (the protocol of OpenAI's CLIP).
+// Classifier weights [C, E] by the protocol of OpenAI's CLIP: a class's row is the mean of the unit
+// rows of its filled templates, made unit again.
 Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::string> names,
                                std::span<const std::string> templates, bool truncate, int threads,
                                const ProgressSink& progress = {});
 
-// A classifier with what it was made of.
+// A classifier with its class names and templates.
 struct Classifier {
   std::string name;                // of the class file
   std::vector<std::string> names;  // [C]
@@ -44,12 +44,12 @@ struct Classifier {
   std::string MeanName() const;  // "the mean of 10 classes"
   Array<float, 2> Mean() const;  // [1, E] of the rows, not made unit
 };
-// Its rows are those of MakeClassifier, kept between runs as CachedTexts keeps those of texts.
+// The classifier of MakeClassifier. Its rows are cached between runs, as by CachedTexts.
 Classifier CachedClassifier(const RowModel& model, const ClassFile& classes,
                             std::vector<std::string> templates, const CachedTextsOptions& options);
 
-// Unit rows [M, E] of texts. Throws Error(kInvalidArgument) for a text without a word, which would
-// be scored as the end of nothing, and as ClipModel::TokenizeTexts does.
+// Unit rows [M, E] of texts. Throws Error(kInvalidArgument) for a text without a word, whose score
+// would mean nothing, and as ClipModel::TokenizeTexts does.
 Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string>& texts,
                            int threads);
 
@@ -64,12 +64,12 @@ std::vector<ClassScore> TopClasses(std::span<const float> embedding,
                                    ArrayView<const float, 2> classifier, double logit_scale,
                                    Index count);
 
-// Embeddings [B, E] of a set's pictures, in order. A picture that cannot be read stops with its
-// name.
+// Embeddings [B, E] of a set's pictures, in order. Throws the error of a picture that cannot be
+// read, with its name.
 Array<float, 2> EmbedImages(const ClipModel& model, const ImageSet& set, int threads,
                             const ProgressSink& progress = {});
 
-// The same of those that can be read.
+// Embeddings of the pictures that can be read.
 struct EmbeddedImages {
   Array<float, 2> rows;      // [B, E]
   std::vector<Index> index;  // [B]: which picture of the set a row is
@@ -81,7 +81,7 @@ struct EmbedEdit {
   bool normalize = true;
 };
 // With OnError::kSkip the first picture's error is thrown if none can be read. Error(kPrecondition)
-// names the picture of which an edit leaves nothing that could be made unit.
+// names a picture whose edited row has length 0 and cannot be made unit.
 EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, OnError on_error,
                                    int threads, const ProgressSink& progress = {},
                                    const EmbedEdit& edit = {});
