@@ -20,7 +20,7 @@ struct AccuracySetting {
   Index classes = 0;
   Index templates = 0;
   Index foreign = 0;  // pictures whose label is no class
-  std::string means;  // the store whose means stand in; empty: the store's own
+  std::string means;  // the store whose means are used; empty: the store's own
 };
 
 struct AccuracyInput {

@@ -48,7 +48,7 @@ struct ClassifyReport {
 };
 
 // The stages are "classes" and "pictures". Throws as OpenClassifier and EmbedReadableImages, and
-// Error(kNotFound) where no picture has the attribute that is to hold the label.
+// Error(kNotFound) where no picture has the attribute that should hold the label.
 ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
                                 const ClassifyChoice& choice, const ChosenEdit& edit,
                                 const Work& work);

@@ -1,4 +1,4 @@
-// Whether a classifier leans on a cue that people name, and the edit that takes it out.
+// Measures whether a classifier relies on a cue, and makes the edit that removes it.
 //
 //   const SuggestedEdit found = SuggestEdit(store, LazyModel(store, {}),
 //                                           {.classes = {.classes = "birds.txt"},
@@ -21,7 +21,7 @@
 
 namespace cliplens {
 
-// What FindCue found, with the names of things.
+// The result of FindCue, with names.
 struct CueReport {
   StoreInfo store;
   std::string classes_name;  // of the class file
@@ -41,7 +41,7 @@ Grouping GroupingBy(const AttributeGroups& attribute);
 // What the cue is: one of the three.
 struct CueChoice {
   std::vector<std::string> texts = {};  // the model's own answers are the groups
-  std::string file = {};       // the same of a pool, in which a line's property is its group
+  std::string file = {};       // the same for a pool, in which a text's property is its group
   std::string attribute = {};  // of the pictures
 };
 

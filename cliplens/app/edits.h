@@ -43,7 +43,7 @@ class ChosenEdit {
 // The edit of a file, for the model of a store. Throws as ReadEdit and CheckEditIsFor.
 Edit ReadEditFor(const Store& store, const std::string& path);
 
-// The store whose means stand in for what is replaced: another one, or the store itself.
+// The store whose means replace components: another one, or the store itself.
 class MeansChoice {
  public:
   // `store` must outlive this; `means` is the directory of the other store, empty for none. Throws
@@ -72,7 +72,7 @@ std::vector<ComponentId> ChooseTargets(const ComponentChoice& choice, const Mode
 struct EditRecipe {
   ComponentChoice which = {};
   std::string mode = "mean";  // mean: replaced by the mean; scale=X: times X
-  std::string means = {};     // store whose means stand in; empty: the store's own
+  std::string means = {};     // store whose means are used; empty: the store's own
 };
 // With a note of how the components were named. Throws as ChooseTargets, MeansChoice and
 // MakeMeanEdit, and Error(kInvalidArgument) for another mode, or for `means` with a scale.

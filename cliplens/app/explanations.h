@@ -1,4 +1,4 @@
-// Where one picture's score comes from, with the names of things.
+// Where one picture's score comes from, with names.
 //
 //   const TokenPass pass = PassOf(model, picture, threads);
 //   ExplanationReport report = ExplainPicture(model, pass, {.text = "a cat"}, threads);
@@ -17,7 +17,7 @@ namespace cliplens {
 struct ExplanationReport {
   MappedPicture picture;
   std::string text;          // what is scored: a text or a class
-  std::string against;       // what was taken off; empty: nothing
+  std::string against;       // what was subtracted; empty: nothing
   std::string against_kind;  // "text", "runner-up", "class", "mean"; empty without
   int layers = 0, heads = 0;
   Index grid = 0;
@@ -33,11 +33,12 @@ struct ExplanationChoice {
   std::string class_name = {};          // empty: the picture's best class
   std::string against = {};             // as TextAgainst and ClassAgainst take it
 };
-// Without the picture and the labels of heads. Throws as TextAgainst, ClassAgainst and Explain.
+// Leaves the picture and the labels of heads empty. Throws as TextAgainst, ClassAgainst and
+// Explain.
 ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
                                  const ExplanationChoice& choice, int threads);
 
-// Maps of texts over one picture, and one score of it taken apart.
+// Maps of texts over one picture, and the parts of one of its scores.
 struct ReportScores {
   HeatMapReport maps;
   ExplanationReport explanation;

@@ -26,7 +26,7 @@ struct GroupChoice {
   std::string attribute = {};  // of the pictures, that makes groups of each class
   std::string edit = {};       // a file, or
   ComponentChoice which = {};  // components to replace by means; neither: no edit
-  std::string means = {};      // store whose means stand in; empty: the store's own
+  std::string means = {};      // store whose means are used; empty: the store's own
   Index random = 5;            // draws of as many random heads
   std::uint64_t seed = 1;      // of the draws
   bool skip_empty = false;     // groups without pictures are left out
@@ -51,7 +51,7 @@ struct GroupReport {
   std::uint64_t seed = 1;  // of the random heads
   Index draws = 0;
   double means_distance = 0;      // of the edit's means from the store's own
-  double other_distance = 0;      // of the means that stand in otherwise
+  double other_distance = 0;      // of the means of random heads and of the recipe
   std::optional<GroupLean> lean;  // where it was asked for
   GroupResult result;             // rows base, edit ..., random-1 ... random-n, recipe ...
 };

@@ -29,7 +29,7 @@ ModelHeads HeadsIn(const ClipModel& model);  // of the image tower
 
 struct HeadChoice {
   std::string heads = "all";
-  std::string property = {};  // in place of `heads`: those that `labels` names it for
+  std::string property = {};  // in place of `heads`: the heads that `labels` gives this property
   std::string labels = {};    // file that `cliplens label --out` wrote
 
   // As people read it: "heads all", "property colour (labels.json)".

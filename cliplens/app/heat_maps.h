@@ -1,4 +1,4 @@
-// Heat maps of one picture, with the names of what they are of.
+// Heat maps of one picture, with the names of texts and heads.
 //
 //   const TokenPass pass = PassOf(model, picture, threads);
 //   const std::vector<HeatMapPanel> panels = PanelsOf(
@@ -31,18 +31,18 @@ MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
 
 struct HeatMapPanel {
   std::string text;
-  std::string against;        // what was taken off; empty: nothing
+  std::string against;        // what was subtracted; empty: nothing
   std::string heads_text;     // as people read it: "heads all"
   std::vector<HeadId> heads;  // whose map it is
   HeatMap map;
 };
 
-// What maps of texts are drawn of.
+// Which texts to map, through which heads.
 struct TextMaps {
   std::vector<std::string> texts;
-  std::string against = {};             // a text whose map is taken off; empty: none
-  const Classifier* classes = nullptr;  // then the mean of their maps is taken off, and a text that
-                                        // names a class stands for it
+  std::string against = {};             // a text whose map is subtracted; empty: none
+  const Classifier* classes = nullptr;  // then the mean of their maps is subtracted, and a text
+                                        // that names a class stands for it
   std::vector<HeadId> heads;
   std::string heads_text;
 };

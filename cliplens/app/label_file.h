@@ -1,4 +1,7 @@
-// The JSON that `cliplens label` writes, read again to choose heads by what they tell of.
+// The JSON that `cliplens label` writes, read again to choose heads by property.
+//
+//   const LabelFile labels = ReadLabelFile("labels.json", model.fingerprint(), 12, 12);
+//   for (const HeadId id : HeadsLabelled(labels, "colour")) Print(HeadName(id));
 #pragma once
 
 #include <filesystem>
@@ -44,12 +47,11 @@ struct LabelFile {
 LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,
                         int layers, int heads);
 
-// The same of a file's content; `place` names it in messages. Whose model it is is not asked.
+// The same of a file's content; `place` names it in messages. The model is not checked.
 LabelFile ParseLabels(const Json& json, const std::string& place, int layers, int heads);
 
 // Heads whose label or second label is `property`, in order. Throws Error(kInvalidArgument) that
-// lists the properties when the table has no such one, and Error(kNotFound) when no head tells of
-// it.
+// lists the properties if the table lacks this one, and Error(kNotFound) if there is no such head.
 std::vector<HeadId> HeadsLabelled(const LabelFile& labels, const std::string& property);
 
 // Heads of which `property` explains more than chance does, whatever their label, in order. Throws
@@ -59,8 +61,8 @@ std::vector<HeadShare> HeadsTelling(const LabelFile& labels, const std::string& 
 // The texts of all properties, one property after the other.
 std::vector<std::string> TextsOfProperties(const LabelFile& labels);
 
-// Where pictures are alike in a property: in what its texts differ in, in the heads that it
-// explains something of, each by the root of that share, as a share is a ratio of squares.
+// The space in which pictures are compared by a property: the directions in which its texts differ,
+// in these heads. A head's weight is the root of its share, since a share is a ratio of squares.
 //   rows: [M, E] of the property's texts, unit
 SearchSpace SpaceOfHeads(std::span<const HeadShare> heads, ArrayView<const float, 2> rows);
 

@@ -36,7 +36,8 @@ struct LabelReport {
   std::string scores_pool;  // of the texts that the scores were made with
 };
 
-// Heads that a property of the table explains more of than chance does, the largest share first.
+// Heads of whose variance a property of the table explains more than chance does, the largest share
+// first.
 std::vector<const HeadLabel*> HeadsOfProperty(const LabelReport& report, std::size_t property);
 // The rows [M, E] of a property's texts, in the order in which "cliplens.label/2" has them.
 Array<float, 2> RowsOfProperty(const LabelReport& report, std::size_t property);
@@ -85,9 +86,9 @@ struct LabelTruthReport {
   LabelEvaluation evaluation;
   Index images = 0;  // that the truth is measured on
 };
-// `model` is that of the store. Throws as MakeLabels, FactorsOf and TruthOfHeads, Error(kNotFound)
-// where no picture is left, and Error(kInvalidArgument) for a factor that is no property of the
-// table.
+// `model` is that of the store. Throws as MakeLabels, KnownFactors and TruthOfHeads,
+// Error(kNotFound) where no picture is left, and Error(kInvalidArgument) for a factor that is no
+// property of the table.
 LabelTruthReport LabelsAgainstTruth(const Store& store, const LazyModel& model,
                                     const LabellingOptions& options, const TruthChoice& choice,
                                     const Work& work);

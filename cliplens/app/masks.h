@@ -36,7 +36,7 @@ struct PictureMask {
 // What the mask is of: a text by its row, or a class.
 struct MaskChoice {
   std::string text = {};
-  Array<float, 2> row = {};             // [1, E] of the text; nothing is taken off its map
+  Array<float, 2> row = {};             // [1, E] of the text; nothing is subtracted from its map
   const Classifier* classes = nullptr;  // instead: minus the mean over the classes
   std::string class_name = {};          // empty: the model's answer
   std::vector<HeadId> heads;

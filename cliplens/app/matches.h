@@ -1,4 +1,4 @@
-// Heads of two stores that tell the same pictures apart, with the names of things.
+// Heads of two stores that tell the same pictures apart, with names and labels.
 //
 //   const Store other = Store::Open("other/");
 //   const MatchReport report = MatchStores({&store, {}}, {&other, {}}, {});

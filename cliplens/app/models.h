@@ -34,7 +34,7 @@ ClipModel LoadModelOf(const Store& store, const ModelChoice& choice);
 // once; one loads while the others wait, and a load that throws is tried again at the next call.
 class LazyModel {
  public:
-  LazyModel() = default;  // of nothing: only to be assigned to
+  LazyModel() = default;  // no model; only to be assigned to
   // What LoadModel loads.
   explicit LazyModel(const ModelChoice& choice);
   // What LoadModelOf loads. The store need not outlive this.
@@ -42,7 +42,7 @@ class LazyModel {
   // What `load` gives.
   LazyModel(std::string fingerprint, Precision precision, std::function<ClipModel()> load);
 
-  // Throws as what loads it.
+  // Throws as the function that loads it.
   const ClipModel& Get() const;
   // For CachedTexts and CachedClassifier. The model of a store is not loaded for it.
   RowModel ForRows() const;

@@ -21,8 +21,8 @@ struct ImagesChoice {
 std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice);
 
 // The pictures that a store was made of, those of a merged store one set after the other; null
-// where they are gone. `images` overrides the place that the manifest names, and then throws as
-// OpenImageSet.
+// where they are gone. `images`, unless empty, replaces the place that the manifest names; errors
+// are then those of OpenImageSet.
 std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images);
 
 // The picture of a file or a pipe. Errors name the path.

@@ -35,8 +35,8 @@ struct ReportHead {
   HeadId id;
   TextSpanResult span;
   // Of the first texts of `span`, in their order; empty where the store keeps statistics only.
-  // Pictures are ranked by ⟨c − mean, t⟩ with the text t as it is, since a person reads the text
-  // beside them and not what TextSpan left of it.
+  // Pictures are ranked by ⟨c − mean, t⟩ with the text t as it is, since people read the whole text
+  // beside them, not the part that TextSpan left of it.
   std::vector<Extremes> extremes;
 };
 
@@ -66,7 +66,7 @@ struct ReportAblation {
   AblationResult result;
 };
 
-// What further analyses say; the page has a section for each that is there.
+// Results of further analyses; the page has a section for each.
 struct ReportExtras {
   std::optional<LabelReport> labels;
   std::optional<ReportAblation> ablation;

@@ -1,4 +1,5 @@
-// Pictures of a store that are like pictures and texts, and unlike others, in chosen places.
+// Finds pictures of a store that are like some pictures and texts, and unlike others, in a chosen
+// space.
 //
 //   const SearchReport found = FindPictures(
 //       store, LazyModel(store, {}),
@@ -55,11 +56,11 @@ struct SearchChoice {
   bool truncate = false;  // texts longer than the context
 };
 
-// The items of largest summed likeness; items that are queries are left out. The model is asked for
-// only by queries that need it. The stages are "texts", "index" and "shards". Throws as OpenSpace,
-// Search, OpenImageSet and ReadSearchIndex, and Error(kInvalidArgument) where nothing is asked for,
-// for a set of pictures in place of one, and where an index is asked more than one likeness or is
-// of another space than the one that is chosen.
+// The items with the largest sum of scores; items that are queries are left out. The model is
+// loaded only for queries that need it. The stages are "texts", "index" and "shards". Throws as
+// OpenSpace, Search, OpenImageSet and ReadSearchIndex, and Error(kInvalidArgument) without a query,
+// for a set of pictures in place of one, for several queries of an index, and for an index of
+// another space than the chosen one.
 SearchReport FindPictures(const Store& store, const LazyModel& model, const SearchChoice& choice,
                           const Work& work);
 

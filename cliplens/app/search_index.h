@@ -2,6 +2,11 @@
 //
 // INDEX is FAISS's own IndexFlatIP of the vectors of SearchVectors, one for each item of the store
 // in order; `INDEX.json` names the store, the heads, the measure, the sizes and the checksum.
+//
+//   WriteSearchIndex("heads.faiss", store, {.heads = heads}, threads);
+//   const SearchIndex index = ReadSearchIndex("heads.faiss", store);
+//   const std::vector<float> query = SearchVectors(store, index.space).OfItem(12);
+//   for (const ScoredItem& found : Search(index, query, {.count = 10})) Print(found.item);
 #pragma once
 
 #include <filesystem>
@@ -26,7 +31,7 @@ void WriteSearchIndex(const std::filesystem::path& path, const Store& store,
 // do not hold what INDEX.json says, Error(kInvalidArgument) for an index of another store.
 SearchIndex ReadSearchIndex(const std::filesystem::path& path, const Store& store);
 
-// As cliplens::Search with one term: scores to the rounding of fp32.
+// As cliplens::Search with one term, up to the rounding of scores in fp32.
 std::vector<ScoredItem> Search(const SearchIndex& index, std::span<const float> query,
                                const SearchOptions& options);
 

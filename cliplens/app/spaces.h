@@ -1,5 +1,5 @@
-// Where pictures are compared: in the whole embedding, in heads, or in what a property's texts
-// differ in.
+// Where pictures are compared: in the whole embedding, in heads, or along the directions in which a
+// property's texts differ.
 //
 //   const SearchSpace colour =
 //       OpenSpace({.heads = {.property = "colour", .labels = "labels.json"}}, store, model, {});

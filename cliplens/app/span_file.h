@@ -1,4 +1,7 @@
-// The JSON that `cliplens span` writes, read again to look where a head's texts lie in a picture.
+// The JSON that `cliplens span` writes, read again to map a head's texts on a picture.
+//
+//   const SpanFile file = ReadSpanFile("span.json", model.fingerprint(), 12, 12);
+//   Print(DirectionNamed(file, "L11.H3:2").text);
 #pragma once
 
 #include <filesystem>
@@ -30,7 +33,7 @@ SpanFile ReadSpanFile(const std::filesystem::path& path, const std::string& fing
                       int heads);
 
 // "L11.H3:2" is the second text of L11.H3, "L11.H3" its first. Throws Error(kInvalidArgument) for a
-// name that cannot be read, Error(kNotFound) for a head or text that the file has not.
+// name that cannot be read, Error(kNotFound) for a head or text that the file lacks.
 SpanDirection DirectionNamed(const SpanFile& file, const std::string& name);
 
 }  // namespace cliplens

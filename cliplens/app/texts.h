@@ -14,7 +14,7 @@
 
 namespace cliplens {
 
-// Classes, and where pictures say which they are of.
+// Classes, and the attribute that holds the pictures' labels.
 struct ClassChoice {
   std::string classes = {};            // a class file
   std::string templates = "imagenet";  // a file, imagenet (80) or simple
@@ -37,7 +37,7 @@ ClassTexts ReadClasses(const ClassChoice& choice);
 
 // The classes with their rows. The stage is "classes". Throws as CachedClassifier.
 Classifier EmbedClasses(const RowModel& model, const ClassTexts& classes, const Work& work);
-// The same of the files of a choice. Throws as ReadClasses too.
+// ReadClasses and EmbedClasses in one.
 Classifier OpenClassifier(const RowModel& model, const ClassChoice& choice, const Work& work);
 
 }  // namespace cliplens

@@ -1,4 +1,4 @@
-// How long work is done: on how many threads, and who hears how far it is.
+// How long work runs: on how many threads, and where it reports its progress.
 //
 //   const Work work{.threads = 4, .progress = [](const char* stage) -> ProgressSink {
 //     return [stage](Index done, Index total) { Print(stage, done, total); };
@@ -15,7 +15,7 @@ namespace cliplens {
 
 struct Work {
   int threads = 0;  // 0: all cores
-  // The sink of a stage, such as "texts" or "pictures"; empty: nobody hears of it.
+  // The sink of a stage, such as "texts" or "pictures"; empty: progress is not reported.
   std::function<ProgressSink(const char* stage)> progress = {};
 
   ProgressSink Stage(const char* stage) const {
