@@ -40,8 +40,7 @@ Work WorkOf(const Common& common);
 // Prints to standard output. Throws Error(kExhausted) when that is closed or full.
 void Print(const std::string& text);
 void PrintJson(const Json& result);
-// One line on standard error. Names of files and what files hold stand in it, so it is escaped and
-// cut.
+// One line on standard error. It may quote names and contents of files, so it is escaped and cut.
 void PrintProblem(std::string_view text);
 
 // One line on standard error that says how many of `count` pictures were skipped, if any were.
@@ -49,7 +48,8 @@ void WarnOfSkipped(const std::vector<SkippedPicture>& skipped, Index count);
 
 // Throws Error(kPrecondition) if `path` exists.
 void RefuseExisting(const std::filesystem::path& path);
-// Files that options name, where they name one: none may exist; then each is written.
+// For options that may name an output file. The first throws Error(kPrecondition) if one of the
+// named files exists, the second writes the file if there is a name.
 void RefuseExistingIfNamed(std::initializer_list<std::string> paths);
 void WriteIfNamed(const std::string& path, const std::string& text);
 

@@ -1,4 +1,10 @@
 // Ablation and reconstruction as JSON (docs/json.md), CSV, tables and curves.
+//
+//   const AccuracyInput input = OpenAccuracy(store, model, {.classes = "objects.txt"}, {});
+//   const AblationResult result =
+//       Ablate(store, store.statistics(), input.classifier.rows, input.labels.classes, {});
+//   Print(AblationTable(input.setting, result, /*components=*/10));
+//   WriteFileAtomically("curve.svg", RenderCurve(AblationCurve(result)));
 #pragma once
 
 #include <string>

@@ -6,7 +6,7 @@
 //   WriteFileAtomically("sheet.png", EncodePng(canvas.image()));
 //
 // Text is set in DejaVu Sans, which is built in, so that a sheet has the same bytes on every
-// machine. The one place that names FreeType.
+// machine. Only canvas.cc uses FreeType.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,10 @@
 // Classes and embeddings of pictures as JSON (docs/json.md) and a table.
+//
+//   const ChosenEdit edit({}, model);
+//   const ClassifyReport report =
+//       ClassifyPictures(model, *OpenImages({.images = "photos/"}),
+//                        {.classes = {.classes = "objects.txt"}}, edit, {});
+//   Print(ClassifyTable(report), DumpJson(ClassifyJson(report, edit)));
 #pragma once
 
 #include <string>

@@ -24,8 +24,8 @@ struct Curve {
   std::vector<CurveSeries> series;  // at most four
 };
 
-// A figure of 640 x 400 units with axes, a legend, and the bounds as bands. It names its colours
-// itself and reads well in print and on dark pages. `embedded` leaves the XML declaration off, for
+// A figure of 640 x 400 units with axes, a legend, and the bounds as bands. It sets its own
+// colours and reads well in print and on dark pages. `embedded` leaves the XML declaration off, for
 // use within a page. Text is escaped.
 std::string RenderCurve(const Curve& curve, bool embedded = false);
 

@@ -1,4 +1,7 @@
 // Edits as JSON (docs/json.md) and as tables.
+//
+//   const Edit edit = ReadEdit("edit.json");
+//   Print(EditTable(edit), DumpJson(EditJson(edit, "edit.json")));
 #pragma once
 
 #include <string>
@@ -19,9 +22,9 @@ std::string EditTable(const Edit& edit);
 void PutEdit(Json& result, const ChosenEdit& edit);
 
 Json CueJson(const CueReport& report);  // "cliplens.edit.suggest/2"
-// First what the model leans on, then the heads.
+// How far the class logits follow the cue, then the heads.
 std::string CueTable(const CueReport& report);
-// The first sentence of it: how far the class logits follow the cue.
+// The first sentence of CueTable.
 std::string LeanText(const CueReport& report);
 
 }  // namespace cliplens

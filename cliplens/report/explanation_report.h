@@ -1,4 +1,9 @@
 // The explanation of one score as tables, JSON and a picture.
+//
+//   const TokenPass pass = PassOf(model, picture, threads);
+//   ExplanationReport report = ExplainPicture(model, pass, {.text = "a cat"}, threads);
+//   report.picture = MappedPictureOf(model, picture, "cat.png");
+//   WriteFileAtomically("why.png", EncodePng(ExplanationSheet(report)));
 #pragma once
 
 #include <string>
@@ -11,12 +16,12 @@
 
 namespace cliplens {
 
-// Numbers of the components (ComponentName) by what they bring, most first; ties go to the lower.
+// Numbers of the components (Components) by contribution, largest first; ties go to the lower.
 std::vector<Index> RankedComponents(const Explanation& explanation);
 
-// Those that speak for the text, or against it, strongest first, `top` at most.
+// The components that speak for the text, or against it, strongest first, `top` at most.
 std::vector<Index> ComponentsOfSide(const ExplanationReport& report, bool against);
-// A part as people read it: "duck", "text MLPs", with a minus before what is taken off.
+// A part as people read it: "duck", "text MLPs", with a minus before what is subtracted.
 std::string PartText(const TextPart& part);
 
 std::string ExplanationTable(const ExplanationReport& report);

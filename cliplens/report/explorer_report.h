@@ -1,4 +1,7 @@
-// What the explorer's routes answer beyond what verbs give, as JSON (cliplens/server/openapi.json).
+// Answers of the explorer that no verb gives, as JSON (cliplens/server/openapi.json).
+//
+//   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());
+//   Print(DumpJson(OverviewJson(store.info(), shares)));
 #pragma once
 
 #include <functional>
@@ -31,8 +34,8 @@ struct ItemList {
     Index number = 0;
     Item item;
   };
-  Index total = 0;  // that were looked for
-  Index from = 0;   // the number of the first entry among them
+  Index total = 0;  // items that match
+  Index from = 0;   // the place of the first entry among them
   std::vector<Entry> entries;
 };
 Json ItemListJson(const ItemList& list);  // "cliplens.items/1"

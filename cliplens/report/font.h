@@ -1,4 +1,6 @@
 // The font that is built in: DejaVu Sans, from Debian's fonts-dejavu-core (cmake/EmbedFont.cmake).
+//
+//   Print(FontFile().size());
 #pragma once
 
 #include <string_view>

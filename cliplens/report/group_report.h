@@ -1,4 +1,10 @@
 // Accuracy by group as JSON (docs/json.md), CSV and a table.
+//
+//   const GroupReport report =
+//       MakeGroups(store, model,
+//                  {.classes = {.classes = "birds.txt"}, .attribute = "place_kind"}, {});
+//   Print(GroupTable(report));
+//   WriteFileAtomically("groups.csv", GroupCsv(report));
 #pragma once
 
 #include <optional>
@@ -10,7 +16,7 @@
 
 namespace cliplens {
 
-// Means of distance above this are those of other pictures; see docs/groups.md.
+// Means further apart than this come from different pictures; see docs/groups.md.
 inline constexpr double kFarMeans = 0.5;
 
 // Mean and standard deviation over the rows random-1 ... random-n, and the best, of a figure.

@@ -1,4 +1,10 @@
 // Heat maps as a sheet of pictures, a table and JSON.
+//
+//   const TokenPass pass = PassOf(model, picture, threads);
+//   const TextMaps maps = {.texts = {"a cat"}, .heads = heads, .heads_text = "heads all"};
+//   const HeatMapReport report = {MappedPictureOf(model, picture, "cat.png"),
+//                                 PanelsOf(model, pass, maps, threads), /*scale=*/{}};
+//   WriteFileAtomically("map.png", EncodePng(HeatMapSheet(report)));
 #pragma once
 
 #include <string>
@@ -42,7 +48,7 @@ std::string HeatMapTable(const HeatMapReport& report);
 // "cliplens.heatmap/1".
 Json HeatMapJson(const HeatMapReport& report);
 
-// [[...]] of a map.
+// A map as a list of rows.
 Json GridJson(ArrayView<const double, 2> grid);
 
 }  // namespace cliplens

@@ -1,4 +1,8 @@
 // The report's sections on heads: a table of all at a glance, and a card for each.
+//
+//   const RankedHeads ranked(input);
+//   const PagePictures pictures(input.items, input.thumbnails);
+//   Print(GlanceSection(input, ranked, pictures) + CardsSection(input, ranked, pictures));
 #pragma once
 
 #include <string>

@@ -1,4 +1,9 @@
-// The pictures of the report: each stands in the page once and is shown wherever it is needed.
+// The pictures of the report. Each is in the page once and is shown wherever it is needed.
+//
+//   const PagePictures pictures(input.items, input.thumbnails);
+//   std::string page;
+//   pictures.PutThumbnails(page);
+//   pictures.PutPicture(page, {.item = 12, .score = 0.3});
 #pragma once
 
 #include <map>

@@ -1,4 +1,7 @@
 // Sections of the report that further analyses fill: labels of heads, ablation, groups.
+//
+//   const LabelReport labels = MakeLabels(store, model, LabellingOptions(), {});
+//   Print(LabelSection(labels, /*listed=*/{}));
 #pragma once
 
 #include <functional>
@@ -13,7 +16,7 @@
 namespace cliplens {
 
 // Layers x heads coloured by label, stronger where the confidence is higher, and the heads of each
-// property. `listed`: heads that the page has a card for, which cells lead to.
+// property. `listed`: heads with a card on the page, to which cells link.
 std::string LabelSection(const LabelReport& report, const std::set<HeadId>& listed);
 
 // A head's label on its card: confidence, stability, coverage and rival, what each property

@@ -1,5 +1,8 @@
 // The report's section on shares of the variance: a bar of the three kinds of components, and a map
 // of layers x heads.
+//
+//   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());
+//   Print(SharesSection(shares, model.config().vision, /*listed=*/{}));
 #pragma once
 
 #include <set>
@@ -12,8 +15,8 @@
 
 namespace cliplens {
 
-// `shares` as ComponentShares gives them. `listed`: heads that the page has a card for, which cells
-// lead to.
+// `shares` as ComponentShares gives them. `listed`: heads with a card on the page, to which cells
+// link.
 std::string SharesSection(const std::vector<ComponentShare>& shares, const TowerConfig& tower,
                           const std::set<HeadId>& listed);
 

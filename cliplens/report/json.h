@@ -1,4 +1,7 @@
-// Results as JSON: the contract of docs/json.md.
+// Results as JSON, as docs/json.md describes them.
+//
+//   const Estimate accuracy = {.value = 0.9, .low = 0.88, .high = 0.92};
+//   Print(DumpJson(ModelJson(store.info())), DumpJson(EstimateJson(accuracy)));
 #pragma once
 
 #include <vector>
@@ -18,7 +21,7 @@ namespace cliplens {
 Json ModelJson(const StoreInfo& store);
 Json DataJson(const StoreInfo& store);
 
-// How every estimate is written: {"value", "low", "high"}.
+// Every estimate is written as {"value", "low", "high"}.
 Json EstimateJson(const Estimate& estimate);
 
 // "cliplens.span/1". heads[i] goes with spans[i]; shares are those of all components.

@@ -1,4 +1,7 @@
 // Labels of heads, and labels against known factors, as JSON (docs/json.md), CSV and tables.
+//
+//   const LabelReport report = MakeLabels(store, model, LabellingOptions(), {});
+//   Print(LabelTable(report), DumpJson(LabelJson(report, store.ReadItems())));
 #pragma once
 
 #include <string>
@@ -11,7 +14,7 @@ namespace cliplens {
 
 // "cliplens.label/2". items: those of the store, which name the pictures.
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
-// Whose heads they are, and their scores; for a model beside another.
+// The model and the scores of its labels, for a model that is compared with another.
 Json LabelSummaryJson(const LabelReport& report);
 // One line a head and property.
 std::string LabelCsv(const LabelReport& report);

@@ -36,7 +36,7 @@ std::string FormatScientific(double value);
 std::string Counted(Index count, std::string_view noun);
 
 // A bar in an SVG of 100 × 1 that CSS stretches: `before` in class "c", then `length` in class "s",
-// both parts of one.
+// both from 0 to 1.
 std::string StaircaseBar(double before, double length);
 
 namespace html {
@@ -47,7 +47,7 @@ void Put(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
   fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
 }
 
-// A text or name of someone else's: escaped, and its writing direction kept to itself.
+// A text or name from a file: escaped, with its writing direction isolated.
 std::string Name(std::string_view text);
 
 // 0.124 → "12.4 %", with a thin space.

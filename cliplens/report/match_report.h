@@ -1,4 +1,7 @@
 // Matched heads of two stores as JSON (docs/json.md) and a table.
+//
+//   const Store other = Store::Open("other/");
+//   Print(MatchTable(MatchStores({&store, {}}, {&other, {}}, {}), /*count=*/10));
 #pragma once
 
 #include <string>

@@ -1,4 +1,6 @@
 // What a model is, and what it reads, as JSON (docs/json.md) and tables.
+//
+//   Print(InfoTable(DescribeModel(model, threads)));
 #pragma once
 
 #include <string>

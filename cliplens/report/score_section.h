@@ -1,4 +1,8 @@
-// The report's section on single scores: heat maps over one picture, one score taken apart.
+// The report's section on single scores: heat maps over one picture, and the parts of one score.
+//
+//   const ReportScores scores =
+//       MakeScores(model, picture, "cat.png", {"a cat"}, /*labels=*/{}, threads);
+//   Print(ScoreSection(scores, /*listed=*/{}));
 #pragma once
 
 #include <set>
@@ -9,7 +13,7 @@
 
 namespace cliplens {
 
-// `listed`: heads that the page has a card for, which names lead to.
+// `listed`: heads with a card on the page, to which names link.
 std::string ScoreSection(const ReportScores& scores, const std::set<HeadId>& listed);
 
 }  // namespace cliplens

@@ -1,4 +1,7 @@
 // What a search found, as JSON (docs/json.md) and a table.
+//
+//   const LazyModel of_store(store, {});
+//   Print(SearchTable(FindPictures(store, of_store, {.queries = {ParseQuery("12")}}, {})));
 #pragma once
 
 #include <string>

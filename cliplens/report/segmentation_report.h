@@ -1,4 +1,8 @@
 // Zero-shot segmentation as JSON (docs/json.md) and tables.
+//
+//   SegmentationReport report;
+//   report.result = EvaluateSegmentation(model, *set, classifier, ClassLabels(classes), {});
+//   Print(SegmentationTable(report));
 #pragma once
 
 #include <string>

@@ -1,4 +1,6 @@
 // What was done to a store, as JSON (docs/json.md).
+//
+//   Print(DumpJson(VerifyJson("store/", VerifyStore("store/", {}))));
 #pragma once
 
 #include <string>
@@ -26,7 +28,7 @@ Json ExportJson(const Store& store, const std::string& out, const std::string& e
 // The same of an index; `in` is its space as people read it.
 Json IndexJson(const SearchIndex& index, const std::string& out, const std::string& in);
 
-// The whole tour.
+// What `cliplens demo` made.
 struct DemoReport {
   std::string model_name;
   DecomposeResult decompose;

@@ -1,4 +1,7 @@
-// Small copies of pictures, ready to stand in a page.
+// Small copies of pictures, to be put in a page.
+//
+//   const EncodedPicture small = EncodeSmall(picture);
+//   Print(small.content_type, small.bytes.size());
 #pragma once
 
 #include <cstdint>

@@ -34,15 +34,16 @@ class Access {
   explicit Access(AccessOptions options);
 
   // The answer to a request that is refused: 400 without a Host, 403 for another's, 401 without
-  // the token. Nothing where it may go on.
+  // the token. Nothing for a request that is allowed.
   std::optional<Response> Check(const Request& request) const;
 
-  // The answer to /?token=T with the right token: a cookie, and on to the page. Nothing otherwise.
+  // The answer to /?token=T with the right token sets a cookie and leads to the page. Nothing
+  // otherwise.
   std::optional<Response> SignIn(const Request& request) const;
 
   // The page's address for people: "http://127.0.0.1:7878/".
   std::string Address() const;
-  // The same with the token, where one is asked for. Not for those who have not shown it.
+  // The same with the token, where one is asked for. Only for people who may have the token.
   std::string SecretAddress() const;
 
  private:
@@ -55,7 +56,7 @@ class Access {
 // Whether an address to listen on is this machine's own: 127.x.x.x, ::1, localhost.
 bool IsLoopback(std::string_view host);
 
-// Equal, in a time that does not tell where they differ.
+// Whether both are equal, in a time that does not reveal where they differ.
 bool SameSecret(std::string_view a, std::string_view b);
 
 // 32 hexadecimal digits from the system's random source.

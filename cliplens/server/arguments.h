@@ -1,4 +1,7 @@
 // The members of a request's JSON body, checked: every error names the member and what it may be.
+//
+//   const Arguments arguments(request);   // a body such as {"text": "a duck", "count": 5}
+//   Print(arguments.Text("text"), arguments.Count("count", /*otherwise=*/10, 1, kMostResults));
 #pragma once
 
 #include <optional>

@@ -5,8 +5,8 @@
 //   explorer.Open({.host = "127.0.0.1", .port = server.port()});
 //   server.Listen();
 //
-// The routes are those of openapi.json, which is served beside them and which the tests hold
-// against this table. Only what is named at the start can be reached.
+// openapi.json describes the routes and is served beside them; a test compares the two. Only
+// sources that are named at the start can be reached.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,7 @@ namespace cliplens::server {
 struct ExplorerOptions {
   int threads = 0;
   int computing = 2;  // requests that compute at once; others wait
-  int waiting = 96;   // that wait; more are told to come again
+  int waiting = 96;   // that wait; more are told to try again
   int streams = 32;   // server-sent events followed at once
   Index body_bytes = Index{1} << 20;
   Index picture_bytes = Index{32} << 20;
@@ -38,7 +38,7 @@ class Explorer : public Handler {
   Explorer(std::vector<SourceOptions> sources, ExplorerOptions options);
   ~Explorer() override;
 
-  // Who may ask; before that everyone is refused. Starts the work that views wait for.
+  // Sets who may ask; until then every request is refused. Starts the work that views wait for.
   void Open(AccessOptions access);
   const Access& access() const { return *access_; }
   // Ends streams and jobs.

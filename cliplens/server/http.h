@@ -1,10 +1,10 @@
-// HTTP on one address. Alone names cpp-httplib.
+// HTTP on one address. Only http.cc uses cpp-httplib.
 //
 //   HttpServer server({.host = "127.0.0.1", .port = 0}, handler);
 //   server.Listen();            // returns after Stop(), from another thread
 //
-// Clients are held to limits, so that none can hold the server: the head of a request in bytes and
-// seconds, the body in bytes (asked of `handler` before any is read) and seconds, an answer in
+// Limits keep clients from blocking the server: on the head of a request in bytes and seconds, on
+// the body in bytes (`handler` gives the limit before any is read) and seconds, on an answer in
 // seconds without progress. Above `connections` the oldest that waits for its client is closed. A
 // body must state its length, and is read as it is: no encodings, no forms.
 #pragma once
@@ -17,11 +17,11 @@
 
 namespace cliplens::server {
 
-// What answers. Called by several threads at once; must not throw.
+// Answers requests. Called by several threads at once; must not throw.
 class Handler {
  public:
   virtual ~Handler() = default;
-  // Before the body is read: an answer for what is refused, or nothing.
+  // Called before the body is read. Returns the answer to a request that is refused, or nothing.
   virtual std::optional<Response> Refuse(const Request& head) = 0;
   // Most bytes of this request's body.
   virtual Index BodyLimit(const Request& head) = 0;

@@ -1,4 +1,4 @@
-// Long work in the background: progress for whoever follows it, and cancelling.
+// Long work in the background, with progress and cancelling.
 //
 //   Jobs jobs;
 //   const std::string id = jobs.Start("labels", [](const ProgressSink& progress) {
@@ -47,7 +47,7 @@ class Jobs {
   JobStatus Status(const std::string& id) const;
   // The status once its version is another than `seen`, or as it is after `time`.
   JobStatus Wait(const std::string& id, Index seen, std::chrono::milliseconds time) const;
-  // Asks the job to end; it does so where it next tells of its progress. Throws as Status.
+  // Asks the job to end; it ends when it next reports progress. Throws as Status.
   void Cancel(const std::string& id);
   void CancelAll();
 

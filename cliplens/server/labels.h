@@ -1,4 +1,8 @@
 // Labels of heads as the explorer needs them: what `cliplens label` writes, checked.
+//
+//   const char* file = "labels.json";
+//   const LoadedLabels labels = LabelsFromJson(ReadJsonFile(file), file, HeadsIn(store));
+//   Print(labels.HeadsOf("colour").size());
 #pragma once
 
 #include <map>
@@ -18,7 +22,7 @@ struct LoadedLabels {
   LabelFile file;
   std::map<HeadId, Json> heads;      // their entries of "cliplens.label/2"
   std::map<HeadId, Json> summaries;  // what the overview says of them
-  Json summary;                      // what stands beside the heads: names, scores
+  Json summary;                      // the members beside the heads: names, scores
   Array<float, 2> texts;  // unit rows of TextsOfProperties(file); none until they are embedded
 
   // As cliplens::HeadsLabelled and SpaceOfProperty, but Error(kNotFound) for a property that the
@@ -27,7 +31,7 @@ struct LoadedLabels {
   SearchSpace SpaceOf(const std::string& property) const;
 };
 
-// From "cliplens.label/2". Throws Error(kCorruptData) naming `place` for what is no such thing.
+// From "cliplens.label/2". Throws Error(kCorruptData) that names `place` for any other JSON.
 LoadedLabels LabelsFromJson(const Json& json, const std::string& place, const ModelHeads& all);
 
 }  // namespace cliplens::server

@@ -1,4 +1,7 @@
-// Requests and answers of the explorer, without the library that carries them.
+// Requests and answers of the explorer, independent of the HTTP library.
+//
+//   const Response response = JsonResponse({{"done", true}});
+//   Print(response.status, response.body);
 #pragma once
 
 #include <functional>
@@ -34,8 +37,8 @@ struct Response {
   std::string content_type = "application/json";
   std::string body = {};
   std::vector<std::pair<std::string, std::string>> headers = {};
-  // Instead of a body: called until it returns false. It waits for news itself, some seconds at
-  // most a call.
+  // Instead of a body: called until it returns false. Each call may wait for news, for some seconds
+  // at most.
   std::function<bool(const Writer& write)> stream = {};
 };
 

@@ -1,4 +1,8 @@
-// Pictures that clients sent, and small copies of any: bounded caches.
+// Pictures that clients sent, small copies of pictures, and bounded caches for both.
+//
+//   BoundedCache<std::string> cache(/*bytes=*/1 << 20);
+//   cache.Add("name", "duck", /*bytes=*/4);
+//   if (const auto found = cache.Find("name")) Print(*found);
 #pragma once
 
 #include <cstdint>
@@ -14,13 +18,13 @@
 
 namespace cliplens::server {
 
-// Values by key, the least lately used of which go when their bytes are too many.
+// Values by key. The least recently used are dropped when all together have too many bytes.
 template <typename Value>
 class BoundedCache {
  public:
   explicit BoundedCache(Index bytes) : bytes_(bytes) {}
 
-  // Null where it is not there (any more).
+  // Null if it is not there or was dropped.
   std::shared_ptr<const Value> Find(const std::string& key) {
     const std::scoped_lock lock(mutex_);
     const auto found = entries_.find(key);
@@ -54,7 +58,7 @@ class BoundedCache {
   Index bytes_;
   Index used_ = 0;
   std::mutex mutex_;
-  std::list<std::string> order_;  // lately used first
+  std::list<std::string> order_;  // most recently used first
   std::map<std::string, Entry> entries_;
 };
 
@@ -76,7 +80,7 @@ std::string_view ContentTypeOf(std::span<const std::uint8_t> bytes);
 
 // The bytes as they are.
 PictureFile WholePicture(std::span<const std::uint8_t> bytes);
-// Fitted into side x side, as WebP; PNG where the picture is smaller than that and has no loss.
+// The picture fitted into side x side, as WebP; as PNG if it is smaller than that and lossless.
 // `name` stands in messages. Throws as DecodeImage.
 PictureFile SmallPicture(std::span<const std::uint8_t> bytes, const std::string& name, Index side,
                          Index max_pixels);

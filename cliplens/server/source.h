@@ -1,8 +1,8 @@
-// One model or store that the explorer shows, with what is kept of it between requests.
+// One model or store that the explorer shows, with its caches.
 //
 //   Source source("s0", std::move(options), shared);
 //   source.model();              // loaded at its first use
-//   source.texts();              // embedded by a job of the background; NotReady until then
+//   source.texts();              // embedded by a background job; throws NotReady until then
 //
 // All functions may be called by several threads at once.
 #pragma once
@@ -32,7 +32,7 @@
 
 namespace cliplens::server {
 
-// What is wanted is being made; `job` tells how far it is.
+// Thrown while a result is being computed; `job` reports the progress.
 struct NotReady {
   std::string what;
   std::string job;
@@ -57,7 +57,7 @@ struct Shared {
   Index picture_pixels = 50'000'000;  // of a picture that is sent
   BoundedCache<SentPicture> sent{Index{64} << 20};
   BoundedCache<PictureFile> small{Index{32} << 20};
-  Jobs jobs;  // the first to end
+  Jobs jobs;  // last, so that it ends before the caches
 };
 
 // A picture that an analysis looks at.
@@ -67,7 +67,7 @@ struct ShownPicture {
   std::string key;  // the same for the same picture of the same source
 };
 
-// Made at the first call that succeeds, by one thread while others wait.
+// A value that is made by the first call that succeeds, while other threads wait.
 template <typename T>
 class Lazy {
  public:
@@ -103,7 +103,7 @@ class Source {
   int heads() const { return model_heads_.heads; }
   const std::string& fingerprint() const { return model_heads_.fingerprint; }
   const std::string& model_name() const { return model_name_; }
-  // Of the model's input, in pixels and patches.
+  // Sides of the model's input and of a patch in pixels, and E.
   Index image_size() const { return image_size_; }
   Index patch_size() const { return patch_size_; }
   Index embed_width() const { return embed_width_; }
@@ -124,7 +124,7 @@ class Source {
 
   // Labels of the heads, or null.
   std::shared_ptr<const LoadedLabels> labels() const;
-  // Starts to label, unless that runs already; the job's name.
+  // Starts to label, unless a job does already. Returns the job's name.
   std::string StartLabels();
   std::string labelling() const;  // the job's name while it runs, else empty
 
@@ -148,12 +148,12 @@ class Source {
   // Throws Error(kExhausted) where pictures times classes exceed what is kept at once; with `rows`
   // also where the pictures' edited rows do.
   Live& live(bool rows);
-  // The answer to a request, kept: of queries whose answer no edit changes.
+  // A cache of answers that no edit changes, by request.
   BoundedCache<Json>& answers() { return answers_; }
 
   // Throws Error(kNotFound) for a number that the store lacks.
   Item item(Index number);
-  // Those of a shard.
+  // The items of a shard.
   std::shared_ptr<const std::vector<Item>> ItemsOfShard(Index shard);
   // The bytes of a picture of the store. Throws Error(kNotFound) where they are gone.
   std::vector<std::uint8_t> PictureBytes(Index number);
@@ -169,8 +169,8 @@ class Source {
     std::vector<HeadId> heads;
     std::string text;
   };
-  // Where pictures are compared: a property in all heads that tell of it, by their shares.
-  // `text` as people read it.
+  // Where pictures are compared; a property stands for all heads of which it explains something, by
+  // their shares. Sets `text` to the place as people read it.
   SearchSpace SpaceOf(const Arguments& request, const char* key, std::string* text);
   Place PlaceOf(const Arguments& request, const char* key);
   // Vectors of a space of the store; the last ones are kept.

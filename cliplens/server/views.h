@@ -1,4 +1,7 @@
-// What the explorer's routes answer: one function a view, on the calls that the command line makes.
+// The answers of the explorer's routes, one function for each view. They call the same functions of
+// app and report as the command line.
+//
+//   Print(DumpJson(OverviewOf(source)));
 #pragma once
 
 #include "cliplens/io/json.h"
