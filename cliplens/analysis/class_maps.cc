@@ -23,7 +23,7 @@ Array<float, 2> Contrasts(ArrayView<const float, 2> classifier) {
   return directions;
 }
 
-// The class token's row [N], mean over the heads.
+// The class token's row [N], averaged over the heads.
 std::vector<double> LastAttention(const Captures& c) {
   const Index heads = c.pattern.dim(1);
   std::vector<double> row(ToSize(c.pattern.dim(2)), 0.0);

@@ -236,7 +236,8 @@ std::vector<Picture> ReadPictures(const Store& store, const Grouping& cue,
       const Index y = classes.empty() ? 0 : classes[i];
       if (number % std::max<Index>(step, 1) == 0 && cue.group_of[i] >= 0 && y >= 0) {
         p.cell = y * cue.groups + cue.group_of[i];
-        // Not the hash that makes the bootstrap's blocks, or the half would have half of them.
+        // Another hash than that of the bootstrap's blocks: with the same one the half would have
+        // only half of the blocks.
         p.held_out = SliceOf("held out: " + item.path, 2) == 1;
         p.block = SliceOf(item.path, bootstrap.blocks());
         if (!p.held_out) At(known, p.cell) = true;
@@ -244,7 +245,7 @@ std::vector<Picture> ReadPictures(const Store& store, const Grouping& cue,
       ++number;
     }
   }
-  // Nothing was learned of a group that only the held-out half has.
+  // A group that only the held-out half has was not measured.
   for (Picture& p : pictures) {
     if (p.cell >= 0 && !At(known, p.cell)) p.cell = -1;
   }
@@ -329,8 +330,8 @@ ComponentSums SumComponents(const Store& store, const ComponentScores& scores, c
   return sums;
 }
 
-// Heads by their surplus in the first half; chosen are the first whose surplus is sure in the half
-// that is held out.
+// Ranks heads by their surplus in the first half. Chooses the first ones whose surplus is above 0
+// with confidence in the half that is held out.
 void RankHeads(const Components& parts, ComponentSums sums, const CueOptions& options,
                CueResult& result) {
   const Bootstrap bootstrap;

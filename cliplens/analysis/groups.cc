@@ -36,8 +36,8 @@ Edit Sized(const Edit& like) {
   return edit;
 }
 
-// A variant in scores: Σ over components of their weight times their scores is taken away, and a
-// constant [C] is added.
+// A variant in scores: it subtracts Σ over components of weight times scores and adds a constant
+// [C].
 struct Scored {
   std::vector<std::pair<Index, double>> parts;  // component's number (heads, INPUT, MLPs), weight
   Vector constant;
@@ -112,7 +112,7 @@ GroupRow RowOfSums(const std::string& name, Index num_attributes, const CellSums
   const std::vector<Estimate> accuracies = bootstrap.Ratios(columns, counted);
   for (std::size_t i = 0; i < n; ++i) row.groups[i].accuracy = accuracies[i];
   std::ranges::move(counted, std::back_inserter(columns));
-  // A draw without any picture of a group says nothing of the worst one.
+  // A draw that lacks all pictures of some group has no worst group.
   const auto worst_of = [n](std::span<const double> s) {
     double worst = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < n; ++i) {
@@ -172,7 +172,7 @@ std::vector<Edit> RandomEdits(const Edit& edit, const Basis& basis, const Statis
   }
   std::vector<Edit> edits;
   if (by_layer.empty()) return edits;
-  // The engine's numbers are laid down by the standard, those of its distributions are not.
+  // The standard fixes the engine's numbers, but not those of its distributions.
   std::mt19937_64 engine(seed);
   for (Index draw = 0; draw < draws; ++draw) {
     Edit random = Sized(edit);

@@ -14,7 +14,7 @@
 namespace cliplens {
 namespace {
 
-// A reconstructed head: what its first texts bring to the scores.
+// A reconstructed head: what its first texts add to the scores.
 struct HeadTexts {
   HeadId id;
   Vector mean;     // of the factor [K+3]

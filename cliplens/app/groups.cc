@@ -12,7 +12,7 @@ namespace {
 
 constexpr Index kMostValues = 1'000;
 
-// The edit that is asked for: a file, or named components replaced by the means that stand in.
+// The edit that is asked for: a file, or named components replaced by means.
 std::optional<Edit> EditOfChoice(const GroupChoice& choice, const Store& store,
                                  const MeansChoice& means) {
   if (!choice.edit.empty()) return ReadEditFor(store, choice.edit);
@@ -45,7 +45,7 @@ GroupLean LeanOn(const AttributeGroups& attribute, const Store& store, const Acc
   return lean;
 }
 
-// What is measured; the report is told what is said of it.
+// The variants to measure; their names and distances go into the report.
 std::vector<GroupVariant> VariantsOf(const Store& store, const std::optional<Edit>& edit,
                                      const MeansChoice& means, const GroupChoice& choice,
                                      GroupReport& report) {

@@ -13,7 +13,7 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kTextsOfScores = 5;  // of TextSpan, that a label is held against
+constexpr Index kTextsOfScores = 5;  // of TextSpan, with which a label is compared
 
 // The pictures whose attribute has the value of `only`, ATTRIBUTE=VALUE; all without it.
 std::vector<Index> PicturesWith(const std::vector<Item>& items, const std::string& only) {

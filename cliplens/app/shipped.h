@@ -20,8 +20,8 @@ std::filesystem::path ShippedPath(const std::string& relative);
 // checked.
 std::filesystem::path ModelPath(const std::string& model);
 
-// The file of a text pool: the path itself if it exists, else the shipped
-// texts/NAME.txt for a bare name such as general, else the path as given.
+// The file of a text pool: the path itself if it exists, else the shipped texts/NAME.txt for a bare
+// name such as general, else the path as given.
 std::filesystem::path TextsPath(const std::string& texts);
 // The same, but for empty `texts` the shipped pool `otherwise`. Throws Error(kNotFound) if that is
 // missing.

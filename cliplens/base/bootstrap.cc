@@ -30,7 +30,7 @@ Bootstrap::Bootstrap(Index blocks, Index draws, std::uint64_t seed) : blocks_(bl
   if (blocks < 1 || draws < 1) {
     throw Error(ErrorCode::kInvalidArgument, "bootstrap: {} draws of {} blocks", draws, blocks);
   }
-  // The engine's numbers are laid down by the standard, those of its distributions are not.
+  // The standard fixes the engine's numbers, but not those of its distributions.
   std::mt19937_64 engine(seed);
   weights_.assign(ToSize(draws * blocks), 0);
   for (Index draw = 0; draw < draws; ++draw) {
@@ -57,8 +57,9 @@ std::vector<Estimate> Bootstrap::Ratios(std::span<const std::vector<double>> num
                 denominators.size());
   }
   std::vector<Estimate> estimates(n);
-  // Blocks one below the other, so that a draw adds whole rows. Draws are the figure and what they
-  // add to it: one picture, however often it is taken, adds nothing, to the bit.
+  // Blocks one below the other, so that a draw adds whole rows. A draw is summed as its difference
+  // from the figure: if there is one picture, the difference is 0 to the bit, however often a draw
+  // takes it.
   std::vector<double> rest(blocks * n), below(blocks * n);
   for (std::size_t i = 0; i < n; ++i) {
     if (numerators[i].size() != blocks || denominators[i].size() != blocks) {

@@ -176,7 +176,7 @@ std::optional<ComponentId> ComponentNamed(std::string_view name, const Component
       id = {*layer, Kind::kHead, *head};
     }
   }
-  // Not with leading zeros, which would let one component stand under two names.
+  // Leading zeros are refused: with them a component would have two names.
   if (NameOf(id) != name) return std::nullopt;
   return id;
 }

@@ -31,7 +31,7 @@ constexpr char kProperties[] = "world/texts/properties.txt";
 constexpr char kClasses[] = "world/texts/objects.txt";
 constexpr char kTemplates[] = "world/texts/objects.templates.txt";
 
-// A picture of two objects, the texts whose maps are shown, the first taken apart.
+// A picture of two objects, and the texts whose maps are shown; the first is explained.
 constexpr char kScoredPicture[] = "test-000005.png";
 constexpr const char* kScoredTexts[] = {"a picture of coffee in the desert", "coffee",
                                         "a sunflower"};

@@ -115,8 +115,8 @@ class ImagenetSegmentationSet : public ImageSet {
 }  // namespace
 
 std::unique_ptr<ImageSet> OpenImagenetSegmentation(const std::filesystem::path& file) {
-  // The HDF5 library crashes on some broken files, so everything in the file is read once where
-  // that does no harm (some ten seconds for the published file).
+  // The HDF5 library crashes on some broken files, so everything in the file is first read in a
+  // child process (some ten seconds for the published file).
   Rehearse(
       PathText(file),
       [&] {

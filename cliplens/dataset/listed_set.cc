@@ -77,7 +77,7 @@ class ListedSet : public ImageSet {
  private:
   std::string_view Path(Index i) const { return p_.table.cell(i, p_.path); }
 
-  // Who wrote the table may not lead the program to files elsewhere.
+  // A table must not lead the program to files elsewhere.
   void CheckPath(Index row, Index column) const {
     const std::filesystem::path path = p_.table.cell(row, column);
     const char* problem = nullptr;

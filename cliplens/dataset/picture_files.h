@@ -28,9 +28,9 @@ struct Listing {
   Index others = 0;
 };
 
-// The files in a folder and below it. Hidden files are skipped. Each folder is listed once, so
-// that a loop of links ends. Real folders come before links to folders, so that files are
-// listed under the path of their own folder. Throws as ThrowFileError.
+// The files in a folder and below it. Hidden files are skipped. Each folder is listed once, so that
+// a loop of links ends. Real folders come before links to folders, so that files are listed under
+// the path of their own folder. Throws as ThrowFileError.
 Listing ListPictures(const std::filesystem::path& root);
 
 }  // namespace cliplens

@@ -32,8 +32,8 @@ const char* Named(const TextTable& table, Index row, Index column,
 
 bool IsWaterbirds(const std::filesystem::path& root) {
   if (!Exists(root / kTable)) return false;
-  // Any folder may hold a metadata.csv; one that is no Waterbirds table is none of this set's
-  // business, broken or not.
+  // Any folder may hold a metadata.csv. One that is no Waterbirds table belongs to another kind of
+  // set, broken or not.
   try {
     const TextTable table = ReadTextTable(root / kTable);
     std::size_t found = 0;

@@ -245,13 +245,13 @@ StoreInfo DescribeRun(const ImageEncoder& encoder, const ImageSet& set,
                   "makes {}; ask for at most as many parts, or for smaller shards",
                   options.part->parts, set.size(), set.root(), options.shard_images, ranges);
     }
-    // A split into one is the set.
+    // A split into one part is the whole set.
     if (options.part->parts > 1) info.part = options.part;
   }
   return info;
 }
 
-// The store is there: is it the one that is asked for, and whole?
+// The store exists: checks that it is of the same run, and whole.
 DecomposeResult CheckComplete(const StoreInfo& wanted, const DecomposeOptions& options) {
   const Manifest manifest = ReadManifest(options.out);
   CheckSameRun(wanted, manifest.info, options.out.string());

@@ -90,7 +90,7 @@ void FactorSink::Adding::Run() {
 }
 
 SinkSummary FactorSink::Finish() {
-  // Nobody wants a store of nothing, but a part of nothing is needed beside the others.
+  // A store without pictures is useless, but merging needs every part, even an empty one.
   if (sums_.images() > 0 || info_.part) {
     writer_.Finish(sums_);
   } else {

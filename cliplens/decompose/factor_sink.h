@@ -47,8 +47,8 @@ struct SinkSummary {
 
 class FactorSink {
  public:
-  // `info.data` names one set; its ranges are those of `info.part`. With kResume the sink
-  // continues a partial store. Throws as StoreWriter.
+  // `info.data` names one set; its ranges are those of `info.part`. With kResume the sink continues
+  // a partial store. Throws as StoreWriter.
   FactorSink(const std::filesystem::path& directory, Basis basis, StoreInfo info,
              PartialDirectory::Mode mode = PartialDirectory::Mode::kNew);
 

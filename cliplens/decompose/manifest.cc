@@ -364,7 +364,7 @@ FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index
   block.constants = basis.constants;
   const Index layers = basis.layers();
   const Index width = basis.embed_width();
-  // Memory is taken for what lies in the file, never on a claim.
+  // Memory is allocated by what the file holds, not by what it claims.
   const auto read = [&]<std::size_t R>(const char* name, Array<float, R>& out, Shape<R> shape) {
     const TensorEntry& entry = file.at(name);
     const std::vector<Index> expected(shape.begin(), shape.end());

@@ -35,8 +35,8 @@ void CheckSameKind(const Input& first, const Input& other) {
            fmt::format("models differ ({} {} and {} {})", a.model_name, a.fingerprint, b.model_name,
                        b.fingerprint));
   }
-  // Pictures and texts are made ready by the configuration, which a fingerprint of weights says
-  // nothing of.
+  // The configuration decides how pictures and texts are prepared; the fingerprint does not cover
+  // it.
   const std::string config = JsonDifference(a.model_config, b.model_config, "model.config");
   if (!config.empty()) Refuse(first, other, "configurations of the model differ: " + config);
   const auto check = [&](const auto& x, const auto& y, const char* what) {

@@ -111,8 +111,8 @@ StoreWriter::StoreWriter(const fs::path& directory, const Basis& basis, StoreInf
       checkpoint_checksum_ = manifest.statistics_checksum;
     }
   } else if (directory_.resumed()) {
-    // Nothing is recorded: the run was cut off before its first line. Whatever else lies here is
-    // somebody's.
+    // Nothing is recorded: the run was cut off before its first line. Other files here belong to
+    // someone else.
     for (const auto& entry : fs::directory_iterator(path(), ignored)) {
       if (IsStoreFile(entry.path().filename().string())) continue;
       throw Error(ErrorCode::kPrecondition,

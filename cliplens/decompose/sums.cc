@@ -270,7 +270,7 @@ StatisticsSums StatisticsSums::FromTensors(const SafetensorsView& file, const st
                   count);
     }
   }
-  // Memory is taken for what lies in the file, so nothing is taken on a claim.
+  // Memory is allocated by what the file holds, not by what it claims.
   for (std::size_t t = 0; t < kTensors; ++t) {
     std::vector<Index> shape = sums.ShapeOf(static_cast<Tensor>(t));
     shape.push_back(2);

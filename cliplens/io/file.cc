@@ -65,8 +65,8 @@ Container ReadWhole(const std::filesystem::path& path, Index max_bytes, FileKind
   if (S_ISREG(status.st_mode) && status.st_size > max_bytes) {
     ThrowTooLarge(path, status.st_size, max_bytes);
   }
-  // Pipes and files that grow have no size to go by, so the bytes are counted as they come. One
-  // byte more than expected is asked for, which lets the end of the file show itself.
+  // Pipes and growing files have no fixed size, so the bytes are counted as they come. One byte
+  // more than expected is read, to see the end of the file.
   constexpr Index kChunk = Index{64} << 10;
   Container out;
   Index used = 0;
@@ -209,7 +209,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
                 PathText(path_));
   }
   static std::atomic<std::uint64_t> counter{0};
-  // A name that is taken was left by a killed process that had the same id.
+  // If the name is taken, a killed process with the same id left it.
   for (int attempt = 0; attempt < 1000 && descriptor_ < 0; ++attempt) {
     temporary_ =
         path_.parent_path() / fmt::format(".cliplens-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
@@ -245,7 +245,7 @@ void AtomicFile::Write(std::string_view text) { Write(AsBytes(text)); }
 
 void AtomicFile::Commit() {
   if (descriptor_ < 0) throw Error(ErrorCode::kInternal, "{}: committed twice", PathText(path_));
-  // A disk may report that it is full as late as here.
+  // A full disk may be reported only here.
   if (::fsync(descriptor_) != 0) ThrowFileError(path_, "cannot write", errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
     ThrowFileError(path_, "cannot rename to", errno);

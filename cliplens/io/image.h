@@ -5,9 +5,9 @@
 //   std::vector<std::uint8_t> file = EncodePng(rgb);
 //
 // Pixels equal Pillow's byte for byte. As in CLIP's reference preprocessing, the EXIF orientation
-// is ignored and colour profiles and gamma are not applied. Only the first picture of an
-// animation is read. Files are hostile: sizes are checked before memory is allocated. Several
-// threads may call all functions at once.
+// is ignored and colour profiles and gamma are not applied. Only the first picture of an animation
+// is read. Files are hostile: sizes are checked before memory is allocated. Several threads may
+// call all functions at once.
 #pragma once
 
 #include <array>

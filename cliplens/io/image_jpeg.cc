@@ -258,7 +258,7 @@ Image DecodeJpeg(std::span<const std::uint8_t> bytes, Index max_pixels, const st
   const std::size_t stride = ToSize(image.width * BytesPerPixel(mode));
   Check(reader->ReadRows(image.pixels.data(), stride), *reader, bytes.size(), name);
   if (mode == PixelMode::kCmyk) {
-    // Adobe writes CMYK with the ink turned round, and every program takes all files so.
+    // Adobe writes CMYK with inverted ink, and every program reads all files that way.
     for (std::uint8_t& v : image.pixels) v = static_cast<std::uint8_t>(255 - v);
   }
   return image;

@@ -320,7 +320,7 @@ class Machine {
     PushInt(static_cast<std::int64_t>(value));
   }
 
-  // One instruction: here those that push a value of their own.
+  // One instruction. Here: those that push a value.
   void Step(std::uint8_t op) {
     switch (op) {
       case kNone:

@@ -23,7 +23,7 @@ struct StorageName {
   DataType type;
 };
 
-// The storages of one type; what an untyped one holds is said by its tensor.
+// The storages of one type; for an untyped one the tensor gives the type.
 constexpr StorageName kStorages[] = {
     {"torch.DoubleStorage", DataType::kF64},
     {"torch.FloatStorage", DataType::kF32},
@@ -302,7 +302,7 @@ class Collector {
       Corrupt(tensor, "of shape {}, strides {} and offset {} reaches beyond its storage of {} {}",
               ShapeText(view.shape), ShapeText(view.strides), view.offset, held, NameOf(view.type));
     }
-    // No checkpoint repeats values; one that does could ask for any amount of memory.
+    // No checkpoint repeats values, and a view that does could claim any amount of memory.
     if (view.count > held) {
       throw Error(ErrorCode::kUnsupported,
                   "{}: tensor '{}' of shape {} repeats the {} values of its storage; save "

@@ -8,7 +8,7 @@
 namespace cliplens {
 namespace {
 
-// Sizes as in open_clip's files of model configurations; tests/parity holds the table to them.
+// Sizes as in open_clip's files of model configurations; tests/parity compares the two.
 // clang-format off
 constexpr Architecture kArchitectures[] = {
     // name, E, side, patch; image tower: layers, width, head, MLP; text: layers, width, heads;

@@ -83,7 +83,7 @@ Tensor ReadRow(const OpenedCheckpoint& opened, const TensorRow& row, Index layer
 void CheckLeftOver(const OpenedCheckpoint& opened, const std::set<std::string, std::less<>>& used) {
   for (const auto& [name, info] : opened.file->tensors()) {
     if (used.contains(name)) continue;
-    // What lies beside the model's own dictionary (an optimizer's state) is none of it.
+    // Tensors beside the model's own dictionary (an optimizer's state) do not belong to the model.
     if (!name.starts_with(opened.prefix)) continue;
     const std::size_t point = name.rfind('.');
     const std::string_view last =

@@ -120,7 +120,7 @@ ModelConfig InferOpenAi(const OpenedCheckpoint& opened) {
                          {"heads", text_width / 64},
                          {"layers", layers("transformer.resblocks.{}.attn.in_proj_weight")}}}};
   ModelConfig result = ParseOpenClipConfig(config, where + ": sizes of its tensors");
-  // OpenAI's archives say three of the sizes in tensors of their own.
+  // OpenAI's archives have tensors for three of the sizes.
   const std::pair<const char*, Index> said[] = {{"input_resolution", result.preprocess.image_size},
                                                 {"context_length", result.context_length},
                                                 {"vocab_size", result.vocabulary_size}};

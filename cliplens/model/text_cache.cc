@@ -57,7 +57,7 @@ void Write(const fs::path& path, const Array<float, 2>& rows) {
     const TensorToWrite tensor{kTensor, DataType::kF32, {rows.dim(0), rows.dim(1)}, bytes};
     WriteSafetensors(path, {&tensor, 1}, {{kChecksum, HashBytes(bytes)}});
   } catch (const Error&) {
-    // A cache that cannot be written is none.
+    // Without a writable cache, rows are computed each time.
   }
 }
 

@@ -466,8 +466,8 @@ class Tower::Pass {
     }
   }
 
-  // What the MLP adds to the pooled row is the difference that it makes: to the last bit the share
-  // that the final residual holds, and no second product.
+  // The MLP's output is taken as the difference of the pooled row before and after. It is the part
+  // of the final residual to the last bit and needs no second product.
   void RunMlp(Index l, const Packed::Layer& layer) {
     const Index width = config_.width;
     const Index mlp_width = config_.mlp_width;

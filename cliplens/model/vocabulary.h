@@ -33,8 +33,8 @@ inline constexpr Index kMaxVocabularyBytes = Index{32} << 20;
 
 inline constexpr std::string_view kWordEnd = "</w>";
 
-// The printable character, as UTF-8, that stands for a byte ("Byte-level BPE": printable
-// Latin-1 stands for itself, the other bytes are U+0100 and so on, in order).
+// The printable character, as UTF-8, that stands for a byte ("Byte-level BPE": printable Latin-1
+// stands for itself, the other bytes are U+0100 and so on, in order).
 const std::string& ByteName(unsigned char byte);
 
 // As open_clip numbers them: 256 bytes, 256 bytes that end a word, one token for each merge (48,894
@@ -54,10 +54,10 @@ std::vector<std::pair<std::string, std::string>> ParseMerges(std::string_view te
 
 // `vocab.json` with `merges.txt`, else `tokenizer.json`, else `merges.txt` alone; nothing if the
 // directory has none of them. Special tokens are those that special_tokens_map.json or
-// tokenizer_config.json names, else <|startoftext|> or <start_of_text> and their ends.
-// Throws Error(kCorruptData) when the files contradict themselves or each other (an id that occurs
-// twice or is out of range, a merge without a token), Error(kNotFound) for vocab.json without
-// merges, Error(kUnsupported) for a tokenizer of another kind.
+// tokenizer_config.json names, else <|startoftext|> or <start_of_text> and their ends. Throws
+// Error(kCorruptData) when the files contradict themselves or each other (an id that occurs twice
+// or is out of range, a merge without a token), Error(kNotFound) for vocab.json without merges,
+// Error(kUnsupported) for a tokenizer of another kind.
 std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory);
 
 // Parts of the above without special tokens: vocab.json with merges.txt, and the "model" of a

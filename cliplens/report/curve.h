@@ -24,9 +24,9 @@ struct Curve {
   std::vector<CurveSeries> series;  // at most four
 };
 
-// A figure of 640 x 400 units with axes, a legend, and the bounds as bands. It sets its own
-// colours and reads well in print and on dark pages. `embedded` leaves the XML declaration off, for
-// use within a page. Text is escaped.
+// A figure of 640 x 400 units with axes, a legend, and the bounds as bands. It sets its own colours
+// and reads well in print and on dark pages. `embedded` leaves the XML declaration off, for use
+// within a page. Text is escaped.
 std::string RenderCurve(const Curve& curve, bool embedded = false);
 
 }  // namespace cliplens

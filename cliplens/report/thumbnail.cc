@@ -20,7 +20,7 @@ constexpr int kThumbnailQuality = 82;
 Thumbnail MakeThumbnail(std::span<const std::uint8_t> file, const Item& item, Index number,
                         PreprocessConfig config) {
   const Image picture = DecodeImage(file, item.path);
-  // Never larger than the model's input or than the picture itself: nothing would be gained.
+  // Never larger than the model's input or the picture itself, which would show no more.
   const auto [shorter, longer] = std::minmax(picture.width, picture.height);
   const Index reads = config.image_size;
   const Index side = std::min(

@@ -33,8 +33,8 @@ class Access {
  public:
   explicit Access(AccessOptions options);
 
-  // The answer to a request that is refused: 400 without a Host, 403 for another's, 401 without
-  // the token. Nothing for a request that is allowed.
+  // The answer to a request that is refused: 400 without a Host, 403 for another's, 401 without the
+  // token. Nothing for a request that is allowed.
   std::optional<Response> Check(const Request& request) const;
 
   // The answer to /?token=T with the right token sets a cookie and leads to the page. Nothing

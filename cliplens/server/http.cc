@@ -161,8 +161,8 @@ class LimitedStream : public httplib::Stream {
     in_head_ = false;
   }
 
-  // Reads what a client still sends of a request that was refused, so that it gets to read the
-  // answer: a socket that is closed with unread bytes takes the answer back.
+  // Reads what a client still sends of a request that was refused. If a socket is closed with
+  // unread bytes, the client may lose the answer.
   void Drain() {
     ::shutdown(socket_, SHUT_WR);
     in_head_ = false;
@@ -173,7 +173,7 @@ class LimitedStream : public httplib::Stream {
 
   bool is_readable() const override { return begin_ < end_ || Ready(POLLIN, Seconds(0)); }
   bool is_writable() const override {
-    // A client that has gone is readable, with nothing to read.
+    // The socket of a client that has gone is readable, with nothing to read.
     char byte = 0;
     if (Ready(POLLIN, Seconds(0)) && ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
       return false;
@@ -293,7 +293,7 @@ class HttpServer::Impl : public httplib::Server {
       : options_(std::move(options)), handler_(handler) {
     new_task_queue = [this] { return new Workers(ToSize(options_.connections), connections_); };
     set_tcp_nodelay(true);
-    // One process an address; a port just left can be had again at once.
+    // One process an address; a port that was just freed can be used again at once.
     set_socket_options([](socket_t socket) {
       const int yes = 1;
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -354,7 +354,7 @@ class HttpServer::Impl : public httplib::Server {
                                [&](httplib::Request& request) {
                                  stream.BeginBody();
                                  request.ranges.clear();
-                                 // Compression takes longer than the local way that it shortens.
+                                 // On a local connection compression takes longer than it saves.
                                  request.headers.erase("Accept-Encoding");
                                  busy_ = entry;
                                  if (!HasBody(request)) connections_.SetWaiting(entry, false);
