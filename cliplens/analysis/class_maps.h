@@ -28,7 +28,6 @@ enum class MapMethod {
 };
 const char* NameOf(MapMethod method);  // "decomposition", "raw-attention", …
 
-// Maps of classes on a model's patches.
 class ClassMaps {
  public:
   // classifier: unit rows [C, E]; with one row alone nothing is subtracted. `heads` (all when

@@ -27,7 +27,8 @@ struct Extremes {
 };
 
 // factors u [B, K+3] of one head (FactorsOf); weights: one [K+3] for each direction
-// (SpanText::weight). Returns one entry for each direction.
+// (SpanText::weight). Returns one entry for each direction. Throws Error(kInvalidArgument) for a
+// weight of another width.
 std::vector<Extremes> ExtremesOf(const Matrix& factors, const std::vector<Vector>& weights,
                                  Index count);
 

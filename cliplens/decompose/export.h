@@ -15,7 +15,8 @@ namespace cliplens {
 //
 // With an edit the contributions are the edited ones and embedding.npy holds their sum, made unit
 // with `normalize`. edit.safetensors is beside them (WriteEditTensors); cls_attn.npy is left out,
-// since a store does not keep it for single heads.
+// since a store does not keep it for single heads. Throws Error(kPrecondition) for a store with
+// statistics only or a directory that exists, and as StoreEdit.
 void ExportNpy(const Store& store, const std::filesystem::path& directory,
                const Edit* edit = nullptr, bool normalize = true);
 

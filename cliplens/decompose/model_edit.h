@@ -14,7 +14,7 @@
 
 namespace cliplens {
 
-// Applies an edit to a model's forward passes. Immutable and shared by all threads.
+// Immutable and shared by all threads.
 class ModelEdit {
  public:
   // The read-out must outlive this. Throws Error(kInvalidArgument) unless the edit's sizes are the

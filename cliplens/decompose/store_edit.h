@@ -15,7 +15,7 @@
 
 namespace cliplens {
 
-// Applies an edit to a store's rows. Equal to ModelEdit up to rounding.
+// Gives the rows of ModelEdit, up to rounding.
 class StoreEdit {
  public:
   // Throws Error(kInvalidArgument) unless the edit's sizes are the basis's.

@@ -1,4 +1,4 @@
-// NumPy's .npy files (version 1.0, little-endian, C order).
+// NumPy's .npy files (little-endian, C order; version 1.0 is written, 1.0 to 3.0 are read).
 //
 //   const NpyArray array = ReadNpy("embedding.npy");
 //   WriteNpy("copy.npy", array.values, array.shape);
@@ -17,8 +17,8 @@ namespace cliplens {
 void WriteNpy(const std::filesystem::path& path, std::span<const float> values,
               std::span<const Index> shape);
 
-// Writes a large array piece by piece along its first axis. Finish() checks that all values were
-// written.
+// Writes a large array piece by piece along its first axis. Throws Error(kInvalidArgument) for more
+// values than the shape has and, in Finish(), for fewer; WriteNpy does too.
 class NpyWriter {
  public:
   NpyWriter(const std::filesystem::path& path, std::vector<Index> shape);
@@ -36,7 +36,9 @@ struct NpyArray {
   std::vector<Index> shape;
   std::vector<float> values;
 };
-// Reads <f4, <f8 and <f2 arrays as fp32; every size is checked against the file.
+// Reads <f4, <f8 and <f2 arrays as fp32; every size is checked against the file. Throws
+// Error(kUnsupported) for another type or order, Error(kCorruptData) for a file that contradicts
+// itself, Error(kExhausted) for an oversized header.
 NpyArray ReadNpy(const std::filesystem::path& path);
 
 }  // namespace cliplens

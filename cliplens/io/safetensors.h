@@ -31,7 +31,8 @@ struct TensorEntry {
 // Tensors in this format, wherever the bytes lie. The bytes must outlive this.
 class SafetensorsView {
  public:
-  // `name` stands in messages.
+  // `name` stands in messages. Throws Error(kCorruptData) for bytes that break the format,
+  // Error(kUnsupported) for a type that is not read, Error(kExhausted) for an oversized header.
   SafetensorsView(std::span<const std::uint8_t> bytes, std::string name);
   const std::map<std::string, TensorEntry>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
@@ -61,7 +62,7 @@ class SafetensorsFile {
   SafetensorsView view_;
 };
 
-// Values of a floating tensor (F64, F32, F16, BF16) as fp32.
+// Values of a floating tensor (F64, F32, F16, BF16); Error(kUnsupported) for another type.
 std::vector<float> ReadAsFloat(const TensorEntry& tensor);
 std::vector<double> ReadAsDouble(const TensorEntry& tensor);
 // Values of a tensor of any type; whole numbers above 2^53 are rounded.
