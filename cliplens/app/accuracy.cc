@@ -1,5 +1,13 @@
 #include "cliplens/app/accuracy.h"
 
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cliplens/analysis/random_texts.h"
+#include "cliplens/app/shipped.h"
+#include "cliplens/dataset/text_pool.h"
+
 namespace cliplens {
 
 AccuracyInput OpenAccuracy(const Store& store, const RowModel& model, const ClassChoice& choice,
@@ -15,6 +23,33 @@ AccuracyInput OpenAccuracy(const Store& store, const RowModel& model, const Clas
   input.setting.templates = std::ssize(classes.templates);
   input.setting.foreign = input.labels.foreign;
   return input;
+}
+
+ReconstructionReport ReconstructPools(const Store& store, const LazyModel& model,
+                                      const ReconstructionChoice& choice, const Work& work) {
+  std::vector<TextPool> pools;
+  for (const std::string& path : choice.texts) pools.push_back(ReadTextPool(TextsPath(path)));
+  const AccuracyInput input = OpenAccuracy(store, model.Get(), choice.classes, work);
+  ReconstructionOptions options = choice.options;
+  options.threads = work.threads;
+  options.progress = work.Stage("pictures");
+  options.layers = std::min(options.layers, store.basis().layers());
+  ReconstructionReport report{.setting = input.setting, .layers = options.layers, .pools = {}};
+  const auto add = [&](const std::string& name, const Array<float, 2>& texts) {
+    report.pools.push_back(
+        {name, texts.dim(0),
+         Reconstruct(store, texts, input.classifier.rows, input.labels.classes, options)});
+  };
+  for (const TextPool& pool : pools) {
+    const bool first = report.pools.empty();
+    const Array<float, 2> texts = RowsOfPool(model.Get(), pool, choice.classes.truncate, work);
+    add(pool.name, texts);
+    for (Index seed = 1; first && seed <= choice.random; ++seed) {
+      add(fmt::format("random-{}", seed),
+          RandomTexts(texts, texts.dim(0), static_cast<std::uint64_t>(seed)));
+    }
+  }
+  return report;
 }
 
 }  // namespace cliplens

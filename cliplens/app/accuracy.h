@@ -1,11 +1,15 @@
-// What analyses of accuracy on a store need: classes, their rows, the pictures' labels.
+// What analyses of accuracy on a store need: classes, their rows, the pictures' labels. Accuracy
+// from the texts of several pools.
 //
 //   const AccuracyInput input = OpenAccuracy(store, model, {.classes = "objects.txt"}, {});
 //   Ablate(store, store.statistics(), input.classifier.rows, input.labels.classes, {});
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "cliplens/analysis/reconstruction.h"
+#include "cliplens/app/models.h"
 #include "cliplens/app/texts.h"
 #include "cliplens/app/work.h"
 #include "cliplens/dataset/labels.h"
@@ -32,5 +36,26 @@ struct AccuracyInput {
 // Throws as OpenClassifier and MatchLabels. The labels are matched before texts are embedded.
 AccuracyInput OpenAccuracy(const Store& store, const RowModel& model, const ClassChoice& choice,
                            const Work& work);
+
+struct ReconstructionChoice {
+  std::vector<std::string> texts;  // pools, as TextsPath takes them
+  ClassChoice classes = {};
+  ReconstructionOptions options = {};  // but for threads and progress
+  Index random = 0;  // controls: so many random pools with the spectrum of the first
+};
+struct PoolReconstruction {
+  std::string pool;
+  Index texts = 0;
+  ReconstructionResult result;
+};
+struct ReconstructionReport {
+  AccuracySetting setting;
+  Index layers = 0;                       // that are reconstructed
+  std::vector<PoolReconstruction> pools;  // the controls behind the first
+};
+// The stages are "classes", "texts" and "pictures". Throws as ReadTextPool, OpenAccuracy,
+// RowsOfPool and Reconstruct.
+ReconstructionReport ReconstructPools(const Store& store, const LazyModel& model,
+                                      const ReconstructionChoice& choice, const Work& work);
 
 }  // namespace cliplens

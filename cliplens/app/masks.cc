@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "cliplens/analysis/segmentation.h"
 #include "cliplens/base/index.h"
 
 namespace cliplens {
@@ -75,6 +74,28 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
   out.image.pixels.assign(ToSize(width * height), 0);
   Paint(scaled, out);
   return out;
+}
+
+SegmentationReport SegmentPictures(const ClipModel& model, const ImageSet& set,
+                                   const SegmentationChoice& choice, const Work& work) {
+  SegmentationOptions options = choice.options;
+  options.heads = ChooseHeads(choice.heads, HeadsIn(model));
+  options.label = choice.classes.label;
+  options.threads = work.threads;
+  options.progress = work.Stage("pictures");
+  const ClassTexts classes = ReadClasses(choice.classes);
+  const Array<float, 2> rows = EmbedClasses(model, classes, work).rows;
+  return {.model_name = model.name(),
+          .fingerprint = model.fingerprint(),
+          .kind = set.kind(),
+          .root = set.root(),
+          .split = set.split(),
+          .classes_name = classes.file.name,
+          .classes = std::ssize(classes.file.names),
+          .templates = std::ssize(classes.templates),
+          .heads = choice.heads.Text(),
+          .options = options,
+          .result = EvaluateSegmentation(model, set, rows, ClassLabels(classes.file), options)};
 }
 
 }  // namespace cliplens

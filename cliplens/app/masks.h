@@ -1,4 +1,4 @@
-// The mask of what a text or a class names in one picture.
+// The mask of what a text or a class names in one picture, and masks of a set against known ones.
 //
 //   const Classifier classes = OpenClassifier(model, {.classes = "objects.txt"}, {});
 //   const MaskedPicture masked =
@@ -11,8 +11,12 @@
 #include <vector>
 
 #include "cliplens/analysis/heat_map.h"
+#include "cliplens/analysis/segmentation.h"
 #include "cliplens/analysis/token_map.h"
-#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/heads.h"
+#include "cliplens/app/texts.h"
+#include "cliplens/app/work.h"
+#include "cliplens/dataset/image_set.h"
 #include "cliplens/io/image.h"
 #include "cliplens/model/clip.h"
 
@@ -50,5 +54,29 @@ struct MaskedPicture {
 // `pass` is that of the picture. Throws as TokenWeights and Classifier::Find.
 MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const Image& picture,
                           const std::string& path, const MaskChoice& choice, int threads);
+
+// What a set is segmented by.
+struct SegmentationChoice {
+  HeadChoice heads = {};
+  ClassChoice classes = {};
+  SegmentationOptions options = {};  // but for heads, label, threads and progress
+};
+struct SegmentationReport {
+  std::string model_name;
+  std::string fingerprint;
+  std::string kind;  // of the set, and its place and split
+  std::string root;
+  std::string split;
+  std::string classes_name;
+  Index classes = 0;
+  Index templates = 0;
+  std::string heads;  // as chosen
+  SegmentationOptions options;
+  SegmentationResult result;
+};
+// The stages are "classes" and "pictures". Throws as ChooseHeads, OpenClassifier and
+// EvaluateSegmentation.
+SegmentationReport SegmentPictures(const ClipModel& model, const ImageSet& set,
+                                   const SegmentationChoice& choice, const Work& work);
 
 }  // namespace cliplens

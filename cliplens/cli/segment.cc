@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "cliplens/analysis/segmentation.h"
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/app/heads.h"
 #include "cliplens/app/masks.h"
@@ -68,52 +67,32 @@ void RunSegment(const SegmentOptions& options, const Common& common) {
 struct EvaluateOptions {
   ModelChoice model;
   ImagesChoice images;
-  HeadChoice heads;
-  ClassChoice classes;
-  SegmentationOptions segmentation;
+  SegmentationChoice segmentation;
   int ignore = -1;
   std::string maps;
 };
 
 void RunEvaluate(EvaluateOptions& options, const Common& common) {
   RefuseExistingIfNamed({options.maps});
-  SegmentationReport report;
-  SegmentationOptions& segmentation = options.segmentation;
+  const HeadChoice& heads = options.segmentation.heads;
+  SegmentationOptions& segmentation = options.segmentation.options;
   if (segmentation.method != MapMethod::kDecomposition &&
-      (options.heads.heads != "all" || !options.heads.property.empty())) {
-    throw Error(
-        ErrorCode::kInvalidArgument, "--method {} looks at no choice of heads; leave {} out",
-        NameOf(segmentation.method), options.heads.property.empty() ? "--heads" : "--property");
+      (heads.heads != "all" || !heads.property.empty())) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--method {} looks at no choice of heads; leave {} out",
+                NameOf(segmentation.method), heads.property.empty() ? "--heads" : "--property");
   }
-  const ClipModel model = LoadModel(options.model);
-  segmentation.heads = ChooseHeads(options.heads, HeadsIn(model));
-  const std::unique_ptr<ImageSet> set = OpenImages(options.images);
-  const ClassTexts read = ReadClasses(options.classes);
-  const ClassFile& classes = read.file;
-  const Array<float, 2> classifier = EmbedClasses(model, read, WorkOf(common)).rows;
-  segmentation.label = options.classes.label;
   if (options.ignore >= 0) segmentation.ignore = options.ignore;
   segmentation.keep_maps = !options.maps.empty();
-  segmentation.threads = common.threads;
-  segmentation.progress = Progress(common, "pictures");
-  report.result = EvaluateSegmentation(model, *set, classifier, ClassLabels(classes), segmentation);
+  const ClipModel model = LoadModel(options.model);
+  const std::unique_ptr<ImageSet> set = OpenImages(options.images);
+  const SegmentationReport report =
+      SegmentPictures(model, *set, options.segmentation, WorkOf(common));
   WarnOfSkipped(report.result.skipped, set->size());
   const Array<float, 3>& maps = report.result.maps;
   if (segmentation.keep_maps) WriteNpy(options.maps, maps.flat(), maps.shape());
-  report.model_name = model.name();
-  report.fingerprint = model.fingerprint();
-  report.kind = set->kind();
-  report.root = set->root();
-  report.split = set->split();
-  report.classes_name = classes.name;
-  report.classes = static_cast<Index>(classes.names.size());
-  report.templates = std::ssize(read.templates);
-  report.heads = options.heads.Text();
-  report.method = segmentation.method;
-  report.geometry = segmentation.geometry;
-  report.truth = segmentation.truth;
-  if (!common.json) return Print(SegmentationTable(report));
-  PrintJson(SegmentationJson(report));
+  if (common.json) return PrintJson(SegmentationJson(report));
+  Print(SegmentationTable(report));
 }
 
 }  // namespace
@@ -162,15 +141,16 @@ void AddEvaluateSegmentation(CLI::App& app, Common& common) {
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddImagesOption(verb, options->images);
-  AddClassOptions(verb, options->classes);
-  AddHeadChoice(verb, options->heads);
+  AddClassOptions(verb, options->segmentation.classes);
+  AddHeadChoice(verb, options->segmentation.heads);
+  SegmentationOptions& segmentation = options->segmentation.options;
   std::map<std::string, MapMethod> methods;
   for (const MapMethod method :
        {MapMethod::kDecomposition, MapMethod::kRawAttention, MapMethod::kRollout,
         MapMethod::kPatchText, MapMethod::kBackground}) {
     methods[NameOf(method)] = method;
   }
-  verb->add_option("--method", options->segmentation.method, "Where maps come from")
+  verb->add_option("--method", segmentation.method, "Where maps come from")
       ->transform(CLI::CheckedTransformer(methods))
       ->option_text("decomposition|raw-attention|rollout|patch-text|background [decomposition]");
   std::map<std::string, MapGeometry> geometries;
@@ -178,12 +158,12 @@ void AddEvaluateSegmentation(CLI::App& app, Common& common) {
        {MapGeometry::kAligned, MapGeometry::kSquash, MapGeometry::kReference}) {
     geometries[NameOf(geometry)] = geometry;
   }
-  verb->add_option("--geometry", options->segmentation.geometry,
+  verb->add_option("--geometry", segmentation.geometry,
                    "What is seen of picture and mask: both cut as the model does, both made "
                    "square, or as the paper's code")
       ->transform(CLI::CheckedTransformer(geometries))
       ->option_text("aligned|squash|reference [aligned]");
-  verb->add_flag("--truth", options->segmentation.truth,
+  verb->add_flag("--truth", segmentation.truth,
                  "Maps of the pictures' labels instead of the model's answers");
   verb->add_option("--ignore", options->ignore,
                    "Value of mask pixels that are not counted (default: the set's own)")
@@ -191,7 +171,7 @@ void AddEvaluateSegmentation(CLI::App& app, Common& common) {
   verb->add_option("--maps", options->maps,
                    "The maps before they are enlarged: float32 .npy [pictures, grid, grid] of the "
                    "counted pictures in their order");
-  AddOnError(verb, options->segmentation.on_error);
+  AddOnError(verb, segmentation.on_error);
   verb->callback([options, &common] { RunEvaluate(*options, common); });
 }
 

@@ -161,11 +161,11 @@ Curve AblationCurve(const AblationResult& result) {
            series("only the last k kept", result.last_only)}};
 }
 
-Json ReconstructionJson(const AccuracySetting& setting, Index layers,
-                        const std::vector<PoolReconstruction>& pools) {
+Json ReconstructionJson(const ReconstructionReport& report) {
+  const std::vector<PoolReconstruction>& pools = report.pools;
   const Index images = pools.empty() ? 0 : pools.front().result.images;
-  Json json = SettingJson("cliplens.reconstruct/2", setting, images);
-  json["layers"] = layers;
+  Json json = SettingJson("cliplens.reconstruct/2", report.setting, images);
+  json["layers"] = report.layers;
   json["pools"] = Json::array();
   for (const PoolReconstruction& pool : pools) {
     const auto row = [](const ReconstructionRow& r) {
@@ -209,13 +209,13 @@ std::string ReconstructionCsv(const std::vector<PoolReconstruction>& pools) {
   return csv;
 }
 
-std::string ReconstructionTable(const AccuracySetting& setting, Index layers,
-                                const std::vector<PoolReconstruction>& pools) {
+std::string ReconstructionTable(const ReconstructionReport& report) {
+  const std::vector<PoolReconstruction>& pools = report.pools;
   if (pools.empty()) return "";
-  std::string out = ImagesText(setting, pools.front().result.images);
+  std::string out = ImagesText(report.setting, pools.front().result.images);
   out += fmt::format("{} heads of the last {}, earlier attention replaced by its mean\n\n",
                      pools.front().result.heads,
-                     layers == 1 ? "layer" : fmt::format("{} layers", layers));
+                     report.layers == 1 ? "layer" : fmt::format("{} layers", report.layers));
   Table table({{"pool"},
                {"texts a head", Align::kRight},
                {"accuracy, %", Align::kRight},

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "cliplens/analysis/ablation.h"
-#include "cliplens/analysis/reconstruction.h"
 #include "cliplens/app/accuracy.h"
 #include "cliplens/io/json.h"
 #include "cliplens/report/curve.h"
@@ -31,17 +30,9 @@ std::string AblationTable(const AccuracySetting& setting, const AblationResult& 
                           Index components);
 Curve AblationCurve(const AblationResult& result);
 
-// Several pools of texts on one store.
-struct PoolReconstruction {
-  std::string pool;
-  Index texts = 0;
-  ReconstructionResult result;
-};
 // "cliplens.reconstruct/2".
-Json ReconstructionJson(const AccuracySetting& setting, Index layers,
-                        const std::vector<PoolReconstruction>& pools);
+Json ReconstructionJson(const ReconstructionReport& report);
 std::string ReconstructionCsv(const std::vector<PoolReconstruction>& pools);
-std::string ReconstructionTable(const AccuracySetting& setting, Index layers,
-                                const std::vector<PoolReconstruction>& pools);
+std::string ReconstructionTable(const ReconstructionReport& report);
 
 }  // namespace cliplens

@@ -43,9 +43,9 @@ Json SegmentationJson(const SegmentationReport& report) {
                {"classes", {{"name", report.classes_name}, {"classes", report.classes}}},
                {"templates", report.templates},
                {"heads", report.heads},
-               {"method", NameOf(report.method)},
-               {"geometry", NameOf(report.geometry)},
-               {"class_of_map", report.truth ? "label" : "answer"},
+               {"method", NameOf(report.options.method)},
+               {"geometry", NameOf(report.options.geometry)},
+               {"class_of_map", report.options.truth ? "label" : "answer"},
                {"images_without_mask", result.without_mask},
                {"images_without_label", result.without_label},
                {"labelled", result.labelled},
@@ -58,9 +58,9 @@ Json SegmentationJson(const SegmentationReport& report) {
 std::string SegmentationTable(const SegmentationReport& report) {
   const SegmentationResult& result = report.result;
   std::string out =
-      fmt::format("{} of {}, geometry {}; bounds hold 95 %\n\n", NameOf(report.method),
-                  report.truth ? "the picture's label" : "the class that the model answers",
-                  NameOf(report.geometry));
+      fmt::format("{} of {}, geometry {}; bounds hold 95 %\n\n", NameOf(report.options.method),
+                  report.options.truth ? "the picture's label" : "the class that the model answers",
+                  NameOf(report.options.geometry));
   Table table({{"pictures"},
                {"number", Align::kRight},
                {"pixel accuracy, %", Align::kRight},

@@ -34,7 +34,7 @@ AblationResult Result() {
   return result;
 }
 
-std::vector<PoolReconstruction> Pools() {
+ReconstructionReport Reconstructed() {
   ReconstructionResult r;
   r.images = 8;
   r.heads = 2;
@@ -44,7 +44,7 @@ std::vector<PoolReconstruction> Pools() {
   r.rows = {{5, {0.5, 0.25, 0.75}, {0.375, 0.25, 0.5}, 7, 0.625}};
   ReconstructionResult random = r;
   random.rows[0].accuracy.value = 0.25;
-  return {{"a,b.txt", 40, r}, {"random-1", 40, random}};
+  return {Setting(), 1, {{"a,b.txt", 40, r}, {"random-1", 40, random}}};
 }
 
 TEST(AblationJson, NamesEveryFigureWithItsBounds) {
@@ -107,7 +107,7 @@ TEST(AblationCurve, IsInPercent) {
 }
 
 TEST(Reconstruction, JsonCsvAndTableSayTheSame) {
-  const Json json = ReconstructionJson(Setting(), 1, Pools());
+  const Json json = ReconstructionJson(Reconstructed());
   EXPECT_EQ(json.begin().key(), "format");
   EXPECT_EQ(json["format"], "cliplens.reconstruct/2");
   EXPECT_EQ(json["layers"], 1);
@@ -125,18 +125,18 @@ TEST(Reconstruction, JsonCsvAndTableSayTheSame) {
   EXPECT_EQ(row["distinct_texts"], 7);
   EXPECT_EQ(row["explained"], 0.625);
 
-  const std::string csv = ReconstructionCsv(Pools());
+  const std::string csv = ReconstructionCsv(Reconstructed().pools);
   EXPECT_EQ(std::ranges::count(csv, '\n'), 1 + 2 * 3);
   EXPECT_NE(csv.find("\n\"a,b.txt\",5,0.5,0.25,0.75,0.375,0.25,0.5,7,0.625\n"), std::string::npos)
       << csv;
   EXPECT_NE(csv.find("\nrandom-1,5,0.25,"), std::string::npos) << csv;
 
-  const std::string table = ReconstructionTable(Setting(), 1, Pools());
+  const std::string table = ReconstructionTable(Reconstructed());
   EXPECT_NE(table.find("2 heads of the last layer, "), std::string::npos) << table;
   EXPECT_NE(table.find("50.0 (25.0 to 75.0)"), std::string::npos) << table;
   EXPECT_NE(table.find("62.5 %"), std::string::npos) << table;
   EXPECT_NE(table.find("whole heads"), std::string::npos) << table;
-  EXPECT_EQ(ReconstructionTable(Setting(), 1, {}), "");
+  EXPECT_EQ(ReconstructionTable({}), "");
 }
 
 }  // namespace
