@@ -37,7 +37,7 @@ ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
   }
   if (!choice.classes.label.empty() && report.labelled + report.foreign == 0) {
     throw Error(ErrorCode::kNotFound,
-                "{}: no picture has the attribute '{}' that --label names; attributes "
+                "{}: no picture has the attribute '{}' that `label` names; attributes "
                 "come from the columns of tables and the .json members of shards",
                 set.root(), choice.classes.label);
   }

@@ -41,7 +41,7 @@ CueTexts ReadCue(const CueChoice& choice) {
   if (cue.groups.size() < 2 || std::ssize(cue.groups) > kMostGroups) {
     throw Error(ErrorCode::kInvalidArgument,
                 "a cue of {} different texts or groups; name what the pictures differ in with two "
-                "or more, such as --cue \"on the sea\" --cue \"in a forest\" (at most {})",
+                "or more, such as \"on the sea\" and \"in a forest\" (at most {})",
                 cue.groups.size(), kMostGroups);
   }
   return cue;

@@ -29,8 +29,7 @@ std::vector<HeadId> ChooseHeads(const HeadChoice& choice, const ModelHeads& all)
 LabelFile ReadLabelsOf(const HeadChoice& choice, const ModelHeads& all) {
   if (choice.labels.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "--property {} needs --labels FILE: write it with 'cliplens label STORE --out "
-                "FILE'",
+                "`property` {} needs `labels`: a file that 'cliplens label STORE --out FILE' wrote",
                 choice.property);
   }
   return ReadLabelFile(choice.labels, all.fingerprint, all.layers, all.heads);

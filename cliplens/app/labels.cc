@@ -19,7 +19,7 @@ constexpr Index kTextsOfScores = 5;  // of TextSpan, with which a label is compa
 std::vector<Index> PicturesWith(const std::vector<Item>& items, const std::string& only) {
   const std::size_t sign = only.find('=');
   if (!only.empty() && sign == std::string::npos) {
-    throw Error(ErrorCode::kInvalidArgument, "--only {}: ATTRIBUTE=VALUE was expected", only);
+    throw Error(ErrorCode::kInvalidArgument, "`only` {}: ATTRIBUTE=VALUE was expected", only);
   }
   std::vector<Index> pictures;
   for (Index i = 0; i < std::ssize(items); ++i) {
@@ -29,7 +29,7 @@ std::vector<Index> PicturesWith(const std::vector<Item>& items, const std::strin
     }
   }
   if (pictures.empty()) {
-    throw Error(ErrorCode::kNotFound, "--only {}: no picture of the store is left", only);
+    throw Error(ErrorCode::kNotFound, "`only` {}: no picture of the store is left", only);
   }
   return pictures;
 }
@@ -38,7 +38,7 @@ void CheckAreProperties(const std::vector<Factor>& factors, const LabelReport& l
   for (const Factor& factor : factors) {
     if (std::ranges::find(labels.table.names, factor.name) != labels.table.names.end()) continue;
     throw Error(ErrorCode::kInvalidArgument,
-                "--truth {}: {} has no such property; a label is right when its property has the "
+                "factor {}: {} has no such property; a label is right when its property has the "
                 "name of the attribute that holds the truth",
                 factor.name, labels.properties_name);
   }

@@ -62,7 +62,7 @@ void AskIndex(const Store& store, const LazyModel& model, const SearchChoice& ch
   const SearchQuery& query = choice.queries.front();
   if (choice.queries.size() > 1 || query.unlike) {
     throw Error(ErrorCode::kInvalidArgument,
-                "--index answers one query; several likenesses are searched in the store itself");
+                "`index` answers one query; several likenesses are searched in the store itself");
   }
   const bool chosen = choice.space_is_chosen || query.in;
   const SpaceChoice place = SpaceOfQuery(choice, query);
@@ -151,7 +151,7 @@ SearchReport FindPictures(const Store& store, const LazyModel& model, const Sear
                           const Work& work) {
   if (choice.queries.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "nothing to search for: give --image FILE, --item N, --text TEXT or --like");
+                "nothing to search for: name a picture, an item or a text");
   }
   SearchOptions options{
       .count = choice.count, .threads = work.threads, .progress = work.Stage("shards")};

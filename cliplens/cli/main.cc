@@ -19,6 +19,20 @@ int Fail(const cliplens::ErrorCodeInfo& info, std::string_view message) {
   return info.exit_status;
 }
 
+// Calls of the library name what they take as in `labels`; here these are options.
+std::string WithOptions(std::string message) {
+  for (const char* name : {"attribute", "classes", "edit", "index", "label", "labels", "means",
+                           "mode", "model", "no_normalize", "only", "property", "skip_empty"}) {
+    const std::string named = fmt::format("`{}`", name);
+    std::string option = fmt::format("--{}", name);
+    std::ranges::replace(option, '_', '-');
+    for (std::size_t at = 0; (at = message.find(named)) != std::string::npos;) {
+      message.replace(at, named.size(), option);
+    }
+  }
+  return message;
+}
+
 bool HasVerb(const CLI::App& app, const std::string& name) {
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   return std::ranges::any_of(verbs, [&](const CLI::App* v) { return v->get_name() == name; });
@@ -89,7 +103,7 @@ int main(int argc, char** argv) {
     return Fail(InfoOf(ErrorCode::kInvalidArgument),
                 fmt::format("{}; see: cliplens{} --help", e.what(), verb));
   } catch (const Error& e) {
-    return Fail(InfoOf(e.code()), e.what());
+    return Fail(InfoOf(e.code()), WithOptions(e.what()));
   } catch (const std::bad_alloc&) {
     return Fail(InfoOf(ErrorCode::kExhausted),
                 "out of memory; use fewer --threads or a machine with more");
