@@ -42,4 +42,13 @@ std::vector<Extremes> ExtremesOf(const Matrix& factors, const std::vector<Vector
   return results;
 }
 
+void KeepBest(std::vector<ScoredItem>& items, Index count) {
+  const auto kept = std::clamp<std::ptrdiff_t>(count, 0, std::ssize(items));
+  std::partial_sort(items.begin(), items.begin() + kept, items.end(),
+                    [](const ScoredItem& a, const ScoredItem& b) {
+                      return a.score != b.score ? a.score > b.score : a.item < b.item;
+                    });
+  items.resize(ToSize(kept));
+}
+
 }  // namespace cliplens

@@ -32,4 +32,7 @@ struct Extremes {
 std::vector<Extremes> ExtremesOf(const Matrix& factors, const std::vector<Vector>& weights,
                                  Index count);
 
+// The `count` items of largest score, best first; ties go to the lower item.
+void KeepBest(std::vector<ScoredItem>& items, Index count);
+
 }  // namespace cliplens

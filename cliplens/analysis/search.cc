@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
-#include <numeric>
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
@@ -293,22 +292,11 @@ std::vector<ScoredItem> Search(const Store& store, std::span<const SearchTerm> t
   for (const Index item : options.exclude) {
     if (item >= 0 && item < images) At(wanted, item) = false;
   }
-  std::vector<Index> order;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (wanted[i]) order.push_back(static_cast<Index>(i));
-  }
-  const auto take = std::min(static_cast<std::ptrdiff_t>(std::max<Index>(0, options.count)),
-                             static_cast<std::ptrdiff_t>(order.size()));
-  std::partial_sort(order.begin(), order.begin() + take, order.end(), [&](Index a, Index b) {
-    const double x = At(scores, a);
-    const double y = At(scores, b);
-    return x != y ? x > y : a < b;
-  });
   std::vector<ScoredItem> found;
-  for (std::ptrdiff_t i = 0; i < take; ++i) {
-    const Index item = At(order, i);
-    found.push_back({item, At(scores, item)});
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (wanted[i]) found.push_back({static_cast<Index>(i), scores[i]});
   }
+  KeepBest(found, options.count);
   return found;
 }
 

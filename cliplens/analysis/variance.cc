@@ -54,4 +54,11 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
   return shares;
 }
 
+const ComponentShare& ShareOfHead(const std::vector<ComponentShare>& shares, HeadId head) {
+  for (const ComponentShare& share : shares) {
+    if (share.layer == head.layer && share.head == head.head) return share;
+  }
+  throw Error(ErrorCode::kInvalidArgument, "head {} has no share", HeadName(head));
+}
+
 }  // namespace cliplens

@@ -28,4 +28,7 @@ struct ComponentShare {
 // Heads by layer, then INPUT and the MLPs. Throws Error(kPrecondition) on fewer than two images.
 std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const Basis& basis);
 
+// The share of a head. Throws Error(kInvalidArgument) where it is not among `shares`.
+const ComponentShare& ShareOfHead(const std::vector<ComponentShare>& shares, HeadId head);
+
 }  // namespace cliplens

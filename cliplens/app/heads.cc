@@ -32,7 +32,7 @@ LabelFile ReadLabelsOf(const HeadChoice& choice, const ModelHeads& all) {
                 "`property` {} needs `labels`: a file that 'cliplens label STORE --out FILE' wrote",
                 choice.property);
   }
-  return ReadLabelFile(choice.labels, all.fingerprint, all.layers, all.heads);
+  return ReadLabelFile(choice.labels, all);
 }
 
 std::map<HeadId, std::string> NamesOfHeads(const LabelFile& labels) {
@@ -45,7 +45,7 @@ std::map<HeadId, std::string> NamesOfHeads(const LabelFile& labels) {
 
 std::map<HeadId, std::string> ReadNamesOfHeads(const std::string& path, const ModelHeads& all) {
   if (path.empty()) return {};
-  return NamesOfHeads(ReadLabelFile(path, all.fingerprint, all.layers, all.heads));
+  return NamesOfHeads(ReadLabelFile(path, all));
 }
 
 }  // namespace cliplens

@@ -14,16 +14,6 @@
 
 namespace cliplens {
 
-// Which heads there are, and of which model.
-struct ModelHeads {
-  std::string fingerprint;
-  int layers = 0;
-  int heads = 0;  // of a layer
-
-  std::vector<HeadId> Parse(const std::string& names) const {
-    return ParseHeads(names, layers, heads);
-  }
-};
 ModelHeads HeadsIn(const Store& store);
 ModelHeads HeadsIn(const ClipModel& model);  // of the image tower
 

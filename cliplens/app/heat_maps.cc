@@ -47,8 +47,7 @@ std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass
 std::vector<HeatMapPanel> DirectionPanels(const ClipModel& model, const TokenPass& pass,
                                           const std::string& span,
                                           const std::vector<std::string>& names, int threads) {
-  const ModelHeads all = HeadsIn(model);
-  const SpanFile file = ReadSpanFile(span, all.fingerprint, all.layers, all.heads);
+  const SpanFile file = ReadSpanFile(span, HeadsIn(model));
   std::vector<SpanDirection> chosen;
   std::vector<std::string> texts;
   for (const std::string& name : names) {

@@ -19,22 +19,15 @@ std::string TextOrNone(const Json& head, const char* key, const std::string& pla
   return JsonField<std::string>(head, key, place);
 }
 
-HeadId OneHead(const std::string& name, int layers, int heads, const std::string& place) {
-  const std::vector<HeadId> parsed = ParseHeads(name, layers, heads);
-  if (parsed.size() == 1 && HeadName(parsed.front()) == name) return parsed.front();
-  throw Error(ErrorCode::kCorruptData, "{}: '{}' is no name of one head", place, Printable(name));
-}
-
 [[noreturn]] void RefuseTwice(HeadId id, const std::string& place) {
   throw Error(ErrorCode::kCorruptData, "{}: it has {} twice", place, HeadName(id));
 }
 
-std::vector<HeadShare> IndexOf(const Json& list, int layers, int heads, const std::string& place) {
+std::vector<HeadShare> IndexOf(const Json& list, const ModelHeads& all, const std::string& place) {
   std::vector<HeadShare> index;
   for (const Json& head : list) {
-    const HeadShare share{
-        OneHead(JsonField<std::string>(head, "head", place), layers, heads, place),
-        JsonField<double>(head, "share", place)};
+    const HeadShare share{all.HeadNamed(JsonField<std::string>(head, "head", place), place),
+                          JsonField<double>(head, "share", place)};
     if (!(share.share > 0 && share.share <= 1)) {
       throw Error(ErrorCode::kCorruptData, "{}: {} has a share of {}, which is not in (0, 1]",
                   place, HeadName(share.id), share.share);
@@ -91,33 +84,37 @@ std::size_t PlaceOf(const LabelFile& labels, const std::string& property) {
 
 }  // namespace
 
-LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,
-                        int layers, int heads) {
+HeadId ModelHeads::HeadNamed(const std::string& name, const std::string& place) const {
+  const std::vector<HeadId> parsed = Parse(name);
+  if (parsed.size() == 1 && HeadName(parsed.front()) == name) return parsed.front();
+  throw Error(ErrorCode::kCorruptData, "{}: '{}' is no name of one head", place, Printable(name));
+}
+
+LabelFile ReadLabelFile(const std::filesystem::path& path, const ModelHeads& all) {
   const std::string place = path.string();
   const Json json = ReadJsonFile(path);
   const LabelFile opening = OpeningOf(json, place);
-  if (opening.fingerprint != fingerprint) {
+  if (opening.fingerprint != all.fingerprint) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: these are labels of the model '{}' with fingerprint {}, this one's is {}; "
                 "label a store of this model",
-                place, Printable(opening.model_name), Printable(opening.fingerprint), fingerprint);
+                place, Printable(opening.model_name), Printable(opening.fingerprint),
+                all.fingerprint);
   }
-  return ParseLabels(json, place, layers, heads);
+  return ParseLabels(json, place, all);
 }
 
-LabelFile ParseLabels(const Json& json, const std::string& place, int layers, int heads) {
+LabelFile ParseLabels(const Json& json, const std::string& place, const ModelHeads& all) {
   LabelFile file = OpeningOf(json, place);
   for (const Json& property : JsonField<Json>(json, "properties", file.place)) {
     file.properties.push_back(JsonField<std::string>(property, "property", file.place));
     file.texts.push_back(ListOfTexts(JsonField<Json>(property, "texts", file.place), file.place));
-    file.index.push_back(
-        IndexOf(JsonField<Json>(property, "heads", file.place), layers, heads, file.place));
+    file.index.push_back(IndexOf(JsonField<Json>(property, "heads", file.place), all, file.place));
   }
   std::set<HeadId> seen;
   for (const Json& head : JsonField<Json>(json, "heads", file.place)) {
     LabelledHead labelled;
-    labelled.id =
-        OneHead(JsonField<std::string>(head, "head", file.place), layers, heads, file.place);
+    labelled.id = all.HeadNamed(JsonField<std::string>(head, "head", file.place), file.place);
     if (!seen.insert(labelled.id).second) RefuseTwice(labelled.id, file.place);
     labelled.label = TextOrNone(head, "label", file.place);
     labelled.second = TextOrNone(head, "second", file.place);

@@ -1,6 +1,6 @@
 // The JSON that `cliplens label` writes, read again to choose heads by property.
 //
-//   const LabelFile labels = ReadLabelFile("labels.json", model.fingerprint(), 12, 12);
+//   const LabelFile labels = ReadLabelFile("labels.json", HeadsIn(model));
 //   for (const HeadId id : HeadsLabelled(labels, "colour")) Print(HeadName(id));
 #pragma once
 
@@ -15,6 +15,19 @@
 #include "cliplens/io/json.h"
 
 namespace cliplens {
+
+// Which heads there are, and of which model.
+struct ModelHeads {
+  std::string fingerprint;
+  int layers = 0;
+  int heads = 0;  // of a layer
+
+  std::vector<HeadId> Parse(const std::string& names) const {
+    return ParseHeads(names, layers, heads);
+  }
+  // The head of this name in the file `place`. Throws Error(kCorruptData) for other names.
+  HeadId HeadNamed(const std::string& name, const std::string& place) const;
+};
 
 struct LabelledHead {
   HeadId id;
@@ -41,14 +54,12 @@ struct LabelFile {
 };
 
 // Throws Error(kNotFound) and Error(kCorruptData) as ReadJsonFile does, and for a file that is no
-// "cliplens.label/2", names a head that a model of `layers` x `heads` lacks, names one twice or has
-// a share that is not in (0, 1];
-// Error(kInvalidArgument) when its model is another than `fingerprint`.
-LabelFile ReadLabelFile(const std::filesystem::path& path, const std::string& fingerprint,
-                        int layers, int heads);
+// "cliplens.label/2", names a head that the model lacks, names one twice or has a share that is not
+// in (0, 1]; Error(kInvalidArgument) when its model is another.
+LabelFile ReadLabelFile(const std::filesystem::path& path, const ModelHeads& all);
 
 // The same of a file's content; `place` names it in messages. The model is not checked.
-LabelFile ParseLabels(const Json& json, const std::string& place, int layers, int heads);
+LabelFile ParseLabels(const Json& json, const std::string& place, const ModelHeads& all);
 
 // Heads whose label or second label is `property`, in order. Throws Error(kInvalidArgument) that
 // lists the properties if the table lacks this one, and Error(kNotFound) if there is no such head.

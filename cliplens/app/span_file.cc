@@ -9,8 +9,7 @@
 
 namespace cliplens {
 
-SpanFile ReadSpanFile(const std::filesystem::path& path, const std::string& fingerprint, int layers,
-                      int heads) {
+SpanFile ReadSpanFile(const std::filesystem::path& path, const ModelHeads& all) {
   SpanFile file;
   file.place = path.string();
   const Json json = ReadJsonFile(path);
@@ -23,21 +22,16 @@ SpanFile ReadSpanFile(const std::filesystem::path& path, const std::string& fing
   }
   const Json model = JsonField<Json>(json, "model", file.place);
   const auto found = JsonField<std::string>(model, "fingerprint", file.place);
-  if (found != fingerprint) {
+  if (found != all.fingerprint) {
     throw Error(
         ErrorCode::kInvalidArgument,
         "{}: these are heads of a model with fingerprint {}, this one's is {}; span a store "
         "of this model",
-        file.place, Printable(found), fingerprint);
+        file.place, Printable(found), all.fingerprint);
   }
   for (const Json& head : JsonField<Json>(json, "heads", file.place)) {
-    const auto name = JsonField<std::string>(head, "head", file.place);
-    const std::vector<HeadId> parsed = ParseHeads(name, layers, heads);
-    if (parsed.size() != 1 || HeadName(parsed.front()) != name) {
-      throw Error(ErrorCode::kCorruptData, "{}: '{}' is no name of one head", file.place,
-                  Printable(name));
-    }
-    SpanFile::Head read{parsed.front(), {}};
+    SpanFile::Head read{all.HeadNamed(JsonField<std::string>(head, "head", file.place), file.place),
+                        {}};
     for (const Json& text : JsonField<Json>(head, "texts", file.place)) {
       read.texts.push_back(JsonField<std::string>(text, "text", file.place));
     }

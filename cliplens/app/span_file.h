@@ -1,6 +1,6 @@
 // The JSON that `cliplens span` writes, read again to map a head's texts on a picture.
 //
-//   const SpanFile file = ReadSpanFile("span.json", model.fingerprint(), 12, 12);
+//   const SpanFile file = ReadSpanFile("span.json", HeadsIn(model));
 //   Print(DirectionNamed(file, "L11.H3:2").text);
 #pragma once
 
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cliplens/app/label_file.h"
 #include "cliplens/base/component.h"
 
 namespace cliplens {
@@ -27,10 +28,9 @@ struct SpanFile {
 };
 
 // Throws Error(kNotFound) and Error(kCorruptData) as ReadJsonFile does, and for a file that is no
-// "cliplens.span/1" or names a head that a model of `layers` x `heads` lacks;
-// Error(kInvalidArgument) when its model is another than `fingerprint`.
-SpanFile ReadSpanFile(const std::filesystem::path& path, const std::string& fingerprint, int layers,
-                      int heads);
+// "cliplens.span/1" or names a head that the model lacks; Error(kInvalidArgument) when its
+// model is another.
+SpanFile ReadSpanFile(const std::filesystem::path& path, const ModelHeads& all);
 
 // "L11.H3:2" is the second text of L11.H3, "L11.H3" its first. Throws Error(kInvalidArgument) for a
 // name that cannot be read, Error(kNotFound) for a head or text that the file lacks.

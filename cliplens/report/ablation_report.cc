@@ -1,7 +1,6 @@
 #include "cliplens/report/ablation_report.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
 
@@ -28,18 +27,6 @@ Json SettingJson(const char* format, const AccuracySetting& setting, Index image
                {"templates", setting.templates}};
   if (!setting.means.empty()) json["means"] = setting.means;
   return json;
-}
-
-// Never "-0.00".
-std::string Fixed(double value, int decimals) {
-  const std::string digits = fmt::format("{:.{}f}", std::abs(value), decimals);
-  const bool zero = digits.find_first_not_of("0.") == std::string::npos;
-  return (value < 0 && !zero ? "-" : "") + digits;
-}
-
-std::string Bounded(const Estimate& e, double factor, int decimals) {
-  return fmt::format("{} ({} to {})", Fixed(factor * e.value, decimals),
-                     Fixed(factor * e.low, decimals), Fixed(factor * e.high, decimals));
 }
 
 std::vector<std::string> Cells(const Estimate& e) {
@@ -122,15 +109,16 @@ std::string AblationTable(const AccuracySetting& setting, const AblationResult& 
   };
   Table rows({{"representation"}, {"accuracy, %", Align::kRight}, {"right score", Align::kRight}});
   for (const AblationRow& row : result.rows) {
-    rows.AddRow({named(row.name), Bounded(row.accuracy, 100, 1), Bounded(row.score, 1, 4)});
+    rows.AddRow(
+        {named(row.name), FormatEstimate(row.accuracy, 100, 1), FormatEstimate(row.score, 1, 4)});
   }
   out += rows.Render() + "\n";
   Table curve({{"k", Align::kRight},
                {"first k attention layers replaced, %", Align::kRight},
                {"only the last k kept, %", Align::kRight}});
   for (std::size_t k = 0; k < result.cumulative.size(); ++k) {
-    curve.AddRow({std::to_string(k), Bounded(result.cumulative[k].accuracy, 100, 1),
-                  Bounded(result.last_only[k].accuracy, 100, 1)});
+    curve.AddRow({std::to_string(k), FormatEstimate(result.cumulative[k].accuracy, 100, 1),
+                  FormatEstimate(result.last_only[k].accuracy, 100, 1)});
   }
   out += curve.Render();
   if (components <= 0) return out;
@@ -140,7 +128,8 @@ std::string AblationTable(const AccuracySetting& setting, const AblationResult& 
                {"right score lost", Align::kRight}});
   for (std::size_t i = 0; i < std::min(order.size(), ToSize(components)); ++i) {
     const ComponentAblation& c = *order[i];
-    alone.AddRow({c.component, Bounded(c.accuracy_lost, 100, 2), Bounded(c.score_lost, 1, 5)});
+    alone.AddRow(
+        {c.component, FormatEstimate(c.accuracy_lost, 100, 2), FormatEstimate(c.score_lost, 1, 5)});
   }
   return out + "\n" + alone.Render();
 }
@@ -224,8 +213,9 @@ std::string ReconstructionTable(const ReconstructionReport& report) {
                {"texts in all", Align::kRight}});
   const auto add = [&](const std::string& pool, const std::string& count,
                        const ReconstructionRow& r) {
-    table.AddRow({pool, count, Bounded(r.accuracy, 100, 1), Bounded(r.accuracy_alone, 100, 1),
-                  FormatPercent(r.explained), std::to_string(r.distinct_texts)});
+    table.AddRow({pool, count, FormatEstimate(r.accuracy, 100, 1),
+                  FormatEstimate(r.accuracy_alone, 100, 1), FormatPercent(r.explained),
+                  std::to_string(r.distinct_texts)});
   };
   add("", "none", pools.front().result.nothing);
   for (const PoolReconstruction& pool : pools) {

@@ -61,6 +61,10 @@ class Canvas {
   void Paste(const Image& rgb, Index x, Index y);
   // One line. Control characters and bytes that are not UTF-8 come out as U+FFFD.
   void Text(const TextStyle& style, std::string_view text);
+  // The same cut with an ellipsis to at most `width` pixels.
+  void Text(const TextStyle& style, std::string_view text, Index width) {
+    Text(style, Fit(text, style.size, width));
+  }
 
   // Pixels that a line takes.
   Index TextWidth(std::string_view text, Index size);

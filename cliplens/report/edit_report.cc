@@ -40,7 +40,7 @@ std::string Percents(const Estimate& e) {
 Json EditJson(const Edit& edit, const std::string& file) {
   Json json = {{"format", "cliplens.edit.show/1"},
                {"file", file},
-               {"model", {{"name", edit.model_name}, {"fingerprint", edit.fingerprint}}}};
+               {"model", ModelJson(edit.model_name, edit.fingerprint)}};
   if (edit.means_images > 0) {
     json["means"] = {{"store", edit.means}, {"images", edit.means_images}};
   }

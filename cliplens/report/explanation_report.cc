@@ -13,11 +13,7 @@
 namespace cliplens {
 namespace {
 
-constexpr Color kForBar{197, 27, 32};
-constexpr Color kAgainstBar{24, 92, 176};
-
-// "-0.0000" is never written.
-std::string Number(double v) { return fmt::format("{:.4f}", std::abs(v) < 0.00005 ? 0.0 : v); }
+std::string Number(double v) { return FormatNumber(v, 4); }
 
 std::string Title(const ExplanationReport& report) {
   if (report.against.empty()) return report.text;
@@ -42,12 +38,7 @@ std::vector<double> PatchSums(const Explanation& e) {
   return sums;
 }
 
-double PatchesOf(const Explanation& e, Index part) {
-  const std::span<const double> row = e.patch_part.row(part);
-  return std::accumulate(row.begin(), row.end(), 0.0);
-}
-
-double SumOf(const std::vector<double>& values) {
+double SumOf(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
@@ -120,7 +111,7 @@ std::string ExplanationTable(const ExplanationReport& report) {
     const std::span<const double> row = e.patch_part.row(j);
     const Index strongest =
         std::ranges::max_element(row, {}, [](double v) { return std::abs(v); }) - row.begin();
-    words.AddRow({PartText(e.parts[at]), Number(e.of_part(j)), Number(PatchesOf(e, j)),
+    words.AddRow({PartText(e.parts[at]), Number(e.of_part(j)), Number(SumOf(e.patch_part.row(j))),
                   Number(e.class_token[at]), Number(e.mlps[at]), Number(e.input[at]),
                   fmt::format("{} at row {}, column {}", Number(At(row, strongest)),
                               strongest / report.grid + 1, strongest % report.grid + 1)});
@@ -160,22 +151,19 @@ Json ExplanationJson(const ExplanationReport& report) {
   json["components"] = components;
   json["class_to_class"] = e.class_to_class;
   Json words = Json::array();
-  Json table = Json::array();
   for (Index j = 0; j < e.patch_part.dim(0); ++j) {
     const auto at = ToSize(j);
     words.push_back({{"text", e.parts[at].text},
                      {"kind", NameOf(e.parts[at].kind)},
                      {"against", e.parts[at].against},
                      {"score", e.of_part(j)},
-                     {"patches", PatchesOf(e, j)},
+                     {"patches", SumOf(e.patch_part.row(j))},
                      {"class_token", e.class_token[at]},
                      {"mlps", e.mlps[at]},
                      {"input", e.input[at]}});
-    const std::span<const double> row = e.patch_part.row(j);
-    table.push_back(std::vector<double>(row.begin(), row.end()));
   }
   json["words"] = words;
-  json["patch_word"] = table;
+  json["patch_word"] = GridJson(e.patch_part);
   json["map"] = GridJson(GridView(PatchSums(e).data(), report.grid));
   json["rest"] = {
       {"class_token", SumOf(e.class_token)}, {"mlps", SumOf(e.mlps)}, {"input", SumOf(e.input)}};
@@ -236,16 +224,13 @@ class ExplanationDrawing {
   void DrawTitle() {
     const Explanation& e = report_.explanation;
     canvas_.Text({.x = kMargin, .y = 32, .size = 18},
-                 canvas_.Fit(fmt::format("{}: score {}", Title(report_), FormatFixed(e.score, 4)),
-                             18, kRoom));
-    canvas_.Text(
-        {.x = kMargin, .y = 52, .size = 12, .color = kMuted},
-        canvas_.Fit(
-            fmt::format("{}  \u00b7  model {}  \u00b7  {} components add up to it "
-                        "within {:.0e}, patches \u00d7 words within {:.0e}",
-                        report_.picture.path, report_.picture.model_name, e.components.size(),
-                        std::abs(SumOf(e.components) - e.score), std::abs(e.sum - e.score)),
-            12, kRoom));
+                 fmt::format("{}: score {}", Title(report_), FormatFixed(e.score, 4)), kRoom);
+    canvas_.Text({.x = kMargin, .y = 52, .size = 12, .color = kMuted},
+                 fmt::format("{}  \u00b7  model {}  \u00b7  {} components add up to it "
+                             "within {:.0e}, patches \u00d7 words within {:.0e}",
+                             report_.picture.path, report_.picture.model_name, e.components.size(),
+                             std::abs(SumOf(e.components) - e.score), std::abs(e.sum - e.score)),
+                 kRoom);
   }
 
   void DrawMaps() {
@@ -273,8 +258,8 @@ class ExplanationDrawing {
     const Index end = kBarX + kNames + room + kNumbers;
     canvas_.Text({.x = end - 4, .y = y + 14, .size = 12, .align = TextAlign::kRight},
                  FormatSigned(score, 4));
-    canvas_.Text({.x = end + 6, .y = y + 14, .size = 12, .color = kMuted},
-                 canvas_.Fit(LabelOf(report_, number), 12, kLabels - 6));
+    canvas_.Text({.x = end + 6, .y = y + 14, .size = 12, .color = kMuted}, LabelOf(report_, number),
+                 kLabels - 6);
   }
 
   void DrawComponents() {
@@ -284,24 +269,22 @@ class ExplanationDrawing {
                  "components for and against");
     Index y = kHeader;
     for (const Index number : for_) {
-      DrawBar(y, number, longest, kForBar);
+      DrawBar(y, number, longest, kForColor);
       y += kRow;
     }
     y += 8;
     for (const Index number : against_) {
-      DrawBar(y, number, longest, kAgainstBar);
+      DrawBar(y, number, longest, kAgainstColor);
       y += kRow;
     }
     const auto sum = [&](const std::vector<Index>& numbers) {
       return std::accumulate(numbers.begin(), numbers.end(), 0.0,
                              [&](double total, Index n) { return total + At(components, n); });
     };
-    canvas_.Text(
-        {.x = kBarX + kNames, .y = y + 20, .size = 12, .color = kMuted},
-        canvas_.Fit(
-            fmt::format("{}: {}", Counted(std::ssize(components) - Bars(), "other component"),
-                        FormatSigned(SumOf(components) - sum(for_) - sum(against_), 4)),
-            12, kBars - kNames));
+    canvas_.Text({.x = kBarX + kNames, .y = y + 20, .size = 12, .color = kMuted},
+                 fmt::format("{}: {}", Counted(std::ssize(components) - Bars(), "other component"),
+                             FormatSigned(SumOf(components) - sum(for_) - sum(against_), 4)),
+                 kBars - kNames);
   }
 
   void DrawWords() {
@@ -316,18 +299,17 @@ class ExplanationDrawing {
       canvas_.Paste(DrawMap(report_.picture, GridView(e.patch_part.row(j).data(), report_.grid),
                             scale, small_.width, small_.height),
                     x, top);
-      canvas_.Text({.x = x, .y = top + small_.height + 15, .size = 12},
-                   canvas_.Fit(PartText(At(e.parts, j)), 12, kSmallSide));
+      canvas_.Text({.x = x, .y = top + small_.height + 15, .size = 12}, PartText(At(e.parts, j)),
+                   kSmallSide);
       canvas_.Text({.x = x, .y = top + small_.height + 30, .size = 12, .color = kMuted},
                    FormatSigned(e.of_part(j), 4));
     }
     const Index legend = words_y + 8 + rows_ * CellHeight() + 8;
     DrawScale(canvas_, kMargin, legend, 300, scale);
-    canvas_.Text(
-        {.x = kMargin + 318, .y = legend + 11, .size = 12, .color = kMuted},
-        canvas_.Fit("of the score, by patch and word: red speaks for the text, blue against "
-                    "it; below a word its sum over the whole picture",
-                    12, kRoom - 318));
+    canvas_.Text({.x = kMargin + 318, .y = legend + 11, .size = 12, .color = kMuted},
+                 "of the score, by patch and word: red speaks for the text, blue against "
+                 "it; below a word its sum over the whole picture",
+                 kRoom - 318);
   }
 
   const ExplanationReport& report_;

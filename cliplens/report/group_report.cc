@@ -18,10 +18,6 @@ constexpr std::string_view kRandom = "random-";
 // A table of more groups than this names the worst and the average only.
 constexpr std::size_t kMostColumns = 8;
 
-std::string Percent(const Estimate& e) {
-  return fmt::format("{:.1f} ({:.1f} to {:.1f})", 100 * e.value, 100 * e.low, 100 * e.high);
-}
-
 std::string GroupName(const GroupReport& report, Index c, Index a) {
   return At(report.classes, c) + " / " + At(report.values, a);
 }
@@ -201,7 +197,8 @@ std::string GroupTable(const GroupReport& report) {
   bool summed = false;
   for (const GroupRow& row : result.rows) {
     if (!row.name.starts_with(kRandom)) {
-      add(GroupRowText(report, row.name), Percent(row.worst), Percent(row.average), &row);
+      add(GroupRowText(report, row.name), FormatEstimate(row.worst, 100, 1),
+          FormatEstimate(row.average, 100, 1), &row);
       continue;
     }
     if (summed) continue;

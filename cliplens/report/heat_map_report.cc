@@ -8,14 +8,13 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/model/preprocess.h"
+#include "cliplens/report/json.h"
 #include "cliplens/report/markup.h"
 #include "cliplens/report/table.h"
 
 namespace cliplens {
 namespace {
 
-constexpr Color kFor{197, 27, 32};
-constexpr Color kAgainst{24, 92, 176};
 // Of the full colour, so that the picture shows through.
 constexpr double kStrongest = 0.82;
 // How much of the picture is left beside what the model looks at.
@@ -23,7 +22,7 @@ constexpr double kBeside = 0.25;
 
 Color Tint(Color under, double value, double scale) {
   const double strength = std::min(1.0, std::abs(value) / scale) * kStrongest;
-  return Mix(under, value < 0 ? kAgainst : kFor, strength);
+  return Mix(under, value < 0 ? kAgainstColor : kForColor, strength);
 }
 
 // Grey, and lighter than it is: colours are read against it.
@@ -194,13 +193,12 @@ Image HeatMapSheet(const HeatMapReport& report) {
   Canvas canvas(std::max<Index>(2 * kMargin + columns * cell_width + (columns - 1) * kGap, 560),
                 kHeader + rows * cell_height + kLegend);
   const Index room = canvas.width() - 2 * kMargin;
-  canvas.Text({.x = kMargin, .y = 32, .size = 18},
-              canvas.Fit("Where the score comes from", 18, room));
+  canvas.Text({.x = kMargin, .y = 32, .size = 18}, "Where the score comes from", room);
   const std::string heads = report.panels.empty() ? "" : report.panels.front().heads_text;
   canvas.Text({.x = kMargin, .y = 52, .size = 12, .color = kMuted},
-              canvas.Fit(fmt::format("{}  \u00b7  model {}  \u00b7  {}", report.picture.path,
-                                     report.picture.model_name, heads),
-                         12, room));
+              fmt::format("{}  \u00b7  model {}  \u00b7  {}", report.picture.path,
+                          report.picture.model_name, heads),
+              room);
   const double scale = ScaleOf(report);
   for (Index i = 0; i < count; ++i) {
     const Index x = kMargin + i % columns * (cell_width + kGap);
@@ -208,7 +206,7 @@ Image HeatMapSheet(const HeatMapReport& report) {
     const Index picture_y = y + kTitle;
     const auto line = [&](Index n, Color color, std::string_view text) {
       canvas.Text({.x = x, .y = picture_y + size.height + 4 + 16 * n, .size = 12, .color = color},
-                  canvas.Fit(text, 12, cell_width));
+                  text, cell_width);
     };
     if (i == 0) {
       canvas.Text({.x = x, .y = picture_y - 8, .size = 13, .color = kMuted}, "the picture");
@@ -245,8 +243,7 @@ Image HeatMapSheet(const HeatMapReport& report) {
   const Index bar = std::min<Index>(300, room / 2);
   DrawScale(canvas, kMargin, legend, bar, scale);
   canvas.Text({.x = kMargin + bar + 18, .y = legend + 11, .size = 12, .color = kMuted},
-              canvas.Fit("of the score, by patch: red speaks for the text, blue against it", 12,
-                         room - bar - 18));
+              "of the score, by patch: red speaks for the text, blue against it", room - bar - 18);
   return canvas.image();
 }
 
@@ -258,9 +255,7 @@ std::string HeatMapTable(const HeatMapReport& report) {
                {"MLPs", Align::kRight},
                {"INPUT", Align::kRight},
                {"other heads", Align::kRight}});
-  const auto number = [](double v) {
-    return fmt::format("{:.4f}", std::abs(v) < 0.00005 ? 0.0 : v);
-  };
+  const auto number = [](double v) { return FormatNumber(v, 4); };
   double missed = 0;
   bool alike = true;
   for (const HeatMapPanel& panel : report.panels) {
@@ -313,11 +308,9 @@ Json HeatMapJson(const HeatMapReport& report) {
   json["rest"] = RestJson(first.rest);
   Json maps = Json::array();
   for (const HeatMapPanel& panel : report.panels) {
-    Json heads = Json::array();
-    for (const HeadId id : panel.heads) heads.push_back(HeadName(id));
     Json map = {{"text", panel.text}};
     if (!panel.against.empty()) map["against"] = panel.against;
-    map["heads"] = heads;
+    map["heads"] = HeadNamesJson(panel.heads);
     map["score"] = panel.map.score;
     map["sum"] = panel.map.sum();
     map["map_sum"] = panel.map.grid_sum();

@@ -17,6 +17,10 @@
 
 namespace cliplens {
 
+// What speaks for a text, and against it.
+inline constexpr Color kForColor{197, 27, 32};
+inline constexpr Color kAgainstColor{24, 92, 176};
+
 // The first members of a result on one picture: format, model, picture and region.
 Json MappedPictureJson(const char* format, const MappedPicture& picture);
 

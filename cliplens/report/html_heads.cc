@@ -1,7 +1,6 @@
 #include "cliplens/report/html_heads.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -159,19 +158,11 @@ const std::string& TextOfPool(const TextPool& pool, const SpanText& text) {
 }
 
 RankedHeads::RankedHeads(const ReportInput& input) {
-  std::map<HeadId, const ComponentShare*> share_of;
-  for (const ComponentShare& share : input.shares) {
-    if (share.head >= 0) share_of[{share.layer, share.head}] = &share;
-  }
-  in_model = static_cast<Index>(share_of.size());
+  in_model = std::ranges::count_if(input.shares, [](const auto& one) { return one.head >= 0; });
   for (const ReportHead& head : input.heads) {
-    const auto found = share_of.find(head.id);
-    if (found == share_of.end()) {
-      throw Error(ErrorCode::kInvalidArgument, "report: head {} has no share", HeadName(head.id));
-    }
-    const ComponentShare& share = *found->second;
-    const Index place = 1 + std::ranges::count_if(share_of, [&](const auto& other) {
-                          return other.second->share > share.share;
+    const ComponentShare& share = ShareOfHead(input.shares, head.id);
+    const Index place = 1 + std::ranges::count_if(input.shares, [&](const auto& other) {
+                          return other.head >= 0 && other.share > share.share;
                         });
     heads.push_back({&head, &share, place});
   }

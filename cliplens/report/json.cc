@@ -1,14 +1,13 @@
 #include "cliplens/report/json.h"
 
-#include <map>
-#include <string>
-
 #include "cliplens/base/error.h"
 
 namespace cliplens {
 
-Json ModelJson(const StoreInfo& store) {
-  return {{"name", store.model_name}, {"fingerprint", store.fingerprint}};
+Json ModelJson(const StoreInfo& store) { return ModelJson(store.model_name, store.fingerprint); }
+
+Json ModelJson(const std::string& name, const std::string& fingerprint) {
+  return {{"name", name}, {"fingerprint", fingerprint}};
 }
 
 Json DataJson(const StoreInfo& store) {
@@ -19,8 +18,18 @@ Json DataJson(const StoreInfo& store) {
   return sources;
 }
 
+Json CertificateJson(const CertificateSummary& certificate) {
+  return {{"max", certificate.max}, {"mean", certificate.mean}};
+}
+
 Json EstimateJson(const Estimate& estimate) {
   return {{"value", estimate.value}, {"low", estimate.low}, {"high", estimate.high}};
+}
+
+Json HeadNamesJson(const std::vector<HeadId>& heads) {
+  Json names = Json::array();
+  for (const HeadId head : heads) names.push_back(HeadName(head));
+  return names;
 }
 
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
@@ -29,10 +38,6 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
     throw Error(ErrorCode::kInvalidArgument, "span: {} heads, but results for {}", heads.size(),
                 spans.size());
   }
-  std::map<HeadId, const ComponentShare*> share_of;
-  for (const ComponentShare& share : shares) {
-    if (share.head >= 0) share_of[{share.layer, share.head}] = &share;
-  }
   Json result = {{"format", "cliplens.span/1"},
                  {"model", ModelJson(store)},
                  {"data", DataJson(store)},
@@ -40,16 +45,10 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
                  {"pool", {{"name", pool.name}, {"texts", pool.texts.size()}}},
                  {"heads", Json::array()}};
   for (std::size_t h = 0; h < heads.size(); ++h) {
-    const auto found = share_of.find(heads[h]);
-    if (found == share_of.end()) {
-      throw Error(ErrorCode::kInvalidArgument, "span: head {} has no share", HeadName(heads[h]));
-    }
-    Json head = {{"head", HeadName(heads[h])},
-                 {"rank", spans[h].rank},
-                 {"variance_share", found->second->share},
-                 {"variance_share_spread", found->second->spread},
-                 {"variance", spans[h].variance},
-                 {"texts", Json::array()}};
+    const ComponentShare& share = ShareOfHead(shares, heads[h]);
+    Json head = {{"head", HeadName(heads[h])},    {"rank", spans[h].rank},
+                 {"variance_share", share.share}, {"variance_share_spread", share.spread},
+                 {"variance", spans[h].variance}, {"texts", Json::array()}};
     for (const SpanText& text : spans[h].texts) {
       const auto index = ToSize(text.index);
       if (text.index < 0 || index >= pool.texts.size()) {

@@ -4,6 +4,7 @@
 //   Print(DumpJson(ModelJson(store.info())), DumpJson(EstimateJson(accuracy)));
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "cliplens/analysis/text_span.h"
@@ -19,10 +20,17 @@ namespace cliplens {
 
 // The members "model" and "data" of every result on a store.
 Json ModelJson(const StoreInfo& store);
+Json ModelJson(const std::string& name, const std::string& fingerprint);
 Json DataJson(const StoreInfo& store);
+
+// {"max", "mean"}: how far sums are from embeddings.
+Json CertificateJson(const CertificateSummary& certificate);
 
 // Every estimate is written as {"value", "low", "high"}.
 Json EstimateJson(const Estimate& estimate);
+
+// The names of heads.
+Json HeadNamesJson(const std::vector<HeadId>& heads);
 
 // "cliplens.span/1". heads[i] goes with spans[i]; shares are those of all components.
 // Throws Error(kInvalidArgument) where their lengths differ or a head has no share.

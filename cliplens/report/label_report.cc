@@ -1,9 +1,11 @@
 #include "cliplens/report/label_report.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
+#include "cliplens/base/error.h"
 #include "cliplens/report/csv.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
@@ -22,12 +24,6 @@ Json NameOrNull(const LabelReport& report, Index property) {
 const char* CalibrationText(const LabelReport& report) {
   return report.calibrated ? "confidence calibrated for this model"
                            : "confidence uncalibrated for this model";
-}
-
-Json SharesJson(const std::vector<double>& shares) {
-  Json list = Json::array();
-  for (const double share : shares) list.push_back(share);
-  return list;
 }
 
 Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vector<Item>& items) {
@@ -63,15 +59,37 @@ Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vecto
 
 Json ScoresJson(const LabelReport& report) {
   const LabelScores& s = report.scores;
-  return {{"pool", report.scores_pool},
-          {"heads", s.heads},
-          {"labelled", s.labelled},
-          {"properties", s.properties},
-          {"entanglement", s.entanglement},
-          {"entanglement_by_heads", s.entanglement_by_heads},
-          {"association", SharesJson(s.association)},
-          {"consistency", SharesJson(s.consistency)},
+  return {{"pool", report.scores_pool},     {"heads", s.heads},
+          {"labelled", s.labelled},         {"properties", s.properties},
+          {"entanglement", s.entanglement}, {"entanglement_by_heads", s.entanglement_by_heads},
+          {"association", s.association},   {"consistency", s.consistency},
           {"repetition", s.repetition}};
+}
+
+// What the overview says of a head.
+Json SummaryOf(const Json& head, const LabelFile& file) {
+  Json summary = Json::object();
+  for (const char* key :
+       {"head", "label", "second", "confidence", "stability", "coverage", "rival"}) {
+    summary[key] = JsonField<Json>(head, key, file.place);
+  }
+  Index explained = 0;
+  Json shares = Json::array(), beyond = Json::array();
+  for (const Json& property : JsonField<Json>(head, "properties", file.place)) {
+    const Json estimate = JsonField<Json>(property, "share", file.place);
+    const auto share = JsonField<double>(estimate, "value", file.place);
+    shares.push_back(share);
+    beyond.push_back(JsonField<double>(property, "beyond", file.place));
+    explained += share > std::max(JsonField<double>(property, "chance", file.place), 0.0) ? 1 : 0;
+  }
+  if (shares.size() != file.properties.size()) {
+    throw Error(ErrorCode::kCorruptData, "{}: {} has {} properties, the table {}", file.place,
+                JsonExcerpt(head["head"]), shares.size(), file.properties.size());
+  }
+  summary["explained"] = explained;
+  summary["shares"] = std::move(shares);
+  summary["beyond"] = std::move(beyond);
+  return summary;
 }
 
 }  // namespace
@@ -109,6 +127,22 @@ Json LabelSummaryJson(const LabelReport& report) {
           {"images", report.store.images},
           {"calibrated", report.calibrated},
           {"scores", ScoresJson(report)}};
+}
+
+Json LabelOverviewJson(const Json& labels, const LabelFile& file) {
+  const std::string& place = file.place;
+  const Json entries = JsonField<Json>(labels, "heads", place);
+  std::map<HeadId, Json> heads;
+  for (std::size_t i = 0; i < file.heads.size(); ++i) {
+    heads.emplace(file.heads[i].id, SummaryOf(entries[i], file));
+  }
+  Json json = {{"properties_name", JsonField<std::string>(labels, "properties_name", place)},
+               {"calibrated", JsonField<bool>(labels, "calibrated", place)},
+               {"properties", file.properties},
+               {"scores", JsonField<Json>(labels, "scores", place)},
+               {"heads", Json::array()}};
+  for (const auto& [id, head] : heads) json["heads"].push_back(head);
+  return json;
 }
 
 std::string LabelCsv(const LabelReport& report) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cliplens/app/label_file.h"
 #include "cliplens/app/labels.h"
 #include "cliplens/io/json.h"
 
@@ -16,6 +17,9 @@ namespace cliplens {
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
 // The model and the scores of its labels, for a model that is compared with another.
 Json LabelSummaryJson(const LabelReport& report);
+// What the explorer's overview says of "cliplens.label/2", `file` being what was read of it. Throws
+// Error(kCorruptData) naming the file for what is no such thing.
+Json LabelOverviewJson(const Json& labels, const LabelFile& file);
 // One line a head and property.
 std::string LabelCsv(const LabelReport& report);
 // Heads with their labels, then the heads of each property, then the scores.

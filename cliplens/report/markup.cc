@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/io/printable.h"
+#include "cliplens/report/table.h"
 
 namespace cliplens {
 
@@ -66,9 +67,8 @@ std::string FormatCount(Index count) {
 }
 
 std::string FormatFixed(double value, int decimals) {
-  std::string digits = fmt::format("{:.{}f}", std::abs(value), decimals);
-  const bool zero = digits.find_first_not_of("0.") == std::string::npos;
-  return value < 0 && !zero ? "\u2212" + digits : digits;
+  std::string digits = FormatNumber(value, decimals);
+  return digits.starts_with('-') ? "\u2212" + digits.substr(1) : digits;
 }
 
 std::string FormatSigned(double value, int decimals) {

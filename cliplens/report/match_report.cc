@@ -15,12 +15,6 @@ std::string LabelOf(const MatchedStore& store, HeadId head) {
   return found == store.labels.end() ? "" : found->second;
 }
 
-Json NamesJson(const std::vector<HeadId>& heads) {
-  Json names = Json::array();
-  for (const HeadId& head : heads) names.push_back(HeadName(head));
-  return names;
-}
-
 }  // namespace
 
 Json MatchJson(const MatchReport& report) {
@@ -33,8 +27,8 @@ Json MatchJson(const MatchReport& report) {
                {"b", side(report.b)},
                {"images", match.images},
                {"common", match.common},
-               {"heads_a", NamesJson(match.heads_a)},
-               {"heads_b", NamesJson(match.heads_b)}};
+               {"heads_a", HeadNamesJson(match.heads_a)},
+               {"heads_b", HeadNamesJson(match.heads_b)}};
   json["similarity"] = Json::array();
   for (Index i = 0; i < match.similarity.rows(); ++i) {
     Json row = Json::array();

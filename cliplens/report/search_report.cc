@@ -7,6 +7,17 @@
 
 namespace cliplens {
 
+Json RankingJson(const std::vector<ScoredItem>& found, const std::vector<Item>& items) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    list.push_back({{"rank", i + 1},
+                    {"item", found[i].item},
+                    {"path", items[i].path},
+                    {"score", found[i].score}});
+  }
+  return list;
+}
+
 Json SearchJson(const SearchReport& report) {
   Json json = {{"format", "cliplens.search/1"},
                {"model", ModelJson(report.store)},
@@ -15,26 +26,18 @@ Json SearchJson(const SearchReport& report) {
   if (!report.index.empty()) json["index"] = report.index;
   json["terms"] = Json::array();
   for (const SearchReport::Term& term : report.terms) {
-    Json heads = Json::array();
-    for (const HeadId id : term.space.heads) heads.push_back(HeadName(id));
     json["terms"].push_back({{"query", term.query},
                              {"unlike", term.unlike},
                              {"in", term.in},
-                             {"heads", std::move(heads)},
+                             {"heads", HeadNamesJson(term.space.heads)},
                              {"weights", term.space.weights},
                              {"directions", term.space.directions.dim(0)},
                              {"definition", NameOf(term.space.definition)},
                              {"measure", NameOf(term.space.measure)}});
   }
-  json["results"] = Json::array();
-  for (std::size_t i = 0; i < report.results.size(); ++i) {
-    const Item& item = report.items[i];
-    Json result = {{"rank", i + 1},
-                   {"item", report.results[i].item},
-                   {"path", item.path},
-                   {"score", report.results[i].score}};
-    if (item.label) result["label"] = *item.label;
-    json["results"].push_back(std::move(result));
+  json["results"] = RankingJson(report.results, report.items);
+  for (std::size_t i = 0; i < report.items.size(); ++i) {
+    if (report.items[i].label) json["results"][i]["label"] = *report.items[i].label;
   }
   return json;
 }

@@ -5,11 +5,15 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cliplens/app/search.h"
 #include "cliplens/io/json.h"
 
 namespace cliplens {
+
+// The list of pictures that were found, best first, each with its rank. items[i] is found[i].
+Json RankingJson(const std::vector<ScoredItem>& found, const std::vector<Item>& items);
 
 // "cliplens.search/1".
 Json SearchJson(const SearchReport& report);

@@ -21,13 +21,10 @@ Json FiguresJson(const SegmentationFigures& figures) {
           {"mean_ap", EstimateJson(figures.mean_ap)}};
 }
 
-std::string Bounded(const Estimate& e) {
-  return fmt::format("{:.1f} ({:.1f} to {:.1f})", 100 * e.value, 100 * e.low, 100 * e.high);
-}
-
 void AddFigures(Table& table, const char* name, const SegmentationFigures& figures) {
-  table.AddRow({name, fmt::format("{}", figures.pictures), Bounded(figures.pixel_accuracy),
-                Bounded(figures.mean_iou), Bounded(figures.mean_ap),
+  table.AddRow({name, fmt::format("{}", figures.pictures),
+                FormatEstimate(figures.pixel_accuracy, 100, 1),
+                FormatEstimate(figures.mean_iou, 100, 1), FormatEstimate(figures.mean_ap, 100, 1),
                 fmt::format("{}", figures.empty_maps)});
 }
 
@@ -38,7 +35,7 @@ Json SegmentationJson(const SegmentationReport& report) {
   Json data = {{"kind", report.kind}, {"root", report.root}};
   if (!report.split.empty()) data["split"] = report.split;
   Json json = {{"format", "cliplens.evaluate.segmentation/2"},
-               {"model", {{"name", report.model_name}, {"fingerprint", report.fingerprint}}},
+               {"model", ModelJson(report.model_name, report.fingerprint)},
                {"data", data},
                {"classes", {{"name", report.classes_name}, {"classes", report.classes}}},
                {"templates", report.templates},
@@ -82,7 +79,7 @@ std::string SegmentationTable(const SegmentationReport& report) {
 
 Json PictureMaskJson(const PictureMask& mask) {
   return {{"format", "cliplens.segment/1"},
-          {"model", {{"name", mask.model_name}, {"fingerprint", mask.fingerprint}}},
+          {"model", ModelJson(mask.model_name, mask.fingerprint)},
           {"picture", {{"path", mask.picture}, {"width", mask.width}, {"height", mask.height}}},
           {"text", mask.text},
           {"answer", mask.answer},

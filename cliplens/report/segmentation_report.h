@@ -1,7 +1,7 @@
 // Zero-shot segmentation as JSON (docs/json.md) and tables.
 //
-//   SegmentationReport report;
-//   report.result = EvaluateSegmentation(model, *set, classifier, ClassLabels(classes), {});
+//   const SegmentationReport report =
+//       SegmentPictures(model, *set, {.classes = {.classes = "objects.txt"}}, {});
 //   Print(SegmentationTable(report));
 #pragma once
 

@@ -3,13 +3,6 @@
 #include "cliplens/report/json.h"
 
 namespace cliplens {
-namespace {
-
-Json CertificateJson(const CertificateSummary& certificate) {
-  return {{"max", certificate.max}, {"mean", certificate.mean}};
-}
-
-}  // namespace
 
 Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, double seconds,
                    const std::string& out) {
@@ -67,6 +60,15 @@ Json IndexJson(const SearchIndex& index, const std::string& out, const std::stri
           {"in", in},
           {"definition", NameOf(index.space.definition)},
           {"measure", NameOf(index.space.measure)}};
+}
+
+Json ReportJson(const ReportInput& input, Index bytes, const std::string& out) {
+  return {{"format", "cliplens.report/1"},
+          {"heads", input.heads.size()},
+          {"images", input.store.images},
+          {"components", ComponentsJson(input.shares)},
+          {"bytes", bytes},
+          {"out", out}};
 }
 
 Json DemoJson(const DemoReport& report) {

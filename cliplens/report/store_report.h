@@ -12,6 +12,7 @@
 #include "cliplens/decompose/verify.h"
 #include "cliplens/io/json.h"
 #include "cliplens/model/clip.h"
+#include "cliplens/report/html_report.h"
 
 namespace cliplens {
 
@@ -27,6 +28,9 @@ Json VerifyJson(const std::string& store, const std::vector<Problem>& problems);
 Json ExportJson(const Store& store, const std::string& out, const std::string& edit);
 // The same of an index; `in` is its space as people read it.
 Json IndexJson(const SearchIndex& index, const std::string& out, const std::string& in);
+
+// "cliplens.report/1" of a page of so many bytes that was written to `out`.
+Json ReportJson(const ReportInput& input, Index bytes, const std::string& out);
 
 // What `cliplens demo` made.
 struct DemoReport {

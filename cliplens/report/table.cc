@@ -105,10 +105,20 @@ Index DisplayWidth(std::string_view text) {
   return width;
 }
 
-std::string FormatPercent(double share, int decimals) {
-  std::string digits = fmt::format("{:.{}f}", 100 * std::abs(share), decimals);
+std::string FormatNumber(double value, int decimals) {
+  const std::string digits = fmt::format("{:.{}f}", std::abs(value), decimals);
   const bool zero = digits.find_first_not_of("0.") == std::string::npos;
-  return (share < 0 && !zero ? "-" : "") + digits + " %";
+  return (value < 0 && !zero ? "-" : "") + digits;
+}
+
+std::string FormatPercent(double share, int decimals) {
+  return FormatNumber(100 * share, decimals) + " %";
+}
+
+std::string FormatEstimate(const Estimate& estimate, double factor, int decimals) {
+  return fmt::format("{} ({} to {})", FormatNumber(factor * estimate.value, decimals),
+                     FormatNumber(factor * estimate.low, decimals),
+                     FormatNumber(factor * estimate.high, decimals));
 }
 
 Table::Table(std::vector<TableColumn> columns) : columns_(std::move(columns)) {

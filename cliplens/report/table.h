@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cliplens/base/array.h"
+#include "cliplens/base/bootstrap.h"
 
 namespace cliplens {
 
@@ -44,8 +45,11 @@ class Table {
 // Columns that a terminal gives to `text` (valid UTF-8 without control characters).
 Index DisplayWidth(std::string_view text);
 
-// `share` as a percentage: "12.4 %", with `decimals` digits after the point; "-0.0" is never
-// written.
+// `value` with `decimals` digits after the point; "-0.0" is never written.
+std::string FormatNumber(double value, int decimals);
+// `share` as a percentage: "12.4 %".
 std::string FormatPercent(double share, int decimals = 1);
+// `factor` times the estimate: "98.2 (97.0 to 99.1)".
+std::string FormatEstimate(const Estimate& estimate, double factor, int decimals);
 
 }  // namespace cliplens

@@ -9,10 +9,7 @@
 #include "cliplens/decompose/edit_file.h"
 #include "cliplens/decompose/model_edit.h"
 #include "cliplens/model/nn/product.h"
-#include "cliplens/report/edit_report.h"
 #include "cliplens/report/explorer_report.h"
-#include "cliplens/report/group_report.h"
-#include "cliplens/report/json.h"
 #include "cliplens/server/views.h"
 
 namespace cliplens::server {
@@ -29,10 +26,6 @@ std::string ProblemOfLabels(Source& source) {
     return error.what();
   }
   return "";
-}
-
-Json WantedJson(const WantedEdit& wanted) {
-  return EditedComponentsJson(wanted.targets, wanted.mean, wanted.scale);
 }
 
 // Dot products of unit rows, numbered from `first`, with a unit query, without row `but`.
@@ -54,18 +47,10 @@ std::vector<ScoredItem> Scored(ArrayView<const float, 2> rows, std::span<const f
   return scored;
 }
 
-void KeepBest(std::vector<ScoredItem>& scored, Index count) {
-  const auto better = [](const ScoredItem& a, const ScoredItem& b) {
-    return a.score != b.score ? a.score > b.score : a.item < b.item;
-  };
-  const auto kept = std::min<std::size_t>(scored.size(), ToSize(count));
-  std::partial_sort(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(kept),
-                    scored.end(), better);
-  scored.resize(kept);
-}
-
-Json RankingOf(Source& source, const std::vector<ScoredItem>& found) {
-  return RankingJson(found, [&](Index item) { return source.item(item).path; });
+RankedItems RankingOf(Source& source, const std::vector<ScoredItem>& found) {
+  RankedItems ranked{found, {}};
+  for (const ScoredItem& scored : found) ranked.items.push_back(source.item(scored.item));
+  return ranked;
 }
 
 // Pictures most like a query, before and after an edit, which changes the query's picture too.
@@ -86,9 +71,9 @@ class Ranking {
     }
   }
 
-  Json Base() {
+  RankedItems Base() {
     const std::string key = fmt::format("{} {}", count_, key_);
-    if (const auto found = source_.answers().Find(key)) return *found;
+    if (const auto found = source_.rankings().Find(key)) return *found;
     const Store& store = source_.store();
     std::vector<float> query = text_;
     if (pass_ != nullptr) {
@@ -104,23 +89,13 @@ class Ranking {
       KeepBest(scored, count_);
       first += rows.dim(0);
     }
-    Json json = RankingOf(source_, scored);
-    source_.answers().Add(key, json, 4'096 + 256 * count_);
-    return json;
+    return *source_.rankings().Add(key, RankingOf(source_, scored), 4'096 + 256 * count_);
   }
 
-  Json Edited(LiveEdit& live, const WantedEdit& wanted) {
+  RankedItems Edited(LiveEdit& live, const WantedEdit& wanted) {
     const Array<float, 2>& rows = live.Rows();
     std::vector<float> query = text_;
-    if (pass_ != nullptr) {
-      query.assign(pass_->embedding.row(0).begin(), pass_->embedding.row(0).end());
-      if (!wanted.targets.empty()) {
-        ModelEdit::Scratch scratch;
-        ModelEdit(source_.model().image_readout(), MakeEdit(source_, wanted))
-            .Apply(pass_->captures, query, scratch);
-        NormalizeRow(query);
-      }
-    }
+    if (pass_ != nullptr) query = EditedRow(source_, *pass_, wanted);
     if (query.empty()) query.assign(rows.row(item_).begin(), rows.row(item_).end());
     std::vector<ScoredItem> scored = Scored(rows, query, 0, item_, source_.threads());
     KeepBest(scored, count_);
@@ -149,6 +124,32 @@ class Ranking {
   Index item_ = -1;                        // of the store
 };
 
+// Accuracy, and that of groups where an attribute is named.
+void PutAccuracy(Source& source, const Arguments& request, Source::Live& live,
+                 EditedReport& report) {
+  const std::vector<Index>& labels = source.matched_labels().classes;
+  const std::vector<Index>& base = live.edit.BaseAnswers();
+  const std::vector<Index>& edited = live.edit.Answers();
+  report.accuracy = {std::ranges::count_if(labels, [](Index label) { return label >= 0; }),
+                     AccuracyOfAnswers(labels, base, live.blocks),
+                     AccuracyOfAnswers(labels, edited, live.blocks)};
+  const std::string attribute = request.Text("attribute", "");
+  if (attribute.empty()) return;
+  const std::vector<std::string>& classes = source.options().classes->file.names;
+  const auto values = source.groups(attribute);
+  const PictureGroups groups{.classes = labels,
+                             .attributes = values->value_of,
+                             .num_classes = std::ssize(classes),
+                             .num_attributes = std::ssize(values->values)};
+  auto base_row = source.base_rows().Find(attribute);
+  if (base_row == nullptr) {
+    base_row = source.base_rows().Add(attribute, RowOfAnswers("base", groups, base, live.blocks),
+                                      64 * 1024);
+  }
+  report.groups = {attribute, classes, values->values, *base_row,
+                   RowOfAnswers("edit", groups, edited, live.blocks)};
+}
+
 }  // namespace
 
 WantedEdit WantedEditOf(const Source& source, const Arguments& edit) {
@@ -175,67 +176,38 @@ Edit MakeEdit(Source& source, const WantedEdit& wanted) {
   return MakeScaleEdit(store.info(), store.basis(), wanted.scale, wanted.targets);
 }
 
-Json EditedOf(Source& source, const Arguments& request) {
+std::vector<float> EditedRow(Source& source, const TokenPass& pass, const WantedEdit& wanted) {
+  std::vector<float> row(pass.embedding.row(0).begin(), pass.embedding.row(0).end());
+  if (wanted.targets.empty()) return row;
+  ModelEdit::Scratch scratch;
+  ModelEdit(source.model().image_readout(), MakeEdit(source, wanted))
+      .Apply(pass.captures, row, scratch);
+  NormalizeRow(row);
+  return row;
+}
+
+EditedReport EditedOf(Source& source, const Arguments& request) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  const Store& store = source.store();
-  const WantedEdit wanted = WantedEditOf(source, request.Object("edit"));
+  EditedReport report;
+  report.store = source.store().info();
+  const WantedEdit& wanted = report.edit = WantedEditOf(source, request.Object("edit"));
   const bool ranked = request.Has("query");
   std::optional<Ranking> ranking;
   if (ranked) ranking.emplace(source, request.Object("query"), request.Count("count", 12, 1, 100));
-
-  Json json = {{"format", "cliplens.explorer.edit/2"},
-               {"model", ModelJson(store.info())},
-               {"data", DataJson(store.info())},
-               {"images", store.info().images},
-               {"edit", WantedJson(wanted)},
-               {"accuracy", nullptr},
-               {"groups", nullptr},
-               {"ranking", nullptr},
-               {"scores", nullptr}};
   {
     Source::Live& live = source.live(ranked);
     const std::scoped_lock lock(live.mutex);
     live.edit.Apply(wanted.targets, wanted.mean, wanted.scale);
-    const std::string problem = ProblemOfLabels(source);
-    if (!problem.empty()) json["accuracy_problem"] = problem;
-    if (source.options().classes && problem.empty()) {
-      const std::vector<Index>& labels = source.matched_labels().classes;
-      const std::vector<Index>& base = live.edit.BaseAnswers();
-      const std::vector<Index>& edited = live.edit.Answers();
-      json["accuracy"] = {
-          {"images", std::ranges::count_if(labels, [](Index label) { return label >= 0; })},
-          {"base", EstimateJson(AccuracyOfAnswers(labels, base, live.blocks))},
-          {"edited", EstimateJson(AccuracyOfAnswers(labels, edited, live.blocks))}};
-      if (const std::string attribute = request.Text("attribute", ""); !attribute.empty()) {
-        const auto values = source.groups(attribute);
-        const PictureGroups groups{
-            .classes = labels,
-            .attributes = values->value_of,
-            .num_classes = static_cast<Index>(source.options().classes->file.names.size()),
-            .num_attributes = static_cast<Index>(values->values.size())};
-        const auto row_of = [&](const char* name, const std::vector<Index>& answers) {
-          return GroupRowJson(RowOfAnswers(name, groups, answers, live.blocks),
-                              source.options().classes->file.names, values->values);
-        };
-        const std::string key = "groups " + attribute;
-        std::shared_ptr<const Json> base_row = source.answers().Find(key);
-        if (base_row == nullptr) {
-          base_row = source.answers().Add(key, row_of("base", base), 64 * 1024);
-        }
-        const Json rows = {*base_row, row_of("edit", edited)};
-        json["groups"] = {{"attribute", attribute}, {"values", values->values}, {"rows", rows}};
-      }
+    report.accuracy_problem = ProblemOfLabels(source);
+    if (source.options().classes && report.accuracy_problem.empty()) {
+      PutAccuracy(source, request, live, report);
     }
-    if (ranking) {
-      json["ranking"] = {{"base", ranking->Base()}, {"edited", ranking->Edited(live.edit, wanted)}};
-    }
+    if (ranking) report.ranking = {ranking->Base(), ranking->Edited(live.edit, wanted)};
   }
-  if (request.Has("picture")) {
-    json["scores"] = EditedScoresJson(PictureScoresOf(source, request));
-  }
-  json["milliseconds"] = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-  return json;
+  if (request.Has("picture")) report.scores = PictureScoresOf(source, request);
+  report.milliseconds = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  return report;
 }
 
 Response EditFileOf(Source& source, const Arguments& request) {
@@ -253,7 +225,6 @@ Response EditFileOf(Source& source, const Arguments& request) {
 Json OpenedEditOf(Source& source, const std::string& file) {
   const Edit edit = ParseEdit(file, "the edit");
   CheckEditIsFor(edit, "the edit", source.fingerprint(), source.options().name);
-  Json json = EditJson(edit, "");
   WantedEdit wanted;
   std::optional<std::pair<bool, double>> mode;
   for (const EditComponent& component : edit.components) {
@@ -268,12 +239,11 @@ Json OpenedEditOf(Source& source, const std::string& file) {
   }
   wanted.mean = mode->first;
   wanted.scale = mode->second;
-  json["edit"] = WantedJson(wanted);
   // The page replaces by the means of its own store.
-  json["other_means"] =
+  const bool other_means =
       wanted.mean && edit.means_images > 0 &&
       DistanceOfMeans(edit, source.store().basis(), source.store().statistics()) > 1e-3;
-  return json;
+  return OpenedEditJson(edit, wanted, other_means);
 }
 
 }  // namespace cliplens::server

@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "cliplens/base/error.h"
-#include "cliplens/base/version.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/server/views.h"
@@ -129,7 +128,7 @@ const std::vector<Explorer::Route>& Explorer::Routes() {
        }},
       {"POST", "/sources/{source}/edit", Body::kJson, true,
        [](Explorer& e, const Parts& p, const Request& r) {
-         return JsonResponse(EditedOf(e.SourceNamed(p[0]), Arguments(r)));
+         return JsonResponse(EditedJson(EditedOf(e.SourceNamed(p[0]), Arguments(r))));
        }},
       {"POST", "/sources/{source}/edit/file", Body::kJson, true,
        [](Explorer& e, const Parts& p, const Request& r) {
@@ -335,18 +334,14 @@ Response Explorer::Answer(const Route& route, const Parts& parts, const Request&
 }
 
 Response Explorer::Sources() {
-  Json json = {{"format", "cliplens.sources/1"},
-               {"version", kVersion},
-               {"sources", Json::array()},
-               {"limits",
-                {{"picture_bytes", options_.picture_bytes},
-                 {"picture_pixels", shared_.picture_pixels},
-                 {"text_bytes", kMostTextBytes},
-                 {"texts", kMostTexts},
-                 {"terms", kMostTerms},
-                 {"results", kMostResults}}}};
-  for (const auto& source : sources_) json["sources"].push_back(DescriptionOf(*source));
-  return JsonResponse(json);
+  std::vector<SourceReport> described;
+  for (const auto& source : sources_) described.push_back(source->Describe());
+  return JsonResponse(SourcesJson(described, {.picture_bytes = options_.picture_bytes,
+                                              .picture_pixels = shared_.picture_pixels,
+                                              .text_bytes = kMostTextBytes,
+                                              .texts = kMostTexts,
+                                              .terms = kMostTerms,
+                                              .results = kMostResults}));
 }
 
 Response Explorer::SmallOrWhole(const std::string& key, const std::string& name,
@@ -389,10 +384,7 @@ Response Explorer::SendPicture(const Request& request) {
   sent.width = image.width;
   sent.height = image.height;
   const std::string id = HashBytes(sent.bytes);
-  const Json json = {{"format", "cliplens.picture/1"},
-                     {"picture", id},
-                     {"width", sent.width},
-                     {"height", sent.height}};
+  const Json json = SentPictureJson(id, sent.width, sent.height);
   const auto bytes = static_cast<Index>(sent.bytes.size());
   shared_.sent.Add(id, std::move(sent), bytes);
   return JsonResponse(json);

@@ -14,20 +14,6 @@ struct Cancelled {};
 
 }  // namespace
 
-const char* NameOf(JobState state) {
-  switch (state) {
-    case JobState::kRunning:
-      return "running";
-    case JobState::kDone:
-      return "done";
-    case JobState::kFailed:
-      return "failed";
-    case JobState::kCancelled:
-      return "cancelled";
-  }
-  return "";
-}
-
 struct Jobs::Job {
   std::mutex mutex;
   std::condition_variable changed;

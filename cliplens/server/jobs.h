@@ -21,20 +21,9 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/progress.h"
+#include "cliplens/report/explorer_report.h"
 
 namespace cliplens::server {
-
-enum class JobState { kRunning, kDone, kFailed, kCancelled };
-const char* NameOf(JobState state);  // "running", "done", "failed", "cancelled"
-
-struct JobStatus {
-  std::string id;
-  std::string what;
-  JobState state = JobState::kRunning;
-  Index done = 0, total = 0;
-  std::string error_code, error_message;  // of one that failed
-  Index version = 0;                      // grows with every change
-};
 
 class Jobs {
  public:

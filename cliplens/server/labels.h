@@ -20,9 +20,8 @@ namespace cliplens::server {
 
 struct LoadedLabels {
   LabelFile file;
-  std::map<HeadId, Json> heads;      // their entries of "cliplens.label/2"
-  std::map<HeadId, Json> summaries;  // what the overview says of them
-  Json summary;                      // the members beside the heads: names, scores
+  std::map<HeadId, Json> heads;  // their entries of "cliplens.label/2"
+  Json overview;                 // as LabelOverviewJson
   Array<float, 2> texts;  // unit rows of TextsOfProperties(file); none until they are embedded
 
   // As cliplens::HeadsLabelled and SpaceOfProperty, but Error(kNotFound) for a property that the

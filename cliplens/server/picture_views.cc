@@ -9,7 +9,6 @@
 #include "cliplens/app/masks.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
-#include "cliplens/decompose/model_edit.h"
 #include "cliplens/report/explanation_report.h"
 #include "cliplens/report/heat_map_report.h"
 #include "cliplens/report/segmentation_report.h"
@@ -63,14 +62,8 @@ ScoresReport PictureScoresOf(Source& source, const Arguments& request) {
   const ScoredTexts texts = ScoredTextsOf(source, request);
   std::vector<double> edited;
   if (request.Has("edit")) {
-    const WantedEdit wanted = WantedEditOf(source, request.Object("edit"));
-    std::vector<float> row(pass->embedding.row(0).begin(), pass->embedding.row(0).end());
-    if (!wanted.targets.empty()) {
-      ModelEdit::Scratch scratch;
-      ModelEdit(source.model().image_readout(), MakeEdit(source, wanted))
-          .Apply(pass->captures, row, scratch);
-      NormalizeRow(row);
-    }
+    const std::vector<float> row =
+        EditedRow(source, *pass, WantedEditOf(source, request.Object("edit")));
     edited.resize(texts.names.size());
     for (const ClassScore& score : ScoresBy(source.model(), row, texts)) {
       At(edited, score.index) = score.similarity;
@@ -101,7 +94,7 @@ Response HeatMapOf(Source& source, const Arguments& request, bool png) {
     }
   }
   maps.heads = place.heads;
-  maps.heads_text = place.embedding ? "heads all" : place.text;
+  maps.heads_text = place.text;
   const auto pass = source.Pass(picture);
   HeatMapReport report;
   report.picture = MappedPictureOf(source.model(), picture.image, picture.path);
@@ -133,7 +126,7 @@ Response ExplanationOf(Source& source, const Arguments& request, bool png) {
 Response MaskResponse(Source& source, const Arguments& request, bool png) {
   const ShownPicture picture = source.Picture(request.Object("picture"));
   const Source::Place place = source.PlaceOf(request, "in");
-  MaskChoice choice{.heads = place.heads, .heads_text = place.embedding ? "heads all" : place.text};
+  MaskChoice choice{.heads = place.heads, .heads_text = place.text};
   if (request.Has("text")) {
     choice.text = request.Text("text");
     choice.row = EmbedWords(source.model(), {choice.text}, source.threads());

@@ -71,12 +71,8 @@ struct SentPicture {
 // A file to send.
 struct PictureFile {
   std::string bytes;
-  std::string content_type;
-  std::string tag;  // of the bytes, for If-None-Match
+  std::string content_type;  // by the first bytes; empty where they are of no known kind
 };
-
-// "image/png", "image/jpeg", "image/webp" by the first bytes; empty for others.
-std::string_view ContentTypeOf(std::span<const std::uint8_t> bytes);
 
 // The bytes as they are.
 PictureFile WholePicture(std::span<const std::uint8_t> bytes);

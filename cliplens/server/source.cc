@@ -45,32 +45,57 @@ std::string KeyOf(const SearchSpace& space) {
 }  // namespace
 
 Source::Source(std::string id, SourceOptions options, Shared& shared)
-    : id_(std::move(id)), options_(std::move(options)), shared_(shared) {
+    : options_(std::move(options)), shared_(shared) {
+  report_.id = std::move(id);
+  report_.name = options_.name;
   if (options_.store) {
     const StoreInfo& info = options_.store->info();
+    report_.store = info;
+    report_.model_name = info.model_name;
+    report_.embed_width = options_.store->basis().embed_width();
     model_heads_ = HeadsIn(*options_.store);
-    embed_width_ = options_.store->basis().embed_width();
-    model_name_ = info.model_name;
     const std::string place = options_.store->directory().string();
     const Json vision = JsonField<Json>(info.model_config, "vision", place);
-    image_size_ = Integer(vision, "image_size", place);
-    patch_size_ = Integer(vision, "patch_size", place);
+    report_.image_size = Integer(vision, "image_size", place);
+    report_.patch_size = Integer(vision, "patch_size", place);
   } else {
     const ModelConfig& config = model().config();
+    report_.model_name = model().name();
+    report_.embed_width = config.embed_width;
     model_heads_ = HeadsIn(model());
-    embed_width_ = config.embed_width;
-    model_name_ = model().name();
-    image_size_ = config.preprocess.image_size;
-    patch_size_ = config.patch_size;
+    report_.image_size = config.preprocess.image_size;
+    report_.patch_size = config.patch_size;
   }
-  if (image_size_ < 1 || patch_size_ < 1 || patch_size_ > image_size_) {
+  if (report_.image_size < 1 || report_.patch_size < 1 || report_.patch_size > report_.image_size) {
     throw Error(ErrorCode::kCorruptData, "{}: pictures of {} pixels in patches of {}",
-                options_.name, image_size_, patch_size_);
+                options_.name, report_.image_size, report_.patch_size);
   }
+  report_.fingerprint = model_heads_.fingerprint;
+  report_.layers = model_heads_.layers;
+  report_.heads = model_heads_.heads;
+  report_.pictures = options_.pictures != nullptr;
+  if (options_.pool) report_.pool = options_.pool->name;
+  if (options_.properties) report_.properties_name = options_.properties->name;
+  if (options_.classes) {
+    report_.classes_name = options_.classes->file.name;
+    report_.classes = options_.classes->file.names;
+  }
+  report_.label = options_.label;
   if (options_.labels) {
     labels_ = std::make_shared<const LoadedLabels>(*std::move(options_.labels));
     options_.labels.reset();
   }
+}
+
+SourceReport Source::Describe() {
+  SourceReport report = report_;
+  report.attributes = attributes();
+  const std::scoped_lock lock(mutex_);
+  report.label_job = Running(label_job_);
+  report.preparing = Running(prepare_job_);
+  report.labelled = labels_ != nullptr;
+  if (labels_ != nullptr) report.properties = labels_->file.properties;
+  return report;
 }
 
 const Store& Source::store() const {
@@ -117,10 +142,9 @@ void Source::PrepareNow(const ProgressSink& progress) {
   }
 }
 
-std::string Source::preparing() const {
-  const std::scoped_lock lock(mutex_);
-  if (prepare_job_.empty()) return "";
-  return shared_.jobs.Status(prepare_job_).state == JobState::kRunning ? prepare_job_ : "";
+std::string Source::Running(const std::string& job) const {
+  if (job.empty() || shared_.jobs.Status(job).state != JobState::kRunning) return "";
+  return job;
 }
 
 // Called with the lock.
@@ -167,14 +191,11 @@ std::shared_ptr<const LoadedLabels> Source::labels() const {
   return labels_;
 }
 
-std::string Source::labelling() const {
-  const std::scoped_lock lock(mutex_);
-  if (label_job_.empty()) return "";
-  return shared_.jobs.Status(label_job_).state == JobState::kRunning ? label_job_ : "";
-}
-
 std::string Source::StartLabels() {
-  if (std::string running = labelling(); !running.empty()) return running;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (std::string running = Running(label_job_); !running.empty()) return running;
+  }
   if (!options_.properties) {
     throw Error(ErrorCode::kPrecondition, "{}: no property table; start with --properties FILE",
                 options_.name);
@@ -260,7 +281,7 @@ Source::Live& Source::live(bool rows) {
   const Index images = store().info().images;
   const Index classes =
       options_.classes ? static_cast<Index>(options_.classes->file.names.size()) : Index{0};
-  const Index bytes = images * (16 * classes + (rows ? 12 * embed_width_ : 0));
+  const Index bytes = images * (16 * classes + (rows ? 12 * embed_width() : 0));
   if (bytes > kMostLiveBytes) {
     throw Error(ErrorCode::kExhausted,
                 "{} pictures and {} classes would take {} MB here, at most {} are taken; use "
@@ -268,7 +289,7 @@ Source::Live& Source::live(bool rows) {
                 images, classes, bytes >> 20, kMostLiveBytes >> 20);
   }
   return *live_.Get([&] {
-    const ArrayView<const float, 2> none(nullptr, {0, embed_width_});
+    const ArrayView<const float, 2> none(nullptr, {0, embed_width()});
     return std::make_unique<Live>(
         LiveEdit(store(), options_.classes ? classifier().rows.view() : none, threads()),
         BootstrapBlocks(store().ReadItems()));
@@ -389,28 +410,13 @@ SearchSpace Source::SpaceOf(const Arguments& request, const char* key, std::stri
 }
 
 Source::Place Source::PlaceOf(const Arguments& request, const char* key) {
-  Place place;
-  if (!request.Has(key)) {
-    place.embedding = true;
-    place.heads = model_heads_.Parse("all");
-    place.text = "heads all";
-    return place;
-  }
-  const Arguments in = request.Object(key);
+  const Arguments in = request.Has(key) ? request.Object(key) : Arguments(Json::object(), key);
   if (in.Has("property")) {
     const std::string property = in.Text("property");
-    place.heads = NeedLabels()->HeadsOf(property);
-    place.text = "property " + property;
-  } else if (in.Has("heads")) {
-    const std::string heads = in.Text("heads");
-    place.heads = model_heads_.Parse(heads);
-    place.text = "heads " + heads;
-  } else {
-    place.embedding = true;
-    place.heads = model_heads_.Parse("all");
-    place.text = "embedding";
+    return {false, NeedLabels()->HeadsOf(property), "property " + property};
   }
-  return place;
+  const std::string heads = in.Text("heads", "all");
+  return {!in.Has("heads"), model_heads_.Parse(heads), "heads " + heads};
 }
 
 std::shared_ptr<const SearchVectors> Source::Vectors(const SearchSpace& space) {
@@ -419,7 +425,7 @@ std::shared_ptr<const SearchVectors> Source::Vectors(const SearchSpace& space) {
   SearchVectors vectors(store(), space);
   // From texts, which are the widest: [r, E] doubles a head where heads lie side by side.
   const auto heads = static_cast<Index>(space.heads.size());
-  const Index bytes = heads * store().basis().factor_width() * (embed_width_ + 64) * 8;
+  const Index bytes = heads * store().basis().factor_width() * (embed_width() + 64) * 8;
   return vectors_.Add(key, std::move(vectors), std::max<Index>(bytes, 1));
 }
 

@@ -87,7 +87,10 @@ class Source {
  public:
   Source(std::string id, SourceOptions options, Shared& shared);
 
-  const std::string& id() const { return id_; }
+  // What it is, its labels and jobs as they are now.
+  SourceReport Describe();
+
+  const std::string& id() const { return report_.id; }
   const SourceOptions& options() const { return options_; }
   Shared& shared() const { return shared_; }
   int threads() const { return shared_.threads; }
@@ -102,17 +105,12 @@ class Source {
   int layers() const { return model_heads_.layers; }
   int heads() const { return model_heads_.heads; }
   const std::string& fingerprint() const { return model_heads_.fingerprint; }
-  const std::string& model_name() const { return model_name_; }
-  // Sides of the model's input and of a patch in pixels, and E.
-  Index image_size() const { return image_size_; }
-  Index patch_size() const { return patch_size_; }
-  Index embed_width() const { return embed_width_; }
+  const std::string& model_name() const { return report_.model_name; }
+  Index embed_width() const { return report_.embed_width; }
 
   // Starts the job that embeds the pool's texts and the classes and reads the shards once, if there
   // is anything to do.
   void Prepare();
-  // The job's name while it runs, else empty.
-  std::string preparing() const;
   // The pool's unit rows [M, E]. Throws NotReady, or the Error that the job ended with, or
   // Error(kPrecondition) without a pool.
   const Array<float, 2>& texts();
@@ -126,7 +124,6 @@ class Source {
   std::shared_ptr<const LoadedLabels> labels() const;
   // Starts to label, unless a job does already. Returns the job's name.
   std::string StartLabels();
-  std::string labelling() const;  // the job's name while it runs, else empty
 
   const std::vector<ComponentShare>& shares();
   const ContributionMeans& means();
@@ -148,8 +145,9 @@ class Source {
   // Throws Error(kExhausted) where pictures times classes exceed what is kept at once; with `rows`
   // also where the pictures' edited rows do.
   Live& live(bool rows);
-  // A cache of answers that no edit changes, by request.
-  BoundedCache<Json>& answers() { return answers_; }
+  // What no edit changes, kept: the pictures that a query finds, and accuracy by attribute.
+  BoundedCache<RankedItems>& rankings() { return rankings_; }
+  BoundedCache<GroupRow>& base_rows() { return base_rows_; }
 
   // Throws Error(kNotFound) for a number that the store lacks.
   Item item(Index number);
@@ -177,17 +175,17 @@ class Source {
   std::shared_ptr<const SearchVectors> Vectors(const SearchSpace& space);
 
  private:
+  // The job's name while it runs, else empty. Called with the lock.
+  std::string Running(const std::string& job) const;
   std::shared_ptr<const LoadedLabels> NeedLabels();
   void PrepareNow(const ProgressSink& progress);
   void CheckPrepared(const char* what);
   Index PlaceInSet(Index number, const std::string& path);
 
-  std::string id_;
+  SourceReport report_;  // but for labels and jobs
   SourceOptions options_;
   Shared& shared_;
   ModelHeads model_heads_;
-  Index image_size_ = 0, patch_size_ = 0, embed_width_ = 0;
-  std::string model_name_;
 
   Lazy<std::vector<ComponentShare>> shares_;
   Lazy<std::unique_ptr<ContributionMeans>> means_;
@@ -195,7 +193,8 @@ class Source {
   Lazy<std::vector<std::string>> attributes_;
   Lazy<std::vector<Index>> places_in_set_;
   Lazy<std::unique_ptr<Live>> live_;
-  BoundedCache<Json> answers_{Index{8} << 20};
+  BoundedCache<RankedItems> rankings_{Index{6} << 20};
+  BoundedCache<GroupRow> base_rows_{Index{2} << 20};
   BoundedCache<std::vector<float>> rows_of_text_{Index{4} << 20};
   BoundedCache<AttributeGroups> groups_{Index{16} << 20};
   BoundedCache<std::vector<Item>> items_{Index{16} << 20};

@@ -27,69 +27,10 @@ bool Contains(const std::string& text, std::string_view part) {
 
 }  // namespace
 
-Json JobJson(const JobStatus& status) {
-  Json json = {{"format", "cliplens.job/1"},
-               {"job", status.id},
-               {"what", status.what},
-               {"state", NameOf(status.state)},
-               {"done", status.done},
-               {"total", status.total},
-               {"error", nullptr}};
-  if (status.state == JobState::kFailed) {
-    json["error"] = {{"code", status.error_code}, {"message", status.error_message}};
-  }
-  return json;
-}
-
-Json DescriptionOf(Source& source) {
-  const SourceOptions& options = source.options();
-  const std::string labelling = source.labelling();
-  const std::string preparing = source.preparing();
-  const auto labels = source.labels();
-  const auto none_if_empty = [](const std::string& text) {
-    return text.empty() ? Json(nullptr) : Json(text);
-  };
-  Json json = {{"id", source.id()},
-               {"kind", source.is_store() ? "store" : "model"},
-               {"name", options.name},
-               {"model", {{"name", source.model_name()}, {"fingerprint", source.fingerprint()}}}};
-  if (source.is_store()) {
-    const StoreInfo& info = source.store().info();
-    json["data"] = DataJson(info);
-    json["images"] = info.images;
-    json["precision"] = info.precision;
-    json["certificate"] = {{"max", info.certificate.max}, {"mean", info.certificate.mean}};
-  }
-  json["layers"] = source.layers();
-  json["heads"] = source.heads();
-  json["grid"] = source.image_size() / source.patch_size();
-  json["image_size"] = source.image_size();
-  json["patch_size"] = source.patch_size();
-  json["embed_width"] = source.embed_width();
-  json["stats_only"] = source.is_store() && source.store().info().stats_only;
-  json["pictures"] = options.pictures != nullptr;
-  json["labels"] = !labelling.empty() ? "running" : labels != nullptr ? "done" : "none";
-  json["label_job"] = none_if_empty(labelling);
-  json["preparing"] = none_if_empty(preparing);
-  json["properties"] = labels != nullptr ? Json(labels->file.properties) : Json::array();
-  json["pool"] = options.pool ? Json(options.pool->name) : Json(nullptr);
-  json["properties_name"] = options.properties ? Json(options.properties->name) : Json(nullptr);
-  json["classes"] = options.classes ? Json(options.classes->file.names) : Json::array();
-  json["classes_name"] = options.classes ? Json(options.classes->file.name) : Json(nullptr);
-  json["label"] = none_if_empty(options.label);
-  json["attributes"] = source.attributes();
-  return json;
-}
-
 Json OverviewOf(Source& source) {
-  const Store& store = source.store();
-  Json json = OverviewJson(store.info(), source.shares());
-  if (const auto labels = source.labels()) {
-    json["labels"] = labels->summary;
-    json["labels"]["heads"] = Json::array();
-    for (const auto& [id, head] : labels->summaries) json["labels"]["heads"].push_back(head);
-  }
-  return json;
+  const auto labels = source.labels();
+  return OverviewJson(source.store().info(), source.shares(),
+                      labels ? labels->overview : Json(nullptr));
 }
 
 Json HeadOf(Source& source, const std::string& head, const Request& request) {
@@ -105,13 +46,12 @@ Json HeadOf(Source& source, const std::string& head, const Request& request) {
                               .pictures = pictures,
                               .threads = source.threads()};
   const ReportHead described = DescribeHeads(store, texts, {id}, options).front();
-  Json json = HeadJson(store.info(), pool, described, source.shares(),
-                       [&](Index item) { return source.item(item).path; });
-  if (const auto labels = source.labels()) {
-    const auto found = labels->heads.find(id);
-    if (found != labels->heads.end()) json["label"] = found->second;
-  }
-  return json;
+  const auto labels = source.labels();
+  const bool labelled = labels && labels->heads.contains(id);
+  return HeadJson(
+      store.info(), pool, described, source.shares(),
+      [&](Index item) { return source.item(item).path; },
+      labelled ? labels->heads.at(id) : Json(nullptr));
 }
 
 Json ItemListOf(Source& source, const Request& request) {

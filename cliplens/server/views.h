@@ -11,9 +11,6 @@
 
 namespace cliplens::server {
 
-Json DescriptionOf(Source& source);  // an entry of "cliplens.sources/1"
-Json JobJson(const JobStatus& status);
-
 // Views of a store (store_views.cc).
 Json OverviewOf(Source& source);
 Json HeadOf(Source& source, const std::string& head, const Request& request);
@@ -28,18 +25,15 @@ Response ExplanationOf(Source& source, const Arguments& request, bool png);
 Response MaskResponse(Source& source, const Arguments& request, bool png);
 
 // Edits (edit_views.cc).
-Json EditedOf(Source& source, const Arguments& request);
+EditedReport EditedOf(Source& source, const Arguments& request);
 Response EditFileOf(Source& source, const Arguments& request);
 Json OpenedEditOf(Source& source, const std::string& file);
 
 // {"components": [...], "mode", "scale"} of a request.
-struct WantedEdit {
-  std::vector<ComponentId> targets;
-  bool mean = true;
-  double scale = 0;
-};
 WantedEdit WantedEditOf(const Source& source, const Arguments& edit);
 // The same as an edit with the store's own means.
 Edit MakeEdit(Source& source, const WantedEdit& wanted);
+// The unit row [E] of a picture under the edit.
+std::vector<float> EditedRow(Source& source, const TokenPass& pass, const WantedEdit& wanted);
 
 }  // namespace cliplens::server

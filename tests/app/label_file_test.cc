@@ -29,7 +29,7 @@ class LabelFileTest : public testing::Test {
     std::string text = kLabels;
     if (!what.empty()) text.replace(text.find(what), what.size(), with);
     directory_.Write("labels.json", text);
-    return ReadLabelFile(directory_.path() / "labels.json", "ab", 2, 2);
+    return ReadLabelFile(directory_.path() / "labels.json", {"ab", 2, 2});
   }
 
   TemporaryDirectory directory_;

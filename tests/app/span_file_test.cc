@@ -16,7 +16,7 @@ class SpanFileTest : public testing::Test {
  protected:
   SpanFile Read(const std::string& text) const {
     directory_.Write("span.json", text);
-    return ReadSpanFile(directory_.path() / "span.json", "aa", 2, 2);
+    return ReadSpanFile(directory_.path() / "span.json", {"aa", 2, 2});
   }
   void ExpectRefused(const std::string& from, const std::string& to, ErrorCode code,
                      const std::string& words) const {
