@@ -1,5 +1,4 @@
 // cliplens ablate STORE --classes FILE
-#include <memory>
 
 #include <fmt/format.h>
 
@@ -48,23 +47,19 @@ void Run(const AblateArguments& options, const Common& common) {
 }  // namespace
 
 void AddAblate(CLI::App& app, Common& common) {
-  auto options = std::make_shared<AblateArguments>();
-  CLI::App* verb =
-      AddVerb(app, common, "ablate", "Accuracy when parts of the model are replaced by their means",
-              "cliplens ablate store --classes world/texts/objects.txt --templates "
-              "world/texts/objects.templates.txt --svg curve.svg");
-  verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
+  auto [verb, options] = AddVerb<AblateArguments>(
+      app, common, "ablate", "Accuracy when parts of the model are replaced by their means",
+      "cliplens ablate store --classes world/texts/objects.txt --templates "
+      "world/texts/objects.templates.txt --svg curve.svg");
+  AddStoreArgument(verb, options->store);
   AddClassOptions(verb, options->classes);
   verb->add_option("--means", options->means, "Store whose means stand in (default: STORE's own)");
-  verb->add_option("--components", options->components,
-                   "Components to list, those first whose loss costs most accuracy")
-      ->check(CLI::Range(0, 100'000))
-      ->capture_default_str();
+  AddNumber(verb, "--components", options->components, 0, 100'000,
+            "Components to list, those first whose loss costs most accuracy");
   AddModelOption(verb, options->model);
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
   verb->add_option("--csv", options->csv, "CSV file to write, with every component");
   verb->add_option("--svg", options->svg, "SVG file to write, with both curves");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

@@ -33,8 +33,7 @@ void Run(const ClassifyArguments& options, const Common& common) {
 }  // namespace
 
 void AddClassify(CLI::App& app, Common& common) {
-  auto options = std::make_shared<ClassifyArguments>();
-  CLI::App* verb = AddVerb(
+  auto [verb, options] = AddVerb<ClassifyArguments>(
       app, common, "classify", "Zero-shot classes of pictures, and accuracy where labels are known",
       "cliplens classify pictureworld --images world/sets/test --classes world/texts/objects.txt "
       "--templates world/texts/objects.templates.txt -k 1");
@@ -42,12 +41,10 @@ void AddClassify(CLI::App& app, Common& common) {
   AddPrecisionOption(verb, options->model);
   AddImagesOption(verb, options->images);
   AddClassOptions(verb, options->classify.classes);
-  verb->add_option("-k,--count", options->classify.count, "Classes to list for each picture")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
+  AddNumber(verb, "-k,--count", options->classify.count, 1, 1'000'000,
+            "Classes to list for each picture");
   AddEditChoice(verb, options->edit);
   AddOnError(verb, options->classify.on_error);
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

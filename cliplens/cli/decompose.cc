@@ -77,10 +77,10 @@ void Run(DecomposeArguments& options, const Common& common) {
 }  // namespace
 
 void AddDecompose(CLI::App& app, Common& common) {
-  auto options = std::make_shared<DecomposeArguments>();
-  CLI::App* verb = AddVerb(app, common, "decompose",
-                           "Write pictures' embeddings as exact sums of contributions: a store",
-                           "cliplens decompose pictureworld --images photos/ --out store");
+  auto [verb, options] = AddVerb<DecomposeArguments>(
+      app, common, "decompose",
+      "Write pictures' embeddings as exact sums of contributions: a store",
+      "cliplens decompose pictureworld --images photos/ --out store");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddImagesOption(verb, options->images);
@@ -90,20 +90,15 @@ void AddDecompose(CLI::App& app, Common& common) {
   verb->add_option("--store-dtype", options->type, "Numbers in the store: fp32 or fp16")
       ->check(CLI::IsMember({"fp32", "fp16"}))
       ->capture_default_str();
-  verb->add_option("--slices", options->decompose.slices,
-                   "Disjoint parts of the pictures that give figures their spread")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+  AddNumber(verb, "--slices", options->decompose.slices, 1, 4096,
+            "Disjoint parts of the pictures that give figures their spread");
   verb->add_flag("--resume", options->decompose.resume,
                  "Go on with what an interrupted run with the same arguments left");
   verb->add_option("--shard", options->part,
                    "Do part i of n only (i/n, from 0/n); merge makes the whole of all parts");
-  verb->add_option("--shard-images", options->decompose.shard_images,
-                   "Pictures in a shard file, which is what is done, or done again, at once")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str();
+  AddNumber(verb, "--shard-images", options->decompose.shard_images, 1, 65536,
+            "Pictures in a shard file, which is what is done, or done again, at once");
   AddOnError(verb, options->decompose.on_error);
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

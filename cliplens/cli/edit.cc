@@ -22,7 +22,7 @@ struct SuggestArguments {
   ModelChoice model;
 };
 
-void RunSuggest(const SuggestArguments& options, const Common& common) {
+void Run(const SuggestArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   if (!options.out.empty()) RefuseExisting(options.out);
   SuggestedEdit suggested =
@@ -46,13 +46,12 @@ void RunSuggest(const SuggestArguments& options, const Common& common) {
 }
 
 void AddSuggest(CLI::App& app, Common& common) {
-  auto options = std::make_shared<SuggestArguments>();
-  CLI::App* verb = AddVerb(
+  auto [verb, options] = AddVerb<SuggestArguments>(
       app, common, "suggest", "Whether the class logits follow a cue, and the heads that carry it",
       "cliplens edit suggest store --classes world/texts/birds.txt --templates "
       "world/texts/birds.templates.txt --cue \"something on the sea\" --cue "
       "\"something in the forest\" --out edit.json");
-  verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
+  AddStoreArgument(verb, options->store);
   AddClassOptions(verb, options->suggest.classes);
   auto* which = verb->add_option_group("cue");
   which->add_option("--cue", options->suggest.cue.texts,
@@ -65,15 +64,12 @@ void AddSuggest(CLI::App& app, Common& common) {
   which->require_option(1);
   verb->add_flag("--within-classes", options->suggest.within_classes,
                  "Measure the cue within each class, by the pictures' labels");
-  verb->add_option("--most-images", options->suggest.most_images,
-                   "Of more pictures every n-th is used")
-      ->check(CLI::Range(Index{2}, Index{1'000'000}))
-      ->capture_default_str();
+  AddNumber(verb, "--most-images", options->suggest.most_images, 2, 1'000'000,
+            "Of more pictures every n-th is used");
   verb->add_option("--means", options->suggest.means,
                    "Store whose means the edit has (default: STORE's own)");
   AddModelOption(verb, options->model);
   verb->add_option("--out", options->out, "Edit file to write");
-  verb->callback([options, &common] { RunSuggest(*options, common); });
 }
 
 struct MakeArguments {
@@ -82,7 +78,7 @@ struct MakeArguments {
   std::string out;
 };
 
-void RunMake(const MakeArguments& options, const Common& common) {
+void Run(const MakeArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   RefuseExisting(options.out);
   const Edit edit = MakeEdit(store, options.recipe);
@@ -92,25 +88,22 @@ void RunMake(const MakeArguments& options, const Common& common) {
 }
 
 void AddMake(CLI::App& app, Common& common) {
-  auto options = std::make_shared<MakeArguments>();
-  CLI::App* verb = AddVerb(app, common, "make", "An edit of the components that are named",
-                           "cliplens edit make store --heads L5.H3,L5.H4 --out edit.json");
-  verb->add_option("STORE", options->store, "Store of the model (statistics are enough)")
-      ->required();
+  auto [verb, options] =
+      AddVerb<MakeArguments>(app, common, "make", "An edit of the components that are named",
+                             "cliplens edit make store --heads L5.H3,L5.H4 --out edit.json");
+  AddStoreArgument(verb, options->store, "Store of the model (statistics are enough)");
   auto* which = verb->add_option_group("which components");
   which->add_option("--heads", options->recipe.which.heads,
                     "L11.H3, L9-L11, last-4, all, also L11.MLP, mlps and INPUT; commas between");
   which->add_option("--property", options->recipe.which.property,
                     "The heads that --labels names this property for");
   which->require_option(1);
-  verb->add_option("--labels", options->recipe.which.labels,
-                   "File that 'cliplens label STORE --out FILE' wrote");
+  AddLabelsOption(verb, options->recipe.which.labels);
   verb->add_option("--mode", options->recipe.mode, "mean: replaced by the mean; scale=X: times X")
       ->capture_default_str();
   verb->add_option("--means", options->recipe.means,
                    "Store whose means stand in (default: STORE's own)");
   verb->add_option("--out", options->out, "Edit file to write")->required();
-  verb->callback([options, &common] { RunMake(*options, common); });
 }
 
 void AddShow(CLI::App& app, Common& common) {

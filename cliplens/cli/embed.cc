@@ -74,9 +74,9 @@ void Run(const EmbedArguments& options, const Common& common) {
 }  // namespace
 
 void AddEmbed(CLI::App& app, Common& common) {
-  auto options = std::make_shared<EmbedArguments>();
-  CLI::App* verb = AddVerb(app, common, "embed", "Unit embeddings of pictures or texts, [B, E]",
-                           "cliplens embed pictureworld --images photos/ --out photos.npy");
+  auto [verb, options] =
+      AddVerb<EmbedArguments>(app, common, "embed", "Unit embeddings of pictures or texts, [B, E]",
+                              "cliplens embed pictureworld --images photos/ --out photos.npy");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
   auto* source = verb->add_option_group("source");
@@ -89,7 +89,6 @@ void AddEmbed(CLI::App& app, Common& common) {
   AddEditChoice(verb, options->edit);
   AddOnError(verb, options->on_error);
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

@@ -1,5 +1,4 @@
 // cliplens evaluate labels STORE --truth ATTRIBUTES
-#include <memory>
 
 #include "cliplens/app/labels.h"
 #include "cliplens/cli/options.h"
@@ -24,11 +23,10 @@ void Run(const EvaluateArguments& options, const Common& common) {
 }
 
 void AddEvaluateLabels(CLI::App& app, Common& common) {
-  auto options = std::make_shared<EvaluateArguments>();
-  CLI::App* verb =
-      AddVerb(app, common, "labels", "Labels of heads against known factors of the pictures",
-              "cliplens evaluate labels store --properties world/texts/properties.txt --truth "
-              "object,style,background,position,size,count,effect --only object2=");
+  auto [verb, options] = AddVerb<EvaluateArguments>(
+      app, common, "labels", "Labels of heads against known factors of the pictures",
+      "cliplens evaluate labels store --properties world/texts/properties.txt --truth "
+      "object,style,background,position,size,count,effect --only object2=");
   AddLabellingOptions(verb, options->labelled);
   verb->add_option("--truth", options->truth.factors,
                    "Attributes of the pictures that hold the truth; commas between")
@@ -36,7 +34,6 @@ void AddEvaluateLabels(CLI::App& app, Common& common) {
       ->required();
   verb->add_option("--only", options->truth.only,
                    "Measure the truth on the pictures with ATTRIBUTE=VALUE (empty: without it)");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace

@@ -1,5 +1,4 @@
 // cliplens evaluate groups STORE --classes FILE --attribute NAME
-#include <memory>
 
 #include "cliplens/app/groups.h"
 #include "cliplens/app/models.h"
@@ -36,12 +35,11 @@ void Run(const EvaluateGroupsArguments& options, const Common& common) {
 }  // namespace
 
 void AddEvaluateGroups(CLI::App& app, Common& common) {
-  auto options = std::make_shared<EvaluateGroupsArguments>();
-  CLI::App* verb = AddVerb(
+  auto [verb, options] = AddVerb<EvaluateGroupsArguments>(
       app, common, "groups", "Accuracy by group of class and attribute, before and after an edit",
       "cliplens evaluate groups store --classes world/texts/birds.txt --templates "
       "world/texts/birds.templates.txt --attribute place_kind --edit edit.json");
-  verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
+  AddStoreArgument(verb, options->store);
   AddClassOptions(verb, options->groups.classes);
   verb->add_option("--attribute", options->groups.attribute,
                    "Attribute of the pictures that makes groups of each class")
@@ -53,19 +51,15 @@ void AddEvaluateGroups(CLI::App& app, Common& common) {
   which->add_option("--property", options->groups.which.property,
                     "Replace the heads that --labels names this property for");
   which->require_option(0, 1);
-  verb->add_option("--labels", options->groups.which.labels,
-                   "File that 'cliplens label STORE --out FILE' wrote");
+  AddLabelsOption(verb, options->groups.which.labels);
   verb->add_option("--means", options->groups.means,
                    "Store whose means stand in (default: STORE's own)");
-  verb->add_option("--random", options->groups.random, "Draws of as many random heads")
-      ->check(CLI::Range(0, 1'000))
-      ->capture_default_str();
+  AddNumber(verb, "--random", options->groups.random, 0, 1'000, "Draws of as many random heads");
   verb->add_option("--seed", options->groups.seed, "Of the random heads")->capture_default_str();
   verb->add_flag("--skip-empty", options->groups.skip_empty, "Leave groups without pictures out");
   AddModelOption(verb, options->model);
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
   verb->add_option("--csv", options->csv, "CSV file to write, with every group");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

@@ -1,6 +1,5 @@
 // cliplens explain MODEL --image F (--text T | --classes FILE)
 #include <map>
-#include <memory>
 #include <optional>
 
 #include "cliplens/app/explanations.h"
@@ -57,8 +56,7 @@ void Run(const ExplainArguments& options, const Common& common) {
 }  // namespace
 
 void AddExplain(CLI::App& app, Common& common) {
-  auto options = std::make_shared<ExplainArguments>();
-  CLI::App* verb = AddVerb(
+  auto [verb, options] = AddVerb<ExplainArguments>(
       app, common, "explain", "What each component, patch and word brings to one score",
       "cliplens explain pictureworld --image cat.png --text 'a picture of a cat' --out why.png");
   AddModelArgument(verb, options->model);
@@ -81,11 +79,8 @@ void AddExplain(CLI::App& app, Common& common) {
       ->needs(classes);
   verb->add_option("--labels", options->labels,
                    "File that 'cliplens label STORE --out FILE' wrote, to name heads by");
-  verb->add_option("--top", options->top, "Components to list on each side")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str();
+  AddNumber(verb, "--top", options->top, 1, 100'000, "Components to list on each side");
   verb->add_option("--out", options->out, "PNG to write");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

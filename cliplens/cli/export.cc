@@ -1,8 +1,6 @@
 // cliplens export STORE --format npy|faiss --out PATH
 #include "cliplens/decompose/export.h"
 
-#include <memory>
-
 #include <fmt/format.h>
 
 #include "cliplens/app/edits.h"
@@ -42,10 +40,6 @@ void WriteIndex(const Store& store, const ExportArguments& options, const Common
 
 void Run(const ExportArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
-  if (options.edit.no_normalize && options.edit.path.empty()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "--no-normalize is for edited rows: name an edit with --edit");
-  }
   if (options.format == "faiss") {
     if (!options.edit.path.empty()) {
       throw Error(ErrorCode::kInvalidArgument, "--edit is for --format npy, not for an index");
@@ -66,11 +60,10 @@ void Run(const ExportArguments& options, const Common& common) {
 }  // namespace
 
 void AddExport(CLI::App& app, Common& common) {
-  auto options = std::make_shared<ExportArguments>();
-  CLI::App* verb = AddVerb(app, common, "export",
-                           "A store's contributions, or an index of them, for other programs",
-                           "cliplens export store --format npy --out arrays");
-  verb->add_option("STORE", options->store, "Store directory")->required();
+  auto [verb, options] = AddVerb<ExportArguments>(
+      app, common, "export", "A store's contributions, or an index of them, for other programs",
+      "cliplens export store --format npy --out arrays");
+  AddStoreArgument(verb, options->store, "Store directory");
   verb->add_option("--format", options->format,
                    "npy: float32 arrays of numpy; faiss: an index for search")
       ->check(CLI::IsMember({"npy", "faiss"}))
@@ -79,7 +72,6 @@ void AddExport(CLI::App& app, Common& common) {
   AddSpaceChoice(verb, options->space);
   AddModelOption(verb, options->model);
   AddEditChoice(verb, options->edit);
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

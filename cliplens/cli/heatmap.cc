@@ -1,5 +1,4 @@
 // cliplens heatmap MODEL --image F --text T --out h.png
-#include <memory>
 #include <optional>
 
 #include "cliplens/app/heads.h"
@@ -98,11 +97,10 @@ void Run(const HeatmapArguments& options, const Common& common) {
 }  // namespace
 
 void AddHeatmap(CLI::App& app, Common& common) {
-  auto options = std::make_shared<HeatmapArguments>();
-  CLI::App* verb =
-      AddVerb(app, common, "heatmap", "Where in a picture its agreement with a text comes from",
-              "cliplens heatmap pictureworld --image cat.png --text 'a cat' --text 'a dog' "
-              "--out map.png");
+  auto [verb, options] = AddVerb<HeatmapArguments>(
+      app, common, "heatmap", "Where in a picture its agreement with a text comes from",
+      "cliplens heatmap pictureworld --image cat.png --text 'a cat' --text 'a dog' "
+      "--out map.png");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
   verb->add_option("--image", options->image, "JPEG, PNG or WebP")->required();
@@ -136,7 +134,6 @@ void AddHeatmap(CLI::App& app, Common& common) {
       ->capture_default_str();
   verb->add_option("--out", options->out, "PNG to write: the maps over the picture, with a scale");
   verb->add_option("--npy", options->npy, "float32 .npy to write: the maps [texts, g, g]");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

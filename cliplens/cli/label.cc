@@ -1,5 +1,4 @@
 // cliplens label STORE --properties FILE
-#include <memory>
 
 #include "cliplens/app/labels.h"
 #include "cliplens/cli/options.h"
@@ -41,9 +40,9 @@ void Run(const LabelArguments& options, const Common& common) {
 }  // namespace
 
 void AddLabel(CLI::App& app, Common& common) {
-  auto options = std::make_shared<LabelArguments>();
-  CLI::App* verb = AddVerb(app, common, "label", "One property for each head, or none",
-                           "cliplens label store --properties world/texts/properties.txt");
+  auto [verb, options] =
+      AddVerb<LabelArguments>(app, common, "label", "One property for each head, or none",
+                              "cliplens label store --properties world/texts/properties.txt");
   AddLabellingOptions(verb, options->labelled);
   CLI::Option* beside =
       verb->add_option("--beside", options->beside,
@@ -53,7 +52,6 @@ void AddLabel(CLI::App& app, Common& common) {
       ->needs(beside);
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
   verb->add_option("--csv", options->csv, "CSV file to write, with every property of every head");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

@@ -1,5 +1,4 @@
 // cliplens match STORE STORE2
-#include <memory>
 
 #include "cliplens/analysis/head_match.h"
 #include "cliplens/app/heads.h"
@@ -32,24 +31,18 @@ void Run(MatchArguments options, const Common& common) {
 }  // namespace
 
 void AddMatch(CLI::App& app, Common& common) {
-  auto options = std::make_shared<MatchArguments>();
-  CLI::App* verb =
-      AddVerb(app, common, "match", "Heads of two stores that tell the same pictures apart",
-              "cliplens match store other");
-  verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
+  auto [verb, options] = AddVerb<MatchArguments>(
+      app, common, "match", "Heads of two stores that tell the same pictures apart",
+      "cliplens match store other");
+  AddStoreArgument(verb, options->store);
   verb->add_option("STORE2", options->other, "Store of the same pictures, of this or another model")
       ->required();
   verb->add_option("--labels", options->labels,
                    "File that 'cliplens label STORE --out FILE' wrote, to name heads by");
   verb->add_option("--labels2", options->other_labels, "The same of STORE2");
-  verb->add_option("--most-images", options->match.most_images,
-                   "Of more common pictures every n-th by path is used")
-      ->check(CLI::Range(Index{3}, Index{100'000}))
-      ->capture_default_str();
-  verb->add_option("--count", options->count, "Matches in the table")
-      ->check(CLI::Range(Index{1}, Index{1'000'000}))
-      ->capture_default_str();
-  verb->callback([options, &common] { Run(*options, common); });
+  AddNumber(verb, "--most-images", options->match.most_images, 3, 100'000,
+            "Of more common pictures every n-th by path is used");
+  AddNumber(verb, "--count", options->count, 1, 1'000'000, "Matches in the table");
 }
 
 }  // namespace cliplens::cli

@@ -1,8 +1,6 @@
 // cliplens merge STORE... --out STORE
 #include "cliplens/decompose/merge.h"
 
-#include <memory>
-
 #include <fmt/format.h>
 
 #include "cliplens/cli/verb.h"
@@ -29,12 +27,11 @@ void Run(const MergeArguments& options, const Common& common) {
 }  // namespace
 
 void AddMerge(CLI::App& app, Common& common) {
-  auto options = std::make_shared<MergeArguments>();
-  CLI::App* verb = AddVerb(app, common, "merge", "One store out of several of the same model",
-                           "cliplens merge part-0 part-1 --out whole");
+  auto [verb, options] =
+      AddVerb<MergeArguments>(app, common, "merge", "One store out of several of the same model",
+                              "cliplens merge part-0 part-1 --out whole");
   verb->add_option("STORES", options->stores, "Stores to merge")->required();
   verb->add_option("--out", options->out, "Store directory to make")->required();
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

@@ -32,6 +32,19 @@ void AddPrecisionOption(CLI::App* verb, ModelChoice& choice) {
       ->capture_default_str();
 }
 
+void AddStoreArgument(CLI::App* verb, std::string& store, const char* help) {
+  verb->add_option("STORE", store, help)->required();
+}
+
+CLI::Option* AddHeadsOption(CLI::App* verb, std::string& heads) {
+  return verb->add_option("--heads", heads, "L11.H3, L9-L11, last-4, all; commas between")
+      ->capture_default_str();
+}
+
+void AddLabelsOption(CLI::App* verb, std::string& labels) {
+  verb->add_option("--labels", labels, "File that 'cliplens label STORE --out FILE' wrote");
+}
+
 void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group) {
   CLI::Option* images =
       (group == nullptr ? verb : group)
@@ -72,12 +85,10 @@ void AddClassOptions(CLI::App* verb, ClassChoice& choice, bool required) {
 }
 
 void AddHeadChoice(CLI::App* verb, HeadChoice& choice) {
-  CLI::Option* heads =
-      verb->add_option("--heads", choice.heads, "L11.H3, L9-L11, last-4, all; commas between")
-          ->capture_default_str();
+  CLI::Option* heads = AddHeadsOption(verb, choice.heads);
   verb->add_option("--property", choice.property, "The heads that --labels names this property for")
       ->excludes(heads);
-  verb->add_option("--labels", choice.labels, "File that 'cliplens label STORE --out FILE' wrote");
+  AddLabelsOption(verb, choice.labels);
 }
 
 void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice) {
@@ -110,12 +121,13 @@ bool SpaceIsChosen(const CLI::App& verb) {
 }
 
 void AddEditChoice(CLI::App* verb, EditChoice& choice) {
-  verb->add_option("--edit", choice.path, "Edit to apply (cliplens edit)");
-  verb->add_flag("--no-normalize", choice.no_normalize, "Leave edited rows as they are");
+  CLI::Option* edit = verb->add_option("--edit", choice.path, "Edit to apply (cliplens edit)");
+  verb->add_flag("--no-normalize", choice.no_normalize, "Leave edited rows as they are")
+      ->needs(edit);
 }
 
 void AddLabellingOptions(CLI::App* verb, LabelledStore& options) {
-  verb->add_option("STORE", options.store, "Store directory with factors of pictures")->required();
+  AddStoreArgument(verb, options.store);
   verb->add_option("--properties", options.labelling.properties,
                    "Property table: one text a line, a tab, its property (default: the shipped "
                    "table for photographs)");
@@ -123,13 +135,9 @@ void AddLabellingOptions(CLI::App* verb, LabelledStore& options) {
       "--texts", options.labelling.texts,
       "Pool with properties for the scores, or the shipped general (default: the property "
       "table)");
-  verb->add_option("--heads", options.labelling.heads,
-                   "L11.H3, L9-L11, last-4, all; commas between")
-      ->capture_default_str();
-  verb->add_option("--most-images", options.labelling.label.most_images,
-                   "Of more pictures every n-th is used")
-      ->check(CLI::Range(Index{1}, Index{1} << 40))
-      ->capture_default_str();
+  AddHeadsOption(verb, options.labelling.heads);
+  AddNumber(verb, "--most-images", options.labelling.label.most_images, 1, 1 << 40,
+            "Of more pictures every n-th is used");
   verb->add_option("--seed", options.labelling.label.seed, "Of random texts and halves")
       ->capture_default_str();
   AddModelOption(verb, options.model);

@@ -2,6 +2,9 @@
 // Each function adds the options that fill in a choice of app/.
 #pragma once
 
+#include <string>
+#include <type_traits>
+
 #include <CLI/CLI.hpp>
 
 #include "cliplens/app/edits.h"
@@ -20,6 +23,22 @@ void AddModelArgument(CLI::App* verb, ModelChoice& choice);
 void AddModelOption(CLI::App* verb, ModelChoice& choice);
 // --precision fp32|bf16|auto.
 void AddPrecisionOption(CLI::App* verb, ModelChoice& choice);
+
+// An option that takes a number from `least` to `most`.
+template <typename Number>
+void AddNumber(CLI::App* verb, const char* names, Number& number,
+               std::type_identity_t<Number> least, std::type_identity_t<Number> most,
+               const char* help) {
+  verb->add_option(names, number, help)->check(CLI::Range(least, most))->capture_default_str();
+}
+
+// The argument STORE.
+void AddStoreArgument(CLI::App* verb, std::string& store,
+                      const char* help = "Store directory with factors of pictures");
+// --heads.
+CLI::Option* AddHeadsOption(CLI::App* verb, std::string& heads);
+// --labels.
+void AddLabelsOption(CLI::App* verb, std::string& labels);
 
 // --images and --split; --images is required unless it is one of a group's.
 void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group = nullptr);

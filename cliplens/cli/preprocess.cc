@@ -1,8 +1,6 @@
 // cliplens preprocess MODEL --image F --out x.npy
 #include "cliplens/model/preprocess.h"
 
-#include <memory>
-
 #include <fmt/format.h>
 
 #include "cliplens/app/models.h"
@@ -39,13 +37,12 @@ void Run(const PreprocessArguments& options, const Common& common) {
 }  // namespace
 
 void AddPreprocess(CLI::App& app, Common& common) {
-  auto options = std::make_shared<PreprocessArguments>();
-  CLI::App* verb = AddVerb(app, common, "preprocess", "The tensor that the model reads, [3, S, S]",
-                           "cliplens preprocess pictureworld --image cat.jpg --out cat.npy");
+  auto [verb, options] = AddVerb<PreprocessArguments>(
+      app, common, "preprocess", "The tensor that the model reads, [3, S, S]",
+      "cliplens preprocess pictureworld --image cat.jpg --out cat.npy");
   AddModelArgument(verb, options->model);
   verb->add_option("--image", options->image, "JPEG, PNG or WebP")->required();
   verb->add_option("--out", options->out, "float32 .npy file to write")->required();
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

@@ -1,5 +1,4 @@
 // cliplens reconstruct STORE --texts FILE --classes FILE --counts 5,10,20,60
-#include <memory>
 
 #include "cliplens/app/accuracy.h"
 #include "cliplens/app/models.h"
@@ -33,12 +32,11 @@ void Run(const ReconstructArguments& options, const Common& common) {
 }  // namespace
 
 void AddReconstruct(CLI::App& app, Common& common) {
-  auto options = std::make_shared<ReconstructArguments>();
-  CLI::App* verb = AddVerb(app, common, "reconstruct",
-                           "Accuracy when each head keeps only the span of its texts",
-                           "cliplens reconstruct store --texts world/texts/phrases.txt --classes "
-                           "world/texts/objects.txt --counts 5,10,20 --random 1");
-  verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
+  auto [verb, options] = AddVerb<ReconstructArguments>(
+      app, common, "reconstruct", "Accuracy when each head keeps only the span of its texts",
+      "cliplens reconstruct store --texts world/texts/phrases.txt --classes "
+      "world/texts/objects.txt --counts 5,10,20 --random 1");
+  AddStoreArgument(verb, options->store);
   verb->add_option(
           "--texts", options->reconstruction.texts,
           "Text pool, one text a line, or a shipped one: general, common_words, properties; may "
@@ -50,22 +48,15 @@ void AddReconstruct(CLI::App& app, Common& common) {
       ->delimiter(',')
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
-  verb->add_option("--layers", options->reconstruction.options.layers,
-                   "The last so many layers are reconstructed")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str();
-  verb->add_option("--rank", options->reconstruction.options.rank,
-                   "Directions of the head to keep (0: its numerical rank)")
-      ->check(CLI::Range(0, 100'000))
-      ->capture_default_str();
-  verb->add_option("--random", options->reconstruction.random,
-                   "Controls: so many random pools with the spectrum of the first")
-      ->check(CLI::Range(0, 100))
-      ->capture_default_str();
+  AddNumber(verb, "--layers", options->reconstruction.options.layers, 1, 100'000,
+            "The last so many layers are reconstructed");
+  AddNumber(verb, "--rank", options->reconstruction.options.rank, 0, 100'000,
+            "Directions of the head to keep (0: its numerical rank)");
+  AddNumber(verb, "--random", options->reconstruction.random, 0, 100,
+            "Controls: so many random pools with the spectrum of the first");
   AddModelOption(verb, options->model);
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
   verb->add_option("--csv", options->csv, "CSV file to write");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

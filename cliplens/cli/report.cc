@@ -14,7 +14,7 @@
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/file.h"
 #include "cliplens/report/html_report.h"
-#include "cliplens/report/json.h"
+#include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -49,43 +49,29 @@ void Run(ReportArguments& options, const Common& common) {
                                           OpenExtras(store, model, options.extras, work));
   const std::string page = RenderReport(input);
   WriteFileAtomically(options.out, page);
-  if (common.json) {
-    PrintJson({{"format", "cliplens.report/1"},
-               {"heads", heads.size()},
-               {"images", store.info().images},
-               {"components", ComponentsJson(input.shares)},
-               {"bytes", page.size()},
-               {"out", options.out}});
-  } else {
-    Print(fmt::format("report of {} heads on {} pictures: {}\n", heads.size(), store.info().images,
-                      options.out));
-  }
+  if (common.json) return PrintJson(ReportJson(input, std::ssize(page), options.out));
+  Print(fmt::format("report of {} heads on {} pictures: {}\n", heads.size(), store.info().images,
+                    options.out));
 }
 
 }  // namespace
 
 void AddReport(CLI::App& app, Common& common) {
-  auto options = std::make_shared<ReportArguments>();
+  auto [verb, options] = AddVerb<ReportArguments>(
+      app, common, "report", "One self-contained HTML page about the heads of a store",
+      "cliplens report store --texts world/texts/phrases.txt --properties "
+      "world/texts/properties.txt --classes world/texts/objects.txt --out report.html");
   options->report.span.count = 10;
-  CLI::App* verb =
-      AddVerb(app, common, "report", "One self-contained HTML page about the heads of a store",
-              "cliplens report store --texts world/texts/phrases.txt --properties "
-              "world/texts/properties.txt --classes world/texts/objects.txt --out report.html");
-  verb->add_option("STORE", options->store, "Store directory")->required();
+  AddStoreArgument(verb, options->store, "Store directory");
   verb->add_option(
           "--texts", options->texts,
           "Text pool, one text a line, or a shipped one: general, common_words, properties")
       ->required();
   verb->add_option("--out", options->out, "HTML file to write")->required();
-  verb->add_option("--heads", options->extras.heads, "L11.H3, L9-L11, last-4, all; commas between")
-      ->capture_default_str();
-  verb->add_option("--count", options->report.span.count, "Texts for each head")
-      ->check(CLI::Range(1, 1'000))
-      ->capture_default_str();
-  verb->add_option("--pictures", options->report.pictures,
-                   "Pictures highest and lowest along each of a head's first texts")
-      ->check(CLI::Range(0, 100))
-      ->capture_default_str();
+  AddHeadsOption(verb, options->extras.heads);
+  AddNumber(verb, "--count", options->report.span.count, 1, 1'000, "Texts for each head");
+  AddNumber(verb, "--pictures", options->report.pictures, 0, 100,
+            "Pictures highest and lowest along each of a head's first texts");
   verb->add_option("--images", options->images, "The pictures, where the store's own have moved");
   verb->add_option("--properties", options->extras.properties,
                    "Property table; the page then labels the heads");
@@ -103,7 +89,6 @@ void AddReport(CLI::App& app, Common& common) {
           ->needs(image);
   image->needs(text);
   AddModelOption(verb, options->model);
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

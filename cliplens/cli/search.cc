@@ -2,7 +2,6 @@
 #include "cliplens/app/search.h"
 
 #include <map>
-#include <memory>
 
 #include "cliplens/app/models.h"
 #include "cliplens/base/error.h"
@@ -68,13 +67,12 @@ void Run(const CLI::App& verb, SearchArguments& options, const Common& common) {
 }  // namespace
 
 void AddSearch(CLI::App& app, Common& common) {
-  auto options = std::make_shared<SearchArguments>();
-  CLI::App* verb =
-      AddVerb(app, common, "search", "The pictures of a store that are most alike in some heads",
-              "cliplens search store --image duck.png --property colour --labels labels.json\n"
-              "  cliplens search store --like 12 --in colour --unlike 40 --in place --labels "
-              "labels.json");
-  verb->add_option("STORE", options->store, "Store directory with factors of pictures")->required();
+  auto [verb, options] = AddVerb<SearchArguments>(
+      app, common, "search", "The pictures of a store that are most alike in some heads",
+      "cliplens search store --image duck.png --property colour --labels labels.json\n"
+      "  cliplens search store --like 12 --in colour --unlike 40 --in place --labels "
+      "labels.json");
+  AddStoreArgument(verb, options->store);
   // One value each, as often as wanted; their order is kept.
   const auto many = [&](const char* name, auto& values, const char* help) {
     verb->add_option(name, values, help)->allow_extra_args(false);
@@ -87,9 +85,7 @@ void AddSearch(CLI::App& app, Common& common) {
   many("--in", options->in,
        "Where the query before it is compared: a property, heads, or embedding");
   AddSpaceChoice(verb, options->search.space);
-  verb->add_option("-k,--count", options->search.count, "Pictures to find")
-      ->check(CLI::Range(Index{1}, Index{1'000'000}))
-      ->capture_default_str();
+  AddNumber(verb, "-k,--count", options->search.count, 1, 1'000'000, "Pictures to find");
   verb->add_option("--index", options->search.index,
                    "FAISS index that answers; made when the file is not there");
   AddModelOption(verb, options->model);

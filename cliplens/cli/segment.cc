@@ -33,7 +33,10 @@ struct SegmentOptions {
   std::string npy;
 };
 
-void RunSegment(const SegmentOptions& options, const Common& common) {
+void Run(const SegmentOptions& options, const Common& common) {
+  if (options.text.empty() && options.classes.classes.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "name what to look for with --text or --classes");
+  }
   RefuseExistingIfNamed({options.out, options.npy});
   const ClipModel model = LoadModel(options.model);
   const std::vector<HeadId> heads = ChooseHeads(options.heads, HeadsIn(model));
@@ -72,7 +75,7 @@ struct EvaluateOptions {
   std::string maps;
 };
 
-void RunEvaluate(EvaluateOptions& options, const Common& common) {
+void Run(EvaluateOptions& options, const Common& common) {
   RefuseExistingIfNamed({options.maps});
   const HeadChoice& heads = options.segmentation.heads;
   SegmentationOptions& segmentation = options.segmentation.options;
@@ -98,11 +101,10 @@ void RunEvaluate(EvaluateOptions& options, const Common& common) {
 }  // namespace
 
 void AddSegment(CLI::App& app, Common& common) {
-  auto options = std::make_shared<SegmentOptions>();
-  CLI::App* verb = AddVerb(app, common, "segment",
-                           "Mask of the object that a text or a class names, from its heat map",
-                           "cliplens segment pictureworld --image duck.png --classes "
-                           "world/texts/objects.txt --out mask.png");
+  auto [verb, options] = AddVerb<SegmentOptions>(
+      app, common, "segment", "Mask of the object that a text or a class names, from its heat map",
+      "cliplens segment pictureworld --image duck.png --classes "
+      "world/texts/objects.txt --out mask.png");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddHeadChoice(verb, options->heads);
@@ -124,20 +126,13 @@ void AddSegment(CLI::App& app, Common& common) {
   verb->add_option("--npy", options->npy,
                    "The map itself, float32 [height, width] from 0 to 1, 0 beside what the model "
                    "saw");
-  verb->callback([options, &common] {
-    if (options->text.empty() && options->classes.classes.empty()) {
-      throw Error(ErrorCode::kInvalidArgument, "name what to look for with --text or --classes");
-    }
-    RunSegment(*options, common);
-  });
 }
 
 void AddEvaluateSegmentation(CLI::App& app, Common& common) {
-  auto options = std::make_shared<EvaluateOptions>();
-  CLI::App* verb =
-      AddVerb(app, common, "segmentation", "Zero-shot segmentation against masks",
-              "cliplens evaluate segmentation pictureworld --images world/sets/single --classes "
-              "world/texts/objects.txt --templates world/texts/objects.templates.txt");
+  auto [verb, options] = AddVerb<EvaluateOptions>(
+      app, common, "segmentation", "Zero-shot segmentation against masks",
+      "cliplens evaluate segmentation pictureworld --images world/sets/single --classes "
+      "world/texts/objects.txt --templates world/texts/objects.templates.txt");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddImagesOption(verb, options->images);
@@ -172,7 +167,6 @@ void AddEvaluateSegmentation(CLI::App& app, Common& common) {
                    "The maps before they are enlarged: float32 .npy [pictures, grid, grid] of the "
                    "counted pictures in their order");
   AddOnError(verb, segmentation.on_error);
-  verb->callback([options, &common] { RunEvaluate(*options, common); });
 }
 
 }  // namespace cliplens::cli

@@ -1,6 +1,5 @@
 // cliplens serve MODEL|STORE...
 #include <csignal>
-#include <memory>
 #include <thread>
 
 #include <fmt/format.h>
@@ -10,6 +9,7 @@
 
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/report/explorer_report.h"
 #include "cliplens/server/explorer.h"
 #include "cliplens/server/open_sources.h"
 
@@ -66,7 +66,7 @@ void Run(const ServeArguments& options, const Common& common) {
   const std::string address = explorer.access().SecretAddress();
   try {
     if (common.json) {
-      PrintJson({{"format", "cliplens.serve/1"}, {"address", address}, {"port", http.port()}});
+      PrintJson(ServeJson(address, http.port()));
     } else {
       Print(fmt::format("cliplens explorer: {}\nStop with Ctrl-C.\n", address));
     }
@@ -82,17 +82,14 @@ void Run(const ServeArguments& options, const Common& common) {
 }  // namespace
 
 void AddServe(CLI::App& app, Common& common) {
-  auto options = std::make_shared<ServeArguments>();
-  CLI::App* verb =
-      AddVerb(app, common, "serve", "A local page to explore models and stores in the browser",
-              "cliplens serve store --labels labels.json --texts world/texts/phrases.txt "
-              "--classes world/texts/objects.txt");
+  auto [verb, options] = AddVerb<ServeArguments>(
+      app, common, "serve", "A local page to explore models and stores in the browser",
+      "cliplens serve store --labels labels.json --texts world/texts/phrases.txt "
+      "--classes world/texts/objects.txt");
   verb->add_option("SOURCE", options->sources.sources,
                    "Store directories and models, as many as are to be compared")
       ->required();
-  verb->add_option("--port", options->port, "Port to listen on (0: any that is free)")
-      ->check(CLI::Range(0, 65'535))
-      ->capture_default_str();
+  AddNumber(verb, "--port", options->port, 0, 65'535, "Port to listen on (0: any that is free)");
   verb->add_option("--listen", options->listen,
                    "Address to listen on; any but this machine's own asks for a token")
       ->capture_default_str();
@@ -126,7 +123,6 @@ void AddServe(CLI::App& app, Common& common) {
                    "The pictures, where the store's own have moved");
   AddModelOption(verb, options->sources.model);
   AddPrecisionOption(verb, options->sources.model);
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

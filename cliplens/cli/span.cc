@@ -1,5 +1,4 @@
 // cliplens span STORE --texts FILE
-#include <memory>
 
 #include <fmt/format.h>
 
@@ -69,28 +68,21 @@ void Run(const SpanArguments& options, const Common& common) {
 }  // namespace
 
 void AddSpan(CLI::App& app, Common& common) {
-  auto options = std::make_shared<SpanArguments>();
-  CLI::App* verb =
-      AddVerb(app, common, "span", "TextSpan: the texts that span what each head writes",
-              "cliplens span store --texts world/texts/phrases.txt --heads last-2 --count 10");
-  verb->add_option("STORE", options->store, "Store directory")->required();
+  auto [verb, options] = AddVerb<SpanArguments>(
+      app, common, "span", "TextSpan: the texts that span what each head writes",
+      "cliplens span store --texts world/texts/phrases.txt --heads last-2 --count 10");
+  AddStoreArgument(verb, options->store, "Store directory");
   verb->add_option(
           "--texts", options->texts,
           "Text pool, one text a line, or a shipped one: general, common_words, properties")
       ->required();
-  verb->add_option("--heads", options->heads, "L11.H3, L9-L11, last-4, all; commas between")
-      ->capture_default_str();
-  verb->add_option("--count", options->span.count, "Texts for each head")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str();
-  verb->add_option("--rank", options->span.rank,
-                   "Directions of the head to keep (0: its numerical rank)")
-      ->check(CLI::Range(0, 100'000))
-      ->capture_default_str();
+  AddHeadsOption(verb, options->heads);
+  AddNumber(verb, "--count", options->span.count, 1, 100'000, "Texts for each head");
+  AddNumber(verb, "--rank", options->span.rank, 0, 100'000,
+            "Directions of the head to keep (0: its numerical rank)");
   AddModelOption(verb, options->model);
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

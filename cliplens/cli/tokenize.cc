@@ -1,5 +1,4 @@
 // cliplens tokenize MODEL --texts FILE
-#include <memory>
 
 #include "cliplens/app/models.h"
 #include "cliplens/base/error.h"
@@ -43,14 +42,12 @@ void Run(const TokenizeArguments& options, const Common& common) {
 }  // namespace
 
 void AddTokenize(CLI::App& app, Common& common) {
-  auto options = std::make_shared<TokenizeArguments>();
-  CLI::App* verb =
-      AddVerb(app, common, "tokenize", "Token ids of each line, from start to end token",
-              "cliplens tokenize pictureworld --texts captions.txt");
+  auto [verb, options] = AddVerb<TokenizeArguments>(
+      app, common, "tokenize", "Token ids of each line, from start to end token",
+      "cliplens tokenize pictureworld --texts captions.txt");
   AddModelArgument(verb, options->model);
   verb->add_option("--texts", options->texts, "File with one text a line")->required();
   verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli

@@ -7,8 +7,10 @@
 
 #include <filesystem>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -30,6 +32,19 @@ struct Common {
 // Adds the subcommand with the options that every verb has. `example` ends its --help.
 CLI::App* AddVerb(CLI::App& app, Common& common, const std::string& name,
                   const std::string& description, const std::string& example);
+
+// The same for a verb whose options are an `Options`: it calls Run(options, common), which stands
+// beside `Options`.
+template <typename Options>
+std::pair<CLI::App*, std::shared_ptr<Options>> AddVerb(CLI::App& app, Common& common,
+                                                       const std::string& name,
+                                                       const std::string& description,
+                                                       const std::string& example) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(app, common, name, description, example);
+  verb->callback([options, &common] { Run(*options, common); });
+  return {verb, std::move(options)};
+}
 
 // A progress bar on standard error when it is a terminal, else nothing.
 ProgressSink Progress(const Common& common, std::string what);

@@ -1,13 +1,13 @@
 // cliplens verify STORE
 #include "cliplens/decompose/verify.h"
 
-#include <memory>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "cliplens/app/models.h"
 #include "cliplens/base/error.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/report/store_report.h"
@@ -48,14 +48,13 @@ void Run(const VerifyArguments& options, Common& common) {
 }  // namespace
 
 void AddVerify(CLI::App& app, Common& common) {
-  auto options = std::make_shared<VerifyArguments>();
-  CLI::App* verb = AddVerb(app, common, "verify", "Check everything that a store promises",
-                           "cliplens verify store --model pictureworld");
-  verb->add_option("STORE", options->store, "Store to check")->required();
+  auto [verb, options] =
+      AddVerb<VerifyArguments>(app, common, "verify", "Check everything that a store promises",
+                               "cliplens verify store --model pictureworld");
+  AddStoreArgument(verb, options->store, "Store to check");
   verb->add_option("--model", options->model.model,
                    "Compare with the model that should have made it");
   verb->add_option("--arch", options->model.architecture, "Architecture of a checkpoint file");
-  verb->callback([options, &common] { Run(*options, common); });
 }
 
 }  // namespace cliplens::cli
