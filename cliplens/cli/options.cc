@@ -136,7 +136,7 @@ void AddLabellingOptions(CLI::App* verb, LabelledStore& options) {
       "Pool with properties for the scores, or the shipped general (default: the property "
       "table)");
   AddHeadsOption(verb, options.labelling.heads);
-  AddNumber(verb, "--most-images", options.labelling.label.most_images, 1, 1 << 40,
+  AddNumber(verb, "--most-images", options.labelling.label.most_images, 1, Index{1} << 40,
             "Of more pictures every n-th is used");
   verb->add_option("--seed", options.labelling.label.seed, "Of random texts and halves")
       ->capture_default_str();

@@ -13,6 +13,7 @@ namespace cliplens::cli {
 namespace {
 
 struct SearchArguments {
+  const CLI::App* verb = nullptr;
   std::string store;
   std::vector<std::string> image, text, like, unlike, in;
   std::vector<Index> item;
@@ -21,10 +22,10 @@ struct SearchArguments {
 };
 
 // The queries in the order of the command line; --in belongs to the one before it.
-std::vector<SearchQuery> QueriesOf(const CLI::App& verb, const SearchArguments& options) {
+std::vector<SearchQuery> QueriesOf(const SearchArguments& options) {
   std::vector<SearchQuery> queries;
   std::map<std::string, std::size_t> next;
-  for (const CLI::Option* option : verb.parse_order()) {
+  for (const CLI::Option* option : options.verb->parse_order()) {
     const std::string name = option->get_name();
     const std::size_t at = next[name]++;
     if (name == "--image") {
@@ -54,9 +55,9 @@ std::vector<SearchQuery> QueriesOf(const CLI::App& verb, const SearchArguments& 
   return queries;
 }
 
-void Run(const CLI::App& verb, SearchArguments& options, const Common& common) {
-  options.search.queries = QueriesOf(verb, options);
-  options.search.space_is_chosen = SpaceIsChosen(verb);
+void Run(SearchArguments& options, const Common& common) {
+  options.search.queries = QueriesOf(options);
+  options.search.space_is_chosen = SpaceIsChosen(*options.verb);
   const Store store = Store::Open(options.store);
   const SearchReport report =
       FindPictures(store, LazyModel(store, options.model), options.search, WorkOf(common));
@@ -72,9 +73,10 @@ void AddSearch(CLI::App& app, Common& common) {
       "cliplens search store --image duck.png --property colour --labels labels.json\n"
       "  cliplens search store --like 12 --in colour --unlike 40 --in place --labels "
       "labels.json");
+  options->verb = verb;
   AddStoreArgument(verb, options->store);
   // One value each, as often as wanted; their order is kept.
-  const auto many = [&](const char* name, auto& values, const char* help) {
+  const auto many = [verb = verb](const char* name, auto& values, const char* help) {
     verb->add_option(name, values, help)->allow_extra_args(false);
   };
   many("--image", options->image, "Pictures like this file");
@@ -90,7 +92,6 @@ void AddSearch(CLI::App& app, Common& common) {
                    "FAISS index that answers; made when the file is not there");
   AddModelOption(verb, options->model);
   verb->add_flag("--truncate", options->search.truncate, "Cut texts longer than the context");
-  verb->callback([verb, options, &common] { Run(*verb, *options, common); });
 }
 
 }  // namespace cliplens::cli
