@@ -1,5 +1,5 @@
-// What analyses of accuracy on a store need: classes, their rows, the pictures' labels. Accuracy
-// from the texts of several pools.
+// What analyses of accuracy on a store need: classes, their rows, the pictures' labels. Also
+// reconstruction with several pools of texts.
 //
 //   const AccuracyInput input = OpenAccuracy(store, model, {.classes = "objects.txt"}, {});
 //   Ablate(store, store.statistics(), input.classifier.rows, input.labels.classes, {});
@@ -41,7 +41,7 @@ struct ReconstructionChoice {
   std::vector<std::string> texts;  // pools, as TextsPath takes them
   ClassChoice classes = {};
   ReconstructionOptions options = {};  // but for threads and progress
-  Index random = 0;  // controls: so many random pools with the spectrum of the first
+  Index random = 0;  // number of random pools, as controls, with the spectrum of the first
 };
 struct PoolReconstruction {
   std::string pool;

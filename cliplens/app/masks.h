@@ -1,4 +1,5 @@
-// The mask of what a text or a class names in one picture, and masks of a set against known ones.
+// The mask of what a text or a class names in one picture, and masks of a set compared with known
+// ones.
 //
 //   const Classifier classes = OpenClassifier(model, {.classes = "objects.txt"}, {});
 //   const MaskedPicture masked =
@@ -55,7 +56,7 @@ struct MaskedPicture {
 MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const Image& picture,
                           const std::string& path, const MaskChoice& choice, int threads);
 
-// What a set is segmented by.
+// How to segment a set.
 struct SegmentationChoice {
   HeadChoice heads = {};
   ClassChoice classes = {};

@@ -28,8 +28,8 @@ struct SpanFile {
 };
 
 // Throws Error(kNotFound) and Error(kCorruptData) as ReadJsonFile does, and for a file that is no
-// "cliplens.span/1" or names a head that the model lacks; Error(kInvalidArgument) when its
-// model is another.
+// "cliplens.span/1" or names a head that the model lacks; Error(kInvalidArgument) when its model is
+// another.
 SpanFile ReadSpanFile(const std::filesystem::path& path, const ModelHeads& all);
 
 // "L11.H3:2" is the second text of L11.H3, "L11.H3" its first. Throws Error(kInvalidArgument) for a

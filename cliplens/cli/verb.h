@@ -33,8 +33,8 @@ struct Common {
 CLI::App* AddVerb(CLI::App& app, Common& common, const std::string& name,
                   const std::string& description, const std::string& example);
 
-// The same for a verb whose options are an `Options`: it calls Run(options, common), which stands
-// beside `Options`.
+// The same for a verb with options of type `Options`: its callback calls Run(options, common),
+// which stands in the namespace of `Options`.
 template <typename Options>
 std::pair<CLI::App*, std::shared_ptr<Options>> AddVerb(CLI::App& app, Common& common,
                                                        const std::string& name,

@@ -141,8 +141,8 @@ struct EditedReport {
 };
 Json EditedJson(const EditedReport& report);  // "cliplens.explorer.edit/2"
 
-// "cliplens.edit.show/1" of an edit that was opened, and how the page shows it. `other_means`: it
-// replaces by the means of other pictures.
+// "cliplens.edit.show/1" of an edit that was opened, and how the page shows it. `other_means`: its
+// means are those of other pictures.
 Json OpenedEditJson(const Edit& edit, const WantedEdit& shown, bool other_means);
 
 }  // namespace cliplens

@@ -17,8 +17,8 @@ namespace cliplens {
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
 // The model and the scores of its labels, for a model that is compared with another.
 Json LabelSummaryJson(const LabelReport& report);
-// What the explorer's overview says of "cliplens.label/2", `file` being what was read of it. Throws
-// Error(kCorruptData) naming the file for what is no such thing.
+// The explorer's overview of "cliplens.label/2"; `file` is what ParseLabels read from it. Throws
+// Error(kCorruptData) that names the file for any other JSON.
 Json LabelOverviewJson(const Json& labels, const LabelFile& file);
 // One line a head and property.
 std::string LabelCsv(const LabelReport& report);

@@ -19,7 +19,7 @@ namespace cliplens {
 // "cliplens.decompose/1" of a run of `seconds` that wrote `out`.
 Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, double seconds,
                    const std::string& out);
-// "cliplens.merge/1" of so many stores.
+// "cliplens.merge/1" of `stores` stores.
 Json MergeJson(const Store& merged, Index stores);
 // "cliplens.verify/1".
 Json VerifyJson(const std::string& store, const std::vector<Problem>& problems);
@@ -29,7 +29,7 @@ Json ExportJson(const Store& store, const std::string& out, const std::string& e
 // The same of an index; `in` is its space as people read it.
 Json IndexJson(const SearchIndex& index, const std::string& out, const std::string& in);
 
-// "cliplens.report/1" of a page of so many bytes that was written to `out`.
+// "cliplens.report/1" of a page of `bytes` bytes that was written to `out`.
 Json ReportJson(const ReportInput& input, Index bytes, const std::string& out);
 
 // What `cliplens demo` made.

@@ -87,7 +87,7 @@ class Source {
  public:
   Source(std::string id, SourceOptions options, Shared& shared);
 
-  // What it is, its labels and jobs as they are now.
+  // A description, with labels and jobs as they are now.
   SourceReport Describe();
 
   const std::string& id() const { return report_.id; }
@@ -145,7 +145,7 @@ class Source {
   // Throws Error(kExhausted) where pictures times classes exceed what is kept at once; with `rows`
   // also where the pictures' edited rows do.
   Live& live(bool rows);
-  // What no edit changes, kept: the pictures that a query finds, and accuracy by attribute.
+  // Caches of what no edit changes: the pictures that a query finds, and accuracy by attribute.
   BoundedCache<RankedItems>& rankings() { return rankings_; }
   BoundedCache<GroupRow>& base_rows() { return base_rows_; }
 
