@@ -1,9 +1,9 @@
 #include "cliplens/app/edits.h"
 
-#include <charconv>
 #include <optional>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/parse_number.h"
 #include "cliplens/decompose/edit_file.h"
 
 namespace cliplens {
@@ -13,11 +13,8 @@ namespace {
 std::optional<double> ScaleOfMode(const std::string& mode) {
   if (mode == "mean") return std::nullopt;
   constexpr std::string_view kScale = "scale=";
-  double scale = 0;
-  const char* const end = mode.data() + mode.size();
   if (mode.starts_with(kScale)) {
-    const auto [at, error] = std::from_chars(mode.data() + kScale.size(), end, scale);
-    if (error == std::errc() && at == end) return scale;
+    if (const auto scale = ParseNumber<double>(mode.substr(kScale.size()))) return scale;
   }
   throw Error(ErrorCode::kInvalidArgument, "`mode` {}: mean or scale=X was expected, X a number",
               mode);

@@ -1,6 +1,5 @@
 #include "cliplens/app/search.h"
 
-#include <charconv>
 #include <map>
 #include <memory>
 
@@ -10,6 +9,7 @@
 #include "cliplens/app/search_index.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
+#include "cliplens/base/parse_number.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/image.h"
 
@@ -133,18 +133,12 @@ std::string SearchQuery::Name() const {
 }
 
 SearchQuery ParseQuery(const std::string& given) {
-  SearchQuery query;
   if (given.starts_with(kTextPrefix)) {
-    query.kind = SearchQuery::Kind::kText;
-    query.text = given.substr(sizeof(kTextPrefix) - 1);
-    return query;
+    return {.kind = SearchQuery::Kind::kText, .text = given.substr(sizeof(kTextPrefix) - 1)};
   }
-  const char* end = given.data() + given.size();
-  const auto parsed = std::from_chars(given.data(), end, query.item);
-  if (!Exists(given) && parsed.ec == std::errc() && parsed.ptr == end) return query;
-  query.kind = SearchQuery::Kind::kImage;
-  query.text = given;
-  return query;
+  const auto item = ParseNumber<Index>(given);
+  if (item && !Exists(given)) return {.item = *item};
+  return {.kind = SearchQuery::Kind::kImage, .text = given};
 }
 
 SearchReport FindPictures(const Store& store, const LazyModel& model, const SearchChoice& choice,

@@ -1,9 +1,9 @@
 #include "cliplens/app/span_file.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/parse_number.h"
 #include "cliplens/io/json.h"
 #include "cliplens/io/printable.h"
 
@@ -45,9 +45,8 @@ SpanDirection DirectionNamed(const SpanFile& file, const std::string& name) {
   const std::string head = name.substr(0, colon);
   std::size_t number = 1;
   if (colon != std::string::npos) {
-    const char* const end = name.data() + name.size();
-    const auto [stop, error] = std::from_chars(name.data() + colon + 1, end, number);
-    if (error != std::errc() || stop != end || number == 0) {
+    number = ParseNumber<std::size_t>(std::string_view(name).substr(colon + 1)).value_or(0);
+    if (number == 0) {
       throw Error(ErrorCode::kInvalidArgument,
                   "direction '{}': L11.H3:2 is the second text of the head L11.H3",
                   Printable(name));

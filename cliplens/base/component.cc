@@ -1,10 +1,10 @@
 #include "cliplens/base/component.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/parse_number.h"
 
 namespace cliplens {
 namespace {
@@ -15,10 +15,8 @@ constexpr char kInput[] = "INPUT";
 constexpr char kMlp[] = "MLP";
 
 std::optional<int> Number(std::string_view text) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
-  return value;
+  const std::optional<int> value = ParseNumber<int>(text);
+  return value && *value >= 0 ? value : std::nullopt;
 }
 
 std::string_view Trim(std::string_view text) {

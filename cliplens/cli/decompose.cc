@@ -10,6 +10,7 @@
 #include "cliplens/app/models.h"
 #include "cliplens/app/pictures.h"
 #include "cliplens/base/error.h"
+#include "cliplens/base/parse_number.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/printable.h"
@@ -28,16 +29,13 @@ struct DecomposeArguments {
 
 // "2/8": part 2 of 8, counted from 0.
 StorePart ParsePart(const std::string& text) {
-  const auto number = [](std::string_view digits) {
-    const bool good = !digits.empty() && digits.size() <= 6 &&
-                      std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
-    return good ? static_cast<Index>(std::stol(std::string(digits))) : Index{-1};
-  };
-  const std::size_t slash = std::min(text.find('/'), text.size());
+  constexpr Index kMostParts = 999'999;
+  const std::string_view all = text;
+  const std::size_t slash = std::min(all.find('/'), all.size());
   const StorePart part = {
-      number(std::string_view(text).substr(0, slash)),
-      slash < text.size() ? number(std::string_view(text).substr(slash + 1)) : Index{-1}};
-  if (part.index < 0 || part.parts < 1 || part.index >= part.parts) {
+      ParseNumber<Index>(all.substr(0, slash)).value_or(-1),
+      ParseNumber<Index>(all.substr(std::min(slash + 1, all.size()))).value_or(-1)};
+  if (part.index < 0 || part.parts > kMostParts || part.index >= part.parts) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--shard {}: part i of n is wanted as i/n, counted from 0: 0/4, 1/4, 2/4 and 3/4 "
                 "are four parts",

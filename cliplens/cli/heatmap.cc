@@ -7,6 +7,7 @@
 #include "cliplens/app/pictures.h"
 #include "cliplens/app/texts.h"
 #include "cliplens/base/error.h"
+#include "cliplens/base/parse_number.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/file.h"
@@ -32,9 +33,8 @@ struct HeatmapArguments {
 
 std::optional<double> ParseScale(const std::string& text) {
   if (text == "auto") return std::nullopt;
-  char* end = nullptr;
-  const double scale = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(scale > 0) || scale > 1e6) {
+  const double scale = ParseNumber<double>(text).value_or(0);
+  if (!(scale > 0) || scale > 1e6) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--scale {}: auto, or the score of a patch that gets the full colour, above 0",
                 text);

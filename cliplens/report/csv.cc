@@ -1,26 +1,17 @@
 #include "cliplens/report/csv.h"
 
-#include <charconv>
-
 #include <fmt/format.h>
 
+#include "cliplens/base/parse_number.h"
+
 namespace cliplens {
-namespace {
-
-bool IsNumber(const std::string& cell) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-  return error == std::errc() && end == cell.data() + cell.size();
-}
-
-}  // namespace
 
 std::string CsvRow(const std::vector<std::string>& cells) {
   std::string row;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     std::string cell = cells[i];
     if (!cell.empty() && std::string("=+-@\t\r").find(cell[0]) != std::string::npos &&
-        !IsNumber(cell)) {
+        !ParseNumber<double>(cell)) {
       cell.insert(cell.begin(), '\'');
     }
     if (i > 0) row += ',';

@@ -1,8 +1,8 @@
 #include "cliplens/server/arguments.h"
 
-#include <charconv>
 #include <cmath>
 
+#include "cliplens/base/parse_number.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens::server {
@@ -118,17 +118,14 @@ Index CountOf(const Request& request, const std::string& key, Index otherwise, I
               Index most) {
   const std::string_view text = request.parameter(key);
   if (text.empty()) return otherwise;
-  Index value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) value = least - 1;
+  const Index value = ParseNumber<Index>(text).value_or(least - 1);
   CheckRange(key, value, least, most);
   return value;
 }
 
 Index NumberOf(std::string_view text, std::string_view what) {
-  Index value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() || value < 0) {
+  const Index value = ParseNumber<Index>(text).value_or(-1);
+  if (value < 0) {
     throw Error(ErrorCode::kNotFound, "there is no {} '{}'", what, Printable(text));
   }
   return value;

@@ -1,8 +1,8 @@
 #include "cliplens/server/jobs.h"
 
-#include <charconv>
 #include <exception>
 
+#include "cliplens/base/parse_number.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens::server {
@@ -87,12 +87,9 @@ std::string Jobs::Start(const std::string& what, Work work) {
 
 std::shared_ptr<Jobs::Job> Jobs::Find(const std::string& id) const {
   const std::scoped_lock lock(mutex_);
-  Index number = 0;
-  const char* end = id.data() + id.size();
   if (id.starts_with('j')) {
-    const auto parsed = std::from_chars(id.data() + 1, end, number);
-    const auto found = jobs_.find(number);
-    if (parsed.ec == std::errc() && parsed.ptr == end && found != jobs_.end()) return found->second;
+    const auto found = jobs_.find(ParseNumber<Index>(id.substr(1)).value_or(0));
+    if (found != jobs_.end()) return found->second;
   }
   throw Error(ErrorCode::kNotFound,
               "there is no job {}; it may have been forgotten, start it again", Printable(id));
