@@ -25,14 +25,18 @@ SpaceChoice SpaceChoice::In(const std::string& place) const {
   return other;
 }
 
+Likeness LikenessNamed(const std::string& definition, const std::string& measure) {
+  const auto known_definition = DefinitionNamed(definition);
+  const auto known_measure = MeasureNamed(measure);
+  if (known_definition && known_measure) return {*known_definition, *known_measure};
+  throw Error(ErrorCode::kInvalidArgument,
+              "definition is score-of-sum or sum-of-scores, measure cosine, dot or raw");
+}
+
 SearchSpace OpenSpace(const SpaceChoice& choice, const Store& store, const RowModel& model,
                       const Work& work) {
-  const auto definition = DefinitionNamed(choice.definition);
-  const std::optional<Measure> measure = choice.raw ? Measure::kRaw : MeasureNamed(choice.measure);
-  if (!definition || !measure) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "definition is score-of-sum or sum-of-scores, measure cosine, dot or raw");
-  }
+  const Likeness likeness =
+      LikenessNamed(choice.definition, choice.raw ? NameOf(Measure::kRaw) : choice.measure);
   SearchSpace space;
   const ModelHeads all = HeadsIn(store);
   if (!choice.heads.property.empty()) {
@@ -46,8 +50,8 @@ SearchSpace OpenSpace(const SpaceChoice& choice, const Store& store, const RowMo
   } else if (choice.heads.heads != kWholeEmbedding) {
     space.heads = ChooseHeads(choice.heads, all);
   }
-  space.definition = *definition;
-  space.measure = *measure;
+  space.definition = likeness.definition;
+  space.measure = likeness.measure;
   return space;
 }
 

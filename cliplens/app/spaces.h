@@ -29,6 +29,13 @@ struct SpaceChoice {
   SpaceChoice In(const std::string& place) const;
 };
 
+// Throws Error(kInvalidArgument) for a name of no definition or measure.
+struct Likeness {
+  Definition definition;
+  Measure measure;
+};
+Likeness LikenessNamed(const std::string& definition, const std::string& measure);
+
 // A property's space is that of SpaceOfProperty; its texts are embedded as the stage "texts".
 // `model` is that of the store. Throws as ChooseHeads, HeadsTelling and CachedTexts do, and
 // Error(kInvalidArgument) for a name of no definition or measure.

@@ -81,14 +81,8 @@ EditComponent ParseComponent(const Json& json, const Edit& edit, const std::stri
 
 }  // namespace
 
-std::string EditText(const Edit& edit) {
-  Json json = {{"format", kEditFormat},
-               {"model",
-                {{"name", edit.model_name},
-                 {"fingerprint", edit.fingerprint},
-                 {"layers", edit.layers},
-                 {"heads", edit.heads},
-                 {"embed_width", edit.embed_width}}}};
+void PutEditMembers(Json& json, const Edit& edit,
+                    const std::function<void(Json& entry, const EditComponent&)>& put_mean) {
   if (edit.means_images > 0) {
     json["means"] = {{"store", edit.means}, {"images", edit.means_images}};
   }
@@ -97,14 +91,27 @@ std::string EditText(const Edit& edit) {
   for (const EditComponent& c : edit.components) {
     Json entry = {{"component", NameOf(c.target)}, {"mode", c.mean ? "mean" : "scale"}};
     if (c.mean) {
-      // As few digits as give the float back.
-      Json& mean = entry["mean"] = Json::array();
-      for (const float v : c.constant) mean.push_back(std::stod(fmt::format("{:.9g}", v)));
+      put_mean(entry, c);
     } else {
       entry["scale"] = c.scale;
     }
     json["components"].push_back(std::move(entry));
   }
+}
+
+std::string EditText(const Edit& edit) {
+  Json json = {{"format", kEditFormat},
+               {"model",
+                {{"name", edit.model_name},
+                 {"fingerprint", edit.fingerprint},
+                 {"layers", edit.layers},
+                 {"heads", edit.heads},
+                 {"embed_width", edit.embed_width}}}};
+  PutEditMembers(json, edit, [](Json& entry, const EditComponent& c) {
+    // As few digits as give the float back.
+    Json& mean = entry["mean"] = Json::array();
+    for (const float v : c.constant) mean.push_back(std::stod(fmt::format("{:.9g}", v)));
+  });
   return SealJson(std::move(json));
 }
 

@@ -5,11 +5,18 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "cliplens/decompose/edit.h"
+#include "cliplens/io/json.h"
 
 namespace cliplens {
+
+// Adds the members "means", "note" and "components" to the JSON of an edit. `put_mean` adds what is
+// said of a mean to the entry of its component.
+void PutEditMembers(Json& json, const Edit& edit,
+                    const std::function<void(Json& entry, const EditComponent&)>& put_mean);
 
 // The text of the file, sealed (io/sealed_json.h). WriteEdit replaces an existing file.
 std::string EditText(const Edit& edit);

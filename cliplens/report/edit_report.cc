@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/decompose/edit_file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
@@ -41,20 +42,9 @@ Json EditJson(const Edit& edit, const std::string& file) {
   Json json = {{"format", "cliplens.edit.show/1"},
                {"file", file},
                {"model", ModelJson(edit.model_name, edit.fingerprint)}};
-  if (edit.means_images > 0) {
-    json["means"] = {{"store", edit.means}, {"images", edit.means_images}};
-  }
-  if (!edit.note.empty()) json["note"] = edit.note;
-  json["components"] = Json::array();
-  for (const EditComponent& c : edit.components) {
-    Json entry = {{"component", NameOf(c.target)}, {"mode", c.mean ? "mean" : "scale"}};
-    if (c.mean) {
-      entry["mean_length"] = LengthOf(c.constant);
-    } else {
-      entry["scale"] = c.scale;
-    }
-    json["components"].push_back(std::move(entry));
-  }
+  PutEditMembers(json, edit, [](Json& entry, const EditComponent& c) {
+    entry["mean_length"] = LengthOf(c.constant);
+  });
   return json;
 }
 

@@ -391,12 +391,7 @@ Response Explorer::SendPicture(const Request& request) {
 }
 
 Response Explorer::SentPictureOf(const Parts& parts, const Request& request) {
-  const std::shared_ptr<const SentPicture> sent = shared_.sent.Find(parts[0]);
-  if (sent == nullptr) {
-    throw Error(ErrorCode::kNotFound,
-                "the picture {} is not here (any more); drop it on the page again",
-                Printable(parts[0]));
-  }
+  const std::shared_ptr<const SentPicture> sent = shared_.Sent(parts[0]);
   return SmallOrWhole(parts[0], "the picture", request, [&] { return sent->bytes; });
 }
 

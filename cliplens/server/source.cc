@@ -44,6 +44,12 @@ std::string KeyOf(const SearchSpace& space) {
 
 }  // namespace
 
+std::shared_ptr<const SentPicture> Shared::Sent(const std::string& id) {
+  if (auto found = sent.Find(id)) return found;
+  throw Error(ErrorCode::kNotFound,
+              "the picture {} is not here (any more); drop it on the page again", Printable(id));
+}
+
 Source::Source(std::string id, SourceOptions options, Shared& shared)
     : options_(std::move(options)), shared_(shared) {
   report_.id = std::move(id);
@@ -351,12 +357,7 @@ ShownPicture Source::Picture(const Arguments& picture) {
   ShownPicture shown;
   if (picture.Has("picture")) {
     const std::string id = picture.Text("picture");
-    const std::shared_ptr<const SentPicture> sent = shared_.sent.Find(id);
-    if (sent == nullptr) {
-      throw Error(ErrorCode::kNotFound,
-                  "the picture {} is not here (any more); drop it on the page again",
-                  Printable(id));
-    }
+    const std::shared_ptr<const SentPicture> sent = shared_.Sent(id);
     shown.path = "sent picture " + id.substr(0, 8);
     shown.image = DecodeImage(sent->bytes, shown.path, shared_.picture_pixels);
     shown.key = id;

@@ -58,6 +58,9 @@ struct Shared {
   BoundedCache<SentPicture> sent{Index{64} << 20};
   BoundedCache<PictureFile> small{Index{32} << 20};
   Jobs jobs;  // last, so that it ends before the caches
+
+  // Throws Error(kNotFound) for a picture that is not kept.
+  std::shared_ptr<const SentPicture> Sent(const std::string& id);
 };
 
 // A picture that an analysis looks at.

@@ -3,6 +3,7 @@
 
 #include "cliplens/app/matches.h"
 #include "cliplens/app/report_content.h"
+#include "cliplens/app/spaces.h"
 #include "cliplens/base/error.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/report/explorer_report.h"
@@ -89,12 +90,8 @@ Json SearchOf(Source& source, const Arguments& request) {
   const Store& store = source.store();
   SearchReport report;
   report.store = store.info();
-  const auto definition = DefinitionNamed(request.Text("definition", "score-of-sum"));
-  const auto measure = MeasureNamed(request.Text("measure", "cosine"));
-  if (!definition || !measure) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "definition is score-of-sum or sum-of-scores, measure cosine, dot or raw");
-  }
+  const Likeness likeness =
+      LikenessNamed(request.Text("definition", "score-of-sum"), request.Text("measure", "cosine"));
   SearchOptions options;
   options.count = request.Count("count", 24, 1, kMostResults);
   options.threads = source.threads();
@@ -103,8 +100,8 @@ Json SearchOf(Source& source, const Arguments& request) {
   for (const Arguments& term : request.Objects("terms", kMostTerms)) {
     std::string in;
     SearchSpace space = source.SpaceOf(term, "in", &in);
-    space.definition = *definition;
-    space.measure = *measure;
+    space.definition = likeness.definition;
+    space.measure = likeness.measure;
     const Arguments query = term.Object("query");
     vectors.push_back(source.Vectors(space));
     SearchTerm made{.vectors = vectors.back().get(), .weight = term.Flag("unlike") ? -1.0 : 1.0};
