@@ -32,6 +32,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,6 @@
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/factor_sink.h"
 #include "cliplens/decompose/store.h"
-#include "cliplens/decompose/store_writer.h"
 #include "cliplens/decompose/sums.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/model/clip.h"
@@ -283,19 +283,18 @@ Store RepeatedStore(Index ranges, int threads, const std::filesystem::path& plac
   if (std::filesystem::exists(place)) return Store::Open(place);
   const Generator generator(kLarge);
   const StoreInfo info = GeneratedInfo(ranges * kShardImages);
-  StoreWriter writer(place, generator.basis(), info, PartialDirectory::Mode::kNew);
-  const auto make = [&] { return StatisticsSums(generator.basis().sizes(), info.slices); };
-  StatisticsSums sums = make();
-  StatisticsSums of_one = make();
-  const FactorBlock block = generator.Block(0, kShardImages, threads);
-  for (Index r = 0; r < ranges; ++r) {
-    std::vector<Item> items;
-    for (Index b = 0; b < kShardImages; ++b) items.push_back(NumberedItem(r * kShardImages + b));
-    if (r == 0) of_one.Add(block, SlicesOf(items, info.slices), generator.basis(), threads);
-    sums.Merge(of_one);
-    writer.AddRange(r, block, items, {});
+  FactorSink sink(place, generator.basis(), info);
+  FactorRange range{.block = generator.Block(0, kShardImages, threads)};
+  std::optional<StatisticsSums> sums;  // of the first range
+  for (; range.range < ranges; ++range.range) {
+    range.items.clear();
+    for (Index b = 0; b < kShardImages; ++b) {
+      range.items.push_back(NumberedItem(range.range * kShardImages + b));
+    }
+    if (!sums) sums = SumsOf(range, sink.basis(), info.slices, threads);
+    sink.Add(range, *sums);
   }
-  writer.Finish(sums);
+  sink.Finish();
   return Store::Open(place);
 }
 

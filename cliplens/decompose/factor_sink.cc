@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cliplens/base/parallel.h"
+#include "cliplens/decompose/manifest.h"
 
 namespace cliplens {
 
@@ -21,10 +22,10 @@ StatisticsSums SumsOf(const FactorRange& range, const Basis& basis, Index slices
 }
 
 FactorSink::FactorSink(const std::filesystem::path& directory, Basis basis, StoreInfo info,
-                       PartialDirectory::Mode mode)
+                       PartialDirectory::Mode mode, const std::string& next_step)
     : basis_(std::move(basis)),
       info_(std::move(info)),
-      writer_(directory, basis_, info_, mode),
+      writer_(directory, basis_, info_, mode, next_step),
       sums_(basis_.sizes(), info_.slices) {
   const DataSource& source = info_.data.front();
   const StorePart part = info_.part.value_or(StorePart{});
@@ -64,6 +65,26 @@ void FactorSink::Add(FactorRange range, int threads) {
   ParallelFor(workers, workers, [&](Index, int) { adding.Run(); });
 }
 
+void FactorSink::Add(const FactorRange& range, const StatisticsSums& sums) {
+  sums_.Merge(sums);
+  if (info_.stats_only) {
+    writer_.AddRange(range.range, sums_, range.skipped);
+  } else {
+    writer_.AddRange(range.range, range.block, range.items, range.skipped);
+  }
+}
+
+void FactorSink::AddStore(const std::filesystem::path& store, const Manifest& manifest,
+                          Index first_set) {
+  of_stores_ = true;
+  CheckHash(store / kStatisticsFile, manifest.statistics_checksum);
+  sums_.Merge(StatisticsSums::Read(store / kStatisticsFile));
+  for (ShardInfo shard : manifest.shards) {
+    shard.source += first_set;
+    writer_.CopyShard(store, std::move(shard));
+  }
+}
+
 FactorSink::Adding::Adding(FactorSink& sink, FactorRange range)
     : sink_(sink),
       range_(std::move(range)),
@@ -91,7 +112,7 @@ void FactorSink::Adding::Run() {
 
 SinkSummary FactorSink::Finish() {
   // A store without pictures is useless, but merging needs every part, even an empty one.
-  if (sums_.images() > 0 || info_.part) {
+  if (sums_.images() > 0 || info_.part || of_stores_) {
     writer_.Finish(sums_);
   } else {
     writer_.Drop();

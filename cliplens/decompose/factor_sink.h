@@ -23,6 +23,8 @@
 
 namespace cliplens {
 
+struct Manifest;
+
 // The pictures of one range of a set, as factors.
 struct FactorRange {
   Index range = 0;
@@ -47,10 +49,11 @@ struct SinkSummary {
 
 class FactorSink {
  public:
-  // `info.data` names one set; its ranges are those of `info.part`. With kResume the sink continues
-  // a partial store. Throws as StoreWriter.
+  // `info.data` names one set; its ranges are those of `info.part`. Where only stores are added, it
+  // names all their sets. With kResume the sink continues a partial store. Throws as StoreWriter.
   FactorSink(const std::filesystem::path& directory, Basis basis, StoreInfo info,
-             PartialDirectory::Mode mode = PartialDirectory::Mode::kNew);
+             PartialDirectory::Mode mode = PartialDirectory::Mode::kNew,
+             const std::string& next_step = "go on with it by --resume, or remove it");
 
   const Basis& basis() const { return basis_; }
   Index first_range() const { return first_; }
@@ -65,6 +68,12 @@ class FactorSink {
 
   // Adds a range. Ranges come in ascending order.
   void Add(FactorRange range, int threads);
+  // The same for a range whose sums were computed apart (SumsOf).
+  void Add(const FactorRange& range, const StatisticsSums& sums);
+  // Adds a whole store: its files as they are, shard by shard, and its sums. Its first set is
+  // `first_set` of `info.data`. Throws Error(kCorruptData) for a file whose checksum is not the
+  // manifest's.
+  void AddStore(const std::filesystem::path& store, const Manifest& manifest, Index first_set);
 
   // The same as work for several threads, beside other work: each calls Run, which returns when no
   // task is left to take. All calls must have returned before the next range is added.
@@ -83,7 +92,8 @@ class FactorSink {
     std::atomic<Index> left_{0};
   };
 
-  // Completes the store. A store of no picture is dropped unless it is a part of a set.
+  // Completes the store. A store of no picture is dropped unless it is a part of a set or made of
+  // stores.
   SinkSummary Finish();
   // Has the destructor remove what was written.
   void Drop() { writer_.Drop(); }
@@ -98,6 +108,7 @@ class FactorSink {
   StatisticsSums sums_;
   Index first_ = 0, end_ = 0, next_ = 0;
   Index resumed_ranges_ = 0;
+  bool of_stores_ = false;
 };
 
 }  // namespace cliplens

@@ -189,13 +189,17 @@ std::string JsonDifference(const Json& a, const Json& b, const std::string& plac
   return fmt::format("'{}' is {} and {}", place, Shown(a), Shown(b));
 }
 
-void CheckSameRun(const StoreInfo& wanted, const StoreInfo& found, const std::string& place) {
-  const std::string difference = JsonDifference(RunJson(wanted), RunJson(found));
+void CheckSameRun(const Json& wanted, const Json& found, const std::string& place) {
+  const std::string difference = JsonDifference(wanted, found);
   if (difference.empty()) return;
   throw Error(ErrorCode::kInvalidArgument,
               "{}: is of another run: {} (asked for, and there); give the same arguments, name "
               "another directory, or remove it",
               place, difference);
+}
+
+void CheckSameRun(const StoreInfo& wanted, const StoreInfo& found, const std::string& place) {
+  CheckSameRun(RunJson(wanted), RunJson(found), place);
 }
 
 std::string ManifestText(const Manifest& manifest) {

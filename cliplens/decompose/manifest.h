@@ -44,6 +44,8 @@ std::string ManifestText(const Manifest& manifest);
 Json RunJson(const StoreInfo& info);
 // "'data[0].root' is A and B" of the first place where two values differ, or nothing.
 std::string JsonDifference(const Json& a, const Json& b, const std::string& place = "");
+// CheckSameRun for what RunJson gave.
+void CheckSameRun(const Json& wanted, const Json& found, const std::string& place);
 
 Json ShardJson(const ShardInfo& shard);
 // `index` is the shard's place in the list, by which its files are named; `name` is the manifest's.

@@ -6,10 +6,8 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/factor_sink.h"
 #include "cliplens/decompose/manifest.h"
-#include "cliplens/decompose/sums.h"
-#include "cliplens/io/file.h"
-#include "cliplens/io/partial_directory.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
@@ -19,6 +17,7 @@ namespace {
 struct Input {
   fs::path directory;
   Manifest manifest;
+  Index first_set = 0;  // of the merged store's sets
   const DataSource& set() const { return manifest.info.data.front(); }
 };
 
@@ -48,64 +47,71 @@ void CheckSameKind(const Input& first, const Input& other) {
   if (a.stats_only != b.stats_only) Refuse(first, other, "one has statistics only");
 }
 
+// Refuses two inputs that are parts of one set but not of one run over it.
+void CheckPartsOfOneRun(const Input& first, const Input& other) {
+  const StoreInfo& a = first.manifest.info;
+  const StoreInfo& b = other.manifest.info;
+  const std::string difference = JsonDifference(RunJson(a)["data"], RunJson(b)["data"], "data");
+  if (!difference.empty()) {
+    Refuse(first, other,
+           "they are parts of the same pictures as they were at two times: " + difference);
+  }
+  if (a.part->parts != b.part->parts) {
+    Refuse(
+        first, other,
+        fmt::format("they overlap: part {} of {} and part {} of {} of the pictures of {}",
+                    a.part->index, a.part->parts, b.part->index, b.part->parts, first.set().root));
+  }
+}
+
+// Sorts the parts of a set by number. Each must be there once.
+void SortParts(std::vector<Input>& parts) {
+  const auto number = [](const Input& i) { return i.manifest.info.part->index; };
+  std::ranges::stable_sort(parts, {}, number);
+  const StorePart part = *parts.front().manifest.info.part;
+  const std::string& root = parts.front().set().root;
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    if (number(parts[i]) == number(parts[i - 1])) {
+      Refuse(parts[i - 1], parts[i],
+             fmt::format("both are part {} of {} of the pictures of {}", number(parts[i]),
+                         part.parts, root));
+    }
+  }
+  std::string missing;
+  for (Index i = 0; i < part.parts; ++i) {
+    if (std::ranges::find(parts, i, number) == parts.end()) {
+      missing += fmt::format("{}{}", missing.empty() ? "" : ", ", i);
+    }
+  }
+  if (!missing.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "part {} of {} of the pictures of {} is missing; name all parts ({} is part {})",
+                Printable(missing, 200), part.parts, root, parts.front().directory.string(),
+                part.index);
+  }
+}
+
 // The inputs in the order in which one run over their sets would have written them: parts of a set
 // stand together, by number, where the first of them was named.
 std::vector<Input> InOrder(std::vector<Input> inputs) {
   std::vector<std::vector<Input>> groups;
   for (Input& input : inputs) {
-    const std::optional<StorePart>& part = input.manifest.info.part;
     auto group = groups.end();
-    if (part) {
+    if (input.manifest.info.part) {
       group = std::ranges::find_if(groups, [&](const std::vector<Input>& g) {
         return g.front().manifest.info.part && g.front().set().root == input.set().root;
       });
     }
     if (group == groups.end()) {
       groups.emplace_back().push_back(std::move(input));
-      continue;
+    } else {
+      CheckPartsOfOneRun(group->front(), input);
+      group->push_back(std::move(input));
     }
-    const Input& first = group->front();
-    const StorePart& other = *first.manifest.info.part;
-    const std::string difference = JsonDifference(RunJson(first.manifest.info)["data"],
-                                                  RunJson(input.manifest.info)["data"], "data");
-    if (!difference.empty()) {
-      Refuse(first, input,
-             "they are parts of the same pictures as they were at two times: " + difference);
-    }
-    if (other.parts != part->parts) {
-      Refuse(first, input,
-             fmt::format("they overlap: part {} of {} and part {} of {} of the pictures of {}",
-                         other.index, other.parts, part->index, part->parts, first.set().root));
-    }
-    group->push_back(std::move(input));
   }
   std::vector<Input> ordered;
   for (std::vector<Input>& group : groups) {
-    if (group.front().manifest.info.part) {
-      const auto number = [](const Input& i) { return i.manifest.info.part->index; };
-      std::ranges::stable_sort(group, {}, number);
-      const StorePart part = *group.front().manifest.info.part;
-      for (std::size_t i = 1; i < group.size(); ++i) {
-        if (number(group[i]) == number(group[i - 1])) {
-          Refuse(group[i - 1], group[i],
-                 fmt::format("both are part {} of {} of the pictures of {}", number(group[i]),
-                             part.parts, group[i].set().root));
-        }
-      }
-      std::string missing;
-      for (Index i = 0; i < part.parts; ++i) {
-        if (std::ranges::find(group, i, number) == group.end()) {
-          missing += fmt::format("{}{}", missing.empty() ? "" : ", ", i);
-        }
-      }
-      if (!missing.empty()) {
-        throw Error(ErrorCode::kInvalidArgument,
-                    "part {} of {} of the pictures of {} is missing; name all parts ({} is part "
-                    "{})",
-                    Printable(missing, 200), part.parts, group.front().set().root,
-                    group.front().directory.string(), part.index);
-      }
-    }
+    if (group.front().manifest.info.part) SortParts(group);
     std::ranges::move(group, std::back_inserter(ordered));
   }
   return ordered;
@@ -151,6 +157,29 @@ void CheckNoOverlap(const std::vector<Input>& inputs) {
   }
 }
 
+// What the merged store is of. Parts after the first add to its set; other stores bring sets of
+// their own, from `first_set` on.
+StoreInfo DescribeMerged(std::vector<Input>& inputs) {
+  StoreInfo info = inputs.front().manifest.info;
+  info.data.clear();
+  info.skipped.clear();
+  info.part.reset();
+  for (Input& input : inputs) {
+    const StoreInfo& from = input.manifest.info;
+    input.first_set = static_cast<Index>(info.data.size());
+    if (from.part && from.part->index > 0) {
+      --input.first_set;
+      info.data.back().images += from.data.front().images;
+    } else {
+      info.data.insert(info.data.end(), from.data.begin(), from.data.end());
+    }
+    for (const SkippedItem& skipped : from.skipped) {
+      info.skipped.push_back({input.first_set + skipped.source, skipped.picture});
+    }
+  }
+  return info;
+}
+
 }  // namespace
 
 void MergeStores(std::span<const fs::path> paths, const fs::path& output) {
@@ -164,59 +193,14 @@ void MergeStores(std::span<const fs::path> paths, const fs::path& output) {
   inputs = InOrder(std::move(inputs));
   CheckNoOverlap(inputs);
 
-  PartialDirectory directory(output, PartialDirectory::Mode::kNew, "remove it and merge again");
-  Manifest merged;
-  merged.info = inputs.front().manifest.info;
-  StoreInfo& info = merged.info;
-  info.data.clear();
-  info.skipped.clear();
-  info.part.reset();
-  StatisticsSums sums;
-  for (const Input& input : inputs) {
-    const StoreInfo& from = input.manifest.info;
-    // Parts after the first add to its set; other stores bring sets of their own.
-    Index offset = static_cast<Index>(info.data.size());
-    if (from.part && from.part->index > 0) {
-      info.data.back().images += from.data.front().images;
-      --offset;
-    } else {
-      info.data.insert(info.data.end(), from.data.begin(), from.data.end());
-    }
-    CheckHash(input.directory / kStatisticsFile, input.manifest.statistics_checksum);
-    StatisticsSums more = StatisticsSums::Read(input.directory / kStatisticsFile);
-    if (&input == &inputs.front()) {
-      sums = std::move(more);
-    } else {
-      sums.Merge(more);
-    }
-    for (const SkippedItem& skipped : from.skipped) {
-      info.skipped.push_back({offset + skipped.source, skipped.picture});
-    }
-    for (ShardInfo shard : input.manifest.shards) {
-      const auto number = static_cast<Index>(merged.shards.size());
-      const auto copy = [&](const std::string& name, const std::string& to,
-                            const std::string& checksum) {
-        const MappedFile file(input.directory / name);
-        if (HashBytes(file.bytes()) != checksum) CheckHash(file.path(), checksum);
-        WriteFileAtomically(directory.path() / to, file.bytes());
-      };
-      copy(shard.file, ShardFile(number), shard.checksum);
-      copy(shard.items_file, ItemsFile(number), shard.items_checksum);
-      shard.file = ShardFile(number);
-      shard.items_file = ItemsFile(number);
-      shard.source += offset;
-      merged.shards.push_back(std::move(shard));
-    }
-  }
-  CheckHash(inputs.front().directory / kBasisFile, inputs.front().manifest.basis_checksum);
-  const MappedFile basis(inputs.front().directory / kBasisFile);
-  WriteFileAtomically(directory.path() / kBasisFile, basis.bytes());
-  merged.basis_checksum = inputs.front().manifest.basis_checksum;
-  info.images = sums.images();
-  info.certificate = {sums.certificate_max(), sums.certificate_mean()};
-  merged.statistics_checksum = sums.Write(directory.path() / kStatisticsFile);
-  WriteFileAtomically(directory.path() / kManifestFile, ManifestText(merged));
-  directory.Commit();
+  const Input& first = inputs.front();
+  StoreInfo info = DescribeMerged(inputs);
+  CheckHash(first.directory / kBasisFile, first.manifest.basis_checksum);
+  Basis basis = ReadBasis(first.directory / kBasisFile, info.factor_constants);
+  FactorSink sink(output, std::move(basis), std::move(info), PartialDirectory::Mode::kNew,
+                  "remove it and merge again");
+  for (const Input& input : inputs) sink.AddStore(input.directory, input.manifest, input.first_set);
+  sink.Finish();
 }
 
 }  // namespace cliplens

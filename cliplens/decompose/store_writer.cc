@@ -53,82 +53,87 @@ void RemoveOthers(const fs::path& directory, const std::vector<std::string>& kep
 }  // namespace
 
 StoreWriter::StoreWriter(const fs::path& directory, const Basis& basis, StoreInfo info,
-                         PartialDirectory::Mode mode)
-    : directory_(directory, mode, "go on with it by --resume, or remove it"),
-      info_(std::move(info)) {
-  const fs::path progress = path() / kProgressFile;
-  std::error_code ignored;
-  if (directory_.resumed() && fs::exists(progress, ignored)) {
-    const std::string name = progress.string();
-    const Json json = ReadSealedJson(progress, kMaxManifestBytes);
-    const auto format = JsonField<std::string>(json, "format", name);
-    if (format != kProgressFormat) {
-      throw Error(ErrorCode::kUnsupported,
-                  "{}: format {}, this program goes on with {}; use the program that wrote it, or "
-                  "remove {}",
-                  name, format, kProgressFormat, path().string());
+                         PartialDirectory::Mode mode, const std::string& next_step)
+    : directory_(directory, mode, next_step), info_(std::move(info)) {
+  if (directory_.resumed()) {
+    std::error_code ignored;
+    if (const fs::path progress = path() / kProgressFile; fs::exists(progress, ignored)) {
+      ReadProgress(progress);
+    } else if (fs::exists(path() / kManifestFile, ignored)) {
+      TakeFinished();
+    } else {
+      RefuseForeignFiles();
     }
-    const std::string difference =
-        JsonDifference(RunJson(info_), JsonField<Json>(json, "run", name));
-    if (!difference.empty()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "{}: is of another run: {} (asked for, and there); give the same arguments, name "
-                  "another directory, or remove it",
-                  path().string(), difference);
+    std::vector<std::string> kept = {kProgressFile, kBasisFile, checkpoint_file_};
+    for (const auto& [number, range] : done_) {
+      if (range.shard) kept.insert(kept.end(), {range.shard->file, range.shard->items_file});
     }
-    Index shards = 0;
-    for (const Json& r : JsonField<Json>(json, "ranges", name)) {
-      Range range;
-      for (const Json& s : JsonField<Json>(r, "skipped", name)) {
-        range.skipped.push_back(ParseSkipped(s, name));
-      }
-      if (r.contains("shard")) range.shard = ParseShard(r["shard"], shards++, name);
-      done_[JsonField<std::int64_t>(r, "range", name)] = std::move(range);
-    }
-    if (json.contains("checkpoint")) {
-      const Json checkpoint = JsonField<Json>(json, "checkpoint", name);
-      checkpoint_file_ = JsonField<std::string>(checkpoint, "file", name);
-      checkpoint_checksum_ = JsonField<std::string>(checkpoint, "checksum", name);
-      if (checkpoint_file_ != kStatisticsFile &&
-          (done_.empty() || checkpoint_file_ != CheckpointFile(done_.rbegin()->first))) {
-        throw Error(ErrorCode::kCorruptData, "{}: a checkpoint named '{}'; remove {}", name,
-                    checkpoint_file_, path().string());
-      }
-    }
-  } else if (directory_.resumed() && fs::exists(path() / kManifestFile, ignored)) {
-    // Cut off between its last file and its name.
-    const Manifest manifest = ReadManifest(path());
-    CheckSameRun(info_, manifest.info, path().string());
-    const DataSource& set = info_.data.front();
-    const StorePart part = info_.part.value_or(StorePart{});
-    for (Index r = part.first(set.ranges()); r < part.end(set.ranges()); ++r) done_[r] = {};
-    for (const ShardInfo& shard : manifest.shards) done_[shard.range].shard = shard;
-    for (const SkippedItem& skipped : manifest.info.skipped) {
-      done_[skipped.picture.index / set.shard_images].skipped.push_back(skipped.picture);
-    }
-    if (info_.stats_only) {
-      checkpoint_file_ = kStatisticsFile;
-      checkpoint_checksum_ = manifest.statistics_checksum;
-    }
-  } else if (directory_.resumed()) {
-    // Nothing is recorded: the run was cut off before its first line. Other files here belong to
-    // someone else.
-    for (const auto& entry : fs::directory_iterator(path(), ignored)) {
-      if (IsStoreFile(entry.path().filename().string())) continue;
-      throw Error(ErrorCode::kPrecondition,
-                  "{}: is no store in the making ('{}' is in it); remove it or name another "
-                  "directory",
-                  path().string(), entry.path().filename().string());
-    }
+    RemoveOthers(path(), kept);
   }
-  std::vector<std::string> kept = {kProgressFile, kBasisFile, checkpoint_file_};
-  for (const auto& [number, range] : done_) {
-    if (range.shard) kept.insert(kept.end(), {range.shard->file, range.shard->items_file});
-  }
-  if (directory_.resumed()) RemoveOthers(path(), kept);
   WriteProgress();
   WriteBasis(path() / kBasisFile, basis);
   basis_checksum_ = HashFile(path() / kBasisFile);
+}
+
+void StoreWriter::ReadProgress(const fs::path& file) {
+  const std::string name = file.string();
+  const Json json = ReadSealedJson(file, kMaxManifestBytes);
+  const auto format = JsonField<std::string>(json, "format", name);
+  if (format != kProgressFormat) {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: format {}, this program goes on with {}; use the program that wrote it, or "
+                "remove {}",
+                name, format, kProgressFormat, path().string());
+  }
+  CheckSameRun(RunJson(info_), JsonField<Json>(json, "run", name), path().string());
+  Index shards = 0;
+  for (const Json& r : JsonField<Json>(json, "ranges", name)) {
+    Range range;
+    for (const Json& s : JsonField<Json>(r, "skipped", name)) {
+      range.skipped.push_back(ParseSkipped(s, name));
+    }
+    if (r.contains("shard")) range.shard = ParseShard(r["shard"], shards++, name);
+    done_[JsonField<std::int64_t>(r, "range", name)] = std::move(range);
+  }
+  if (!json.contains("checkpoint")) return;
+  const Json checkpoint = JsonField<Json>(json, "checkpoint", name);
+  checkpoint_file_ = JsonField<std::string>(checkpoint, "file", name);
+  checkpoint_checksum_ = JsonField<std::string>(checkpoint, "checksum", name);
+  if (checkpoint_file_ != kStatisticsFile &&
+      (done_.empty() || checkpoint_file_ != CheckpointFile(done_.rbegin()->first))) {
+    throw Error(ErrorCode::kCorruptData, "{}: a checkpoint named '{}'; remove {}", name,
+                checkpoint_file_, path().string());
+  }
+}
+
+// Of a run that was cut off between its last file and its name.
+void StoreWriter::TakeFinished() {
+  const Manifest manifest = ReadManifest(path());
+  CheckSameRun(info_, manifest.info, path().string());
+  const DataSource& set = info_.data.front();
+  const StorePart part = info_.part.value_or(StorePart{});
+  for (Index r = part.first(set.ranges()); r < part.end(set.ranges()); ++r) done_[r] = {};
+  for (const ShardInfo& shard : manifest.shards) done_[shard.range].shard = shard;
+  for (const SkippedItem& skipped : manifest.info.skipped) {
+    done_[skipped.picture.index / set.shard_images].skipped.push_back(skipped.picture);
+  }
+  if (info_.stats_only) {
+    checkpoint_file_ = kStatisticsFile;
+    checkpoint_checksum_ = manifest.statistics_checksum;
+  }
+}
+
+// Nothing is recorded: the run was cut off before its first line. Other files here belong to
+// someone else.
+void StoreWriter::RefuseForeignFiles() const {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(path(), ignored)) {
+    if (IsStoreFile(entry.path().filename().string())) continue;
+    throw Error(ErrorCode::kPrecondition,
+                "{}: is no store in the making ('{}' is in it); remove it or name another "
+                "directory",
+                path().string(), entry.path().filename().string());
+  }
 }
 
 void StoreWriter::WriteProgress() {
@@ -250,12 +255,25 @@ void StoreWriter::AddRange(Index number, const StatisticsSums& sums,
   if (!before.empty() && before != file) fs::remove(path() / before, ignored);
 }
 
+void StoreWriter::CopyShard(const fs::path& from, ShardInfo shard) {
+  const auto number = static_cast<Index>(done_.size());
+  const auto copy = [&](std::string& name, const std::string& to, const std::string& checksum) {
+    const MappedFile file(from / name);
+    if (HashBytes(file.bytes()) != checksum) CheckHash(file.path(), checksum);
+    WriteFileAtomically(path() / to, file.bytes());
+    name = to;
+  };
+  copy(shard.file, ShardFile(number), shard.checksum);
+  copy(shard.items_file, ItemsFile(number), shard.items_checksum);
+  done_[number].shard = std::move(shard);
+}
+
 void StoreWriter::Finish(const StatisticsSums& sums) {
   Manifest manifest;
   manifest.info = info_;
   manifest.info.images = sums.images();
   manifest.info.certificate = {sums.certificate_max(), sums.certificate_mean()};
-  manifest.info.data.front().images = sums.images();
+  if (manifest.info.data.size() == 1) manifest.info.data.front().images = sums.images();
   std::vector<std::string> kept = {kProgressFile, kBasisFile, kStatisticsFile, kManifestFile,
                                    checkpoint_file_};
   for (const auto& [number, range] : done_) {

@@ -30,9 +30,10 @@ class StoreWriter {
   };
 
   // With kResume it continues a partial store. Throws Error(kInvalidArgument) that names what
-  // differs if that is of another run, and as PartialDirectory does.
+  // differs if that is of another run, and as PartialDirectory does, whose `next_step` it passes
+  // on.
   StoreWriter(const std::filesystem::path& directory, const Basis& basis, StoreInfo info,
-              PartialDirectory::Mode mode);
+              PartialDirectory::Mode mode, const std::string& next_step);
 
   // What an interrupted run had done, by range. The caller asks IsWhole about a shard's files,
   // which reads and checks them.
@@ -53,12 +54,18 @@ class StoreWriter {
                 std::vector<SkippedPicture> skipped);
   // The same with stats_only: `sums` are those of all ranges so far.
   void AddRange(Index range, const StatisticsSums& sums, std::vector<SkippedPicture> skipped);
+  // Copies a shard of the store in `from`, checked, behind those that are there; `shard.source` is
+  // a set of this store. It is not recorded: a store that is cut off must be written anew.
+  void CopyShard(const std::filesystem::path& from, ShardInfo shard);
   // Completes the store. `sums` are those of all its pictures.
   void Finish(const StatisticsSums& sums);
 
   const std::filesystem::path& path() const { return directory_.path(); }
 
  private:
+  void ReadProgress(const std::filesystem::path& file);
+  void TakeFinished();
+  void RefuseForeignFiles() const;
   void WriteProgress();
 
   PartialDirectory directory_;

@@ -9,8 +9,7 @@
 #include "tests/planted_store.h"
 #include <gtest/gtest.h>
 
-#include "cliplens/decompose/factor_block.h"
-#include "cliplens/decompose/store_writer.h"
+#include "cliplens/decompose/factor_sink.h"
 
 namespace cliplens {
 namespace {
@@ -114,15 +113,9 @@ TEST_F(HeadMatchTest, TurnedAndScaledHeadsAreTheSame) {
     auto head = AsEigen(basis.heads.view()[0][h]);
     head = (1e-3 * head.cast<double>() * turn).cast<float>();
   }
-  const FactorBlock block = planted.ReadShard(0);
-  const std::vector<Item> items = planted.ReadItems();
-  std::vector<Index> slices;
-  for (const Item& item : items) slices.push_back(SliceOf(item.path, kDefaultSlices));
-  StatisticsSums sums(basis.sizes(), kDefaultSlices);
-  sums.Add(block, slices, basis, 1);
-  StoreWriter writer(path("turned"), basis, planted.info(), PartialDirectory::Mode::kNew);
-  writer.AddRange(0, block, items, {});
-  writer.Finish(sums);
+  FactorSink sink(path("turned"), basis, planted.info());
+  sink.Add({.block = planted.ReadShard(0), .items = planted.ReadItems()}, 1);
+  sink.Finish();
 
   const HeadMatch match = MatchHeads(planted, Store::Open(path("turned")), {.threads = 2});
   EXPECT_EQ(match.images, 300);

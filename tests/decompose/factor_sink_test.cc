@@ -1,5 +1,5 @@
-// Factors from elsewhere: another encoder, ranges computed apart, heads that keep whole
-// contributions.
+// Factors from elsewhere: another encoder, ranges computed apart, other stores, heads that keep
+// whole contributions.
 #include "cliplens/decompose/factor_sink.h"
 
 #include <fstream>
@@ -8,12 +8,14 @@
 #include <numeric>
 #include <random>
 
+#include "tests/expect_error.h"
 #include "tests/random_model.h"
 #include "tests/random_pictures.h"
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
 #include "cliplens/decompose/decompose.h"
+#include "cliplens/decompose/merge.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/decompose/verify.h"
 
@@ -104,6 +106,48 @@ TEST_F(FactorSinkTest, RangesComputedApartAddUpToTheStore) {
     sums.Merge(SumsOf(range, store.basis(), store.info().slices, 1));
   }
   EXPECT_EQ(sums.Difference(store.ReadSums()), "");
+}
+
+TEST_F(FactorSinkTest, RangesMayBringTheirSums) {
+  for (const bool stats_only : {false, true}) {
+    const std::string kind = stats_only ? "stats" : "store";
+    (void)Decompose(*model_, *set_,
+                    {.out = path(kind), .stats_only = stats_only, .shard_images = 4, .threads = 2});
+    const Store store = Store::Open(path(kind));
+    const Decomposer decomposer(model_->image_readout(), 1);
+    PictureLoop loop(*model_, *set_, {.captures = FactorCaptures(), .threads = 1});
+    ProgressCount progress({}, 0);
+    FactorSink sink(path(kind + "-apart"), store.basis(), store.info());
+    for (Index r = sink.first_range(); r < sink.end_range(); ++r) {
+      const RangeRequest request{.range = r, .begin = 4 * r, .end = 4 * r + sink.ImagesOf(r)};
+      const FactorRange range = DecomposeRange(decomposer, loop, request, progress);
+      sink.Add(range, SumsOf(range, sink.basis(), store.info().slices, 1));
+    }
+    sink.Finish();
+    EXPECT_TRUE(FilesOf(path(kind)) == FilesOf(path(kind + "-apart"))) << kind;
+  }
+}
+
+// A store that is damaged leaves nothing behind, not even half of the other.
+TEST_F(FactorSinkTest, AStoreThatCannotBeAddedLeavesNothing) {
+  (void)Decompose(*model_, *set_, {.out = path("whole"), .shard_images = 4});
+  for (const Index part : {0, 1}) {
+    (void)Decompose(*model_, *set_,
+                    {.out = path(std::to_string(part)),
+                     .shard_images = 4,
+                     .part = StorePart{.index = part, .parts = 2}});
+  }
+  const std::vector<fs::path> parts = {path("1"), path("0")};
+  MergeStores(parts, path("merged"));
+  EXPECT_TRUE(FilesOf(path("whole")) == FilesOf(path("merged")));
+  std::ofstream(path("1") / "shard-00001.safetensors", std::ios::app) << "more";
+  ExpectError(ErrorCode::kCorruptData, "shard-00001.safetensors: its checksum is",
+              [&] { MergeStores(parts, path("damaged")); });
+  EXPECT_FALSE(fs::exists(path("damaged")));
+  EXPECT_FALSE(fs::exists(path("damaged.partial")));
+  fs::create_directories(path("cut.partial"));
+  ExpectError(ErrorCode::kPrecondition, "remove it and merge again",
+              [&] { MergeStores(parts, path("cut")); });
 }
 
 // Heads of an attention pool bring whole contributions [E]: no constants, and the identity as
