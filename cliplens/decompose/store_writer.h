@@ -1,6 +1,7 @@
 // Writes a store range by range, for FactorSink.
 //
-//   StoreWriter writer("store", basis, info, PartialDirectory::Mode::kNew);
+//   StoreWriter writer("store", basis, info, PartialDirectory::Mode::kNew,
+//                      /*next_step=*/"remove it and run again");
 //   writer.AddRange(/*range=*/0, block, items, /*skipped=*/{});
 //   writer.Finish(SumsOf({.block = block, .items = items}, basis, info.slices, /*threads=*/0));
 #pragma once
