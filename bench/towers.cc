@@ -74,15 +74,21 @@ void EmbedTexts(const ClipModel& model, const std::vector<std::string>& texts, i
   rows = model.EmbedTexts(texts, /*truncate=*/false, threads);
 }
 
+// What pictures are decomposed into.
+struct Decomposed {
+  Array<float, 2>& rows;  // [B, E]: embeddings
+  FactorBlock& block;
+};
+
 void DecomposeImages(const ClipModel& model, const Decomposer& decomposer, const Pixels& pixels,
-                     Passes& passes, Array<float, 2>& rows, FactorBlock& block) {
-  passes.ForImages(rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
+                     Passes& passes, const Decomposed& to) {
+  passes.ForImages(to.rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
     std::vector<Captures> captures(ToSize(end - begin));
-    model.EmbedImages(Part(pixels, begin, end), rows.rows(begin, end), workspace, FactorCaptures(),
-                      captures);
+    model.EmbedImages(Part(pixels, begin, end), to.rows.rows(begin, end), workspace,
+                      FactorCaptures(), captures);
     Decomposer::Scratch scratch;
     for (Index b = begin; b < end; ++b) {
-      decomposer.Fill(At(captures, b - begin), rows.row(b), scratch, block, b);
+      decomposer.Fill(At(captures, b - begin), to.rows.row(b), scratch, to.block, b);
     }
   });
 }
@@ -90,8 +96,8 @@ void DecomposeImages(const ClipModel& model, const Decomposer& decomposer, const
 // As DecomposeImages, and every head's contribution of every token, out [B, L, H, N, E]:
 // u_i^T B with u_i = [α_i v_i, 1/N, μ/N, σ/N] / (σ n) (docs/design.md, "Factored form").
 void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
-                           const Pixels& pixels, Passes& passes, Array<float, 2>& rows,
-                           FactorBlock& block, Array<float, 5>& out) {
+                           const Pixels& pixels, Passes& passes, const Decomposed& to,
+                           Array<float, 5>& out) {
   const Basis& basis = decomposer.basis();
   const Index tokens = model.config().tokens();
   const Index width = basis.head_width();
@@ -99,10 +105,10 @@ void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
   const auto write = [&](Index b, Workspace& workspace) {
     Captures captures;
     const Captures& a = captures;
-    model.EmbedImages(Part(pixels, b, b + 1), rows.rows(b, b + 1), workspace, TokenCaptures(),
+    model.EmbedImages(Part(pixels, b, b + 1), to.rows.rows(b, b + 1), workspace, TokenCaptures(),
                       {&captures, 1});
     Decomposer::Scratch scratch;
-    decomposer.Fill(a, rows.row(b), scratch, block, b);
+    decomposer.Fill(a, to.rows.row(b), scratch, to.block, b);
     const auto scale = static_cast<float>(1 / (a.scale.sigma * a.scale.norm));
     const float share = scale / static_cast<float>(tokens);
     std::vector<float> u(ToSize(tokens * factor));
@@ -129,7 +135,7 @@ void WriteOutContributions(const ClipModel& model, const Decomposer& decomposer,
       }
     }
   };
-  passes.ForImages(rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
+  passes.ForImages(to.rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
     for (Index b = begin; b < end; ++b) write(b, workspace);
   });
 }
@@ -254,12 +260,14 @@ class Worker {
     if (!decomposer_) decomposer_.emplace(model_->image_readout(), threads);
     block_ = MakeBlock(decomposer_->basis().sizes(), batch);
     if (task == "decompose") {
-      pass_ = [this] { DecomposeImages(*model_, *decomposer_, pixels_, *passes_, rows_, block_); };
+      pass_ = [this] {
+        DecomposeImages(*model_, *decomposer_, pixels_, *passes_, {rows_, block_});
+      };
     } else {
       contributions_ = Array<float, 5>(
           {batch, config.vision.layers, config.vision.heads, config.tokens(), config.embed_width});
       pass_ = [this] {
-        WriteOutContributions(*model_, *decomposer_, pixels_, *passes_, rows_, block_,
+        WriteOutContributions(*model_, *decomposer_, pixels_, *passes_, {rows_, block_},
                               contributions_);
       };
     }

@@ -140,9 +140,13 @@ void ClipModel::Encode(std::span<const Array<float, 3>> pixels, const CaptureReq
     }
   }
   if (config().ln_pre) {
-    nn::LayerNorm(x, count * tokens, width, weights("vision.ln_pre.gain"),
-                  weights("vision.ln_pre.bias"), static_cast<float>(config().vision.norm_epsilon),
-                  x);
+    nn::LayerNorm({.rows = count * tokens,
+                   .width = width,
+                   .x = x,
+                   .gain = weights("vision.ln_pre.gain"),
+                   .bias = weights("vision.ln_pre.bias"),
+                   .epsilon = static_cast<float>(config().vision.norm_epsilon),
+                   .y = x});
   }
   const std::vector<Tower::ItemRows> items(ToSize(count), {.tokens = tokens, .pooled = 0});
   vision_.Run(items, request, output, w);

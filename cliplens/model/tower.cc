@@ -304,8 +304,13 @@ class Tower::Pass {
     const Index piece = w_.team.threads() == 1 ? n : kRowPiece;
     w_.team.Run(pieces, [&](Index i) {
       const Index first = i * piece;
-      nn::LayerNorm(from + first * width, std::min(piece, n - first), width, gain, bias,
-                    static_cast<float>(config_.norm_epsilon), scratch_.normed + first * width);
+      nn::LayerNorm({.rows = std::min(piece, n - first),
+                     .width = width,
+                     .x = from + first * width,
+                     .gain = gain,
+                     .bias = bias,
+                     .epsilon = static_cast<float>(config_.norm_epsilon),
+                     .y = scratch_.normed + first * width});
     });
   }
 

@@ -63,6 +63,19 @@ std::vector<float> LayerNormScale(const std::vector<float>& x, const std::vector
   return scale;
 }
 
+// Rows x as wide as the gain, normed into y.
+template <typename Y>
+LayerNormArgs<Y> Normed(const std::vector<float>& x, const std::vector<float>& gain,
+                        const std::vector<float>& bias, std::vector<Y>& y) {
+  return {.rows = static_cast<Index>(x.size() / gain.size()),
+          .width = static_cast<Index>(gain.size()),
+          .x = x.data(),
+          .gain = gain.data(),
+          .bias = bias.data(),
+          .epsilon = 1e-5f,
+          .y = y.data()};
+}
+
 TEST(LayerNorm, EqualsReferenceForAnyWidthAndMean) {
   for (Index width : {1, 3, 7, 8, 16, 17, 31, 192, 768, 1000, 1664}) {
     for (float mean : {0.0f, 3.0f, 30.0f, 1000.0f}) {
@@ -73,8 +86,8 @@ TEST(LayerNorm, EqualsReferenceForAnyWidthAndMean) {
       const std::vector<float> scale = LayerNormScale(x, gain, bias);
       std::vector<float> fast(x.size());
       std::vector<float> reference(x.size());
-      LayerNorm(x.data(), 5, width, gain.data(), bias.data(), 1e-5f, fast.data());
-      RefLayerNorm(x.data(), 5, width, gain.data(), bias.data(), 1e-5f, reference.data());
+      LayerNorm(Normed(x, gain, bias, fast));
+      RefLayerNorm(Normed(x, gain, bias, reference));
       EXPECT_LE(LargestError(fast, reference, scale), kLayerNormError) << width << " " << mean;
     }
   }
@@ -85,8 +98,8 @@ TEST(LayerNorm, WorksInPlace) {
   const std::vector<float> gain = Random(67, 2);
   const std::vector<float> bias = Random(67, 3);
   std::vector<float> apart(x.size());
-  LayerNorm(x.data(), 3, 67, gain.data(), bias.data(), 1e-5f, apart.data());
-  LayerNorm(x.data(), 3, 67, gain.data(), bias.data(), 1e-5f, x.data());
+  LayerNorm(Normed(x, gain, bias, apart));
+  LayerNorm(Normed(x, gain, bias, x));
   EXPECT_EQ(x, apart);
 }
 
@@ -96,8 +109,8 @@ TEST(LayerNorm, RoundsToBFloat16AsTheScalarConversionDoes) {
   const std::vector<float> bias = Random(37, 16);
   std::vector<float> full(x.size());
   std::vector<BFloat16> half(x.size());
-  LayerNorm(x.data(), 3, 37, gain.data(), bias.data(), 1e-5f, full.data());
-  LayerNorm(x.data(), 3, 37, gain.data(), bias.data(), 1e-5f, half.data());
+  LayerNorm(Normed(x, gain, bias, full));
+  LayerNorm(Normed(x, gain, bias, half));
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_EQ(half[i].bits, ToBFloat16(full[i]).bits);
 }
 

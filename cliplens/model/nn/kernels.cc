@@ -24,12 +24,16 @@ HWY_INLINE void Put(hn::Vec<D> value, BFloat16* y) { StoreBFloat16(value, y); }
 HWY_INLINE void Put(float value, BFloat16* y) { *y = ToBFloat16(value); }
 
 template <typename Y>
-HWY_INLINE void LayerNormRows(const float* x, Index rows, Index width, const float* gain,
-                              const float* bias, float epsilon, Y* y) {
+HWY_INLINE void LayerNormRows(const LayerNormArgs<Y>& args) {
+  const Index width = args.width;
+  const float* x = args.x;
+  const float* const gain = args.gain;
+  const float* const bias = args.bias;
+  Y* y = args.y;
   const D d;
   const auto lanes = static_cast<Index>(hn::Lanes(d));
   const float inverse_width = 1.0f / static_cast<float>(width);
-  for (Index r = 0; r < rows; ++r, x += width, y += width) {
+  for (Index r = 0; r < args.rows; ++r, x += width, y += width) {
     auto sum = hn::Zero(d);
     Index i = 0;
     for (; i + lanes <= width; i += lanes) sum = hn::Add(sum, hn::LoadU(d, x + i));
@@ -45,7 +49,7 @@ HWY_INLINE void LayerNormRows(const float* x, Index rows, Index width, const flo
     }
     float variance = hn::GetLane(hn::SumOfLanes(d, square));
     for (; i < width; ++i) variance += (x[i] - mean) * (x[i] - mean);
-    const float inverse = 1.0f / std::sqrt(variance * inverse_width + epsilon);
+    const float inverse = 1.0f / std::sqrt(variance * inverse_width + args.epsilon);
 
     const auto vector_inverse = hn::Set(d, inverse);
     for (i = 0; i + lanes <= width; i += lanes) {
@@ -56,15 +60,8 @@ HWY_INLINE void LayerNormRows(const float* x, Index rows, Index width, const flo
   }
 }
 
-void LayerNormF32(const float* x, Index rows, Index width, const float* gain, const float* bias,
-                  float epsilon, float* y) {
-  LayerNormRows(x, rows, width, gain, bias, epsilon, y);
-}
-
-void LayerNormBF16(const float* x, Index rows, Index width, const float* gain, const float* bias,
-                   float epsilon, BFloat16* y) {
-  LayerNormRows(x, rows, width, gain, bias, epsilon, y);
-}
+void LayerNormF32(const LayerNormArgs<float>& args) { LayerNormRows(args); }
+void LayerNormBF16(const LayerNormArgs<BFloat16>& args) { LayerNormRows(args); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace cliplens::nn
@@ -76,15 +73,8 @@ namespace cliplens::nn {
 HWY_EXPORT(LayerNormF32);
 HWY_EXPORT(LayerNormBF16);
 
-void LayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
-               float epsilon, float* y) {
-  HWY_DYNAMIC_DISPATCH(LayerNormF32)(x, rows, width, gain, bias, epsilon, y);
-}
-
-void LayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
-               float epsilon, BFloat16* y) {
-  HWY_DYNAMIC_DISPATCH(LayerNormBF16)(x, rows, width, gain, bias, epsilon, y);
-}
+void LayerNorm(const LayerNormArgs<float>& args) { HWY_DYNAMIC_DISPATCH(LayerNormF32)(args); }
+void LayerNorm(const LayerNormArgs<BFloat16>& args) { HWY_DYNAMIC_DISPATCH(LayerNormBF16)(args); }
 
 }  // namespace cliplens::nn
 #endif  // HWY_ONCE

@@ -31,13 +31,20 @@ inline RowMoments MomentsOf(std::span<const float> row, double epsilon) {
 // numbers, contiguous; an fp32 y may be x. Each row is read from memory once. The error is at most
 // 4e-7 of |gain| · max|x| / sqrt(var + epsilon) + |bias| (measured: 2.8e-7, for widths up to 1,664
 // and means up to 333 standard deviations).
-void LayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
-               float epsilon, float* y);
-void LayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
-               float epsilon, BFloat16* y);
+template <typename Y>
+struct LayerNormArgs {
+  Index rows = 0;
+  Index width = 0;
+  const float* x = nullptr;     // [rows, width]
+  const float* gain = nullptr;  // [width]
+  const float* bias = nullptr;  // [width]
+  float epsilon = 0;
+  Y* y = nullptr;  // [rows, width]
+};
+void LayerNorm(const LayerNormArgs<float>& args);
+void LayerNorm(const LayerNormArgs<BFloat16>& args);
 
 // Plain version in fp64, for tests.
-void RefLayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
-                  float epsilon, float* y);
+void RefLayerNorm(const LayerNormArgs<float>& args);
 
 }  // namespace cliplens::nn

@@ -41,17 +41,13 @@ void RefGemm(const GemmArgs& a) {
   }
 }
 
-void RefLayerNorm(const float* x, Index rows, Index width, const float* gain, const float* bias,
-                  float epsilon, float* y) {
-  for (Index r = 0; r < rows; ++r, x += width, y += width) {
-    double mean = 0;
-    for (Index i = 0; i < width; ++i) mean += x[i];
-    mean /= static_cast<double>(width);
-    double variance = 0;
-    for (Index i = 0; i < width; ++i) variance += (x[i] - mean) * (x[i] - mean);
-    variance /= static_cast<double>(width);
-    for (Index i = 0; i < width; ++i) {
-      y[i] = static_cast<float>((x[i] - mean) / std::sqrt(variance + epsilon) * gain[i] + bias[i]);
+void RefLayerNorm(const LayerNormArgs<float>& a) {
+  for (Index r = 0; r < a.rows; ++r) {
+    const float* x = a.x + r * a.width;
+    float* y = a.y + r * a.width;
+    const RowMoments moments = MomentsOf({x, ToSize(a.width)}, a.epsilon);
+    for (Index i = 0; i < a.width; ++i) {
+      y[i] = static_cast<float>((x[i] - moments.mean) / moments.sigma * a.gain[i] + a.bias[i]);
     }
   }
 }
