@@ -50,6 +50,14 @@ bool IsFloating(DataType type) {
          type == DataType::kBF16;
 }
 
+std::optional<Index> BytesOf(std::span<const Index> shape, DataType type) {
+  Index bytes = SizeOf(type);
+  for (const Index axis : shape) {
+    if (axis < 0 || __builtin_mul_overflow(bytes, axis, &bytes)) return std::nullopt;
+  }
+  return bytes;
+}
+
 std::string ShapeText(std::span<const Index> shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }

@@ -21,6 +21,9 @@ const char* NameOf(DataType type);  // "F32", as safetensors has it
 std::optional<DataType> DataTypeNamed(std::string_view name);
 bool IsFloating(DataType type);  // F64, F32, F16 or BF16
 
+// Bytes of a tensor, multiplied in the order of its axes; nothing when an axis is negative or the
+// product does not fit 63 bits.
+std::optional<Index> BytesOf(std::span<const Index> shape, DataType type);
 std::string ShapeText(std::span<const Index> shape);  // "[768, 512]"
 
 float HalfToFloat(std::uint16_t bits);

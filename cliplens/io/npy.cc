@@ -24,15 +24,6 @@ constexpr std::size_t kMaxNpyHeaderBytes = 1 << 20;
 constexpr std::size_t kMaxDimensions = 64;  // NumPy's own
 constexpr std::size_t kNpyAlignment = 64;
 
-// Elements of a shape, or nothing when a dimension is negative or the bytes do not fit 63 bits.
-std::optional<Index> CountElements(std::span<const Index> shape, Index element_size) {
-  Index bytes = element_size;
-  for (const Index dimension : shape) {
-    if (dimension < 0 || __builtin_mul_overflow(bytes, dimension, &bytes)) return std::nullopt;
-  }
-  return bytes / element_size;
-}
-
 std::string NpyHeader(std::span<const Index> shape) {
   std::string tuple;
   for (const Index dimension : shape) tuple += fmt::format("{}, ", dimension);
@@ -50,10 +41,6 @@ std::string NpyHeader(std::span<const Index> shape) {
   header += static_cast<char>(dictionary.size() & 0xFF);
   header += static_cast<char>(dictionary.size() >> 8);
   return header + dictionary;
-}
-
-std::span<const std::uint8_t> BytesOf(std::span<const float> values) {
-  return {reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()};
 }
 
 // Reads the header's Python dictionary: exactly the keys 'descr', 'fortran_order' and 'shape', a
@@ -195,13 +182,13 @@ void WriteNpy(const std::filesystem::path& path, std::span<const float> values,
 
 NpyWriter::NpyWriter(const std::filesystem::path& path, std::vector<Index> shape)
     : file_(path), name_(PathText(path)) {
-  const std::optional<Index> count = CountElements(shape, sizeof(float));
-  if (!count || shape.size() > kMaxDimensions) {
+  const std::optional<Index> bytes = BytesOf(shape, DataType::kF32);
+  if (!bytes || shape.size() > kMaxDimensions) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: the shape {} cannot be written; at most {} dimensions of 0 or more are", name_,
                 Printable(ShapeText(shape)), kMaxDimensions);
   }
-  expected_ = *count;
+  expected_ = *bytes / Index{sizeof(float)};
   file_.Write(NpyHeader(shape));
 }
 
@@ -212,7 +199,7 @@ void NpyWriter::Append(std::span<const float> values) {
                 "{}: {} values were appended to {}, the shape has {}; append only its own", name_,
                 count, written_, expected_);
   }
-  file_.Write(BytesOf(values));
+  file_.Write({reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()});
   written_ += count;
 }
 
@@ -279,11 +266,9 @@ NpyArray ReadNpy(const std::filesystem::path& path) {
                 name);
   }
   tensor.bytes = bytes.subspan(header_begin + header_size);
-  const Index element = SizeOf(tensor.type);
-  const std::optional<Index> count = CountElements(tensor.shape, element);
-  if (!count || *count * element != static_cast<Index>(tensor.bytes.size())) {
-    const std::string wanted =
-        count ? fmt::format("{} bytes", *count * element) : "2^63 bytes or more";
+  const std::optional<Index> size = BytesOf(tensor.shape, tensor.type);
+  if (size != static_cast<Index>(tensor.bytes.size())) {
+    const std::string wanted = size ? fmt::format("{} bytes", *size) : "2^63 bytes or more";
     throw Error(ErrorCode::kCorruptData,
                 "{}: the shape {} of '{}' takes {}, {} follow the header; write the file again",
                 name, Printable(ShapeText(tensor.shape)), *parser.type, wanted,

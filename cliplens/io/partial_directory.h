@@ -36,7 +36,6 @@ class PartialDirectory {
 
   // Where to write.
   const std::filesystem::path& path() const { return partial_; }
-  const std::filesystem::path& final_path() const { return final_; }
   // Whether the partial existed before.
   bool resumed() const { return resumed_; }
   void KeepOnFailure() { keep_ = true; }

@@ -24,20 +24,6 @@ constexpr Index kPrefixBytes = 8;
 constexpr Index kAlignment = 64;
 constexpr const char* kMetadataKey = "__metadata__";
 
-// False on overflow. Both factors are at least 0.
-bool Multiply(Index a, Index b, Index* product) { return !__builtin_mul_overflow(a, b, product); }
-
-// Bytes of a tensor, or -1 when the product does not fit.
-Index SizeInBytes(std::span<const Index> shape, DataType type) {
-  // A dimension of 0 makes the product 0 only if the others do not overflow first; the format's
-  // reference multiplies in order too.
-  Index size = SizeOf(type);
-  for (const Index dimension : shape) {
-    if (dimension < 0 || !Multiply(size, dimension, &size)) return -1;
-  }
-  return size;
-}
-
 Index ReadCount(const Json& value, const std::string& where) {
   if (!value.is_number_unsigned() ||
       value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<Index>::max())) {
@@ -112,17 +98,17 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
                 "{} ends at {} before it begins at {}; fetch the file again", where, placed.end,
                 placed.begin);
   }
-  const Index size = SizeInBytes(placed.entry.shape, placed.entry.type);
-  if (size < 0) {
+  const std::optional<Index> size = BytesOf(placed.entry.shape, placed.entry.type);
+  if (!size) {
     throw Error(ErrorCode::kCorruptData,
                 "{} has the shape {} of {}, whose size does not fit 63 bits; fetch the file again",
                 where, Printable(ShapeText(placed.entry.shape)), type_name);
   }
-  if (size != placed.end - placed.begin) {
+  if (*size != placed.end - placed.begin) {
     throw Error(ErrorCode::kCorruptData,
                 "{} has the shape {} of {}, which takes {} bytes, but {} bytes are set aside for "
                 "it; fetch the file again",
-                where, Printable(ShapeText(placed.entry.shape)), type_name, size,
+                where, Printable(ShapeText(placed.entry.shape)), type_name, *size,
                 placed.end - placed.begin);
   }
   return placed;
@@ -214,7 +200,7 @@ void PlaceInData(std::vector<Placed>& placed, std::span<const std::uint8_t> data
 
 template <typename To>
 std::vector<To> ReadAs(const TensorEntry& tensor) {
-  if (SizeInBytes(tensor.shape, tensor.type) != static_cast<Index>(tensor.bytes.size())) {
+  if (BytesOf(tensor.shape, tensor.type) != static_cast<Index>(tensor.bytes.size())) {
     throw Error(ErrorCode::kInvalidArgument,
                 "tensor \"{}\": the shape {} of {} does not take {} bytes; pass the bytes of the "
                 "whole tensor",
@@ -229,16 +215,6 @@ std::vector<To> ReadAs(const TensorEntry& tensor) {
     }
   });
   return values;
-}
-
-template <typename To>
-std::vector<To> ReadFloating(const TensorEntry& tensor) {
-  if (!IsFloating(tensor.type)) {
-    throw Error(ErrorCode::kUnsupported,
-                "tensor \"{}\": has the type {}, where F64, F32, F16 or BF16 is wanted; convert it",
-                Printable(tensor.name), NameOf(tensor.type));
-  }
-  return ReadAs<To>(tensor);
 }
 
 // The tensors in the order in which they are written: wide types first, so that every tensor lies
@@ -257,8 +233,7 @@ std::vector<const TensorToWrite*> WriteOrder(std::span<const TensorToWrite> tens
       throw Error(ErrorCode::kInvalidArgument, "{}: two tensors are named \"{}\"; rename one", name,
                   Printable(tensor.name));
     }
-    const Index size = SizeInBytes(tensor.shape, tensor.type);
-    if (size < 0 || size != static_cast<Index>(tensor.bytes.size())) {
+    if (BytesOf(tensor.shape, tensor.type) != static_cast<Index>(tensor.bytes.size())) {
       throw Error(ErrorCode::kInvalidArgument,
                   "{}: tensor \"{}\" of shape {} and type {} was given {} bytes; pass the bytes of "
                   "the whole tensor",
@@ -273,7 +248,8 @@ std::vector<const TensorToWrite*> WriteOrder(std::span<const TensorToWrite> tens
   return order;
 }
 
-// The header of these tensors, padded so that the data are aligned.
+// What stands before the data: the header's length, and the header of these tensors, padded so that
+// the data are aligned.
 std::string SafetensorsHeader(std::span<const TensorToWrite* const> order,
                               const std::map<std::string, std::string>& metadata,
                               const std::string& name) {
@@ -303,7 +279,8 @@ std::string SafetensorsHeader(std::span<const TensorToWrite* const> order,
                 "{}: the header takes {} bytes, the format allows {}; write fewer tensors", name,
                 header.size(), kMaxHeaderBytes);
   }
-  return header;
+  const std::uint64_t size = header.size();
+  return std::string(reinterpret_cast<const char*>(&size), kPrefixBytes) + header;
 }
 
 }  // namespace
@@ -342,53 +319,42 @@ const TensorEntry& SafetensorsView::at(const std::string& name) const {
   return found->second;
 }
 
-std::vector<float> ReadAsFloat(const TensorEntry& tensor) { return ReadFloating<float>(tensor); }
-std::vector<double> ReadAsDouble(const TensorEntry& tensor) { return ReadFloating<double>(tensor); }
-std::vector<double> ReadNumbers(const TensorEntry& tensor) { return ReadAs<double>(tensor); }
-
-namespace {
-
-// Calls `write` for the pieces of a file, in order. `begin` is called when all was checked.
-template <typename Begin, typename Write>
-void WritePieces(std::span<const TensorToWrite> tensors,
-                 const std::map<std::string, std::string>& metadata, const std::string& name,
-                 const Begin& begin, const Write& write) {
-  const std::vector<const TensorToWrite*> order = WriteOrder(tensors, name);
-  const std::string header = SafetensorsHeader(order, metadata, name);
-  begin();
-  const std::uint64_t header_size = header.size();
-  std::uint8_t prefix[kPrefixBytes];
-  std::memcpy(prefix, &header_size, sizeof(prefix));
-  write(std::span<const std::uint8_t>(prefix));
-  write(std::span(reinterpret_cast<const std::uint8_t*>(header.data()), header.size()));
-  for (const TensorToWrite* tensor : order) write(tensor->bytes);
+std::vector<float> ReadAsFloat(const TensorEntry& tensor) {
+  if (!IsFloating(tensor.type)) {
+    throw Error(ErrorCode::kUnsupported,
+                "tensor \"{}\": has the type {}, where F64, F32, F16 or BF16 is wanted; convert it",
+                Printable(tensor.name), NameOf(tensor.type));
+  }
+  return ReadAs<float>(tensor);
 }
 
-}  // namespace
+std::vector<double> ReadNumbers(const TensorEntry& tensor) { return ReadAs<double>(tensor); }
 
 std::string WriteSafetensors(const std::filesystem::path& path,
                              std::span<const TensorToWrite> tensors,
                              const std::map<std::string, std::string>& metadata) {
-  std::optional<AtomicFile> file;
+  const std::vector<const TensorToWrite*> order = WriteOrder(tensors, PathText(path));
+  const std::string header = SafetensorsHeader(order, metadata, PathText(path));
+  AtomicFile file(path);
   Hasher hasher;
-  WritePieces(
-      tensors, metadata, PathText(path), [&] { file.emplace(path); },
-      [&](std::span<const std::uint8_t> bytes) {
-        hasher.Update(bytes);
-        file->Write(bytes);
-      });
-  file->Commit();
+  hasher.Update(header);
+  file.Write(header);
+  for (const TensorToWrite* tensor : order) {
+    hasher.Update(tensor->bytes);
+    file.Write(tensor->bytes);
+  }
+  file.Commit();
   return hasher.Digest();
 }
 
 std::vector<std::uint8_t> SafetensorsBytes(std::span<const TensorToWrite> tensors,
                                            const std::map<std::string, std::string>& metadata) {
-  std::vector<std::uint8_t> all;
-  WritePieces(
-      tensors, metadata, "tensors", [] {},
-      [&](std::span<const std::uint8_t> bytes) {
-        all.insert(all.end(), bytes.begin(), bytes.end());
-      });
+  const std::vector<const TensorToWrite*> order = WriteOrder(tensors, "tensors");
+  const std::string header = SafetensorsHeader(order, metadata, "tensors");
+  std::vector<std::uint8_t> all(header.begin(), header.end());
+  for (const TensorToWrite* tensor : order) {
+    all.insert(all.end(), tensor->bytes.begin(), tensor->bytes.end());
+  }
   return all;
 }
 

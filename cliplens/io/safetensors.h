@@ -64,7 +64,6 @@ class SafetensorsFile {
 
 // Values of a floating tensor (F64, F32, F16, BF16); Error(kUnsupported) for another type.
 std::vector<float> ReadAsFloat(const TensorEntry& tensor);
-std::vector<double> ReadAsDouble(const TensorEntry& tensor);
 // Values of a tensor of any type; whole numbers above 2^53 are rounded.
 std::vector<double> ReadNumbers(const TensorEntry& tensor);
 
