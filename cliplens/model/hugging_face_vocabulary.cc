@@ -305,20 +305,14 @@ HuggingFaceVocabulary ReadHuggingFaceVocabulary(const std::filesystem::path& dir
   Adder adder(vocabulary);
   for (const auto& [id, token] : settings.added) adder.Add(token);
   // Roles and extras that the added tokens do not spell already.
-  const auto add_all = [&](const std::vector<NewToken>& tokens) {
-    std::vector<NewToken> fresh;
-    for (const NewToken& token : tokens) {
-      if (!adder.Has(token.text)) fresh.push_back(token);
-    }
-    for (const NewToken& token : fresh) adder.Add(token);
-  };
   std::vector<NewToken> named;
   for (const char* key : kRoles) {
     const auto role = settings.roles.find(key);
     if (role != settings.roles.end() && role->second) named.push_back(*role->second);
   }
   named.insert(named.end(), settings.extra.begin(), settings.extra.end());
-  add_all(named);
+  std::erase_if(named, [&](const NewToken& token) { return adder.Has(token.text); });
+  for (const NewToken& token : named) adder.Add(token);
 
   const auto required = [&](const char* key) -> const std::string& {
     const std::optional<NewToken>& token = settings.roles.at(key);
