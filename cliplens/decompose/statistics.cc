@@ -162,7 +162,7 @@ void FillTrace(TraceMoments& moments, Index count, std::span<const Fixed> sum, F
 
 }  // namespace
 
-Statistics::Statistics(StatisticsSums&& sums, const Basis& basis)
+Statistics::Statistics(const StatisticsSums& sums, const Basis& basis)
     : layers_(sums.layers()),
       heads_(sums.heads()),
       factor_width_(sums.factor_width()),
@@ -206,22 +206,6 @@ Statistics::Statistics(StatisticsSums&& sums, const Basis& basis)
       slice.shared[at] = ToDouble(shared[at]) - static_cast<double>(count) * between;
     }
   }
-  sums.Release(S::kHeadSquare);
-  const auto total = [&](std::vector<Moments>& moments, Index n, S::Tensor sum, S::Tensor square) {
-    for (Index i = 0; i < n; ++i) {
-      std::vector<Fixed> whole(ToSize(embed_width_), 0);
-      for (Index s = 0; s < slices(); ++s) {
-        const std::span<const Fixed> of_slice = part(sum, s * n + i, embed_width_);
-        for (std::size_t k = 0; k < whole.size(); ++k) AddTo(whole[k], of_slice[k]);
-      }
-      moments.emplace_back(embed_width_);
-      FillMoments(moments.back(), sums.images(), whole,
-                  part(square, i, TriangleSize(embed_width_)));
-    }
-    sums.Release(square);
-  };
-  total(mlp_moments_, layers_ + 1, S::kMlpSum, S::kMlpTotalSquare);
-  total(cls_attn_moments_, layers_, S::kClsAttnSum, S::kClsAttnTotalSquare);
 }
 
 Index Statistics::images() const {

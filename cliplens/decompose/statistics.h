@@ -65,9 +65,8 @@ struct SliceStatistics {
 class Statistics {
  public:
   Statistics() = default;
-  // Frees the memory of `sums` step by step. Throws Error(kCorruptData) for sums that no pictures
-  // can have.
-  Statistics(StatisticsSums&& sums, const Basis& basis);
+  // Throws Error(kUnsupported) for sums that no pictures can have.
+  Statistics(const StatisticsSums& sums, const Basis& basis);
 
   Index images() const;
   Index layers() const { return layers_; }
@@ -81,15 +80,10 @@ class Statistics {
   // All slices together.
   SliceStatistics Total(const Basis& basis) const;
   Moments HeadMoments(HeadId id) const;
-  // Second moments in E of MLPs and class-to-class terms, over all slices: [L+1] and [L].
-  const std::vector<Moments>& mlp_moments() const { return mlp_moments_; }
-  const std::vector<Moments>& cls_attn_moments() const { return cls_attn_moments_; }
 
  private:
   Index layers_ = 0, heads_ = 0, factor_width_ = 0, embed_width_ = 0;
   std::vector<SliceStatistics> slices_;
-  std::vector<Moments> mlp_moments_;
-  std::vector<Moments> cls_attn_moments_;
 };
 
 }  // namespace cliplens

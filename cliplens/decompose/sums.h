@@ -3,7 +3,7 @@
 //   StatisticsSums sums(basis.sizes(), slices);
 //   sums.Add(block, slice_of, basis, threads);
 //   sums.Merge(other);
-//   const Statistics statistics(std::move(sums), basis);
+//   const Statistics statistics(sums, basis);
 //
 // A block (a shard's pictures) is summed in fp64 in an order of its own; each of its sums is
 // rounded once to fixed point and added exactly (fixed_point.h). The same blocks give the same sums
@@ -73,8 +73,6 @@ class StatisticsSums {
   Index slices() const { return static_cast<Index>(counts_.size()); }
   Index count(Index slice) const { return At(counts_, slice); }
   std::span<const Fixed> values(Tensor tensor) const { return values_[tensor]; }
-  // Frees the memory of one tensor; its values are gone.
-  void Release(Tensor tensor) { values_[tensor] = {}; }
   double certificate_max() const { return certificate_max_; }
   double certificate_mean() const;
 

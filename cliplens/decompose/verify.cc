@@ -150,8 +150,7 @@ class Verifier {
     if (sums.images() != info.images) {
       Fail(kStatisticsFile, "{} pictures, the manifest says {}", sums.images(), info.images);
     }
-    StatisticsSums copy = sums;
-    Statistics(std::move(copy), basis);  // throws for sums that no pictures have
+    Statistics(sums, basis);  // throws for sums that no pictures have
   }
 
   void CheckShards(const Basis& basis, const std::optional<StatisticsSums>& sums) {
