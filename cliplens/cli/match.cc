@@ -3,6 +3,7 @@
 #include "cliplens/analysis/head_match.h"
 #include "cliplens/app/heads.h"
 #include "cliplens/app/matches.h"
+#include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/report/match_report.h"
 
