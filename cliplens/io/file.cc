@@ -14,34 +14,11 @@
 #include <xxhash.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/open_file.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
 namespace {
-
-class Descriptor {
- public:
-  Descriptor(const std::filesystem::path& path, int flags) {
-    do {
-      value_ = ::open(path.c_str(), flags | O_CLOEXEC);
-    } while (value_ < 0 && errno == EINTR);
-    if (value_ < 0) ThrowFileError(path, "cannot open", errno);
-  }
-  ~Descriptor() { ::close(value_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return value_; }
-
- private:
-  int value_;
-};
-
-struct stat Status(const Descriptor& file, const std::filesystem::path& path) {
-  struct stat status;
-  if (::fstat(file.get(), &status) != 0) ThrowFileError(path, "cannot stat", errno);
-  if (S_ISDIR(status.st_mode)) ThrowFileError(path, "cannot read", EISDIR);
-  return status;
-}
 
 [[noreturn]] void ThrowTooLarge(const std::filesystem::path& path, Index size, Index max_bytes) {
   throw Error(ErrorCode::kExhausted,
@@ -51,17 +28,8 @@ struct stat Status(const Descriptor& file, const std::filesystem::path& path) {
 
 template <typename Container>
 Container ReadWhole(const std::filesystem::path& path, Index max_bytes, FileKind kind) {
-  // Opening a pipe waits for its writer unless it is told not to.
-  const Descriptor file(path, kind == FileKind::kRegular ? O_RDONLY | O_NONBLOCK : O_RDONLY);
-  const struct stat status = Status(file, path);
-  // Devices have no end (/dev/zero) or are whole disks.
-  const bool pipe = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) ||
-                    (S_ISCHR(status.st_mode) && ::isatty(file.get()) != 0);
-  if (!S_ISREG(status.st_mode) && !(pipe && kind == FileKind::kRegularOrPipe)) {
-    throw Error(ErrorCode::kInvalidArgument, "{}: is a {}; copy what is wanted to a file first",
-                PathText(path),
-                pipe ? "pipe, where a file is wanted" : "device, which is not read");
-  }
+  struct stat status;
+  const Descriptor file = OpenForReading(path, kind, &status);
   if (S_ISREG(status.st_mode) && status.st_size > max_bytes) {
     ThrowTooLarge(path, status.st_size, max_bytes);
   }
@@ -77,6 +45,11 @@ Container ReadWhole(const std::filesystem::path& path, Index max_bytes, FileKind
     const ssize_t got = ::read(file.get(), out.data() + used, ToSize(room - used));
     if (got < 0) {
       if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    "{}: has no end to read to; copy what is wanted to a file first",
+                    PathText(path));
+      }
       ThrowFileError(path, "cannot read", errno);
     }
     if (got == 0) break;
@@ -143,13 +116,8 @@ bool Exists(const std::filesystem::path& path) {
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  const Descriptor file(path, O_RDONLY | O_NONBLOCK);
-  const struct stat status = Status(file, path);
-  if (!S_ISREG(status.st_mode)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "{}: is a pipe or a device, which cannot be mapped; copy it to a file first",
-                PathText(path));
-  }
+  struct stat status;
+  const Descriptor file = OpenForReading(path, FileKind::kRegular, &status);
   const auto size = ToSize(status.st_size);
   if (size == 0) return;  // mmap refuses a length of 0; the empty span stands for the empty file
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);

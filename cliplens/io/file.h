@@ -20,13 +20,13 @@ namespace cliplens {
 // `code` is its errno.
 [[noreturn]] void ThrowFileError(const std::filesystem::path& path, const char* action, int code);
 
-// What may be read. Reading a pipe waits for its writer, so only a pipe that the user named is
-// read.
+// What may be read. kRegularOrPipe is for what the user names: what comes out of a command, by
+// <(...) or as "-" from standard input, too. A pipe that has a name in a directory is never read.
 enum class FileKind { kRegular, kRegularOrPipe };
 
 // Reads a whole file of at most `max_bytes`. Errors name the path: kNotFound, kInvalidArgument for
-// a directory, a device or (kRegular) a pipe, kExhausted when larger, kPrecondition without
-// permission. A terminal counts as a pipe.
+// what is none (directory, device, terminal, socket, pipe, a file of /proc), kExhausted when
+// larger, kPrecondition without permission.
 std::vector<std::uint8_t> ReadFile(const std::filesystem::path& path, Index max_bytes,
                                    FileKind kind = FileKind::kRegular);
 std::string ReadTextFile(const std::filesystem::path& path, Index max_bytes,

@@ -1,5 +1,7 @@
 #include "cliplens/io/file.h"
 
+#include <array>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <string>
@@ -9,10 +11,13 @@
 
 #include "tests/expect_error.h"
 #include "tests/temporary_directory.h"
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "cliplens/io/random_access_file.h"
 
 namespace cliplens {
 namespace {
@@ -52,13 +57,65 @@ TEST(ReadFileTest, RefusesDevicesAndPipesThatNobodyNamed) {
   ExpectError(ErrorCode::kInvalidArgument, "is a pipe", [&] { ReadTextFile(path, 100); });
 }
 
-TEST(ReadFileTest, ReadsPipes) {
-  const TemporaryDirectory directory;
-  const auto path = directory.path() / "pipe";
-  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
-  std::thread writer([&] { std::ofstream(path) << "through a pipe"; });
+TEST(ReadFileTest, ReadsPipesThatACommandWritesTo) {
+  std::array<int, 2> ends;
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(::write(ends[1], "through a pipe", 14), 14);
+    ::close(ends[1]);
+  });
+  // What the shell puts in place of <(command).
+  const std::string path = "/dev/fd/" + std::to_string(ends[0]);
+  ExpectError(ErrorCode::kInvalidArgument, "is a pipe", [&] { ReadTextFile(path, 100); });
   EXPECT_EQ(ReadTextFile(path, 100, FileKind::kRegularOrPipe), "through a pipe");
   writer.join();
+  ::close(ends[0]);
+}
+
+// Opening such a pipe would wait until somebody writes to it.
+TEST(ReadFileTest, RefusesAtOnceWhatMayNeverEnd) {
+  const TemporaryDirectory directory;
+  const auto pipe = directory.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  ExpectError(ErrorCode::kInvalidArgument, "standard input: < PIPE",
+              [&] { ReadTextFile(pipe, 100, FileKind::kRegularOrPipe); });
+  const auto socket = directory.path() / "socket";
+  ASSERT_EQ(::mknod(socket.c_str(), S_IFSOCK | 0600, 0), 0);
+  for (const FileKind kind : {FileKind::kRegular, FileKind::kRegularOrPipe}) {
+    ExpectError(ErrorCode::kInvalidArgument, "is a socket",
+                [&] { ReadTextFile(socket, 100, kind); });
+    ExpectError(ErrorCode::kInvalidArgument, "is a file of the kernel",
+                [&] { ReadTextFile("/proc/self/status", 1 << 20, kind); });
+    ExpectError(ErrorCode::kInvalidArgument, "is a directory",
+                [&] { ReadTextFile(directory.path(), 100, kind); });
+  }
+  ExpectError(ErrorCode::kInvalidArgument, "is a file of the kernel",
+              [] { MappedFile file("/proc/self/maps"); });
+  ExpectError(ErrorCode::kInvalidArgument, "is a socket", [&] { MappedFile file(socket); });
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  ASSERT_GE(terminal, 0);
+  ASSERT_EQ(::grantpt(terminal), 0);
+  ASSERT_EQ(::unlockpt(terminal), 0);
+  const std::string name = ::ptsname(terminal);
+  ExpectError(ErrorCode::kInvalidArgument, "is a terminal",
+              [&] { ReadTextFile(name, 100, FileKind::kRegularOrPipe); });
+  ::close(terminal);
+}
+
+TEST(RandomAccessFileTest, ReadsWhereItIsAskedToAndTellsOfACut) {
+  const TemporaryDirectory directory;
+  const auto path = directory.Write("a.bin", "0123456789");
+  const RandomAccessFile file(path);
+  EXPECT_EQ(file.size(), 10);
+  std::vector<std::uint8_t> out(3);
+  file.Read(4, out);
+  EXPECT_EQ(Text(out), "456");
+  std::filesystem::resize_file(path, 5);
+  ExpectError(ErrorCode::kCorruptData, "a.bin: ends at byte 5, where 2 more were expected",
+              [&] { file.Read(4, out); });
+  ExpectError(ErrorCode::kInvalidArgument, "is a directory",
+              [&] { RandomAccessFile other(directory.path()); });
 }
 
 TEST(ReadFileTest, NamesWhatIsMissing) {

@@ -1,0 +1,37 @@
+// The one place where files are opened for reading.
+//
+//   struct stat status;
+//   const Descriptor file = OpenForReading("weights.bin", FileKind::kRegular, &status);
+#pragma once
+
+#include <filesystem>
+#include <utility>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cliplens/io/file.h"
+
+namespace cliplens {
+
+// An open file, closed at the end.
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  int get() const { return value_; }
+  int Release() { return std::exchange(value_, -1); }
+
+ private:
+  int value_;
+};
+
+// Opens a file, and tells its status. What is no file is refused at once, before it is opened where
+// that can be told: opening may wait, and opening a device may have effects. Errors as ReadFile.
+Descriptor OpenForReading(const std::filesystem::path& path, FileKind kind, struct stat* status);
+
+}  // namespace cliplens
