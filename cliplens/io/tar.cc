@@ -120,23 +120,38 @@ std::string_view WithoutRoot(std::string_view name) {
 }  // namespace
 
 TarReader::TarReader(std::span<const std::uint8_t> bytes, std::string name)
-    : bytes_(bytes), name_(std::move(name)) {
-  if (const char* compression = CompressionOf(AsText(bytes_))) {
+    : bytes_(bytes), size_(static_cast<Index>(bytes.size())), name_(std::move(name)) {
+  CheckCompression();
+}
+
+TarReader::TarReader(const RandomAccessFile& file, std::string name)
+    : file_(&file), size_(file.size()), name_(std::move(name)) {
+  CheckCompression();
+}
+
+std::span<const std::uint8_t> TarReader::Get(Index at, Index count) {
+  if (file_ == nullptr) return bytes_.subspan(ToSize(at), ToSize(count));
+  buffer_.resize(ToSize(count));
+  file_->Read(at, buffer_);
+  return buffer_;
+}
+
+void TarReader::CheckCompression() {
+  constexpr Index kSignatureBytes = 8;
+  if (const char* compression = CompressionOf(AsText(Get(0, std::min(size_, kSignatureBytes))))) {
     throw Error(ErrorCode::kUnsupported, "{}: is compressed with {}; decompress it first", name_,
                 compression);
   }
 }
 
-std::span<const std::uint8_t> TarReader::Content(Index header, Index size) const {
-  const Index begin = header + kBlock;
-  const Index left = static_cast<Index>(bytes_.size()) - begin;
+void TarReader::CheckContent(Index header, Index size) const {
+  const Index left = size_ - (header + kBlock);
   if (size > left) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: the member at byte {} claims {} bytes, {} are left; the archive is cut off, "
                 "fetch it again",
                 name_, header, size, left);
   }
-  return bytes_.subspan(ToSize(begin), ToSize(size));
 }
 
 void TarReader::ReadPax(std::span<const std::uint8_t> content, Index header, bool global,
@@ -185,25 +200,29 @@ void TarReader::ReadPax(std::span<const std::uint8_t> content, Index header, boo
   }
 }
 
-void TarReader::CheckEnd() const {
-  const std::span<const std::uint8_t> rest = bytes_.subspan(ToSize(at_));
-  if (std::any_of(rest.begin(), rest.end(), [](std::uint8_t byte) { return byte != 0; })) {
+// Behind the end marker an archive is filled up with zeros to a whole record, of 10 KiB as a rule.
+// A file with a large hole is not read through.
+void TarReader::CheckEnd() {
+  constexpr Index kMaxFill = Index{8} << 20;
+  const Index rest = size_ - at_;
+  const std::span<const std::uint8_t> fill = Get(at_, std::min(rest, kMaxFill));
+  if (rest > kMaxFill || std::ranges::any_of(fill, [](std::uint8_t byte) { return byte != 0; })) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: there is more after the end marker at byte {}, the archive has {} bytes; were "
                 "archives joined? Pack them again",
-                name_, at_, bytes_.size());
+                name_, at_, size_);
   }
 }
 
 // The block at at_, its checksum verified, or nothing at the end marker.
-std::optional<std::span<const std::uint8_t>> TarReader::NextHeader() const {
-  if (static_cast<Index>(bytes_.size()) - at_ < kBlock) {
+std::optional<std::span<const std::uint8_t>> TarReader::NextHeader() {
+  if (size_ - at_ < kBlock) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: a header or the end marker is wanted at byte {}, the file has {}; the archive "
                 "is cut off, fetch it again",
-                name_, at_, bytes_.size());
+                name_, at_, size_);
   }
-  const Header header = bytes_.subspan(ToSize(at_), kBlock);
+  const Header header = Get(at_, kBlock);
   if (std::ranges::all_of(header, [](std::uint8_t byte) { return byte == 0; })) return std::nullopt;
   if (!ChecksumIsRight(header)) {
     throw Error(ErrorCode::kCorruptData,
@@ -216,12 +235,6 @@ std::optional<std::span<const std::uint8_t>> TarReader::NextHeader() const {
 
 void TarReader::ReadExtension(std::span<const std::uint8_t> content, char type, Index header,
                               Override* override) const {
-  if (static_cast<Index>(content.size()) > kMaxExtensionBytes) {
-    throw Error(
-        ErrorCode::kExhausted,
-        "{}: the long name at byte {} has {} bytes, at most {} are read; pack the archive again",
-        name_, header, content.size(), kMaxExtensionBytes);
-  }
   if (type == 'L') {
     const std::string_view name = AsText(content);
     override->name = std::string(name.substr(0, name.find('\0')));
@@ -273,13 +286,18 @@ std::optional<TarMember> TarReader::Next() {
     if (!extension && override.size) size = *override.size;
     if (bare) size = 0;
 
-    const std::span<const std::uint8_t> content = Content(header_at, size);
-    // Content() has bounded the size by the file's, so the sum does not overflow. The last block
-    // may be cut off; the missing end marker then tells.
-    at_ = std::min(header_at + kBlock + (size + kBlock - 1) / kBlock * kBlock,
-                   static_cast<Index>(bytes_.size()));
+    CheckContent(header_at, size);
+    // The size is bounded by the file's, so the sum does not overflow. The last block may be cut
+    // off; the missing end marker then tells.
+    at_ = std::min(header_at + kBlock + (size + kBlock - 1) / kBlock * kBlock, size_);
     if (extension) {
-      ReadExtension(content, type, header_at, &override);
+      if (size > kMaxExtensionBytes) {
+        throw Error(ErrorCode::kExhausted,
+                    "{}: the long name at byte {} has {} bytes, at most {} are read; pack the "
+                    "archive again",
+                    name_, header_at, size, kMaxExtensionBytes);
+      }
+      ReadExtension(Get(header_at + kBlock, size), type, header_at, &override);
       continue;
     }
     if (type == 'S' || type == 'M') {
