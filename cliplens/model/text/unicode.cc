@@ -5,10 +5,9 @@
 #include <iterator>
 #include <vector>
 
-#include <utf8proc.h>
-
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
+#include "cliplens/io/normal_form.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/model/text/class_table.h"
 
@@ -30,49 +29,6 @@ bool SigmaIsFinal(std::u32string_view text, std::size_t at) {
   std::size_t after = at + 1;
   while (after < text.size() && (ClassOf(text[after]) & kCaseIgnorable) != 0) ++after;
   return after == text.size() || (ClassOf(text[after]) & kCased) == 0;
-}
-
-int CombiningClass(char32_t c) {
-  return utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class;
-}
-
-void AppendDecomposed(char32_t c, int options, std::vector<utf8proc_int32_t>& out) {
-  std::array<utf8proc_int32_t, 32> parts;  // 18 is the longest decomposition of Unicode
-  int boundary = UTF8PROC_BOUNDCLASS_START;
-  const utf8proc_ssize_t count = utf8proc_decompose_char(
-      static_cast<utf8proc_int32_t>(c), parts.data(), static_cast<utf8proc_ssize_t>(parts.size()),
-      static_cast<utf8proc_option_t>(options), &boundary);
-  if (count < 0 || count > static_cast<utf8proc_ssize_t>(parts.size())) {
-    throw Error(ErrorCode::kInternal, "U+{:04X} cannot be decomposed: {}",
-                static_cast<std::uint32_t>(c), utf8proc_errmsg(count));
-  }
-  out.insert(out.end(), parts.begin(), parts.begin() + count);
-}
-
-// Sorts runs of marks by combining class, then composes. The library's own sort takes quadratic
-// time on a long run, so it is given sorted text.
-void AppendComposed(std::vector<utf8proc_int32_t>& decomposed, std::u32string& out) {
-  const auto is_mark = [](utf8proc_int32_t c) {
-    return CombiningClass(static_cast<char32_t>(c)) != 0;
-  };
-  for (auto begin = std::find_if(decomposed.begin(), decomposed.end(), is_mark);
-       begin != decomposed.end();) {
-    const auto end = std::find_if_not(begin, decomposed.end(), is_mark);
-    std::stable_sort(begin, end, [](utf8proc_int32_t a, utf8proc_int32_t b) {
-      return CombiningClass(static_cast<char32_t>(a)) < CombiningClass(static_cast<char32_t>(b));
-    });
-    begin = std::find_if(end, decomposed.end(), is_mark);
-  }
-  const utf8proc_ssize_t count =
-      utf8proc_normalize_utf32(decomposed.data(), static_cast<utf8proc_ssize_t>(decomposed.size()),
-                               static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
-  if (count < 0) {
-    throw Error(ErrorCode::kInternal, "text cannot be composed: {}", utf8proc_errmsg(count));
-  }
-  for (utf8proc_ssize_t i = 0; i < count; ++i) {
-    out.push_back(static_cast<char32_t>(At(decomposed, i)));
-  }
-  decomposed.clear();
 }
 
 }  // namespace
@@ -155,7 +111,7 @@ std::u32string Lower(std::u32string_view text) {
     } else if ((ClassOf(c) & kUnassigned) != 0) {
       out.push_back(c);
     } else {
-      out.push_back(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+      out.push_back(LowerCaseOf(c));
     }
   }
   return out;
@@ -166,35 +122,9 @@ std::u32string NormalizeNfc(std::u32string_view text) {
 }
 
 std::u32string NormalizeNfc(std::u32string_view text, bool (*unknown)(char32_t)) {
-  // Below U+0300 nothing decomposes into characters that would not compose again, and no mark is
-  // there to compose with.
-  constexpr char32_t kFirstMark = 0x300;
-  if (std::all_of(text.begin(), text.end(), [](char32_t c) { return c < kFirstMark; })) {
-    return std::u32string(text);
-  }
-  std::u32string out;
-  out.reserve(text.size());
-  std::vector<utf8proc_int32_t> decomposed;
-  decomposed.reserve(text.size() + text.size() / 8);
-  for (char32_t c : text) {
-    if (unknown(c)) {
-      // The library may know it as a mark; to the version that is followed nothing joins with it.
-      AppendComposed(decomposed, out);
-      out.push_back(c);
-    } else {
-      AppendDecomposed(c, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, decomposed);
-    }
-  }
-  AppendComposed(decomposed, out);
-  return out;
+  return ComposedForm(text, unknown);
 }
 
-std::u32string CompatibilityForm(char32_t c) {
-  std::vector<utf8proc_int32_t> decomposed;
-  AppendDecomposed(c, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, decomposed);
-  std::u32string out;
-  AppendComposed(decomposed, out);
-  return out;
-}
+std::u32string CompatibilityForm(char32_t c) { return CompatibilityFormOf(c); }
 
 }  // namespace cliplens
