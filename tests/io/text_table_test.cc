@@ -74,9 +74,13 @@ TEST_F(TextTableTest, RefusesWhatIsNoTable) {
            {"line 5: has 1 cells", "a,b\n\"1\n\n\",2\n3\n"},
            {"line 2: the quotation mark that opens a cell is never closed", "a,b\n1,\"2\n3,4\n"},
            {"line 2: \"x,2\" stands behind a closing quotation mark", "a,b\n\"1\"x,2\n"},
-           {"line 1: a carriage return without a line feed", "a,b\r1,2\r"},
            {"line 2: has a zero byte", std::string("a,b\n1,\0\n", 8)},
-           {"line 2: \"\\xff\" is not UTF-8", "a,b\n1,\xff\n"},
+           {"line 2: byte 3 is not UTF-8 (0xff, as Latin-1", "a,b\n1,\xff\n"},
+           {"line 3: byte 5 is not UTF-8 (0xe9, as Latin-1", "a,b\r1,2\rcaf,\xe9\r"},
+           {"line 1: begins with the mark of UTF-16", std::string("\xff\xfe"
+                                                                  "a\0,\0b\0",
+                                                                  8)},
+           {"line 1: has a zero byte, as UTF-16 has", std::string("a\0,\0b\0", 6)},
            {"line 1: two columns are named 'A'", "a,A\n1,2\n"}}) {
     ExpectError(ErrorCode::kCorruptData, std::string("a.csv: ") + c.words,
                 [&] { Read(c.content); });
@@ -86,6 +90,57 @@ TEST_F(TextTableTest, RefusesWhatIsNoTable) {
   ExpectError(ErrorCode::kInvalidArgument, "line 1: no column has a name", [&] { Read(",,\n"); });
   ExpectError(ErrorCode::kExhausted, "line 1: has more than 4096 cells",
               [&] { Read(std::string(5000, ',') + "\n"); });
+}
+
+TEST_F(TextTableTest, TakesCarriageReturnsAlone) {
+  EXPECT_EQ(Rows(Read("a,b\r1,\"2\r3\"\r\r4,5")), (Cells{{"1", "2\r3"}, {"4", "5"}}));
+  ExpectError(ErrorCode::kCorruptData, "line 5: has 1 cells",
+              [&] { Read("a,b\r\"1\r\n\r\",2\r3\r"); });
+}
+
+TEST_F(TextTableTest, TheHeaderTellsTheSeparator) {
+  EXPECT_EQ(Rows(Read("a;\"b, c, d\"\n1,5;2\n")), (Cells{{"1,5", "2"}}));
+  EXPECT_EQ(Rows(Read("a\tb\n1;2\t3\n")), (Cells{{"1;2", "3"}}));
+  EXPECT_EQ(Rows(Read("a,b\n1,2\n", "a.tsv")), (Cells{{"1", "2"}}));
+  EXPECT_EQ(Rows(Read("a\n1;2\n")), (Cells{{"1;2"}}));
+}
+
+TEST_F(TextTableTest, LeavesOutBlanksAroundCellsAndRowsWithoutAny) {
+  const TextTable table = Read("path , label\na.png,  \"a cat \" \n , \n,\nb.png ,a dog\n");
+  EXPECT_EQ(table.columns(), (std::vector<std::string>{"path", "label"}));
+  EXPECT_EQ(Rows(table), (Cells{{"a.png", "a cat "}, {"b.png", "a dog"}}));
+  EXPECT_EQ(table.blank_rows(), 2);
+}
+
+TEST_F(TextTableTest, ReadsJsonLines) {
+  const TextTable table = Read(
+      "{\"file_name\":\"a.png\",\"n\":7,\"text\":\"x, y\"}\r\n\n"
+      "{\"n\":NaN,\"box\":[1,2],\"file_name\":\"b.png\",\"none\":null}",
+      "m.jsonl");
+  EXPECT_EQ(table.columns(), (std::vector<std::string>{"file_name", "n", "text", "box", "none"}));
+  EXPECT_EQ(Rows(table), (Cells{{"a.png", "7", "x, y", "", ""}, {"b.png", "", "", "[1,2]", ""}}));
+  ExpectError(ErrorCode::kCorruptData, "m.jsonl: row 2: line 1, column",
+              [&] { Read("{\"a\":1}\n{\"a\":\n", "m.jsonl"); });
+  ExpectError(ErrorCode::kCorruptData, "m.jsonl: row 1: a JSON object is wanted",
+              [&] { Read("[1]\n", "m.jsonl"); });
+  ExpectError(ErrorCode::kInvalidArgument, "has no objects", [&] { Read("\n", "m.jsonl"); });
+}
+
+TEST_F(TextTableTest, NamesTheLineThatConvertsParquet) {
+  ExpectError(ErrorCode::kUnsupported,
+              "m.parquet: Parquet files are not read; convert it by: python3",
+              [&] { Read("PAR1", "m.parquet"); });
+}
+
+TEST_F(TextTableTest, BoundsCellsAndTheirNumber) {
+  ExpectError(ErrorCode::kExhausted, "line 2: a cell has 1048577 bytes or more",
+              [&] { Read("a,b\n1," + std::string((1 << 20) + 1, 'x') + "\n"); });
+  ExpectError(ErrorCode::kExhausted, "line 3: a cell has",
+              [&] { Read("a,b\n1,2\n1,\"" + std::string((1 << 20) + 1, 'x') + "\"\n"); });
+  EXPECT_EQ(Read("a,b\n1," + std::string(1 << 20, 'x') + "\n").rows(), 1);
+  std::string many;
+  for (int i = 0; i < 40'000; ++i) many += "{\"a" + std::to_string(i % 4000) + "\":1}\n";
+  ExpectError(ErrorCode::kExhausted, "more than 67108864 cells", [&] { Read(many, "m.jsonl"); });
 }
 
 TEST_F(TextTableTest, EveryCutIsATableOrAnError) {
