@@ -15,11 +15,14 @@ namespace cliplens {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr char kProgressFormat[] = "cliplens.store-progress/1";
+constexpr char kProgressFormat[] = "cliplens.store-progress/2";
+constexpr Index kMaxSkippedBytes = Index{1} << 30;
 
 std::string CheckpointFile(Index range) {
   return fmt::format("progress-{:05d}.safetensors", range);
 }
+
+std::string SkippedFile(Index range) { return fmt::format("skipped-{:05d}.jsonl", range); }
 
 // Bytes of fp32 values in the store's type.
 std::vector<std::uint8_t> Encode(std::span<const float> values, StoreType type) {
@@ -67,6 +70,7 @@ StoreWriter::StoreWriter(const fs::path& directory, const Basis& basis, StoreInf
     std::vector<std::string> kept = {kProgressFile, kBasisFile, checkpoint_file_};
     for (const auto& [number, range] : done_) {
       if (range.shard) kept.insert(kept.end(), {range.shard->file, range.shard->items_file});
+      if (!range.skipped.empty()) kept.push_back(SkippedFile(number));
     }
     RemoveOthers(path(), kept);
   }
@@ -87,13 +91,24 @@ void StoreWriter::ReadProgress(const fs::path& file) {
   }
   CheckSameRun(RunJson(info_), JsonField<Json>(json, "run", name), path().string());
   Index shards = 0;
+  bool whole = true;
   for (const Json& r : JsonField<Json>(json, "ranges", name)) {
     Range range;
-    for (const Json& s : JsonField<Json>(r, "skipped", name)) {
-      range.skipped.push_back(ParseSkipped(s, name));
-    }
+    const auto number = JsonField<std::int64_t>(r, "range", name);
     if (r.contains("shard")) range.shard = ParseShard(r["shard"], shards++, name);
-    done_[JsonField<std::int64_t>(r, "range", name)] = std::move(range);
+    if (r.contains("skipped_checksum")) {
+      range.skipped_checksum = JsonField<std::string>(r, "skipped_checksum", name);
+      if (!ReadSkipped(number, range)) {
+        whole = false;
+        continue;  // is done again
+      }
+    }
+    done_[number] = std::move(range);
+  }
+  // The sums of a run without shards are those of all ranges, and no range can be done again.
+  if (!whole && info_.stats_only) {
+    done_.clear();
+    return;
   }
   if (!json.contains("checkpoint")) return;
   const Json checkpoint = JsonField<Json>(json, "checkpoint", name);
@@ -117,6 +132,7 @@ void StoreWriter::TakeFinished() {
   for (const SkippedItem& skipped : manifest.info.skipped) {
     done_[skipped.picture.index / set.shard_images].skipped.push_back(skipped.picture);
   }
+  for (auto& [number, range] : done_) RecordSkipped(number, range);
   if (info_.stats_only) {
     checkpoint_file_ = kStatisticsFile;
     checkpoint_checksum_ = manifest.statistics_checksum;
@@ -136,15 +152,39 @@ void StoreWriter::RefuseForeignFiles() const {
   }
 }
 
+void StoreWriter::RecordSkipped(Index number, Range& range) const {
+  if (range.skipped.empty()) return;
+  std::string lines;
+  for (const SkippedPicture& picture : range.skipped)
+    lines += DumpJson(SkippedJson(picture)) + "\n";
+  range.skipped_checksum =
+      HashBytes({reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()});
+  WriteFileAtomically(path() / SkippedFile(number), lines);
+}
+
+bool StoreWriter::ReadSkipped(Index number, Range& range) const {
+  const fs::path file = path() / SkippedFile(number);
+  try {
+    if (HashFile(file) != range.skipped_checksum) return false;
+    const std::string lines = ReadTextFile(file, kMaxSkippedBytes);
+    for (std::size_t begin = 0; begin < lines.size();) {
+      const std::size_t end = std::min(lines.find('\n', begin), lines.size());
+      const std::string_view line = std::string_view(lines).substr(begin, end - begin);
+      range.skipped.push_back(ParseSkipped(ParseJson(line, file.string()), file.string()));
+      begin = end + 1;
+    }
+    return true;
+  } catch (const Error&) {
+    return false;  // missing, or not to be read
+  }
+}
+
 void StoreWriter::WriteProgress() {
   Json ranges = Json::array();
   for (const auto& [number, range] : done_) {
     Json entry = {{"range", number}};
     if (range.shard) entry["shard"] = ShardJson(*range.shard);
-    entry["skipped"] = Json::array();
-    for (const SkippedPicture& picture : range.skipped) {
-      entry["skipped"].push_back(SkippedJson(picture));
-    }
+    if (!range.skipped.empty()) entry["skipped_checksum"] = range.skipped_checksum;
     ranges.push_back(std::move(entry));
   }
   Json progress = {{"format", kProgressFormat}, {"run", RunJson(info_)}, {"ranges", ranges}};
@@ -239,6 +279,7 @@ void StoreWriter::AddRange(Index number, const FactorBlock& block, std::span<con
                   path().string(), index, images(range), images(before->second));
     }
   }
+  RecordSkipped(number, range);
   done_[number] = std::move(range);
   WriteProgress();
 }
@@ -249,7 +290,9 @@ void StoreWriter::AddRange(Index number, const StatisticsSums& sums,
   const std::string checksum = sums.Write(path() / file);
   const std::string before = std::exchange(checkpoint_file_, file);
   checkpoint_checksum_ = checksum;
-  done_[number] = {std::nullopt, std::move(skipped)};
+  Range range = {std::nullopt, std::move(skipped), ""};
+  RecordSkipped(number, range);
+  done_[number] = std::move(range);
   WriteProgress();
   std::error_code ignored;
   if (!before.empty() && before != file) fs::remove(path() / before, ignored);
@@ -284,6 +327,7 @@ void StoreWriter::Finish(const StatisticsSums& sums) {
     for (const SkippedPicture& picture : range.skipped) {
       manifest.info.skipped.push_back({0, picture});
     }
+    if (!range.skipped.empty()) kept.push_back(SkippedFile(number));
   }
   manifest.basis_checksum = basis_checksum_;
   manifest.statistics_checksum = sums.Write(path() / kStatisticsFile);
@@ -293,6 +337,9 @@ void StoreWriter::Finish(const StatisticsSums& sums) {
   fs::remove(path() / kProgressFile, ignored);
   if (!checkpoint_file_.empty() && checkpoint_file_ != kStatisticsFile) {
     fs::remove(path() / checkpoint_file_, ignored);
+  }
+  for (const auto& [number, range] : done_) {
+    if (!range.skipped.empty()) fs::remove(path() / SkippedFile(number), ignored);
   }
   directory_.Commit();
 }

@@ -28,6 +28,7 @@ class StoreWriter {
   struct Range {
     std::optional<ShardInfo> shard;  // nothing where no picture could be read, or with stats_only
     std::vector<SkippedPicture> skipped;
+    std::string skipped_checksum;  // of their file; empty if none were skipped
   };
 
   // With kResume it continues a partial store. Throws Error(kInvalidArgument) that names what
@@ -67,6 +68,10 @@ class StoreWriter {
   void ReadProgress(const std::filesystem::path& file);
   void TakeFinished();
   void RefuseForeignFiles() const;
+  // The pictures that a range skipped are recorded in a file of the range, so that a record of what
+  // is done does not grow with all that were skipped before.
+  void RecordSkipped(Index number, Range& range) const;
+  bool ReadSkipped(Index number, Range& range) const;  // false if the file is damaged
   void WriteProgress();
 
   PartialDirectory directory_;

@@ -355,10 +355,15 @@ TEST_F(DecomposeTest, ARunOfOtherArgumentsIsNotGoneOnWith) {
 }
 
 TEST_F(DecomposeTest, DamageDoneToAnInterruptedRunIsMadeGood) {
-  for (const bool stats_only : {false, true}) {
-    const std::string kind = stats_only ? "stats" : "store";
+  for (const std::string kind : {"store", "stats", "skip", "skip-stats"}) {
     DecomposeOptions options = Small(kind);
-    options.stats_only = stats_only;
+    options.stats_only = kind.ends_with("stats");
+    if (kind == "skip") {
+      for (const char* name : {"001.png", "002.png", "009.png"}) {
+        WriteFileAtomically(path("pictures") / name, std::string_view("no picture"));
+      }
+    }
+    if (kind.starts_with("skip")) options.on_error = OnError::kSkip;
     options.resume = true;
     Decompose(*model_, *set_, options);
     std::vector<std::string> files;
