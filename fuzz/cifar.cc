@@ -12,7 +12,7 @@ CLIPLENS_FUZZ_TARGET(cifar) {
   const std::string packed = Gzip(std::string(fuzz::AsText(input)));
   for (const std::string_view archive : {fuzz::AsText(input), std::string_view(packed)}) {
     fuzz::Guard([&] {
-      const auto set = OpenImageSet(scratch.Write("x.tar.gz", archive), "test");
+      const auto set = OpenImageSet(scratch.Write("cifar.tar.gz", archive), {.split = "test"});
       if (set->size() < 1) __builtin_trap();
       for (Index i = 0; i < set->size(); ++i) {
         fuzz::Guard([&] { (void)set->item(i); });

@@ -1,4 +1,4 @@
-// A CSV and a TSV table of pictures.
+// Tables of pictures: CSV, TSV and JSON Lines.
 #include "fuzz/fuzz.h"
 
 #include "cliplens/dataset/image_set.h"
@@ -8,7 +8,7 @@ using namespace cliplens;
 
 CLIPLENS_FUZZ_TARGET(table) {
   const fuzz::Scratch scratch;
-  for (const char* name : {"x.csv", "x.tsv"}) {
+  for (const char* name : {"x.csv", "x.tsv", "x.jsonl"}) {
     const std::filesystem::path path = scratch.Write(name, input);
     fuzz::Guard([&] {
       const TextTable table = ReadTextTable(path);
@@ -18,11 +18,12 @@ CLIPLENS_FUZZ_TARGET(table) {
           bytes += table.cell(r, static_cast<Index>(c)).size();
         }
       }
-      if (bytes > input.size()) __builtin_trap();
+      // JSON writes some values longer than they stand there, numbers above all.
+      if (bytes > 32 * input.size()) __builtin_trap();
     });
     for (const char* split : {"", "test"}) {
       fuzz::Guard([&] {
-        const auto set = OpenImageSet(path, split);
+        const auto set = OpenImageSet(path, {.split = split});
         for (Index i = 0; i < set->size(); ++i) {
           if (set->item(i).path.empty() || DumpJson(set->item(i).attributes).empty()) {
             __builtin_trap();

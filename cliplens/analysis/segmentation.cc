@@ -71,7 +71,7 @@ class Evaluation {
         outcomes_(ToSize(set.size())),
         masks_(outcomes_.size()) {}
 
-  std::vector<SkippedPicture> Run() {
+  void Run(SegmentationResult& result) {
     PictureErrors errors(options_.on_error);
     ProgressCount progress(options_.progress, set_.size());
     PictureLoopOptions loop{.captures = maps_.captures(), .threads = options_.threads};
@@ -84,7 +84,8 @@ class Evaluation {
     PictureLoop(model_, set_, loop)
         .Run(0, set_.size(), errors, progress, [this](const PictureBatch& batch) { Add(batch); });
     errors.CheckNotAll(set_.size(), set_.root());
-    return errors.skipped();
+    result.skipped = errors.skipped();
+    result.incomplete = errors.incomplete();
   }
 
   const std::vector<Outcome>& outcomes() const { return outcomes_; }
@@ -153,7 +154,7 @@ SegmentationResult EvaluateSegmentation(const ClipModel& model, const ImageSet& 
   const ClassMaps maps(model, classifier, options.method, options.heads, options.threads);
   Evaluation evaluation(model, set, maps, labels, options);
   SegmentationResult result;
-  result.skipped = evaluation.Run();
+  evaluation.Run(result);
   const std::vector<Outcome>& outcomes = evaluation.outcomes();
   for (const Outcome& o : outcomes) {
     result.without_mask += o.kind == Outcome::Kind::kNoMask ? 1 : 0;

@@ -57,6 +57,7 @@ struct SegmentationResult {
   Index without_mask = 0;   // not in any figure
   Index without_label = 0;  // with `truth`: whose label is no class; not in any figure
   std::vector<SkippedPicture> skipped;
+  std::vector<SkippedPicture> incomplete;  // were read, and lack attributes
   Array<float, 3> maps;  // with `keep_maps` [all.pictures, g, g], as ClassMaps::MapOf
 };
 

@@ -74,6 +74,7 @@ struct EmbeddedImages {
   Array<float, 2> rows;      // [B, E]
   std::vector<Index> index;  // [B]: which picture of the set a row is
   std::vector<SkippedPicture> skipped;
+  std::vector<SkippedPicture> incomplete;  // were read, and lack attributes
 };
 // An edit for the embeddings, or null; edited rows are unit rows again with `normalize`.
 struct EmbedEdit {

@@ -35,17 +35,17 @@ ReconstructionReport ReconstructPools(const Store& store, const LazyModel& model
   options.progress = work.Stage("pictures");
   options.layers = std::min(options.layers, store.basis().layers());
   ReconstructionReport report{.setting = input.setting, .layers = options.layers, .pools = {}};
-  const auto add = [&](const std::string& name, const Array<float, 2>& texts) {
+  const auto add = [&](const std::string& name, Index blank, const Array<float, 2>& texts) {
     report.pools.push_back(
-        {name, texts.dim(0),
+        {name, texts.dim(0), blank,
          Reconstruct(store, texts, input.classifier.rows, input.labels.classes, options)});
   };
   for (const TextPool& pool : pools) {
     const bool first = report.pools.empty();
     const Array<float, 2> texts = RowsOfPool(model.Get(), pool, choice.classes.truncate, work);
-    add(pool.name, texts);
+    add(pool.name, pool.blank, texts);
     for (Index seed = 1; first && seed <= choice.random; ++seed) {
-      add(fmt::format("random-{}", seed),
+      add(fmt::format("random-{}", seed), 0,
           RandomTexts(texts, texts.dim(0), static_cast<std::uint64_t>(seed)));
     }
   }

@@ -46,6 +46,7 @@ struct ReconstructionChoice {
 struct PoolReconstruction {
   std::string pool;
   Index texts = 0;
+  Index blank = 0;  // blank lines of its file
   ReconstructionResult result;
 };
 struct ReconstructionReport {

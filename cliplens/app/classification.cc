@@ -20,7 +20,9 @@ ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
                         .classes = classes.file.names,
                         .templates = std::ssize(classes.templates),
                         .pictures = {},
-                        .skipped = std::move(embedded.skipped)};
+                        .skipped = std::move(embedded.skipped),
+                        .incomplete = std::move(embedded.incomplete),
+                        .left_out = set.left_out()};
   const ClassLabels labels(classes.file);
   for (Index i = 0; i < embedded.rows.dim(0); ++i) {
     const Item item = set.item(At(embedded.index, i));

@@ -38,9 +38,11 @@ struct ClassifyReport {
   Index templates = 0;
   std::vector<Picture> pictures;
   std::vector<SkippedPicture> skipped;
-  Index labelled = 0;  // pictures whose label is a class
-  Index correct = 0;   // of these
-  Index foreign = 0;   // pictures whose label is no class
+  std::vector<SkippedPicture> incomplete;  // were read, and lack attributes
+  LeftOut left_out;                        // of the set
+  Index labelled = 0;                      // pictures whose label is a class
+  Index correct = 0;                       // of these
+  Index foreign = 0;                       // pictures whose label is no class
 
   double accuracy() const {
     return labelled > 0 ? static_cast<double>(correct) / static_cast<double>(labelled) : 0.0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cliplens/base/index.h"
+#include "cliplens/io/file_name.h"
 
 namespace cliplens {
 namespace {
@@ -88,14 +89,15 @@ SegmentationReport SegmentPictures(const ClipModel& model, const ImageSet& set,
   return {.model_name = model.name(),
           .fingerprint = model.fingerprint(),
           .kind = set.kind(),
-          .root = set.root(),
+          .root = NameText(set.root()),
           .split = set.split(),
           .classes_name = classes.file.name,
           .classes = std::ssize(classes.file.names),
           .templates = std::ssize(classes.templates),
           .heads = choice.heads.Text(),
           .options = options,
-          .result = EvaluateSegmentation(model, set, rows, ClassLabels(classes.file), options)};
+          .result = EvaluateSegmentation(model, set, rows, ClassLabels(classes.file), options),
+          .left_out = set.left_out()};
 }
 
 }  // namespace cliplens

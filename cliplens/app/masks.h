@@ -74,6 +74,7 @@ struct SegmentationReport {
   std::string heads;  // as chosen
   SegmentationOptions options;
   SegmentationResult result;
+  LeftOut left_out;  // of the set
 };
 // The stages are "classes" and "pictures". Throws as ChooseHeads, OpenClassifier and
 // EvaluateSegmentation.

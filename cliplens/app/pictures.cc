@@ -6,8 +6,10 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/file_name.h"
 
 namespace cliplens {
+namespace fs = std::filesystem;
 namespace {
 
 // Several sets as one, for stores that were merged.
@@ -21,6 +23,7 @@ class JoinedSets : public ImageSet {
     return n;
   }
   Item item(Index i) const override { return SetOf(i).item(i); }
+  std::string path(Index i) const override { return SetOf(i).path(i); }
   std::vector<std::uint8_t> Read(Index i) const override { return SetOf(i).Read(i); }
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     return SetOf(i).ReadMask(i);
@@ -41,19 +44,39 @@ class JoinedSets : public ImageSet {
 
 }  // namespace
 
-std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice) {
-  return OpenImageSet(choice.images, choice.split);
+std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice, OnError on_error) {
+  return OpenImageSet(choice.images, {.split = choice.split,
+                                      .path_column = choice.path_column,
+                                      .allow_absolute = choice.allow_absolute,
+                                      .on_error = on_error});
 }
+
+namespace {
+
+// What a set is opened with to show its pictures: whatever of it can be read.
+ImageSetOptions OptionsOf(const DataSource& source) {
+  return {.split = source.split,
+          .path_column = source.path_column,
+          .allow_absolute = source.allow_absolute,
+          .on_error = OnError::kSkip};
+}
+
+}  // namespace
 
 std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images) {
   const std::vector<DataSource>& data = store.info().data;
-  if (!images.empty()) return OpenImageSet(images, data.size() == 1 ? data.front().split : "");
+  if (!images.empty()) {
+    const bool same =
+        data.size() == 1 && (data.front().kind != "table" || fs::is_regular_file(images));
+    return OpenImageSet(
+        images, same ? OptionsOf(data.front()) : ImageSetOptions{.on_error = OnError::kSkip});
+  }
   std::vector<std::unique_ptr<ImageSet>> sets;
   std::set<std::pair<std::string, std::string>> opened;
   for (const DataSource& source : data) {
     if (!opened.emplace(source.root, source.split).second) continue;
     try {
-      sets.push_back(OpenImageSet(source.root, source.split));
+      sets.push_back(OpenImageSet(RawName(source.root), OptionsOf(source)));
     } catch (const Error&) {
       return nullptr;
     }

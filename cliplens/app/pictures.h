@@ -15,10 +15,12 @@ namespace cliplens {
 
 struct ImagesChoice {
   std::string images;  // as OpenImageSet takes it: a picture, a folder, a table, shards, a data set
-  std::string split = {};  // only this split; empty: all
+  std::string split = {};        // only this split; empty: all
+  std::string path_column = {};  // of a table
+  bool allow_absolute = false;   // a table's paths may lead out of its folder
 };
 // Throws as OpenImageSet.
-std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice);
+std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice, OnError on_error = OnError::kStop);
 
 // The pictures that a store was made of, those of a merged store one set after the other; null
 // where they are gone. `images`, unless empty, replaces the place that the manifest names; errors

@@ -6,12 +6,12 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/heat_map.h"
+#include "cliplens/app/pictures.h"
 #include "cliplens/app/search_index.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
 #include "cliplens/base/parse_number.h"
 #include "cliplens/io/file.h"
-#include "cliplens/io/image.h"
 
 namespace cliplens {
 namespace {
@@ -37,12 +37,7 @@ class Queries {
   const TokenPass& PassOfFile(const std::string& path) {
     const auto found = passes_.find(path);
     if (found != passes_.end()) return found->second;
-    const std::unique_ptr<ImageSet> set = OpenImageSet(path);
-    if (set->kind() != "picture") {
-      throw Error(ErrorCode::kInvalidArgument, "{}: one picture is wanted, not a set of them",
-                  path);
-    }
-    const Image image = DecodeImage(set->Read(0), path);
+    const Image image = ReadPicture(path);
     return passes_.emplace(path, PassOf(model_.Get(), image, threads_)).first->second;
   }
 

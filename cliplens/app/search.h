@@ -58,8 +58,8 @@ struct SearchChoice {
 
 // The items with the largest sum of scores; items that are queries are left out. The model is
 // loaded only for queries that need it. The stages are "texts", "index" and "shards". Throws as
-// OpenSpace, Search, OpenImageSet and ReadSearchIndex, and Error(kInvalidArgument) without a query,
-// for a set of pictures in place of one, for several queries of an index, and for an index of
+// OpenSpace, Search, ReadPicture and ReadSearchIndex, and Error(kInvalidArgument) without a query,
+// for several queries of an index, and for an index of
 // another space than the chosen one.
 SearchReport FindPictures(const Store& store, const LazyModel& model, const SearchChoice& choice,
                           const Work& work);

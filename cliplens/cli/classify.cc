@@ -22,10 +22,10 @@ struct ClassifyArguments {
 void Run(const ClassifyArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const ChosenEdit edit(options.edit, model);
-  const std::unique_ptr<ImageSet> set = OpenImages(options.images);
+  const std::unique_ptr<ImageSet> set = OpenImages(options.images, options.classify.on_error);
   const ClassifyReport report =
       ClassifyPictures(model, *set, options.classify, edit, WorkOf(common));
-  WarnOfSkipped(report.skipped, set->size());
+  WarnOfLosses(set->left_out(), report.skipped, report.incomplete, set->size());
   if (common.json) return PrintJson(ClassifyJson(report, edit));
   Print(ClassifyTable(report));
 }

@@ -46,7 +46,7 @@ StorePart ParsePart(const std::string& text) {
 
 void Run(DecomposeArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
-  const std::unique_ptr<ImageSet> set = OpenImages(options.images);
+  const std::unique_ptr<ImageSet> set = OpenImages(options.images, options.decompose.on_error);
   if (!options.part.empty()) options.decompose.part = ParsePart(options.part);
   options.decompose.type = options.type == "fp16" ? StoreType::kF16 : StoreType::kF32;
   options.decompose.threads = common.threads;
@@ -55,9 +55,11 @@ void Run(DecomposeArguments& options, const Common& common) {
   const DecomposeResult result = Decompose(model, *set, options.decompose);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  WarnOfSkipped(result.skipped, result.images + static_cast<Index>(result.skipped.size()));
+  WarnOfLosses(set->left_out(), result.skipped, result.incomplete,
+               result.images + static_cast<Index>(result.skipped.size()));
   if (common.json) {
-    return PrintJson(DecomposeJson(model, result, seconds, options.decompose.out.string()));
+    return PrintJson(
+        DecomposeJson(model, result, set->left_out(), seconds, options.decompose.out.string()));
   }
   if (result.complete_already) {
     Print(fmt::format("{} was complete already: {} pictures, everything in it checked\n",

@@ -1,5 +1,7 @@
 // cliplens embed MODEL (--images PATH | --texts FILE) --out x.npy
+#include <filesystem>
 #include <memory>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -12,6 +14,7 @@
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/report/classify_report.h"
 
@@ -34,8 +37,17 @@ const char* RowsText(const ChosenEdit& edit) {
   return edit.normalize() ? "edited unit rows" : "edited rows, not made unit,";
 }
 
+// A file's lines are texts, whole; a shipped pool's are texts with their properties behind a tab.
+TextLines ReadTextsOrShipped(const std::string& texts) {
+  const std::filesystem::path path = TextsPath(texts);
+  if (path == std::filesystem::path(texts)) return ReadTextLines(path);
+  TextPool pool = ReadTextPool(path);
+  return {std::move(pool.texts), std::move(pool.lines), pool.blank};
+}
+
 void Run(const EmbedArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
+  const std::string rows_out = std::filesystem::path(options.out).replace_extension("rows.jsonl");
   RefuseExisting(options.out);
   const ChosenEdit edit(options.edit, model);
   Array<float, 2> rows;
@@ -44,28 +56,34 @@ void Run(const EmbedArguments& options, const Common& common) {
                      .precision = NameOf(model.precision()),
                      .shape = {},
                      .out = options.out,
+                     .rows_out = rows_out,
                      .items = {},
                      .skipped = {}};
   if (edit.edit() != nullptr && options.images.images.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "--edit is for pictures; texts are not edited");
   }
   if (!options.images.images.empty()) {
-    const std::unique_ptr<ImageSet> set = OpenImages(options.images);
+    const std::unique_ptr<ImageSet> set = OpenImages(options.images, options.on_error);
     EmbeddedImages embedded = EmbedReadableImages(model, *set, options.on_error, common.threads,
                                                   Progress(common, "embed"), edit.ForEmbedding());
     rows = std::move(embedded.rows);
     report.skipped = std::move(embedded.skipped);
-    if (common.json) {
-      for (const Index i : embedded.index) report.items.push_back(set->path(i));
-    }
-    WarnOfSkipped(report.skipped, set->size());
+    report.incomplete = std::move(embedded.incomplete);
+    report.left_out = set->left_out();
+    for (const Index i : embedded.index) report.items.push_back(set->path(i));
+    WarnOfLosses(set->left_out(), report.skipped, report.incomplete, set->size());
   } else {
-    const TextPool pool = ReadTextPool(TextsPath(options.texts));
+    TextLines texts = ReadTextsOrShipped(options.texts);
     rows =
-        model.EmbedTexts(pool.texts, options.truncate, common.threads, Progress(common, "embed"));
-    report.items = pool.texts;
+        model.EmbedTexts(texts.texts, options.truncate, common.threads, Progress(common, "embed"));
+    WarnOfBlankLines(options.texts, texts.blank);
+    report.items = std::move(texts.texts);
+    report.lines = std::move(texts.lines);
   }
+  AtomicFile row_lines(report.rows_out);
+  row_lines.Write(RowLines(report));
   WriteNpy(options.out, rows.flat(), rows.shape());
+  row_lines.Commit();
   report.shape.assign(rows.shape().begin(), rows.shape().end());
   if (common.json) return PrintJson(EmbedJson(report, edit));
   Print(fmt::format("{} {} of {} in {}\n", rows.dim(0), RowsText(edit), rows.dim(1), options.out));

@@ -48,14 +48,21 @@ void AddLabelsOption(CLI::App* verb, std::string& labels) {
 void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group) {
   CLI::Option* images =
       (group == nullptr ? verb : group)
-          ->add_option("--images", choice.images,
-                       "Picture, folder, table (.csv, .tsv), WebDataset shards or published data "
-                       "set");
+          ->add_option(
+              "--images", choice.images,
+              "Picture, folder, table (.csv, .tsv, .jsonl), WebDataset shards or published "
+              "data set");
   if (group == nullptr) images->required();
   verb->add_option(
           "--split", choice.split,
           "Only this split of the pictures, where the set has splits: train, val, test, or "
           "a value of a table's column 'split'")
+      ->needs(images);
+  verb->add_option("--path-column", choice.path_column,
+                   "Column of a table that holds the pictures' paths, where it has no usual name")
+      ->needs(images);
+  verb->add_flag("--allow-absolute", choice.allow_absolute,
+                 "A table's paths may be absolute or have '..' in them: files anywhere are read")
       ->needs(images);
 }
 

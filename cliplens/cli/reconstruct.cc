@@ -22,6 +22,7 @@ void Run(const ReconstructArguments& options, const Common& common) {
   RefuseExistingIfNamed({options.out, options.csv});
   const ReconstructionReport report = ReconstructPools(store, LazyModel(store, options.model),
                                                        options.reconstruction, WorkOf(common));
+  for (const PoolReconstruction& pool : report.pools) WarnOfBlankLines(pool.pool, pool.blank);
   const Json json = ReconstructionJson(report);
   WriteIfNamed(options.out, DumpJson(json) + "\n");
   WriteIfNamed(options.csv, ReconstructionCsv(report.pools));

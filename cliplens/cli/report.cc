@@ -49,6 +49,14 @@ void Run(ReportArguments& options, const Common& common) {
                                           OpenExtras(store, model, options.extras, work));
   const std::string page = RenderReport(input);
   WriteFileAtomically(options.out, page);
+  WarnOfBlankLines(options.texts, pool.blank);
+  const ThumbnailSet& shown = input.thumbnails;
+  if (shown.missing > 0) {
+    PrintProblem(
+        fmt::format("{} of the {} pictures of the page cannot be shown (the first: {}); say with "
+                    "--images where they lie now",
+                    shown.missing, shown.asked, shown.first_reason));
+  }
   if (common.json) return PrintJson(ReportJson(input, std::ssize(page), options.out));
   Print(fmt::format("report of {} heads on {} pictures: {}\n", heads.size(), store.info().images,
                     options.out));

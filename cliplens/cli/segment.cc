@@ -40,12 +40,7 @@ void Run(const SegmentOptions& options, const Common& common) {
   RefuseExistingIfNamed({options.out, options.npy});
   const ClipModel model = LoadModel(options.model);
   const std::vector<HeadId> heads = ChooseHeads(options.heads, HeadsIn(model));
-  const std::unique_ptr<ImageSet> set = OpenImageSet(options.image);
-  if (set->kind() != "picture") {
-    throw Error(ErrorCode::kInvalidArgument, "--image {}: one picture is wanted, this is a {}",
-                options.image, set->kind());
-  }
-  const Image image = DecodeImage(set->Read(0), options.image);
+  const Image image = ReadPicture(options.image);
   MaskChoice choice{.text = options.text, .heads = heads, .heads_text = options.heads.Text()};
   std::optional<Classifier> classes;
   if (options.text.empty()) {
@@ -88,10 +83,10 @@ void Run(EvaluateOptions& options, const Common& common) {
   if (options.ignore >= 0) segmentation.ignore = options.ignore;
   segmentation.keep_maps = !options.maps.empty();
   const ClipModel model = LoadModel(options.model);
-  const std::unique_ptr<ImageSet> set = OpenImages(options.images);
+  const std::unique_ptr<ImageSet> set = OpenImages(options.images, segmentation.on_error);
   const SegmentationReport report =
       SegmentPictures(model, *set, options.segmentation, WorkOf(common));
-  WarnOfSkipped(report.result.skipped, set->size());
+  WarnOfLosses(set->left_out(), report.result.skipped, report.result.incomplete, set->size());
   const Array<float, 3>& maps = report.result.maps;
   if (segmentation.keep_maps) WriteNpy(options.maps, maps.flat(), maps.shape());
   if (common.json) return PrintJson(SegmentationJson(report));

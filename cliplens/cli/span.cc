@@ -39,6 +39,7 @@ void Run(const SpanArguments& options, const Common& common) {
   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());
   const Json result = SpanJson(store.info(), pool, heads, spans, shares);
   WriteIfNamed(options.out, DumpJson(result) + "\n");
+  WarnOfBlankLines(options.texts, pool.blank);
   if (common.json) {
     PrintJson(result);
     return;

@@ -87,8 +87,17 @@ void PrintProblem(std::string_view text) {
 
 void PrintJson(const Json& result) { Write(DumpJson(result) + "\n"); }
 
-void WarnOfSkipped(const std::vector<SkippedPicture>& skipped, Index count) {
+void WarnOfLosses(const LeftOut& left_out, const std::vector<SkippedPicture>& skipped,
+                  const std::vector<SkippedPicture>& incomplete, Index count) {
+  for (const std::string& line : LinesOf(left_out)) PrintProblem(line);
   if (!skipped.empty()) PrintProblem(SkippedText(skipped, count));
+  if (!incomplete.empty()) PrintProblem(IncompleteText(incomplete, count));
+}
+
+void WarnOfBlankLines(const std::string& path, Index blank) {
+  if (blank == 0) return;
+  PrintProblem(blank == 1 ? fmt::format("{}: 1 blank line was left out", path)
+                          : fmt::format("{}: {} blank lines were left out", path, blank));
 }
 
 void RefuseExisting(const fs::path& path) {

@@ -58,8 +58,12 @@ void PrintJson(const Json& result);
 // One line on standard error. It may quote names and contents of files, so it is escaped and cut.
 void PrintProblem(std::string_view text);
 
-// One line on standard error that says how many of `count` pictures were skipped, if any were.
-void WarnOfSkipped(const std::vector<SkippedPicture>& skipped, Index count);
+// Lines on standard error, of work that succeeded: what lies where a set is and did not go in, how
+// many of `count` pictures were skipped, and how many lack attributes.
+void WarnOfLosses(const LeftOut& left_out, const std::vector<SkippedPicture>& skipped,
+                  const std::vector<SkippedPicture>& incomplete, Index count);
+// A line on standard error where a file of texts has blank lines.
+void WarnOfBlankLines(const std::string& path, Index blank);
 
 // Throws Error(kPrecondition) if `path` exists.
 void RefuseExisting(const std::filesystem::path& path);

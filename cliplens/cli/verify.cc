@@ -37,7 +37,12 @@ void Run(const VerifyArguments& options, Common& common) {
                                   .threads = common.threads,
                                   .progress = Progress(common, "verify")});
   if (!problems.empty()) common.exit_status = InfoOf(problems.front().code).exit_status;
-  if (common.json) return PrintJson(VerifyJson(options.store, problems));
+  const std::vector<std::string> strays = StrayFiles(options.store);
+  if (common.json) return PrintJson(VerifyJson(options.store, problems, strays));
+  for (const std::string& name : strays) {
+    PrintProblem(
+        fmt::format("{}: '{}' is no file of a store and was not checked", options.store, name));
+  }
   for (const Problem& problem : problems) {
     PrintProblem(fmt::format("{}: {}", InfoOf(problem.code).name, problem.message));
   }

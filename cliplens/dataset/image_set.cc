@@ -1,5 +1,6 @@
 #include "cliplens/dataset/image_set.h"
 
+#include <algorithm>
 #include <array>
 #include <system_error>
 #include <utility>
@@ -8,7 +9,9 @@
 #include "cliplens/dataset/image_set_kinds.h"
 #include "cliplens/dataset/picture_files.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/file_name.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/random_access_file.h"
 
 namespace cliplens {
 namespace {
@@ -18,28 +21,60 @@ struct PublishedSet {
   bool (*is)(const std::filesystem::path& root);
   std::unique_ptr<ImageSet> (*open)(const std::filesystem::path& root, const std::string& split);
 };
-constexpr std::array<PublishedSet, 5> kPublishedSets = {{{IsWaterbirds, OpenWaterbirds},
+constexpr std::array<PublishedSet, 6> kPublishedSets = {{{IsWaterbirds, OpenWaterbirds},
+                                                         {IsCeleba, OpenCeleba},
                                                          {IsCub, OpenCub},
                                                          {IsCifar, OpenCifar},
                                                          {IsPascal, OpenPascal},
                                                          {IsImagenet, OpenImagenet}}};
 
-std::unique_ptr<ImageSet> OpenFile(const std::filesystem::path& path, const std::string& split) {
-  const std::string base = path.filename().string();
-  const std::string ending = LastEnding(base);
-  if (ending == "csv" || ending == "tsv") return OpenTable(path, split);
-  const std::filesystem::path folder = path.parent_path();
-  if (ending == "tar") return OpenWebDataset(path, folder, {base});
-  if (ending == "gz") return OpenCifar(path, split);
-  if (ending == "mat") return OpenImagenetSegmentation(path);
-  if (IsPictureEnding(ending)) return OpenPictureFiles("picture", path, folder, {base});
-  throw Error(ErrorCode::kInvalidArgument,
-              "{}: ends in neither {} nor .tar, .tar.gz, .csv, .tsv or .mat; name a picture, a "
-              "folder of pictures, .tar shards or a table of pictures",
-              PathText(path), kPictureEndingsText);
+[[noreturn]] void ThrowPacked(const std::filesystem::path& path, const std::string& packed) {
+  throw Error(ErrorCode::kUnsupported,
+              "{}: is a packed shard (.{}), which is not read; unpack it first: {}",
+              PathText(path / packed),
+              PackedTarEnding(LowerAscii(packed.empty() ? path.native() : packed)),
+              UnpackCommand((path / packed).native()));
 }
 
-std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path) {
+// Of packed archives CIFAR's are read, by their name; another one is a shard.
+std::unique_ptr<ImageSet> OpenPacked(const std::filesystem::path& path, const std::string& split) {
+  const std::string name = LowerAscii(path.filename().native());
+  if (name.find("cifar") != std::string::npos && name.ends_with("gz")) {
+    return OpenCifar(path, split);
+  }
+  ThrowPacked(path.parent_path(), path.filename().native());
+}
+
+std::unique_ptr<ImageSet> OpenFile(const std::filesystem::path& path,
+                                   const ImageSetOptions& options) {
+  const std::string base = NameText(path.filename().native());
+  const std::string ending = LastEnding(base);
+  const std::filesystem::path folder = path.parent_path();
+  if (ending == "csv" || ending == "tsv" || ending == "jsonl" || ending == "parquet") {
+    return OpenTable(path, options);
+  }
+  if (ending == "tar") return OpenWebDataset(path, folder, {base}, {}, options.on_error);
+  if (!PackedTarEnding(LowerAscii(base)).empty()) return OpenPacked(path, options.split);
+  if (ending == "mat") return OpenImagenetSegmentation(path);
+  bool picture = IsPictureEnding(ending);
+  if (!picture) {
+    const RandomAccessFile readable(path);  // gives the errors of what is no file
+    picture = BeginsAsPicture(path);
+  }
+  if (picture) {
+    Listing listing;
+    listing.pictures = {base};
+    return OpenPictureFiles("picture", path, folder, std::move(listing), options);
+  }
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      "{}: ends in neither {} nor .tar, .csv, .tsv, .jsonl or .mat, and does not begin as a "
+      "picture; name a picture, a folder of pictures, .tar shards or a table of pictures",
+      PathText(path), kPictureEndingsText);
+}
+
+std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path,
+                                     const ImageSetOptions& options) {
   Listing listing = ListPictures(path);
   if (!listing.tars.empty() && !listing.pictures.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -48,19 +83,24 @@ std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path) {
                 PathText(path), listing.pictures.size(), Printable(listing.pictures.front()),
                 listing.tars.size(), Printable(listing.tars.front()));
   }
-  if (!listing.tars.empty()) return OpenWebDataset(path, path, listing.tars);
-  if (listing.pictures.empty()) {
-    throw Error(ErrorCode::kNotFound,
-                "{}: no pictures in it or below; looked for {} and for .tar, found {} other files",
-                PathText(path), kPictureEndingsText, listing.others);
+  if (!listing.tars.empty()) {
+    for (const std::string& table : listing.tables) listing.left_out.PassOver(table);
+    return OpenWebDataset(path, path, listing.tars, std::move(listing.left_out), options.on_error);
   }
-  return OpenPictureFiles("folder", path, path, std::move(listing.pictures));
+  if (listing.pictures.empty()) {
+    if (!listing.packed_tar.empty()) ThrowPacked(path, listing.packed_tar);
+    const std::vector<std::string> lines = LinesOf(listing.left_out);
+    throw Error(ErrorCode::kNotFound,
+                "{}: no pictures in it or below; looked for {} and for .tar{}{}", PathText(path),
+                kPictureEndingsText, lines.empty() ? "" : "; ", lines.empty() ? "" : lines.front());
+  }
+  return OpenPictureFiles("folder", path, path, std::move(listing), options);
 }
 
 }  // namespace
 
 std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path,
-                                       const std::string& split) {
+                                       const ImageSetOptions& options) {
   std::error_code code;
   const std::filesystem::file_status status = std::filesystem::status(path, code);
   // Only what is known to be missing is said to be; a path that is too long, or without permission,
@@ -76,18 +116,27 @@ std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path,
   }
   std::unique_ptr<ImageSet> set;
   if (!std::filesystem::is_directory(status)) {
-    set = OpenFile(path, split);
+    set = OpenFile(path, options);
   } else {
-    for (const PublishedSet& published : kPublishedSets) {
-      if (published.is(path)) return published.open(path, split);
-    }
-    set = OpenFolder(path);
+    const auto* published =
+        std::ranges::find_if(kPublishedSets, [&](const auto& kind) { return kind.is(path); });
+    set = published == kPublishedSets.end() ? OpenFolder(path, options)
+                                            : published->open(path, options.split);
   }
-  if (set->split() != split) {
+  const std::string refused = set->split() != options.split                     ? "--split"
+                              : set->path_column() != options.path_column       ? "--path-column"
+                              : set->allow_absolute() != options.allow_absolute ? "--allow-absolute"
+                                                                                : "";
+  if (refused == "--split") {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: is a set of kind {}, which has no splits, but split '{}' was asked for; leave "
                 "--split out or name a folder with those pictures only",
-                PathText(path), set->kind(), Printable(split, 80));
+                PathText(path), set->kind(), Printable(options.split, 80));
+  }
+  if (!refused.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: is a set of kind {}, and {} is for tables; leave it out or name the table",
+                PathText(path), set->kind(), refused);
   }
   return set;
 }

@@ -8,21 +8,24 @@
 #include <vector>
 
 #include "cliplens/dataset/image_set.h"
+#include "cliplens/dataset/picture_files.h"
 
 namespace cliplens {
 
-// Pictures in files, one or a folder of them: `pictures` are relative to `folder` and sorted.
+// Pictures in files, one or a folder of them: those of the listing, relative to `folder`.
 std::unique_ptr<ImageSet> OpenPictureFiles(std::string kind, const std::filesystem::path& root,
-                                           const std::filesystem::path& folder,
-                                           std::vector<std::string> pictures);
+                                           const std::filesystem::path& folder, Listing listing,
+                                           const ImageSetOptions& options);
 
-// `tars` are relative to `folder` and sorted.
+// `tars` are relative to `folder` and sorted; `left_out` is what else lies there.
 std::unique_ptr<ImageSet> OpenWebDataset(const std::filesystem::path& root,
                                          const std::filesystem::path& folder,
-                                         const std::vector<std::string>& tars);
+                                         const std::vector<std::string>& tars, LeftOut left_out,
+                                         OnError on_error);
 
-// A .csv or .tsv file.
-std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file, const std::string& split);
+// A .csv, .tsv or .jsonl file.
+std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file,
+                                    const ImageSetOptions& options);
 
 // metadata.csv with columns img_filename, y, split and place.
 bool IsWaterbirds(const std::filesystem::path& root);
@@ -32,6 +35,10 @@ std::unique_ptr<ImageSet> OpenWaterbirds(const std::filesystem::path& root,
 // images.txt with image_class_labels.txt or classes.txt.
 bool IsCub(const std::filesystem::path& root);
 std::unique_ptr<ImageSet> OpenCub(const std::filesystem::path& root, const std::string& split);
+
+// img_align_celeba with list_attr_celeba and list_eval_partition.
+bool IsCeleba(const std::filesystem::path& root);
+std::unique_ptr<ImageSet> OpenCeleba(const std::filesystem::path& root, const std::string& split);
 
 // The ground truth or the devkit of ILSVRC2012, or a folder `val` of folders named by WordNet ids.
 bool IsImagenet(const std::filesystem::path& root);

@@ -1,6 +1,7 @@
 #include "cliplens/dataset/labels.h"
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/normal_form.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
@@ -16,10 +17,15 @@ ClassLabels::ClassLabels(const ClassFile& classes) {
   for (std::size_t c = 0; c < classes.labels.size(); ++c) {
     index_of_.emplace(classes.labels[c], static_cast<Index>(c));
   }
+  // A label that is written otherwise, by composed or by combining characters, is the same text.
+  for (std::size_t c = 0; c < classes.labels.size(); ++c) {
+    index_of_.emplace(NormalizedText(classes.labels[c]), static_cast<Index>(c));
+  }
 }
 
 Index ClassLabels::IndexOf(const std::string& label) const {
-  const auto found = index_of_.find(label);
+  auto found = index_of_.find(label);
+  if (found == index_of_.end()) found = index_of_.find(NormalizedText(label));
   return found == index_of_.end() ? -1 : found->second;
 }
 
@@ -66,6 +72,7 @@ AttributeGroups GroupByAttribute(std::span<const Item> items, const std::string&
   AttributeGroups groups;
   for (const Item& item : items) {
     values.push_back(LabelOf(item, attribute));
+    if (values.back()) values.back() = NormalizedText(*values.back());
     if (!values.back()) {
       ++groups.without;
       continue;

@@ -24,7 +24,7 @@ std::optional<std::string> LabelOf(const Item& item, const std::string& attribut
 class ClassLabels {
  public:
   explicit ClassLabels(const ClassFile& classes);
-  // The class that a label stands for, or -1.
+  // The class that a label stands for, or -1. Both count as equal in any normal form of Unicode.
   Index IndexOf(const std::string& label) const;
 
  private:

@@ -1,15 +1,11 @@
-// Lines of a text file.
-//
-//   ForEachLine("a duck\n\na cup\n", "objects.txt",
-//               [](const Line& line) { Print(line.number, Trim(line.text)); });   // 1 and 3
+// Lines of a text file: the one rule for all files of texts, classes and lists.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "cliplens/base/array.h"
-#include "cliplens/base/error.h"
-#include "cliplens/io/printable.h"
+#include "cliplens/io/plain_text.h"
 
 namespace cliplens {
 
@@ -18,38 +14,31 @@ struct Line {
   std::string_view text;
 };
 
-// `text` without the blanks, tabs and carriage returns around it.
+// `text` without the blanks and tabs around it.
 inline std::string_view Trim(std::string_view text) {
-  const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
   while (!text.empty() && blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && blank(text.back())) text.remove_suffix(1);
   return text;
 }
 
-// Calls `take(line)` for each line of `content` that is not blank. The texts are views of
-// `content`; a byte-order mark is left out. Throws Error(kCorruptData) for a line that is not UTF-8
-// or has a zero byte; `name` stands in the message.
+// The lines of `content` that are not blank, as parts of it, without a byte-order mark. A line ends
+// in LF, CRLF, or CR alone. Calls `take(line)` for each and returns the number of blank lines.
+// Throws as PlainText.
 template <typename Take>
-void ForEachLine(std::string_view content, const std::string& name, Take take) {
-  if (content.starts_with("\xef\xbb\xbf")) content.remove_prefix(3);
+Index ForEachLine(std::string_view content, const std::string& name, Take take) {
+  const std::string_view text = PlainText(content, name);
   Index number = 0;
-  while (!content.empty()) {
-    ++number;
-    const std::size_t end = content.find('\n');
-    const std::string_view line = content.substr(0, end);
-    content.remove_prefix(end == std::string_view::npos ? content.size() : end + 1);
-    const std::size_t bad = FindInvalidUtf8(line);
-    if (bad != std::string_view::npos) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: line {}: byte {} is not UTF-8; save the file as UTF-8", name, number,
-                  bad + 1);
+  Index blank = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const Line line = {++number, TakeLine(text, &at)};
+    if (Trim(line.text).empty()) {
+      ++blank;
+    } else {
+      take(line);
     }
-    if (line.find('\0') != std::string_view::npos) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: line {}: has a zero byte; save the file as plain UTF-8 text", name, number);
-    }
-    if (!Trim(line).empty()) take(Line{number, line});
   }
+  return blank;
 }
 
 }  // namespace cliplens

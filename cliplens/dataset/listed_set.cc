@@ -1,7 +1,6 @@
 #include "cliplens/dataset/listed_set.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 #include <utility>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/dataset/image_set_kinds.h"
 #include "cliplens/dataset/picture_files.h"
+#include "cliplens/dataset/picture_rows.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 
@@ -17,83 +17,94 @@ namespace {
 
 class ListedSet : public ImageSet {
  public:
-  explicit ListedSet(PictureTable pictures) : p_(std::move(pictures)) {
+  explicit ListedSet(PictureTable pictures) : p_(std::move(pictures)), rows_(TakeRows(p_)) {
     if (size() == 0) {
       throw Error(ErrorCode::kNotFound, "{}: lists no pictures; one row for each is wanted",
                   PathText(p_.root));
     }
-    std::vector<Index> order(ToSize(size()));
-    for (Index r = 0; r < size(); ++r) {
-      At(order, r) = r;
-      CheckPath(r, p_.path);
-      if (p_.mask >= 0 && !p_.table.cell(r, p_.mask).empty()) CheckPath(r, p_.mask);
+    for (Index i = 0; i < size(); ++i) {
+      CheckPath(i, p_.path, rows_.path(i));
+      if (rows_.mask(i)) CheckPath(i, p_.mask, *rows_.mask(i));
     }
-    std::ranges::sort(order, {}, [&](Index r) { return std::pair(Path(r), r); });
-    for (std::size_t i = 1; i < order.size(); ++i) {
-      if (Path(order[i]) != Path(order[i - 1])) continue;
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: rows {} and {} both name the picture \"{}\"; each may stand once",
-                  PathText(p_.root), order[i - 1] + 1, order[i] + 1, Printable(Path(order[i])));
+    if (rows_.joined() > 0) {
+      p_.left_out.notes.push_back(fmt::format(
+          "{}: {} of {} rows name a picture again; {} pictures, whose cells that differ are lists",
+          PathText(p_.root), rows_.joined(), rows_.table().rows(), size()));
     }
   }
 
-  Index size() const override { return p_.table.rows(); }
+  Index size() const override { return rows_.size(); }
 
   Item item(Index i) const override {
     CheckPictureIndex(i, size(), root());
-    Item item{.path = std::string(Path(i)), .label = std::nullopt};
-    if (p_.label >= 0) {
-      const std::string_view label = p_.table.cell(i, p_.label);
-      if (!label.empty()) item.label = label;
-    }
-    for (Index c = 0; c < static_cast<Index>(p_.table.columns().size()); ++c) {
-      const std::string_view cell = p_.table.cell(i, c);
-      if (c == p_.path || c == p_.mask || cell.empty()) continue;
-      item.attributes[At(p_.table.columns(), c)] = std::string(cell);
-    }
+    Item item{.path = std::string(rows_.path(i)), .label = std::nullopt};
+    if (const auto label = rows_.label(i)) item.label = *label;
+    item.attributes = rows_.attributes(i);
     return item;
   }
 
   std::string path(Index i) const override {
     CheckPictureIndex(i, size(), root());
-    return std::string(Path(i));
+    return std::string(rows_.path(i));
   }
 
-  std::vector<std::uint8_t> Read(Index i) const override {
-    return ReadFile(p_.folder / path(i), kMaxPictureBytes);
-  }
+  std::vector<std::uint8_t> Read(Index i) const override { return ReadListed(path(i)); }
 
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     CheckPictureIndex(i, size(), root());
-    if (p_.mask < 0 || p_.table.cell(i, p_.mask).empty()) return std::nullopt;
-    return ReadFile(p_.folder / p_.table.cell(i, p_.mask), kMaxPictureBytes);
+    if (const auto mask = rows_.mask(i)) return ReadListed(*mask);
+    return std::nullopt;
   }
 
   std::optional<int> mask_ignore() const override { return p_.mask_ignore; }
   std::string kind() const override { return p_.kind; }
   std::string root() const override { return p_.root.string(); }
   std::string split() const override { return p_.split; }
+  std::string path_column() const override { return p_.options.path_column; }
+  bool allow_absolute() const override { return p_.options.allow_absolute; }
+  LeftOut left_out() const override { return p_.left_out; }
 
  private:
-  std::string_view Path(Index i) const { return p_.table.cell(i, p_.path); }
+  static PictureRows TakeRows(PictureTable& p) {
+    const PictureColumns columns = {
+        .path = p.path, .label = p.label, .mask = p.mask, .split = p.table.Find("split")};
+    return PictureRows(std::move(p.table), columns, PathText(p.root));
+  }
 
-  // A table must not lead the program to files elsewhere.
-  void CheckPath(Index row, Index column) const {
-    const std::filesystem::path path = p_.table.cell(row, column);
+  std::vector<std::uint8_t> ReadListed(std::string_view path) const {
+    const std::filesystem::path file = FileIn(p_.folder, path);
+    // Tables that were written on Windows.
+    if (path.find('\\') != std::string_view::npos && !Exists(file)) {
+      throw Error(ErrorCode::kNotFound,
+                  "{}: is not there; the parts of a path in {} are to be separated by / and not "
+                  "by \\",
+                  PathText(file), PathText(p_.root));
+    }
+    return ReadFile(file, kMaxPictureBytes);
+  }
+
+  // A table must not lead the program to files elsewhere unless the user says so.
+  void CheckPath(Index i, Index column, std::string_view text) const {
+    const std::filesystem::path path = text;
     const char* problem = nullptr;
     if (path.empty()) problem = "is empty";
-    if (path.is_absolute()) problem = "is absolute";
-    if (std::ranges::find(path, "..") != path.end()) problem = "has '..' in it";
+    const bool leads_out = path.is_absolute() || std::ranges::find(path, "..") != path.end();
+    if (leads_out && !p_.options.allow_absolute) {
+      problem = path.is_absolute() ? "is absolute" : "has '..' in it";
+    }
     if (problem == nullptr) return;
-    throw Error(ErrorCode::kCorruptData,
-                "{}: row {}: the path \"{}\" in column '{}' {}; paths are relative to {} and stay "
-                "in it (a link to a folder elsewhere may lie there)",
-                PathText(p_.root), row + 1, Printable(path.native()),
-                Printable(At(p_.table.columns(), column), 80), problem,
-                p_.folder.empty() ? "the current folder" : PathText(p_.folder));
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{}: row {}: the path \"{}\" in column '{}' {}; paths are relative to {} and stay "
+        "in it (a link to a folder elsewhere may lie there){}",
+        PathText(p_.root), rows_.row(i) + 1, Printable(path.native()),
+        Printable(At(rows_.table().columns(), column), 80), problem,
+        p_.folder.empty() ? "the current folder" : PathText(p_.folder),
+        leads_out && p_.kind == "table" ? ", or --allow-absolute lets them lead elsewhere" : "");
   }
 
   PictureTable p_;
+  PictureRows rows_;
 };
 
 }  // namespace
@@ -131,35 +142,42 @@ TextTable RowsOfSplit(TextTable table, Index column, const std::string& split,
   return kept;
 }
 
-std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file, const std::string& split) {
+std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file,
+                                    const ImageSetOptions& options) {
   PictureTable pictures{.kind = "table",
                         .root = file,
                         .folder = file.parent_path(),
-                        .split = split,
+                        .split = options.split,
                         .table = ReadTextTable(file),
-                        .mask_ignore = std::nullopt};
+                        .mask_ignore = std::nullopt,
+                        .options = options};
   TextTable& table = pictures.table;
-  constexpr std::array<const char*, 7> kPathNames = {
-      "path", "file", "filename", "file_name", "image", "img_filename", "image_id"};
-  for (const char* name : kPathNames) {
-    if (pictures.path < 0) pictures.path = table.Find(name);
-  }
+  pictures.path = FindPathColumn(table, options.path_column);
   if (pictures.path < 0) {
     std::string columns;
     for (const std::string& column : table.columns()) {
       columns += (columns.empty() ? "" : ", ") + Printable(column, 40);
     }
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        "{}: no column holds the pictures' paths; one must be named {}, the columns are: {}{}",
-        PathText(file), fmt::join(kPathNames, ", "), Printable(columns, 400),
-        table.columns().size() == 1 ? " (.csv files have commas between the cells, .tsv files tabs)"
-                                    : "");
+    if (!options.path_column.empty()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: has no column '{}', which --path-column names; the columns are: {}",
+                  PathText(file), Printable(options.path_column, 80), Printable(columns, 400));
+    }
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: no column holds the pictures' paths; one must be named {}, or by "
+                "--path-column; the columns are: {}",
+                PathText(file), UsualPathColumns(), Printable(columns, 400));
+  }
+  if (table.blank_rows() > 0) {
+    pictures.left_out.notes.push_back(
+        fmt::format("{}: {} without any cell {} left out", PathText(file),
+                    table.blank_rows() == 1 ? "1 row" : fmt::format("{} rows", table.blank_rows()),
+                    table.blank_rows() == 1 ? "was" : "were"));
   }
   pictures.label = table.Find("label");
   pictures.mask = table.Find("mask");
   const auto split_column = table.Find("split");
-  table = RowsOfSplit(std::move(table), split_column, split, PathText(file));
+  table = RowsOfSplit(std::move(table), split_column, options.split, PathText(file));
   return OpenPictureTable(std::move(pictures));
 }
 

@@ -1,4 +1,4 @@
-// A set of pictures in files that a table lists: one row a picture.
+// A set of pictures in files that a table lists: one row a picture, or several (picture_rows.h).
 #pragma once
 
 #include <filesystem>
@@ -22,11 +22,14 @@ struct PictureTable {
   Index label = -1;  // -1: none; an empty cell: no label
   Index mask = -1;   // path of the mask, as `path`; an empty cell: no mask
   std::optional<int> mask_ignore;
+  ImageSetOptions options = {};  // of a table
+  LeftOut left_out = {};
 };
 
 // The columns that are neither path nor mask are the attributes, as texts; empty cells are left
-// out. Throws Error(kCorruptData) for a path that is empty, absolute, leads out of the folder or
-// stands twice, Error(kNotFound) for a table without rows. A missing file is found when it is read.
+// out. Throws Error(kCorruptData) for a path that is empty, or that is absolute or has '..' in it
+// unless the options allow it, Error(kNotFound) for a table without rows, and as PictureRows. A
+// missing file is found when it is read.
 std::unique_ptr<ImageSet> OpenPictureTable(PictureTable pictures);
 
 // The rows whose cell of `column` is `split`, or all rows if `split` is empty. Throws

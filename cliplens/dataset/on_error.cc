@@ -7,7 +7,12 @@ namespace cliplens {
 std::optional<Image> PictureErrors::Read(const ImageSet& set, Index i, Item* item) {
   try {
     *item = set.item(i);
-    return DecodeImage(set.Read(i), item->path);
+    Image image = DecodeImage(set.Read(i), item->path);
+    if (!item->problem.empty()) {
+      const std::lock_guard lock(mutex_);
+      incomplete_.push_back({i, item->path, item->problem});
+    }
+    return image;
   } catch (const Error& error) {
     if (policy_ == OnError::kStop || error.code() == ErrorCode::kInternal) throw;
     SkippedPicture skipped{i, item->path, error.what()};
@@ -19,11 +24,23 @@ std::optional<Image> PictureErrors::Read(const ImageSet& set, Index i, Item* ite
   }
 }
 
+namespace {
+
+std::vector<SkippedPicture> ByIndex(std::vector<SkippedPicture> pictures) {
+  std::ranges::sort(pictures, {}, &SkippedPicture::index);
+  return pictures;
+}
+
+}  // namespace
+
 std::vector<SkippedPicture> PictureErrors::skipped() const {
   const std::lock_guard lock(mutex_);
-  std::vector<SkippedPicture> sorted = skipped_;
-  std::ranges::sort(sorted, {}, &SkippedPicture::index);
-  return sorted;
+  return ByIndex(skipped_);
+}
+
+std::vector<SkippedPicture> PictureErrors::incomplete() const {
+  const std::lock_guard lock(mutex_);
+  return ByIndex(incomplete_);
 }
 
 void PictureErrors::CheckNotAll(Index count, const std::string& root) const {
@@ -38,6 +55,11 @@ void PictureErrors::CheckNotAll(Index count, const std::string& root) const {
 std::string SkippedText(const std::vector<SkippedPicture>& skipped, Index count) {
   return fmt::format("{} of {} pictures could not be read and were skipped; the first: {}",
                      skipped.size(), count, skipped.front().message);
+}
+
+std::string IncompleteText(const std::vector<SkippedPicture>& incomplete, Index count) {
+  return fmt::format("{} of {} pictures lack attributes; the first: {}", incomplete.size(), count,
+                     incomplete.front().message);
 }
 
 }  // namespace cliplens

@@ -20,11 +20,6 @@
 
 namespace cliplens {
 
-enum class OnError {
-  kStop,  // the first picture that cannot be read ends the run with its error
-  kSkip,  // unreadable pictures are left out and listed
-};
-
 struct SkippedPicture {
   Index index = 0;  // in its set
   std::string path;
@@ -42,6 +37,8 @@ class PictureErrors {
 
   // By index.
   std::vector<SkippedPicture> skipped() const;
+  // Pictures that were read and lack attributes, by index.
+  std::vector<SkippedPicture> incomplete() const;
 
   // Throws the first picture's error, with the count, when all of `count` pictures were skipped.
   void CheckNotAll(Index count, const std::string& root) const;
@@ -51,9 +48,12 @@ class PictureErrors {
   mutable std::mutex mutex_;
   std::vector<SkippedPicture> skipped_;
   std::vector<ErrorCode> codes_;
+  std::vector<SkippedPicture> incomplete_;
 };
 
 // "3 of 20 pictures could not be read and were skipped; the first: MESSAGE".
 std::string SkippedText(const std::vector<SkippedPicture>& skipped, Index count);
+// "2 of 20 pictures lack attributes; the first: MESSAGE".
+std::string IncompleteText(const std::vector<SkippedPicture>& incomplete, Index count);
 
 }  // namespace cliplens

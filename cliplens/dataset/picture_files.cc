@@ -10,7 +10,9 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/file_name.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/random_access_file.h"
 
 namespace cliplens {
 
@@ -31,6 +33,44 @@ std::string LastEnding(std::string_view path) {
   const std::string_view base = BaseName(path);
   const std::size_t dot = base.rfind('.');
   return dot == std::string_view::npos ? "" : LowerAscii(base.substr(dot + 1));
+}
+
+std::string_view PackedTarEnding(std::string_view lower_name) {
+  constexpr std::array<std::string_view, 9> kEndings = {
+      "tar.gz", "tgz", "tar.bz2", "tbz2", "tar.xz", "txz", "tar.zst", "tzst", "tar.lz4"};
+  for (const std::string_view ending : kEndings) {
+    if (lower_name.size() > ending.size() && lower_name.ends_with(ending) &&
+        lower_name[lower_name.size() - ending.size() - 1] == '.') {
+      return ending;
+    }
+  }
+  return "";
+}
+
+std::string UnpackCommand(std::string_view name) {
+  const std::string ending = LastEnding(name);
+  const char* program = ending == "tgz" || ending == "gz"     ? "gunzip -k"
+                        : ending == "tbz2" || ending == "bz2" ? "bunzip2 -k"
+                        : ending == "txz" || ending == "xz"   ? "unxz -k"
+                        : ending == "lz4"                     ? "lz4 -d"
+                                                              : "unzstd";
+  return fmt::format("{} {}", program, Printable(name));
+}
+
+std::filesystem::path FileIn(const std::filesystem::path& folder, std::string_view path) {
+  return folder / RawName(path);
+}
+
+bool BeginsAsPicture(const std::filesystem::path& file) {
+  try {
+    const RandomAccessFile opened(file);
+    std::vector<std::uint8_t> first(
+        ToSize(std::min(opened.size(), static_cast<Index>(kPictureFormatBytes))));
+    opened.Read(0, first);
+    return PictureFormatOf(first).has_value();
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 void CheckPictureIndex(Index i, Index size, const std::string& root) {
@@ -62,6 +102,7 @@ class Walker {
     }
     std::sort(listing_.pictures.begin(), listing_.pictures.end());
     std::sort(listing_.tars.begin(), listing_.tars.end());
+    std::sort(listing_.tables.begin(), listing_.tables.end());
     return std::move(listing_);
   }
 
@@ -96,7 +137,10 @@ class Walker {
     std::filesystem::directory_iterator entry(full, code);
     for (; !code && entry != std::filesystem::directory_iterator(); entry.increment(code)) {
       const std::string base = entry->path().filename().string();
-      if (base.starts_with('.')) continue;
+      if (base.starts_with('.')) {
+        if (IsPictureEnding(LastEnding(base))) listing_.left_out.PassOverKind("hidden picture");
+        continue;
+      }
       const std::string relative = folder.empty() ? base : folder + "/" + base;
       std::error_code ignored;  // a link to nothing is no picture
       const std::filesystem::file_status status = entry->status(ignored);
@@ -107,17 +151,31 @@ class Walker {
           folders->push_back(relative);
         }
       } else if (std::filesystem::is_regular_file(status)) {
-        const std::string ending = LastEnding(base);
-        if (IsPictureEnding(ending)) {
-          listing_.pictures.push_back(relative);
-        } else if (ending == "tar") {
-          listing_.tars.push_back(relative);
-        } else {
-          ++listing_.others;
-        }
+        Take(base, relative);
+      } else {
+        listing_.left_out.PassOverKind("no file");
       }
     }
     if (code) ThrowFileError(full, "cannot list", code.value());
+  }
+
+  // A file by its name and, where that has no ending, by its first bytes.
+  void Take(const std::string& base, const std::string& relative) {
+    const std::string ending = LastEnding(base);
+    const bool bare = base.find('.') == std::string::npos;
+    if (bare ? BeginsAsPicture(Full(relative)) : IsPictureEnding(ending)) {
+      listing_.pictures.push_back(NameText(relative));
+    } else if (ending == "tar") {
+      listing_.tars.push_back(NameText(relative));
+    } else if (base == "metadata.csv" || base == "metadata.jsonl" || base == "metadata.parquet") {
+      listing_.tables.push_back(NameText(relative));
+    } else {
+      const bool packed = !PackedTarEnding(LowerAscii(base)).empty();
+      if (packed && (listing_.packed_tar.empty() || relative < listing_.packed_tar)) {
+        listing_.packed_tar = relative;
+      }
+      listing_.left_out.PassOver(base);
+    }
   }
 
   std::filesystem::path root_;

@@ -41,15 +41,30 @@ std::pair<std::string_view, std::optional<std::string_view>> Split(const Line& l
 
 }  // namespace
 
+TextLines ReadTextLines(const std::filesystem::path& path) {
+  const std::string name = PathText(path);
+  const std::string content = ReadTextFile(path, kMaxPoolBytes, FileKind::kRegularOrPipe);
+  TextLines texts;
+  texts.blank = ForEachLine(content, name, [&](const Line& line) {
+    texts.texts.emplace_back(line.text);
+    texts.lines.push_back(line.number);
+  });
+  if (texts.texts.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: no texts in it; put one text on each line", name);
+  }
+  return texts;
+}
+
 TextPool ReadTextPool(const std::filesystem::path& path) {
   const std::string name = PathText(path);
   const std::string content = ReadTextFile(path, kMaxPoolBytes, FileKind::kRegularOrPipe);
   TextPool pool;
   pool.name = path.filename().string();
-  ForEachLine(content, name, [&](const Line& line) {
+  pool.blank = ForEachLine(content, name, [&](const Line& line) {
     const auto [text, property] = Split(line, name);
     pool.texts.emplace_back(text);
     pool.properties.emplace_back(property);
+    pool.lines.push_back(line.number);
   });
   if (pool.texts.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "{}: no texts in it; put one text on each line", name);
@@ -91,7 +106,7 @@ std::vector<std::string> ReadTemplates(const std::string& spec) {
   const std::filesystem::path path = spec;
   const std::string name = PathText(path);
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
+  if (spec != "-" && !std::filesystem::exists(path, ignored)) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no such file of templates; name a file, \"imagenet\" or \"simple\"", name);
   }

@@ -1,4 +1,6 @@
-// Text pools, class files and prompt templates: plain UTF-8 files, one entry a line.
+// Texts, text pools, class files and prompt templates: plain UTF-8 files, one entry a line. Lines
+// end in LF, CRLF or CR alone; blank lines are left out, and entries keep the numbers of their
+// lines.
 //
 //   const TextPool phrases = ReadTextPool("phrases.txt");
 //   const ClassFile classes = ReadClassFile("objects.txt");
@@ -11,14 +13,26 @@
 #include <string_view>
 #include <vector>
 
+#include "cliplens/base/array.h"
+
 namespace cliplens {
 
-// One text a line, optionally followed by a tab and its property. Blank lines are skipped; blanks
-// around a text and a byte-order mark are removed.
+// Texts of a file, whole lines as they are.
+struct TextLines {
+  std::vector<std::string> texts;
+  std::vector<Index> lines;  // of the texts, from 1
+  Index blank = 0;           // blank lines
+};
+// Throws as ReadTextPool.
+TextLines ReadTextLines(const std::filesystem::path& path);
+
+// One text a line, optionally followed by a tab and its property. Blanks around a text are removed.
 struct TextPool {
   std::string name;  // the file's name without directory
   std::vector<std::string> texts;
   std::vector<std::optional<std::string>> properties;  // one for each text
+  std::vector<Index> lines = {};                       // of the texts, from 1
+  Index blank = 0;                                     // blank lines
 };
 // Throws Error(kInvalidArgument) for a file without texts, Error(kCorruptData) for one that is not
 // UTF-8 (with the line's number), Error(kExhausted) above 256 MB.

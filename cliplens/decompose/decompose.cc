@@ -212,6 +212,7 @@ DecomposeResult Run(const ImageEncoder& encoder, const ImageSet& set,
           .shards = summary.shards,
           .resumed_ranges = summary.resumed_ranges,
           .skipped = std::move(summary.skipped),
+          .incomplete = std::move(summary.incomplete),
           .certificate = summary.certificate};
 }
 

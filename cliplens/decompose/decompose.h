@@ -80,6 +80,7 @@ struct DecomposeResult {
   Index resumed_ranges = 0;       // that an interrupted run had done
   bool complete_already = false;  // the store was there, and is verified
   std::vector<SkippedPicture> skipped;
+  std::vector<SkippedPicture> incomplete;  // were read, and lack attributes; their index is -1
   CertificateSummary certificate;
 };
 

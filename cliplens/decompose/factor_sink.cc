@@ -91,7 +91,11 @@ FactorSink::Adding::Adding(FactorSink& sink, FactorRange range)
       slices_(SlicesOf(range_.items, sink.info_.slices)),
       summation_(sink.sums_, range_.block, slices_, sink.basis_),
       tasks_(summation_.tasks() + 1),
-      left_(tasks_) {}
+      left_(tasks_) {
+  for (const Item& item : range_.items) {
+    if (!item.problem.empty()) sink.incomplete_.push_back({-1, item.path, item.problem});
+  }
+}
 
 // The first task writes the shard; the thread that ends the last one records the range where there
 // are sums alone.
@@ -123,6 +127,7 @@ SinkSummary FactorSink::Finish() {
     if (range.shard) ++summary.shards;
     summary.skipped.insert(summary.skipped.end(), range.skipped.begin(), range.skipped.end());
   }
+  summary.incomplete = std::move(incomplete_);
   summary.resumed_ranges = resumed_ranges_;
   summary.certificate = {sums_.certificate_max(), sums_.certificate_mean()};
   return summary;

@@ -44,6 +44,7 @@ struct SinkSummary {
   Index shards = 0;
   Index resumed_ranges = 0;  // that an interrupted run had done
   std::vector<SkippedPicture> skipped;
+  std::vector<SkippedPicture> incomplete;  // were read, and lack attributes
   CertificateSummary certificate;
 };
 
@@ -109,6 +110,7 @@ class FactorSink {
   Index first_ = 0, end_ = 0, next_ = 0;
   Index resumed_ranges_ = 0;
   bool of_stores_ = false;
+  std::vector<SkippedPicture> incomplete_;
 };
 
 }  // namespace cliplens

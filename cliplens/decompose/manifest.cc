@@ -31,10 +31,18 @@ std::string Text(const Json& object, const char* key, const std::string& name) {
 Json DataJson(const DataSource& source) {
   Json json = {{"kind", source.kind}, {"root", source.root}};
   if (!source.split.empty()) json["split"] = source.split;
+  if (!source.path_column.empty()) json["path_column"] = source.path_column;
+  if (source.allow_absolute) json["allow_absolute"] = true;
   json["images"] = source.images;
   json["set_images"] = source.set_images;
   json["set_checksum"] = source.set_checksum;
   json["shard_images"] = source.shard_images;
+  for (const auto& [kind, files] : source.left_out.passed_over) {
+    json["passed_over"].push_back({{"kind", kind}, {"files", files}});
+  }
+  for (const LeftOut::Unread& unread : source.left_out.unread) {
+    json["unread"].push_back({{"path", unread.path}, {"message", unread.message}});
+  }
   return json;
 }
 
@@ -44,6 +52,21 @@ DataSource ParseData(const Json& json, const std::string& name) {
   source.root = Text(json, "root", name);
   if (json.contains("split")) source.split = Text(json, "split", name);
   source.images = Number(json, "images", kMaxImages, name);
+  if (json.contains("path_column")) source.path_column = Text(json, "path_column", name);
+  if (json.contains("allow_absolute")) {
+    source.allow_absolute = JsonField<bool>(json, "allow_absolute", name);
+  }
+  if (json.contains("passed_over")) {
+    for (const Json& counted : JsonField<Json>(json, "passed_over", name)) {
+      source.left_out.PassOverKind(Text(counted, "kind", name),
+                                   Number(counted, "files", kMaxImages, name));
+    }
+  }
+  if (json.contains("unread")) {
+    for (const Json& unread : JsonField<Json>(json, "unread", name)) {
+      source.left_out.unread.push_back({Text(unread, "path", name), Text(unread, "message", name)});
+    }
+  }
   source.set_images = Number(json, "set_images", kMaxImages, name);
   source.set_checksum = Text(json, "set_checksum", name);
   source.shard_images = Number(json, "shard_images", Index{1} << 24, name);
@@ -82,7 +105,7 @@ bool IsStoreFile(const std::string& name) {
   };
   return name == kManifestFile || name == kProgressFile || name == kStatisticsFile ||
          name == kBasisFile || numbered("shard-", ".safetensors") || numbered("items-", ".jsonl") ||
-         numbered("progress-", ".safetensors") ||
+         numbered("progress-", ".safetensors") || numbered("skipped-", ".jsonl") ||
          (name.starts_with(".cliplens-") && name.ends_with(".tmp"));
 }
 
@@ -92,6 +115,7 @@ std::string ItemLine(const Item& item) {
   Json line = {{"path", item.path}};
   if (item.label) line["label"] = *item.label;
   if (!item.attributes.empty()) line["attributes"] = item.attributes;
+  if (!item.problem.empty()) line["problem"] = item.problem;
   return DumpJson(line) + "\n";
 }
 
@@ -151,7 +175,8 @@ Json RunJson(const StoreInfo& info) {
   Json data = Json::array();
   for (const DataSource& source : info.data) {
     Json entry = DataJson(source);
-    entry.erase("images");
+    // What may change without another result.
+    for (const char* key : {"images", "passed_over", "unread"}) entry.erase(key);
     data.push_back(std::move(entry));
   }
   return {{"model", ModelJson(info)},
@@ -401,6 +426,7 @@ std::vector<Item> ReadItemsFile(const fs::path& path, Index images, const std::s
     item.path = JsonField<std::string>(line, "path", where);
     if (line.contains("label")) item.label = JsonField<std::string>(line, "label", where);
     if (line.contains("attributes")) item.attributes = line["attributes"];
+    if (line.contains("problem")) item.problem = JsonField<std::string>(line, "problem", where);
     items.push_back(std::move(item));
     begin = end + 1;
   }

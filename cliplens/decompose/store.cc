@@ -8,6 +8,7 @@
 #include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/file_name.h"
 #include "cliplens/io/safetensors.h"
 
 namespace cliplens {
@@ -16,8 +17,11 @@ namespace fs = std::filesystem;
 DataSource DescribeSet(const ImageSet& set, Index shard_images) {
   DataSource source;
   source.kind = set.kind();
-  source.root = fs::weakly_canonical(set.root()).string();
+  source.root = NameText(fs::weakly_canonical(set.root()).native());
   source.split = set.split();
+  source.path_column = set.path_column();
+  source.allow_absolute = set.allow_absolute();
+  source.left_out = set.left_out();
   source.set_images = set.size();
   source.shard_images = shard_images;
   Hasher hasher;

@@ -28,13 +28,16 @@ struct CertificateSummary {
 // A set of pictures in the store. It is split into ranges of `shard_images` pictures. The pictures
 // of a range that could be read are one shard; a range without such pictures has none.
 struct DataSource {
-  std::string kind;          // ImageSet::kind
-  std::string root;          // absolute path
-  std::string split;         // ImageSet::split; not in the manifest when empty
+  std::string kind;         // ImageSet::kind
+  std::string root;         // absolute path, as NameText writes it
+  std::string split;        // ImageSet::split; not in the manifest when empty
+  std::string path_column;  // ImageSet::path_column, likewise
+  bool allow_absolute = false;
   Index images = 0;          // in this store
   Index set_images = 0;      // in the set
   std::string set_checksum;  // of the set's paths
   Index shard_images = kShardImages;
+  LeftOut left_out = {};  // without notes
   Index ranges() const { return (set_images + shard_images - 1) / shard_images; }
 };
 

@@ -11,6 +11,7 @@
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/decompose/statistics.h"
 #include "cliplens/decompose/store.h"
+#include "cliplens/io/file_name.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
@@ -276,6 +277,17 @@ class Verifier {
 };
 
 }  // namespace
+
+std::vector<std::string> StrayFiles(const fs::path& directory) {
+  std::vector<std::string> strays;
+  std::error_code ignored;  // VerifyStore tells
+  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!IsStoreFile(name)) strays.push_back(NameText(name));
+  }
+  std::ranges::sort(strays);
+  return strays;
+}
 
 std::vector<Problem> VerifyStore(const fs::path& directory, const VerifyOptions& options) {
   return Verifier(directory, options).Verify();

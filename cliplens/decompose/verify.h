@@ -33,4 +33,8 @@ struct VerifyOptions {
 std::vector<Problem> VerifyStore(const std::filesystem::path& directory,
                                  const VerifyOptions& options);
 
+// Names of what lies in a store's directory and is no file of a store, sorted. It harms nothing and
+// no checksum covers it.
+std::vector<std::string> StrayFiles(const std::filesystem::path& directory);
+
 }  // namespace cliplens

@@ -31,7 +31,7 @@ Json ClassifyJson(const ClassifyReport& report, const ChosenEdit& edit) {
                {"labelled", report.labelled},     {"labels_not_among_classes", report.foreign}};
   PutEdit(json, edit);
   if (report.labelled > 0) json["accuracy"] = report.accuracy();
-  if (!report.skipped.empty()) json["skipped"] = SkippedListJson(report.skipped);
+  PutLosses(json, report.skipped, report.incomplete, report.left_out);
   json["results"] = Json::array();
   for (const ClassifyReport::Picture& picture : report.pictures) {
     json["results"].push_back(PictureJson(report, picture));
@@ -59,6 +59,21 @@ std::string ClassifyTable(const ClassifyReport& report) {
   return out;
 }
 
+std::string RowLines(const EmbedReport& report) {
+  std::string out;
+  for (std::size_t row = 0; row < report.items.size(); ++row) {
+    Json line = {{"row", row}};
+    if (report.lines.empty()) {
+      line["path"] = report.items[row];
+    } else {
+      line["text"] = report.items[row];
+      line["line"] = report.lines[row];
+    }
+    out += DumpJson(line) + "\n";
+  }
+  return out;
+}
+
 Json EmbedJson(const EmbedReport& report, const ChosenEdit& edit) {
   Json json = {{"format", "cliplens.embed/1"},
                {"model", report.model_name},
@@ -66,9 +81,11 @@ Json EmbedJson(const EmbedReport& report, const ChosenEdit& edit) {
                {"precision", report.precision},
                {"shape", report.shape},
                {"out", report.out},
+               {"rows", report.rows_out},
                {"items", report.items}};
   PutEdit(json, edit);
-  if (!report.skipped.empty()) json["skipped"] = SkippedListJson(report.skipped);
+  if (!report.lines.empty()) json["lines"] = report.lines;
+  PutLosses(json, report.skipped, report.incomplete, report.left_out);
   return json;
 }
 

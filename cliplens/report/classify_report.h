@@ -28,9 +28,15 @@ struct EmbedReport {
   std::string precision;
   std::vector<Index> shape;  // [B, E]
   std::string out;
+  std::string rows_out;            // RowLines() of it
   std::vector<std::string> items;  // texts, or the pictures' paths
+  std::vector<Index> lines = {};   // of the texts in their file, from 1
   std::vector<SkippedPicture> skipped;
+  std::vector<SkippedPicture> incomplete = {};  // were read, and lack attributes
+  LeftOut left_out = {};                        // of the set of pictures
 };
+// One line for each row of the array: {"row", "text", "line"} or {"row", "path"}.
+std::string RowLines(const EmbedReport& report);
 Json EmbedJson(const EmbedReport& report, const ChosenEdit& edit);  // "cliplens.embed/1"
 
 }  // namespace cliplens

@@ -80,12 +80,20 @@ Json ComponentsJson(const std::vector<ComponentShare>& shares) {
   return components;
 }
 
-Json SkippedListJson(const std::vector<SkippedPicture>& skipped) {
-  Json list = Json::array();
+void PutLosses(Json& json, const std::vector<SkippedPicture>& skipped,
+               const std::vector<SkippedPicture>& incomplete, const LeftOut& left_out) {
   for (const SkippedPicture& picture : skipped) {
-    list.push_back({{"path", picture.path}, {"message", picture.message}});
+    json["skipped"].push_back({{"path", picture.path}, {"message", picture.message}});
   }
-  return list;
+  for (const SkippedPicture& picture : incomplete) {
+    json["incomplete"].push_back({{"path", picture.path}, {"message", picture.message}});
+  }
+  for (const auto& [kind, files] : left_out.passed_over) {
+    json["passed_over"].push_back({{"kind", kind}, {"files", files}});
+  }
+  for (const LeftOut::Unread& unread : left_out.unread) {
+    json["unread"].push_back({{"path", unread.path}, {"message", unread.message}});
+  }
 }
 
 }  // namespace cliplens

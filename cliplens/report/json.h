@@ -40,7 +40,9 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
 // The list "components" of "cliplens.report/1": shares of the embedding's variance.
 Json ComponentsJson(const std::vector<ComponentShare>& shares);
 
-// The list "skipped" of a result on pictures: [{"path", "message"}].
-Json SkippedListJson(const std::vector<SkippedPicture>& skipped);
+// What did not go into a result on pictures, where anything did not: the lists "skipped" and
+// "incomplete" ([{"path", "message"}]), and of the set "passed_over" and "unread".
+void PutLosses(Json& json, const std::vector<SkippedPicture>& skipped,
+               const std::vector<SkippedPicture>& incomplete, const LeftOut& left_out);
 
 }  // namespace cliplens

@@ -70,11 +70,11 @@ std::string InfoTable(const ModelInfo& info) {
   return out + table.Render();
 }
 
-Json TokensJson(const ClipModel& model, const std::vector<std::string>& texts,
-                const std::vector<Tokens>& tokens) {
+Json TokensJson(const ClipModel& model, const TextLines& texts, const std::vector<Tokens>& tokens) {
   Json list = Json::array();
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    list.push_back({{"text", texts[i]},
+  for (std::size_t i = 0; i < texts.texts.size(); ++i) {
+    list.push_back({{"text", texts.texts[i]},
+                    {"line", texts.lines[i]},
                     {"ids", IdsOf(tokens[i])},
                     {"pooled", tokens[i].end},
                     {"truncated", tokens[i].truncated}});

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cliplens/app/model_info.h"
+#include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/image.h"
 #include "cliplens/io/json.h"
 #include "cliplens/model/clip.h"
@@ -18,8 +19,7 @@ Json InfoJson(const ModelInfo& info);  // "cliplens.info/1"
 std::string InfoTable(const ModelInfo& info);
 
 // "cliplens.tokenize/1". tokens[i] are those of texts[i].
-Json TokensJson(const ClipModel& model, const std::vector<std::string>& texts,
-                const std::vector<Tokens>& tokens);
+Json TokensJson(const ClipModel& model, const TextLines& texts, const std::vector<Tokens>& tokens);
 // A line of ids for each text.
 std::string TokensTable(const std::vector<Tokens>& tokens);
 

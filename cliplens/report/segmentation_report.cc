@@ -48,7 +48,7 @@ Json SegmentationJson(const SegmentationReport& report) {
                {"labelled", result.labelled},
                {"all", FiguresJson(result.all)}};
   if (result.right) json["rightly_classified"] = FiguresJson(*result.right);
-  if (!result.skipped.empty()) json["skipped"] = SkippedListJson(result.skipped);
+  PutLosses(json, result.skipped, result.incomplete, report.left_out);
   return json;
 }
 

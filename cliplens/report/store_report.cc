@@ -4,8 +4,8 @@
 
 namespace cliplens {
 
-Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, double seconds,
-                   const std::string& out) {
+Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, const LeftOut& left_out,
+                   double seconds, const std::string& out) {
   Json json = {{"format", "cliplens.decompose/1"},
                {"model", model.name()},
                {"fingerprint", model.fingerprint()},
@@ -17,7 +17,7 @@ Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, double
                {"certificate", CertificateJson(result.certificate)},
                {"seconds", seconds},
                {"out", out}};
-  if (!result.skipped.empty()) json["skipped"] = SkippedListJson(result.skipped);
+  PutLosses(json, result.skipped, result.incomplete, left_out);
   return json;
 }
 
@@ -29,13 +29,15 @@ Json MergeJson(const Store& merged, Index stores) {
           {"out", merged.directory().string()}};
 }
 
-Json VerifyJson(const std::string& store, const std::vector<Problem>& problems) {
+Json VerifyJson(const std::string& store, const std::vector<Problem>& problems,
+                const std::vector<std::string>& strays) {
   Json json = {{"format", "cliplens.verify/1"}, {"store", store}, {"whole", problems.empty()}};
   for (const Problem& problem : problems) {
     json["problems"].push_back({{"code", InfoOf(problem.code).name},
                                 {"file", problem.file},
                                 {"message", problem.message}});
   }
+  if (!strays.empty()) json["strays"] = strays;
   return json;
 }
 
@@ -68,6 +70,8 @@ Json ReportJson(const ReportInput& input, Index bytes, const std::string& out) {
           {"images", input.store.images},
           {"components", ComponentsJson(input.shares)},
           {"bytes", bytes},
+          {"pictures", input.thumbnails.asked - input.thumbnails.missing},
+          {"pictures_missing", input.thumbnails.missing},
           {"out", out}};
 }
 

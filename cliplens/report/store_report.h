@@ -1,6 +1,6 @@
 // What was done to a store, as JSON (docs/json.md).
 //
-//   Print(DumpJson(VerifyJson("store/", VerifyStore("store/", {}))));
+//   Print(DumpJson(VerifyJson("store/", VerifyStore("store/", {}), {})));
 #pragma once
 
 #include <string>
@@ -17,12 +17,13 @@
 namespace cliplens {
 
 // "cliplens.decompose/1" of a run of `seconds` that wrote `out`.
-Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, double seconds,
-                   const std::string& out);
+Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, const LeftOut& left_out,
+                   double seconds, const std::string& out);
 // "cliplens.merge/1" of `stores` stores.
 Json MergeJson(const Store& merged, Index stores);
 // "cliplens.verify/1".
-Json VerifyJson(const std::string& store, const std::vector<Problem>& problems);
+Json VerifyJson(const std::string& store, const std::vector<Problem>& problems,
+                const std::vector<std::string>& strays);
 
 // "cliplens.export/1" of arrays, edited by the file `edit` unless that is empty.
 Json ExportJson(const Store& store, const std::string& out, const std::string& edit);

@@ -56,7 +56,7 @@ std::vector<Index> FindItems(const ImageSet& images, const std::vector<Item>& it
     if (found != places.end()) found->second.in_store.push_back(static_cast<Index>(i));
   }
   for (Index i = 0; i < images.size(); ++i) {
-    const auto found = places.find(images.item(i).path);
+    const auto found = places.find(images.path(i));
     if (found != places.end()) found->second.in_images.push_back(i);
   }
   std::vector<Index> result;

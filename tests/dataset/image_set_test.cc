@@ -1,6 +1,9 @@
 #include "cliplens/dataset/image_set.h"
 
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -9,6 +12,7 @@
 #include "tests/tar_builder.h"
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 namespace cliplens {
 namespace {
@@ -56,6 +60,109 @@ TEST(FolderTest, MasksStandBesidePictures) {
   EXPECT_EQ(Text(set->ReadMask(0).value()), "1.mask.png");
   EXPECT_EQ(Text(set->ReadMask(1).value()), "2.mask.PNG");
   EXPECT_EQ(set->ReadMask(2), std::nullopt);
+}
+
+TEST(FolderTest, NamesThatAreNotUtf8ComeBack) {
+  const TemporaryDirectory directory;
+  directory.Write("\xe0/caf\xe9.png", "grave");
+  directory.Write("\xe8/caf\xe9.png", "grave too");
+  directory.Write("\xe8/caf\\xe9.png", "plain");
+  directory.Write("\xe8/caf\xe9.mask.png", "mask");
+  const auto set = OpenImageSet(directory.path());
+  EXPECT_EQ(Paths(*set), (std::vector<std::string>{"\\xe0/caf\\xe9.png", "\\xe8/caf\\x5cxe9.png",
+                                                   "\\xe8/caf\\xe9.png"}));
+  EXPECT_EQ(set->item(0).label, "\\xe0");
+  EXPECT_EQ(set->item(2).label, "\\xe8");
+  EXPECT_EQ(Text(set->Read(0)), "grave");
+  EXPECT_EQ(Text(set->Read(1)), "plain");
+  EXPECT_EQ(Text(set->Read(2)), "grave too");
+  EXPECT_EQ(Text(set->ReadMask(2).value()), "mask");
+  const auto one = OpenImageSet(directory.path() / "\xe8/caf\xe9.png");
+  EXPECT_EQ(one->item(0).path, "caf\\xe9.png");
+  EXPECT_EQ(Text(one->Read(0)), "grave too");
+  directory.Write("t/\xe9.tar", TarMemberBytes("\xff/1.png", "in a shard") + TarEnd());
+  const auto shards = OpenImageSet(directory.path() / "t");
+  EXPECT_EQ(shards->item(0).path, "\\xe9.tar/\\xff/1.png");
+  EXPECT_EQ(Text(shards->Read(0)), "in a shard");
+}
+
+TEST(FolderTest, CountsWhatItPassesOver) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"a.png", "b.xyz", "deep/c.XYZ", "notes.txt", "README", ".d.png",
+                           ".DS_Store", "x.tar.gz", "long.abcdefghijklmnopqrstuvw"}) {
+    directory.Write(name, "no picture");
+  }
+  directory.Write("bare", "\xff\xd8\xff\xe0 begins as a JPEG");
+  ASSERT_EQ(::mkfifo((directory.path() / "pipe.png").c_str(), 0600), 0);
+  const auto set = OpenImageSet(directory.path());
+  EXPECT_EQ(Paths(*set), (std::vector<std::string>{"a.png", "bare"}));
+  EXPECT_EQ(set->left_out().passed_over, (std::map<std::string, Index>{{".tar.gz", 1},
+                                                                       {".txt", 1},
+                                                                       {".xyz", 2},
+                                                                       {"hidden picture", 1},
+                                                                       {"no ending", 1},
+                                                                       {"no file", 1},
+                                                                       {"other endings", 1}}));
+  EXPECT_EQ(LinesOf(set->left_out()),
+            (std::vector<std::string>{
+                "8 other files were passed over: .xyz 2, .tar.gz 1, .txt 1, hidden picture 1, no "
+                "ending 1, no file 1, other endings 1"}));
+}
+
+TEST(FolderTest, CountsAnyNumberOfEndings) {
+  const TemporaryDirectory directory;
+  directory.Write("a.png", "x");
+  for (int i = 0; i < 300; ++i) directory.Write("f.e" + std::to_string(i), "x");
+  const auto counts = OpenImageSet(directory.path())->left_out().passed_over;
+  EXPECT_LE(counts.size(), 65u);
+  EXPECT_GE(counts.at("other endings"), 236);
+}
+
+TEST(FolderTest, FoldersOfSplitsHoldFoldersOfLabels) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"train/cat/1.jpg", "train/dog/2.jpg", "valid/cat/3.jpg", "test/4.jpg"}) {
+    directory.Write(name, name);
+  }
+  const auto set = OpenImageSet(directory.path());
+  ASSERT_EQ(set->size(), 4);
+  EXPECT_EQ(set->item(0).path, "test/4.jpg");
+  EXPECT_EQ(set->item(0).label, std::nullopt);
+  EXPECT_EQ(set->item(1).label, "cat");
+  EXPECT_EQ(set->item(1).attributes["split"], "train");
+  for (const char* split : {"val", "valid", "validation"}) {
+    const auto part = OpenImageSet(directory.path(), {.split = split});
+    EXPECT_EQ(Paths(*part), std::vector<std::string>{"valid/cat/3.jpg"});
+    EXPECT_EQ(part->split(), split);
+  }
+  ExpectError(ErrorCode::kNotFound, "no picture is of the split 'x'; there are: test, train, valid",
+              [&] { OpenImageSet(directory.path(), {.split = "x"}); });
+  directory.Write("bus/5.jpg", "x");
+  EXPECT_EQ(OpenImageSet(directory.path())->item(2).label, "train");
+}
+
+TEST(FolderTest, TablesTellOfPicturesAsInImageFolders) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"1.png", "a/2.png", "a/3.png", "b/4.png"}) directory.Write(name, name);
+  directory.Write("metadata.csv",
+                  "file_name,label,text\n1.png,cat,one\n./a/2.png,dog,two\na/2.png,dog,again\n"
+                  "gone.png,x,y\n");
+  directory.Write("b/metadata.jsonl", "{\"file_name\":\"4.png\",\"n\":[1,null]}\n");
+  directory.Write("b/metadata.parquet", "PAR1");
+  const auto set = OpenImageSet(directory.path());
+  ASSERT_EQ(set->size(), 4);
+  EXPECT_EQ(set->item(0).label, "cat");
+  EXPECT_EQ(set->item(1).label, "dog");
+  EXPECT_EQ(set->item(1).attributes["text"], Json::array({"two", "again"}));
+  EXPECT_EQ(set->item(2).label, "a");
+  EXPECT_EQ(set->item(3).label, "b");
+  EXPECT_EQ(set->item(3).attributes["n"], "[1,null]");
+  const LeftOut left_out = set->left_out();
+  EXPECT_EQ(left_out.passed_over, (std::map<std::string, Index>{{".parquet", 1}}));
+  ASSERT_EQ(left_out.notes.size(), 3u);
+  EXPECT_NE(left_out.notes[0].find("1 of 3 rows name no picture that is there"), std::string::npos);
+  EXPECT_NE(left_out.notes[2].find("1 of 4 pictures have no row"), std::string::npos);
+  std::filesystem::remove(directory.path() / "b/metadata.jsonl");
+  ExpectError(ErrorCode::kUnsupported, "read_parquet", [&] { OpenImageSet(directory.path()); });
 }
 
 TEST(FolderTest, FollowsLinksOnce) {
@@ -106,13 +213,9 @@ TEST(OpenImageSetTest, SaysWhatItLookedFor) {
   const TemporaryDirectory directory;
   ExpectError(ErrorCode::kNotFound, "gone: is not there",
               [&] { OpenImageSet(directory.path() / "gone"); });
-  ExpectError(
-      ErrorCode::kInvalidArgument,
-      "notes.txt: ends in neither .jpg, .jpeg, .png or .webp nor .tar, .tar.gz, .csv, .tsv or .mat",
-      [&] { OpenImageSet(directory.Write("texts/notes.txt", "x")); });
-  ExpectError(ErrorCode::kNotFound,
-              "no pictures in it or below; looked for .jpg, .jpeg, .png or .webp "
-              "and for .tar, found 1 other files",
+  ExpectError(ErrorCode::kInvalidArgument, "notes.txt: ends in neither .jpg",
+              [&] { OpenImageSet(directory.Write("texts/notes.txt", "x")); });
+  ExpectError(ErrorCode::kNotFound, "1 other file was passed over: .txt 1",
               [&] { OpenImageSet(directory.path() / "texts"); });
   directory.Write("mixed/1.png", "x");
   directory.Write("mixed/shards/a.tar", TarEnd());
@@ -178,11 +281,9 @@ TEST(WebDatasetTest, RefusesItemsThatContradictThemselves) {
     return OpenImageSet(directory.Write("a.tar", members + TarEnd()));
   };
   const std::string picture = TarMemberBytes("0.png", "x");
-  ExpectError(ErrorCode::kCorruptData, "a.tar: \"0.png\" and \"0.png\" are for one item",
+  ExpectError(ErrorCode::kCorruptData, "a.tar: \"0.png\" stands twice in it",
               [&] { open(picture + picture); });
-  ExpectError(ErrorCode::kCorruptData, "a.tar: \"0.png\" and \"0.jpg\" are for one item",
-              [&] { open(picture + TarMemberBytes("1.png", "x") + TarMemberBytes("0.jpg", "x")); });
-  ExpectError(ErrorCode::kCorruptData, "\"0.json\" and \"0.json\"", [&] {
+  ExpectError(ErrorCode::kCorruptData, "\"0.json\" stands twice in it", [&] {
     open(picture + TarMemberBytes("0.json", "{}") + TarMemberBytes("0.json", "{}"));
   });
   ExpectError(ErrorCode::kExhausted, "\"0.json\" has 1048577 bytes, at most 1048576 are read",
@@ -196,6 +297,132 @@ TEST(WebDatasetTest, RefusesItemsThatContradictThemselves) {
               [&] { open(picture + TarMemberBytes("0.json", "[]"))->item(0); });
   ExpectError(ErrorCode::kCorruptData, "the .cls member is not UTF-8",
               [&] { open(picture + TarMemberBytes("0.cls", "\xff"))->item(0); });
+}
+
+// webdataset's rule: the key ends at the first dot of the last part of the name.
+TEST(WebDatasetTest, APictureMayHaveDotsInItsName) {
+  const TemporaryDirectory directory;
+  const auto set = OpenImageSet(directory.Write(
+      "a.tar",
+      TarMemberBytes("v1.0/22.05.png", "dated") + TarMemberBytes("v1.0/22.05.json", R"({"n":1})") +
+          TarMemberBytes("s.left.jpg", "l") + TarMemberBytes("s.json", R"({"label":"both"})") +
+          TarMemberBytes("s.right.JPG", "r") + TarMemberBytes("s.right.cls", "7") +
+          TarMemberBytes("s.left.mask.png", "mask") + TarMemberBytes("two.png", "p") +
+          TarMemberBytes("two.jpg", "j") + TarMemberBytes("two.txt", "one text") +
+          TarMemberBytes("x.unmask.png", "no mask") + TarMemberBytes("lone.mask.png", "m") +
+          TarMemberBytes("lone.left.json", "{}") + TarMemberBytes("clip.mp4", "v") + TarEnd()));
+  EXPECT_EQ(Paths(*set), (std::vector<std::string>{"a.tar/v1.0/22.05.png", "a.tar/s.left.jpg",
+                                                   "a.tar/s.right.JPG", "a.tar/two.png",
+                                                   "a.tar/two.jpg", "a.tar/x.unmask.png"}));
+  EXPECT_EQ(DumpJson(set->item(0).attributes), R"({"n":1})");
+  EXPECT_EQ(set->item(1).label, "both");
+  EXPECT_EQ(Text(set->ReadMask(1).value()), "mask");
+  EXPECT_EQ(set->item(2).label, "both");
+  EXPECT_EQ(set->ReadMask(2), std::nullopt);
+  EXPECT_EQ(set->item(3).attributes["caption"], "one text");
+  EXPECT_EQ(set->item(4).attributes["caption"], "one text");
+  const LeftOut left_out = set->left_out();
+  EXPECT_EQ(left_out.passed_over,
+            (std::map<std::string, Index>{{".json", 1}, {".mp4", 1}, {".png", 1}}));
+  ASSERT_EQ(left_out.notes.size(), 1u);
+  EXPECT_NE(left_out.notes[0].find("2 keys with several pictures, \"s\" first"), std::string::npos)
+      << left_out.notes[0];
+}
+
+TEST(WebDatasetTest, NumbersThatAreNoneAreNull) {
+  const TemporaryDirectory directory;
+  const auto set = OpenImageSet(directory.Write(
+      "a.tar", TarMemberBytes("0.png", "x") +
+                   TarMemberBytes("0.json", R"({"a":NaN,"b":[-Infinity,Infinity,1],"c":"NaN"})") +
+                   TarEnd()));
+  EXPECT_EQ(DumpJson(set->item(0).attributes), R"({"a":null,"b":[null,null,1],"c":"NaN"})");
+}
+
+TEST(WebDatasetTest, ATextBesideACaptionIsKept) {
+  const TemporaryDirectory directory;
+  const auto set = OpenImageSet(directory.Write(
+      "a.tar", TarMemberBytes("0.png", "x") + TarMemberBytes("0.json", R"({"caption":"json"})") +
+                   TarMemberBytes("0.txt", "text") + TarMemberBytes("1.png", "x") +
+                   TarMemberBytes("1.json", R"({"caption":"same"})") +
+                   TarMemberBytes("1.txt", "same\n") + TarEnd()));
+  EXPECT_EQ(DumpJson(set->item(0).attributes), R"({"caption":"json","txt":"text"})");
+  EXPECT_EQ(DumpJson(set->item(1).attributes), R"({"caption":"same"})");
+}
+
+TEST(WebDatasetTest, SkippingLosesAttributesAndNoPictures) {
+  const TemporaryDirectory directory;
+  const auto path =
+      directory.Write("a.tar", TarMemberBytes("0.png", "x") + TarMemberBytes("0.json", "{x}") +
+                                   TarMemberBytes("0.txt", "kept") + TarMemberBytes("1.png", "x") +
+                                   TarMemberBytes("1.txt", "caf\xe9") +
+                                   TarMemberBytes("1.cls", "3") + TarMemberBytes("2.png", "x") +
+                                   TarMemberBytes("2.json", std::string((1 << 20) + 1, ' ')) +
+                                   TarMemberBytes("2.png", "again") + TarEnd());
+  EXPECT_THROW(OpenImageSet(path), Error);
+  const auto set = OpenImageSet(path, {.on_error = OnError::kSkip});
+  ASSERT_EQ(set->size(), 3);
+  EXPECT_EQ(DumpJson(set->item(0).attributes), R"({"caption":"kept"})");
+  EXPECT_NE(set->item(0).problem.find("a.tar/0.png: attributes"), std::string::npos);
+  EXPECT_EQ(set->item(1).label, "3");
+  EXPECT_NE(set->item(1).problem.find(".txt member is not UTF-8"), std::string::npos);
+  EXPECT_EQ(set->item(2).problem, "");
+  ASSERT_EQ(set->left_out().unread.size(), 2u);
+  EXPECT_EQ(set->left_out().unread[0].path, "a.tar");
+  EXPECT_NE(set->left_out().unread[1].message.find("\"2.png\" stands twice"), std::string::npos);
+}
+
+TEST(WebDatasetTest, SkippingReadsADamagedShardUpToTheDamage) {
+  const TemporaryDirectory directory;
+  const std::string members = TarMemberBytes("0.png", "a") + TarMemberBytes("1.png", "b") +
+                              TarMemberBytes("2.png", std::string(2000, 'c'));
+  directory.Write("s/0.tar", TarMemberBytes("0.png", "first") + TarEnd());
+  directory.Write("s/1.tar", members.substr(0, 3000));
+  std::string damaged = members + TarEnd();
+  damaged[1024 + 3] = 'x';
+  directory.Write("s/2.tar", damaged);
+  directory.Write("s/3.tar", members);  // whole but for its end
+  directory.Write("s/4.tar", "");
+  EXPECT_THROW(OpenImageSet(directory.path() / "s"), Error);
+  const auto set = OpenImageSet(directory.path() / "s", {.on_error = OnError::kSkip});
+  EXPECT_EQ(Paths(*set),
+            (std::vector<std::string>{"0.tar/0.png", "1.tar/0.png", "1.tar/1.png", "2.tar/0.png",
+                                      "3.tar/0.png", "3.tar/1.png", "3.tar/2.png"}));
+  const LeftOut left_out = set->left_out();
+  ASSERT_EQ(left_out.unread.size(), 4u);
+  EXPECT_EQ(left_out.unread[0].path, "1.tar");
+  EXPECT_NE(left_out.unread[0].message.find("2 pictures before that place are read"),
+            std::string::npos)
+      << left_out.unread[0].message;
+  ExpectError(ErrorCode::kCorruptData, "none of its pictures can be read",
+              [&] { OpenImageSet(directory.path() / "s/4.tar", {.on_error = OnError::kSkip}); });
+}
+
+TEST(WebDatasetTest, RefusesPackedShardsByName) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"a.tgz", "a.tar.gz", "a.tar.zst", "b.tar.bz2", "c.txz"}) {
+    const auto path = directory.Write(std::string(name) + "/" + name, "\x1f\x8b no archive");
+    for (const auto& place : {path, path.parent_path()}) {
+      ExpectError(ErrorCode::kUnsupported, "is a packed shard", [&] { OpenImageSet(place); });
+    }
+  }
+}
+
+// Only headers are read, whatever the members and holes of a shard claim.
+TEST(WebDatasetTest, ALargeSparseShardTakesNoMemory) {
+  const TemporaryDirectory directory;
+  const Index size = Index{1} << 32;
+  std::string header = TarHeader("big.bin", 0);
+  char digits[32];
+  std::snprintf(digits, sizeof(digits), "%011llo", static_cast<unsigned long long>(size));
+  header.replace(124, 11, digits, 11);
+  const auto path = directory.Write("a.tar", TarMemberBytes("0.png", "x") + WithChecksum(header));
+  std::filesystem::resize_file(path, static_cast<std::uintmax_t>(1536 + size));
+  std::ofstream(path, std::ios::app) << TarMemberBytes("1.png", "y") + TarEnd();
+  const auto set = OpenImageSet(path);
+  EXPECT_EQ(set->size(), 2);
+  EXPECT_EQ(Text(set->Read(1)), "y");
+  std::filesystem::resize_file(path, std::uintmax_t{1} << 40);
+  ExpectError(ErrorCode::kCorruptData, "more after the end marker", [&] { OpenImageSet(path); });
 }
 
 TEST(WebDatasetTest, EveryCutIsAnErrorAndEveryFlippedByteAnErrorOrASet) {

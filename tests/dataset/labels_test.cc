@@ -34,6 +34,22 @@ TEST(ClassLabels, ALabelIsWhatTheClassStandsFor) {
   EXPECT_EQ(labels.IndexOf(""), -1);
 }
 
+// Macs write names of files in combining characters, keyboards write composed ones.
+TEST(ClassLabels, NormalFormsOfOneTextAreOneLabel) {
+  ClassFile classes;
+  classes.names = classes.labels = {"b\xc3\xa4r", "a\xcc\x8angstro\xcc\x88m"};
+  const ClassLabels labels(classes);
+  EXPECT_EQ(labels.IndexOf("ba\xcc\x88r"), 0);
+  EXPECT_EQ(labels.IndexOf("b\xc3\xa4r"), 0);
+  EXPECT_EQ(labels.IndexOf("\xc3\xa5ngstr\xc3\xb6m"), 1);
+  EXPECT_EQ(labels.IndexOf("bar"), -1);
+  EXPECT_EQ(labels.IndexOf("b\xe4r"), -1);
+  std::vector<Item> items(2);
+  items[0].label = "ba\xcc\x88r";
+  items[1].label = "b\xc3\xa4r";
+  EXPECT_EQ(GroupByAttribute(items, "", 9, "store").values, std::vector<std::string>{"b\xc3\xa4r"});
+}
+
 TEST(MatchLabels, CountsWhatIsNoClassApartFromWhatHasNone) {
   const std::vector<Item> items = {MakeItem("2"), MakeItem("goose"), MakeItem(std::nullopt),
                                    MakeItem("duck"), MakeItem("heron")};

@@ -41,7 +41,7 @@ class PublishedSetsTest : public testing::Test {
  protected:
   std::filesystem::path Root() const { return directory_.path(); }
   std::unique_ptr<ImageSet> Open(const std::string& split = "") {
-    return OpenImageSet(Root(), split);
+    return OpenImageSet(Root(), {.split = split});
   }
   void Write(const std::string& name, const std::string& content) {
     directory_.Write(name, content);
@@ -70,22 +70,22 @@ TEST_F(PublishedSetsTest, TableOfPictures) {
   EXPECT_EQ(set->ReadMask(1), std::nullopt);
   ExpectError(ErrorCode::kNotFound, "b.png", [&] { set->Read(1); });
   ExpectError(ErrorCode::kInvalidArgument, "picture 2 was asked for", [&] { set->item(2); });
-  const auto train = OpenImageSet(Root() / "list.csv", "train");
+  const auto train = OpenImageSet(Root() / "list.csv", {.split = "train"});
   EXPECT_EQ(Items(*train), (Lines{R"(b.png - {"split":"train","n":"1"})"}));
   EXPECT_EQ(train->split(), "train");
   ExpectError(ErrorCode::kNotFound, "no picture is of the split 'val'; there are: test, train",
-              [&] { OpenImageSet(Root() / "list.csv", "val"); });
+              [&] { OpenImageSet(Root() / "list.csv", {.split = "val"}); });
 }
 
 TEST_F(PublishedSetsTest, TablesThatCannotBeUsed) {
   const auto open = [&](const std::string& content, const std::string& split = "") {
     Write("list.csv", content);
-    return OpenImageSet(Root() / "list.csv", split);
+    return OpenImageSet(Root() / "list.csv", {.split = split});
   };
   ExpectError(ErrorCode::kInvalidArgument,
               "no column holds the pictures' paths; one must be named path, file, filename, "
-              "file_name, image, img_filename, image_id, the columns are: a;b (.csv files have "
-              "commas",
+              "file_name, filepath, file_path, image, image_path, img, img_filename, image_id, or "
+              "by --path-column; the columns are: a, b",
               [&] { open("a;b\n1;2\n"); });
   ExpectError(ErrorCode::kNotFound, "list.csv: lists no pictures", [&] { open("path\n"); });
   for (const char* path : {"../a.png", "b/../../a.png", "/etc/a.png", ".."}) {
@@ -96,10 +96,79 @@ TEST_F(PublishedSetsTest, TablesThatCannotBeUsed) {
   }
   ExpectError(ErrorCode::kCorruptData, "row 1: the path \"\" in column 'path' is empty",
               [&] { open("path,label\n,1\n"); });
-  ExpectError(ErrorCode::kCorruptData, "rows 1 and 3 both name the picture \"a.png\"",
-              [&] { open("path\na.png\nb.png\na.png\n"); });
+  ExpectError(ErrorCode::kCorruptData,
+              "rows 1 and 3 both name the picture \"a.png\", with 'x' and 'y' as its label",
+              [&] { open("path,label\n./a.png,x\nb.png,z\na.png,y\n"); });
+  Write("list.csv", "path,where\na.png,b.png\n");
+  ExpectError(ErrorCode::kInvalidArgument, "has no column 'elsewhere', which --path-column names",
+              [&] { OpenImageSet(Root() / "list.csv", {.path_column = "elsewhere"}); });
   ExpectError(ErrorCode::kInvalidArgument, "has no column 'split', but split 'val' was asked for",
               [&] { open("path\na.png\n", "val"); });
+}
+
+TEST_F(PublishedSetsTest, RowsOfOnePictureAreJoined) {
+  Write("list.csv",
+        "image,caption,n,label\n.//img/a.jpg,one,0,cat\nimg/b.jpg,b,0,dog\nimg/a.jpg,two,1,cat\n"
+        "img/./a.jpg,one,2,cat\n");
+  const auto set = OpenImageSet(Root() / "list.csv");
+  EXPECT_EQ(
+      Items(*set),
+      (Lines{R"(img/a.jpg cat {"caption":["one","two","one"],"n":["0","1","2"],"label":"cat"})",
+             R"(img/b.jpg dog {"caption":"b","n":"0","label":"dog"})"}));
+  ASSERT_EQ(set->left_out().notes.size(), 1u);
+  EXPECT_NE(set->left_out().notes[0].find("2 of 4 rows name a picture again; 2 pictures"),
+            std::string::npos);
+}
+
+TEST_F(PublishedSetsTest, TheUserMayNameTheColumnAndAllowOtherFolders) {
+  Write("deep/a.png", "picture a");
+  Write("deep/er/list.csv", "image;path\n../a.png;x\n" + (Root() / "deep/a.png").string() + ";y\n");
+  const auto set =
+      OpenImageSet(Root() / "deep/er/list.csv", {.path_column = "IMAGE", .allow_absolute = true});
+  ASSERT_EQ(set->size(), 2);
+  EXPECT_EQ(TextOf(set->Read(0)), "picture a");
+  EXPECT_EQ(TextOf(set->Read(1)), "picture a");
+  EXPECT_EQ(set->path_column(), "IMAGE");
+  EXPECT_TRUE(set->allow_absolute());
+  ExpectError(ErrorCode::kCorruptData, "--allow-absolute lets them lead elsewhere",
+              [&] { OpenImageSet(Root() / "deep/er/list.csv", {.path_column = "image"}); });
+  ExpectError(ErrorCode::kInvalidArgument, "--path-column is for tables",
+              [&] { OpenImageSet(Root() / "deep/a.png", {.path_column = "image"}); });
+  Write("windows.csv", "path\ndeep\\a.png\n");
+  ExpectError(ErrorCode::kNotFound, "are to be separated by / and not by \\",
+              [&] { OpenImageSet(Root() / "windows.csv")->Read(0); });
+}
+
+TEST_F(PublishedSetsTest, Celeba) {
+  const std::string attributes =
+      "3\nBlond_Hair Male \n000001.jpg -1  1\n000002.jpg  1 -1\n000003.jpg  1  1\n";
+  const std::string partition = "000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n";
+  Write("img_align_celeba/000002.jpg", "second");
+  Write("list_attr_celeba.txt", attributes);
+  ExpectError(ErrorCode::kNotFound, "looks like CelebA, but list_eval_partition is missing",
+              [&] { Open(); });
+  Write("list_eval_partition.txt", partition);
+  const auto set = Open();
+  EXPECT_EQ(set->kind(), "celeba");
+  EXPECT_EQ(Items(*set)[1],
+            R"(img_align_celeba/000002.jpg - {"Blond_Hair":"1","Male":"-1","split":"val"})");
+  EXPECT_EQ(TextOf(Open("val")->Read(0)), "second");
+  EXPECT_EQ(Open("test")->size(), 1);
+  Write("list_eval_partition.txt", "000001.jpg 0\n");
+  ExpectError(ErrorCode::kCorruptData, "has no line for 000002.jpg", [&] { Open(); });
+  Write("list_eval_partition.txt", partition + "4.jpg 3\n");
+  ExpectError(ErrorCode::kCorruptData, "the partition is '3'", [&] { Open(); });
+}
+
+// As copies on Kaggle have them.
+TEST_F(PublishedSetsTest, CelebaInTables) {
+  Write("img_align_celeba/img_align_celeba/000001.jpg", "first");
+  Write("list_attr_celeba.csv", "image_id,Blond_Hair,Male\n000001.jpg,-1,1\n");
+  Write("list_eval_partition.csv", "image_id,partition\n000001.jpg,0\n");
+  const auto set = Open("train");
+  EXPECT_EQ(Items(*set), Lines{R"(img_align_celeba/img_align_celeba/000001.jpg - )"
+                               R"({"Blond_Hair":"-1","Male":"1","split":"train"})"});
+  EXPECT_EQ(TextOf(set->Read(0)), "first");
 }
 
 TEST_F(PublishedSetsTest, SetsWithoutSplitsRefuseOne) {
@@ -226,7 +295,7 @@ TEST_F(PublishedSetsTest, Cifar10Archive) {
   const std::string tar = TarMemberBytes(folder, "", '5') + TarArchive(members);
   const std::string name = "cifar-10-binary.tar.gz";
   const auto open = [&](const std::string& split = "") {
-    return OpenImageSet(Root() / name, split);
+    return OpenImageSet(Root() / name, {.split = split});
   };
   Write(name, Gzip(tar));
   const auto set = open();
@@ -270,9 +339,9 @@ TEST_F(PublishedSetsTest, PackedArchiveThatUnpacksToTooMuch) {
   const std::string zeros = Gzip(std::string(16 << 20, '\0'), 9);
   std::string bomb;
   for (int i = 0; i < 13; ++i) bomb += zeros;
-  Write("bomb.tar.gz", bomb);
-  ExpectError(ErrorCode::kExhausted, "bomb.tar.gz: unpacks to more than 201326592 bytes",
-              [&] { OpenImageSet(Root() / "bomb.tar.gz"); });
+  Write("cifar-bomb.tar.gz", bomb);
+  ExpectError(ErrorCode::kExhausted, "cifar-bomb.tar.gz: unpacks to more than 201326592 bytes",
+              [&] { OpenImageSet(Root() / "cifar-bomb.tar.gz"); });
 }
 
 TEST_F(PublishedSetsTest, Cifar100Archive) {

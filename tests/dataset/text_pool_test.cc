@@ -48,6 +48,34 @@ TEST(TextPoolTest, RefusesBadFiles) {
               [&] { ReadTextPool(directory.path() / "gone.txt"); });
 }
 
+TEST(TextPoolTest, LinesEndAsAnySystemEndsThem) {
+  const TemporaryDirectory directory;
+  const TextPool pool =
+      ReadTextPool(directory.Write("p.txt", "a duck\ra dog\r\n\r\na cat\n\rlast"));
+  EXPECT_EQ(pool.texts, (std::vector<std::string>{"a duck", "a dog", "a cat", "last"}));
+  EXPECT_EQ(pool.lines, (std::vector<Index>{1, 2, 4, 6}));
+  EXPECT_EQ(pool.blank, 2);
+  EXPECT_EQ(ReadClassFile(directory.Write("c.txt", "x\ty\rz")).labels,
+            (std::vector<std::string>{"y", "z"}));
+}
+
+TEST(TextLinesTest, AreWholeLines) {
+  const TemporaryDirectory directory;
+  const TextLines texts = ReadTextLines(directory.Write("t.txt", "a\tb\tc\n\n  x \n# y"));
+  EXPECT_EQ(texts.texts, (std::vector<std::string>{"a\tb\tc", "  x ", "# y"}));
+  EXPECT_EQ(texts.lines, (std::vector<Index>{1, 3, 4}));
+  EXPECT_EQ(texts.blank, 1);
+  ExpectError(ErrorCode::kCorruptData, "t.txt: line 2: byte 4 is not UTF-8 (0xe9, as Latin-1",
+              [&] { ReadTextLines(directory.Write("t.txt", "x\rcaf\xe9\r")); });
+  ExpectError(ErrorCode::kCorruptData, "t.txt: line 2: has a zero byte",
+              [&] { ReadTextLines(directory.Write("t.txt", std::string("x\na\0", 4))); });
+  ExpectError(ErrorCode::kCorruptData, "t.txt: line 1: begins with the mark of UTF-16", [&] {
+    ReadTextLines(directory.Write("t.txt",
+                                  "\xfe\xff"
+                                  "a"));
+  });
+}
+
 TEST(TextPoolTest, BoundsTheSize) {
   const TemporaryDirectory directory;
   const auto path = directory.Write("p.txt", "");

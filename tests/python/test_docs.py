@@ -14,6 +14,7 @@ below 6e-8, the rounding of a cosine to fp32, count as the same.
 """
 
 import atexit
+import io
 import itertools
 import json
 import os
@@ -69,6 +70,7 @@ def make_workplace(folder):
     make_masked(folder)
     (folder / "photos.csv").write_text("\n".join(["path,odd,split", *rows]) + "\n")
     (folder / "faulty" / picture_names(folder)[1]).write_bytes(b"no picture")
+    make_ragged(folder)
     (folder / "bin").mkdir()
     (folder / "bin/cliplens").symlink_to(Path(PROGRAM).resolve())
 
@@ -86,6 +88,25 @@ def make_masked(folder):
             rows.append(f"photos/{name},masks/{key}.png,{label},test")
     rows.append("faulty/" + picture_names(folder)[1] + ",,,test")
     (folder / "masked.csv").write_text("\n".join(["path,mask,label,split", *rows]) + "\n")
+
+
+def make_ragged(folder):
+    """ragged/: a shard with a caption that is not UTF-8 and a stray member, one that is cut off."""
+    (folder / "ragged").mkdir()
+    with tarfile.open(ROOT / "world/sets/single/single-000.tar") as shard:
+        members = shard.getmembers()[:12]
+        for number in range(2):
+            with tarfile.open(folder / f"ragged/{number}.tar", "w") as out:
+                for member in members:
+                    out.addfile(member, shard.extractfile(member))
+                if number == 1:
+                    continue
+                key = next(m.name for m in members if m.name.endswith(".mask.png")).split(".")[0]
+                for name, content in ((key + ".txt", b"caf\xe9"), (key + ".bin", b"")):
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    out.addfile(member, io.BytesIO(content))
+    os.truncate(folder / "ragged/1.tar", (folder / "ragged/1.tar").stat().st_size - 10_300)
 
 
 def picture_names(folder):
@@ -262,11 +283,20 @@ RUNS = [
     "decompose pictureworld --images world/sets/birds --out other",
     "merge store other --out whole",
     "decompose pictureworld --images faulty --out half --shard 0/2 --shard-images 2 --on-error skip",
-    "decompose pictureworld --images photos.csv --split test --out split",
+    "decompose pictureworld --images photos.csv --split test --out split --path-column path"
+    " --allow-absolute",
+    "decompose pictureworld --images ragged --out ragged.store --on-error skip",
+    "embed pictureworld --images ragged --out ragged.npy --on-error skip",
+    "classify pictureworld --images ragged --classes classes.txt --templates simple -k 1"
+    " --on-error skip",
+    "evaluate segmentation pictureworld --images ragged"
+    " --classes world/texts/objects.txt --templates simple --on-error skip",
     "embed pictureworld --images faulty --out faulty.npy --on-error skip",
     "classify pictureworld --images faulty --classes classes.txt --templates simple -k 1"
     " --on-error skip",
     "verify whole",
+    "embed pictureworld --texts texts.txt --out ragged.store/texts.npy",
+    "verify ragged.store",
     "verify nothing",
     "span store --texts texts.txt --count 2",
     "span other --texts classes.txt --count 2",
@@ -286,7 +316,7 @@ RUNS = [
     "evaluate groups birds --classes world/texts/birds.txt --templates"
     " world/texts/birds.templates.txt --attribute place_kind --edit cue.json --means few",
     "evaluate groups birds --classes world/texts/birds.txt --templates"
-    " world/texts/birds.templates.txt --attribute object --skip-empty",
+    " world/texts/birds.templates.txt --attribute object --skip-empty --weights-from birds",
     "embed pictureworld-birds --images photos --out edited.npy --edit cue.json",
     "classify pictureworld-birds --images photos --classes classes.txt --templates simple -k 1"
     " --edit cue.json",
@@ -365,7 +395,7 @@ PARTS = {"Component": ("cliplens.report/1", ["components[]"]),
 # What only the route has, and what only the verb.
 ROUTE_ONLY = {"Component": r"layer|head", "Head": r"format|label.*|texts\[\]\.(highest|lowest).*",
               "OpenedEdit": r"edit\..*|other_means"}
-VERB_ONLY = {"Search": r"index", "Head": r"format"}
+VERB_ONLY = {"Search": r"index", "Head": r"format", "GroupRow": r"rows\[\]\.weighted"}
 
 
 def fields_of_schema(schema, path="", absent=False, null=False):
@@ -428,7 +458,7 @@ def test_json_md_and_openapi_describe_the_same_fields(name, heading, begins):
 def test_every_field_of_the_manifest_is_documented(written, workplace):
     documented = tables_of(ROOT / "docs/store.md")["manifest.json"]
     real = {}
-    for store in ("whole", "half", "split"):
+    for store in ("whole", "half", "split", "ragged.store"):
         real |= fields_of(json.loads((workplace / store / "manifest.json").read_text()))
     # The model's configuration is described once, with `info`.
     real = {field: kind for field, kind in real.items() if not field.startswith("model.config.")}

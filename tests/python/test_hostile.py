@@ -235,12 +235,46 @@ def test_a_shard_that_lies(name, tmp_path):
 def test_a_packed_archive_that_unfolds(tmp_path):
     """A gzip file of 2 MB that unpacks to 2 GB: it stops at 192 MB."""
     packed = gzip.compress(bytes(1 << 24), 9)
-    (tmp_path / "x.tar.gz").write_bytes(packed * 128)
-    refused("embed", MODEL, "--images", tmp_path / "x.tar.gz", "--out", tmp_path / "x.npy",
+    (tmp_path / "cifar.tar.gz").write_bytes(packed * 128)
+    refused("embed", MODEL, "--images", tmp_path / "cifar.tar.gz", "--out", tmp_path / "x.npy",
             status=EXHAUSTED, words="unpacks to more than 201326592 bytes", peak=300)
-    (tmp_path / "x.tar.gz").write_bytes(packed[:-9])
-    refused("embed", MODEL, "--images", tmp_path / "x.tar.gz", "--out", tmp_path / "x.npy",
+    (tmp_path / "cifar.tar.gz").write_bytes(packed[:-9])
+    refused("embed", MODEL, "--images", tmp_path / "cifar.tar.gz", "--out", tmp_path / "x.npy",
             status=CORRUPT, words="cut off")
+
+
+def test_a_sparse_archive_of_a_terabyte(tmp_path):
+    """Headers alone decide: 60,000 members of 16 MB, all of them holes, and a hole behind the end."""
+    path = tmp_path / "x.tar"
+    member = tarfile.TarInfo("0.bin")
+    member.size = 1 << 24
+    header = member.tobuf()
+    picture = tarfile.TarInfo("0.png").tobuf()
+    with open(path, "wb") as file:
+        file.write(picture)
+        for _ in range(60_000):
+            file.write(header)
+            file.seek(member.size, os.SEEK_CUR)
+        file.write(bytes(1024))
+    refused("embed", MODEL, "--images", path, "--out", tmp_path / "x.npy", status=CORRUPT,
+            words="0.png: the file is empty")
+    os.truncate(path, 1 << 40)
+    refused("embed", MODEL, "--images", path, "--out", tmp_path / "x.npy", status=CORRUPT,
+            words="more after the end marker")
+
+
+def test_a_table_of_one_cell(tmp_path):
+    path = tmp_path / "x.csv"
+    embed = ("embed", MODEL, "--images", path, "--out", tmp_path / "x.npy")
+    for content in (b'path,a\n0.png,"' + b"x" * (120 << 20) + b'"\n',
+                    b"path,a\n0.png," + b"x" * (120 << 20), b"path,a\n0.png," * (120 << 13)):
+        path.write_bytes(content)
+        refused(*embed, status=(EXHAUSTED, CORRUPT), peak=400)
+    path.write_bytes(b"")
+    os.truncate(path, (128 << 20) + 1)
+    refused(*embed, status=EXHAUSTED, words="at most 134217728 are read")
+    path.write_bytes(b"path,a\n" + b"0.png,1\n" * (15 << 20))
+    refused(*embed, status=MISSING, words="0.png: cannot open", peak=600)
 
 
 def test_a_member_with_dots_in_its_name_is_refused(tmp_path):
