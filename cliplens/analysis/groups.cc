@@ -72,6 +72,10 @@ std::vector<Index> CellsOf(const PictureGroups& groups) {
     throw Error(ErrorCode::kInvalidArgument, "groups: {} classes for {} attributes",
                 groups.classes.size(), groups.attributes.size());
   }
+  if (!groups.weights.empty() && static_cast<Index>(groups.weights.size()) != cells) {
+    throw Error(ErrorCode::kInvalidArgument, "groups: {} weights for {} groups",
+                groups.weights.size(), cells);
+  }
   std::vector<Index> cell_of;
   for (std::size_t b = 0; b < groups.classes.size(); ++b) {
     const Index c = groups.classes[b];
@@ -93,8 +97,10 @@ CellSums NoSums(Index cells, const Bootstrap& bootstrap) {
 }
 
 // The figures of `right` answers among the pictures.
-GroupRow RowOfSums(const std::string& name, Index num_attributes, const CellSums& right,
+GroupRow RowOfSums(const std::string& name, const PictureGroups& groups, const CellSums& right,
                    const CellSums& pictures, const Bootstrap& bootstrap) {
+  const Index num_attributes = groups.num_attributes;
+  std::vector<double> weights;  // of the groups that are counted
   GroupRow row;
   row.name = name;
   std::vector<std::vector<double>> columns, counted;
@@ -104,6 +110,7 @@ GroupRow RowOfSums(const std::string& name, Index num_attributes, const CellSums
     if (count == 0) continue;
     columns.push_back(right[cell]);
     counted.push_back(pictures[cell]);
+    if (!groups.weights.empty()) weights.push_back(groups.weights[cell]);
     const auto number = static_cast<Index>(cell);
     row.groups.push_back(
         {number / num_attributes, number % num_attributes, static_cast<Index>(count), Estimate()});
@@ -138,11 +145,24 @@ GroupRow RowOfSums(const std::string& name, Index num_attributes, const CellSums
     }
     return sum / static_cast<double>(n);
   };
-  const Bootstrap::Figure figures[] = {worst_of, average_of, mean_of};
+  const auto weighted_of = [&](std::span<const double> s) {
+    double sum = 0;
+    double all = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (weights[i] <= 0) continue;
+      if (s[n + i] <= 0) return std::numeric_limits<double>::quiet_NaN();
+      sum += weights[i] * s[i] / s[n + i];
+      all += weights[i];
+    }
+    return all > 0 ? sum / all : std::numeric_limits<double>::quiet_NaN();
+  };
+  std::vector<Bootstrap::Figure> figures = {worst_of, average_of, mean_of};
+  if (!weights.empty()) figures.emplace_back(weighted_of);
   const std::vector<Estimate> estimates = bootstrap.Of(columns, figures);
   row.worst = estimates[0];
   row.average = estimates[1];
   row.group_mean = estimates[2];
+  if (!weights.empty()) row.weighted = estimates[3];
   return row;
 }
 
@@ -256,7 +276,7 @@ GroupRow RowOfAnswers(const std::string& name, const PictureGroups& groups,
     pictures[cell][at] += 1;
     if (answers[b] == groups.classes[b]) right[cell][at] += 1;
   }
-  return RowOfSums(name, groups.num_attributes, right, pictures, bootstrap);
+  return RowOfSums(name, groups, right, pictures, bootstrap);
 }
 
 Estimate AccuracyOfAnswers(std::span<const Index> labels, std::span<const Index> answers,
@@ -363,8 +383,7 @@ GroupResult EvaluateGroups(const Store& store, ArrayView<const float, 2> classif
     }
   }
   for (std::size_t v = 0; v < variants.size(); ++v) {
-    result.rows.push_back(
-        RowOfSums(variants[v].name, groups.num_attributes, sums[v], pictures, bootstrap));
+    result.rows.push_back(RowOfSums(variants[v].name, groups, sums[v], pictures, bootstrap));
   }
   return result;
 }

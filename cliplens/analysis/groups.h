@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +53,9 @@ struct PictureGroups {
   std::vector<Index> attributes;  // [B] −1: none
   Index num_classes = 0;
   Index num_attributes = 0;
+  // Of the groups, class by class [C · A]: pictures of another set, such as the training set;
+  // empty: none.
+  std::vector<double> weights = {};
 };
 
 struct GroupFigures {
@@ -67,6 +71,7 @@ struct GroupRow {
   Estimate worst;                    // the least accuracy of a group
   Estimate average;                  // over pictures
   Estimate group_mean;               // over groups
+  std::optional<Estimate> weighted;  // over groups with their weights, where there are weights
 };
 
 struct GroupOptions {

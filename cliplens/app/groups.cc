@@ -1,11 +1,16 @@
 #include "cliplens/app/groups.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <memory>
 
 #include <fmt/format.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
+#include "cliplens/dataset/image_set.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/normal_form.h"
 
 namespace cliplens {
 namespace {
@@ -83,6 +88,48 @@ void RefuseEmptyGroups(const GroupReport& report, const std::string& store) {
               report.result.empty_groups.size(), report.classes.size() * report.values.size());
 }
 
+std::vector<Item> ItemsOf(const std::string& place, const std::string& split) {
+  if (Exists(std::filesystem::path(place) / "manifest.json")) {
+    if (!split.empty()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: is a store, of which all pictures are counted; name the pictures themselves "
+                  "for a split of them",
+                  place);
+    }
+    return Store::Open(place).ReadItems();
+  }
+  const std::unique_ptr<ImageSet> set =
+      OpenImageSet(place, {.split = split, .on_error = OnError::kSkip});
+  std::vector<Item> items;
+  for (Index i = 0; i < set->size(); ++i) items.push_back(set->item(i));
+  return items;
+}
+
+GroupWeights WeightsOf(const GroupChoice& choice, const ClassFile& classes,
+                       const std::vector<std::string>& values) {
+  const std::vector<Item> items = ItemsOf(choice.weights_from, choice.weights_split);
+  const MatchedLabels labels =
+      MatchLabels(items, classes, choice.classes.label, choice.weights_from);
+  GroupWeights weights{.from = choice.weights_from, .counts = {}};
+  weights.counts.resize(classes.names.size() * values.size(), 0.0);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const std::optional<std::string> value = LabelOf(items[i], choice.attribute);
+    if (labels.classes[i] < 0 || !value) continue;
+    const auto found = std::ranges::find(values, NormalizedText(*value));
+    if (found == values.end()) continue;
+    const Index cell = labels.classes[i] * std::ssize(values) + (found - values.begin());
+    At(weights.counts, cell) += 1;
+    ++weights.images;
+  }
+  if (weights.images == 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: none of its {} pictures has a class and one of the {} values of '{}' that the "
+                "store's pictures have, so they weigh no group",
+                choice.weights_from, items.size(), values.size(), choice.attribute);
+  }
+  return weights;
+}
+
 }  // namespace
 
 GroupReport MakeGroups(const Store& store, const RowModel& model, const GroupChoice& choice,
@@ -101,12 +148,16 @@ GroupReport MakeGroups(const Store& store, const RowModel& model, const GroupCho
   report.values = attribute.values;
   report.without = attribute.without;
   report.seed = choice.seed;
+  if (!choice.weights_from.empty()) {
+    report.weights = WeightsOf(choice, ReadClasses(choice.classes).file, attribute.values);
+  }
   if (choice.lean) report.lean = LeanOn(attribute, store, input, work);
   const std::vector<GroupVariant> variants = VariantsOf(store, edit, means, choice, report);
   report.result =
       EvaluateGroups(store, input.classifier.rows,
                      {input.labels.classes, attribute.value_of, input.classifier.rows.dim(0),
-                      std::ssize(attribute.values)},
+                      std::ssize(attribute.values),
+                      report.weights ? report.weights->counts : std::vector<double>()},
                      variants, {.threads = work.threads, .progress = work.Stage("pictures")});
   if (!choice.skip_empty) RefuseEmptyGroups(report, store.directory().string());
   return report;

@@ -30,6 +30,10 @@ struct GroupChoice {
   Index random = 5;            // draws of as many random heads
   std::uint64_t seed = 1;      // of the draws
   bool skip_empty = false;     // groups without pictures are left out
+  // Groups weighted by their pictures in another set: a store, or pictures as OpenImageSet takes
+  // them, of which a split is counted where one is named.
+  std::string weights_from = {};
+  std::string weights_split = {};
   bool lean = false;  // also say how far the class logits follow the attribute before any edit
 };
 
@@ -37,6 +41,13 @@ struct GroupChoice {
 struct GroupLean {
   CueReport report;
   std::string unknown;
+};
+
+// The pictures by which groups are weighted.
+struct GroupWeights {
+  std::string from;
+  Index images = 0;            // that have a class and a value of the attribute
+  std::vector<double> counts;  // of each group, class by class
 };
 
 struct GroupReport {
@@ -53,12 +64,13 @@ struct GroupReport {
   double means_distance = 0;      // of the edit's means from the store's own
   double other_distance = 0;      // of the means of random heads and of the recipe
   std::optional<GroupLean> lean;  // where it was asked for
-  GroupResult result;             // rows base, edit ..., random-1 ... random-n, recipe ...
+  std::optional<GroupWeights> weights;
+  GroupResult result;  // rows base, edit ..., random-1 ... random-n, recipe ...
 };
 
 // The stages are "classes", "cue" and "pictures". Throws as OpenAccuracy, GroupByAttribute,
 // ReadEditFor, ChooseTargets and EvaluateGroups, and Error(kInvalidArgument) for a group without
-// pictures.
+// pictures and for weights of pictures none of which is in a group.
 GroupReport MakeGroups(const Store& store, const RowModel& model, const GroupChoice& choice,
                        const Work& work);
 

@@ -57,6 +57,13 @@ void AddEvaluateGroups(CLI::App& app, Common& common) {
   AddNumber(verb, "--random", options->groups.random, 0, 1'000, "Draws of as many random heads");
   verb->add_option("--seed", options->groups.seed, "Of the random heads")->capture_default_str();
   verb->add_flag("--skip-empty", options->groups.skip_empty, "Leave groups without pictures out");
+  CLI::Option* weights = verb->add_option(
+      "--weights-from", options->groups.weights_from,
+      "Also the average over groups weighted by their pictures here: a store, or pictures with "
+      "labels and attributes (the training set)");
+  verb->add_option("--weights-split", options->groups.weights_split,
+                   "Count this split of the pictures of --weights-from only")
+      ->needs(weights);
   AddModelOption(verb, options->model);
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
   verb->add_option("--csv", options->csv, "CSV file to write, with every group");

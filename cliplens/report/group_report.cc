@@ -92,6 +92,7 @@ Json GroupRowJson(const GroupRow& row, const std::vector<std::string>& classes,
   entry["worst"] = EstimateJson(row.worst);
   entry["average"] = EstimateJson(row.average);
   entry["group_mean"] = EstimateJson(row.group_mean);
+  if (row.weighted) entry["weighted"] = EstimateJson(*row.weighted);
   return entry;
 }
 
@@ -127,6 +128,17 @@ Json GroupJson(const GroupReport& report) {
                       {"worst", figures(*worst)},
                       {"average", figures(*average)}};
   }
+  if (report.weights) {
+    Json groups = Json::array();
+    for (std::size_t cell = 0; cell < report.weights->counts.size(); ++cell) {
+      groups.push_back({{"class", report.classes[cell / report.values.size()]},
+                        {"attribute", report.values[cell % report.values.size()]},
+                        {"count", static_cast<Index>(report.weights->counts[cell])}});
+    }
+    json["weights"] = {{"from", report.weights->from},
+                       {"images", report.weights->images},
+                       {"groups", std::move(groups)}};
+  }
   json["empty_groups"] = Json::array();
   for (const auto& [c, a] : result.empty_groups) {
     json["empty_groups"].push_back(
@@ -155,6 +167,7 @@ std::string GroupCsv(const GroupReport& report) {
     line("worst", "", report.result.images, row.worst);
     line("average", "", report.result.images, row.average);
     line("group_mean", "", report.result.images, row.group_mean);
+    if (row.weighted) line("weighted", "", report.result.images, *row.weighted);
   }
   return csv;
 }
@@ -170,6 +183,19 @@ std::string GroupTable(const GroupReport& report) {
   }
   out += fmt::format("random heads and early heads, MLPs and INPUT: means of {}\n",
                      Means(report.setting.means));
+  if (report.setting.foreign > 0) {
+    out += fmt::format("{} pictures have a label that is no class of {} and are not counted\n",
+                       report.setting.foreign, report.setting.classes_name);
+  }
+  if (report.without > 0) {
+    out +=
+        fmt::format("{} pictures do not have the attribute and are not counted\n", report.without);
+  }
+  if (report.weights) {
+    out +=
+        fmt::format("weighted: over groups with the shares that they have of {} pictures of {}\n",
+                    report.weights->images, report.weights->from);
+  }
   for (const auto& [c, a] : result.empty_groups) {
     out += fmt::format("no picture in {}\n", GroupName(report, c, a));
   }
@@ -177,6 +203,8 @@ std::string GroupTable(const GroupReport& report) {
   const bool by_group = !result.rows.empty() && result.rows.front().groups.size() <= kMostColumns;
   std::vector<TableColumn> columns = {
       {"accuracy, %"}, {"worst group", Align::kRight}, {"average", Align::kRight}};
+  if (report.weights) columns.push_back({"weighted", Align::kRight});
+  const std::size_t first_group = columns.size();
   if (by_group) {
     for (const GroupFigures& g : result.rows.front().groups) {
       columns.push_back(
@@ -188,9 +216,12 @@ std::string GroupTable(const GroupReport& report) {
   const auto add = [&](const std::string& name, const std::string& worst,
                        const std::string& average, const GroupRow* row) {
     std::vector<std::string> cells = {name, worst, average};
-    for (std::size_t i = 3; i < columns.size(); ++i) {
-      cells.push_back(
-          row != nullptr ? fmt::format("{:.1f}", 100 * row->groups[i - 3].accuracy.value) : "");
+    if (report.weights) {
+      cells.push_back(row != nullptr ? FormatEstimate(*row->weighted, 100, 1) : "");
+    }
+    for (std::size_t g = 0; g + first_group < columns.size(); ++g) {
+      cells.push_back(row != nullptr ? fmt::format("{:.1f}", 100 * row->groups[g].accuracy.value)
+                                     : "");
     }
     table.AddRow(std::move(cells));
   };
