@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cliplens/base/array.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens::fuzz {

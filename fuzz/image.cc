@@ -11,7 +11,10 @@ CLIPLENS_FUZZ_TARGET(image) {
   // Large pictures are allowed and slow; the tests of hostile files are about them.
   constexpr Index kLargest = Index{1} << 20;
   fuzz::Guard([&] {
-    const Image image = DecodeImage(input, "x", kLargest);
+    CheckImage(DecodeImage(input, "x", {.max_pixels = kLargest, .exif_orientation = true}));
+  });
+  fuzz::Guard([&] {
+    const Image image = DecodeImage(input, "x", {.max_pixels = kLargest});
     CheckImage(image);
     (void)ConvertToRgb(image);
     (void)ConvertToRgbOnWhite(image);

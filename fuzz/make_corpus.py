@@ -277,7 +277,36 @@ def png(width, height, depth, color, rows, extra=b"", interlace=0):
             chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
 
 
+def make_pictures():
+    """Small pictures of the formats that Pillow writes. Without Pillow those that are there stay."""
+    try:
+        import numpy
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+        import format_pictures
+    except ImportError:
+        print("no Pillow: pictures are left as they are", file=sys.stderr)
+        return
+    wanted = {
+        "bmps": ["P-17x13.bmp", "header-12-4-bits.bmp", "565.bmp", "32-fields-5.bmp", "runs-8.bmp", "runs-4.bmp"],
+        "gifs": ["P-17x13.gif", "part-clear-palette.gif", "local-none.gif", "interlaced.gif"],
+        "tiffs": ["tiff_lzw-L.tif", "P-17x13.tif", "packbits-1.tif", "group4.tif", "jpeg-RGB.tif", "ycbcr-lzw.tif",
+                  "ii-gray-f4.tif", "mm-gray-i2.tif", "mm-rgb-5-2-0-8.tif", "ii-rgb-4-2-8-packed-planes.tif",
+                  "packed-tiles-3.tif", "orientation-6.tif"],
+        "avifs": ["RGB-17x13.avif", "RGBA-17x13.avif", "400-limited-RGB.avif", "orientation-7.avif"],
+        "jpeg2000s": ["L-17x13.j2k", "RGBA-17x13.jp2", "I;16-5x40.jp2", "tiles.jp2", "ycc.jp2"],
+        "heics": ["RGB-17x13-60.heic", "LA-17x13-60.heic"],
+    }
+    for kind, names in wanted.items():
+        try:
+            pictures = dict(getattr(format_pictures, kind)(numpy.random.default_rng(1)))
+        except ImportError:
+            continue
+        for name in names:
+            put("image", name.replace(";", "-"), pictures[name])
+
+
 def make_image():
+    make_pictures()
     # The pictures of tests/data/pixels are seeds too.
     put("image", "flat.png", png(600, 400, 8, 2, (b"\0" + b"\x40" * 1800) * 400))
     put("image", "claims.png", png(60_000, 60_000, 8, 2, b"\0" * 4096))

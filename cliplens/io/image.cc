@@ -4,10 +4,12 @@
 #include <cstring>
 #include <iterator>
 #include <string_view>
+#include <utility>
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/image_codecs.h"
 #include "cliplens/io/picture_format.h"
+#include "cliplens/io/printable.h"
 
 namespace cliplens {
 
@@ -55,15 +57,40 @@ struct ModeInfo {
   const char* name;
   Index bytes;  // of a pixel
 };
-constexpr ModeInfo kModes[] = {{PixelMode::kGray, "L", 1},    {PixelMode::kGrayAlpha, "LA", 2},
-                               {PixelMode::kRgb, "RGB", 3},   {PixelMode::kRgba, "RGBA", 4},
-                               {PixelMode::kCmyk, "CMYK", 4}, {PixelMode::kPalette, "P", 1},
-                               {PixelMode::kBilevel, "1", 1}, {PixelMode::kGray16, "I;16", 2}};
+constexpr ModeInfo kModes[] = {
+    {PixelMode::kGray, "L", 1},    {PixelMode::kGrayAlpha, "LA", 2}, {PixelMode::kRgb, "RGB", 3},
+    {PixelMode::kRgba, "RGBA", 4}, {PixelMode::kCmyk, "CMYK", 4},    {PixelMode::kPalette, "P", 1},
+    {PixelMode::kBilevel, "1", 1}, {PixelMode::kGray16, "I;16", 2},  {PixelMode::kInt32, "I", 4},
+    {PixelMode::kFloat32, "F", 4}, {PixelMode::kYcbcr, "YCbCr", 3}};
 
 const ModeInfo& ModeInfoOf(PixelMode mode) {
   const auto* found = std::ranges::find(kModes, mode, &ModeInfo::mode);
   if (found != std::end(kModes)) return *found;
   throw Error(ErrorCode::kInternal, "pixel mode {} is unknown", static_cast<int>(mode));
+}
+
+Image (*DecoderOf(PictureFormat format))(internal::DecodeRequest&) {
+  switch (format) {
+    case PictureFormat::kAvif:
+      return internal::DecodeAvif;
+    case PictureFormat::kBmp:
+      return internal::DecodeBmp;
+    case PictureFormat::kGif:
+      return internal::DecodeGif;
+    case PictureFormat::kHeic:
+      return internal::DecodeHeic;
+    case PictureFormat::kJpeg:
+      return internal::DecodeJpeg;
+    case PictureFormat::kJpeg2000:
+      return internal::DecodeJpeg2000;
+    case PictureFormat::kPng:
+      return internal::DecodePng;
+    case PictureFormat::kTiff:
+      return internal::DecodeTiff;
+    case PictureFormat::kWebp:
+      return internal::DecodeWebp;
+  }
+  throw Error(ErrorCode::kInternal, "picture format {} is unknown", static_cast<int>(format));
 }
 
 }  // namespace
@@ -73,18 +100,75 @@ Index BytesPerPixel(PixelMode mode) { return ModeInfoOf(mode).bytes; }
 
 namespace internal {
 
-void CheckSize(Index width, Index height, Index max_pixels, const std::string& name) {
+void DecodeRequest::CheckSize(Index width, Index height, int orientation) const {
   if (width <= 0 || height <= 0) {
     throw Error(
         ErrorCode::kCorruptData,
-        "{}: the header claims {} x {} pixels, a picture has at least 1 x 1; fetch it again", name,
+        "{}: the header claims {} x {} pixels, a picture has at least 1 x 1; fetch it again", name_,
         width, height);
   }
-  if (width > max_pixels / height) {
+  const Index limit = std::min(options_.max_pixels, kMaxPixels);
+  if (width > limit / height) {
     throw Error(ErrorCode::kExhausted,
                 "{}: the header claims {} x {} pixels, the limit is {} in all; make it smaller",
-                name, width, height, max_pixels);
+                name_, width, height, limit);
   }
+  if (!options_.check_size) return;
+  if (options_.exif_orientation && orientation >= 5) std::swap(width, height);
+  try {
+    options_.check_size(width, height);
+  } catch (const Error& error) {
+    throw Error(error.code(), "{}: {}", name_, error.what());
+  }
+}
+
+void DecodeRequest::TakeMemory(Index count) {
+  memory_ = std::make_shared<DecodeMemory>(count, name_);
+}
+
+void DecodeRequest::ThrowCutOff(const char* format) const {
+  throw Error(ErrorCode::kCorruptData,
+              "{}: the {} is cut off after {} bytes, before the picture is whole; fetch it again",
+              name_, format, bytes_.size());
+}
+
+void DecodeRequest::ThrowBroken(const char* format, std::string_view why) const {
+  throw Error(ErrorCode::kCorruptData, "{}: the {} is broken ({}); fetch it again", name_, format,
+              Printable(why, 200));
+}
+
+void DecodeRequest::ThrowCannotHold(const char* format, Index claimed) const {
+  throw Error(ErrorCode::kCorruptData,
+              "{}: the {}'s header claims {} bytes of pixels, the file's {} bytes cannot hold "
+              "them; fetch it again",
+              name_, format, claimed, bytes_.size());
+}
+
+void DecodeRequest::ThrowNotRead(const char* format, std::string_view what) const {
+  throw Error(ErrorCode::kUnsupported, "{}: this kind of {} is not read ({}); convert it to PNG",
+              name_, format, Printable(what, 200));
+}
+
+void YcbcrToRgb(std::uint8_t* pixel) {
+  constexpr int kBits = 6;
+  // Pillow's tables: each product is rounded by itself, towards zero after a half is added.
+  const auto product = [](double factor, int chroma) {
+    return static_cast<int>(factor * (1 << kBits) * (chroma - 128) + 0.5);
+  };
+  const int y = pixel[0];
+  const int cb = pixel[1];
+  const int cr = pixel[2];
+  const int rgb[3] = {
+      y + (product(1.40200, cr) >> kBits),
+      y + ((product(-0.34414, cb) + product(-0.71414, cr)) >> kBits),
+      y + (product(1.77200, cb) >> kBits),
+  };
+  for (int c = 0; c < 3; ++c) pixel[c] = static_cast<std::uint8_t>(std::clamp(rgb[c], 0, 255));
+}
+
+std::uint8_t WithoutAlpha(unsigned value, unsigned alpha) {
+  if (alpha == 0) return 0;
+  return static_cast<std::uint8_t>(std::min(value * 255 / alpha, 255u));
 }
 
 }  // namespace internal
@@ -98,20 +182,21 @@ Image NewImage(PixelMode mode, Index width, Index height) {
   return image;
 }
 
-Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name, Index max_pixels) {
-  max_pixels = std::min(max_pixels, kMaxPixels);
+Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name,
+                  const DecodeOptions& options) {
   if (bytes.empty()) {
     throw Error(ErrorCode::kCorruptData, "{}: the file is empty, 0 bytes; fetch it again", name);
   }
   if (const std::optional<PictureFormat> format = PictureFormatOf(bytes)) {
-    switch (*format) {
-      case PictureFormat::kJpeg:
-        return internal::DecodeJpeg(bytes, max_pixels, name);
-      case PictureFormat::kPng:
-        return internal::DecodePng(bytes, max_pixels, name);
-      case PictureFormat::kWebp:
-        return internal::DecodeWebp(bytes, max_pixels, name);
+    internal::DecodeRequest request(bytes, name, options);
+    Image image = DecoderOf(*format)(request);
+    const std::shared_ptr<DecodeMemory> memory = request.ReleaseMemory();
+    if (options.exif_orientation) image = Upright(std::move(image));
+    if (options.keep_memory && memory != nullptr) {
+      memory->ShrinkTo(static_cast<Index>(image.pixels.size()));
+      image.memory = memory;
     }
+    return image;
   }
   if (EndsInsideSignature(bytes)) {
     throw Error(ErrorCode::kCorruptData, "{}: the file is cut off after {} bytes; fetch it again",
@@ -129,6 +214,19 @@ Image DecodeImage(std::span<const std::uint8_t> bytes, const std::string& name, 
               "{}: the file opens with the bytes {}, which are no picture in {}; "
               "convert it to PNG",
               name, opening, kPictureFormatsText);
+}
+
+int ExifOrientationOf(std::span<const std::uint8_t> bytes) {
+  switch (PictureFormatOf(bytes).value_or(PictureFormat::kBmp)) {
+    case PictureFormat::kJpeg:
+      return internal::OrientationOfJpeg(bytes);
+    case PictureFormat::kPng:
+      return internal::OrientationOfPng(bytes);
+    case PictureFormat::kWebp:
+      return internal::OrientationOfWebp(bytes);
+    default:
+      return 1;
+  }
 }
 
 void CheckImage(const Image& image) {
@@ -194,6 +292,28 @@ Image ConvertToRgb(const Image& image) {
         std::uint16_t v;
         std::memcpy(&v, in, sizeof(v));
         out[0] = out[1] = out[2] = static_cast<std::uint8_t>(std::min<int>(v, 255));
+      }
+      break;
+    case PixelMode::kInt32:
+      for (Index i = 0; i < count; ++i, in += 4, out += 3) {
+        std::int32_t v;
+        std::memcpy(&v, in, sizeof(v));
+        out[0] = out[1] = out[2] = static_cast<std::uint8_t>(std::clamp(v, 0, 255));
+      }
+      break;
+    case PixelMode::kFloat32:
+      for (Index i = 0; i < count; ++i, in += 4, out += 3) {
+        float v;
+        std::memcpy(&v, in, sizeof(v));
+        // No comparison with NaN holds; Pillow's cast makes it 0 too.
+        const std::uint8_t byte = v >= 255.0f ? 255 : v > 0.0f ? static_cast<std::uint8_t>(v) : 0;
+        out[0] = out[1] = out[2] = byte;
+      }
+      break;
+    case PixelMode::kYcbcr:
+      for (Index i = 0; i < count; ++i, in += 3, out += 3) {
+        std::copy_n(in, 3, out);
+        internal::YcbcrToRgb(out);
       }
       break;
   }

@@ -6,6 +6,7 @@
 #include <cstdio>  // jpeglib.h needs FILE and size_t
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 
 // clang-format off
 #include <jpeglib.h>
@@ -138,14 +139,9 @@ Outcome JpegReader::ReadRows(std::uint8_t* pixels, std::size_t stride) {
   return Outcome::kDone;
 }
 
-void Check(Outcome outcome, const JpegReader& reader, std::size_t size, const std::string& name) {
+void Check(Outcome outcome, const JpegReader& reader, const internal::DecodeRequest& request) {
   if (outcome == Outcome::kDone) return;
-  if (outcome == Outcome::kCutOff) {
-    throw Error(
-        ErrorCode::kCorruptData,
-        "{}: the JPEG is cut off after {} bytes, before the picture is whole; fetch it again", name,
-        size);
-  }
+  if (outcome == Outcome::kCutOff) request.ThrowCutOff("JPEG");
   const JpegErrorState& error = reader.error();
   switch (error.manager.msg_code) {
     case JERR_BAD_PRECISION:
@@ -156,17 +152,27 @@ void Check(Outcome outcome, const JpegReader& reader, std::size_t size, const st
     case JERR_BAD_J_COLORSPACE:
     case JERR_CCIR601_NOTIMPL:
     case JERR_FRACT_SAMPLE_NOTIMPL:
-      throw Error(ErrorCode::kUnsupported,
-                  "{}: libjpeg does not read this kind of JPEG ({}); convert it to PNG", name,
-                  error.message);
+      request.ThrowNotRead("JPEG", error.message);
     case JERR_OUT_OF_MEMORY:
       throw Error(ErrorCode::kExhausted,
-                  "{}: no memory is left for the JPEG ({}); make the picture smaller", name,
-                  error.message);
+                  "{}: no memory is left for the JPEG ({}); make the picture smaller",
+                  request.name(), error.message);
     default:
-      throw Error(ErrorCode::kCorruptData, "{}: the JPEG is broken ({}); fetch it again", name,
-                  error.message);
+      request.ThrowBroken("JPEG", error.message);
   }
+}
+
+// What libjpeg holds at once: of a progressive file every coefficient, two bytes each.
+Index JpegMemory(const jpeg_decompress_struct& info) {
+  Index coefficients = 0;
+  if (info.progressive_mode || info.arith_code) {
+    for (int c = 0; c < info.num_components; ++c) {
+      const jpeg_component_info& component = info.comp_info[c];
+      coefficients += Index{component.width_in_blocks + 32} * (component.height_in_blocks + 32);
+    }
+  }
+  const Index pixels = Index{info.image_width} * Index{info.image_height};
+  return coefficients * DCTSIZE2 * Index{sizeof(JCOEF)} + pixels * info.num_components;
 }
 
 // Owns libjpeg's writer and the memory that it writes to.
@@ -220,18 +226,50 @@ bool JpegWriter::Write(const Image& image, int quality) {
 
 namespace internal {
 
-Image DecodeJpeg(std::span<const std::uint8_t> bytes, Index max_pixels, const std::string& name) {
+// The orientation that the segments before the picture tell; as in Pillow EXIF goes before XMP.
+int OrientationOfJpeg(std::span<const std::uint8_t> bytes) {
+  constexpr std::string_view kExif("Exif\0\0", 6);
+  constexpr std::string_view kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
+  int of_exif = 1;
+  int of_xmp = 1;
+  std::size_t at = 2;
+  while (at + 4 <= bytes.size() && bytes[at] == 0xFF) {
+    const std::uint8_t marker = bytes[at + 1];
+    if (marker == 0xFF) {  // a fill byte
+      ++at;
+      continue;
+    }
+    if (marker == 0xDA || marker == 0xD9) break;  // the picture, the end
+    const std::size_t size = std::size_t{bytes[at + 2]} << 8 | bytes[at + 3];
+    if (size < 2 || size > bytes.size() - at - 2) break;
+    if (marker == 0xE1) {
+      const std::span<const std::uint8_t> body = bytes.subspan(at + 4, size - 2);
+      const std::string_view text(reinterpret_cast<const char*>(body.data()), body.size());
+      if (text.starts_with(kExif) && of_exif == 1) {
+        of_exif = OrientationOfExif(body.subspan(kExif.size()));
+      } else if (text.starts_with(kXmp)) {
+        of_xmp = OrientationOfXmp(text);
+      }
+    }
+    at += 2 + size;
+  }
+  return of_exif != 1 ? of_exif : of_xmp;
+}
+
+Image DecodeJpeg(DecodeRequest& request) {
+  const std::span<const std::uint8_t> bytes = request.bytes();
   const auto reader = std::make_unique<JpegReader>(bytes);
-  Check(reader->ReadHeader(), *reader, bytes.size(), name);
+  Check(reader->ReadHeader(), *reader, request);
   jpeg_decompress_struct& info = reader->info();
-  CheckSize(static_cast<Index>(info.image_width), static_cast<Index>(info.image_height), max_pixels,
-            name);
+  const int orientation = OrientationOfJpeg(bytes);
+  request.CheckSize(static_cast<Index>(info.image_width), static_cast<Index>(info.image_height),
+                    orientation);
   const Index pixels = static_cast<Index>(info.image_width) * static_cast<Index>(info.image_height);
   if (!info.arith_code && pixels / kMaxPixelsPerByte > static_cast<Index>(bytes.size())) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: the JPEG's header claims {} x {} pixels, the file's {} bytes cannot hold "
                 "them; fetch it again",
-                name, info.image_width, info.image_height, bytes.size());
+                request.name(), info.image_width, info.image_height, bytes.size());
   }
   PixelMode mode;
   switch (info.num_components) {
@@ -250,17 +288,19 @@ Image DecodeJpeg(std::span<const std::uint8_t> bytes, Index max_pixels, const st
     default:
       throw Error(ErrorCode::kUnsupported,
                   "{}: the JPEG has {} colour planes, only 1, 3 and 4 are read; convert it to PNG",
-                  name, info.num_components);
+                  request.name(), info.num_components);
   }
-  Check(reader->Start(), *reader, bytes.size(), name);
+  request.TakeMemory(JpegMemory(info));
+  Check(reader->Start(), *reader, request);
   Image image =
       NewImage(mode, static_cast<Index>(info.output_width), static_cast<Index>(info.output_height));
   const std::size_t stride = ToSize(image.width * BytesPerPixel(mode));
-  Check(reader->ReadRows(image.pixels.data(), stride), *reader, bytes.size(), name);
+  Check(reader->ReadRows(image.pixels.data(), stride), *reader, request);
   if (mode == PixelMode::kCmyk) {
     // Adobe writes CMYK with inverted ink, and every program reads all files that way.
     for (std::uint8_t& v : image.pixels) v = static_cast<std::uint8_t>(255 - v);
   }
+  image.orientation = orientation;
   return image;
 }
 

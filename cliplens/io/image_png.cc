@@ -91,6 +91,8 @@ bool PngReader::ReadHeader() {
   png_set_chunk_malloc_max(png_, std::max<png_alloc_size_t>(bytes_.size(), 1024));
   png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
   png_read_info(png_, info_);
+  // Pillow checks what comes before the pixels, and not the checksums of the pixels themselves.
+  png_set_crc_action(png_, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
   return true;
 }
 
@@ -143,20 +145,14 @@ bool PngReader::ReadRows(std::uint8_t* pixels, std::size_t stride, Index height)
   return true;
 }
 
-void Check(bool done, const PngReader& reader, std::size_t size, const std::string& name) {
+void Check(bool done, const PngReader& reader, const internal::DecodeRequest& request) {
   if (done) return;
   if (reader.png() == nullptr || reader.info() == nullptr) {
     throw Error(ErrorCode::kExhausted, "{}: no memory is left for libpng; close other programs",
-                name);
+                request.name());
   }
-  if (reader.error().cut_off) {
-    throw Error(
-        ErrorCode::kCorruptData,
-        "{}: the PNG is cut off after {} bytes, before the picture is whole; fetch it again", name,
-        size);
-  }
-  throw Error(ErrorCode::kCorruptData, "{}: the PNG is broken ({}); fetch it again", name,
-              reader.error().message);
+  if (reader.error().cut_off) request.ThrowCutOff("PNG");
+  request.ThrowBroken("PNG", reader.error().message);
 }
 
 std::vector<std::uint8_t> ReadPalette(const PngReader& reader) {
@@ -262,35 +258,50 @@ bool PngWriter::Write(const Image& image, int color_type) {
 
 namespace internal {
 
-Image DecodePng(std::span<const std::uint8_t> bytes, Index max_pixels, const std::string& name) {
+// The orientation of an eXIf chunk before the pixels or behind them.
+int OrientationOfPng(std::span<const std::uint8_t> bytes) {
+  for (std::size_t at = 8; at + 12 <= bytes.size();) {
+    const std::size_t size = std::size_t{bytes[at]} << 24 | std::size_t{bytes[at + 1]} << 16 |
+                             std::size_t{bytes[at + 2]} << 8 | bytes[at + 3];
+    if (size > bytes.size() - at - 12) return 1;
+    if (std::memcmp(bytes.data() + at + 4, "eXIf", 4) == 0) {
+      return OrientationOfExif(bytes.subspan(at + 8, size));
+    }
+    at += 12 + size;
+  }
+  return 1;
+}
+
+Image DecodePng(DecodeRequest& request) {
+  const std::span<const std::uint8_t> bytes = request.bytes();
   const auto reader = std::make_unique<PngReader>(bytes);
-  Check(reader->ReadHeader(), *reader, bytes.size(), name);
+  Check(reader->ReadHeader(), *reader, request);
   const auto width = static_cast<Index>(png_get_image_width(reader->png(), reader->info()));
   const auto height = static_cast<Index>(png_get_image_height(reader->png(), reader->info()));
-  CheckSize(width, height, max_pixels, name);
+  const int orientation = OrientationOfPng(bytes);
+  request.CheckSize(width, height, orientation);
   const Index bits = Index{png_get_bit_depth(reader->png(), reader->info())} *
                      png_get_channels(reader->png(), reader->info());
   const Index claimed = width * height * bits / 8;
   // Before memory is taken.
   if (claimed / kMaxDeflateRatio > static_cast<Index>(bytes.size())) {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: the PNG's header claims {} bytes of pixels, the file's {} bytes cannot hold "
-                "them; fetch it again",
-                name, claimed, bytes.size());
+    request.ThrowCannotHold("PNG", claimed);
   }
   const PixelMode mode = reader->mode();
   // The reader's transformations would change it.
   const std::optional<std::array<std::uint8_t, 3>> clear_color = ReadClearColor(*reader, mode);
-  Check(reader->Start(), *reader, bytes.size(), name);
+  Check(reader->Start(), *reader, request);
   const auto stride = ToSize(width * BytesPerPixel(mode));
   if (png_get_rowbytes(reader->png(), reader->info()) != stride) {
-    throw Error(ErrorCode::kInternal, "{}: libpng gives rows of {} bytes, {} were asked for", name,
-                png_get_rowbytes(reader->png(), reader->info()), stride);
+    throw Error(ErrorCode::kInternal, "{}: libpng gives rows of {} bytes, {} were asked for",
+                request.name(), png_get_rowbytes(reader->png(), reader->info()), stride);
   }
+  request.TakeMemory(height * static_cast<Index>(stride));
   Image image = NewImage(mode, width, height);
+  image.orientation = orientation;
   if (mode == PixelMode::kPalette) image.palette = ReadPalette(*reader);
   image.clear_color = clear_color;
-  Check(reader->ReadRows(image.pixels.data(), stride, height), *reader, bytes.size(), name);
+  Check(reader->ReadRows(image.pixels.data(), stride, height), *reader, request);
   return image;
 }
 

@@ -16,7 +16,7 @@
 namespace cliplens {
 
 // The formats that DecodeImage reads.
-enum class PictureFormat { kJpeg, kPng, kWebp };
+enum class PictureFormat { kAvif, kBmp, kGif, kHeic, kJpeg, kJpeg2000, kPng, kTiff, kWebp };
 
 // The number of first bytes that tell a file's format.
 inline constexpr std::size_t kPictureFormatBytes = 256;
@@ -37,7 +37,9 @@ std::span<const std::string_view> PictureEndings();
 bool IsPictureEnding(std::string_view lower);
 
 // For messages.
-inline constexpr const char* kPictureEndingsText = ".jpg, .jpeg, .png or .webp";
-inline constexpr const char* kPictureFormatsText = "JPEG, PNG and WebP";
+inline constexpr const char* kPictureEndingsText =
+    ".jpg, .png, .webp, .bmp, .gif, .tif, .avif, .jp2 or .heic";
+inline constexpr const char* kPictureFormatsText =
+    "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000 and HEIC";
 
 }  // namespace cliplens

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -53,7 +54,7 @@ struct Filter {
   Index width;  // distance of rows of weights, a multiple of kLanes; weights past `count` are 0
   std::vector<Index> first;
   std::vector<Index> count;
-  std::vector<double> exact;        // as computed, for 16-bit samples
+  std::vector<double> exact;        // as computed, for samples that are no bytes
   std::vector<std::int32_t> whole;  // in units of 2^-22, for bytes
   std::vector<std::int16_t> high;
   std::vector<std::int16_t> low;
@@ -180,9 +181,27 @@ void DivideByAlpha(std::uint8_t* pixels, Index count) {
   }
 }
 
-std::uint16_t Clip16(double sum) {
+// A weighted sum of samples that are no bytes, as Pillow keeps it.
+template <typename T>
+T RoundTo(double sum);
+
+template <>
+std::uint16_t RoundTo<std::uint16_t>(double sum) {
   const int rounded = static_cast<int>(sum + (sum >= 0 ? 0.5 : -0.5));
   return static_cast<std::uint16_t>(std::clamp(rounded, 0, 65535));
+}
+
+template <>
+std::int32_t RoundTo<std::int32_t>(double sum) {
+  const double rounded = sum >= 0.0 ? std::floor(sum + 0.5) : -std::floor(std::abs(sum) + 0.5);
+  constexpr double kMost = std::numeric_limits<std::int32_t>::max();
+  constexpr double kLeast = std::numeric_limits<std::int32_t>::min();
+  return static_cast<std::int32_t>(std::clamp(rounded, kLeast, kMost));
+}
+
+template <>
+float RoundTo<float>(double sum) {
+  return static_cast<float>(sum);
 }
 
 // A stage of the resize gives rows of samples by number, in growing order; a row is valid until the
@@ -212,13 +231,14 @@ RowSource<std::uint8_t> ReadBytes(const Image& image, PixelRange columns) {
   }
 }
 
-// The same of a 16-bit grey picture.
-RowSource<std::uint16_t> ReadGray16(const Image& image, PixelRange columns) {
-  const std::uint8_t* pixels = image.pixels.data() + columns.begin * 2;
-  const Index stride = image.width * 2;
-  return [=, row = std::vector<std::uint16_t>(ToSize(columns.size()))](
-             Index y) mutable -> const std::uint16_t* {
-    std::memcpy(row.data(), pixels + y * stride, row.size() * sizeof(std::uint16_t));
+// The same of a grey picture whose samples are of type T.
+template <typename T>
+RowSource<T> ReadWide(const Image& image, PixelRange columns) {
+  constexpr auto kBytes = static_cast<Index>(sizeof(T));
+  const std::uint8_t* pixels = image.pixels.data() + columns.begin * kBytes;
+  const Index stride = image.width * kBytes;
+  return [=, row = std::vector<T>(ToSize(columns.size()))](Index y) mutable -> const T* {
+    std::memcpy(row.data(), pixels + y * stride, row.size() * sizeof(T));
     return row.data();
   };
 }
@@ -238,18 +258,17 @@ RowSource<std::uint8_t> AcrossBytes(RowSource<std::uint8_t> rows, PixelRange col
       };
 }
 
-RowSource<std::uint16_t> AcrossGray16(RowSource<std::uint16_t> rows, PixelRange columns,
-                                      const Filter& filter) {
+template <typename T>
+RowSource<T> AcrossWide(RowSource<T> rows, PixelRange columns, const Filter& filter) {
   return [=, &filter, rows = std::move(rows),
-          out = std::vector<std::uint16_t>(ToSize(filter.range.size()))](
-             Index y) mutable -> const std::uint16_t* {
-    const std::uint16_t* row = rows(y) - columns.begin;
+          out = std::vector<T>(ToSize(filter.range.size()))](Index y) mutable -> const T* {
+    const T* row = rows(y) - columns.begin;
     for (std::size_t x = 0; x < out.size(); ++x) {
       const double* weight = filter.exact.data() + x * ToSize(filter.width);
-      const std::uint16_t* in = row + filter.first[x];
+      const T* in = row + filter.first[x];
       double sum = 0.0;
       for (Index t = 0; t < filter.count[x]; ++t) sum += in[t] * weight[t];
-      out[x] = Clip16(sum);
+      out[x] = RoundTo<T>(sum);
     }
     return out.data();
   };
@@ -290,7 +309,7 @@ RowSource<T> Down(RowSource<T> rows, Index length, const Filter& filter) {
       if constexpr (std::is_same_v<T, std::uint8_t>) {
         out[i] = Clip8(sum[i]);
       } else {
-        out[i] = Clip16(sum[i]);
+        out[i] = RoundTo<T>(sum[i]);
       }
     }
     return result.data();
@@ -352,6 +371,11 @@ Image ResampleBytes(const Image& image, Plan plan) {
   return result;
 }
 
+template <typename T>
+Image ResampleWide(const Image& image, const Plan& plan) {
+  return RunPasses<T>(plan, image.mode, 1, ReadWide<T>(image, plan.used_columns), AcrossWide<T>);
+}
+
 // The input position of each position of `range`, by adding up the step as Pillow does; `in` where
 // rounding leads past the end (Pillow leaves such pixels 0).
 std::vector<Index> NearestPositions(Index in, Index out, PixelRange range) {
@@ -409,14 +433,18 @@ Image ResizePart(const Image& image, const ResizedPart& wanted) {
     case PixelMode::kGrayAlpha:
       return ResampleBytes<2, true>(image, std::move(plan));
     case PixelMode::kRgb:
+    case PixelMode::kYcbcr:
       return ResampleBytes<3, false>(image, std::move(plan));
     case PixelMode::kRgba:
       return ResampleBytes<4, true>(image, std::move(plan));
     case PixelMode::kCmyk:
       return ResampleBytes<4, false>(image, std::move(plan));
     case PixelMode::kGray16:
-      return RunPasses<std::uint16_t>(plan, image.mode, 1, ReadGray16(image, plan.used_columns),
-                                      AcrossGray16);
+      return ResampleWide<std::uint16_t>(image, plan);
+    case PixelMode::kInt32:
+      return ResampleWide<std::int32_t>(image, plan);
+    case PixelMode::kFloat32:
+      return ResampleWide<float>(image, plan);
     case PixelMode::kPalette:
     case PixelMode::kBilevel:
       break;

@@ -1,0 +1,165 @@
+"""Compares decoded pictures with Pillow: every pixel in the picture's own mode, in RGB, and laid on
+white.
+
+    python tests/compare_pictures.py --decoder build/release/bin/picture_pixels FOLDER...
+
+Prints a table of how many pictures of each kind are read and equal to Pillow, how many differ, and
+how many only one of the two reads; then the names of those that differ. Any file that Pillow opens
+counts as a picture, whatever its name. Needs Pillow; for HEIC pillow-heif. Exits with 1 if a picture
+differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image
+
+try:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+except ImportError:
+    pillow_heif = None
+
+# What happens to a picture, in the order of the table's columns.
+EQUAL, DIFFERENT, OURS_ALONE, PILLOW_ALONE, REFUSED = (
+    "equal", "differ", "only cliplens reads", "only Pillow reads", "refused by both")
+OUTCOMES = [EQUAL, DIFFERENT, OURS_ALONE, PILLOW_ALONE, REFUSED]
+
+# Modes of ours and of Pillow that say the same in other words: an indexed TIFF with alpha, a grey HEIC.
+SAME_IN_RGB = [("RGBA", "PA"), ("RGB", "L")]
+
+
+@dataclasses.dataclass
+class Decoded:
+    """What a program makes of a picture; `error` if it refuses it."""
+
+    mode: str = ""
+    size: tuple[int, int] = (0, 0)
+    pixels: bytes = b""
+    rgb: bytes = b""
+    on_white: bytes = b""
+    orientation: int = 1
+    error: str = ""
+
+
+def decode(decoder: str, paths: Iterable[pathlib.Path], arguments: Iterable[str] = ()) -> Iterator[Decoded]:
+    """The pictures as cliplens decodes them."""
+    paths = list(paths)
+    for number, path in enumerate(paths):
+        if b"\n" in os.fsencode(path):
+            raise ValueError(f"picture {number}: its name holds a line end")
+    with subprocess.Popen([decoder, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for path in paths:
+            process.stdin.write(os.fsencode(path) + b"\n")
+            process.stdin.flush()
+            head = process.stdout.readline()
+            if not head:
+                raise RuntimeError(f"{path}: the decoder ended with status {process.wait()}")
+            if head.startswith(b"refused "):
+                yield Decoded(error=head[8:].decode().strip())
+                continue
+            mode, width, height, orientation, size = head.split()
+            data = process.stdout.read(int(size))
+            count = int(width) * int(height)
+            own = len(data) - 6 * count
+            yield Decoded(mode.decode(), (int(width), int(height)), data[:own], data[own:own + 3 * count],
+                          data[own + 3 * count:], int(orientation))
+        process.stdin.close()
+
+
+def decode_with_pillow(path: pathlib.Path) -> Decoded:
+    """The picture as Pillow opens it, converts it, and lays it on white as transformers 5 does."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                image.load()
+                return from_pillow(image)
+    except Exception as error:  # noqa: BLE001: Pillow's plugins raise whatever comes to them
+        return Decoded(error=f"{type(error).__name__}: {error}")
+
+
+def from_pillow(image: Image.Image) -> Decoded:
+    mode = {"I;16B": "I;16", "I;16L": "I;16"}.get(image.mode, image.mode)
+    if mode == "1":
+        pixels = (np.asarray(image) * np.uint8(255)).tobytes()
+    else:
+        array = np.asarray(image)
+        pixels = array.astype(array.dtype.newbyteorder("=")).tobytes()
+    rgba = image.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+    white.alpha_composite(rgba)
+    return Decoded(mode, image.size, pixels, image.convert("RGB").tobytes(), white.convert("RGB").tobytes(),
+                   image.getexif().get(0x0112, 1))
+
+
+def difference(ours: Decoded, pillow: Decoded) -> str:
+    """In what the two differ; empty if they are equal."""
+    if ours.size != pillow.size:
+        return f"size {ours.size} instead of {pillow.size}"
+    names = ("pixels", "rgb", "on_white")
+    if (ours.mode, pillow.mode) in SAME_IN_RGB:
+        names = names[1:]
+    elif ours.mode != pillow.mode:
+        return f"mode {ours.mode} instead of {pillow.mode}"
+    for name in names:
+        mine, theirs = getattr(ours, name), getattr(pillow, name)
+        if mine != theirs:
+            if len(mine) != len(theirs):
+                return f"{name}: {len(mine)} bytes instead of {len(theirs)}"
+            off = np.abs(np.frombuffer(mine, np.uint8).astype(int) - np.frombuffer(theirs, np.uint8))
+            return f"{name}: {np.count_nonzero(off)} of {len(off)} bytes, by at most {off.max()}"
+    return ""
+
+
+def outcome(ours: Decoded, pillow: Decoded) -> tuple[str, str]:
+    """One of OUTCOMES, and why."""
+    if ours.error:
+        return (REFUSED, "") if pillow.error else (PILLOW_ALONE, ours.error)
+    if pillow.error:
+        return OURS_ALONE, pillow.error
+    why = difference(ours, pillow)
+    return (DIFFERENT, why) if why else (EQUAL, "")
+
+
+def files_below(roots: Iterable[pathlib.Path]) -> list[pathlib.Path]:
+    found = []
+    for root in roots:
+        found += sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--decoder", required=True, help="the test program picture_pixels")
+    parser.add_argument("--list", action="append", choices=OUTCOMES, help="name these files (default: differ)")
+    parser.add_argument("paths", nargs="+", type=pathlib.Path)
+    arguments = parser.parse_args()
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    listed = []
+    paths = files_below(arguments.paths)
+    for path, ours in zip(paths, decode(arguments.decoder, paths)):
+        what, why = outcome(ours, decode_with_pillow(path))
+        counts[path.suffix.lower() or "(none)"][what] += 1
+        if what in (arguments.list or [DIFFERENT]):
+            listed.append(f"{what}: {path}: {why}")
+    print(f"{'ending':12}" + "".join(f"{name:>21}" for name in OUTCOMES))
+    for ending, row in [*sorted(counts.items()), ("all", sum(counts.values(), collections.Counter()))]:
+        print(f"{ending:12}" + "".join(f"{row[name]:>21}" for name in OUTCOMES))
+    print("\n".join(listed))
+    return 1 if any(row[DIFFERENT] for row in counts.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
