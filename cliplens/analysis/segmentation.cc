@@ -86,6 +86,7 @@ class Evaluation {
     errors.CheckNotAll(set_.size(), set_.root());
     result.skipped = errors.skipped();
     result.incomplete = errors.incomplete();
+    result.oriented = errors.oriented();
   }
 
   const std::vector<Outcome>& outcomes() const { return outcomes_; }

@@ -58,6 +58,7 @@ struct SegmentationResult {
   Index without_label = 0;  // with `truth`: whose label is no class; not in any figure
   std::vector<SkippedPicture> skipped;
   std::vector<SkippedPicture> incomplete;  // were read, and lack attributes
+  Index oriented = 0;                      // PictureErrors::oriented
   Array<float, 3> maps;  // with `keep_maps` [all.pictures, g, g], as ClassMaps::MapOf
 };
 

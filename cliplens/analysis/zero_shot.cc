@@ -158,6 +158,7 @@ EmbeddedImages EmbedReadableImages(const ClipModel& model, const ImageSet& set, 
   errors.CheckNotAll(set.size(), set.root());
   result.skipped = errors.skipped();
   result.incomplete = errors.incomplete();
+  result.oriented = errors.oriented();
   for (Index i = 0; i < set.size(); ++i) {
     if (At(read, i) != 0) result.index.push_back(i);
   }

@@ -75,6 +75,7 @@ struct EmbeddedImages {
   std::vector<Index> index;  // [B]: which picture of the set a row is
   std::vector<SkippedPicture> skipped;
   std::vector<SkippedPicture> incomplete;  // were read, and lack attributes
+  Index oriented = 0;                      // PictureErrors::oriented
 };
 // An edit for the embeddings, or null; edited rows are unit rows again with `normalize`.
 struct EmbedEdit {

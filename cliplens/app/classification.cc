@@ -22,7 +22,9 @@ ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
                         .pictures = {},
                         .skipped = std::move(embedded.skipped),
                         .incomplete = std::move(embedded.incomplete),
-                        .left_out = set.left_out()};
+                        .left_out = set.left_out(),
+
+                        .oriented = embedded.oriented};
   const ClassLabels labels(classes.file);
   for (Index i = 0; i < embedded.rows.dim(0); ++i) {
     const Item item = set.item(At(embedded.index, i));

@@ -43,6 +43,7 @@ struct ClassifyReport {
   Index labelled = 0;                      // pictures whose label is a class
   Index correct = 0;                       // of these
   Index foreign = 0;                       // pictures whose label is no class
+  Index oriented = 0;                      // PictureErrors::oriented
 
   double accuracy() const {
     return labelled > 0 ? static_cast<double>(correct) / static_cast<double>(labelled) : 0.0;

@@ -1,5 +1,6 @@
 #include "cliplens/app/pictures.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -28,6 +29,7 @@ class JoinedSets : public ImageSet {
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     return SetOf(i).ReadMask(i);
   }
+  bool exif_orientation(Index i) const override { return SetOf(i).exif_orientation(i); }
   std::string kind() const override { return "joined"; }
   std::string root() const override { return sets_.front()->root(); }
 
@@ -45,10 +47,13 @@ class JoinedSets : public ImageSet {
 }  // namespace
 
 std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice, OnError on_error) {
-  return OpenImageSet(choice.images, {.split = choice.split,
-                                      .path_column = choice.path_column,
-                                      .allow_absolute = choice.allow_absolute,
-                                      .on_error = on_error});
+  std::unique_ptr<ImageSet> set =
+      OpenImageSet(choice.images, {.split = choice.split,
+                                   .path_column = choice.path_column,
+                                   .allow_absolute = choice.allow_absolute,
+                                   .on_error = on_error});
+  set->set_exif_orientation(choice.exif_orientation);
+  return set;
 }
 
 namespace {
@@ -68,8 +73,10 @@ std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& im
   if (!images.empty()) {
     const bool same =
         data.size() == 1 && (data.front().kind != "table" || fs::is_regular_file(images));
-    return OpenImageSet(
+    std::unique_ptr<ImageSet> set = OpenImageSet(
         images, same ? OptionsOf(data.front()) : ImageSetOptions{.on_error = OnError::kSkip});
+    set->set_exif_orientation(TurnsUpright(store));
+    return set;
   }
   std::vector<std::unique_ptr<ImageSet>> sets;
   std::set<std::pair<std::string, std::string>> opened;
@@ -77,6 +84,7 @@ std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& im
     if (!opened.emplace(source.root, source.split).second) continue;
     try {
       sets.push_back(OpenImageSet(RawName(source.root), OptionsOf(source)));
+      sets.back()->set_exif_orientation(source.exif_orientation);
     } catch (const Error&) {
       return nullptr;
     }
@@ -86,8 +94,12 @@ std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& im
   return std::make_unique<JoinedSets>(std::move(sets));
 }
 
-Image ReadPicture(const std::string& path) {
-  return DecodeImage(ReadFile(path, Index{1} << 30, FileKind::kRegularOrPipe), path);
+bool TurnsUpright(const Store& store) {
+  return std::ranges::any_of(store.info().data, &DataSource::exif_orientation);
+}
+
+Image ReadPicture(const std::string& path, const DecodeOptions& options) {
+  return DecodeImage(ReadFile(path, Index{1} << 30, FileKind::kRegularOrPipe), path, options);
 }
 
 }  // namespace cliplens

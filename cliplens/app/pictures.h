@@ -15,9 +15,10 @@ namespace cliplens {
 
 struct ImagesChoice {
   std::string images;  // as OpenImageSet takes it: a picture, a folder, a table, shards, a data set
-  std::string split = {};        // only this split; empty: all
-  std::string path_column = {};  // of a table
-  bool allow_absolute = false;   // a table's paths may lead out of its folder
+  std::string split = {};         // only this split; empty: all
+  std::string path_column = {};   // of a table
+  bool allow_absolute = false;    // a table's paths may lead out of its folder
+  bool exif_orientation = false;  // turns pictures upright
 };
 // Throws as OpenImageSet.
 std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice, OnError on_error = OnError::kStop);
@@ -27,7 +28,10 @@ std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice, OnError on_erro
 // are then those of OpenImageSet.
 std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images);
 
+// Whether the pictures of the store were turned upright by their EXIF orientation.
+bool TurnsUpright(const Store& store);
+
 // The picture of a file or a pipe. Errors name the path.
-Image ReadPicture(const std::string& path);
+Image ReadPicture(const std::string& path, const DecodeOptions& options = {});
 
 }  // namespace cliplens

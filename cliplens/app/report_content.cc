@@ -116,10 +116,13 @@ ReportExtras OpenExtras(const Store& store, const ClipModel& model, const Extras
                 "`edit` is shown by groups: name the attribute that makes them with `attribute`");
   }
   if (!choice.image.empty()) {
-    extras.scores =
-        MakeScores(model, ReadPicture(choice.image), choice.image, choice.texts,
-                   extras.labels ? NamesOfHeads(*extras.labels) : std::map<HeadId, std::string>(),
-                   work.threads);
+    extras.scores = MakeScores(
+        model,
+        ReadPicture(choice.image, {.exif_orientation = TurnsUpright(store),
+                                   .check_size = SizeCheckFor(model.config().preprocess)}),
+        choice.image, choice.texts,
+        extras.labels ? NamesOfHeads(*extras.labels) : std::map<HeadId, std::string>(),
+        work.threads);
   }
   return extras;
 }

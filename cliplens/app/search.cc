@@ -21,8 +21,9 @@ constexpr char kTextPrefix[] = "text:";
 // Turns queries into vectors; a picture's pass is computed once.
 class Queries {
  public:
-  Queries(const LazyModel& model, bool truncate, int threads)
-      : model_(model), truncate_(truncate), threads_(threads) {}
+  // `upright`: pictures are turned by their EXIF orientation, as those of the store were.
+  Queries(const LazyModel& model, bool truncate, bool upright, int threads)
+      : model_(model), truncate_(truncate), upright_(upright), threads_(threads) {}
 
   std::vector<float> VectorOf(const SearchQuery& query, const SearchVectors& vectors) {
     if (query.kind == SearchQuery::Kind::kItem) return vectors.OfItem(query.item);
@@ -37,12 +38,15 @@ class Queries {
   const TokenPass& PassOfFile(const std::string& path) {
     const auto found = passes_.find(path);
     if (found != passes_.end()) return found->second;
-    const Image image = ReadPicture(path);
+    const Image image =
+        ReadPicture(path, {.exif_orientation = upright_,
+                           .check_size = SizeCheckFor(model_.Get().config().preprocess)});
     return passes_.emplace(path, PassOf(model_.Get(), image, threads_)).first->second;
   }
 
   const LazyModel& model_;
   bool truncate_;
+  bool upright_;
   int threads_;
   std::map<std::string, TokenPass> passes_;
 };
@@ -76,7 +80,7 @@ void AskIndex(const Store& store, const LazyModel& model, const SearchChoice& ch
     const std::span<const float> row = index.vectors.row(query.item);
     vector.assign(row.begin(), row.end());
   } else {
-    vector = Queries(model, choice.truncate, work.threads)
+    vector = Queries(model, choice.truncate, TurnsUpright(store), work.threads)
                  .VectorOf(query, SearchVectors(store, index.space));
   }
   report.index = choice.index;
@@ -87,7 +91,7 @@ void AskIndex(const Store& store, const LazyModel& model, const SearchChoice& ch
 
 void AskStore(const Store& store, const LazyModel& model, const SearchChoice& choice,
               const SearchOptions& options, const Work& work, SearchReport& report) {
-  Queries queries(model, choice.truncate, work.threads);
+  Queries queries(model, choice.truncate, TurnsUpright(store), work.threads);
   std::vector<std::unique_ptr<SearchVectors>> vectors;
   std::vector<SearchTerm> terms;
   for (const SearchQuery& query : choice.queries) {

@@ -77,7 +77,7 @@ void Run(const std::string& out, const Common& common) {
   for (Index i = 0; i < set->size(); ++i) {
     const std::string path = set->path(i);
     if (!path.ends_with(kScoredPicture)) continue;
-    extras.scores = MakeScores(model, DecodeImage(set->Read(i), path), path,
+    extras.scores = MakeScores(model, DecodePicture(*set, i, path), path,
                                {std::begin(kScoredTexts), std::end(kScoredTexts)},
                                NamesOfHeads(*extras.labels), common.threads);
     break;

@@ -71,6 +71,7 @@ void Run(const EmbedArguments& options, const Common& common) {
     report.incomplete = std::move(embedded.incomplete);
     report.left_out = set->left_out();
     for (const Index i : embedded.index) report.items.push_back(set->path(i));
+    WarnOfOriented(embedded.oriented);
     WarnOfLosses(set->left_out(), report.skipped, report.incomplete, set->size());
   } else {
     TextLines texts = ReadTextsOrShipped(options.texts);

@@ -26,6 +26,7 @@ struct ExplainArguments {
   std::string labels;
   Index top = 8;
   std::string out;
+  bool exif_orientation = false;
 };
 
 void Run(const ExplainArguments& options, const Common& common) {
@@ -33,8 +34,11 @@ void Run(const ExplainArguments& options, const Common& common) {
     throw Error(ErrorCode::kInvalidArgument, "give --text with a word in it, or --classes");
   }
   RefuseExistingIfNamed({options.out});
-  const Image picture = ReadPicture(options.image);
   const ClipModel model = LoadModel(options.model);
+  const Image picture =
+      ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
+                                  .check_size = SizeCheckFor(model.config().preprocess)});
+  if (picture.orientation != 1) WarnOfOriented(1);
   const std::map<HeadId, std::string> labels = ReadNamesOfHeads(options.labels, HeadsIn(model));
   const TokenPass pass = PassOf(model, picture, common.threads);
   ExplanationChoice choice{.text = options.text, .against = options.against};
@@ -61,7 +65,8 @@ void AddExplain(CLI::App& app, Common& common) {
       "cliplens explain pictureworld --image cat.png --text 'a picture of a cat' --out why.png");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
-  verb->add_option("--image", options->image, "JPEG, PNG or WebP")->required();
+  verb->add_option("--image", options->image, "The picture")->required();
+  AddExifOption(verb, options->exif_orientation);
   CLI::Option* text = verb->add_option("--text", options->text, "The text that is scored");
   CLI::Option* classes =
       verb->add_option("--classes", options->classes.classes,

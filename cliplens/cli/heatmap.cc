@@ -29,6 +29,7 @@ struct HeatmapArguments {
   std::string scale = "auto";
   std::string out;
   std::string npy;
+  bool exif_orientation = false;
 };
 
 std::optional<double> ParseScale(const std::string& text) {
@@ -71,8 +72,11 @@ void Run(const HeatmapArguments& options, const Common& common) {
   }
   const std::optional<double> scale = ParseScale(options.scale);
   RefuseExistingIfNamed({options.out, options.npy});
-  const Image picture = ReadPicture(options.image);
   const ClipModel model = LoadModel(options.model);
+  const Image picture =
+      ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
+                                  .check_size = SizeCheckFor(model.config().preprocess)});
+  if (picture.orientation != 1) WarnOfOriented(1);
   const TokenPass pass = PassOf(model, picture, common.threads);
   HeatMapReport report;
   report.picture = MappedPictureOf(model, picture, options.image);
@@ -103,7 +107,8 @@ void AddHeatmap(CLI::App& app, Common& common) {
       "--out map.png");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
-  verb->add_option("--image", options->image, "JPEG, PNG or WebP")->required();
+  verb->add_option("--image", options->image, "The picture")->required();
+  AddExifOption(verb, options->exif_orientation);
   CLI::Option* text = verb->add_option("--text", options->texts, "A text; as often as you like")
                           ->allow_extra_args(false)
                           ->take_all();

@@ -64,6 +64,13 @@ void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group) {
   verb->add_flag("--allow-absolute", choice.allow_absolute,
                  "A table's paths may be absolute or have '..' in them: files anywhere are read")
       ->needs(images);
+  AddExifOption(verb, choice.exif_orientation);
+}
+
+void AddExifOption(CLI::App* verb, bool& exif_orientation) {
+  verb->add_flag(
+      "--exif-orientation", exif_orientation,
+      "Turn pictures upright by their EXIF orientation, which the reference leaves alone");
 }
 
 void AddOnError(CLI::App* verb, OnError& on_error) {

@@ -42,6 +42,9 @@ void AddLabelsOption(CLI::App* verb, std::string& labels);
 
 // --images and --split; --images is required unless it is one of a group's.
 void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group = nullptr);
+// --exif-orientation.
+void AddExifOption(CLI::App* verb, bool& exif_orientation);
+
 // --on-error stop|skip.
 void AddOnError(CLI::App* verb, OnError& on_error);
 

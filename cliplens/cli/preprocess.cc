@@ -20,13 +20,16 @@ struct PreprocessArguments {
   ModelChoice model;
   std::string image;
   std::string out;
+  bool exif_orientation = false;
 };
 
 void Run(const PreprocessArguments& options, const Common& common) {
   const PreprocessConfig config =
       LoadConfig(ModelPath(options.model.model), options.model.architecture).preprocess;
   RefuseExisting(options.out);
-  const Image image = ReadPicture(options.image);
+  const Image image = ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
+                                                  .check_size = SizeCheckFor(config)});
+  if (image.orientation != 1) WarnOfOriented(1);
   const Array<float, 3> pixels = Preprocess(image, config);
   WriteNpy(options.out, pixels.flat(), pixels.shape());
   if (common.json) return PrintJson(PixelsJson(image, options.image, pixels, options.out));
@@ -41,7 +44,8 @@ void AddPreprocess(CLI::App& app, Common& common) {
       app, common, "preprocess", "The tensor that the model reads, [3, S, S]",
       "cliplens preprocess pictureworld --image cat.jpg --out cat.npy");
   AddModelArgument(verb, options->model);
-  verb->add_option("--image", options->image, "JPEG, PNG or WebP")->required();
+  verb->add_option("--image", options->image, "The picture")->required();
+  AddExifOption(verb, options->exif_orientation);
   verb->add_option("--out", options->out, "float32 .npy file to write")->required();
 }
 

@@ -31,6 +31,7 @@ struct SegmentOptions {
   std::string class_name;
   std::string out;
   std::string npy;
+  bool exif_orientation = false;
 };
 
 void Run(const SegmentOptions& options, const Common& common) {
@@ -40,7 +41,10 @@ void Run(const SegmentOptions& options, const Common& common) {
   RefuseExistingIfNamed({options.out, options.npy});
   const ClipModel model = LoadModel(options.model);
   const std::vector<HeadId> heads = ChooseHeads(options.heads, HeadsIn(model));
-  const Image image = ReadPicture(options.image);
+  const Image image =
+      ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
+                                  .check_size = SizeCheckFor(model.config().preprocess)});
+  if (image.orientation != 1) WarnOfOriented(1);
   MaskChoice choice{.text = options.text, .heads = heads, .heads_text = options.heads.Text()};
   std::optional<Classifier> classes;
   if (options.text.empty()) {
@@ -86,6 +90,7 @@ void Run(EvaluateOptions& options, const Common& common) {
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, segmentation.on_error);
   const SegmentationReport report =
       SegmentPictures(model, *set, options.segmentation, WorkOf(common));
+  WarnOfOriented(report.result.oriented);
   WarnOfLosses(set->left_out(), report.result.skipped, report.result.incomplete, set->size());
   const Array<float, 3>& maps = report.result.maps;
   if (segmentation.keep_maps) WriteNpy(options.maps, maps.flat(), maps.shape());
@@ -104,6 +109,7 @@ void AddSegment(CLI::App& app, Common& common) {
   AddPrecisionOption(verb, options->model);
   AddHeadChoice(verb, options->heads);
   verb->add_option("--image", options->image, "The picture")->required();
+  AddExifOption(verb, options->exif_orientation);
   CLI::Option* text = verb->add_option("--text", options->text,
                                        "What to look for; nothing is "
                                        "subtracted from its map");

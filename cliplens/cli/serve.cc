@@ -23,6 +23,7 @@ struct ServeArguments {
   bool with_token = false;
   std::vector<std::string> host_names;
   server::SourcesChoice sources;
+  bool exif_orientation = false;
 };
 
 // Matrices of statistics come and go by the megabyte. The allocator gives them back to the system
@@ -52,6 +53,7 @@ void Run(const ServeArguments& options, const Common& common) {
   }
   server::ExplorerOptions explorer_options;
   explorer_options.threads = common.threads;
+  explorer_options.exif_orientation = options.exif_orientation;
   server::Explorer explorer(OpenSources(options.sources), explorer_options);
   server::HttpServer http({.host = options.listen, .port = options.port}, explorer);
   access.port = http.port();
@@ -121,6 +123,9 @@ void AddServe(CLI::App& app, Common& common) {
                    "Attribute that holds the label (default: the picture's own label)");
   verb->add_option("--images", options->sources.images,
                    "The pictures, where the store's own have moved");
+  verb->add_flag("--exif-orientation", options->exif_orientation,
+                 "Turn pictures that are sent upright by their EXIF orientation; a store's are "
+                 "turned if 'cliplens decompose' turned them");
   AddModelOption(verb, options->sources.model);
   AddPrecisionOption(verb, options->sources.model);
 }

@@ -100,6 +100,10 @@ void WarnOfBlankLines(const std::string& path, Index blank) {
                           : fmt::format("{}: {} blank lines were left out", path, blank));
 }
 
+void WarnOfOriented(Index count) {
+  if (count > 0) PrintProblem(OrientedText(count));
+}
+
 void RefuseExisting(const fs::path& path) {
   std::error_code ignored;
   if (fs::exists(fs::symlink_status(path, ignored))) {

@@ -64,6 +64,8 @@ void WarnOfLosses(const LeftOut& left_out, const std::vector<SkippedPicture>& sk
                   const std::vector<SkippedPicture>& incomplete, Index count);
 // A line on standard error where a file of texts has blank lines.
 void WarnOfBlankLines(const std::string& path, Index blank);
+// A line on standard error where pictures carry an EXIF orientation that was left alone.
+void WarnOfOriented(Index count);
 
 // Throws Error(kPrecondition) if `path` exists.
 void RefuseExisting(const std::filesystem::path& path);

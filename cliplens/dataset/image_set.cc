@@ -99,6 +99,11 @@ std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path,
 
 }  // namespace
 
+Image DecodePicture(const ImageSet& set, Index i, const std::string& name, DecodeOptions options) {
+  options.exif_orientation = set.exif_orientation(i);
+  return DecodeImage(set.Read(i), name, options);
+}
+
 std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path,
                                        const ImageSetOptions& options) {
   std::error_code code;

@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "cliplens/base/array.h"
+#include "cliplens/io/image.h"
 #include "cliplens/io/json.h"
 
 namespace cliplens {
@@ -104,7 +105,20 @@ class ImageSet {
   virtual std::string path_column() const { return ""; }
   virtual bool allow_absolute() const { return false; }
   virtual LeftOut left_out() const { return {}; }
+
+  // Whether picture i is turned upright by its EXIF orientation when it is decoded. Not by default,
+  // as in the reference.
+  virtual bool exif_orientation(Index) const { return exif_orientation_; }
+  void set_exif_orientation(bool on) { exif_orientation_ = on; }
+
+ private:
+  bool exif_orientation_ = false;
 };
+
+// Picture i of the set, decoded as the set says. `name` stands in messages. Throws as
+// ImageSet::Read and DecodeImage.
+Image DecodePicture(const ImageSet& set, Index i, const std::string& name,
+                    DecodeOptions options = {});
 
 struct ImageSetOptions {
   // The part of a set that is published in parts (train, val, test), or a value of a table's column

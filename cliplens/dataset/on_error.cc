@@ -1,15 +1,20 @@
 #include "cliplens/dataset/on_error.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace cliplens {
 
-std::optional<Image> PictureErrors::Read(const ImageSet& set, Index i, Item* item) {
+std::optional<Image> PictureErrors::Read(
+    const ImageSet& set, Index i, Item* item,
+    std::function<void(Index width, Index height)> check_size) {
   try {
     *item = set.item(i);
-    Image image = DecodeImage(set.Read(i), item->path);
+    Image image = DecodePicture(set, i, item->path,
+                                {.check_size = std::move(check_size), .keep_memory = true});
+    const std::lock_guard lock(mutex_);
+    if (image.orientation != 1) ++oriented_;
     if (!item->problem.empty()) {
-      const std::lock_guard lock(mutex_);
       incomplete_.push_back({i, item->path, item->problem});
     }
     return image;
@@ -32,6 +37,11 @@ std::vector<SkippedPicture> ByIndex(std::vector<SkippedPicture> pictures) {
 }
 
 }  // namespace
+
+Index PictureErrors::oriented() const {
+  const std::lock_guard lock(mutex_);
+  return oriented_;
+}
 
 std::vector<SkippedPicture> PictureErrors::skipped() const {
   const std::lock_guard lock(mutex_);
@@ -60,6 +70,15 @@ std::string SkippedText(const std::vector<SkippedPicture>& skipped, Index count)
 std::string IncompleteText(const std::vector<SkippedPicture>& incomplete, Index count) {
   return fmt::format("{} of {} pictures lack attributes; the first: {}", incomplete.size(), count,
                      incomplete.front().message);
+}
+
+std::string OrientedText(Index count) {
+  return count == 1 ? "1 picture carries an EXIF orientation, which is left alone; "
+                      "--exif-orientation turns it"
+                    : fmt::format(
+                          "{} pictures carry an EXIF orientation, which is left alone; "
+                          "--exif-orientation turns them",
+                          count);
 }
 
 }  // namespace cliplens

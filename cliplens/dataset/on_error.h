@@ -9,6 +9,7 @@
 //   errors.CheckNotAll(set->size(), set->root());
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -32,8 +33,14 @@ class PictureErrors {
  public:
   explicit PictureErrors(OnError policy) : policy_(policy) {}
 
-  // Picture i decoded, or nothing if it was skipped. Sets `item` to set.item(i).
-  std::optional<Image> Read(const ImageSet& set, Index i, Item* item);
+  // Picture i decoded, or nothing if it was skipped. Sets `item` to set.item(i). The picture keeps
+  // its share of the memory for decoding; drop it before the next. `check_size` as in
+  // DecodeOptions.
+  std::optional<Image> Read(const ImageSet& set, Index i, Item* item,
+                            std::function<void(Index width, Index height)> check_size = {});
+
+  // How many of the pictures read carry an EXIF orientation that was left alone.
+  Index oriented() const;
 
   // By index.
   std::vector<SkippedPicture> skipped() const;
@@ -49,11 +56,15 @@ class PictureErrors {
   std::vector<SkippedPicture> skipped_;
   std::vector<ErrorCode> codes_;
   std::vector<SkippedPicture> incomplete_;
+  Index oriented_ = 0;
 };
 
 // "3 of 20 pictures could not be read and were skipped; the first: MESSAGE".
 std::string SkippedText(const std::vector<SkippedPicture>& skipped, Index count);
 // "2 of 20 pictures lack attributes; the first: MESSAGE".
 std::string IncompleteText(const std::vector<SkippedPicture>& incomplete, Index count);
+
+// "3 pictures carry an EXIF orientation, which is left alone; --exif-orientation turns them".
+std::string OrientedText(Index count);
 
 }  // namespace cliplens

@@ -123,6 +123,7 @@ FactorRange DecomposeRange(const Decomposer& decomposer, PictureLoop& loop,
       At(read, b) = 1;
     }
   });
+  out.oriented = errors.oriented();
   out.skipped = errors.skipped();
   if (out.skipped.empty()) return out;
   std::vector<Index> kept;
@@ -147,8 +148,10 @@ namespace {
 
 // While the pictures of one range are computed, the range before is summed and written, by the
 // threads that compute, so no more threads run than were asked for.
-void AddRanges(const ImageEncoder& encoder, const Decomposer& decomposer, const ImageSet& set,
-               const DecomposeOptions& options, FactorSink& sink) {
+// Returns how many pictures carry an EXIF orientation that was left alone.
+Index AddRanges(const ImageEncoder& encoder, const Decomposer& decomposer, const ImageSet& set,
+                const DecomposeOptions& options, FactorSink& sink) {
+  Index oriented = 0;
   const int threads = ResolveThreads(options.threads);
   Index images = 0;
   for (Index r = sink.first_range(); r < sink.end_range(); ++r) images += sink.ImagesOf(r);
@@ -180,9 +183,11 @@ void AddRanges(const ImageEncoder& encoder, const Decomposer& decomposer, const 
                              progress);
       run_before();
     }
+    oriented += range->oriented;
     before = std::make_unique<FactorSink::Adding>(sink, std::move(*range));
   }
   finish_before();
+  return oriented;
 }
 
 DecomposeResult Run(const ImageEncoder& encoder, const ImageSet& set,
@@ -192,8 +197,9 @@ DecomposeResult Run(const ImageEncoder& encoder, const ImageSet& set,
   FactorSink sink(options.out, decomposer.basis(), std::move(info),
                   options.resume ? PartialDirectory::Mode::kResume : PartialDirectory::Mode::kNew);
   SinkSummary summary;
+  Index oriented = 0;
   try {
-    AddRanges(encoder, decomposer, set, options, sink);
+    oriented = AddRanges(encoder, decomposer, set, options, sink);
     summary = sink.Finish();
   } catch (const Error& error) {
     if (!options.keep_on_error) sink.Drop();
@@ -213,7 +219,8 @@ DecomposeResult Run(const ImageEncoder& encoder, const ImageSet& set,
           .resumed_ranges = summary.resumed_ranges,
           .skipped = std::move(summary.skipped),
           .incomplete = std::move(summary.incomplete),
-          .certificate = summary.certificate};
+          .certificate = summary.certificate,
+          .oriented = oriented};
 }
 
 StoreInfo DescribeRun(const ImageEncoder& encoder, const ImageSet& set,

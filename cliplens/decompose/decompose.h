@@ -82,6 +82,7 @@ struct DecomposeResult {
   std::vector<SkippedPicture> skipped;
   std::vector<SkippedPicture> incomplete;  // were read, and lack attributes; their index is -1
   CertificateSummary certificate;
+  Index oriented = 0;  // PictureErrors::oriented, of the pictures that this run read
 };
 
 // Decomposes the pictures of `set`. The store's bytes depend on the encoder, the pictures and the

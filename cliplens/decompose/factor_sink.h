@@ -31,6 +31,7 @@ struct FactorRange {
   FactorBlock block = {};
   std::vector<Item> items = {};              // of the block's pictures
   std::vector<SkippedPicture> skipped = {};  // of the range, not in the block
+  Index oriented = 0;                        // PictureErrors::oriented, of those read now
   bool stored = false;                       // read from what an interrupted run left
 };
 

@@ -33,6 +33,7 @@ Json DataJson(const DataSource& source) {
   if (!source.split.empty()) json["split"] = source.split;
   if (!source.path_column.empty()) json["path_column"] = source.path_column;
   if (source.allow_absolute) json["allow_absolute"] = true;
+  if (source.exif_orientation) json["exif_orientation"] = true;
   json["images"] = source.images;
   json["set_images"] = source.set_images;
   json["set_checksum"] = source.set_checksum;
@@ -51,6 +52,9 @@ DataSource ParseData(const Json& json, const std::string& name) {
   source.kind = Text(json, "kind", name);
   source.root = Text(json, "root", name);
   if (json.contains("split")) source.split = Text(json, "split", name);
+  if (json.contains("exif_orientation")) {
+    source.exif_orientation = JsonField<bool>(json, "exif_orientation", name);
+  }
   source.images = Number(json, "images", kMaxImages, name);
   if (json.contains("path_column")) source.path_column = Text(json, "path_column", name);
   if (json.contains("allow_absolute")) {

@@ -22,6 +22,7 @@ DataSource DescribeSet(const ImageSet& set, Index shard_images) {
   source.path_column = set.path_column();
   source.allow_absolute = set.allow_absolute();
   source.left_out = set.left_out();
+  source.exif_orientation = set.size() > 0 && set.exif_orientation(0);
   source.set_images = set.size();
   source.shard_images = shard_images;
   Hasher hasher;

@@ -33,9 +33,10 @@ struct DataSource {
   std::string split;        // ImageSet::split; not in the manifest when empty
   std::string path_column;  // ImageSet::path_column, likewise
   bool allow_absolute = false;
-  Index images = 0;          // in this store
-  Index set_images = 0;      // in the set
-  std::string set_checksum;  // of the set's paths
+  bool exif_orientation = false;  // ImageSet::exif_orientation, likewise
+  Index images = 0;               // in this store
+  Index set_images = 0;           // in the set
+  std::string set_checksum;       // of the set's paths
   Index shard_images = kShardImages;
   LeftOut left_out = {};  // without notes
   Index ranges() const { return (set_images + shard_images - 1) / shard_images; }

@@ -30,9 +30,10 @@ void PictureLoop::RunPass(Index begin, Index end, PictureErrors& errors, Memory&
   memory.pixels.clear();
   const PreprocessConfig& preprocess =
       options_.preprocess ? *options_.preprocess : encoder_.config().preprocess;
+  const std::function<void(Index, Index)> check_size = SizeCheckFor(preprocess);
   for (Index i = begin; i < end; ++i) {
     Item item;
-    const std::optional<Image> image = errors.Read(set_, i, &item);
+    const std::optional<Image> image = errors.Read(set_, i, &item, check_size);
     if (!image || (options_.wanted && !options_.wanted(i, item, *image))) continue;
     memory.pixels.push_back(Preprocess(*image, preprocess));
     memory.index.push_back(i);

@@ -44,12 +44,14 @@ Image PadInOwnMode(const Image& part, Index size, std::uint8_t fill) {
   Image result = NewImage(part.mode, size, size);
   result.palette = part.palette;
   std::ranges::fill(result.pixels, fill);
-  if (part.mode == PixelMode::kGray16) {
-    const std::uint16_t sample = fill;
-    for (std::size_t i = 0; i < result.pixels.size(); i += 2) {
-      std::memcpy(result.pixels.data() + i, &sample, 2);
+  const auto fill_wide = [&](auto sample) {
+    for (std::size_t i = 0; i < result.pixels.size(); i += sizeof(sample)) {
+      std::memcpy(result.pixels.data() + i, &sample, sizeof(sample));
     }
-  }
+  };
+  if (part.mode == PixelMode::kGray16) fill_wide(std::uint16_t{fill});
+  if (part.mode == PixelMode::kInt32) fill_wide(std::int32_t{fill});
+  if (part.mode == PixelMode::kFloat32) fill_wide(static_cast<float>(fill));
   PasteInto(result, part, (size - part.width) / 2, (size - part.height) / 2);
   return result;
 }
@@ -185,6 +187,10 @@ InputPlacement PlacementOf(Index width, Index height, const PreprocessConfig& co
   }
   return config.rule == PreprocessRule::kHuggingFace ? PlacementByHuggingFace(width, height, config)
                                                      : PlacementByOpenClip(width, height, config);
+}
+
+std::function<void(Index width, Index height)> SizeCheckFor(const PreprocessConfig& config) {
+  return [config](Index width, Index height) { PlacementOf(width, height, config); };
 }
 
 Image ResizeAndCrop(const Image& image, const PreprocessConfig& config) {

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 
 #include "cliplens/base/array.h"
 #include "cliplens/io/image.h"
@@ -63,6 +64,10 @@ struct InputPlacement {
 // The placement for a picture of width x height. Throws Error(kInvalidArgument) for a side below 1,
 // otherwise as ResizeAndCrop.
 InputPlacement PlacementOf(Index width, Index height, const PreprocessConfig& config);
+
+// For DecodeOptions::check_size: refuses from its header a picture that cannot be preprocessed,
+// however well it could be decoded. Throws as PlacementOf.
+std::function<void(Index width, Index height)> SizeCheckFor(const PreprocessConfig& config);
 
 // The S x S RGB picture that the model sees. Only what the crop keeps is computed, so a 1 x 5000
 // picture costs no more than another. With kLongest a side that would round to 0 gets one pixel

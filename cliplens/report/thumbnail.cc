@@ -17,9 +17,7 @@ namespace {
 constexpr std::size_t kLosslessBytes = 4096;
 constexpr int kThumbnailQuality = 82;
 
-Thumbnail MakeThumbnail(std::span<const std::uint8_t> file, const Item& item, Index number,
-                        PreprocessConfig config) {
-  const Image picture = DecodeImage(file, item.path);
+Thumbnail MakeThumbnail(const Image& picture, Index number, PreprocessConfig config) {
   // Never larger than the model's input or the picture itself, which would show no more.
   const auto [shorter, longer] = std::minmax(picture.width, picture.height);
   const Index reads = config.image_size;
@@ -108,7 +106,9 @@ ThumbnailSet MakeThumbnails(const ImageSet* images, const std::vector<Item>& ite
       if (place[k] < 0) {
         throw Error(ErrorCode::kNotFound, "{}: not in {}", item.path, images->root());
       }
-      made[k] = MakeThumbnail(images->Read(place[k]), item, wanted[k], config);
+      const Image picture = DecodePicture(
+          *images, place[k], item.path, {.check_size = SizeCheckFor(config), .keep_memory = true});
+      made[k] = MakeThumbnail(picture, wanted[k], config);
     } catch (const Error& error) {
       reasons[k] = error.what();
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cliplens/app/pictures.h"
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
@@ -187,7 +188,9 @@ std::vector<std::pair<std::string, std::string>> Explorer::RouteNames() {
 Explorer::Explorer(std::vector<SourceOptions> sources, ExplorerOptions options)
     : options_(options), session_(MakeToken()) {
   shared_.threads = options.threads;
+  shared_.exif_orientation = options.exif_orientation;
   for (SourceOptions& source : sources) {
+    if (source.store && TurnsUpright(*source.store)) shared_.exif_orientation = true;
     sources_.push_back(
         std::make_unique<Source>(fmt::format("s{}", sources_.size()), std::move(source), shared_));
   }
@@ -345,8 +348,9 @@ Response Explorer::Sources() {
 }
 
 Response Explorer::SmallOrWhole(const std::string& key, const std::string& name,
-                                const Request& request,
+                                const Request& request, bool exif_orientation,
                                 const std::function<std::vector<std::uint8_t>()>& read) {
+  const Showing showing{.max_pixels = shared_.picture_pixels, .exif_orientation = exif_orientation};
   const Index side = CountOf(request, "side", 0, kSmallestSide, kLargestSide);
   const std::string small_key = fmt::format("{} {}", key, side);
   const std::string tag = HashBytes(
@@ -355,14 +359,11 @@ Response Explorer::SmallOrWhole(const std::string& key, const std::string& name,
   if (response.status == 304) return response;
   std::shared_ptr<const PictureFile> file = side > 0 ? shared_.small.Find(small_key) : nullptr;
   if (file == nullptr && side == 0) {
-    file = std::make_shared<const PictureFile>(WholePicture(read()));
+    file = std::make_shared<const PictureFile>(WholePicture(read(), name, showing));
   } else if (file == nullptr) {
-    PictureFile small = SmallPicture(read(), name, side, shared_.picture_pixels);
+    PictureFile small = SmallPicture(read(), name, side, showing);
     const auto bytes = static_cast<Index>(small.bytes.size());
     file = shared_.small.Add(small_key, std::move(small), bytes);
-  }
-  if (file->content_type.empty()) {
-    throw Error(ErrorCode::kUnsupported, "{}: neither JPEG nor PNG nor WebP", Printable(name));
   }
   response.content_type = file->content_type;
   response.body = file->bytes;
@@ -374,13 +375,15 @@ Response Explorer::ItemPicture(const Parts& parts, const Request& request) {
   const Index number = NumberOf(parts[1], "picture");
   const std::string path = source.item(number).path;
   return SmallOrWhole(fmt::format("{} {}", source.id(), number), path, request,
-                      [&] { return source.PictureBytes(number); });
+                      source.TurnsUpright(), [&] { return source.PictureBytes(number); });
 }
 
 Response Explorer::SendPicture(const Request& request) {
   SentPicture sent;
   sent.bytes.assign(request.body.begin(), request.body.end());
-  const Image image = DecodeImage(sent.bytes, "the picture", shared_.picture_pixels);
+  const Image image = DecodeImage(
+      sent.bytes, "the picture",
+      {.max_pixels = shared_.picture_pixels, .exif_orientation = shared_.exif_orientation});
   sent.width = image.width;
   sent.height = image.height;
   const std::string id = HashBytes(sent.bytes);
@@ -392,7 +395,8 @@ Response Explorer::SendPicture(const Request& request) {
 
 Response Explorer::SentPictureOf(const Parts& parts, const Request& request) {
   const std::shared_ptr<const SentPicture> sent = shared_.Sent(parts[0]);
-  return SmallOrWhole(parts[0], "the picture", request, [&] { return sent->bytes; });
+  return SmallOrWhole(parts[0], "the picture", request, shared_.exif_orientation,
+                      [&] { return sent->bytes; });
 }
 
 Response Explorer::Events(const std::string& job) {

@@ -25,6 +25,8 @@ namespace cliplens::server {
 
 struct ExplorerOptions {
   int threads = 0;
+  // Pictures that are sent are turned upright by their EXIF orientation; also if a store's were.
+  bool exif_orientation = false;
   int computing = 2;  // requests that compute at once; others wait
   int waiting = 96;   // that wait; more are told to try again
   int streams = 32;   // server-sent events followed at once
@@ -70,6 +72,7 @@ class Explorer : public Handler {
   Response SentPictureOf(const Parts& parts, const Request& request);
   Response Events(const std::string& job);
   Response SmallOrWhole(const std::string& key, const std::string& name, const Request& request,
+                        bool exif_orientation,
                         const std::function<std::vector<std::uint8_t>()>& read);
 
   ExplorerOptions options_;

@@ -74,11 +74,19 @@ struct PictureFile {
   std::string content_type;  // by the first bytes; empty where they are of no known kind
 };
 
-// The bytes as they are.
-PictureFile WholePicture(std::span<const std::uint8_t> bytes);
+// How a picture is shown: as the models see it.
+struct Showing {
+  Index max_pixels = kMaxPixels;
+  bool exif_orientation = false;  // turned upright
+};
+
+// The bytes as they are, if a browser shows them as `showing` says; else a PNG. `name` stands in
+// messages. Throws as DecodeImage.
+PictureFile WholePicture(std::span<const std::uint8_t> bytes, const std::string& name,
+                         const Showing& showing);
 // The picture fitted into side x side, as WebP; as PNG if it is smaller than that and lossless.
 // `name` stands in messages. Throws as DecodeImage.
 PictureFile SmallPicture(std::span<const std::uint8_t> bytes, const std::string& name, Index side,
-                         Index max_pixels);
+                         const Showing& showing);
 
 }  // namespace cliplens::server

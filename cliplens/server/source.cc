@@ -7,6 +7,7 @@
 
 #include "cliplens/analysis/groups.h"
 #include "cliplens/app/labels.h"
+#include "cliplens/app/pictures.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
 #include "cliplens/io/file.h"
@@ -353,13 +354,17 @@ std::vector<std::uint8_t> Source::PictureBytes(Index number) {
   return options_.pictures->Read(place);
 }
 
+bool Source::TurnsUpright() const { return is_store() && cliplens::TurnsUpright(store()); }
+
 ShownPicture Source::Picture(const Arguments& picture) {
   ShownPicture shown;
   if (picture.Has("picture")) {
     const std::string id = picture.Text("picture");
     const std::shared_ptr<const SentPicture> sent = shared_.Sent(id);
     shown.path = "sent picture " + id.substr(0, 8);
-    shown.image = DecodeImage(sent->bytes, shown.path, shared_.picture_pixels);
+    shown.image = DecodeImage(
+        sent->bytes, shown.path,
+        {.max_pixels = shared_.picture_pixels, .exif_orientation = shared_.exif_orientation});
     shown.key = id;
     return shown;
   }
@@ -369,7 +374,9 @@ ShownPicture Source::Picture(const Arguments& picture) {
                 "name the picture: {{\"item\": NUMBER}} or {{\"picture\": ID}}");
   }
   shown.path = item(number).path;
-  shown.image = DecodeImage(PictureBytes(number), shown.path, shared_.picture_pixels);
+  shown.image =
+      DecodeImage(PictureBytes(number), shown.path,
+                  {.max_pixels = shared_.picture_pixels, .exif_orientation = TurnsUpright()});
   shown.key = fmt::format("item {}", number);
   return shown;
 }

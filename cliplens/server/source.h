@@ -55,6 +55,7 @@ struct SourceOptions {
 struct Shared {
   int threads = 0;
   Index picture_pixels = 50'000'000;  // of a picture that is sent
+  bool exif_orientation = false;      // pictures that are sent are turned upright
   BoundedCache<SentPicture> sent{Index{64} << 20};
   BoundedCache<PictureFile> small{Index{32} << 20};
   Jobs jobs;  // last, so that it ends before the caches
@@ -156,6 +157,8 @@ class Source {
   Item item(Index number);
   // The items of a shard.
   std::shared_ptr<const std::vector<Item>> ItemsOfShard(Index shard);
+  // Whether the store's pictures were turned upright by their EXIF orientation.
+  bool TurnsUpright() const;
   // The bytes of a picture of the store. Throws Error(kNotFound) where they are gone.
   std::vector<std::uint8_t> PictureBytes(Index number);
 

@@ -146,6 +146,30 @@ def webp_extended(width, height):
     return b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + body
 
 
+def webp_flat(width, height):
+    """A lossless WebP of one colour: no code has more than one symbol, so no pixel takes a bit."""
+    bits, count = (width - 1) | (height - 1) << 14, 28 + 1 + 3 + 3
+    for _ in range(5):
+        bits |= 0b0001 << count  # one symbol of one bit, 0
+        count += 4
+    body = b"\x2f" + bits.to_bytes(11, "little")
+    body += bytes(len(body) % 2)
+    return (b"RIFF" + struct.pack("<I", 12 + len(body)) + b"WEBPVP8L" + struct.pack("<I", len(body)) + body)
+
+
+def tiff(side):
+    entries = [(256, 3, 1, side), (257, 3, 1, side), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8),
+               (277, 3, 1, 1), (278, 3, 1, side), (279, 4, 1, 16)]
+    return (b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(struct.pack("<HHII", *e) for e in entries) +
+            bytes(4))
+
+
+def jpeg2000(side):
+    size = struct.pack(">HHIIIIIIIIH", 41, 0, side, side, 0, 0, side, side, 0, 0, 1) + b"\7\1\1"
+    style = b"\xff\x52" + struct.pack(">HBBHBBBBBB", 12, 0, 0, 1, 0, 0, 4, 4, 0, 1)
+    return b"\xff\x4f\xff\x51" + size + style + b"\xff\x5c\0\4\x40\x40" + b"\xff\x90\0\x0a" + struct.pack(">HIBB", 0, 0, 0, 1) + b"\xff\x93"
+
+
 PICTURES = {
     # 60,000 x 60,000 in 200 KB.
     "bomb.png": (png(60_000, 60_000, 1, 0, zeros(200)), EXHAUSTED, "claims 60000 x 60000 pixels"),
@@ -156,6 +180,26 @@ PICTURES = {
     "bomb.webp": (webp_lossless(16_384, 16_384), EXHAUSTED, "claims 16384 x 16384 pixels"),
     "canvas.webp": (webp_extended(1 << 24, 1 << 7), EXHAUSTED, "pixels"),
     "empty.png": (b"", CORRUPT, "is empty"),
+    # What cannot be brought to the model's size is not decoded.
+    "long.png": (png(1, 178_956_970, 1, 0, zeros(342)), EXHAUSTED, "its longer side would become"),
+    "claim.bmp": (b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 13_000, 13_000, 1, 24, 0, 0, 0, 0, 0, 0),
+                  CORRUPT, "cannot hold them"),
+    "bomb.bmp": (b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 60_000, 60_000, 1, 8, 1, 0, 0, 0, 0, 0),
+                 EXHAUSTED, "claims 60000 x 60000 pixels"),
+    "claim.gif": (b"GIF89a" + struct.pack("<HHBBB", 13_000, 13_000, 0, 0, 0) + b"," +
+                  struct.pack("<HHHHB", 0, 0, 13_000, 13_000, 0) + b"\x08\1\0\0;", CORRUPT, "cannot hold them"),
+    "bomb.gif": (b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0, 0, 0) + b";", EXHAUSTED,
+                 "claims 60000 x 60000 pixels"),
+    "claim.tif": (tiff(13_000), CORRUPT, "cannot hold them"),
+    "bomb.tif": (tiff(60_000), EXHAUSTED, "claims 60000 x 60000 pixels"),
+    "bomb.j2k": (jpeg2000(60_000), EXHAUSTED, "claims 60000 x 60000 pixels"),
+    "cut.j2k": (jpeg2000(8), CORRUPT, "JPEG 2000"),
+    "cut.avif": (b"\0\0\0\x18ftypavif\0\0\0\0avifmif1", CORRUPT, "AVIF"),
+    "cut.heic": (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1", CORRUPT, "HEIC"),
+    "cut.bmp": (b"BM\0\0", CORRUPT, "cut off"),
+    "cut.gif": (b"GIF89a\1", CORRUPT, "cut off"),
+    "page.jpg": (b"<!DOCTYPE html>\n<title>404</title>", UNSUPPORTED, "web page"),
+    "pointer.jpg": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", UNSUPPORTED, "git lfs pull"),
     "cut.png": (png(8, 8, 8, 2, zeros(1))[:40], CORRUPT, "cut off"),
     "text.png": (b"<svg onload=alert(1)>", UNSUPPORTED, "SVG"),
 }
@@ -168,6 +212,29 @@ def test_a_picture_that_lies(name, tmp_path):
     refused("preprocess", MODEL, "--image", tmp_path / name, "--out", tmp_path / "x.npy",
             status=status, words=words, peak=30)
     assert not (tmp_path / "x.npy").exists()
+
+
+def test_pixels_with_a_wrong_checksum_are_read(tmp_path):
+    whole = png(2, 2, 8, 2, zlib.compress(b"\0abcdef" * 2))
+    at = whole.index(b"IEND") - 8
+    wrong = whole[:at] + bytes(b ^ 0xFF for b in whole[at:at + 4]) + whole[at + 4:]
+    for name, content in (("whole", whole), ("wrong", wrong)):
+        (tmp_path / f"{name}.png").write_bytes(content)
+        result = run("preprocess", MODEL, "--image", tmp_path / f"{name}.png", "--out", tmp_path / f"{name}.npy")
+        assert result.status == 0, result.err
+    assert (tmp_path / "whole.npy").read_bytes() == (tmp_path / "wrong.npy").read_bytes()
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers take memory of their own")
+def test_large_pictures_are_decoded_one_after_the_other(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(4):
+        (pictures / f"{number}.webp").write_bytes(webp_flat(16_000, 11_000))
+        assert (pictures / f"{number}.webp").stat().st_size <= 38
+    result = run("embed", MODEL, "--images", pictures, "--out", tmp_path / "x.npy", "--threads", "4")
+    assert result.status == 0, result.err
+    assert result.peak < 1500
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
