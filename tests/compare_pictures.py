@@ -2,10 +2,12 @@
 white.
 
     python tests/compare_pictures.py --decoder build/release/bin/picture_pixels FOLDER...
+    python tests/compare_pictures.py --decoder build/release/bin/picture_pixels --of-pillow
 
 Prints a table of how many pictures of each kind are read and equal to Pillow, how many differ, and
 how many only one of the two reads; then the names of those that differ. Any file that Pillow opens
-counts as a picture, whatever its name. Needs Pillow; for HEIC pillow-heif. Exits with 1 if a picture
+counts as a picture, whatever its name. With --of-pillow the pictures are those of Pillow's own tests,
+from its source package, which pip downloads (47 MB). Needs Pillow; for HEIC pillow-heif. Exits with 1 if a picture
 differs.
 """
 
@@ -18,10 +20,13 @@ import os
 import pathlib
 import subprocess
 import sys
+import tarfile
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import PIL
 from PIL import Image
 
 try:
@@ -140,12 +145,32 @@ def files_below(roots: Iterable[pathlib.Path]) -> list[pathlib.Path]:
     return found
 
 
+def pillows_own_pictures(folder: pathlib.Path) -> pathlib.Path:
+    """The pictures of Pillow's tests, of the version that is installed."""
+    subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "pillow", "-d", folder,
+                    f"pillow=={PIL.__version__}"], check=True)
+    (package,) = folder.glob("*.tar.gz")
+    with tarfile.open(package) as archive:
+        archive.extractall(folder, filter="data")
+    return next(folder.glob("*/Tests/images"))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decoder", required=True, help="the test program picture_pixels")
     parser.add_argument("--list", action="append", choices=OUTCOMES, help="name these files (default: differ)")
-    parser.add_argument("paths", nargs="+", type=pathlib.Path)
+    parser.add_argument("--of-pillow", action="store_true", help="the pictures of Pillow's own tests")
+    parser.add_argument("paths", nargs="*", type=pathlib.Path)
     arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.of_pillow:
+            arguments.paths.append(pillows_own_pictures(pathlib.Path(folder)))
+        if not arguments.paths:
+            parser.error("name folders, or give --of-pillow")
+        return compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> int:
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     listed = []
     paths = files_below(arguments.paths)
