@@ -28,10 +28,10 @@ struct CertificateSummary {
 // A set of pictures in the store. It is split into ranges of `shard_images` pictures. The pictures
 // of a range that could be read are one shard; a range without such pictures has none.
 struct DataSource {
-  std::string kind;         // ImageSet::kind
-  std::string root;         // absolute path, as NameText writes it
-  std::string split;        // ImageSet::split; not in the manifest when empty
-  std::string path_column;  // ImageSet::path_column, likewise
+  std::string kind;              // ImageSet::kind
+  std::string root;              // absolute path, as NameText writes it
+  std::string split;             // ImageSet::split; not in the manifest when empty
+  std::string path_column = {};  // ImageSet::path_column, likewise
   bool allow_absolute = false;
   bool exif_orientation = false;  // ImageSet::exif_orientation, likewise
   Index images = 0;               // in this store
