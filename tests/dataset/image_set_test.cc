@@ -14,6 +14,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "cliplens/io/printable.h"
+
 namespace cliplens {
 namespace {
 
@@ -441,15 +443,20 @@ TEST(WebDatasetTest, EveryCutIsAnErrorAndEveryFlippedByteAnErrorOrASet) {
       changed.replace(at, 512, WithChecksum(changed.substr(at, 512)));
     }
     directory.Write("a.tar", changed);
-    try {
-      const auto set = OpenImageSet(path);
-      for (Index k = 0; k < set->size(); ++k) {
-        set->Read(k);
-        set->ReadMask(k);
-        set->item(k);
+    for (const OnError on_error : {OnError::kStop, OnError::kSkip}) {
+      try {
+        const auto set = OpenImageSet(path, {.on_error = on_error});
+        for (Index k = 0; k < set->size(); ++k) {
+          set->Read(k);
+          set->ReadMask(k);
+          const Item item = set->item(k);
+          EXPECT_TRUE(on_error == OnError::kSkip || item.problem.empty());
+          EXPECT_EQ(FindInvalidUtf8(item.path), std::string::npos);
+        }
+        for (const std::string& line : LinesOf(set->left_out())) EXPECT_NE(line, "");
+      } catch (const Error& error) {
+        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
       }
-    } catch (const Error& error) {
-      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
     }
   }
 }

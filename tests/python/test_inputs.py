@@ -7,6 +7,7 @@ import pty
 import subprocess
 import tarfile
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,25 @@ def test_pictures_with_such_names_are_shown(named, tmp_path):
     one = os.path.join(folder, b"\xd1/\xb7\xe8\xa1.png")
     result = answer("embed", MODEL, "--images", one, "--out", tmp_path / "one.npy")
     assert result["items"] == ["\\xb7\\xe8\\xa1.png"]
+
+
+def test_the_explorer_shows_pictures_with_such_names(named):
+    _, store = named
+    process = subprocess.Popen([PROGRAM, "serve", store, "--port", "0", "--json"],
+                               env=dict(os.environ, CLIPLENS_SHARE=str(ROOT)),
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        port = json.loads(process.stdout.readline())["port"]
+        items_of = f"http://127.0.0.1:{port}/api/v1/sources/s0/items"
+        with urllib.request.urlopen(items_of) as answer:
+            listed = json.load(answer)["items"]
+        assert sorted(item["path"] for item in listed) == sorted(NAMES.values())
+        for item in listed:
+            with urllib.request.urlopen(f"{items_of}/{item['item']}/picture") as answer:
+                assert answer.headers["Content-Type"].startswith("image/")
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def test_such_names_in_shards(tmp_path):
