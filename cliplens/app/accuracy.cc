@@ -37,8 +37,8 @@ ReconstructionReport ReconstructPools(const Store& store, const LazyModel& model
   ReconstructionReport report{.setting = input.setting, .layers = options.layers, .pools = {}};
   const auto add = [&](const std::string& name, Index blank, const Array<float, 2>& texts) {
     report.pools.push_back(
-        {name, texts.dim(0), blank,
-         Reconstruct(store, texts, input.classifier.rows, input.labels.classes, options)});
+        {name, texts.dim(0),
+         Reconstruct(store, texts, input.classifier.rows, input.labels.classes, options), blank});
   };
   for (const TextPool& pool : pools) {
     const bool first = report.pools.empty();

@@ -46,8 +46,8 @@ struct ReconstructionChoice {
 struct PoolReconstruction {
   std::string pool;
   Index texts = 0;
-  Index blank = 0;  // blank lines of its file
   ReconstructionResult result;
+  Index blank = 0;  // blank lines of its file
 };
 struct ReconstructionReport {
   AccuracySetting setting;
