@@ -25,8 +25,9 @@ export function PictureChoice({ page, picture, onPick, label, clear = true, anyw
   const take = async (file: File | Blob | null | undefined) => {
     if (!file) return;
     setProblem(null);
-    if (!/^image\/(png|jpeg|webp)$/.test(file.type)) {
-      setProblem('This is no JPEG, PNG or WebP picture. Choose one of these.');
+    // A browser knows few types of pictures; of the others it says nothing, and the server looks at the file.
+    if (file.type && !file.type.startsWith('image/')) {
+      setProblem('This is no picture. Choose one.');
       return;
     }
     if (file.size > limits.picture_bytes) {
@@ -101,7 +102,7 @@ export function PictureChoice({ page, picture, onPick, label, clear = true, anyw
         <span role="status" class="hint">{busy ? 'Sending the picture …' : ''}</span>
         <ErrorLine message={problem} />
       </div>
-      <input ref={input} type="file" class="hide" tabIndex={-1} aria-label={`${label}: file`} accept="image/png,image/jpeg,image/webp"
+      <input ref={input} type="file" class="hide" tabIndex={-1} aria-label={`${label}: file`} accept="image/*,.bmp,.gif,.tif,.tiff,.avif,.jp2,.j2k,.heic,.heif"
         onChange={(event) => { const field = event.currentTarget; void take(field.files?.[0]); field.value = ''; }} />
       <dialog ref={dialog} aria-label="Pictures of the store" onClose={() => setOpen(false)}>
         {open && (
