@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -194,3 +195,44 @@ def test_verbs_of_one_picture_turn_it(oriented, tmp_path, verb):
     plain, said = out_of("as-they-are", "plain")
     assert "1 picture carries an EXIF orientation, which is left alone; --exif-orientation turns it" in said
     assert plain != turned
+
+
+# --- the explorer -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=[False, True])
+def explorer(request):
+    """The address of an explorer, and whether it turns pictures that are sent."""
+    flags = ["--exif-orientation"] if request.param else []
+    with subprocess.Popen([PROGRAM, "serve", "pictureworld", "--port", "0", "--json", *flags],
+                          stdout=subprocess.PIPE, text=True, env=dict(os.environ, CLIPLENS_SHARE=str(ROOT))) as process:
+        text = ""
+        while not text.rstrip().endswith("}"):
+            text += process.stdout.readline()
+        yield f"http://127.0.0.1:{json.loads(text)['port']}/api/v1", request.param
+        process.terminate()
+
+
+def test_pictures_that_are_sent_are_shown_as_the_model_sees_them(explorer):
+    address, turned = explorer
+    picture = format_pictures.image(np.random.default_rng(SEED), "RGB", 120, 80)
+    for form, orientation in (("TIFF", 1), ("GIF", 1), ("AVIF", 6), ("JPEG", 6), ("PNG", 1)):
+        data = (format_pictures.saved(picture, form) if orientation == 1 else
+                with_orientation(picture, form, orientation))
+        sent = urllib.request.Request(address + "/pictures", data, {"Content-Type": "image/x"})
+        with urllib.request.urlopen(sent) as answer:
+            told = json.load(answer)
+        with Image.open(io.BytesIO(data)) as image:
+            seen = (ImageOps.exif_transpose(image) if turned else image).convert("RGB")
+            seen.load()
+        assert (told["width"], told["height"]) == seen.size
+        with urllib.request.urlopen(f"{address}/pictures/{told['picture']}") as answer:
+            kind, shown = answer.headers["Content-Type"], answer.read()
+        # A browser turns what carries an orientation; it shows the other formats as PNG only.
+        whole = form in ("JPEG", "PNG") and (turned or orientation == 1)
+        assert kind == (f"image/{form.lower()}" if whole else "image/png")
+        with Image.open(io.BytesIO(shown)) as image:
+            assert np.array_equal(np.asarray(ImageOps.exif_transpose(image).convert("RGB")), np.asarray(seen))
+        with urllib.request.urlopen(f"{address}/pictures/{told['picture']}?side=64") as answer:
+            with Image.open(io.BytesIO(answer.read())) as image:
+                assert (image.width > image.height) == (seen.width > seen.height)
