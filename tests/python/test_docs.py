@@ -284,7 +284,7 @@ RUNS = [
     "merge store other --out whole",
     "decompose pictureworld --images faulty --out half --shard 0/2 --shard-images 2 --on-error skip",
     "decompose pictureworld --images photos.csv --split test --out split --path-column path"
-    " --allow-absolute",
+    " --allow-absolute --exif-orientation",
     "decompose pictureworld --images ragged --out ragged.store --on-error skip",
     "embed pictureworld --images ragged --out ragged.npy --on-error skip",
     "classify pictureworld --images ragged --classes classes.txt --templates simple -k 1"
