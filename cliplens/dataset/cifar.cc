@@ -67,21 +67,22 @@ class FolderFiles : public Files {
   explicit FolderFiles(std::filesystem::path root) : root_(std::move(root)) {}
   bool Has(std::string_view file) const override { return Exists(root_ / file); }
   std::span<const std::uint8_t> Bytes(std::string_view file) override {
-    return mapped_.emplace_back(root_ / file).bytes();
+    return contents_.emplace_back(ReadFile(root_ / file, kMaxArchiveBytes));
   }
   std::string NameOf(std::string_view file) const override { return PathText(root_ / file); }
   const char* remedy() const override { return "unpack the archive again"; }
 
  private:
   std::filesystem::path root_;
-  std::vector<MappedFile> mapped_;
+  std::vector<std::vector<std::uint8_t>> contents_;
 };
 
 // A .tar.gz, unpacked in memory.
 class ArchiveFiles : public Files {
  public:
   explicit ArchiveFiles(const std::filesystem::path& path)
-      : name_(PathText(path)), bytes_(Inflate(MappedFile(path).bytes(), name_, kMaxArchiveBytes)) {
+      : name_(PathText(path)),
+        bytes_(Inflate(ReadFile(path, kMaxArchiveBytes), name_, kMaxArchiveBytes)) {
     TarReader tar(bytes_, name_);
     while (const std::optional<TarMember> member = tar.Next()) {
       const std::string base = std::filesystem::path(member->name).filename().string();

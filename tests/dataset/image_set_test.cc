@@ -267,6 +267,17 @@ TEST(WebDatasetTest, ReadsShardsInOrder) {
   EXPECT_EQ(Text(set->Read(1)), "second");
 }
 
+TEST(WebDatasetTest, AnArchiveThatIsCutOffWhileItIsInUseIsAnError) {
+  const TemporaryDirectory directory;
+  const auto path = directory.Write(
+      "a.tar", TarMemberBytes("0.png", "first") +
+                   TarMemberBytes("1.png", std::string(100'000, 'x')) + TarEnd());
+  const auto set = OpenImageSet(path);
+  std::filesystem::resize_file(path, 2'048);
+  EXPECT_EQ(Text(set->Read(0)), "first");
+  ExpectError(ErrorCode::kCorruptData, "a.tar: ends at byte 2048", [&] { set->Read(1); });
+}
+
 TEST(WebDatasetTest, LabelsOfOtherTypesAreNoLabels) {
   const TemporaryDirectory directory;
   const auto set = OpenImageSet(directory.Write(
