@@ -42,7 +42,7 @@ EXTERNAL = {
     "omp.h": "model/nn",
     "faiss/": "io",
     "ft2build.h": "report",
-    "httplib.h": "server",
+    "boost/": "server",
     "CLI/": "cli",
 }
 EVERYWHERE = ("fmt/",)

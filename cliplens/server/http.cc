@@ -9,11 +9,18 @@
 #include <cstring>
 #include <list>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
-#include <httplib.h>
-#include <netinet/tcp.h>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/buffers_range.hpp>
+#include <boost/beast/http/chunk_encode.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/span_body.hpp>
+#include <boost/beast/http/write.hpp>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,7 +28,13 @@
 namespace cliplens::server {
 namespace {
 
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
+
+constexpr Index kFirstRoom = Index{64} << 10;  // for a body
 
 Clock::duration Seconds(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
@@ -85,37 +98,42 @@ class Connections {
 };
 
 // Threads that are made as connections come, up to a number; above it one connection is dropped.
-class Workers : public httplib::TaskQueue {
+class Workers {
  public:
   Workers(std::size_t most, Connections& connections) : most_(most), connections_(connections) {}
 
-  void enqueue(std::function<void()> work) override {
+  void Add(std::function<void()> work) {
     bool full = false;
     {
       const std::scoped_lock lock(mutex_);
       waiting_.push_back(std::move(work));
-      if (waiting_.size() > idle_) {
-        if (threads_.size() < most_) {
-          threads_.emplace_back([this] { Run(); });
-        } else {
-          full = true;
-        }
-      }
+      if (waiting_.size() > idle_) full = threads_.size() >= most_ || !StartThread();
     }
     news_.notify_one();
     if (full) connections_.DropOldestWaiting();
   }
 
-  void shutdown() override {
+  // Returns when all work is done.
+  void Stop() {
     {
       const std::scoped_lock lock(mutex_);
       stopping_ = true;
     }
     news_.notify_all();
     for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
  private:
+  bool StartThread() {
+    try {
+      threads_.emplace_back([this] { Run(); });
+      return true;
+    } catch (const std::system_error&) {
+      return false;  // the system has no further one; those that are there do the work
+    }
+  }
+
   void Run() {
     std::unique_lock lock(mutex_);
     while (true) {
@@ -141,84 +159,107 @@ class Workers : public httplib::TaskQueue {
   bool stopping_ = false;
 };
 
-// A socket with limits of time and, while a head is read, of bytes.
-class LimitedStream : public httplib::Stream {
+// Bytes that requests share.
+class Budget {
+ public:
+  explicit Budget(Index bytes) : left_(bytes) {}
+  bool Take(Index bytes) {
+    Index left = left_;
+    while (left >= bytes) {
+      if (left_.compare_exchange_weak(left, left - bytes)) return true;
+    }
+    return false;
+  }
+  void Give(Index bytes) { left_ += bytes; }
+
+ private:
+  std::atomic<Index> left_;
+};
+
+// One request's part of a budget.
+class Share {
+ public:
+  explicit Share(Budget& budget) : budget_(budget) {}
+  ~Share() { budget_.Give(bytes_); }
+  Share(const Share&) = delete;
+  Share& operator=(const Share&) = delete;
+  bool Take(Index bytes) {
+    if (!budget_.Take(bytes)) return false;
+    bytes_ += bytes;
+    return true;
+  }
+  void Give(Index bytes) {
+    budget_.Give(bytes);
+    bytes_ -= bytes;
+  }
+
+ private:
+  Budget& budget_;
+  Index bytes_ = 0;
+};
+
+// A socket with limits of time. Of Beast's and Asio's kinds of streams it is one that is written
+// to.
+class LimitedStream {
  public:
   LimitedStream(int socket, const HttpOptions& options) : socket_(socket), options_(options) {}
 
-  // Waits for the first byte of a request; false when none comes.
-  bool WaitForRequest(double seconds) {
-    deadline_ = Clock::now() + Seconds(seconds);
-    return begin_ < end_ || Fill();
-  }
-  void BeginHead() {
-    deadline_ = Clock::now() + Seconds(options_.head_seconds);
-    head_left_ = options_.head_bytes;
-    in_head_ = true;
-  }
-  void BeginBody() {
-    deadline_ = Clock::now() + Seconds(options_.body_seconds);
-    in_head_ = false;
+  // Until when Receive() waits.
+  void SetTime(double seconds) { deadline_ = Clock::now() + Seconds(seconds); }
+
+  // The next bytes from the client; empty when none come.
+  std::string_view Receive() {
+    while (true) {
+      const auto left = deadline_ - Clock::now();
+      if (left <= Clock::duration::zero() || !Ready(POLLIN, left)) return {};
+      const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+      if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+      return {buffer_.data(), count > 0 ? ToSize(count) : 0};
+    }
   }
 
   // Reads what a client still sends of a request that was refused. If a socket is closed with
   // unread bytes, the client may lose the answer.
   void Drain() {
     ::shutdown(socket_, SHUT_WR);
-    in_head_ = false;
-    deadline_ = Clock::now() + Seconds(options_.drain_seconds);
-    while (Fill()) {
+    SetTime(options_.drain_seconds);
+    while (!Receive().empty()) {
     }
   }
 
-  bool is_readable() const override { return begin_ < end_ || Ready(POLLIN, Seconds(0)); }
-  bool is_writable() const override {
-    // The socket of a client that has gone is readable, with nothing to read.
+  // Whether the client is there. The socket of one that has gone is readable, with nothing to read.
+  bool IsThere() const {
     char byte = 0;
-    if (Ready(POLLIN, Seconds(0)) && ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
-      return false;
+    return !Ready(POLLIN, Seconds(0)) || ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
+  }
+
+  template <typename Buffers>
+  std::size_t write_some(const Buffers& buffers, beast::error_code& error) {
+    error = {};
+    for (const asio::const_buffer buffer : beast::buffers_range_ref(buffers)) {
+      if (buffer.size() > 0) return Send(buffer, error);
     }
-    return Ready(POLLOUT, Seconds(options_.idle_seconds));
+    return 0;
   }
-
-  ssize_t read(char* out, std::size_t size) override {
-    if (in_head_ && head_left_ <= 0) return -1;
-    if (begin_ == end_ && !Fill()) return -1;
-    const std::size_t count = std::min(size, end_ - begin_);
-    std::memcpy(out, buffer_.data() + begin_, count);
-    begin_ += count;
-    if (in_head_) head_left_ -= static_cast<Index>(count);
-    return static_cast<ssize_t>(count);
+  template <typename Buffers>
+  std::size_t write_some(const Buffers& buffers) {
+    beast::error_code error;
+    const std::size_t count = write_some(buffers, error);
+    if (error) throw beast::system_error(error);
+    return count;
   }
-
-  ssize_t write(const char* data, std::size_t size) override {
-    std::size_t written = 0;
-    while (written < size) {
-      if (!Ready(POLLOUT, Seconds(options_.idle_seconds))) return -1;
-      const ssize_t count =
-          ::send(socket_, data + written, size - written, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-      if (count <= 0) return -1;
-      written += ToSize(count);
-    }
-    return static_cast<ssize_t>(size);
-  }
-
-  void get_remote_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
-  void get_local_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
-  socket_t socket() const override { return socket_; }
 
  private:
-  bool Fill() {
-    while (true) {
-      const auto left = deadline_ - Clock::now();
-      if (left <= Clock::duration::zero() || !Ready(POLLIN, left)) return false;
-      const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  std::size_t Send(const asio::const_buffer& buffer, beast::error_code& error) const {
+    while (Ready(POLLOUT, Seconds(options_.idle_seconds))) {
+      const ssize_t count =
+          ::send(socket_, buffer.data(), buffer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-      begin_ = 0;
-      end_ = count > 0 ? ToSize(count) : 0;
-      return count > 0;
+      if (count <= 0) break;
+      return ToSize(count);
     }
+    error = asio::error::connection_aborted;
+    return 0;
   }
   bool Ready(short events, Clock::duration time) const {
     pollfd poll{.fd = socket_, .events = events, .revents = 0};
@@ -235,220 +276,316 @@ class LimitedStream : public httplib::Stream {
   int socket_;
   const HttpOptions& options_;
   Clock::time_point deadline_;
-  bool in_head_ = true;
-  Index head_left_ = 0;
   std::array<char, 16 * 1024> buffer_{};
-  std::size_t begin_ = 0, end_ = 0;
 };
 
-Request RequestOf(const httplib::Request& in) {
-  Request request;
-  request.method = in.method;
-  request.path = in.path;
-  for (const auto& [name, value] : in.params) request.query.emplace(name, value);
-  for (const auto& [name, value] : in.headers) {
-    std::string lower = name;
-    std::ranges::transform(lower, lower.begin(), [](unsigned char c) {
-      return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    });
-    request.headers.emplace(std::move(lower), value);
-  }
-  return request;
-}
-
-bool HasBody(const httplib::Request& request) {
-  return request.method == "POST" || request.method == "PUT" || request.method == "PATCH" ||
-         request.method == "PRI";
-}
-
-// What is wrong with how the body is sent.
-std::optional<Response> RefuseBody(const Request& head, server::Handler& handler) {
-  if (head.method != "POST") {
-    return ErrorResponse(405, "invalid-argument", "only GET, HEAD, POST and DELETE are answered");
-  }
-  if (!head.header("transfer-encoding").empty() || head.header("content-length").empty()) {
+// What is wrong with the body that a request announces.
+std::optional<Response> RefuseBody(const HeadReader& head, const Request& request,
+                                   server::Handler& handler) {
+  if (request.method == "POST" && !request.headers.contains("content-length")) {
     return ErrorResponse(411, "invalid-argument", "the request must state its Content-Length");
   }
-  if (!head.header("content-encoding").empty() ||
-      head.header("content-type").starts_with("multipart/") ||
-      head.header("content-type").starts_with("application/x-www-form-urlencoded")) {
+  if (!request.header("content-encoding").empty() ||
+      request.header("content-type").starts_with("multipart/") ||
+      request.header("content-type").starts_with("application/x-www-form-urlencoded")) {
     return ErrorResponse(415, "unsupported",
                          "send the body as it is: no content encoding, no form");
   }
-  const std::string length(head.header("content-length"));
-  const Index limit = handler.BodyLimit(head);
-  if (length.size() > 15 || length.find_first_not_of("0123456789") != std::string::npos ||
-      std::stoll(length) > limit) {
-    return ErrorResponse(413, "exhausted",
-                         fmt::format("the body has {} bytes, at most {} are taken", length, limit));
-  }
-  return std::nullopt;
+  if (head.body_bytes() == 0) return std::nullopt;
+  const Index limit = handler.BodyLimit(request);
+  if (head.body_bytes() <= limit) return std::nullopt;
+  return ErrorResponse(
+      413, "exhausted",
+      fmt::format("the body has {} bytes, at most {} are taken", head.body_bytes(), limit));
 }
+
+// What one connection's requests need of the server.
+struct Serving {
+  const HttpOptions& options;
+  server::Handler& handler;
+  Connections& connections;
+  Budget& bodies;
+  const std::atomic<bool>& stopping;
+};
+
+// The requests of one connection, one after the other.
+class Session {
+ public:
+  Session(const Serving& serving, int socket)
+      : serving_(serving),
+        stream_(socket, serving.options),
+        place_(serving.connections.Add(socket)) {}
+  ~Session() { serving_.connections.Remove(place_); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  void Run() {
+    double wait = serving_.options.head_seconds;
+    while (!serving_.stopping && AnswerOne(wait)) wait = serving_.options.idle_seconds;
+  }
+
+ private:
+  // Whether another request may follow. `wait`: seconds for the first byte.
+  bool AnswerOne(double wait) {
+    serving_.connections.SetWaiting(place_, true);
+    stream_.SetTime(wait);
+    if (ahead_.empty() && !ReadMore(ahead_)) return false;
+    stream_.SetTime(serving_.options.head_seconds);
+    HeadReader head(serving_.options.head);
+    while (head.Read(ahead_) == HeadReader::kMore) {
+      if (!ReadMore(ahead_)) return false;
+    }
+    keeps_ = false;
+    is_head_ = head.problem() ? false : head.request().method == "HEAD";
+    http_1_0_ = head.is_http_1_0();
+    if (head.problem()) return Refuse(*head.problem());
+    ahead_.erase(0, ToSize(head.size()));
+
+    Request& request = head.request();
+    // What is wrong with a body is told only to those who may ask.
+    std::optional<Response> refused = serving_.handler.Refuse(request);
+    if (!refused) refused = RefuseBody(head, request, serving_.handler);
+    if (refused) return Refuse(*std::move(refused));
+    Share memory(serving_.bodies);
+    if (head.body_bytes() > 0) {
+      if (head.wants_continue() && ahead_.empty() && !SendContinue()) return false;
+      stream_.SetTime(serving_.options.body_seconds);
+      bool has_room = true;
+      if (!ReadBody(head.body_bytes(), request.body, memory, has_room)) {
+        if (has_room) return false;
+        Response busy = ErrorResponse(
+            503, "exhausted", "the bodies of other requests take all memory; ask again later");
+        busy.headers.emplace_back("Retry-After", "2");
+        return Refuse(std::move(busy));
+      }
+    }
+    serving_.connections.SetWaiting(place_, false);
+    keeps_ = head.keep_alive();
+    return Send(AnswerTo(request)) && keeps_;
+  }
+
+  Response AnswerTo(const Request& request) {
+    try {
+      return serving_.handler.Handle(request);
+    } catch (const std::exception& error) {
+      return ErrorResponse(500, "internal", error.what());
+    }
+  }
+
+  bool ReadMore(std::string& text) {
+    const std::string_view more = stream_.Receive();
+    text += more;
+    return !more.empty();
+  }
+
+  // Takes room as the bytes come, not as they are announced.
+  bool ReadBody(Index bytes, std::string& body, Share& memory, bool& has_room) {
+    Index room = 0;
+    while (static_cast<Index>(body.size()) < bytes) {
+      if (ahead_.empty() && !ReadMore(ahead_)) return false;
+      const std::size_t count = std::min(ahead_.size(), ToSize(bytes) - body.size());
+      if (static_cast<Index>(body.size() + count) > room) {
+        const Index more = std::max(kFirstRoom, 2 * room);
+        has_room = memory.Take(more);
+        if (!has_room) return false;
+        body.reserve(ToSize(more));
+        memory.Give(room);
+        room = more;
+      }
+      body.append(ahead_, 0, count);
+      ahead_.erase(0, count);
+    }
+    return true;
+  }
+
+  bool SendContinue() {
+    beast::error_code error;
+    asio::write(stream_, asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")), error);
+    return !error;
+  }
+
+  // Nothing may follow a request that was not read to its end.
+  bool Refuse(Response response) {
+    if (Send(std::move(response))) {
+      serving_.connections.SetWaiting(place_, true);
+      stream_.Drain();
+    }
+    return false;
+  }
+
+  // Whether the client takes it.
+  bool Send(Response response) {
+    http::response<http::empty_body> head;
+    head.version(http_1_0_ ? 10 : 11);
+    head.result(static_cast<unsigned>(response.status));
+    for (const auto& [name, value] : response.headers) head.insert(name, value);
+    if (!response.content_type.empty()) head.set(http::field::content_type, response.content_type);
+    if (response.stream) return SendStream(std::move(head), response.stream);
+    head.keep_alive(keeps_);
+    if (response.status != 304) head.content_length(response.body.size());
+    beast::error_code error;
+    http::response_serializer<http::empty_body> serializer(head);
+    http::write_header(stream_, serializer, error);
+    if (!error && !is_head_ && response.status != 304) {
+      asio::write(stream_, asio::buffer(response.body), error);
+    }
+    return !error;
+  }
+
+  // In pieces; HTTP/1.0 has none, there the end of the connection is the end of the stream.
+  bool SendStream(http::response<http::empty_body> head,
+                  const std::function<bool(const Writer& write)>& stream) {
+    keeps_ = keeps_ && !http_1_0_;
+    head.keep_alive(keeps_);
+    if (!http_1_0_) head.chunked(true);
+    beast::error_code error;
+    http::response_serializer<http::empty_body> serializer(head);
+    http::write_header(stream_, serializer, error);
+    if (error || is_head_) return !error;
+    const Writer write = [&](std::string_view piece) {
+      if (error || !stream_.IsThere()) return false;
+      if (piece.empty()) return true;  // an empty chunk would be the last
+      const asio::const_buffer buffer(piece.data(), piece.size());
+      if (http_1_0_) {
+        asio::write(stream_, asio::const_buffers_1(buffer), error);
+      } else {
+        asio::write(stream_, http::make_chunk(asio::const_buffers_1(buffer)), error);
+      }
+      return !error;
+    };
+    while (!serving_.stopping && stream(write)) {
+    }
+    if (!error && !http_1_0_) asio::write(stream_, http::make_chunk_last(), error);
+    return !error && stream_.IsThere();
+  }
+
+  const Serving serving_;
+  LimitedStream stream_;
+  Connections::Handle place_;
+  std::string ahead_;  // what came and is not read yet
+  // Of the request that is answered.
+  bool keeps_ = false;
+  bool is_head_ = false;
+  bool http_1_0_ = false;
+};
 
 }  // namespace
 
-class HttpServer::Impl : public httplib::Server {
+class HttpServer::Impl {
  public:
   Impl(HttpOptions options, server::Handler& handler)
-      : options_(std::move(options)), handler_(handler) {
-    new_task_queue = [this] { return new Workers(ToSize(options_.connections), connections_); };
-    set_tcp_nodelay(true);
-    // One process an address; a port that was just freed can be used again at once.
-    set_socket_options([](socket_t socket) {
-      const int yes = 1;
-      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    });
-    set_pre_routing_handler(
-        [this](const httplib::Request& in, httplib::Response& out) { return Route(in, out); });
-    Post(".*", [this](const httplib::Request& in, httplib::Response& out) {
-      Request request = RequestOf(in);
-      request.body = in.body;
-      Answer(request, out);
-    });
-    set_error_handler([](const httplib::Request& /*in*/, httplib::Response& out) {
-      if (!out.body.empty() || out.has_header("Content-Type")) return;
-      const Response response =
-          ErrorResponse(out.status, "invalid-argument", "this is no request that can be answered");
-      out.set_content(response.body, response.content_type);
-    });
-    if (options_.port == 0) {
-      port_ = bind_to_any_port(options_.host);
-    } else if (bind_to_port(options_.host, options_.port)) {
-      port_ = options_.port;
+      : options_(std::move(options)),
+        handler_(handler),
+        bodies_(options_.bodies_bytes),
+        workers_(ToSize(options_.connections), connections_) {
+    beast::error_code error = asio::error::invalid_argument;
+    // No address would be taken for all of them.
+    if (!options_.host.empty()) {
+      tcp::resolver resolver(io_);
+      const auto found =
+          resolver.resolve(options_.host, std::to_string(options_.port),
+                           tcp::resolver::passive | tcp::resolver::numeric_service, error);
+      for (auto at = found.begin(); at != found.end(); ++at) {
+        if (Bind(at->endpoint(), error)) break;
+      }
     }
-    if (port_ <= 0) {
+    if (error) {
       throw Error(ErrorCode::kPrecondition,
                   "{}:{} cannot be listened on: {}; name another --port or --listen", options_.host,
-                  options_.port, std::strerror(errno));
+                  options_.port, error.message());
     }
+    port_ = acceptor_.local_endpoint().port();
+    address_ = acceptor_.local_endpoint().address().to_string();
   }
+  ~Impl() { Stop(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   int port() const { return port_; }
+  std::string address() const { return address_; }
   bool stopping() const { return stopping_; }
 
   void Listen() {
-    if (!stopping_) listen_after_bind();
-    is_listening_ = false;
+    Accept();
+    io_.run();
+    beast::error_code ignored;
+    acceptor_.close(ignored);
+    workers_.Stop();
   }
 
-  void StopAll() {
+  void Stop() {
     if (stopping_.exchange(true)) return;
-    // The accepting loop may not have begun; it sees stopping_ or this.
-    while (!is_running() && is_listening_) std::this_thread::sleep_for(Seconds(.001));
-    stop();
+    io_.stop();
     connections_.Stop(options_.stop_seconds);
   }
-  void WillListen() { is_listening_ = true; }
 
  private:
-  bool process_and_close_socket(socket_t socket) override {
-    const Connections::Handle entry = connections_.Add(socket);
-    LimitedStream stream(socket, options_);
-    bool served = false;
-    double wait = options_.head_seconds;
-    while (!stopping_ && stream.WaitForRequest(wait)) {
-      stream.BeginHead();
-      bool closed = false;
-      close_ = false;
-      served = process_request(stream, /*close_connection=*/false, closed,
-                               [&](httplib::Request& request) {
-                                 stream.BeginBody();
-                                 request.ranges.clear();
-                                 // On a local connection compression takes longer than it saves.
-                                 request.headers.erase("Accept-Encoding");
-                                 busy_ = entry;
-                                 if (!HasBody(request)) connections_.SetWaiting(entry, false);
-                               });
-      connections_.SetWaiting(entry, true);
-      if (close_) stream.Drain();
-      if (!served || closed || close_) break;
-      wait = options_.idle_seconds;
-    }
-    connections_.Remove(entry);
-    return served;
-  }
-
-  // Before the body is read. Requests without one are answered here.
-  HandlerResponse Route(const httplib::Request& in, httplib::Response& out) {
-    Request head = RequestOf(in);
-    std::optional<Response> refused;
-    try {
-      refused = handler_.Refuse(head);
-      if (!refused && HasBody(in)) refused = RefuseBody(head, handler_);
-    } catch (const std::exception& error) {
-      refused = ErrorResponse(500, "internal", error.what());
-    }
-    if (refused) {
-      // What is left of the request is not read, so nothing can follow it.
-      if (HasBody(in)) {
-        close_ = true;
-        refused->headers.emplace_back("Connection", "close");
+  bool Bind(const tcp::endpoint& endpoint, beast::error_code& error) {
+    const auto good = [&] {
+      if (acceptor_.open(endpoint.protocol(), error)) return false;
+      // One process an address; a port that was just freed can be used again at once.
+      if (acceptor_.set_option(tcp::acceptor::reuse_address(true), error)) return false;
+      if (endpoint.address().is_v6() && acceptor_.set_option(asio::ip::v6_only(false), error)) {
+        return false;
       }
-      Fill(*std::move(refused), out);
-      return HandlerResponse::Handled;
-    }
-    if (HasBody(in)) return HandlerResponse::Unhandled;
-    // A body that such a request has all the same is not read.
-    close_ = close_ || !head.header("content-length").empty() ||
-             !head.header("transfer-encoding").empty();
-    Answer(head, out);
-    return HandlerResponse::Handled;
+      if (acceptor_.bind(endpoint, error)) return false;
+      return !acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    };
+    if (good()) return true;
+    beast::error_code ignored;
+    acceptor_.close(ignored);
+    return false;
   }
 
-  void Answer(const Request& request, httplib::Response& out) {
-    connections_.SetWaiting(busy_, false);
-    try {
-      Fill(handler_.Handle(request), out);
-    } catch (const std::exception& error) {
-      Fill(ErrorResponse(500, "internal", error.what()), out);
-    }
+  void Accept() {
+    acceptor_.async_accept([this](const beast::error_code& error, tcp::socket socket) {
+      if (error == asio::error::operation_aborted) return;
+      beast::error_code ignored;
+      if (error) {
+        // No descriptor is left, for one: those that wait for their clients give theirs.
+        connections_.DropOldestWaiting();
+        std::this_thread::sleep_for(Seconds(.01));
+      } else {
+        socket.set_option(tcp::no_delay(true), ignored);
+        Serve(socket.release());
+      }
+      Accept();
+    });
   }
 
-  void Fill(Response response, httplib::Response& out) {
-    out.status = response.status;
-    for (const auto& [name, value] : response.headers) out.set_header(name, value);
-    if (!response.stream) {
-      out.set_content(response.body, response.content_type);
-      return;
-    }
-    out.set_chunked_content_provider(
-        response.content_type,
-        [this, stream = std::move(response.stream)](std::size_t, httplib::DataSink& sink) {
-          const Writer write = [&](std::string_view piece) {
-            return sink.is_writable() && sink.write(piece.data(), piece.size());
-          };
-          if (!stopping_ && stream(write)) return sink.is_writable();
-          sink.done();
-          return true;
-        });
+  void Serve(int socket) {
+    workers_.Add([this, socket] {
+      try {
+        Session({options_, handler_, connections_, bodies_, stopping_}, socket).Run();
+      } catch (const std::exception&) {
+        // No memory for its next step: the connection is closed, the others go on.
+      }
+    });
   }
 
   HttpOptions options_;
   server::Handler& handler_;
   Connections connections_;
+  Budget bodies_;
+  Workers workers_;
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_{io_};
   int port_ = -1;
+  std::string address_;
   std::atomic<bool> stopping_ = false;
-  std::atomic<bool> is_listening_ = false;
-  // Of the connection that this thread serves.
-  static thread_local bool close_;
-  static thread_local Connections::Handle busy_;
 };
-
-thread_local bool HttpServer::Impl::close_ = false;
-thread_local Connections::Handle HttpServer::Impl::busy_ = {};
 
 HttpServer::HttpServer(HttpOptions options, server::Handler& handler)
     : impl_(std::make_unique<Impl>(std::move(options), handler)) {}
-HttpServer::~HttpServer() { Stop(); }
+HttpServer::~HttpServer() = default;
 
 int HttpServer::port() const { return impl_->port(); }
 
-void HttpServer::Listen() {
-  impl_->WillListen();
-  impl_->Listen();
-}
+std::string HttpServer::address() const { return impl_->address(); }
 
-void HttpServer::Stop() { impl_->StopAll(); }
+void HttpServer::Listen() { impl_->Listen(); }
+
+void HttpServer::Stop() { impl_->Stop(); }
 
 bool HttpServer::stopping() const { return impl_->stopping(); }
 
