@@ -10,7 +10,7 @@ std::string CsvRow(const std::vector<std::string>& cells) {
   std::string row;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     std::string cell = cells[i];
-    if (!cell.empty() && std::string("=+-@\t\r").find(cell[0]) != std::string::npos &&
+    if (!cell.empty() && std::string("=+-@\t\r\n").find(cell[0]) != std::string::npos &&
         !ParseNumber<double>(cell)) {
       cell.insert(cell.begin(), '\'');
     }

@@ -14,6 +14,9 @@ TEST(CsvRow, QuotesWhatNeedsIt) {
 
 TEST(CsvRow, NoCellIsAFormula) {
   EXPECT_EQ(CsvRow({"=1+1", "@sum", "+a", "-b", "\tx"}), "'=1+1,'@sum,'+a,'-b,'\tx\n");
+  EXPECT_EQ(CsvRow({"\n=1", "=HYPERLINK(\"http://x\")"}),
+            "\"'\n=1\",\"'=HYPERLINK(\"\"http://x\"\")\"\n");
+  EXPECT_EQ(CsvRow({"-0.5", "-1e-7", "-1+1"}), "-0.5,-1e-7,'-1+1\n");
   EXPECT_EQ(CsvRow({"=HYPERLINK(\"x\",\"y\")"}), "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\"\n");
   EXPECT_EQ(CsvRow({"-5+3", "-"}), "'-5+3,'-\n");
   // Numbers stay numbers.
