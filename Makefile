@@ -93,6 +93,7 @@ parity: all setup-test run-parity
 run-explorer:
 	web/check.sh
 	CLIPLENS_PROGRAM=$(CURDIR)/$(BUILD)/bin/cliplens node web/tests/browser.mjs
+	CLIPLENS_PROGRAM=$(CURDIR)/$(BUILD)/bin/cliplens node web/tests/reach.mjs
 
 explorer: all
 	@tools/setup.sh web

@@ -1,7 +1,9 @@
 import { defineConfig } from 'vite';
 
 // Fixed names, no hashes, no source maps: the bundle is in the repository and is built into the program.
+// Relative addresses: a proxy may show the page under a path.
 export default defineConfig({
+  base: './',
   esbuild: { jsx: 'automatic', jsxImportSource: 'preact', legalComments: 'none' },
   build: {
     target: 'es2022',

@@ -22,6 +22,7 @@ struct ServeArguments {
   std::string token;
   bool with_token = false;
   std::vector<std::string> host_names;
+  bool behind_proxy = false;
   server::SourcesChoice sources;
   bool exif_orientation = false;
 };
@@ -44,19 +45,23 @@ void Run(const ServeArguments& options, const Common& common) {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  server::AccessOptions access;
-  access.host = options.listen;
-  access.names = options.host_names;
-  access.token = options.token;
-  if (access.token.empty() && (options.with_token || !server::IsLoopback(options.listen))) {
-    access.token = server::MakeToken();
-  }
   server::ExplorerOptions explorer_options;
   explorer_options.threads = common.threads;
   explorer_options.exif_orientation = options.exif_orientation;
   server::Explorer explorer(OpenSources(options.sources), explorer_options);
   server::HttpServer http({.host = options.listen, .port = options.port}, explorer);
+  server::AccessOptions access;
+  access.host = options.listen;
   access.port = http.port();
+  access.names = options.host_names;
+  access.behind_proxy = options.behind_proxy;
+  access.token = options.token;
+  // What was bound decides, however it is written.
+  const std::string address = http.address();
+  if (address == "0.0.0.0" || address == "::") access.host = address;
+  if (access.token.empty() && (options.with_token || !server::IsLoopback(address))) {
+    access.token = server::MakeToken();
+  }
   explorer.Open(access);
 
   std::thread waiter([&] {
@@ -65,12 +70,12 @@ void Run(const ServeArguments& options, const Common& common) {
     explorer.Close();
     http.Stop();
   });
-  const std::string address = explorer.access().SecretAddress();
+  const std::string page = explorer.access().SecretAddress();
   try {
     if (common.json) {
-      PrintJson(ServeJson(address, http.port()));
+      PrintJson(ServeJson(page, http.port()));
     } else {
-      Print(fmt::format("cliplens explorer: {}\nStop with Ctrl-C.\n", address));
+      Print(fmt::format("cliplens explorer: {}\nStop with Ctrl-C.\n", page));
     }
     http.Listen();
   } catch (...) {
@@ -94,6 +99,10 @@ void AddServe(CLI::App& app, Common& common) {
   AddNumber(verb, "--port", options->port, 0, 65'535, "Port to listen on (0: any that is free)");
   verb->add_option("--listen", options->listen,
                    "Address to listen on; any but this machine's own asks for a token")
+      ->check([](const std::string& address) {
+        return address.empty() ? "an address is wanted; 0.0.0.0 stands for all of this machine's"
+                               : "";
+      })
       ->capture_default_str();
   verb->add_option("--token", options->token, "Secret that every request must carry")
       ->check([](const std::string& token) {
@@ -105,9 +114,15 @@ void AddServe(CLI::App& app, Common& common) {
       });
   verb->add_flag("--with-token", options->with_token, "Ask for a token on this machine too");
   verb->add_option("--host-name", options->host_names,
-                   "Further name that the page is reached by; as often as you like")
+                   "Further name that the page is reached by, such as a proxy's; with a port pages "
+                   "of this port alone; as often as you like")
+      ->check([](const std::string& name) {
+        return server::IsHostName(name) ? "" : "NAME or NAME:PORT is wanted, without http://";
+      })
       ->allow_extra_args(false)
       ->take_all();
+  verb->add_flag("--behind-proxy", options->behind_proxy,
+                 "Believe the X-Forwarded-Host and X-Forwarded-Proto of a proxy in front");
   verb->add_option("--texts", options->sources.texts,
                    "Text pool that heads are described with, or a shipped one (default: general)");
   verb->add_option("--properties", options->sources.properties,

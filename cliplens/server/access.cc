@@ -9,8 +9,12 @@
 #include <netinet/in.h>
 #include <sys/random.h>
 
+#include "cliplens/io/printable.h"
+
 namespace cliplens::server {
 namespace {
+
+constexpr std::size_t kMostHostShown = 80;
 
 std::string Lower(std::string_view text) {
   std::string out(text);
@@ -32,6 +36,53 @@ bool IsNumber(std::string host) {
   if (host.size() < 2 || host.front() != '[' || host.back() != ']') return false;
   host = host.substr(1, host.size() - 2);
   return inet_pton(AF_INET6, host.c_str(), ignored.data()) == 1;
+}
+
+// "lab.example:8443" in its parts.
+struct Authority {
+  std::string host;  // in lower case
+  std::string port;  // empty where there is none
+
+  std::string PortFor(std::string_view scheme) const {
+    if (!port.empty()) return port;
+    return scheme == "https" ? "443" : "80";
+  }
+};
+
+// Nothing for what is no host with an optional port: users, paths, blanks, lists.
+std::optional<Authority> AuthorityOf(std::string_view text) {
+  Authority parts;
+  const std::size_t bracket = text.starts_with('[') ? text.find(']') : 0;
+  if (bracket == std::string_view::npos) return std::nullopt;
+  const std::size_t colon = std::min(text.find(':', bracket), text.size());
+  parts.host = Lower(text.substr(0, colon));
+  parts.port = text.substr(std::min(colon + 1, text.size()));
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+  };
+  if (parts.host.starts_with('[') ? !IsNumber(parts.host)
+                                  : parts.host.empty() || !std::ranges::all_of(parts.host, fits)) {
+    return std::nullopt;
+  }
+  const bool digits = std::ranges::all_of(parts.port, [](char c) { return c >= '0' && c <= '9'; });
+  if (!digits || parts.port.size() > 5 || (colon < text.size() && parts.port.empty())) {
+    return std::nullopt;
+  }
+  return parts;
+}
+
+// The parts of a list such as proxies make, each adding its own.
+std::vector<std::string_view> PartsOf(std::string_view list) {
+  std::vector<std::string_view> parts;
+  while (!list.empty()) {
+    const std::size_t end = std::min(list.find(','), list.size());
+    std::string_view part = list.substr(0, end);
+    list.remove_prefix(std::min(end + 1, list.size()));
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    parts.push_back(part);
+  }
+  return parts;
 }
 
 std::string_view CookieOf(std::string_view cookies, std::string_view name) {
@@ -74,56 +125,101 @@ std::string MakeToken() {
   return token;
 }
 
-Access::Access(AccessOptions options) : options_(std::move(options)) {
-  for (std::string& name : options_.names) name = Lower(name);
-}
+bool IsHostName(std::string_view name) { return AuthorityOf(name).has_value(); }
 
-bool Access::IsOurs(std::string_view authority) const {
-  const std::string text = Lower(authority);
-  const std::string port = fmt::format(":{}", options_.port);
-  std::vector<std::string> hosts = options_.names;
-  hosts.push_back(Lower(Bracketed(options_.host)));
-  if (IsLoopback(options_.host)) {
-    hosts.insert(hosts.end(), {"localhost", "127.0.0.1", "[::1]"});
-  }
-  if (IsEveryAddress(options_.host) && text.ends_with(port)) {
-    const std::string host = text.substr(0, text.size() - port.size());
-    if (host == "localhost" || IsNumber(host)) return true;
-  }
-  return std::ranges::any_of(hosts, [&](const std::string& host) {
-    return text == host + port || (options_.port == 80 && text == host);
+Access::Access(AccessOptions options) : options_(std::move(options)) {}
+
+bool Access::IsNamed(std::string_view authority, std::string_view scheme) const {
+  const std::optional<Authority> asked = AuthorityOf(authority);
+  if (!asked) return false;
+  return std::ranges::any_of(options_.names, [&](const std::string& name) {
+    const std::optional<Authority> ours = AuthorityOf(name);
+    return ours && ours->host == asked->host &&
+           (scheme.empty() || ours->port.empty() || ours->port == asked->PortFor(scheme));
   });
 }
 
-bool Access::HasToken(const Request& request) const {
+bool Access::IsOurs(std::string_view authority) const {
+  const std::optional<Authority> asked = AuthorityOf(authority);
+  if (!asked) return false;
+  const std::string& host = asked->host;
+  if (IsNamed(authority, "") || host == Lower(Bracketed(options_.host))) return true;
+  if (IsEveryAddress(options_.host) && IsNumber(host)) return true;
+  return IsLoopback(host) || host == "[::1]";
+}
+
+std::optional<Access::Asked> Access::AskedOf(const Request& request) const {
+  Asked asked{.authority = std::string(request.header("host")), .scheme = "http"};
+  if (!IsOurs(asked.authority)) return std::nullopt;
+  if (!options_.behind_proxy) return asked;
+  const std::vector<std::string_view> hosts = PartsOf(request.header("x-forwarded-host"));
+  for (const std::string_view host : hosts) {
+    if (!IsOurs(host)) return std::nullopt;
+  }
+  if (!hosts.empty()) asked.authority = hosts.front();
+  const std::vector<std::string_view> schemes = PartsOf(request.header("x-forwarded-proto"));
+  if (!schemes.empty() && schemes.front() == "https") asked.scheme = "https";
+  return asked;
+}
+
+bool Access::IsOwnOrigin(std::string_view origin, const Asked& asked, std::string_view site) const {
+  const std::size_t colon = std::min(origin.find("://"), origin.size());
+  const std::string_view scheme = origin.substr(0, colon);
+  const std::string_view authority = origin.substr(std::min(colon + 3, origin.size()));
+  if (scheme != "http" && scheme != "https") return false;
+  const std::optional<Authority> from = AuthorityOf(authority);
+  const std::optional<Authority> to = AuthorityOf(asked.authority);
+  if (!from || !to) return false;
+  if (scheme == asked.scheme && from->host == to->host &&
+      from->PortFor(scheme) == to->PortFor(scheme)) {
+    return true;
+  }
+  // Behind a proxy that puts its own Host. No page can make a browser say same-origin, and the
+  // name of the origin, which is ours, shows that no other name was pointed here.
+  return IsNamed(authority, scheme) || (IsOurs(authority) && site == "same-origin");
+}
+
+std::string Access::CookieName(const Asked& asked) const {
+  const std::optional<Authority> parts = AuthorityOf(asked.authority);
+  return "cliplens_token_" +
+         (parts && !parts->port.empty() ? parts->port : std::to_string(options_.port));
+}
+
+bool Access::HasToken(const Request& request, const Asked& asked) const {
   constexpr std::string_view kBearer = "Bearer ";
   const std::string_view authorization = request.header("authorization");
   if (authorization.starts_with(kBearer)) {
     return SameSecret(authorization.substr(kBearer.size()), options_.token);
   }
-  return SameSecret(CookieOf(request.header("cookie"), kTokenCookie), options_.token);
+  return SameSecret(CookieOf(request.header("cookie"), CookieName(asked)), options_.token);
 }
 
 std::optional<Response> Access::Check(const Request& request) const {
   const std::string_view host = request.header("host");
   if (host.empty()) return ErrorResponse(400, "invalid-argument", "the request names no Host");
-  if (!IsOurs(host)) {
-    return ErrorResponse(403, "forbidden",
-                         fmt::format("this is not the server that the request is for; open {}, or "
-                                     "name further hosts with --host-name",
-                                     Address()));
-  }
-  const std::string_view origin = request.header("origin");
-  if (!origin.empty() && origin != fmt::format("http://{}", host)) {
-    return ErrorResponse(403, "forbidden", "a page of another site asks; it gets no answer");
+  const std::optional<Asked> asked = AskedOf(request);
+  if (!asked) {
+    return ErrorResponse(
+        403, "forbidden",
+        fmt::format("the server does not know itself by the name '{}'; open {}, or start it with "
+                    "--host-name NAME for each name by which its page is reached",
+                    Printable(host, kMostHostShown), Address()));
   }
   const std::string_view site = request.header("sec-fetch-site");
+  const std::string_view origin = request.header("origin");
+  if (!origin.empty() && !IsOwnOrigin(origin, *asked, site)) {
+    return ErrorResponse(
+        403, "forbidden",
+        fmt::format("a page of another site ({}) asks; it gets no answer. If it is the explorer's, "
+                    "behind a proxy, start the server with --host-name NAME",
+                    Printable(origin, kMostHostShown)));
+  }
   const bool opens_page = request.method == "GET" && request.path == "/" &&
                           request.header("sec-fetch-mode") == "navigate";
   if (!site.empty() && site != "same-origin" && site != "none" && !opens_page) {
     return ErrorResponse(403, "forbidden", "a page of another site asks; it gets no answer");
   }
-  if (!options_.token.empty() && !HasToken(request)) {
+  if (!options_.token.empty() && !HasToken(request, *asked)) {
     return ErrorResponse(401, "unauthorized",
                          "a token is needed: open the address that 'cliplens serve' printed, or "
                          "send 'Authorization: Bearer TOKEN'");
@@ -133,12 +229,15 @@ std::optional<Response> Access::Check(const Request& request) const {
 
 std::optional<Response> Access::SignIn(const Request& request) const {
   if (options_.token.empty() || request.method != "GET" || request.path != "/") return std::nullopt;
-  if (!IsOurs(request.header("host"))) return std::nullopt;
+  const std::optional<Asked> asked = AskedOf(request);
+  if (!asked) return std::nullopt;
   if (!SameSecret(request.parameter("token"), options_.token)) return std::nullopt;
   Response response{.status = 303, .content_type = "text/plain"};
-  response.headers = {{"Location", "/"},
-                      {"Set-Cookie", fmt::format("{}={}; HttpOnly; SameSite=Strict; Path=/",
-                                                 kTokenCookie, options_.token)}};
+  // Relative, and a cookie without Path: both mean the folder that the browser asked.
+  response.headers = {
+      {"Location", "./"},
+      {"Set-Cookie", fmt::format("{}={}; HttpOnly; SameSite=Strict{}", CookieName(*asked),
+                                 options_.token, asked->scheme == "https" ? "; Secure" : "")}};
   return response;
 }
 

@@ -31,6 +31,31 @@ std::vector<std::string> Split(std::string_view path) {
   return parts;
 }
 
+// Of a route's path; the parts that stand for {…} where it fits.
+std::optional<std::vector<std::string>> PathParts(std::string_view route,
+                                                  const std::vector<std::string>& asked) {
+  const std::vector<std::string> wanted = Split(route);
+  if (wanted.size() != asked.size()) return std::nullopt;
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i].starts_with('{')) {
+      parts.push_back(asked[i]);
+    } else if (wanted[i] != asked[i]) {
+      return std::nullopt;
+    }
+  }
+  return parts;
+}
+
+const PageFile* PageFileAt(std::string_view path) {
+  for (const PageFile& file : PageFiles()) {
+    if (path == file.path || (path == "/" && std::string_view(file.path) == "/index.html")) {
+      return &file;
+    }
+  }
+  return nullptr;
+}
+
 // What every answer says to a browser.
 Response Guarded(Response response) {
   auto& headers = response.headers;
@@ -215,31 +240,35 @@ Source& Explorer::SourceNamed(const std::string& id) {
   throw Error(ErrorCode::kNotFound, "there is no source '{}'; see {}/sources", Printable(id), kApi);
 }
 
-const Explorer::Route* Explorer::Find(const Request& request, Parts& parts, bool& other_method) {
-  other_method = false;
+const Explorer::Route* Explorer::Find(const Request& request, Parts& parts) {
   if (!request.path.starts_with(kApi)) return nullptr;
   const std::vector<std::string> asked = Split(request.path.substr(kApi.size()));
   const std::string method = request.method == "HEAD" ? "GET" : request.method;
   for (const Route& route : Routes()) {
-    const std::vector<std::string> wanted = Split(route.path);
-    if (wanted.size() != asked.size()) continue;
-    Parts found;
-    bool fits = true;
-    for (std::size_t i = 0; fits && i < wanted.size(); ++i) {
-      if (wanted[i].starts_with('{')) {
-        found.push_back(asked[i]);
-      } else {
-        fits = wanted[i] == asked[i];
-      }
-    }
-    if (!fits) continue;
-    if (route.method == method) {
-      parts = std::move(found);
-      return &route;
-    }
-    other_method = true;
+    if (route.method != method) continue;
+    std::optional<Parts> found = PathParts(route.path, asked);
+    if (!found) continue;
+    parts = *std::move(found);
+    return &route;
   }
   return nullptr;
+}
+
+Response Explorer::NotFound(const Request& request) {
+  std::string methods = PageFileAt(request.path) != nullptr ? "GET, HEAD" : "";
+  if (request.path.starts_with(kApi)) {
+    const std::vector<std::string> asked = Split(request.path.substr(kApi.size()));
+    for (const Route& route : Routes()) {
+      if (!PathParts(route.path, asked)) continue;
+      if (!methods.empty()) methods += ", ";
+      methods += std::string_view(route.method) == "GET" ? "GET, HEAD" : route.method;
+    }
+  }
+  if (methods.empty()) return ErrorResponse(404, "not-found", "there is no such page or route");
+  Response response =
+      ErrorResponse(405, "invalid-argument", fmt::format("this is asked with {}", methods));
+  response.headers.emplace_back("Allow", methods);
+  return response;
 }
 
 std::optional<Response> Explorer::Refuse(const Request& head) {
@@ -248,12 +277,8 @@ std::optional<Response> Explorer::Refuse(const Request& head) {
   if (auto refused = access_->Check(head)) return Guarded(*std::move(refused));
   if (head.method == "GET" || head.method == "HEAD") return std::nullopt;
   Parts parts;
-  bool other_method = false;
-  const Route* route = Find(head, parts, other_method);
-  if (route == nullptr) {
-    return Guarded(other_method ? ErrorResponse(405, "invalid-argument", "this is asked with GET")
-                                : ErrorResponse(404, "not-found", "there is no such route"));
-  }
+  const Route* route = Find(head, parts);
+  if (route == nullptr) return Guarded(NotFound(head));
   if (route->body == Route::Body::kNone) return std::nullopt;
   // Other sites can make a browser send forms and plain text, not JSON.
   const std::string_view type = head.header("content-type");
@@ -271,8 +296,7 @@ std::optional<Response> Explorer::Refuse(const Request& head) {
 
 Index Explorer::BodyLimit(const Request& head) {
   Parts parts;
-  bool other_method = false;
-  const Route* route = Find(head, parts, other_method);
+  const Route* route = Find(head, parts);
   if (route == nullptr) return 0;
   switch (route->body) {
     case Route::Body::kNone:
@@ -288,21 +312,13 @@ Index Explorer::BodyLimit(const Request& head) {
 }
 
 Response Explorer::Handle(const Request& request) {
-  for (const PageFile& file : PageFiles()) {
-    const bool asked = request.path == file.path ||
-                       (request.path == "/" && std::string_view(file.path) == "/index.html");
-    if (!asked) continue;
+  if (const PageFile* file = PageFileAt(request.path)) {
     return Guarded(
-        Tagged(request, file.tag, file.content_type, [&] { return std::string(file.text); }));
+        Tagged(request, file->tag, file->content_type, [&] { return std::string(file->text); }));
   }
   Parts parts;
-  bool other_method = false;
-  const Route* route = Find(request, parts, other_method);
-  if (route == nullptr) {
-    return Guarded(other_method
-                       ? ErrorResponse(405, "invalid-argument", "this is asked with POST")
-                       : ErrorResponse(404, "not-found", "there is no such page or route"));
-  }
+  const Route* route = Find(request, parts);
+  if (route == nullptr) return Guarded(NotFound(request));
   return Guarded(Answer(*route, parts, request));
 }
 
@@ -413,6 +429,8 @@ Response Explorer::Events(const std::string& job) {
   };
   auto seen = std::make_shared<Seen>();
   Response response{.content_type = "text/event-stream"};
+  // Proxies keep what they pass on until it is much, unless they are told not to.
+  response.headers = {{"Cache-Control", "no-store, no-transform"}, {"X-Accel-Buffering", "no"}};
   response.stream = [this, job, place, seen](const Writer& write) {
     using std::chrono::milliseconds;
     if (closed_) return false;

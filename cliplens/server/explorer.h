@@ -59,9 +59,10 @@ class Explorer : public Handler {
   using Parts = std::vector<std::string>;  // what stands for {…} in a route's path
 
   static const std::vector<Route>& Routes();
-  // Null with `parts` left as they are for a path that no route has; `other_method` where one has
-  // it for another method.
-  static const Route* Find(const Request& request, Parts& parts, bool& other_method);
+  // Null with `parts` left as they are where no route has this path and method.
+  static const Route* Find(const Request& request, Parts& parts);
+  // 405 with the methods that the path is asked with, or 404.
+  static Response NotFound(const Request& request);
 
   Source& SourceNamed(const std::string& id);
   Response Answer(const Route& route, const Parts& parts, const Request& request);

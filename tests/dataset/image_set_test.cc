@@ -269,9 +269,9 @@ TEST(WebDatasetTest, ReadsShardsInOrder) {
 
 TEST(WebDatasetTest, AnArchiveThatIsCutOffWhileItIsInUseIsAnError) {
   const TemporaryDirectory directory;
-  const auto path = directory.Write(
-      "a.tar", TarMemberBytes("0.png", "first") +
-                   TarMemberBytes("1.png", std::string(100'000, 'x')) + TarEnd());
+  const auto path =
+      directory.Write("a.tar", TarMemberBytes("0.png", "first") +
+                                   TarMemberBytes("1.png", std::string(100'000, 'x')) + TarEnd());
   const auto set = OpenImageSet(path);
   std::filesystem::resize_file(path, 2'048);
   EXPECT_EQ(Text(set->Read(0)), "first");

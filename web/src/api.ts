@@ -21,7 +21,8 @@ export class ApiError extends Error {
 
 export interface Answer<T> { data: T; text: string }
 
-const base = '/api/v1';
+// Relative to the page, which may stand under a path.
+const base = 'api/v1';
 const kStopped = 'The server does not answer. Start `cliplens serve` again, then press “Try again”.';
 
 async function send(path: string, init: RequestInit): Promise<Response> {
