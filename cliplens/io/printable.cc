@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/io/code_points.h"
+
 namespace cliplens {
 
 std::size_t Utf8SequenceLength(std::string_view text) {
@@ -57,14 +59,14 @@ std::string Printable(std::string_view text, std::size_t max_bytes) {
   while (i < text.size()) {
     const auto first = static_cast<std::uint8_t>(text[i]);
     std::size_t length = Utf8SequenceLength(text.substr(i, 4));
-    // U+0080 to U+009F are control characters too.
-    const bool control =
-        first < 0x20 || first == 0x7F ||
-        (length == 2 && first == 0xC2 && static_cast<std::uint8_t>(text[i + 1]) < 0xA0);
+    const char32_t c = length == 0 ? 0 : CodePointOf(text.substr(i, length));
     std::string piece;
-    if (length == 0 || control) {
+    // U+0080 to U+009F are control characters too.
+    if (length == 0 || c < 0x20 || (c >= 0x7F && c < 0xA0)) {
       length = 1;
       piece = fmt::format("\\x{:02x}", first);
+    } else if (IsHiddenMark(c)) {
+      piece = fmt::format("\\u{:04x}", static_cast<std::uint32_t>(c));
     } else {
       piece = text.substr(i, length);
     }

@@ -10,8 +10,8 @@
 
 namespace cliplens {
 
-// `text` with control characters and bytes that are not UTF-8 written as \xNN, cut to at most
-// `max_bytes` bytes with "..." at the end where something was left off.
+// `text` with control characters and bytes that are not UTF-8 written as \xNN and hidden marks as
+// \uNNNN, cut to at most `max_bytes` bytes with "..." at the end where something was left off.
 std::string Printable(std::string_view text, std::size_t max_bytes = 160);
 
 // A path as messages quote it.

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/code_points.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
@@ -51,15 +52,6 @@ constexpr std::array kWide = {
     Range{0x1f680, 0x1f6ff}, Range{0x1f900, 0x1f9ff}, Range{0x1fa70, 0x1faff},
     Range{0x20000, 0x3fffd}};
 
-// The code point at the start of `text`, which is `length` bytes of UTF-8.
-char32_t CodePoint(std::string_view text, std::size_t length) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  if (length == 1) return byte(0);
-  char32_t c = byte(0) & (0x7fu >> length);
-  for (std::size_t i = 1; i < length; ++i) c = c << 6 | (byte(i) & 0x3fu);
-  return c;
-}
-
 Index WidthOf(char32_t c) {
   if (c < 0x300) return 1;
   if (In(kZeroWidth, c)) return 0;
@@ -70,8 +62,9 @@ std::string Clean(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const std::size_t length = Utf8SequenceLength(text);
-    const char32_t c = length == 0 ? 0 : CodePoint(text, length);
-    out += c < 0x20 || (c >= 0x7f && c < 0xa0) ? kReplacementText : text.substr(0, length);
+    const char32_t c = length == 0 ? 0 : CodePointOf(text.substr(0, length));
+    const bool shown = c >= 0x20 && (c < 0x7f || c >= 0xa0) && !IsHiddenMark(c);
+    out += shown ? text.substr(0, length) : kReplacementText;
     text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return out;
@@ -85,7 +78,7 @@ std::string Cut(const std::string& text, Index width) {
   Index used = 0;
   while (!rest.empty()) {
     const std::size_t length = std::max<std::size_t>(Utf8SequenceLength(rest), 1);
-    used += WidthOf(CodePoint(rest, length));
+    used += WidthOf(CodePointOf(rest.substr(0, length)));
     if (used > width - 1) break;
     out += rest.substr(0, length);
     rest.remove_prefix(length);
@@ -99,7 +92,7 @@ Index DisplayWidth(std::string_view text) {
   Index width = 0;
   while (!text.empty()) {
     const std::size_t length = std::max<std::size_t>(Utf8SequenceLength(text), 1);
-    width += WidthOf(CodePoint(text, length));
+    width += WidthOf(CodePointOf(text.substr(0, length)));
     text.remove_prefix(length);
   }
   return width;

@@ -13,6 +13,15 @@ TEST(PrintableTest, KeepsOneLine) {
   EXPECT_EQ(Printable("\xc2\x85"), "\\xc2\\x85");
 }
 
+// A mark that turns the text round would show "evil gnp.exe" as another name.
+TEST(PrintableTest, HiddenMarksAreWrittenOut) {
+  EXPECT_EQ(Printable("a\u202ebc"), "a\\u202ebc");
+  EXPECT_EQ(Printable("\u2066x\u2069 \u200b\u00ad\ufeff\u2028"),
+            "\\u2066x\\u2069 \\u200b\\u00ad\\ufeff\\u2028");
+  // Joiners make emoji, and words of Persian.
+  EXPECT_EQ(Printable("\U0001f469\u200d\U0001f680"), "\U0001f469\u200d\U0001f680");
+}
+
 TEST(PrintableTest, CutsLongTextBetweenCharacters) {
   EXPECT_EQ(Printable(std::string(1000, 'a'), 10), "aaaaaaa...");
   EXPECT_EQ(Printable("aaaaaaaaaa", 10), "aaaaaaa...");

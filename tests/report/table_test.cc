@@ -44,6 +44,9 @@ TEST(Table, TextsCannotMoveTheCursor) {
   Table table({{"text"}});
   table.AddRow({"a\x1b[2Jb\nc\xff"});
   EXPECT_EQ(table.Render(), "text\n─────────\na\ufffd[2Jb\ufffdc\ufffd\n");
+  Table turned({{"text"}});
+  turned.AddRow({"a\u202egnp.exe"});
+  EXPECT_EQ(turned.Render(), "text\n─────────\na\ufffdgnp.exe\n");
 }
 
 TEST(Table, RefusesARowOfAnotherWidth) {
