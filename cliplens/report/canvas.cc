@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
 #include <ft2build.h>
 #include FT_FREETYPE_H
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/code_points.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/model/text/unicode.h"
 #include "cliplens/report/font.h"
@@ -73,7 +75,7 @@ struct Canvas::Font {
     }
     FT_Pos x = 0;
     FT_UInt before = 0;
-    for (const char32_t c : CodePoints(text)) {
+    for (const char32_t c : Shown(text)) {
       const FT_UInt glyph = FT_Get_Char_Index(face, c);
       FT_Vector kerning{0, 0};
       if (before != 0 && glyph != 0) {
@@ -86,6 +88,22 @@ struct Canvas::Font {
       before = glyph;
     }
     return static_cast<Index>((x + 63) >> 6);
+  }
+
+  // The characters of a line that are drawn. Those that the font does not have would all be the
+  // same box, and hidden marks nothing, so the numbers of their code points stand for them.
+  std::u32string Shown(std::string_view text) const {
+    std::u32string shown;
+    for (const char32_t c : CodePoints(text)) {
+      if (FT_Get_Char_Index(face, c) != 0 && !IsHiddenMark(c)) {
+        shown += c;
+      } else {
+        for (const char letter : fmt::format("[U+{:04X}]", static_cast<std::uint32_t>(c))) {
+          shown += static_cast<char32_t>(letter);
+        }
+      }
+    }
+    return shown;
   }
 
   FT_Library library = nullptr;

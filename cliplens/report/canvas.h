@@ -59,7 +59,8 @@ class Canvas {
   // One pixel wide, within the rectangle.
   void Frame(Index x, Index y, Index width, Index height, Color color);
   void Paste(const Image& rgb, Index x, Index y);
-  // One line. Control characters and bytes that are not UTF-8 come out as U+FFFD.
+  // One line. Control characters and bytes that are not UTF-8 come out as U+FFFD, what the font
+  // does not have as [U+732B].
   void Text(const TextStyle& style, std::string_view text);
   // The same cut with an ellipsis to at most `width` pixels.
   void Text(const TextStyle& style, std::string_view text, Index width) {

@@ -56,6 +56,19 @@ TEST(Canvas, AnyBytesAreDrawnAndNothingLeavesTheSheet) {
   ExpectError(ErrorCode::kExhausted, "the limit is", [] { Canvas(1'000'000, 1'000'000); });
 }
 
+TEST(Canvas, LettersThatTheFontLacksAreToldApart) {
+  const auto drawn = [](std::string_view text) {
+    Canvas canvas(160, 30);
+    canvas.Text({.x = 2, .y = 20, .size = 14}, text);
+    return canvas.image().pixels;
+  };
+  EXPECT_NE(drawn("鯨"), drawn("鮪"));
+  EXPECT_EQ(drawn("a 鯨"), drawn("a [U+9BE8]"));
+  EXPECT_EQ(drawn("🐋"), drawn("[U+1F40B]"));
+  EXPECT_EQ(drawn("a\u202eb"), drawn("a[U+202E]b"));
+  EXPECT_EQ(Canvas(1, 1).TextWidth("鯨", 14), Canvas(1, 1).TextWidth("[U+9BE8]", 14));
+}
+
 TEST(Canvas, LinesAreCutToTheirRoom) {
   Canvas canvas(10, 10);
   const std::string text = "a picture of a very long crocodile in the desert";
