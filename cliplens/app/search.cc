@@ -12,6 +12,7 @@
 #include "cliplens/base/index.h"
 #include "cliplens/base/parse_number.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/output_files.h"
 
 namespace cliplens {
 namespace {
@@ -66,8 +67,10 @@ void AskIndex(const Store& store, const LazyModel& model, const SearchChoice& ch
   const bool chosen = choice.space_is_chosen || query.in;
   const SpaceChoice place = SpaceOfQuery(choice, query);
   const SearchSpace space = OpenSpace(place, store, model.ForRows(), work);
-  if (!Exists(choice.index)) {
-    WriteSearchIndex(choice.index, store, space, work.threads, work.Stage("index"));
+  if (!OutputFiles::Exists(choice.index)) {
+    OutputFiles files(SearchIndexFiles(choice.index));
+    WriteSearchIndex(choice.index, files, store, space, work.threads, work.Stage("index"));
+    files.Commit();
   }
   SearchIndex index = ReadSearchIndex(choice.index, store);
   if (chosen && !IsSameSpace(index.space, space)) {

@@ -56,8 +56,12 @@ Array<float, 2> DirectionsOf(const Json& rows, Index width, const std::string& p
 
 }  // namespace
 
-void WriteSearchIndex(const fs::path& path, const Store& store, const SearchSpace& space,
-                      int threads, const ProgressSink& progress) {
+std::vector<fs::path> SearchIndexFiles(const fs::path& path) {
+  return {path, DescriptionPath(path)};
+}
+
+void WriteSearchIndex(const fs::path& path, OutputFiles& files, const Store& store,
+                      const SearchSpace& space, int threads, const ProgressSink& progress) {
   const SearchVectors vectors(store, space);
   FlatIndex index(vectors.width());
   for (Index first = 0; first < store.num_shards(); first += kShardsAtOnce) {
@@ -73,24 +77,29 @@ void WriteSearchIndex(const fs::path& path, const Store& store, const SearchSpac
   for (Index i = 0; i < space.directions.dim(0); ++i) {
     directions.push_back(space.directions.row(i));
   }
-  const std::string checksum = index.Write(path);
-  WriteFileAtomically(DescriptionPath(path),
-                      SealJson({{"format", kFormat},
-                                {"store", StoreDigest(store)},
-                                {"model_fingerprint", store.info().fingerprint},
-                                {"images", index.rows()},
-                                {"width", index.width()},
-                                {"heads", std::move(heads)},
-                                {"weights", space.weights},
-                                {"directions", std::move(directions)},
-                                {"definition", NameOf(space.definition)},
-                                {"measure", NameOf(space.measure)},
-                                {"index_checksum", checksum}}));
+  const std::string checksum = index.Write(path, files);
+  files.Write(DescriptionPath(path), SealJson({{"format", kFormat},
+                                               {"store", StoreDigest(store)},
+                                               {"model_fingerprint", store.info().fingerprint},
+                                               {"images", index.rows()},
+                                               {"width", index.width()},
+                                               {"heads", std::move(heads)},
+                                               {"weights", space.weights},
+                                               {"directions", std::move(directions)},
+                                               {"definition", NameOf(space.definition)},
+                                               {"measure", NameOf(space.measure)},
+                                               {"index_checksum", checksum}}));
 }
 
 SearchIndex ReadSearchIndex(const fs::path& path, const Store& store) {
   const fs::path description = DescriptionPath(path);
   const std::string place = description.string();
+  if (Exists(path) && !Exists(description)) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: is not there, so nothing says what {} holds; remove that, or name another "
+                "index",
+                PathText(description), PathText(path));
+  }
   const Json json = ReadSealedJson(description, Index{64} << 20);
   const auto format = JsonField<std::string>(json, "format", place);
   if (format != kFormat) {

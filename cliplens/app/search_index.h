@@ -3,7 +3,9 @@
 // INDEX is FAISS's own IndexFlatIP of the vectors of SearchVectors, one for each item of the store
 // in order; `INDEX.json` names the store, the heads, the measure, the sizes and the checksum.
 //
-//   WriteSearchIndex("heads.faiss", store, {.heads = heads}, threads);
+//   OutputFiles files(SearchIndexFiles("heads.faiss"));
+//   WriteSearchIndex("heads.faiss", files, store, {.heads = heads}, threads);
+//   files.Commit();
 //   const SearchIndex index = ReadSearchIndex("heads.faiss", store);
 //   const std::vector<float> query = SearchVectors(store, index.space).OfItem(12);
 //   for (const ScoredItem& found : Search(index, query, {.count = 10})) Print(found.item);
@@ -15,6 +17,7 @@
 #include "cliplens/base/progress.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/io/flat_index.h"
+#include "cliplens/io/output_files.h"
 
 namespace cliplens {
 
@@ -23,8 +26,11 @@ struct SearchIndex {
   FlatIndex vectors;
 };
 
-// Memory: the vectors. Each file is written whole or not at all, INDEX.json last.
-void WriteSearchIndex(const std::filesystem::path& path, const Store& store,
+// INDEX and INDEX.json.
+std::vector<std::filesystem::path> SearchIndexFiles(const std::filesystem::path& path);
+
+// Writes both to `files`, which are those of SearchIndexFiles. Memory: the vectors.
+void WriteSearchIndex(const std::filesystem::path& path, OutputFiles& files, const Store& store,
                       const SearchSpace& space, int threads, const ProgressSink& progress = {});
 
 // Throws Error(kNotFound) when INDEX or INDEX.json is missing, Error(kCorruptData) for files that

@@ -8,6 +8,7 @@
 #include "cliplens/app/models.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/ablation_report.h"
 
 namespace cliplens::cli {
@@ -26,7 +27,7 @@ struct AblateArguments {
 
 void Run(const AblateArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
-  RefuseExistingIfNamed({options.out, options.csv, options.svg});
+  OutputFiles files({options.out, options.csv, options.svg});
   const MeansChoice means(store, options.means);
   const ClipModel model = LoadModelOf(store, options.model);
   AccuracyInput input = OpenAccuracy(store, model, options.classes, WorkOf(common));
@@ -37,9 +38,10 @@ void Run(const AblateArguments& options, const Common& common) {
   const AblationResult result =
       Ablate(store, means.statistics(), input.classifier.rows, input.labels.classes, ablation);
   const Json json = AblationJson(input.setting, result);
-  WriteIfNamed(options.out, DumpJson(json) + "\n");
-  WriteIfNamed(options.csv, AblationCsv(result));
-  WriteIfNamed(options.svg, RenderCurve(AblationCurve(result)));
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Write(options.csv, AblationCsv(result));
+  files.Write(options.svg, RenderCurve(AblationCurve(result)));
+  files.Commit();
   if (common.json) return PrintJson(json);
   Print(AblationTable(input.setting, result, options.components));
 }

@@ -4,6 +4,7 @@
 #include "cliplens/app/models.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/group_report.h"
 
 namespace cliplens::cli {
@@ -19,15 +20,16 @@ struct EvaluateGroupsArguments {
 
 void Run(const EvaluateGroupsArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
-  RefuseExistingIfNamed({options.out, options.csv});
+  OutputFiles files({options.out, options.csv});
   const ClipModel model = LoadModelOf(store, options.model);
   const GroupReport report = MakeGroups(store, model, options.groups, WorkOf(common));
   for (const std::string& warning : GroupWarnings(report)) {
     if (common.json) PrintProblem("warning: " + warning);
   }
   const Json json = GroupJson(report);
-  WriteIfNamed(options.out, DumpJson(json) + "\n");
-  WriteIfNamed(options.csv, GroupCsv(report));
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Write(options.csv, GroupCsv(report));
+  files.Commit();
   if (common.json) return PrintJson(json);
   Print(GroupTable(report));
 }

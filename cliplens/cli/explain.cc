@@ -10,7 +10,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/io/file.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/explanation_report.h"
 
 namespace cliplens::cli {
@@ -33,7 +33,7 @@ void Run(const ExplainArguments& options, const Common& common) {
   if (options.text.empty() && options.classes.classes.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "give --text with a word in it, or --classes");
   }
-  RefuseExistingIfNamed({options.out});
+  OutputFiles files({options.out});
   const ClipModel model = LoadModel(options.model);
   const Image picture =
       ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
@@ -52,7 +52,8 @@ void Run(const ExplainArguments& options, const Common& common) {
   report.picture = MappedPictureOf(model, picture, options.image);
   report.labels = labels;
   report.top = options.top;
-  if (!options.out.empty()) WriteFileAtomically(options.out, EncodePng(ExplanationSheet(report)));
+  if (!options.out.empty()) files.Write(options.out, EncodePng(ExplanationSheet(report)));
+  files.Commit();
   if (common.json) return PrintJson(ExplanationJson(report));
   Print(ExplanationTable(report));
 }

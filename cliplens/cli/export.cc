@@ -10,6 +10,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
@@ -25,10 +26,11 @@ struct ExportArguments {
 };
 
 void WriteIndex(const Store& store, const ExportArguments& options, const Common& common) {
-  RefuseExistingIfNamed({options.out, options.out + ".json"});
+  OutputFiles files(SearchIndexFiles(options.out));
   const LazyModel model(store, options.model);
   const SearchSpace space = OpenSpace(options.space, store, model.ForRows(), WorkOf(common));
-  WriteSearchIndex(options.out, store, space, common.threads, Progress(common, "index"));
+  WriteSearchIndex(options.out, files, store, space, common.threads, Progress(common, "index"));
+  files.Commit();
   if (common.json) {
     return PrintJson(
         IndexJson(ReadSearchIndex(options.out, store), options.out, options.space.Text()));

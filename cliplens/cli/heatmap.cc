@@ -10,8 +10,8 @@
 #include "cliplens/base/parse_number.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/heat_map_report.h"
 
 namespace cliplens::cli {
@@ -71,7 +71,7 @@ void Run(const HeatmapArguments& options, const Common& common) {
     throw Error(ErrorCode::kInvalidArgument, "nowhere to put the map: give --out, --npy or --json");
   }
   const std::optional<double> scale = ParseScale(options.scale);
-  RefuseExistingIfNamed({options.out, options.npy});
+  OutputFiles files({options.out, options.npy});
   const ClipModel model = LoadModel(options.model);
   const Image picture =
       ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
@@ -84,7 +84,7 @@ void Run(const HeatmapArguments& options, const Common& common) {
   report.panels = options.directions.empty() ? TextPanels(model, pass, options, common)
                                              : DirectionPanels(model, pass, options.span,
                                                                options.directions, common.threads);
-  if (!options.out.empty()) WriteFileAtomically(options.out, EncodePng(HeatMapSheet(report)));
+  if (!options.out.empty()) files.Write(options.out, EncodePng(HeatMapSheet(report)));
   if (!options.npy.empty()) {
     const Index grid = model.config().grid();
     std::vector<float> values;
@@ -92,8 +92,9 @@ void Run(const HeatmapArguments& options, const Common& common) {
       for (const double v : panel.map.grid.flat()) values.push_back(static_cast<float>(v));
     }
     const std::vector<Index> shape = {static_cast<Index>(report.panels.size()), grid, grid};
-    WriteNpy(options.npy, values, shape);
+    WriteNpy(files, options.npy, values, shape);
   }
+  files.Commit();
   if (common.json) return PrintJson(HeatMapJson(report));
   Print(HeatMapTable(report));
 }

@@ -3,6 +3,7 @@
 #include "cliplens/app/labels.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/label_report.h"
 
 namespace cliplens::cli {
@@ -18,7 +19,7 @@ struct LabelArguments {
 
 void Run(const LabelArguments& options, const Common& common) {
   const Store store = Store::Open(options.labelled.store);
-  RefuseExistingIfNamed({options.out, options.csv});
+  OutputFiles files({options.out, options.csv});
   const LabelReport report = MakeLabels(store, LoadModelOf(store, options.labelled.model),
                                         options.labelled.labelling, WorkOf(common));
   Json json = LabelJson(report, store.ReadItems());
@@ -31,8 +32,9 @@ void Run(const LabelArguments& options, const Common& common) {
     json["beside"] = LabelSummaryJson(second_report);
     comparison = "\n" + LabelComparisonTable(report, second_report);
   }
-  WriteIfNamed(options.out, DumpJson(json) + "\n");
-  WriteIfNamed(options.csv, LabelCsv(report));
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Write(options.csv, LabelCsv(report));
+  files.Commit();
   if (common.json) return PrintJson(json);
   Print(LabelTable(report) + comparison);
 }

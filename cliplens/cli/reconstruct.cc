@@ -4,6 +4,7 @@
 #include "cliplens/app/models.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/ablation_report.h"
 
 namespace cliplens::cli {
@@ -19,13 +20,14 @@ struct ReconstructArguments {
 
 void Run(const ReconstructArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
-  RefuseExistingIfNamed({options.out, options.csv});
+  OutputFiles files({options.out, options.csv});
   const ReconstructionReport report = ReconstructPools(store, LazyModel(store, options.model),
                                                        options.reconstruction, WorkOf(common));
   for (const PoolReconstruction& pool : report.pools) WarnOfBlankLines(pool.pool, pool.blank);
   const Json json = ReconstructionJson(report);
-  WriteIfNamed(options.out, DumpJson(json) + "\n");
-  WriteIfNamed(options.csv, ReconstructionCsv(report.pools));
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Write(options.csv, ReconstructionCsv(report.pools));
+  files.Commit();
   if (common.json) return PrintJson(json);
   Print(ReconstructionTable(report));
 }

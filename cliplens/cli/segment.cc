@@ -15,8 +15,8 @@
 #include "cliplens/base/error.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/segmentation_report.h"
 
 namespace cliplens::cli {
@@ -38,7 +38,7 @@ void Run(const SegmentOptions& options, const Common& common) {
   if (options.text.empty() && options.classes.classes.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "name what to look for with --text or --classes");
   }
-  RefuseExistingIfNamed({options.out, options.npy});
+  OutputFiles files({options.out, options.npy});
   const ClipModel model = LoadModel(options.model);
   const std::vector<HeadId> heads = ChooseHeads(options.heads, HeadsIn(model));
   const Image image =
@@ -54,11 +54,13 @@ void Run(const SegmentOptions& options, const Common& common) {
   } else {
     choice.row = model.EmbedTexts({&options.text, 1}, options.classes.truncate, common.threads);
   }
-  const MaskedPicture masked = MaskPicture(model, PassOf(model, image, common.threads), image,
-                                           options.image, choice, common.threads);
+  const TokenPass pass = PassOf(model, image, common.threads);
+  const MaskedPicture masked =
+      MaskPicture(model, pass, image, options.image, choice, common.threads);
   const PictureMask& mask = masked.mask;
-  WriteFileAtomically(options.out, EncodePng(masked.image));
-  if (!options.npy.empty()) WriteNpy(options.npy, masked.values.flat(), masked.values.shape());
+  files.Write(options.out, EncodePng(masked.image));
+  WriteNpy(files, options.npy, masked.values.flat(), masked.values.shape());
+  files.Commit();
   if (common.json) return PrintJson(PictureMaskJson(mask));
   Print(fmt::format("{}: {} of {} pixels are '{}'{}{}\n", options.out, mask.object_pixels,
                     image.width * image.height, mask.text,
@@ -75,7 +77,7 @@ struct EvaluateOptions {
 };
 
 void Run(EvaluateOptions& options, const Common& common) {
-  RefuseExistingIfNamed({options.maps});
+  OutputFiles files({options.maps});
   const HeadChoice& heads = options.segmentation.heads;
   SegmentationOptions& segmentation = options.segmentation.options;
   if (segmentation.method != MapMethod::kDecomposition &&
@@ -93,7 +95,8 @@ void Run(EvaluateOptions& options, const Common& common) {
   WarnOfOriented(report.result.oriented);
   WarnOfLosses(set->left_out(), report.result.skipped, report.result.incomplete, set->size());
   const Array<float, 3>& maps = report.result.maps;
-  if (segmentation.keep_maps) WriteNpy(options.maps, maps.flat(), maps.shape());
+  WriteNpy(files, options.maps, maps.flat(), maps.shape());
+  files.Commit();
   if (common.json) return PrintJson(SegmentationJson(report));
   Print(SegmentationTable(report));
 }

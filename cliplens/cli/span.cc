@@ -11,6 +11,7 @@
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
@@ -30,7 +31,7 @@ struct SpanArguments {
 void Run(const SpanArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   const std::vector<HeadId> heads = HeadsIn(store).Parse(options.heads);
-  RefuseExistingIfNamed({options.out});
+  OutputFiles files({options.out});
   const TextPool pool = ReadTextPool(TextsPath(options.texts));
   const ClipModel model = LoadModelOf(store, options.model);
   const Array<float, 2> texts = RowsOfPool(model, pool, options.truncate, WorkOf(common));
@@ -38,7 +39,8 @@ void Run(const SpanArguments& options, const Common& common) {
       store.statistics(), store.basis(), heads, texts, options.span, common.threads);
   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());
   const Json result = SpanJson(store.info(), pool, heads, spans, shares);
-  WriteIfNamed(options.out, DumpJson(result) + "\n");
+  files.Write(options.out, DumpJson(result) + "\n");
+  files.Commit();
   WarnOfBlankLines(options.texts, pool.blank);
   if (common.json) {
     PrintJson(result);

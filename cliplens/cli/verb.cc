@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "cliplens/base/error.h"
-#include "cliplens/io/file.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens::cli {
@@ -105,21 +105,10 @@ void WarnOfOriented(Index count) {
 }
 
 void RefuseExisting(const fs::path& path) {
-  std::error_code ignored;
-  if (fs::exists(fs::symlink_status(path, ignored))) {
+  if (IsTaken(path)) {
     throw Error(ErrorCode::kPrecondition, "{}: exists already; name a new file or remove this one",
                 path.string());
   }
-}
-
-void RefuseExistingIfNamed(std::initializer_list<std::string> paths) {
-  for (const std::string& path : paths) {
-    if (!path.empty()) RefuseExisting(path);
-  }
-}
-
-void WriteIfNamed(const std::string& path, const std::string& text) {
-  if (!path.empty()) WriteFileAtomically(path, text);
 }
 
 }  // namespace cliplens::cli

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <filesystem>
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -69,10 +68,6 @@ void WarnOfOriented(Index count);
 
 // Throws Error(kPrecondition) if `path` exists.
 void RefuseExisting(const std::filesystem::path& path);
-// For options that may name an output file. The first throws Error(kPrecondition) if one of the
-// named files exists, the second writes the file if there is a name.
-void RefuseExistingIfNamed(std::initializer_list<std::string> paths);
-void WriteIfNamed(const std::string& path, const std::string& text);
 
 void AddAblate(CLI::App& app, Common& common);
 void AddClassify(CLI::App& app, Common& common);

@@ -17,20 +17,18 @@ namespace fs = std::filesystem;
 
 class ToFile : public faiss::IOWriter {
  public:
-  explicit ToFile(const fs::path& path) : file_(path) {}
+  ToFile(const fs::path& path, OutputFiles& files) : path_(path), files_(files) {}
   std::size_t operator()(const void* bytes, std::size_t size, std::size_t count) override {
     const std::span<const std::uint8_t> part(static_cast<const std::uint8_t*>(bytes), size * count);
     hasher_.Update(part);
-    file_.Write(part);
+    files_.Write(path_, part);
     return count;
   }
-  std::string Commit() {
-    file_.Commit();
-    return hasher_.Digest();
-  }
+  std::string Digest() const { return hasher_.Digest(); }
 
  private:
-  AtomicFile file_;
+  const fs::path& path_;
+  OutputFiles& files_;
   Hasher hasher_;
 };
 
@@ -91,10 +89,10 @@ void FlatIndex::Add(ArrayView<const float, 2> rows) {
   impl_->index.add(rows.dim(0), rows.data());
 }
 
-std::string FlatIndex::Write(const fs::path& path) const {
-  ToFile file(path);
+std::string FlatIndex::Write(const fs::path& path, OutputFiles& files) const {
+  ToFile file(path, files);
   faiss::write_index(&impl_->index, &file);
-  return file.Commit();
+  return file.Digest();
 }
 
 FlatIndex FlatIndex::Read(const fs::path& path, Index rows, Index width,

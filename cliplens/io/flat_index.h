@@ -3,7 +3,9 @@
 //
 //   FlatIndex index(width);
 //   index.Add(rows);
-//   const std::string checksum = index.Write("colour.faiss");
+//   OutputFiles files({"colour.faiss"});
+//   const std::string checksum = index.Write("colour.faiss", files);
+//   files.Commit();
 //   const FlatIndex again = FlatIndex::Read("colour.faiss", images, width, checksum);
 //   for (const FlatIndex::Found& found : again.Search(query, 10)) Print(found.row, found.score);
 #pragma once
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "cliplens/base/array.h"
+#include "cliplens/io/output_files.h"
 
 namespace cliplens {
 
@@ -26,8 +29,8 @@ class FlatIndex {
   FlatIndex& operator=(FlatIndex&&) noexcept;
 
   void Add(ArrayView<const float, 2> rows);  // [n, width]
-  // Writes the whole file or nothing. Returns HashBytes of the file.
-  std::string Write(const std::filesystem::path& path) const;
+  // Writes `path`, which is one of `files`. Returns HashBytes of the file.
+  std::string Write(const std::filesystem::path& path, OutputFiles& files) const;
   // Checks the file's header and size against `rows` and `width` before it allocates memory, and
   // the whole file against `checksum`, which Write returned. Error(kCorruptData) names what
   // differs.

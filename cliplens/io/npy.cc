@@ -171,6 +171,16 @@ class HeaderParser {
   std::size_t at_ = 0;
 };
 
+Index CountNpyValues(const std::vector<Index>& shape, const std::string& name) {
+  const std::optional<Index> bytes = BytesOf(shape, DataType::kF32);
+  if (!bytes || shape.size() > kMaxDimensions) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: the shape {} cannot be written; at most {} dimensions of 0 or more are", name,
+                Printable(ShapeText(shape)), kMaxDimensions);
+  }
+  return *bytes / Index{sizeof(float)};
+}
+
 }  // namespace
 
 void WriteNpy(const std::filesystem::path& path, std::span<const float> values,
@@ -180,15 +190,22 @@ void WriteNpy(const std::filesystem::path& path, std::span<const float> values,
   writer.Finish();
 }
 
+void WriteNpy(OutputFiles& files, const std::filesystem::path& path, std::span<const float> values,
+              std::span<const Index> shape) {
+  if (path.empty()) return;
+  const std::vector<Index> sizes(shape.begin(), shape.end());
+  const Index count = CountNpyValues(sizes, PathText(path));
+  if (count != static_cast<Index>(values.size())) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: {} values for a shape of {}", PathText(path),
+                values.size(), count);
+  }
+  files.Write(path, NpyHeader(sizes));
+  files.Write(path, {reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()});
+}
+
 NpyWriter::NpyWriter(const std::filesystem::path& path, std::vector<Index> shape)
     : file_(path), name_(PathText(path)) {
-  const std::optional<Index> bytes = BytesOf(shape, DataType::kF32);
-  if (!bytes || shape.size() > kMaxDimensions) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "{}: the shape {} cannot be written; at most {} dimensions of 0 or more are", name_,
-                Printable(ShapeText(shape)), kMaxDimensions);
-  }
-  expected_ = *bytes / Index{sizeof(float)};
+  expected_ = CountNpyValues(shape, name_);
   file_.Write(NpyHeader(shape));
 }
 

@@ -11,10 +11,15 @@
 
 #include "cliplens/base/array.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/output_files.h"
 
 namespace cliplens {
 
 void WriteNpy(const std::filesystem::path& path, std::span<const float> values,
+              std::span<const Index> shape);
+
+// The same as one of a command's files; nothing for an empty path.
+void WriteNpy(OutputFiles& files, const std::filesystem::path& path, std::span<const float> values,
               std::span<const Index> shape);
 
 // Writes a large array piece by piece along its first axis. Throws Error(kInvalidArgument) for more

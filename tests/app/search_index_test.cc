@@ -23,7 +23,9 @@ class SearchIndexTest : public testing::Test {
               .directions = SpanOfTexts({texts.data(), {PlantedStore::kValues, texts.dim(1)}}),
               .definition = Definition::kSumOfScores,
               .measure = Measure::kDot};
-    WriteSearchIndex(path_, store_, space_, /*threads=*/2);
+    OutputFiles files(SearchIndexFiles(path_));
+    WriteSearchIndex(path_, files, store_, space_, /*threads=*/2);
+    files.Commit();
   }
 
   // Reads the index with its description changed, and sealed again.

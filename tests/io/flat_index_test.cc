@@ -37,7 +37,9 @@ TEST(FlatIndex, FindsTheLargestProducts) {
 TEST(FlatIndex, AFileIsReadAsItWasWrittenOrRefused) {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "i.faiss";
-  const std::string checksum = Three().Write(path);
+  OutputFiles files({path});
+  const std::string checksum = Three().Write(path, files);
+  files.Commit();
   const FlatIndex again = FlatIndex::Read(path, 3, 2, checksum);
   EXPECT_EQ(again.rows(), 3);
   EXPECT_EQ(again.row(2)[0], -1);
