@@ -11,6 +11,7 @@
 #include "cliplens/decompose/factor_sink.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/decompose/verify.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/model/nn/matmul.h"
 #include "cliplens/model/picture_loop.h"
 
@@ -203,7 +204,8 @@ DecomposeResult Run(const ImageEncoder& encoder, const ImageSet& set,
     summary = sink.Finish();
   } catch (const Error& error) {
     if (!options.keep_on_error) sink.Drop();
-    if (!options.keep_on_error || sink.done_ranges() == 0) throw;
+    // The last step may fail when the store has its name already.
+    if (!options.keep_on_error || sink.done_ranges() == 0 || !IsTaken(sink.path())) throw;
     throw Error(error.code(),
                 "{}; {} of {} shards are done and stay in {}: run again with --resume",
                 error.what(), sink.done_ranges(), sink.end_range() - sink.first_range(),

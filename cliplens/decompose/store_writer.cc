@@ -40,6 +40,13 @@ std::vector<std::uint8_t> Encode(std::span<const float> values, StoreType type) 
   return bytes;
 }
 
+// A record of what is done must not stay in a store that is.
+void RemoveFile(const fs::path& path) {
+  std::error_code error;
+  fs::remove(path, error);
+  if (error) ThrowFileError(path, "cannot remove", error.value());
+}
+
 // Removes what the store's writers may have left and `kept` does not name.
 void RemoveOthers(const fs::path& directory, const std::vector<std::string>& kept) {
   std::error_code error;
@@ -50,7 +57,8 @@ void RemoveOthers(const fs::path& directory, const std::vector<std::string>& kep
       others.push_back(entry.path());
     }
   }
-  for (const fs::path& path : others) fs::remove(path, error);
+  if (error) ThrowFileError(directory, "cannot list", error.value());
+  for (const fs::path& path : others) RemoveFile(path);
 }
 
 }  // namespace
@@ -333,13 +341,12 @@ void StoreWriter::Finish(const StatisticsSums& sums) {
   manifest.statistics_checksum = sums.Write(path() / kStatisticsFile);
   RemoveOthers(path(), kept);
   WriteFileAtomically(path() / kManifestFile, ManifestText(manifest));
-  std::error_code ignored;
-  fs::remove(path() / kProgressFile, ignored);
+  RemoveFile(path() / kProgressFile);
   if (!checkpoint_file_.empty() && checkpoint_file_ != kStatisticsFile) {
-    fs::remove(path() / checkpoint_file_, ignored);
+    RemoveFile(path() / checkpoint_file_);
   }
   for (const auto& [number, range] : done_) {
-    if (!range.skipped.empty()) fs::remove(path() / SkippedFile(number), ignored);
+    if (!range.skipped.empty()) RemoveFile(path() / SkippedFile(number));
   }
   directory_.Commit();
 }

@@ -11,6 +11,8 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/output_files.h"
+#include "cliplens/io/printable.h"
 
 namespace cliplens {
 namespace fs = std::filesystem;
@@ -20,15 +22,16 @@ fs::path WithoutSlash(const fs::path& directory) {
   return directory.has_filename() ? directory : directory.parent_path();
 }
 
-bool IsTaken(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
-}
-
 [[noreturn]] void ThrowLocked(const fs::path& partial) {
   throw Error(ErrorCode::kPrecondition,
               "{}: another run is writing it now; wait until it is done, or name another directory",
               partial.string());
+}
+
+int OpenDirectory(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) ThrowFileError(path, "cannot open", errno);
+  return descriptor;
 }
 
 }  // namespace
@@ -56,6 +59,13 @@ PartialDirectory::PartialDirectory(const fs::path& directory, Mode mode,
                   "{}: cannot make this directory ({}); {}", partial_.string(), error.message(),
                   missing ? "make its parent first" : "check the permissions of its parent");
     }
+    try {
+      descriptor_ = OpenDirectory(partial_);
+    } catch (...) {
+      // Nothing is in it, and the next run is not to take it for the work of one that was cut off.
+      fs::remove(partial_, error);
+      throw;
+    }
     Lock();
     return;
   }
@@ -63,6 +73,7 @@ PartialDirectory::PartialDirectory(const fs::path& directory, Mode mode,
     throw Error(ErrorCode::kPrecondition, "{}: is in the way; remove it or name another directory",
                 partial_.string());
   }
+  descriptor_ = OpenDirectory(partial_);
   Lock();
   if (mode == Mode::kNew) {
     ::close(descriptor_);
@@ -74,8 +85,6 @@ PartialDirectory::PartialDirectory(const fs::path& directory, Mode mode,
 }
 
 void PartialDirectory::Lock() {
-  descriptor_ = ::open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor_ < 0) ThrowFileError(partial_, "cannot open", errno);
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     ::close(descriptor_);
     ThrowLocked(partial_);
@@ -108,7 +117,12 @@ void PartialDirectory::Commit() {
                 final_.string(), error.message());
   }
   committed_ = true;
-  SyncDirectory(final_.parent_path());
+  try {
+    SyncDirectory(final_.parent_path());
+  } catch (const Error& failed) {
+    throw Error(failed.code(), "{}: is whole, but its name may not outlast a power cut: {}",
+                PathText(final_), failed.what());
+  }
 }
 
 }  // namespace cliplens
