@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <sstream>
 #include <string_view>
 
 #include <CLI/CLI.hpp>
@@ -33,6 +34,14 @@ std::string WithOptions(std::string message) {
   return message;
 }
 
+// What --help and --version print.
+int Tell(const CLI::App& app, const CLI::Success& what) {
+  std::ostringstream text;
+  const int status = app.exit(what, text, text);
+  cliplens::cli::Write(text.str());
+  return status;
+}
+
 bool HasVerb(const CLI::App& app, const std::string& name) {
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   return std::ranges::any_of(verbs, [&](const CLI::App* v) { return v->get_name() == name; });
@@ -43,7 +52,9 @@ bool HasVerb(const CLI::App& app, const std::string& name) {
 int main(int argc, char** argv) {
   using namespace cliplens;
   using namespace cliplens::cli;
-  // A reader that goes away is an error of the write, not the end of the process.
+  OpenStandardStreams();
+  // A reader that goes away is an error of the write, not the end of the process: files that are
+  // half written are removed before it ends.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may not grow any more
 
@@ -90,13 +101,13 @@ int main(int argc, char** argv) {
                 fmt::format("there is no verb '{}'; see: cliplens --help", argv[1]));
   }
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& e) {
-    return app.exit(e);
-  } catch (const CLI::CallForAllHelp& e) {
-    return app.exit(e);
-  } catch (const CLI::CallForVersion& e) {
-    return app.exit(e);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::Success& e) {
+      return Tell(app, e);
+    }
+  } catch (const ReaderGone&) {
+    return EndForReader(common.exit_status);
   } catch (const CLI::ParseError& e) {
     const std::string verb =
         app.get_subcommands().empty() ? "" : " " + app.get_subcommands().front()->get_name();

@@ -1,17 +1,24 @@
 #include "cliplens/cli/verb.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string_view>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/code_points.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/output_files.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/report/table.h"
 
 namespace cliplens::cli {
 namespace fs = std::filesystem;
@@ -27,12 +34,51 @@ CLI::App* AddVerb(CLI::App& app, Common& common, const std::string& name,
   return verb;
 }
 
+namespace {
+
+// What cannot be said on standard error changes nothing of what was done, so nothing comes of it.
+void Say(const std::string& text) {
+  (void)std::fwrite(text.data(), 1, text.size(), stderr);
+  (void)std::fflush(stderr);
+}
+
+// Columns of the terminal on standard error.
+Index TerminalWidth() {
+  constexpr Index kUsual = 80;
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+}
+
+// "decompose ███░░░ 12/60  3/s" in fewer columns than the terminal has: the bar gives way first. A
+// line that fills the last column makes some terminals begin another.
+std::string ProgressLine(const std::string& what, Index done, Index total, double rate) {
+  const Index columns = TerminalWidth() - 1;
+  const std::string count = fmt::format(" {}/{}", done, total);
+  const std::string speed = fmt::format("  {:.0f}/s", rate);
+  const auto used = static_cast<Index>(what.size() + 1 + count.size());
+  const Index with_speed = used + static_cast<Index>(speed.size());
+  constexpr Index kMostBar = 30;
+  constexpr Index kLeastBar = 3;
+  const Index bar = std::min(kMostBar, columns - with_speed);
+  if (bar < kLeastBar) {
+    const std::string line = what + count + (with_speed <= columns ? speed : "");
+    return line.substr(0, ToSize(std::max<Index>(columns, 0)));
+  }
+  const Index filled = total > 0 ? done * bar / total : 0;
+  std::string line = what + " ";
+  for (Index i = 0; i < bar; ++i) line += i < filled ? "█" : "░";
+  return line + count + speed;
+}
+
+}  // namespace
+
 ProgressSink Progress(const Common& common, std::string what) {
   if (common.quiet || isatty(STDERR_FILENO) == 0) return {};
   using Clock = std::chrono::steady_clock;
   struct State {
     Clock::time_point start = Clock::now();
     Clock::time_point last;
+    Index width = 0;  // of the line that stands there
   };
   auto state = std::make_shared<State>();
   return [what = std::move(what), state](Index done, Index total) {
@@ -41,13 +87,11 @@ ProgressSink Progress(const Common& common, std::string what) {
     state->last = now;
     const double seconds = std::chrono::duration<double>(now - state->start).count();
     const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0.0;
-    constexpr Index kWidth = 30;
-    const Index filled = total > 0 ? done * kWidth / total : 0;
-    std::string bar;
-    for (Index i = 0; i < kWidth; ++i) bar += i < filled ? "█" : "░";
-    fmt::print(stderr, "\r{} {} {}/{}  {:.0f}/s ", what, bar, done, total, rate);
-    if (done >= total) fmt::print(stderr, "\n");
-    std::fflush(stderr);
+    const std::string line = ProgressLine(what, done, total, rate);
+    const Index width = DisplayWidth(line);
+    const std::string blanks(ToSize(std::max<Index>(state->width - width, 0)), ' ');
+    state->width = width;
+    Say("\r" + line + blanks + (done >= total ? "\n" : ""));
   };
 }
 
@@ -56,16 +100,30 @@ Work WorkOf(const Common& common) {
           .progress = [&common](const char* stage) { return Progress(common, stage); }};
 }
 
-namespace {
-
-void Write(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(ErrorCode::kExhausted,
-                "standard output cannot be written (closed, or its disk is full)");
+void OpenStandardStreams() {
+  // The first file that is opened would take the number of a stream that is closed, and be given
+  // what is meant for the stream. What stands in cannot be read or written either.
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) != -1) continue;
+    (void)::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
 }
 
-}  // namespace
+void Write(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
+    return;
+  }
+  if (errno == EPIPE) throw ReaderGone();
+  throw Error(ErrorCode::kExhausted,
+              "standard output cannot be written (closed, or its disk is full)");
+}
+
+int EndForReader(int status) {
+  if (status != 0) return status;
+  std::signal(SIGPIPE, SIG_DFL);
+  (void)std::raise(SIGPIPE);
+  return status;  // where the signal is blocked
+}
 
 // Names of files stand in what is printed, so a terminal is given them escaped.
 void Print(const std::string& text) {
@@ -82,10 +140,29 @@ void Print(const std::string& text) {
 
 void PrintProblem(std::string_view text) {
   constexpr std::size_t kMaxBytes = 8'192;
-  fmt::print(stderr, "cliplens: {}\n", Printable(text, kMaxBytes));
+  Say(fmt::format("cliplens: {}\n", Printable(text, kMaxBytes)));
 }
 
-void PrintJson(const Json& result) { Write(DumpJson(result) + "\n"); }
+// A terminal would obey what stands in names; in JSON \uNNNN is the same character.
+void PrintJson(const Json& result) {
+  const std::string json = DumpJson(result);
+  std::string out;
+  for (std::string_view rest = json; !rest.empty();) {
+    const std::size_t length = std::max<std::size_t>(Utf8SequenceLength(rest.substr(0, 4)), 1);
+    const std::string_view character = rest.substr(0, length);
+    const char32_t c = CodePointOf(character);
+    if (c < 0x7F || (c >= 0xA0 && !IsHiddenMark(c))) {
+      out += character;
+    } else if (c <= 0xFFFF) {
+      out += fmt::format("\\u{:04x}", static_cast<std::uint32_t>(c));
+    } else {
+      const auto above = static_cast<std::uint32_t>(c) - 0x10000;
+      out += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (above >> 10), 0xDC00 + (above & 0x3FF));
+    }
+    rest.remove_prefix(length);
+  }
+  Write(out + "\n");
+}
 
 void WarnOfLosses(const LeftOut& left_out, const std::vector<SkippedPicture>& skipped,
                   const std::vector<SkippedPicture>& incomplete, Index count) {

@@ -51,10 +51,19 @@ ProgressSink Progress(const Common& common, std::string what);
 // The threads, and a progress bar for each stage.
 Work WorkOf(const Common& common);
 
-// Prints to standard output. Throws Error(kExhausted) when that is closed or full.
+// Called before any file is opened: streams that are closed stay so.
+void OpenStandardStreams();
+
+// Prints to standard output, names of files escaped. Throws Error(kExhausted) when it is closed or
+// full, ReaderGone when whoever read it has gone (`cliplens ... | head`).
 void Print(const std::string& text);
 void PrintJson(const Json& result);
-// One line on standard error. It may quote names and contents of files, so it is escaped and cut.
+void Write(std::string_view text);  // as it is
+struct ReaderGone {};
+// Ends the process as SIGPIPE does, in silence, where all went well; else returns the status.
+int EndForReader(int status);
+// One line on standard error, if that can be written. It may quote names and contents of files, so
+// it is escaped and cut.
 void PrintProblem(std::string_view text);
 
 // Lines on standard error, of work that succeeded: what lies where a set is and did not go in, how
