@@ -4,10 +4,14 @@
 #include <functional>
 #include <numeric>
 
+#include <fmt/format.h>
+
 #include "cliplens/analysis/token_map.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/model/preprocess.h"
+#include "cliplens/model/unit_row.h"
 
 namespace cliplens {
 namespace {
@@ -28,7 +32,8 @@ HeatMap Combine(const HeatMap& a, const HeatMap& b, F&& f) {
 
 }  // namespace
 
-TokenPass PassOf(const ClipModel& model, const Image& picture, int threads) {
+TokenPass PassOf(const ClipModel& model, const Image& picture, int threads,
+                 const std::string& name) {
   TokenPass pass;
   pass.embedding = Array<float, 2>({1, model.config().embed_width});
   const Array<float, 3> pixels = Preprocess(picture, model.config().preprocess);
@@ -37,6 +42,7 @@ TokenPass PassOf(const ClipModel& model, const Image& picture, int threads) {
     model.EmbedImages({&pixels, 1}, pass.embedding, workspace, TokenCaptures(),
                       {&pass.captures, 1});
   });
+  CheckEmbedding(pass.embedding.row(0), Printable(name));
   return pass;
 }
 
@@ -50,6 +56,7 @@ TokenPass PassOf(const ClipModel& model, const std::string& text, int threads) {
   passes.ForTexts(model, tokens, [&](Index, Index, Workspace& workspace) {
     model.EmbedTokens(tokens, pass.embedding, workspace, TokenCaptures(), {&pass.captures, 1});
   });
+  CheckEmbedding(pass.embedding.row(0), fmt::format("text '{}'", Printable(text)));
   return pass;
 }
 

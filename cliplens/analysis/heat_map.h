@@ -28,7 +28,8 @@ struct TokenPass {
   Index pooled = 0;           // the token whose row is the embedding
   Tokens tokens;              // of a text
 };
-TokenPass PassOf(const ClipModel& model, const Image& picture, int threads);
+TokenPass PassOf(const ClipModel& model, const Image& picture, int threads,
+                 const std::string& name = "the picture");
 // Throws as ClipModel::TokenizeTexts without `truncate`.
 TokenPass PassOf(const ClipModel& model, const std::string& text, int threads);
 

@@ -66,7 +66,6 @@ void LiveEdit::Apply(std::span<const ComponentId> targets, bool mean, double sca
   if (!targets.empty() && mean && means_.empty()) {
     throw Error(ErrorCode::kPrecondition, "an edit by means of no picture");
   }
-  if (!mean) (void)MakeScaleEdit(store_.info(), basis, scale, std::vector<ComponentId>{{}});
   std::vector<double> weights(weights_.size(), 0.0);
   std::vector<bool> named(weights_.size(), false);
   Vector constant = Vector::Zero(basis.embed_width());
@@ -87,6 +86,11 @@ void LiveEdit::Apply(std::span<const ComponentId> targets, bool mean, double sca
     const std::size_t of_layer = weights.size() + ToSize(t.layer);
     const std::vector<float>& row = means_[t.kind == Kind::kLayer ? of_layer : ToSize(begin)];
     for (std::size_t e = 0; e < row.size(); ++e) constant[static_cast<Index>(e)] += row[e];
+  }
+  const ComponentId any = {};
+  if (!mean) {
+    (void)MakeScaleEdit(store_.info(), basis, scale,
+                        targets.empty() ? std::span(&any, 1) : targets);
   }
   weights_ = std::move(weights);
   constant_ = std::move(constant);

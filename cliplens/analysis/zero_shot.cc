@@ -14,6 +14,11 @@
 #include "cliplens/model/picture_loop.h"
 
 namespace cliplens {
+namespace {
+
+constexpr double kLeastMean = 1e-5;  // of unit rows: a shorter one is their rounding
+
+}  // namespace
 
 Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::string> names,
                                std::span<const std::string> templates, bool truncate, int threads,
@@ -37,6 +42,12 @@ Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::stri
     for (Index t = 0; t < each; ++t) {
       const std::span<const float> row = rows.row(c * each + t);
       for (Index k = 0; k < width; ++k) mean[k] += At(row, k);
+    }
+    if (!(mean.norm() > kLeastMean * static_cast<double>(each))) {
+      throw Error(ErrorCode::kUnsupported,
+                  "class '{}': the embeddings of its {} prompts cancel out, so the class has no "
+                  "direction; use other templates",
+                  Printable(At(names, c)), each);
     }
     mean.normalize();
     for (Index k = 0; k < width; ++k) classifier(c, k) = static_cast<float>(mean[k]);

@@ -27,7 +27,7 @@ ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
 ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,
                         const std::vector<std::string>& texts, std::map<HeadId, std::string> labels,
                         int threads) {
-  const TokenPass pass = PassOf(model, picture, threads);
+  const TokenPass pass = PassOf(model, picture, threads, path);
   ReportScores scores;
   scores.maps.picture = MappedPictureOf(model, picture, path);
   scores.maps.panels = PanelsOf(

@@ -42,7 +42,7 @@ class Queries {
     const Image image =
         ReadPicture(path, {.exif_orientation = upright_,
                            .check_size = SizeCheckFor(model_.Get().config().preprocess)});
-    return passes_.emplace(path, PassOf(model_.Get(), image, threads_)).first->second;
+    return passes_.emplace(path, PassOf(model_.Get(), image, threads_, path)).first->second;
   }
 
   const LazyModel& model_;

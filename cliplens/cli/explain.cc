@@ -40,7 +40,7 @@ void Run(const ExplainArguments& options, const Common& common) {
                                   .check_size = SizeCheckFor(model.config().preprocess)});
   if (picture.orientation != 1) WarnOfOriented(1);
   const std::map<HeadId, std::string> labels = ReadNamesOfHeads(options.labels, HeadsIn(model));
-  const TokenPass pass = PassOf(model, picture, common.threads);
+  const TokenPass pass = PassOf(model, picture, common.threads, options.image);
   ExplanationChoice choice{.text = options.text, .against = options.against};
   std::optional<Classifier> classes;
   if (!options.classes.classes.empty()) {

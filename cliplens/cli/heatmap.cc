@@ -77,7 +77,7 @@ void Run(const HeatmapArguments& options, const Common& common) {
       ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
                                   .check_size = SizeCheckFor(model.config().preprocess)});
   if (picture.orientation != 1) WarnOfOriented(1);
-  const TokenPass pass = PassOf(model, picture, common.threads);
+  const TokenPass pass = PassOf(model, picture, common.threads, options.image);
   HeatMapReport report;
   report.picture = MappedPictureOf(model, picture, options.image);
   report.scale = scale;

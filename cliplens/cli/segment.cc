@@ -54,7 +54,7 @@ void Run(const SegmentOptions& options, const Common& common) {
   } else {
     choice.row = model.EmbedTexts({&options.text, 1}, options.classes.truncate, common.threads);
   }
-  const TokenPass pass = PassOf(model, image, common.threads);
+  const TokenPass pass = PassOf(model, image, common.threads, options.image);
   const MaskedPicture masked =
       MaskPicture(model, pass, image, options.image, choice, common.threads);
   const PictureMask& mask = masked.mask;

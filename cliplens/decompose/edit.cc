@@ -1,6 +1,8 @@
 #include "cliplens/decompose/edit.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include "cliplens/base/error.h"
@@ -9,6 +11,8 @@ namespace cliplens {
 namespace {
 
 using Kind = ComponentId::Kind;
+
+constexpr double kLeastEditedLength = 1e-5;
 
 Edit EditOf(const StoreInfo& store, const Basis& basis) {
   Edit edit;
@@ -45,6 +49,19 @@ Vector Edit::Constant() const {
     }
   }
   return constant;
+}
+
+void Edit::CheckLeavesSomething() const {
+  std::vector<bool> gone(ToSize(sizes().size()), false);
+  for (const EditComponent& c : components) {
+    if (c.mean || c.scale != 0) return;
+    const auto [begin, end] = sizes().NumbersOf(c.target);
+    std::fill(gone.begin() + begin, gone.begin() + end, true);
+  }
+  if (!std::ranges::all_of(gone, std::identity())) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "an edit that scales every component by 0 leaves nothing, which has no direction; "
+              "leave a component out, or replace by means");
 }
 
 void Edit::CheckSizes(const Components& other, Index embedding) const {
@@ -143,6 +160,7 @@ Edit MakeScaleEdit(const StoreInfo& store, const Basis& basis, double scale,
     component.scale = scale;
     edit.components.push_back(std::move(component));
   }
+  edit.CheckLeavesSomething();
   return edit;
 }
 
@@ -150,10 +168,10 @@ void NormalizeRow(std::span<float> row) {
   double square = 0;
   for (const float v : row) square += static_cast<double>(v) * static_cast<double>(v);
   const double length = std::sqrt(square);
-  if (!(length > 0) || !std::isfinite(length)) {
+  if (!(length > kLeastEditedLength) || !std::isfinite(length)) {
     throw Error(ErrorCode::kPrecondition,
-                "the edit leaves a row of length {}, which cannot be made unit; --no-normalize "
-                "gives the rows as they are",
+                "the edit leaves a row of length {:.1e}, which has no direction and cannot be made "
+                "unit; --no-normalize gives the rows as they are",
                 length);
   }
   for (float& v : row) v = static_cast<float>(static_cast<double>(v) / length);

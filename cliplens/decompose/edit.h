@@ -47,6 +47,9 @@ struct Edit {
   std::string Names() const;  // "L5.H3, L5.H4"
   Components sizes() const { return {layers, heads}; }
   Vector Constant() const;  // Σ k [E]
+  // Throws Error(kInvalidArgument) where every component is scaled by 0: nothing is left, and
+  // nothing has no direction.
+  void CheckLeavesSomething() const;
   // Throws Error(kInvalidArgument) unless these are the edit's own sizes.
   void CheckSizes(const Components& components, Index embedding) const;
 };
@@ -71,11 +74,12 @@ Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const Statistics& 
                   std::span<const ComponentId> targets);
 Edit MakeMeanEdit(const StoreInfo& store, const Basis& basis, const ContributionMeans& means,
                   std::span<const ComponentId> targets);
-// Scales the targets by x.
+// Scales the targets by x. Throws as CheckLeavesSomething.
 Edit MakeScaleEdit(const StoreInfo& store, const Basis& basis, double scale,
                    std::span<const ComponentId> targets);
 
-// Makes a row unit. Throws Error(kPrecondition) for a length of 0 or one that is not finite.
+// Makes an edited row unit. Throws Error(kPrecondition) where too little is left of a row that was
+// unit: a length below 1e-5, which is rounding, or one that is not finite.
 void NormalizeRow(std::span<float> row);
 
 }  // namespace cliplens

@@ -167,6 +167,11 @@ Edit ParseEdit(std::string text, const std::string& name) {
                 name);
   }
   std::ranges::sort(edit.components, {}, &EditComponent::target);
+  try {
+    edit.CheckLeavesSomething();
+  } catch (const Error& error) {
+    throw Error(error.code(), "{}: {}", name, error.what());
+  }
   return edit;
 }
 

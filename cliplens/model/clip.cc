@@ -4,16 +4,31 @@
 #include <cmath>
 #include <mutex>
 
+#include <fmt/format.h>
+
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/model/nn/kernels.h"
 #include "cliplens/model/nn/matmul.h"
+#include "cliplens/model/unit_row.h"
 
 namespace cliplens {
 namespace {
 
 // Rows of a pass: products of this many run at full speed, and their activations stay in cache.
 constexpr Index kRowsAPass = 512;
+
+// "text 3 ('a duck')", as messages name it.
+std::string NameOfText(std::span<const std::string> texts, std::size_t i) {
+  constexpr std::size_t kShown = 60;
+  std::string shown = texts[i];
+  if (shown.size() > kShown) {
+    std::size_t cut = kShown;
+    while (cut > 0 && (static_cast<unsigned char>(shown[cut]) & 0xC0) == 0x80) --cut;
+    shown = shown.substr(0, cut) + "…";
+  }
+  return fmt::format("text {} ('{}')", i + 1, shown);
+}
 
 }  // namespace
 
@@ -195,17 +210,10 @@ std::vector<Tokens> ClipModel::TokenizeTexts(std::span<const std::string> texts,
   if (truncate) return tokens;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (!tokens[i].truncated) continue;
-    constexpr std::size_t kShown = 60;
-    std::string shown = texts[i];
-    if (shown.size() > kShown) {
-      std::size_t cut = kShown;
-      while (cut > 0 && (static_cast<unsigned char>(shown[cut]) & 0xC0) == 0x80) --cut;
-      shown = shown.substr(0, cut) + "…";
-    }
     throw Error(ErrorCode::kInvalidArgument,
-                "text {} ('{}') has more tokens than the context of {}; shorten it, or cut long "
+                "{} has more tokens than the context of {}; shorten it, or cut long "
                 "texts as the reference does with --truncate",
-                i + 1, shown, config().context_length);
+                NameOfText(texts, i), config().context_length);
   }
   return tokens;
 }
@@ -227,6 +235,7 @@ Array<float, 2> ClipModel::EmbedTexts(std::span<const std::string> texts, bool t
       progress(done, count);
     }
   });
+  for (Index i = 0; i < count; ++i) CheckEmbedding(rows.row(i), NameOfText(texts, ToSize(i)));
   return rows;
 }
 

@@ -2,7 +2,15 @@
 
 #include <utility>
 
+#include "cliplens/io/printable.h"
+#include "cliplens/model/unit_row.h"
+
 namespace cliplens {
+namespace {
+
+constexpr std::size_t kMostName = 1024;  // bytes of a path in a message
+
+}  // namespace
 
 PictureLoop::PictureLoop(const ImageEncoder& encoder, const ImageSet& set,
                          PictureLoopOptions options)
@@ -50,6 +58,9 @@ void PictureLoop::RunPass(Index begin, Index end, PictureErrors& errors, Memory&
   }
   encoder_.EmbedImages(memory.pixels, memory.embeddings, workspace,
                        options_.captures.value_or(CaptureRequest{}), captures);
+  for (Index k = 0; k < count; ++k) {
+    CheckEmbedding(memory.embeddings.row(k), Printable(At(memory.items, k).path, kMostName));
+  }
   use({memory.index, memory.items, memory.embeddings, captures});
 }
 

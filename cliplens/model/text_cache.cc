@@ -10,6 +10,7 @@
 #include "cliplens/base/version.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/safetensors.h"
+#include "cliplens/model/unit_row.h"
 
 namespace cliplens {
 namespace {
@@ -32,7 +33,7 @@ fs::path CacheFile(const CacheKey& key, const CachedTextsOptions& options, bool 
   return options.directory / fmt::format("{}-{}.safetensors", key.kind, hasher.Digest());
 }
 
-// Nothing where the file is not there, not whole or of other texts.
+// Nothing where the file is not there, not whole, of other texts, or holds what is no embedding.
 std::optional<Array<float, 2>> Read(const fs::path& path, Index texts) {
   try {
     const SafetensorsFile file(path);
@@ -42,7 +43,9 @@ std::optional<Array<float, 2>> Read(const fs::path& path, Index texts) {
         checksum == file.metadata().end() || checksum->second != HashBytes(entry.bytes)) {
       return std::nullopt;
     }
-    return Array<float, 2>({texts, entry.shape[1]}, ReadAsFloat(entry));
+    Array<float, 2> rows({texts, entry.shape[1]}, ReadAsFloat(entry));
+    for (Index i = 0; i < texts; ++i) CheckEmbedding(rows.row(i), "");
+    return rows;
   } catch (const Error&) {
     return std::nullopt;
   }

@@ -383,7 +383,7 @@ ShownPicture Source::Picture(const Arguments& picture) {
 
 std::shared_ptr<const TokenPass> Source::Pass(const ShownPicture& picture) {
   if (auto found = passes_.Find(picture.key)) return found;
-  TokenPass pass = PassOf(model(), picture.image, threads());
+  TokenPass pass = PassOf(model(), picture.image, threads(), picture.path);
   const Index bytes = BytesOf(pass);
   return passes_.Add(picture.key, std::move(pass), bytes);
 }

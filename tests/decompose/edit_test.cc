@@ -211,11 +211,19 @@ TEST_F(EditTest, MalformedFilesAreRefused) {
 }
 
 TEST_F(EditTest, WhatLeavesNothingCannotBeMadeUnit) {
-  const Edit nothing = Scaled("all,mlps,INPUT", 0);
-  const Matrix rows = Embedded(nothing, false);
-  EXPECT_LE(rows.cwiseAbs().maxCoeff(), 1e-6);
-  std::vector<float> row(10, 0.0F);
-  ExpectError(ErrorCode::kPrecondition, "--no-normalize", [&] { NormalizeRow(row); });
+  for (const char* everything : {"all,mlps,INPUT", "L0,L1,L2,mlps,INPUT"}) {
+    ExpectError(ErrorCode::kInvalidArgument, "leaves nothing, which has no direction",
+                [&] { (void)Scaled(everything, 0); });
+  }
+  EXPECT_EQ(Scaled("all,mlps", 0).components.size(), 9u);
+  // Next to nothing is rounding.
+  const Edit little = Scaled("all,mlps,INPUT", 1e-9);
+  EXPECT_LE(Embedded(little, false).cwiseAbs().maxCoeff(), 1e-6);
+  ExpectError(ErrorCode::kPrecondition, "no direction", [&] { (void)Embedded(little, true); });
+  for (const float value : {0.0F, 1e-7F, INFINITY, NAN}) {
+    std::vector<float> row(10, value);
+    ExpectError(ErrorCode::kPrecondition, "--no-normalize", [&] { NormalizeRow(row); });
+  }
   ExpectError(ErrorCode::kInvalidArgument, "nothing",
               [&] { (void)MakeScaleEdit(store_.info(), store_.basis(), 0, {}); });
 }

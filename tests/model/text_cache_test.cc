@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,9 @@
 #include "tests/random_model.h"
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
+
+#include "cliplens/io/file.h"
+#include "cliplens/io/safetensors.h"
 
 namespace cliplens {
 namespace {
@@ -84,6 +88,21 @@ TEST_F(TextCacheTest, TextsThatFittedAreNotCut) {
   EXPECT_TRUE(Asks(longer, "f", Precision::kF32, /*truncate=*/true));
   EXPECT_FALSE(Asks(longer, "f", Precision::kF32, /*truncate=*/true));
   ExpectError(ErrorCode::kInvalidArgument, "truncate", [&] { Asks(longer); });
+}
+
+TEST_F(TextCacheTest, RowsThatAreNoEmbeddingsAreMadeAnew) {
+  EXPECT_TRUE(Asks(texts_));
+  const fs::path file = Files().at(0);
+  for (const float value : {std::numeric_limits<float>::quiet_NaN(), 0.0f}) {
+    std::vector<float> rows(rows_.flat().begin(), rows_.flat().end());
+    std::fill_n(rows.begin() + rows_.dim(1), rows_.dim(1), value);
+    const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(rows.data()),
+                                              rows.size() * sizeof(float));
+    const TensorToWrite tensor{"texts", DataType::kF32, {rows_.dim(0), rows_.dim(1)}, bytes};
+    WriteSafetensors(file, {&tensor, 1}, {{"checksum", HashBytes(bytes)}});
+    EXPECT_TRUE(Asks(texts_));
+    EXPECT_FALSE(Asks(texts_));
+  }
 }
 
 TEST_F(TextCacheTest, ADamagedFileIsMadeAnew) {
