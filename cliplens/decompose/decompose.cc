@@ -12,6 +12,7 @@
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/decompose/verify.h"
 #include "cliplens/io/output_files.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/model/nn/matmul.h"
 #include "cliplens/model/picture_loop.h"
 
@@ -148,10 +149,11 @@ namespace {
 }
 
 // While the pictures of one range are computed, the range before is summed and written, by the
-// threads that compute, so no more threads run than were asked for.
+// threads that compute, so no more threads run than were asked for. `keep` becomes false where what
+// is done is of no use to a later run.
 // Returns how many pictures carry an EXIF orientation that was left alone.
 Index AddRanges(const ImageEncoder& encoder, const Decomposer& decomposer, const ImageSet& set,
-                const DecomposeOptions& options, FactorSink& sink) {
+                const DecomposeOptions& options, FactorSink& sink, bool& keep) {
   Index oriented = 0;
   const int threads = ResolveThreads(options.threads);
   Index images = 0;
@@ -160,6 +162,15 @@ Index AddRanges(const ImageEncoder& encoder, const Decomposer& decomposer, const
   for (Index r = sink.first_range(); r < sink.next_range(); ++r) progress.Skip(sink.ImagesOf(r));
 
   std::unique_ptr<FactorSink::Adding> before;
+  const auto check_before = [&] {
+    constexpr std::size_t kMostName = 1024;
+    const bool kept = std::exchange(keep, false);
+    for (std::size_t b = 0; before && b < before->items().size(); ++b) {
+      CheckCertificate(before->certificates()[b], options.type,
+                       Printable(before->items()[b].path, kMostName));
+    }
+    keep = kept;
+  };
   const auto run_before = [&] {
     if (before) before->Run();
   };
@@ -184,10 +195,12 @@ Index AddRanges(const ImageEncoder& encoder, const Decomposer& decomposer, const
                              progress);
       run_before();
     }
+    check_before();
     oriented += range->oriented;
     before = std::make_unique<FactorSink::Adding>(sink, std::move(*range));
   }
   finish_before();
+  check_before();
   return oriented;
 }
 
@@ -199,13 +212,14 @@ DecomposeResult Run(const ImageEncoder& encoder, const ImageSet& set,
                   options.resume ? PartialDirectory::Mode::kResume : PartialDirectory::Mode::kNew);
   SinkSummary summary;
   Index oriented = 0;
+  bool keep = options.keep_on_error;
   try {
-    oriented = AddRanges(encoder, decomposer, set, options, sink);
+    oriented = AddRanges(encoder, decomposer, set, options, sink, keep);
     summary = sink.Finish();
   } catch (const Error& error) {
-    if (!options.keep_on_error) sink.Drop();
+    if (!keep) sink.Drop();
     // The last step may fail when the store has its name already.
-    if (!options.keep_on_error || sink.done_ranges() == 0 || !IsTaken(sink.path())) throw;
+    if (!keep || sink.done_ranges() == 0 || !IsTaken(sink.path())) throw;
     throw Error(error.code(),
                 "{}; {} of {} shards are done and stay in {}: run again with --resume",
                 error.what(), sink.done_ranges(), sink.end_range() - sink.first_range(),

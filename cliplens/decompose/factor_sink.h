@@ -83,6 +83,9 @@ class FactorSink {
    public:
     Adding(FactorSink& sink, FactorRange range);
     void Run();
+    // Once it has run to its end: of each picture.
+    const std::vector<Item>& items() const { return range_.items; }
+    const std::vector<double>& certificates() const { return summation_.certificates(); }
 
    private:
     FactorSink& sink_;

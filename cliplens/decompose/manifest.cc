@@ -115,6 +115,18 @@ bool IsStoreFile(const std::string& name) {
 
 const char* NameOf(StoreType type) { return type == StoreType::kF16 ? "fp16" : "fp32"; }
 
+void CheckCertificate(double certificate, StoreType type, const std::string& item) {
+  const double bound = CertificateBound(type);
+  if (certificate <= bound) return;
+  throw Error(
+      ErrorCode::kUnsupported,
+      "{}: the contributions add up to the embedding within {:.1e} of its length, the bound "
+      "in {} is {:.0e}; {}",
+      item, certificate, NameOf(type), bound,
+      type == StoreType::kF16 ? "the factors are too small for halves: store them as fp32"
+                              : "the model's contributions cancel out: check the weights");
+}
+
 std::string ItemLine(const Item& item) {
   Json line = {{"path", item.path}};
   if (item.label) line["label"] = *item.label;

@@ -26,6 +26,8 @@ std::string ItemsFile(Index s);
 bool IsStoreFile(const std::string& name);
 
 const char* NameOf(StoreType type);
+// Throws Error(kUnsupported), which opens with `item`, for a certificate above CertificateBound.
+void CheckCertificate(double certificate, StoreType type, const std::string& item);
 
 struct Manifest {
   StoreInfo info;

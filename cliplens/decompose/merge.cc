@@ -189,7 +189,11 @@ void MergeStores(std::span<const fs::path> paths, const fs::path& output) {
   }
   std::vector<Input> inputs;
   for (const fs::path& path : paths) inputs.push_back({path, ReadManifest(path)});
-  for (const Input& input : inputs) CheckSameKind(inputs.front(), input);
+  for (const Input& input : inputs) {
+    const StoreInfo& info = input.manifest.info;
+    CheckCertificate(info.certificate.max, info.type, PathText(input.directory));
+    CheckSameKind(inputs.front(), input);
+  }
   inputs = InOrder(std::move(inputs));
   CheckNoOverlap(inputs);
 

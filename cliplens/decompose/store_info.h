@@ -20,6 +20,10 @@ inline constexpr Index kShardImages = 1024;
 
 enum class StoreType { kF32, kF16 };
 
+// How far contributions may be from adding up to the embedding, as a part of its length. Far more
+// than rounding to the store's numbers leaves: beyond it the numbers are not of this embedding.
+constexpr double CertificateBound(StoreType type) { return type == StoreType::kF16 ? 1e-2 : 1e-4; }
+
 struct CertificateSummary {
   double max = 0;  // of ‖Σc − e‖ / ‖e‖ over the images
   double mean = 0;

@@ -46,7 +46,7 @@ class Verifier {
       CheckHash(directory_ / kStatisticsFile, manifest_->statistics_checksum);
       sums = StatisticsSums::Read(directory_ / kStatisticsFile);
     });
-    if (sums) Check(kManifestFile, [&] { CheckCertificate(*sums); });
+    if (sums) Check(kManifestFile, [&] { CheckCertificates(*sums); });
     if (basis && sums) Check(kStatisticsFile, [&] { CheckSums(*basis, *sums); });
     if (basis && !manifest_->info.stats_only) CheckShards(*basis, sums);
     if (options_.model != nullptr) CheckModel(basis);
@@ -127,7 +127,7 @@ class Verifier {
     }
   }
 
-  void CheckCertificate(const StatisticsSums& sums) {
+  void CheckCertificates(const StatisticsSums& sums) {
     const StoreInfo& info = manifest_->info;
     if (sums.certificate_max() != info.certificate.max ||
         sums.certificate_mean() != info.certificate.mean) {
@@ -135,6 +135,7 @@ class Verifier {
            info.certificate.max, info.certificate.mean, kStatisticsFile, sums.certificate_max(),
            sums.certificate_mean());
     }
+    CheckCertificate(sums.certificate_max(), info.type, (directory_ / kManifestFile).string());
   }
 
   bool Fit(const Basis& basis, const StatisticsSums& sums) const {

@@ -498,6 +498,34 @@ TEST_F(DecomposeTest, HalvesAreStoredAndCertifiedAsSuch) {
   }
 }
 
+// W_V · 2^-24 and W_O · 2^24 make the same function, but halves have no such small numbers.
+TEST_F(DecomposeTest, FactorsThatVanishInHalvesAreRefused) {
+  Checkpoint checkpoint = LoadCheckpoint(path("model"));
+  for (Index l = 0; l < 3; ++l) {
+    const std::string block = fmt::format("vision.block.{}.attn.", l);
+    for (const char* name : {"in.weight", "in.bias"}) {
+      std::vector<float>& in = checkpoint.tensors.at(block + name).values;
+      std::for_each(in.begin() + static_cast<std::ptrdiff_t>(in.size() / 3 * 2), in.end(),
+                    [](float& v) { v *= 0x1p-24f; });
+    }
+    for (float& v : checkpoint.tensors.at(block + "out.weight").values) v *= 0x1p24f;
+  }
+  model_.emplace(std::move(checkpoint));
+  EXPECT_LE(Run("store").certificate.max, 1e-5);
+  for (const bool stats_only : {false, true}) {
+    ExpectError(ErrorCode::kUnsupported, "store them as fp32", [&] {
+      DecomposeOptions options;
+      options.out = path("halves");
+      options.type = StoreType::kF16;
+      options.stats_only = stats_only;
+      options.shard_images = 5;
+      Decompose(*model_, *OpenImageSet(path("pictures")), options);
+    });
+    EXPECT_FALSE(fs::exists(path("halves")));
+    EXPECT_FALSE(fs::exists(path("halves.partial")));
+  }
+}
+
 TEST_F(DecomposeTest, WhatDoesNotFitIntoHalvesIsRefused) {
   Checkpoint checkpoint = LoadCheckpoint(path("model"));
   Tensor& in = checkpoint.tensors.at("vision.block.1.attn.in.weight");
