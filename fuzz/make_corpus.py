@@ -438,7 +438,7 @@ def store(images, slices=2, stats_only=False, part=None, skipped=()):
         {"path": f"{i}.png", **({"label": "duck", "attributes": {"n": i}} if i % 2 else {})}) + "\n"
         for i in range(images))
     manifest = {
-        "format": "cliplens.store/2", "version": 2,
+        "format": "cliplens.store/3", "version": 3,
         "model": {"name": "m", "path": "/m", "architecture": "", "fingerprint": "0" * 32,
                   "config": {"a": 1}},
         "precision": "fp32", "store_dtype": "fp32", "stats_only": stats_only, "images": images,
@@ -471,7 +471,7 @@ def make_store():
     put("store", "one-slice", store(1, slices=1))
     put("store", "part", store(2, part=(1, 3)))
     put("store", "skipped", store(2, skipped=(2, 3)))
-    put("store", "first-format", store(3).replace(b"store/2", b"store/1"))
+    put("store", "first-format", store(3).replace(b"store/3", b"store/1"))
 
 
 def edit(components, means=True, note=None):

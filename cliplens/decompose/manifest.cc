@@ -12,7 +12,7 @@ namespace cliplens {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr char kStoreFormat[] = "cliplens.store/2";
+constexpr char kStoreFormat[] = "cliplens.store/3";
 constexpr Index kMaxImages = Index{1} << 40;
 constexpr Index kMaxItemsBytes = Index{1} << 30;
 

@@ -113,9 +113,9 @@ class Centering {
   // Σ (x − mean)_i (x − mean)_k, given Σ x_i x_k.
   double Square(Fixed square, std::size_t i, std::size_t k) const {
     if (count_ == 0) return 0;
-    AddProductTo(square, -count_, pivots_[i], pivots_[k]);
-    return ToDouble(square) - FromPivot(pivots_[i]) * rest_[k] - FromPivot(pivots_[k]) * rest_[i] -
-           rest_[i] * rest_[k] / static_cast<double>(count_);
+    AddProductToSquare(square, -count_, pivots_[i], pivots_[k]);
+    return SquareToDouble(square) - FromPivot(pivots_[i]) * rest_[k] -
+           FromPivot(pivots_[k]) * rest_[i] - rest_[i] * rest_[k] / static_cast<double>(count_);
   }
 
   // Σ |x − mean|², given Σ |x|².
@@ -123,11 +123,11 @@ class Centering {
     if (count_ == 0) return 0;
     double moved = 0;
     for (std::size_t i = 0; i < pivots_.size(); ++i) {
-      AddProductTo(square, -count_, pivots_[i], pivots_[i]);
+      AddProductToSquare(square, -count_, pivots_[i], pivots_[i]);
       moved +=
           2 * FromPivot(pivots_[i]) * rest_[i] + rest_[i] * rest_[i] / static_cast<double>(count_);
     }
-    return ToDouble(square) - moved;
+    return SquareToDouble(square) - moved;
   }
 
  private:

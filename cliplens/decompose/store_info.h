@@ -15,7 +15,7 @@
 
 namespace cliplens {
 
-inline constexpr Index kStoreFormatVersion = 2;
+inline constexpr Index kStoreFormatVersion = 3;
 inline constexpr Index kShardImages = 1024;
 
 enum class StoreType { kF32, kF16 };

@@ -15,7 +15,7 @@ namespace cliplens {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr char kProgressFormat[] = "cliplens.store-progress/2";
+constexpr char kProgressFormat[] = "cliplens.store-progress/3";
 constexpr Index kMaxSkippedBytes = Index{1} << 30;
 
 std::string CheckpointFile(Index range) {

@@ -20,8 +20,7 @@ constexpr Index kPartRows = 64;  // images of one task of contributions
 // caches, and a store can be verified elsewhere.
 
 // Σ a_k b_k in four lanes.
-template <typename T>
-double DotOf(const double* a, const T* b, Index n) {
+double Dot(const double* a, const float* b, Index n) {
   double lane[4] = {0, 0, 0, 0};
   Index k = 0;
   for (; k + 4 <= n; k += 4) {
@@ -31,73 +30,56 @@ double DotOf(const double* a, const T* b, Index n) {
   for (; k < n; ++k) sum += a[k] * static_cast<double>(b[k]);
   return sum;
 }
-double Dot(const double* a, const double* b, Index n) { return DotOf(a, b, n); }
-double Dot(const double* a, const float* b, Index n) { return DotOf(a, b, n); }
 
-// The upper triangle of gram [n, n] += x^T x for x [rows, n]; below the diagonal it is undefined.
-void AddGram(Index rows, Index n, const std::vector<double>& x, std::vector<double>& gram) {
-  const nn::Operand<double> operand{x.data(), rows, n, n, 1};
-  nn::AddProduct(operand.Transposed(), operand, gram.data(), n, /*upper=*/true);
-}
+// --- Exact sums of rows ---
 
-// --- A block of rows ---
+// Rows [count, n] on the grid, column by column: what is summed lies together.
+class GridRows {
+ public:
+  GridRows(Index count, Index n) : count_(count), values_(ToSize(count * n)) {}
 
-// Rows x [B, n] about a pivot p near their mean: x − p, and p in fixed point.
-struct Centered {
-  std::vector<double> rows;          // [B, n]
-  std::vector<std::int64_t> pivots;  // [n]
-  std::vector<double> point;         // [n]: the pivots
-
-  // Moves the rows.
-  void Center(Index count, Index n) {
-    std::vector<double> mean(ToSize(n), 0.0);
-    for (Index b = 0; b < count; ++b) {
-      const double* row = rows.data() + b * n;
-      for (Index k = 0; k < n; ++k) At(mean, k) += row[k];
-    }
-    pivots.resize(mean.size());
-    point.resize(mean.size());
-    for (std::size_t k = 0; k < mean.size(); ++k) {
-      pivots[k] = ToPivot(mean[k] / static_cast<double>(count));
-      point[k] = FromPivot(pivots[k]);
-    }
-    for (Index b = 0; b < count; ++b) {
-      double* row = rows.data() + b * n;
-      for (Index k = 0; k < n; ++k) row[k] -= At(point, k);
+  void Set(Index row, std::span<const double> values) {
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      At(values_, static_cast<Index>(k) * count_ + row) = ToGrid(values[k]);
     }
   }
 
-  // Σ (x − p) over rows [begin, end).
-  std::vector<double> Sum(Index begin, Index end) const {
-    const auto n = static_cast<Index>(point.size());
-    std::vector<double> sum(point.size(), 0.0);
-    for (Index b = begin; b < end; ++b) {
-      const double* row = rows.data() + b * n;
-      for (Index k = 0; k < n; ++k) At(sum, k) += row[k];
-    }
-    return sum;
-  }
-
-  // Adds Σ x, given Σ (x − p) of `count` rows.
-  void AddSum(const std::vector<double>& deviation, Index count, Fixed* sum) const {
-    for (std::size_t k = 0; k < point.size(); ++k) {
-      AddTo(sum[k], ToFixed(deviation[k]));
-      AddTo(sum[k], PivotToFixed(pivots[k]) * count);
+  // sum [n] += Σ x over rows [begin, end).
+  void AddSum(Index begin, Index end, Index n, Fixed* sum) const {
+    for (Index k = 0; k < n; ++k) {
+      Fixed total = 0;
+      for (Index b = begin; b < end; ++b) total += Column(k)[b];
+      AddTo(sum[k], GridToFixed(total));
     }
   }
 
-  // Adds the triangle of Σ x x^T, given that of Σ (x − p)(x − p)^T in `gram` [n, n].
-  void AddSquare(const std::vector<double>& gram, const std::vector<double>& deviation, Index count,
-                 Fixed* square) const {
-    const std::size_t n = point.size();
-    for (std::size_t i = 0; i < n; ++i) {
-      for (std::size_t k = i; k < n; ++k, ++square) {
-        const double moved = point[i] * deviation[k] + point[k] * deviation[i];
-        AddTo(*square, ToFixed(gram[i * n + k] + moved));
-        AddProductTo(*square, count, pivots[i], pivots[k]);
+  // square += Σ |x|² over rows [begin, end).
+  void AddTrace(Index begin, Index end, Index n, Fixed& square) const {
+    for (Index k = 0; k < n; ++k) AddDot(k, k, begin, end, square);
+  }
+
+  // The triangle of n columns += Σ x x^T over all rows. Some rows at a time stay in the cache.
+  void AddSquare(Index n, Fixed* square) const {
+    for (Index begin = 0; begin < count_; begin += kGridProducts) {
+      const Index end = std::min<Index>(begin + kGridProducts, count_);
+      Fixed* to = square;
+      for (Index i = 0; i < n; ++i) {
+        for (Index k = i; k < n; ++k, ++to) AddDot(i, k, begin, end, *to);
       }
     }
   }
+
+ private:
+  const std::int64_t* Column(Index k) const { return values_.data() + k * count_; }
+  void AddDot(Index i, Index k, Index begin, Index end, Fixed& square) const {
+    for (Index b = begin; b < end; b += kGridProducts) {
+      const auto count = static_cast<int>(std::min<Index>(kGridProducts, end - b));
+      AddTo(square, DotOfGrid(Column(i) + b, Column(k) + b, count));
+    }
+  }
+
+  Index count_;
+  std::vector<std::int64_t> values_;  // [n, count]
 };
 
 void CheckSame(Index a, Index b, const char* what) {
@@ -347,25 +329,20 @@ void BlockSummation::AddHead(Index head) {
   const Index width = sums_.factor_width_;
   const Index heads = sums_.components().num_heads();
   const ArrayView<const float, 2> z = block_.HeadRows(sums_.components().HeadAt(head));
-  Centered u;
-  std::vector<double> gram;
+  std::vector<double> factor(ToSize(width));
   for (Index s = 0; s < sums_.slices(); ++s) {
     const Index begin = At(begin_, s);
     const Index count = begin_[ToSize(s) + 1] - begin;
     if (count == 0) continue;
-    u.rows.resize(ToSize(count * width));
+    GridRows u(count, width);
     for (Index i = 0; i < count; ++i) {
       const Index image = At(order_, begin + i);
-      basis_.layout().Fill(z.row(image), ScaleOf(block_.ln.row(image)),
-                           {u.rows.data() + i * width, ToSize(width)});
+      basis_.layout().Fill(z.row(image), ScaleOf(block_.ln.row(image)), factor);
+      u.Set(i, factor);
     }
-    u.Center(count, width);
-    const std::vector<double> deviation = u.Sum(0, count);
-    gram.assign(ToSize(width * width), 0.0);
-    AddGram(count, width, u.rows, gram);
     const Index at = s * heads + head;
-    u.AddSum(deviation, count, sums_.values_[StatisticsSums::kHeadSum].data() + at * width);
-    u.AddSquare(gram, deviation, count,
+    u.AddSum(0, count, width, sums_.values_[StatisticsSums::kHeadSum].data() + at * width);
+    u.AddSquare(width,
                 sums_.values_[StatisticsSums::kHeadSquare].data() + at * TriangleSize(width));
   }
 }
@@ -373,40 +350,26 @@ void BlockSummation::AddHead(Index head) {
 void BlockSummation::AddRows(const RowSums& to) {
   const Index width = sums_.embed_width_;
   const auto images = static_cast<Index>(order_.size());
-  Centered c;
-  c.rows.resize(ToSize(images * width));
+  GridRows c(images, width);
+  std::vector<double> row(ToSize(width));
   for (Index i = 0; i < images; ++i) {
     const Index image = At(order_, i);
-    double* row = c.rows.data() + i * width;
-    std::ranges::copy(to.rows.row(image), row);
+    std::ranges::copy(to.rows.row(image), row.begin());
+    c.Set(i, row);
     if (to.shared != nullptr) {
       AddTo(to.shared[At(slice_, image) * to.shared_stride],
-            ToFixed(Dot(row, block_.embedding.row(image).data(), width)));
+            ToFixed(Dot(row.data(), block_.embedding.row(image).data(), width)));
     }
   }
-  c.Center(images, width);
-  std::vector<double> deviation(ToSize(width), 0.0);
   for (Index s = 0; s < sums_.slices(); ++s) {
     const Index begin = At(begin_, s);
     const Index end = begin_[ToSize(s) + 1];
     if (begin == end) continue;
-    const std::vector<double> part = c.Sum(begin, end);
     const Index at = s * to.count + to.number;
-    c.AddSum(part, end - begin, sums_.values_[to.sum].data() + at * width);
-    Fixed& trace = At(sums_.values_[to.square], at);
-    double about_pivot = 0;
-    for (Index i = begin; i < end; ++i) {
-      const double* row = c.rows.data() + i * width;
-      about_pivot += Dot(row, row, width);
-    }
-    AddTo(trace, ToFixed(about_pivot + 2 * Dot(c.point.data(), part.data(), width)));
-    for (const std::int64_t p : c.pivots) AddProductTo(trace, end - begin, p, p);
-    for (std::size_t k = 0; k < part.size(); ++k) deviation[k] += part[k];
+    c.AddSum(begin, end, width, sums_.values_[to.sum].data() + at * width);
+    c.AddTrace(begin, end, width, At(sums_.values_[to.square], at));
   }
-  if (to.total == nullptr) return;
-  std::vector<double> gram(ToSize(width * width), 0.0);
-  AddGram(images, width, c.rows, gram);
-  c.AddSquare(gram, deviation, images, to.total);
+  if (to.total != nullptr) c.AddSquare(width, to.total);
 }
 
 void BlockSummation::AddContributions(Index part) {

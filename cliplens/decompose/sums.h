@@ -5,14 +5,13 @@
 //   sums.Merge(other);
 //   const Statistics statistics(sums, basis);
 //
-// A block (a shard's pictures) is summed in fp64 in an order of its own; each of its sums is
-// rounded once to fixed point and added exactly (fixed_point.h). The same blocks give the same sums
-// in any order and on any number of threads or machines, so a set that is split, merged or resumed
-// has the statistics of one run to the byte (docs/design.md, "Statistics").
+// Every number of a picture is rounded once to a grid, and sums and sums of products of such
+// numbers are exact (fixed_point.h). The same pictures give the same sums in blocks of any size, in
+// any order and on any number of threads or machines, so a set that is split, merged or resumed has
+// the statistics of one run to the byte (docs/design.md, "Statistics").
 //
-// Second moments are kept about zero, so that they add up. A block's are computed about a point
-// near its mean and moved to zero in integers, so that they stay exact where means are large
-// against deviations.
+// Second moments are kept about zero, so that they add up. They are exact, so nothing is lost where
+// means are large against deviations.
 #pragma once
 
 #include <array>

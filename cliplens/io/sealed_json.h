@@ -1,6 +1,6 @@
 // JSON documents that carry their own checksum, so that a changed byte anywhere in them is noticed.
 //
-//   WriteFileAtomically("manifest.json", SealJson({{"format", "cliplens.store/2"}}));
+//   WriteFileAtomically("manifest.json", SealJson({{"format", "cliplens.store/3"}}));
 //   const Json document = ReadSealedJson("manifest.json", 1 << 20);
 //
 // The last member is "checksum": XXH3-128 of the file's text with the 32 digits of the checksum

@@ -654,7 +654,7 @@ TEST_F(DecomposeTest, AManifestCannotSendTheReaderElsewhere) {
   };
   refuse(ErrorCode::kCorruptData, "were expected",
          [](Json& json) { json["shards"][0]["file"] = "../../etc/passwd"; });
-  refuse(ErrorCode::kUnsupported, "version 3", [](Json& json) { json["version"] = 3; });
+  refuse(ErrorCode::kUnsupported, "version 4", [](Json& json) { json["version"] = 4; });
   refuse(ErrorCode::kCorruptData, "images",
          [](Json& json) { json["images"] = std::int64_t{1} << 60; });
   refuse(ErrorCode::kCorruptData, "'data' 5 is named",

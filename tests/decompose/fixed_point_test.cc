@@ -9,6 +9,8 @@
 #include "tests/expect_error.h"
 #include <gtest/gtest.h>
 
+#include "cliplens/base/index.h"
+
 namespace cliplens {
 namespace {
 
@@ -61,7 +63,33 @@ TEST(Fixed, ProductsOfPivotsAreExact) {
   AddProductTo(sum, 3, ToPivot(0.5), ToPivot(-0.25));
   EXPECT_TRUE(sum == ToFixed(-0.375));
   EXPECT_EQ(FromPivot(ToPivot(1.0 / 1024)), 1.0 / 1024);
-  EXPECT_TRUE(PivotToFixed(ToPivot(-7.5)) == ToFixed(-7.5));
+}
+
+TEST(Fixed, ProductsOnTheGridAreExact) {
+  EXPECT_TRUE(GridToFixed(ToGrid(-7.5)) == ToFixed(-7.5));
+  EXPECT_EQ(ToGrid(0x1p-45), 1);
+  EXPECT_EQ(ToGrid(-0x1.8p-45), -2);  // halves go to the even one
+  for (const double x : {0x1p15, -0x1p15, std::numeric_limits<double>::quiet_NaN()}) {
+    ExpectError(ErrorCode::kUnsupported, "sums hold magnitudes below", [&] { ToGrid(x); });
+  }
+  std::mt19937_64 random(5);
+  std::uniform_real_distribution<double> all(-0x1.fffp14, 0x1.fffp14);
+  std::vector<std::int64_t> a, b;
+  for (int i = 0; i < kGridProducts; ++i) {
+    a.push_back(ToGrid(all(random)));
+    b.push_back(ToGrid(i % 2 == 0 ? 0x1.fffp14 : all(random)));
+  }
+  for (int count = 0; count <= kGridProducts; ++count) {
+    Fixed sum = 0;
+    for (int i = count; i-- > 0;) AddTo(sum, Fixed{a[ToSize(i)]} * b[ToSize(i)]);
+    EXPECT_TRUE(DotOfGrid(a.data(), b.data(), count) == sum);
+  }
+  const std::int64_t largest = ToGrid(-0x1.ffffffffp14);
+  const std::vector<std::int64_t> same(kGridProducts, largest);
+  EXPECT_NEAR(SquareToDouble(DotOfGrid(same.data(), same.data(), kGridProducts)), 0x1p36, 1e2);
+  Fixed square = DotOfGrid(a.data(), a.data(), 1);
+  AddProductToSquare(square, -1, ToPivot(0.5), ToPivot(0.25));
+  EXPECT_TRUE(square == Fixed{a[0]} * a[0] - (Fixed{1} << 87));
 }
 
 }  // namespace

@@ -98,6 +98,25 @@ TEST_F(SumsTest, BlocksAddUpToTheSameBytesInAnyOrderAndOnAnyThreads) {
   EXPECT_EQ(forward.Difference(left), "count");
 }
 
+TEST_F(SumsTest, TheSizeOfBlocksChangesNoBit) {
+  constexpr Index kImages = 331;
+  const FactorBlock whole = Block(kImages);
+  const std::vector<Index> slices = Slices(kImages);
+  StatisticsSums once = Empty();
+  once.Add(whole, slices, basis_, 2);
+  for (const Index size : {1, 7, 64, 65, 200}) {
+    StatisticsSums sums = Empty();
+    for (Index begin = 0; begin < kImages; begin += size) {
+      std::vector<Index> rows(ToSize(std::min(size, kImages - begin)));
+      std::iota(rows.begin(), rows.end(), begin);
+      std::vector<Index> of_rows;
+      for (const Index b : rows) of_rows.push_back(At(slices, b));
+      sums.Add(SelectRows(whole, rows), of_rows, basis_, 2);
+    }
+    EXPECT_EQ(sums.Difference(once), "") << size;
+  }
+}
+
 // The figures against the definitions, in two passes over all images in long double.
 TEST_F(SumsTest, FiguresEqualTwoPassesOverAllImages) {
   std::vector<FactorBlock> blocks;

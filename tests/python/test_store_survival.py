@@ -313,3 +313,12 @@ def test_shards_in_any_order_make_the_whole(place, tmp_path):
         assert_same(tmp_path / kind, files_of(place / kind))
     for nonsense in ("4/4", "1", "/", "-1/2", "1/0", "a/b", "1/2/3", "0/16"):
         says_one_line(run(*decompose(place, tmp_path / "x", "store", f"--shard={nonsense}")), 2)
+
+
+def test_the_size_of_shards_changes_no_statistics(place, tmp_path):
+    wanted = (place / "store/stats.safetensors").read_bytes()
+    for size in (1, 7, PICTURES - 1, 1000):
+        out = tmp_path / str(size)
+        good("decompose", "pictureworld", "--images", place / "photos", "--out", out,
+             "--shard-images", size)
+        assert (out / "stats.safetensors").read_bytes() == wanted, size
