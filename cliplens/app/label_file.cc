@@ -106,13 +106,13 @@ LabelFile ReadLabelFile(const std::filesystem::path& path, const ModelHeads& all
 
 LabelFile ParseLabels(const Json& json, const std::string& place, const ModelHeads& all) {
   LabelFile file = OpeningOf(json, place);
-  for (const Json& property : JsonField<Json>(json, "properties", file.place)) {
+  for (const Json& property : JsonList(json, "properties", file.place)) {
     file.properties.push_back(JsonField<std::string>(property, "property", file.place));
-    file.texts.push_back(ListOfTexts(JsonField<Json>(property, "texts", file.place), file.place));
-    file.index.push_back(IndexOf(JsonField<Json>(property, "heads", file.place), all, file.place));
+    file.texts.push_back(ListOfTexts(JsonList(property, "texts", file.place), file.place));
+    file.index.push_back(IndexOf(JsonList(property, "heads", file.place), all, file.place));
   }
   std::set<HeadId> seen;
-  for (const Json& head : JsonField<Json>(json, "heads", file.place)) {
+  for (const Json& head : JsonList(json, "heads", file.place)) {
     LabelledHead labelled;
     labelled.id = all.HeadNamed(JsonField<std::string>(head, "head", file.place), file.place);
     if (!seen.insert(labelled.id).second) RefuseTwice(labelled.id, file.place);

@@ -1,6 +1,7 @@
 #include "cliplens/app/search_index.h"
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 
 #include "cliplens/base/error.h"
@@ -42,7 +43,8 @@ Array<float, 2> DirectionsOf(const Json& rows, Index width, const std::string& p
   for (Index i = 0; i < directions.dim(0); ++i) {
     const Json& row = At(rows, i);
     if (!row.is_array() || static_cast<Index>(row.size()) != width ||
-        !std::ranges::all_of(row, [](const Json& v) { return v.is_number(); })) {
+        !std::ranges::all_of(
+            row, [](const Json& v) { return v.is_number() && std::isfinite(v.get<float>()); })) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: direction {} is not a list of {} numbers; make the index again", place, i,
                   width);
@@ -113,21 +115,21 @@ SearchIndex ReadSearchIndex(const fs::path& path, const Store& store) {
                 path.string(), store.directory().string(), store.directory().string());
   }
   SearchSpace space;
-  for (const Json& head : JsonField<Json>(json, "heads", place)) {
+  for (const Json& head : JsonList(json, "heads", place)) {
     const auto name = head.is_string() ? head.get<std::string>() : JsonExcerpt(head);
     const std::vector<HeadId> parsed = ParseHeads(name, static_cast<int>(store.basis().layers()),
                                                   static_cast<int>(store.basis().num_heads()));
     space.heads.insert(space.heads.end(), parsed.begin(), parsed.end());
   }
-  for (const Json& weight : JsonField<Json>(json, "weights", place)) {
-    if (!weight.is_number()) {
+  for (const Json& weight : JsonList(json, "weights", place)) {
+    if (!weight.is_number() || !std::isfinite(weight.get<double>())) {
       throw Error(ErrorCode::kCorruptData, "{}: {} is no weight of a head; make the index again",
                   place, JsonExcerpt(weight));
     }
     space.weights.push_back(weight.get<double>());
   }
   space.directions =
-      DirectionsOf(JsonField<Json>(json, "directions", place), store.basis().embed_width(), place);
+      DirectionsOf(JsonList(json, "directions", place), store.basis().embed_width(), place);
   const auto definition = JsonField<std::string>(json, "definition", place);
   space.definition = Known(DefinitionNamed(definition), definition, place);
   const auto measure = JsonField<std::string>(json, "measure", place);

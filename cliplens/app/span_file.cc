@@ -29,10 +29,10 @@ SpanFile ReadSpanFile(const std::filesystem::path& path, const ModelHeads& all) 
         "of this model",
         file.place, Printable(found), all.fingerprint);
   }
-  for (const Json& head : JsonField<Json>(json, "heads", file.place)) {
+  for (const Json& head : JsonList(json, "heads", file.place)) {
     SpanFile::Head read{all.HeadNamed(JsonField<std::string>(head, "head", file.place), file.place),
                         {}};
-    for (const Json& text : JsonField<Json>(head, "texts", file.place)) {
+    for (const Json& text : JsonList(head, "texts", file.place)) {
       read.texts.push_back(JsonField<std::string>(text, "text", file.place));
     }
     file.heads.push_back(std::move(read));

@@ -100,7 +100,7 @@ void StoreWriter::ReadProgress(const fs::path& file) {
   CheckSameRun(RunJson(info_), JsonField<Json>(json, "run", name), path().string());
   Index shards = 0;
   bool whole = true;
-  for (const Json& r : JsonField<Json>(json, "ranges", name)) {
+  for (const Json& r : JsonList(json, "ranges", name)) {
     Range range;
     const auto number = JsonField<std::int64_t>(r, "range", name);
     if (r.contains("shard")) range.shard = ParseShard(r["shard"], shards++, name);

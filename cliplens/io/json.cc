@@ -51,8 +51,9 @@ class CountingIterator {
 // duplicates in a set, so that a vocabulary of 50,000 members is read in linear time.
 class Builder : public nlohmann::json_sax<Json> {
  public:
-  Builder(std::string_view text, const std::string& name, const char* const* reached)
-      : text_(text), name_(name), reached_(reached) {}
+  Builder(std::string_view text, const std::string& name, const char* const* reached,
+          Index max_values)
+      : text_(text), name_(name), reached_(reached), max_values_(max_values) {}
 
   Json Take() { return std::move(root_); }
 
@@ -128,6 +129,10 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
   bool Add(Json value) {
+    if (++values_ > max_values_) {
+      throw Error(ErrorCode::kExhausted, "{}: holds more than {} values, the most that are read",
+                  name_, max_values_);
+    }
     if (open_.empty()) {
       root_ = std::move(value);
       return true;
@@ -145,15 +150,17 @@ class Builder : public nlohmann::json_sax<Json> {
   std::string_view text_;
   const std::string& name_;
   const char* const* reached_;
+  const Index max_values_;
+  Index values_ = 0;
   std::vector<Frame> open_;
   Json root_;
 };
 
 }  // namespace
 
-Json ParseJson(std::string_view text, const std::string& name) {
+Json ParseJson(std::string_view text, const std::string& name, Index max_values) {
   const char* reached = text.data();
-  Builder builder(text, name, &reached);
+  Builder builder(text, name, &reached, max_values);
   const CountingIterator begin(text.data(), &reached);
   const CountingIterator end(text.data() + text.size(), &reached);
   if (!Json::sax_parse(begin, end, &builder)) {
@@ -209,6 +216,13 @@ template std::int64_t JsonField<std::int64_t>(const Json&, const char*, const st
 template double JsonField<double>(const Json&, const char*, const std::string&);
 template std::string JsonField<std::string>(const Json&, const char*, const std::string&);
 template Json JsonField<Json>(const Json&, const char*, const std::string&);
+
+Json JsonList(const Json& object, const char* key, const std::string& name) {
+  Json list = JsonField<Json>(object, key, name);
+  if (list.is_array()) return list;
+  throw Error(ErrorCode::kCorruptData, "{}: \"{}\" must be a list, it is {}", name, key,
+              JsonExcerpt(list));
+}
 
 std::string DumpJson(const Json& value, int indent) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);

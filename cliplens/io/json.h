@@ -20,8 +20,10 @@ namespace cliplens {
 using Json = nlohmann::ordered_json;
 
 // `name` stands in the messages: "open_clip_config.json: line 3, column 7: ...".
-// Throws Error(kCorruptData) on bad JSON, bad UTF-8, a duplicate key or nesting deeper than 64.
-Json ParseJson(std::string_view text, const std::string& name);
+// Throws Error(kCorruptData) on bad JSON, bad UTF-8, a duplicate key or nesting deeper than 64,
+// Error(kExhausted) above `max_values`: a value takes up to some 200 bytes of memory.
+inline constexpr Index kMaxJsonValues = Index{1} << 23;
+Json ParseJson(std::string_view text, const std::string& name, Index max_values = kMaxJsonValues);
 // The file must be a regular one.
 Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes = Index{64} << 20);
 
@@ -29,6 +31,9 @@ Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes = Index{64}
 // Error(kCorruptData) that gives `name` and the key if the member is missing or of another type.
 template <typename T>
 T JsonField(const Json& object, const char* key, const std::string& name);
+
+// The same for a member that must be a list.
+Json JsonList(const Json& object, const char* key, const std::string& name);
 
 // One line; bytes that are not UTF-8 are replaced by U+FFFD.
 std::string DumpJson(const Json& value, int indent = -1);

@@ -75,7 +75,7 @@ Json SummaryOf(const Json& head, const LabelFile& file) {
   }
   Index explained = 0;
   Json shares = Json::array(), beyond = Json::array();
-  for (const Json& property : JsonField<Json>(head, "properties", file.place)) {
+  for (const Json& property : JsonList(head, "properties", file.place)) {
     const Json estimate = JsonField<Json>(property, "share", file.place);
     const auto share = JsonField<double>(estimate, "value", file.place);
     shares.push_back(share);

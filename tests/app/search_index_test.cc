@@ -57,6 +57,36 @@ TEST_F(SearchIndexTest, KnowsItsSpaceAndAnswersAsTheStore) {
   }
 }
 
+// Whatever stands in the place of a member is read or refused, with the file's name.
+TEST_F(SearchIndexTest, MembersOfOtherTypes) {
+  const Json kinds[] = {nullptr,
+                        true,
+                        -3,
+                        1e300,
+                        "x",
+                        Json::array(),
+                        Json::array({"x"}),
+                        Json::array({Json::array({1e300})}),
+                        Json::object(),
+                        {{"a", 1}},
+                        {{"0", {{"a", 1}}}}};
+  const std::string before = ReadTextFile(path_.string() + ".json", 1 << 20);
+  for (const char* key : {"format", "store", "images", "width", "heads", "weights", "directions",
+                          "definition", "measure", "index_checksum"}) {
+    for (const Json& kind : kinds) {
+      try {
+        ReadChanged([&](Json& json) { json[key] = kind; });
+      } catch (const Error& error) {
+        EXPECT_NE(error.code(), ErrorCode::kInternal) << key << ": " << error.what();
+      }
+      WriteFileAtomically(path_.string() + ".json", before);
+    }
+  }
+  ExpectError(ErrorCode::kCorruptData, "\"directions\" must be a list, it is {\"0\":", [&] {
+    ReadChanged([&](Json& json) { json["directions"] = kinds[10]; });
+  });
+}
+
 TEST_F(SearchIndexTest, DirectionsThatAreNoneAreRefused) {
   ExpectError(ErrorCode::kCorruptData, "9 directions in a space of 8 numbers", [&] {
     ReadChanged([](Json& json) { json["directions"] = Json(9, Json::array()); });
