@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <iterator>
+#include <limits>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -21,10 +24,12 @@ struct TypeInfo {
 };
 
 constexpr TypeInfo kDataTypes[] = {
-    {DataType::kF64, "F64", 8},   {DataType::kF32, "F32", 4}, {DataType::kF16, "F16", 2},
-    {DataType::kBF16, "BF16", 2}, {DataType::kI64, "I64", 8}, {DataType::kI32, "I32", 4},
-    {DataType::kI16, "I16", 2},   {DataType::kI8, "I8", 1},   {DataType::kU8, "U8", 1},
-    {DataType::kBool, "BOOL", 1},
+    {DataType::kF64, "F64", 8},        {DataType::kF32, "F32", 4},
+    {DataType::kF16, "F16", 2},        {DataType::kBF16, "BF16", 2},
+    {DataType::kF8E4M3, "F8_E4M3", 1}, {DataType::kF8E5M2, "F8_E5M2", 1},
+    {DataType::kI64, "I64", 8},        {DataType::kI32, "I32", 4},
+    {DataType::kI16, "I16", 2},        {DataType::kI8, "I8", 1},
+    {DataType::kU8, "U8", 1},          {DataType::kBool, "BOOL", 1},
 };
 
 const TypeInfo& TypeInfoOf(DataType type) {
@@ -45,9 +50,14 @@ std::optional<DataType> DataTypeNamed(std::string_view name) {
   return found->type;
 }
 
-bool IsFloating(DataType type) {
-  return type == DataType::kF64 || type == DataType::kF32 || type == DataType::kF16 ||
-         type == DataType::kBF16;
+bool IsFloating(DataType type) { return *NameOf(type) == 'F' || type == DataType::kBF16; }
+
+std::string FloatingTypes() {
+  std::vector<const char*> names;
+  for (const TypeInfo& info : kDataTypes) {
+    if (IsFloating(info.type)) names.push_back(info.name);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 std::optional<Index> BytesOf(std::span<const Index> shape, DataType type) {
@@ -77,6 +87,22 @@ float HalfToFloat(std::uint16_t bits) {
   }
   return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
 }
+
+float E4M3ToFloat(std::uint8_t bits) {
+  const int exponent = (bits >> 3) & 0xF;
+  const int fraction = bits & 7;
+  float magnitude = 0;
+  if (exponent == 15 && fraction == 7) {
+    magnitude = std::numeric_limits<float>::quiet_NaN();
+  } else if (exponent == 0) {
+    magnitude = std::ldexp(static_cast<float>(fraction), -9);
+  } else {
+    magnitude = std::ldexp(static_cast<float>(8 + fraction), exponent - 10);
+  }
+  return std::copysign(magnitude, (bits & 0x80) != 0 ? -1.0F : 1.0F);
+}
+
+float E5M2ToFloat(std::uint8_t bits) { return HalfToFloat(static_cast<std::uint16_t>(bits << 8)); }
 
 std::uint16_t FloatToHalf(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);

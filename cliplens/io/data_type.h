@@ -15,11 +15,26 @@
 
 namespace cliplens {
 
-enum class DataType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
+// kF8E4M3 has no infinity (PyTorch's float8_e4m3fn), kF8E5M2 is the upper byte of a half.
+enum class DataType {
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kF8E4M3,
+  kF8E5M2,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU8,
+  kBool
+};
 Index SizeOf(DataType type);
 const char* NameOf(DataType type);  // "F32", as safetensors has it
 std::optional<DataType> DataTypeNamed(std::string_view name);
-bool IsFloating(DataType type);  // F64, F32, F16 or BF16
+bool IsFloating(DataType type);
+std::string FloatingTypes();  // "F64, F32, F16, ...", for messages
 
 // Bytes of a tensor, multiplied in the order of its axes; nothing when an axis is negative or the
 // product does not fit 63 bits.
@@ -27,6 +42,8 @@ std::optional<Index> BytesOf(std::span<const Index> shape, DataType type);
 std::string ShapeText(std::span<const Index> shape);  // "[768, 512]"
 
 float HalfToFloat(std::uint16_t bits);
+float E4M3ToFloat(std::uint8_t bits);
+float E5M2ToFloat(std::uint8_t bits);
 float BFloat16ToFloat(std::uint16_t bits);
 std::uint16_t FloatToHalf(float value);  // nearest, ties to even
 
@@ -44,13 +61,13 @@ struct PlainElement {
   static constexpr std::size_t kBytes = sizeof(T);
   static T Load(const std::uint8_t* at) { return LoadAs<T>(at); }
 };
-template <float (*kToFloat)(std::uint16_t)>
-struct HalfElement {
-  static constexpr std::size_t kBytes = 2;
-  static float Load(const std::uint8_t* at) { return kToFloat(LoadAs<std::uint16_t>(at)); }
+template <typename Bits, float (*kToFloat)(Bits)>
+struct CodedElement {
+  static constexpr std::size_t kBytes = sizeof(Bits);
+  static float Load(const std::uint8_t* at) { return kToFloat(LoadAs<Bits>(at)); }
 };
 
-// Calls `use` with the PlainElement or HalfElement of a type.
+// Calls `use` with the PlainElement or CodedElement of a type.
 template <typename Use>
 void VisitType(DataType type, const Use& use) {
   switch (type) {
@@ -59,9 +76,13 @@ void VisitType(DataType type, const Use& use) {
     case DataType::kF32:
       return use(PlainElement<float>());
     case DataType::kF16:
-      return use(HalfElement<HalfToFloat>());
+      return use(CodedElement<std::uint16_t, HalfToFloat>());
     case DataType::kBF16:
-      return use(HalfElement<BFloat16ToFloat>());
+      return use(CodedElement<std::uint16_t, BFloat16ToFloat>());
+    case DataType::kF8E4M3:
+      return use(CodedElement<std::uint8_t, E4M3ToFloat>());
+    case DataType::kF8E5M2:
+      return use(CodedElement<std::uint8_t, E5M2ToFloat>());
     case DataType::kI64:
       return use(PlainElement<std::int64_t>());
     case DataType::kI32:

@@ -18,8 +18,9 @@
 namespace cliplens {
 namespace {
 
-// The format's own bound on a header.
-constexpr Index kMaxHeaderBytes = 100'000'000;
+// The format allows 100 MB, which would take a GB when it is parsed. A tensor takes about 8 values.
+constexpr Index kMaxHeaderBytes = Index{32} << 20;
+constexpr Index kMaxHeaderValues = Index{1} << 20;
 constexpr Index kPrefixBytes = 8;
 constexpr Index kAlignment = 64;
 constexpr const char* kMetadataKey = "__metadata__";
@@ -68,10 +69,11 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
   const std::string& type_name = type.get_ref<const std::string&>();
   const std::optional<DataType> known = DataTypeNamed(type_name);
   if (!known) {
-    throw Error(ErrorCode::kUnsupported,
-                "{} has the dtype \"{}\", known are F64, F32, F16, BF16, I64, I32, I16, I8, U8 and "
-                "BOOL; convert the file",
-                where, Printable(type_name, 40));
+    throw Error(
+        ErrorCode::kUnsupported,
+        "{} has the dtype \"{}\", known are {}, I64, I32, I16, I8, U8 and BOOL; convert the "
+        "file",
+        where, Printable(type_name, 40), FloatingTypes());
   }
   placed.entry.type = *known;
 
@@ -137,7 +139,7 @@ std::string_view HeaderText(std::span<const std::uint8_t> bytes, const std::stri
   }
   if (claimed > static_cast<std::uint64_t>(kMaxHeaderBytes)) {
     throw Error(ErrorCode::kExhausted,
-                "{}: the header claims {} bytes, the format allows {}; split the file", name,
+                "{}: the header claims {} bytes, at most {} are read; split the file", name,
                 claimed, kMaxHeaderBytes);
   }
   const auto header_size = ToSize(claimed);
@@ -276,7 +278,7 @@ std::string SafetensorsHeader(std::span<const TensorToWrite* const> order,
   header.append(ToSize(padded - unpadded), ' ');
   if (static_cast<Index>(header.size()) > kMaxHeaderBytes) {
     throw Error(ErrorCode::kExhausted,
-                "{}: the header takes {} bytes, the format allows {}; write fewer tensors", name,
+                "{}: the header takes {} bytes, at most {} are written; write fewer tensors", name,
                 header.size(), kMaxHeaderBytes);
   }
   const std::uint64_t size = header.size();
@@ -288,7 +290,7 @@ std::string SafetensorsHeader(std::span<const TensorToWrite* const> order,
 SafetensorsView::SafetensorsView(std::span<const std::uint8_t> bytes, std::string name)
     : name_(std::move(name)) {
   const std::string_view text = HeaderText(bytes, name_);
-  const Json header = ParseJson(text, name_ + ": header");
+  const Json header = ParseJson(text, name_ + ": header", kMaxHeaderValues);
   std::vector<Placed> placed;
   for (const auto& [key, value] : header.items()) {
     if (key == kMetadataKey) {
@@ -322,8 +324,8 @@ const TensorEntry& SafetensorsView::at(const std::string& name) const {
 std::vector<float> ReadAsFloat(const TensorEntry& tensor) {
   if (!IsFloating(tensor.type)) {
     throw Error(ErrorCode::kUnsupported,
-                "tensor \"{}\": has the type {}, where F64, F32, F16 or BF16 is wanted; convert it",
-                Printable(tensor.name), NameOf(tensor.type));
+                "tensor \"{}\": has the type {}, where one of {} is wanted; convert it",
+                Printable(tensor.name), NameOf(tensor.type), FloatingTypes());
   }
   return ReadAs<float>(tensor);
 }

@@ -62,7 +62,7 @@ class SafetensorsFile {
   SafetensorsView view_;
 };
 
-// Values of a floating tensor (F64, F32, F16, BF16); Error(kUnsupported) for another type.
+// Values of a tensor of floating type (data_type.h); Error(kUnsupported) for another type.
 std::vector<float> ReadAsFloat(const TensorEntry& tensor);
 // Values of a tensor of any type; whole numbers above 2^53 are rounded.
 std::vector<double> ReadNumbers(const TensorEntry& tensor);

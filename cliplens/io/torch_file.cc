@@ -20,6 +20,7 @@ namespace cliplens {
 namespace {
 
 constexpr Index kMaxPickleBytes = Index{64} << 20;
+constexpr Index kMaxPickleOfArrays = Index{2} << 30;
 
 // Bytes of storages, wherever the kind of file keeps them.
 class StorageReader {
@@ -113,17 +114,22 @@ class TorchFile : public TensorFile {
       CheckOrder({bytes.begin(), bytes.end()});
     }
     const ZipEntry& data = *find("data.pkl");
-    if (data.size > kMaxPickleBytes) {
+    // NumPy's arrays stand in the pickle, which is then as large as its file.
+    std::error_code failed;
+    const auto file_size = static_cast<Index>(std::filesystem::file_size(path_, failed));
+    const Index limit =
+        std::clamp(failed ? Index{0} : file_size, kMaxPickleBytes, kMaxPickleOfArrays);
+    if (data.size > limit) {
       throw Error(ErrorCode::kExhausted,
                   "{}: its pickle has {} bytes, at most {} are read; save the weights alone", name_,
-                  data.size, kMaxPickleBytes);
+                  data.size, limit);
     }
     script_ = std::ranges::any_of(zip_->entries(), [&](const ZipEntry& e) {
       return e.name == prefix + "constants.pkl" || e.name.starts_with(prefix + "code/");
     });
-    const std::vector<std::uint8_t> bytes = zip_->Read(data, 0, data.size);
+    pickled_ = zip_->Read(data, 0, data.size);
     const std::string name = fmt::format("{}: {}", name_, Printable(data.name));
-    const Pickle pickle = ReadPickle(bytes, name, IsTorchName);
+    const Pickle pickle = ReadPickle(pickled_, name, IsTorchName, {.text = data.size});
     auto storages = std::make_unique<ZipStorages>(*zip_, prefix);
     std::map<std::string, TorchView> views = CollectTorchViews(
         pickle, name_, [&](const std::string& key) { return storages->SizeOfStorage(key); });
@@ -136,12 +142,13 @@ class TorchFile : public TensorFile {
     mapped_.emplace(path_);
     std::span<const std::uint8_t> rest = mapped_->bytes();
     CheckLegacyHead(rest);
-    const Pickle data = NextPickle(rest, "data");
+    const Pickle data = NextPickle(rest, "data", static_cast<Index>(rest.size()));
     const Pickle keys = NextPickle(rest, "keys of its storages");
     // Sizes first, from what the pickle says; the file then repeats them.
     std::map<std::string, TorchView> views = CollectTorchViews(data, name_, {});
     auto storages = PlaceStorages(data, keys, rest);
     for (const auto& [name, view] : views) {
+      if (view.storage.in_pickle) continue;
       const Index real = storages->SizeOfStorage(view.storage.key);
       if (real < view.storage.offset + view.storage.bytes) {
         throw Error(ErrorCode::kCorruptData,
@@ -161,8 +168,8 @@ class TorchFile : public TensorFile {
     const TorchView& view = ViewOf(name);
     if (!IsFloating(view.type)) {
       throw Error(ErrorCode::kUnsupported,
-                  "{}: tensor '{}' has the type {}, where F64, F32, F16 or BF16 is wanted", name_,
-                  Printable(name), NameOf(view.type));
+                  "{}: tensor '{}' has the type {}, where one of {} is wanted", name_,
+                  Printable(name), NameOf(view.type), FloatingTypes());
     }
     return Read<float>(view);
   }
@@ -181,9 +188,10 @@ class TorchFile : public TensorFile {
 
  private:
   // Takes the pickle that `rest` begins with.
-  Pickle NextPickle(std::span<const std::uint8_t>& rest, const char* what) const {
-    Pickle pickle = ReadPickle(rest.first(std::min(rest.size(), ToSize(kMaxPickleBytes))),
-                               fmt::format("{}: {}", name_, what), IsTorchName);
+  Pickle NextPickle(std::span<const std::uint8_t>& rest, const char* what,
+                    Index most = kMaxPickleBytes) const {
+    Pickle pickle = ReadPickle(rest.first(std::min(rest.size(), ToSize(most))),
+                               fmt::format("{}: {}", name_, what), IsTorchName, {.text = most});
     rest = rest.subspan(pickle.size);
     return pickle;
   }
@@ -298,8 +306,11 @@ class TorchFile : public TensorFile {
     std::vector<To> out(ToSize(view.count));
     if (view.count == 0) return out;
     const Index size = SizeOf(view.type);
-    const std::vector<std::uint8_t> bytes = storages_->Read(
-        view.storage.key, view.storage.offset + view.offset * size, view.extent * size);
+    const std::vector<std::uint8_t> bytes =
+        view.storage.in_pickle
+            ? BytesOf(*view.storage.in_pickle)
+            : storages_->Read(view.storage.key, view.storage.offset + view.offset * size,
+                              view.extent * size);
     VisitType(view.type, [&](auto element) { Gather<decltype(element)>(view, bytes.data(), out); });
     return out;
   }
@@ -307,6 +318,7 @@ class TorchFile : public TensorFile {
   std::filesystem::path path_;
   std::string name_;
   bool script_ = false;
+  std::vector<std::uint8_t> pickled_;  // of a zip archive: arrays may lie in it
   std::optional<ZipArchive> zip_;
   std::optional<MappedFile> mapped_;
   std::map<std::string, TorchView> views_;

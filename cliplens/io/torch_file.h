@@ -9,6 +9,8 @@
 // {"epoch": 3, "state_dict": {"visual.proj": T}} has the tensor "state_dict.visual.proj". Values
 // that are not tensors are skipped.
 //
+// NumPy's arrays in such dictionaries are tensors too; their bytes are in the pickle.
+//
 // Only the pickle is kept in memory; a storage is read from the file when one of its tensors is.
 // Every tensor's offset, shape and strides are checked against the true size of its storage. A name
 // that tensors do not need is refused (cliplens/io/pickle.h).

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <span>
+#include <unordered_map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -40,11 +41,18 @@ constexpr StorageName kStorages[] = {
 };
 
 constexpr StorageName kTorchTypes[] = {
-    {"torch.float64", DataType::kF64}, {"torch.float32", DataType::kF32},
-    {"torch.float16", DataType::kF16}, {"torch.bfloat16", DataType::kBF16},
-    {"torch.int64", DataType::kI64},   {"torch.int32", DataType::kI32},
-    {"torch.int16", DataType::kI16},   {"torch.int8", DataType::kI8},
-    {"torch.uint8", DataType::kU8},    {"torch.bool", DataType::kBool},
+    {"torch.float64", DataType::kF64},
+    {"torch.float32", DataType::kF32},
+    {"torch.float16", DataType::kF16},
+    {"torch.bfloat16", DataType::kBF16},
+    {"torch.float8_e4m3fn", DataType::kF8E4M3},
+    {"torch.float8_e5m2", DataType::kF8E5M2},
+    {"torch.int64", DataType::kI64},
+    {"torch.int32", DataType::kI32},
+    {"torch.int16", DataType::kI16},
+    {"torch.int8", DataType::kI8},
+    {"torch.uint8", DataType::kU8},
+    {"torch.bool", DataType::kBool},
 };
 
 const StorageName* Find(std::span<const StorageName> table, std::string_view name) {
@@ -60,6 +68,17 @@ constexpr std::string_view kRebuildParameter[] = {"torch._utils._rebuild_paramet
                                                   "torch._utils._rebuild_parameter_with_state"};
 // Calls its first argument with its third.
 constexpr std::string_view kRebuildFromType = "torch._tensor._rebuild_from_type_v2";
+
+// NumPy's types, by the letters that its pickles have.
+constexpr StorageName kNumpyTypes[] = {
+    {"f8", DataType::kF64}, {"f4", DataType::kF32}, {"f2", DataType::kF16},
+    {"i8", DataType::kI64}, {"i4", DataType::kI32}, {"i2", DataType::kI16},
+    {"i1", DataType::kI8},  {"u1", DataType::kU8},  {"b1", DataType::kBool},
+};
+constexpr std::string_view kNumpyArray[] = {"numpy.core.multiarray._reconstruct",
+                                            "numpy._core.multiarray._reconstruct"};
+constexpr std::string_view kNumpyFromBuffer[] = {"numpy.core.numeric._frombuffer",
+                                                 "numpy._core.numeric._frombuffer"};
 
 // What training checkpoints hold beside tensors: plain values that are noted and passed over.
 constexpr std::string_view kPlain[] = {
@@ -99,8 +118,6 @@ constexpr std::string_view kPlain[] = {
     "torch.jit._pickle.restore_type_tag",
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
     "numpy.dtype",
     "numpy.ndarray",
     "argparse.Namespace",
@@ -157,12 +174,10 @@ class Collector {
       arguments = &pickle_[arguments->items[2]];
     }
     if (Contains(kRebuildTensor, called)) {
-      if (static_cast<Index>(views_.size()) >= kMaxTensors) {
-        throw Error(ErrorCode::kExhausted, "{}: holds more than {} tensors", name_, kMaxTensors);
-      }
-      if (!views_.emplace(path, ReadView(path, called, arguments->items)).second) {
-        Corrupt(path, "stands twice");
-      }
+      Add(path, ReadView(path, called, arguments->items));
+    } else if (IsNumpy(called)) {
+      std::optional<TorchView> view = ReadArray(path, called, object);
+      if (view) Add(path, std::move(*view));
     } else if (Contains(kRebuildParameter, called)) {
       if (arguments->items.empty()) Corrupt(path, "is a parameter without data");
       Walk(arguments->items[0], path, depth + 1);
@@ -170,6 +185,13 @@ class Collector {
                pickle_[object.state].kind == PickleKind::kDict) {
       WalkDict(pickle_[object.state], path, depth);
     }
+  }
+
+  void Add(const std::string& path, TorchView view) {
+    if (static_cast<Index>(views_.size()) >= kMaxTensors) {
+      throw Error(ErrorCode::kExhausted, "{}: holds more than {} tensors", name_, kMaxTensors);
+    }
+    if (!views_.emplace(path, std::move(view)).second) Corrupt(path, "stands twice");
   }
 
   void WalkDict(const PickleObject& dict, const std::string& path, int depth) {
@@ -284,6 +306,88 @@ class Collector {
     return view;
   }
 
+  // The type that a call of numpy.dtype stands for; nothing for texts, objects and records.
+  std::optional<DataType> ReadNumpyType(const std::string& array, PickleRef ref) const {
+    const PickleObject& call = pickle_[ref];
+    if (call.kind != PickleKind::kCall || pickle_[call.items[0]].text != "numpy.dtype" ||
+        pickle_[call.items[1]].items.empty()) {
+      return std::nullopt;
+    }
+    const StorageName* type = Find(kNumpyTypes, pickle_[pickle_[call.items[1]].items[0]].text);
+    if (type == nullptr) return std::nullopt;
+    // (version, byte order, ...)
+    if (call.state != kNoPickleRef && pickle_[call.state].items.size() >= 2 &&
+        pickle_[pickle_[call.state].items[1]].text == ">") {
+      throw Error(ErrorCode::kUnsupported,
+                  "{}: array '{}' is big-endian; only little-endian arrays are read, save it with "
+                  "array.astype('<f4')",
+                  name_, Printable(array));
+    }
+    return type->type;
+  }
+
+  // Bytes as they are, or as a call of _codecs.encode(text, "latin1").
+  std::optional<PickledBytes> ReadPickledBytes(PickleRef ref) const {
+    const PickleObject& object = pickle_[ref];
+    if (object.kind == PickleKind::kBytes) return PickledBytes{object.text, false};
+    if (object.kind != PickleKind::kCall || pickle_[object.items[0]].text != "_codecs.encode") {
+      return std::nullopt;
+    }
+    const std::vector<PickleRef>& arguments = pickle_[object.items[1]].items;
+    if (arguments.size() != 2 || pickle_[arguments[0]].kind != PickleKind::kText ||
+        pickle_[arguments[1]].text != "latin1") {
+      return std::nullopt;
+    }
+    return PickledBytes{pickle_[arguments[0]].text, true};
+  }
+
+  // A NumPy array; nothing for one that does not hold numbers.
+  std::optional<TorchView> ReadArray(const std::string& path, std::string_view called,
+                                     const PickleObject& call) {
+    const std::vector<PickleRef>& arguments = pickle_[call.items[1]].items;
+    std::optional<DataType> type;
+    std::optional<PickledBytes> bytes;
+    TorchView view;
+    bool columns_first = false;
+    if (Contains(kNumpyFromBuffer, called)) {
+      if (arguments.size() != 4) return std::nullopt;
+      bytes = ReadPickledBytes(arguments[0]);
+      type = ReadNumpyType(path, arguments[1]);
+      if (type && bytes) view.shape = WholeNumbers(path, arguments[2], "shape");
+      columns_first = pickle_[arguments[3]].text == "F";
+    } else {
+      // (version, shape, type, whether columns come first, bytes)
+      if (call.state == kNoPickleRef || pickle_[call.state].items.size() != 5) return std::nullopt;
+      const std::vector<PickleRef>& state = pickle_[call.state].items;
+      type = ReadNumpyType(path, state[2]);
+      bytes = ReadPickledBytes(state[4]);
+      if (type && bytes) view.shape = WholeNumbers(path, state[1], "shape");
+      columns_first = pickle_[state[3]].integer != 0;
+    }
+    if (!type || !bytes) return std::nullopt;
+    view.type = view.storage.type = *type;
+    view.storage.in_pickle = bytes;
+    // Counted once, however many arrays share them.
+    const auto [counted, added] = counted_.emplace(bytes->text.data(), 0);
+    if (added) counted->second = CountBytes(*bytes);
+    view.storage.bytes = counted->second;
+    if (view.storage.bytes < 0) Corrupt(path, "has other characters than bytes can be written as");
+    view.strides.resize(view.shape.size());
+    Index step = 1;
+    for (std::size_t i = 0; i < view.shape.size(); ++i) {
+      const std::size_t axis = columns_first ? i : view.shape.size() - 1 - i;
+      view.strides[axis] = step;
+      if (__builtin_mul_overflow(step, std::max<Index>(view.shape[axis], 1), &step)) {
+        Corrupt(path, "has the shape {}", ShapeText(view.shape));
+      }
+    }
+    MeasureView(path, view);
+    if (view.count * SizeOf(view.type) != view.storage.bytes) {
+      Corrupt(path, "of shape {} has {} bytes", ShapeText(view.shape), view.storage.bytes);
+    }
+    return view;
+  }
+
   // Sets count and extent. Throws for a view that reaches beyond its storage or repeats values.
   void MeasureView(const std::string& tensor, TorchView& view) const {
     const Index held = view.storage.bytes / SizeOf(view.type);
@@ -324,10 +428,31 @@ class Collector {
     }
   }
 
+  static bool IsNumpy(std::string_view called) {
+    return Contains(kNumpyArray, called) || Contains(kNumpyFromBuffer, called);
+  }
+
+  // How many bytes they are, or -1 for what is not Latin-1.
+  static Index CountBytes(const PickledBytes& pickled) {
+    if (!pickled.latin1) return static_cast<Index>(pickled.text.size());
+    Index count = 0;
+    for (std::size_t i = 0; i < pickled.text.size(); ++i, ++count) {
+      const auto byte = static_cast<std::uint8_t>(pickled.text[i]);
+      if (byte < 0x80) continue;
+      ++i;
+      if ((byte != 0xC2 && byte != 0xC3) || i == pickled.text.size() ||
+          (static_cast<std::uint8_t>(pickled.text[i]) & 0xC0) != 0x80) {
+        return -1;
+      }
+    }
+    return count;
+  }
+
   const Pickle& pickle_;
   const std::string& name_;
   const TorchStorageSize& size_of_;
   Index visited_ = 0;
+  std::unordered_map<const char*, Index> counted_;
   std::map<std::string, TorchView> views_;
 };
 
@@ -336,7 +461,23 @@ class Collector {
 bool IsTorchName(std::string_view name) {
   return Find(kStorages, name) != nullptr || Find(kTorchTypes, name) != nullptr ||
          Contains(kRebuildTensor, name) || Contains(kRebuildParameter, name) ||
-         name == kRebuildFromType || Contains(kPlain, name) || name.starts_with(kModulePrefix);
+         name == kRebuildFromType || Contains(kNumpyArray, name) ||
+         Contains(kNumpyFromBuffer, name) || Contains(kPlain, name) ||
+         name.starts_with(kModulePrefix);
+}
+
+std::vector<std::uint8_t> BytesOf(const PickledBytes& pickled) {
+  std::vector<std::uint8_t> bytes;
+  bytes.reserve(pickled.text.size());
+  for (std::size_t i = 0; i < pickled.text.size(); ++i) {
+    auto byte = static_cast<std::uint8_t>(pickled.text[i]);
+    if (pickled.latin1 && byte >= 0x80) {
+      byte = static_cast<std::uint8_t>(byte << 6 |
+                                       (static_cast<std::uint8_t>(pickled.text[++i]) & 0x3F));
+    }
+    bytes.push_back(byte);
+  }
+  return bytes;
 }
 
 std::optional<DataType> TypeOfStorage(std::string_view name) {

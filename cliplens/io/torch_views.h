@@ -15,11 +15,19 @@ namespace cliplens {
 
 inline constexpr std::size_t kMaxTorchAxes = 32;
 
+// The bytes of a NumPy array. Older protocols of pickle have no bytes and write Latin-1 as UTF-8.
+struct PickledBytes {
+  std::string_view text;  // in the bytes of the pickle
+  bool latin1 = false;
+};
+std::vector<std::uint8_t> BytesOf(const PickledBytes& pickled);
+
 struct TorchStorage {
   std::string key;
   DataType type = DataType::kF32;  // of its elements, as the pickle says
   Index bytes = 0;                 // as the pickle says
   Index offset = 0;                // a part of a storage in an older file: bytes from its start
+  std::optional<PickledBytes> in_pickle = {};  // instead of a storage under a key
 };
 
 // A tensor as a view of a storage. It lies within the storage's `bytes`.

@@ -99,8 +99,10 @@ TEST(SafetensorsTest, ReadsUnalignedTensorsOfEveryFloatType) {
                              R"("d":{"dtype":"F64","shape":[1],"data_offsets":[1,9]},)"
                              R"("f":{"dtype":"F32","shape":[1],"data_offsets":[9,13]},)"
                              R"("h":{"dtype":"F16","shape":[1],"data_offsets":[13,15]},)"
-                             R"("b":{"dtype":"BF16","shape":[1],"data_offsets":[15,17]}}  )";
-  std::string data(17, '\0');
+                             R"("b":{"dtype":"BF16","shape":[1],"data_offsets":[15,17]},)"
+                             R"("4":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[17,18]},)"
+                             R"("5":{"dtype":"F8_E5M2","shape":[1],"data_offsets":[18,19]}}  )";
+  std::string data(19, '\0');
   const double d = -0.1;
   const float f = 3.25F;
   const std::uint16_t h = 0x3E00;  // 1.5
@@ -109,6 +111,8 @@ TEST(SafetensorsTest, ReadsUnalignedTensorsOfEveryFloatType) {
   std::memcpy(data.data() + 9, &f, 4);
   std::memcpy(data.data() + 13, &h, 2);
   std::memcpy(data.data() + 15, &b, 2);
+  data[17] = '\x3C';
+  data[18] = '\x3D';
   const SafetensorsFile file(
       directory.Write("x.safetensors", Prefix(header.size()) + header + data));
   EXPECT_EQ(ReadNumbers(file.at("d"))[0], d);
@@ -117,6 +121,8 @@ TEST(SafetensorsTest, ReadsUnalignedTensorsOfEveryFloatType) {
   EXPECT_EQ(ReadAsFloat(file.at("h"))[0], 1.5F);
   EXPECT_EQ(ReadAsFloat(file.at("b"))[0], -3.140625F);
   EXPECT_EQ(ReadNumbers(file.at("b"))[0], -3.140625);
+  EXPECT_EQ(ReadAsFloat(file.at("4"))[0], 1.5F);
+  EXPECT_EQ(ReadAsFloat(file.at("5"))[0], 1.25F);
   ExpectError(ErrorCode::kUnsupported, "tensor \"pad\": has the type BOOL",
               [&] { ReadAsFloat(file.at("pad")); });
 }
@@ -135,13 +141,20 @@ TEST(SafetensorsTest, RefusesBadSizes) {
                            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
 }
 
-TEST(SafetensorsTest, RefusesAHeaderAboveTheFormatsBound) {
+TEST(SafetensorsTest, RefusesAHeaderAboveItsBounds) {
   const TemporaryDirectory directory;
-  const auto path = directory.Write("x.safetensors", Prefix(100'000'001) + "{}");
-  std::filesystem::resize_file(path, 100'000'100);  // sparse
+  const auto path = directory.Write("x.safetensors", Prefix((32 << 20) + 1) + "{}");
+  std::filesystem::resize_file(path, 40 << 20);  // sparse
   ExpectError(ErrorCode::kExhausted,
-              "the header claims 100000001 bytes, the format allows 100000000",
+              "the header claims 33554433 bytes, at most 33554432 are read; split the file",
               [&] { SafetensorsFile file(path); });
+  std::string header = "{\"__metadata__\":{}";
+  for (int i = 0; i < 150'000; ++i) {
+    header += fmt::format(R"(,"{}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})", i);
+  }
+  header += "}";
+  ExpectSafetensorsRefused(ErrorCode::kExhausted, "header: holds more than 1048576 values",
+                           Prefix(header.size()) + header);
 }
 
 TEST(SafetensorsTest, RefusesBadHeaders) {
@@ -192,8 +205,8 @@ TEST(SafetensorsTest, RefusesBadHeaders) {
   ExpectHeaderRefused("tensor \"a\\x0ab\"",
                       R"({"a\nb":{"dtype":"U8","shape":[1],"data_offsets":[0,2]}})", 2);
   ExpectSafetensorsRefused(
-      ErrorCode::kUnsupported, "tensor \"a\" has the dtype \"F8_E4M3\"",
-      FileOf(R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", 1));
+      ErrorCode::kUnsupported, "tensor \"a\" has the dtype \"F8_E8M0\"",
+      FileOf(R"({"a":{"dtype":"F8_E8M0","shape":[1],"data_offsets":[0,1]}})", 1));
 }
 
 TEST(SafetensorsTest, EveryCutIsAnErrorAndEveryFlippedByteAnErrorOrAFile) {
@@ -265,6 +278,34 @@ TEST(HalfTest, EveryValueIsExactAndComesBack) {
     ASSERT_EQ(static_cast<double>(value), wanted) << i;
     ASSERT_EQ(std::signbit(value), std::signbit(wanted)) << i;
     ASSERT_EQ(FloatToHalf(value), bits) << i;
+  }
+}
+
+// By the format's definition (arXiv 2209.05433, table 1).
+TEST(EightBitFloatTest, EveryValue) {
+  const auto value = [](int bits, int fraction_bits, int bias) {
+    const int exponent = (bits & 0x7F) >> fraction_bits;
+    const int fraction = bits & ((1 << fraction_bits) - 1);
+    const double magnitude = exponent == 0 ? std::ldexp(fraction, 1 - bias - fraction_bits)
+                                           : std::ldexp(fraction + (1 << fraction_bits),
+                                                        exponent - bias - fraction_bits);
+    return (bits & 0x80) != 0 ? -magnitude : magnitude;
+  };
+  for (int bits = 0; bits < 256; ++bits) {
+    const float four = E4M3ToFloat(static_cast<std::uint8_t>(bits));
+    if ((bits & 0x7F) == 0x7F) {
+      EXPECT_TRUE(std::isnan(four)) << bits;
+    } else {
+      EXPECT_EQ(static_cast<double>(four), value(bits, 3, 7)) << bits;
+      EXPECT_EQ(std::signbit(four), bits >= 128) << bits;
+    }
+    const float five = E5M2ToFloat(static_cast<std::uint8_t>(bits));
+    if ((bits & 0x7F) < 0x7C) {
+      EXPECT_EQ(static_cast<double>(five), value(bits, 2, 15)) << bits;
+    } else {
+      EXPECT_EQ(std::isinf(five), (bits & 0x7F) == 0x7C) << bits;
+      EXPECT_EQ(std::isnan(five), (bits & 0x7F) > 0x7C) << bits;
+    }
   }
 }
 

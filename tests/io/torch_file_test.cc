@@ -1,6 +1,8 @@
 #include "cliplens/io/torch_file.h"
 
+#include <cmath>
 #include <filesystem>
+#include <string>
 
 #include "tests/expect_error.h"
 #include "tests/temporary_directory.h"
@@ -15,6 +17,7 @@ namespace {
 using pickle::Dict;
 using pickle::Storage;
 using pickle::Tensor;
+using std::string_literals::operator""s;
 
 class TorchFileTest : public testing::Test {
  protected:
@@ -94,6 +97,86 @@ TEST_F(TorchFileTest, UntypedStoragesTakeTheTensorsType) {
       "R";
   const auto file = Open(OneTensor(tensor, Values<float>({1, 2})));
   EXPECT_EQ(file->ReadAsFloat("t"), (std::vector<float>{2}));
+}
+
+TEST_F(TorchFileTest, EightBitFloats) {
+  const auto of = [&](const char* type, const std::string& bytes) {
+    const std::string tensor =
+        pickle::Name("torch._utils", "_rebuild_tensor_v3") +
+        pickle::Tuple(
+            {pickle::Tuple({pickle::Text("storage"),
+                            pickle::Name("torch.storage", "UntypedStorage"), pickle::Text("0"),
+                            pickle::Text("cpu"), pickle::Int(static_cast<int>(bytes.size()))}) +
+                 "Q",
+             "K\0"s, pickle::Ints({static_cast<std::int64_t>(bytes.size())}), pickle::Ints({1}),
+             "\x89", "N", pickle::Name("torch", type), "N"}) +
+        "R";
+    return Open(OneTensor(tensor, bytes))->ReadAsFloat("t");
+  };
+  EXPECT_EQ(of("float8_e4m3fn", "\x38\xb8\x7e\x01\x08"),
+            (std::vector<float>{1, -1, 448, 0x1p-9F, 0x1p-6F}));
+  EXPECT_EQ(of("float8_e5m2", "\x3c\xc0\x7b\x01"), (std::vector<float>{1, -2, 57344, 0x1p-16F}));
+  EXPECT_TRUE(std::isnan(of("float8_e4m3fn", "\xff").at(0)));
+  ExpectError(ErrorCode::kUnsupported, "'torch.float8_e4m3fnuz'",
+              [&] { of("float8_e4m3fnuz", "\x38"); });
+}
+
+// A NumPy array as pickle protocols 2 and 5 write it.
+std::string NumpyType(const char* type, const char* order = "<") {
+  return pickle::Name("numpy", "dtype") + pickle::Tuple({pickle::Text(type), "\x89", "\x88"}) +
+         "R" + pickle::Tuple({"K\3", pickle::Text(order), "N", "N", "N"}) + "b";
+}
+std::string NumpyArray(const std::string& type, const std::vector<std::int64_t>& shape,
+                       const std::string& bytes, bool columns_first = false) {
+  return pickle::Name("numpy.core.multiarray", "_reconstruct") +
+         pickle::Tuple({pickle::Name("numpy", "ndarray"), pickle::Ints({0}), "C\1b"}) + "R" +
+         pickle::Tuple({"K\1", pickle::Ints(shape), type, columns_first ? "\x88" : "\x89", bytes}) +
+         "b";
+}
+std::string RawBytes(const std::string& bytes) {
+  return "B" + Bytes(static_cast<std::uint32_t>(bytes.size())) + bytes;
+}
+std::string Latin1(const std::string& utf8) {
+  return pickle::Name("_codecs", "encode") +
+         pickle::Tuple({pickle::Text(utf8), pickle::Text("latin1")}) + "R";
+}
+
+TEST_F(TorchFileTest, NumPysArraysAreTensors) {
+  const std::string six = RawBytes(Values<float>({0, 1, 2, 3, 4, 5}));
+  const auto file = Open(TorchArchive(
+      Dict({{"rows", NumpyArray(NumpyType("f4"), {2, 3}, six)},
+            {"columns", NumpyArray(NumpyType("f4"), {2, 3}, six, true)},
+            {"half", NumpyArray(NumpyType("f2"), {1}, Latin1("\0\xc2\xbc"s))},
+            {"scalar", NumpyArray(NumpyType("f8"), {}, RawBytes(Values<double>({2.5})))},
+            {"buffer",
+             pickle::Name("numpy._core.numeric", "_frombuffer") +
+                 pickle::Tuple({six, NumpyType("f4"), pickle::Ints({3, 2}), pickle::Text("F")}) +
+                 "R"},
+            {"words", NumpyArray(NumpyType("U3"), {1}, RawBytes(std::string(12, 'x')))},
+            {"objects", NumpyArray(NumpyType("O"), {1}, "](NNe")}}),
+      {}));
+  const auto read = [&](const char* name) { return file->ReadAsFloat(name); };
+  EXPECT_EQ(read("rows"), (std::vector<float>{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(read("columns"), (std::vector<float>{0, 2, 4, 1, 3, 5}));
+  EXPECT_EQ(read("half"), (std::vector<float>{-1}));
+  EXPECT_EQ(read("scalar"), (std::vector<float>{2.5}));
+  EXPECT_EQ(file->tensors().at("buffer").shape, (std::vector<Index>{3, 2}));
+  EXPECT_EQ(read("buffer"), (std::vector<float>{0, 3, 1, 4, 2, 5}));
+  // What holds no numbers is no tensor.
+  EXPECT_EQ(file->tensors().size(), 5u);
+
+  const auto refused = [&](ErrorCode code, const char* words, const std::string& array) {
+    Refused(code, words, TorchArchive(Dict({{"a", array}}), {}));
+  };
+  refused(ErrorCode::kUnsupported, "array 'a' is big-endian",
+          NumpyArray(NumpyType("f4", ">"), {1}, RawBytes("abcd")));
+  refused(ErrorCode::kCorruptData, "reaches beyond", NumpyArray(NumpyType("f4"), {7}, six));
+  refused(ErrorCode::kCorruptData, "of shape [5] has 24 bytes",
+          NumpyArray(NumpyType("f4"), {5}, six));
+  refused(ErrorCode::kCorruptData, "shape",
+          NumpyArray(NumpyType("f4"), {std::int64_t{1} << 62, 8, 8}, six));
+  refused(ErrorCode::kCorruptData, "other characters than bytes",
+          NumpyArray(NumpyType("u1"), {1}, Latin1("\xc4\x80")));
 }
 
 TEST_F(TorchFileTest, ATorchScriptArchiveIsANestedDictionary) {

@@ -418,6 +418,24 @@ def test_a_header_of_safetensors_that_lies(model):
     use(model, status=CORRUPT, words="nested deeper")
 
 
+def test_a_header_of_safetensors_with_a_million_tensors(model):
+    def header(count, value):
+        members = ",".join(f'"{i:06}":{value}' for i in range(count))
+        text = ("{" + members + "}").encode()
+        replace(model / WEIGHTS, struct.pack("<Q", len(text)) + text)
+
+    entry = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    header(1_000_000, entry)
+    use(model, status=EXHAUSTED, words="at most 33554432 are read")
+    header(500_000, entry)
+    use(model, status=EXHAUSTED, words="more than 1048576 values", peak=250)
+    header(1_100_000, "[[]]")
+    use(model, status=EXHAUSTED, words="more than 1048576 values", peak=250)
+    # The most that is parsed.
+    header(140_000, entry)
+    use(model, status=UNSUPPORTED, words="no CLIP model", peak=250)
+
+
 def test_json_without_end(model):
     replace(model / CONFIG, b"[" * 500_000 + b"]" * 500_000)
     use(model, status=CORRUPT, words="nested deeper", peak=60)
