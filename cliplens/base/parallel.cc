@@ -5,6 +5,8 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -37,6 +39,18 @@ class FirstError {
   Index task_ = 0;
 };
 
+// Adds threads that run `work`, up to `count`. Fewer where the system gives no more of them (a
+// limit on processes or memory): the others then do their tasks too.
+template <typename Work>
+void AddThreads(std::vector<std::thread>& pool, int count, const Work& work) {
+  pool.reserve(ToSize(std::max(count, 0)));
+  try {
+    for (int w = 1; w <= count; ++w) pool.emplace_back(work, w);
+  } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch)
+  } catch (const std::bad_alloc&) {     // NOLINT(bugprone-empty-catch)
+  }
+}
+
 }  // namespace
 
 int ResolveThreads(int requested) {
@@ -68,8 +82,7 @@ void ParallelFor(int threads, Index n, const std::function<void(Index, int)>& bo
     }
   };
   std::vector<std::thread> pool;
-  pool.reserve(ToSize(workers - 1));
-  for (int w = 1; w < workers; ++w) pool.emplace_back(run, w);
+  AddThreads(pool, workers - 1, run);
   run(0);
   for (std::thread& t : pool) t.join();
   error.Throw();
@@ -77,7 +90,7 @@ void ParallelFor(int threads, Index n, const std::function<void(Index, int)>& bo
 
 struct Team::Shared {
   explicit Shared(int threads) {
-    for (int i = 1; i < threads; ++i) pool.emplace_back([this] { Serve(); });
+    AddThreads(pool, threads - 1, [this](int) { Serve(); });
   }
 
   ~Shared() {

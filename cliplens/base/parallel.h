@@ -6,7 +6,8 @@
 // Tasks are handed out one by one in order of index; each runs whole on one thread, so a task's
 // result does not depend on the number of threads. `worker` is in [0, threads) and unique among the
 // tasks that run at the same moment. An exception stops the loop. The caller gets the exception of
-// the task with the lowest index, which is the same for any number of threads.
+// the task with the lowest index, which is the same for any number of threads. Where the system
+// gives no more threads, those that there are do all tasks.
 #pragma once
 
 #include <functional>

@@ -5,6 +5,7 @@
 #include <new>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -118,6 +119,17 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return Fail(InfoOf(ErrorCode::kExhausted),
                 "out of memory; use fewer --threads or a machine with more");
+  } catch (const std::system_error& e) {
+    // What the system gives no more of: threads, processes, memory, open files.
+    const bool exhausted = e.code() == std::errc::resource_unavailable_try_again ||
+                           e.code() == std::errc::not_enough_memory ||
+                           e.code() == std::errc::too_many_files_open;
+    if (!exhausted) return Fail(InfoOf(ErrorCode::kInternal), e.what());
+    return Fail(
+        InfoOf(ErrorCode::kExhausted),
+        fmt::format("{}: a limit of this system or session; use fewer --threads or raise it "
+                    "(ulimit -a shows all)",
+                    e.what()));
   } catch (const std::exception& e) {
     return Fail(InfoOf(ErrorCode::kInternal), e.what());
   }

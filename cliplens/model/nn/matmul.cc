@@ -1,6 +1,7 @@
 #include "cliplens/model/nn/matmul.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -12,6 +13,7 @@
 
 #include <omp.h>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <sys/mman.h>
 
 #include "cliplens/base/buffer.h"
 #include "cliplens/base/error.h"
@@ -39,6 +41,22 @@ void OneThread() {
     return true;
   }();
   (void)once;
+}
+
+// oneDNN's code generator ends the process where it gets no memory, so the room that it needs is
+// asked for first. Throws Error(kExhausted) where it is not there.
+void CheckRoomForCode() {
+  constexpr std::size_t kRoom = std::size_t{16} << 20;
+  void* const room = ::mmap(nullptr, kRoom, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) {
+    throw Error(ErrorCode::kExhausted,
+                "out of memory: less than {} MB of address space are left, which matrix products "
+                "need; raise its limit (ulimit -v; docs/security.md says how much) or use fewer "
+                "--threads",
+                kRoom >> 20);
+  }
+  ::munmap(room, kRoom);
 }
 
 // Primitives, memory and streams must name the same engine object.
@@ -118,6 +136,7 @@ Primitive& PrimitiveFor(const Layer& layer, const Desc& weight) {
   thread_local std::map<Layer, Primitive> cache;
   const auto found = cache.find(layer);
   if (found != cache.end()) return found->second;
+  CheckRoomForCode();
   const dnnl::matmul::primitive_desc description = Describe(layer, weight);
   Primitive p;
   p.matmul = dnnl::matmul(description);
@@ -266,6 +285,7 @@ Weights::Weights(const float* weight, const float* bias, Index out, Index in, Pr
   impl_->bias.assign(ToSize(out), 0.0f);
   if (bias != nullptr) std::copy_n(bias, out, impl_->bias.data());
   OneThread();
+  CheckRoomForCode();
   try {
     const DnnlType type = TypeOf(precision);
     Desc whole =
@@ -333,9 +353,14 @@ void Linear(const Weights& w, const LinearArgs<BFloat16, BFloat16>& a, Team& tea
 void Gemm(const GemmArgs& a) {
   if (a.m == 0 || a.n == 0) return;
   OneThread();
+  // Code is made at the first product of a kind.
+  static std::atomic<unsigned> made{0};
+  const unsigned kind = 1U << ((a.transpose_b ? 1U : 0U) + (a.beta != 0 ? 2U : 0U));
+  if ((made.load(std::memory_order_relaxed) & kind) == 0) CheckRoomForCode();
   const dnnl_status_t status =
       dnnl_sgemm('N', a.transpose_b ? 'T' : 'N', a.m, a.n, a.k, a.alpha, a.a, a.a_stride, a.b,
                  a.b_stride, a.beta, a.c, a.c_stride);
+  made.fetch_or(kind, std::memory_order_relaxed);
   if (status != dnnl_success) {
     throw Error(status == dnnl_out_of_memory ? ErrorCode::kExhausted : ErrorCode::kInternal,
                 "oneDNN refused a product of {} x {} by {} x {} (status {})", a.m, a.k, a.k, a.n,
