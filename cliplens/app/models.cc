@@ -16,6 +16,7 @@ ClipModel LoadThatOf(const StoreInfo& info, const std::string& store, const Mode
   if (place.model.empty()) {
     place.model = info.model_path;
     place.architecture = info.model_architecture;
+    place.weights = info.model_weights;
     std::error_code ignored;
     if (!std::filesystem::exists(place.model, ignored)) {
       throw Error(ErrorCode::kNotFound,
@@ -38,7 +39,7 @@ ClipModel LoadThatOf(const StoreInfo& info, const std::string& store, const Mode
 
 ClipModel LoadModel(const ModelChoice& choice) {
   return ClipModel::Load(ModelPath(choice.model), ParsePrecision(choice.precision),
-                         choice.architecture);
+                         choice.architecture, choice.weights);
 }
 
 ClipModel LoadModelOf(const Store& store, const ModelChoice& choice) {

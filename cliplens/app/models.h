@@ -19,6 +19,8 @@ struct ModelChoice {
   std::string model = {};          // as ModelPath takes it
   std::string architecture = {};   // of a checkpoint file without a configuration: a name of
                                    // open_clip's, openai, or a JSON file
+  std::string weights = {};        // of a checkpoint with several models: what stands before its
+                                   // names
   std::string precision = "fp32";  // fp32, bf16, or auto: bf16 where the processor has it
 };
 

@@ -9,6 +9,9 @@ namespace {
 constexpr char kArchitectureHelp[] =
     "Architecture of a checkpoint file without a configuration: a name of open_clip's (ViT-B-16), "
     "openai, or a JSON file like open_clip_config.json";
+constexpr char kWeightsHelp[] =
+    "Of a checkpoint with several models, such as weights and their moving average: the one under "
+    "this name (model_ema)";
 
 }  // namespace
 
@@ -17,12 +20,14 @@ void AddModelArgument(CLI::App* verb, ModelChoice& choice) {
                    "Model directory, checkpoint file, shipped model or hf:ORG/NAME")
       ->required();
   verb->add_option("--arch", choice.architecture, kArchitectureHelp);
+  verb->add_option("--weights", choice.weights, kWeightsHelp);
 }
 
 void AddModelOption(CLI::App* verb, ModelChoice& choice) {
   CLI::Option* model =
       verb->add_option("--model", choice.model, "The model, where the store's own has moved");
   verb->add_option("--arch", choice.architecture, kArchitectureHelp)->needs(model);
+  verb->add_option("--weights", choice.weights, kWeightsHelp)->needs(model);
 }
 
 void AddPrecisionOption(CLI::App* verb, ModelChoice& choice) {

@@ -25,7 +25,8 @@ struct PreprocessArguments {
 
 void Run(const PreprocessArguments& options, const Common& common) {
   const PreprocessConfig config =
-      LoadConfig(ModelPath(options.model.model), options.model.architecture).preprocess;
+      LoadConfig(ModelPath(options.model.model), options.model.architecture, options.model.weights)
+          .preprocess;
   RefuseExisting(options.out);
   const Image image = ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
                                                   .check_size = SizeCheckFor(config)});

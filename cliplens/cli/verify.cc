@@ -60,6 +60,7 @@ void AddVerify(CLI::App& app, Common& common) {
   verb->add_option("--model", options->model.model,
                    "Compare with the model that should have made it");
   verb->add_option("--arch", options->model.architecture, "Architecture of a checkpoint file");
+  verb->add_option("--weights", options->model.weights, "Which of a checkpoint's models");
 }
 
 }  // namespace cliplens::cli

@@ -246,6 +246,7 @@ StoreInfo DescribeRun(const ImageEncoder& encoder, const ImageSet& set,
   info.model_name = identity.name;
   info.model_path = std::filesystem::weakly_canonical(identity.path).string();
   info.model_architecture = identity.architecture;
+  info.model_weights = identity.weights;
   info.fingerprint = identity.fingerprint;
   info.model_config = ToJson(encoder.config());
   info.factor_constants = encoder.image_readout().factor().constants;

@@ -61,13 +61,13 @@ DataSource ParseData(const Json& json, const std::string& name) {
     source.allow_absolute = JsonField<bool>(json, "allow_absolute", name);
   }
   if (json.contains("passed_over")) {
-    for (const Json& counted : JsonField<Json>(json, "passed_over", name)) {
+    for (const Json& counted : JsonList(json, "passed_over", name)) {
       source.left_out.PassOverKind(Text(counted, "kind", name),
                                    Number(counted, "files", kMaxImages, name));
     }
   }
   if (json.contains("unread")) {
-    for (const Json& unread : JsonField<Json>(json, "unread", name)) {
+    for (const Json& unread : JsonList(json, "unread", name)) {
       source.left_out.unread.push_back({Text(unread, "path", name), Text(unread, "message", name)});
     }
   }
@@ -85,11 +85,13 @@ DataSource ParseData(const Json& json, const std::string& name) {
 Json PartJson(const StorePart& part) { return {{"index", part.index}, {"of", part.parts}}; }
 
 Json ModelJson(const StoreInfo& info) {
-  return {{"name", info.model_name},
-          {"path", info.model_path},
-          {"architecture", info.model_architecture},
-          {"fingerprint", info.fingerprint},
-          {"config", info.model_config}};
+  Json model = {{"name", info.model_name},
+                {"path", info.model_path},
+                {"architecture", info.model_architecture},
+                {"fingerprint", info.fingerprint},
+                {"config", info.model_config}};
+  if (!info.model_weights.empty()) model["weights"] = info.model_weights;
+  return model;
 }
 
 std::string Shown(const Json& value) { return Printable(DumpJson(value), 200); }
@@ -316,6 +318,7 @@ void ParseRun(const Json& json, const std::string& name, StoreInfo& info) {
   info.model_name = Text(model, "name", name);
   info.model_path = Text(model, "path", name);
   info.model_architecture = Text(model, "architecture", name);
+  if (model.contains("weights")) info.model_weights = Text(model, "weights", name);
   info.fingerprint = Text(model, "fingerprint", name);
   info.model_config = JsonField<Json>(model, "config", name);
   info.precision = Text(json, "precision", name);
@@ -353,9 +356,9 @@ void ParseSets(const Json& json, const std::string& name, StoreInfo& info) {
                   info.part->index, info.part->parts);
     }
   }
-  for (const Json& d : JsonField<Json>(json, "data", name)) info.data.push_back(ParseData(d, name));
+  for (const Json& d : JsonList(json, "data", name)) info.data.push_back(ParseData(d, name));
   if (!json.contains("skipped")) return;
-  for (const Json& s : JsonField<Json>(json, "skipped", name)) {
+  for (const Json& s : JsonList(json, "skipped", name)) {
     info.skipped.push_back({Number(s, "data", kMaxImages, name), ParseSkipped(s, name)});
   }
 }
@@ -392,7 +395,7 @@ Manifest ReadManifest(const fs::path& directory) {
   Manifest manifest;
   ParseRun(json, name, manifest.info);
   ParseSets(json, name, manifest.info);
-  for (const Json& s : JsonField<Json>(json, "shards", name)) {
+  for (const Json& s : JsonList(json, "shards", name)) {
     manifest.shards.push_back(ParseShard(s, static_cast<Index>(manifest.shards.size()), name));
   }
   CheckCounts(manifest, name);
@@ -441,7 +444,13 @@ std::vector<Item> ReadItemsFile(const fs::path& path, Index images, const std::s
     Item item;
     item.path = JsonField<std::string>(line, "path", where);
     if (line.contains("label")) item.label = JsonField<std::string>(line, "label", where);
-    if (line.contains("attributes")) item.attributes = line["attributes"];
+    if (line.contains("attributes")) {
+      item.attributes = line["attributes"];
+      if (!item.attributes.is_object()) {
+        throw Error(ErrorCode::kCorruptData, "{}: \"attributes\" must be an object, it is {}",
+                    where, JsonExcerpt(item.attributes));
+      }
+    }
     if (line.contains("problem")) item.problem = JsonField<std::string>(line, "problem", where);
     items.push_back(std::move(item));
     begin = end + 1;

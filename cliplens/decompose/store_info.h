@@ -66,6 +66,7 @@ struct StoreInfo {
   std::string model_name;
   std::string model_path;          // absolute: a directory or a file
   std::string model_architecture;  // as named with --arch; empty if none was
+  std::string model_weights;       // as named with --weights
   std::string fingerprint;
   Json model_config;
   std::string precision = "fp32";

@@ -99,7 +99,8 @@ void CheckLeftOver(const OpenedCheckpoint& opened, const std::set<std::string, s
 }
 
 // Folds the gains for each channel into the matrix and the bias before them.
-void FoldLayerScale(TensorMap& tensors, const std::string& block, const std::string& part) {
+void FoldLayerScale(Checkpoint& checkpoint, const std::string& block, const std::string& part) {
+  TensorMap& tensors = checkpoint.tensors;
   const auto scale = tensors.find(block + part + ".scale");
   const std::vector<float> gains = std::move(scale->second.values);
   tensors.erase(scale);
@@ -114,6 +115,14 @@ void FoldLayerScale(TensorMap& tensors, const std::string& block, const std::str
       w = static_cast<float>(gain * static_cast<double>(w));
     }
   }
+  const auto finite = [](float v) { return std::isfinite(v); };
+  if (!std::ranges::all_of(weight, finite) || !std::ranges::all_of(bias, finite)) {
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{}: the matrix {}{}.out times its gains (LayerScale) is not finite; the checkpoint "
+        "is damaged",
+        PathText(checkpoint.path), block, part);
+  }
 }
 
 void FoldLayerScales(Checkpoint& checkpoint) {
@@ -123,10 +132,22 @@ void FoldLayerScales(Checkpoint& checkpoint) {
     if (!config->layer_scale) continue;
     for (Index l = 0; l < config->layers; ++l) {
       const std::string block = fmt::format("{}.block.{}.", tower, l);
-      FoldLayerScale(checkpoint.tensors, block, "attn");
-      FoldLayerScale(checkpoint.tensors, block, "mlp");
+      FoldLayerScale(checkpoint, block, "attn");
+      FoldLayerScale(checkpoint, block, "mlp");
     }
   }
+}
+
+// The stored number is a logarithm: every score is multiplied by its exponential.
+void CheckLogitScale(const OpenedCheckpoint& opened) {
+  const float stored = opened.checkpoint.tensors.at("logit_scale").values.at(0);
+  const float scale = std::exp(stored);
+  if (std::isfinite(scale) && scale > 0) return;
+  const std::string name = opened.prefix + "logit_scale";
+  throw Error(ErrorCode::kCorruptData,
+              "{}: tensor '{}' is {}, and scores are multiplied by its exponential, {}; the "
+              "checkpoint is damaged (100 is usual, stored as 4.6)",
+              PathText(opened.file->FileOf(name)), Printable(name), stored, scale);
 }
 
 std::string Fingerprint(const Checkpoint& checkpoint) {
@@ -152,12 +173,14 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-ModelConfig LoadConfig(const fs::path& path, const std::string& architecture) {
-  return OpenCheckpoint(path, architecture, /*weights=*/false).checkpoint.config;
+ModelConfig LoadConfig(const fs::path& path, const std::string& architecture,
+                       const std::string& weights) {
+  return OpenCheckpoint(path, architecture, weights, /*with_weights=*/false).checkpoint.config;
 }
 
-Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture) {
-  OpenedCheckpoint opened = OpenCheckpoint(path, architecture, /*weights=*/true);
+Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
+                          const std::string& weights) {
+  OpenedCheckpoint opened = OpenCheckpoint(path, architecture, weights, /*with_weights=*/true);
   Checkpoint& checkpoint = opened.checkpoint;
   std::set<std::string, std::less<>> used;
   for (const TensorRow& row : opened.family->rows) {
@@ -167,6 +190,7 @@ Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture)
     }
   }
   CheckLeftOver(opened, used);
+  CheckLogitScale(opened);
   FoldLayerScales(checkpoint);
   checkpoint.fingerprint = Fingerprint(checkpoint);
   return std::move(checkpoint);

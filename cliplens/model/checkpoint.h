@@ -9,6 +9,8 @@
 //     directory with config.json            that file, and preprocessor_config.json
 //     file that OpenAI published            the shapes of its tensors, as OpenAI's own loader does
 //     any other checkpoint file             the architecture named with it
+//
+// A LoRA adapter beside a directory's weights is merged into them (adapter.h).
 #pragma once
 
 #include <filesystem>
@@ -33,6 +35,7 @@ struct Checkpoint {
   std::string name;                  // the directory's or file's name, for people
   std::filesystem::path path;        // what was loaded: a directory or a file
   std::string architecture;          // as it was named, empty if none was
+  std::string weights;               // as they were named, empty if none were
   std::filesystem::path vocabulary;  // directory that may hold one; empty: CLIP's own is used
   std::string layout;                // for people: "Hugging Face directory, safetensors"
   std::vector<std::filesystem::path> files;  // all that were read: configuration and weights
@@ -44,14 +47,18 @@ struct Checkpoint {
 };
 
 // The configuration of a model alone, without its weights. Errors as LoadCheckpoint's.
-ModelConfig LoadConfig(const std::filesystem::path& path, const std::string& architecture = "");
+ModelConfig LoadConfig(const std::filesystem::path& path, const std::string& architecture = "",
+                       const std::string& weights = "");
 
 // `path`: a directory or a checkpoint file. `architecture`, for a file that brings no
 // configuration: a name of open_clip's ("ViT-B-16"), "openai" (sizes from the tensors' shapes,
 // QuickGELU), or a JSON file like open_clip_config.json, whose directory may hold the vocabulary.
+// `weights`, for a file with several models: what stands before the names of the one that is meant
+// ("model_ema"), or "." for the one without such a prefix.
 // Throws Error that names the file and the tensor: kNotFound, kCorruptData (a shape that
 // contradicts the configuration, with both), kInvalidArgument (no architecture named, or one beside
 // a directory), kUnsupported (with the reason).
-Checkpoint LoadCheckpoint(const std::filesystem::path& path, const std::string& architecture = "");
+Checkpoint LoadCheckpoint(const std::filesystem::path& path, const std::string& architecture = "",
+                          const std::string& weights = "");
 
 }  // namespace cliplens

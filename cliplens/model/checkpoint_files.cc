@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,7 +14,9 @@
 #include "cliplens/io/file.h"
 #include "cliplens/io/json.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/model/adapter.h"
 #include "cliplens/model/architectures.h"
+#include "cliplens/model/module_wrappers.h"
 #include "cliplens/model/preprocess_config.h"
 
 namespace cliplens {
@@ -22,6 +25,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Index kMaxConfigBytes = Index{1} << 20;
+
+// Tensors that OpenAI's archives have beside the weights.
+constexpr const char* kOpenAiMarks[] = {"input_resolution", "context_length", "vocab_size"};
 
 // Throws for a model whose tensors say that it is not evaluated.
 void RefuseKnown(const TensorFile& file, std::string_view prefix) {
@@ -35,11 +41,44 @@ void RefuseKnown(const TensorFile& file, std::string_view prefix) {
   }
 }
 
+// A model in a file: the family of its names, and what stands before each of them.
+using FoundModel = std::pair<const TensorFamily*, std::string>;
+
+// What --weights says for a prefix: "model_ema" for "model_ema.", "." for none.
+std::string WeightsName(const std::string& prefix) {
+  return prefix.empty() ? "." : prefix.substr(0, prefix.size() - 1);
+}
+
+// The one of several models that is meant: a file may hold weights and their moving average, and
+// nothing in it says which of the two to take.
+FoundModel ChooseModel(const std::vector<FoundModel>& found, const std::string& weights,
+                       const std::string& where) {
+  constexpr std::size_t kShown = 8;
+  std::vector<std::string> options;
+  std::vector<FoundModel> within;
+  for (const FoundModel& model : found) {
+    const std::string name = WeightsName(model.second);
+    if (name == weights) return model;
+    if (name.starts_with(weights + ".")) within.push_back(model);
+    if (options.size() < kShown) options.push_back("--weights " + Printable(name));
+  }
+  if (!weights.empty() && within.size() == 1) return within.front();
+  if (weights.empty() && found.size() == 1) return found.front();
+  if (weights.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: holds {} models; say which is meant: {}{}", where,
+                found.size(), fmt::join(options, " or "), found.size() > kShown ? ", ..." : "");
+  }
+  throw Error(ErrorCode::kInvalidArgument, "{}: has no weights under '{}'; there is {}{}", where,
+              Printable(weights), fmt::join(options, " and "),
+              found.size() > kShown ? ", ..." : "");
+}
+
 // The family of a file and the prefix of its names.
 void FindFamily(OpenedCheckpoint& opened) {
   const TensorFile& file = *opened.file;
   const std::string where = PathText(file.files().front());
-  std::vector<std::pair<const TensorFamily*, std::string>> found;
+  RefuseAdapterTensors(file);
+  std::vector<FoundModel> found;
   for (const TensorFamily& family : TensorFamilies()) {
     for (const auto& [name, info] : file.tensors()) {
       if (!name.ends_with(family.anchor)) continue;
@@ -47,23 +86,12 @@ void FindFamily(OpenedCheckpoint& opened) {
       if (prefix.empty() || prefix.ends_with('.')) found.emplace_back(&family, prefix);
     }
   }
-  // Training checkpoints may hold averaged weights beside those of "state_dict".
-  if (found.size() > 1) {
-    const auto is_main = [](const auto& f) { return f.second.starts_with("state_dict."); };
-    if (std::ranges::count_if(found, is_main) == 1) {
-      found = {*std::ranges::find_if(found, is_main)};
-    }
-  }
-  if (found.size() == 1) {
-    opened.family = found.front().first;
-    opened.prefix = found.front().second;
+  // An optimizer's averages of gradients may have the weights' names.
+  std::erase_if(found, [](const FoundModel& model) { return model.second.starts_with("optim"); });
+  if (!found.empty()) {
+    std::tie(opened.family, opened.prefix) = ChooseModel(found, opened.checkpoint.weights, where);
     RefuseKnown(file, opened.prefix);
     return;
-  }
-  if (found.size() > 1) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "{}: holds {} models, under '{}' and '{}'; save the one that is meant", where,
-                found.size(), Printable(found[0].second), Printable(found[1].second));
   }
   RefuseKnown(file, "");
   std::vector<std::string_view> anchors;
@@ -140,14 +168,13 @@ ModelConfig InferOpenAi(const OpenedCheckpoint& opened) {
 // Whether a file says by itself that it is one of OpenAI's.
 bool IsOpenAi(const OpenedCheckpoint& opened) {
   return opened.family == &OpenClipFamily() &&
-         std::ranges::all_of(std::array{"input_resolution", "context_length", "vocab_size"},
-                             [&](const char* name) {
-                               return opened.file->tensors().contains(opened.prefix + name);
-                             });
+         std::ranges::all_of(kOpenAiMarks, [&](const char* name) {
+           return opened.file->tensors().contains(opened.prefix + name);
+         });
 }
 
 // The architectures whose sizes a file of weights has.
-std::string Candidates(const OpenedCheckpoint& opened) {
+std::vector<std::string_view> Fitting(const OpenedCheckpoint& opened) {
   const auto& tensors = opened.file->tensors();
   std::vector<std::string_view> fit;
   for (const Architecture& a : Architectures()) {
@@ -165,13 +192,41 @@ std::string Candidates(const OpenedCheckpoint& opened) {
     });
     if (fits) fit.push_back(a.name);
   }
+  return fit;
+}
+
+std::string Candidates(const OpenedCheckpoint& opened) {
+  const std::vector<std::string_view> fit = Fitting(opened);
   if (fit.empty()) return "none of the known ones has its sizes";
   return fmt::format("its sizes are those of {}", fmt::join(fit, ", "));
 }
 
+// Throws for a file of OpenAI's with another activation than that of all its models: with GELU its
+// embeddings look plausible and are wrong.
+void CheckActivation(const OpenedCheckpoint& opened) {
+  const Checkpoint& c = opened.checkpoint;
+  if (!IsOpenAi(opened) || c.config.activation == Activation::kQuickGelu) return;
+  std::string instead;
+  for (const std::string_view name : Fitting(opened)) {
+    if (name.ends_with("-quickgelu")) instead = fmt::format("say --arch {}", name);
+  }
+  if (c.architecture.empty() || c.architecture.ends_with(".json")) {
+    instead = "set \"quick_gelu\": true in the configuration";
+  }
+  if (!c.architecture.empty()) {
+    instead = instead.empty() ? "leave --arch out" : "leave --arch out or " + instead;
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              "{}: is OpenAI's (it has {}), whose models have QuickGELU, and {} has GELU; {}",
+              PathText(opened.file->files().front()), fmt::join(kOpenAiMarks, ", "),
+              c.architecture.empty() ? "the configuration beside it"
+                                     : Printable("--arch " + c.architecture),
+              instead);
+}
+
 void OpenFile(OpenedCheckpoint& opened, const std::string& architecture) {
   Checkpoint& c = opened.checkpoint;
-  opened.file = OpenTensorFile(c.path);
+  opened.file = WithoutWrappers(OpenTensorFile(c.path));
   FindFamily(opened);
   c.files = opened.file->files();
   const std::string kind = opened.file->kind();
@@ -203,6 +258,7 @@ void OpenFile(OpenedCheckpoint& opened, const std::string& architecture) {
   } else {
     c.config = FindArchitecture(architecture);
   }
+  CheckActivation(opened);
   c.layout = fmt::format("weights with {} names, {}", opened.family->name, kind);
 }
 
@@ -275,6 +331,7 @@ std::pair<const DirectoryLayout*, const char*> FindLayout(const fs::path& path) 
     lacks += fmt::format("{}{} is there, but none of {}", lacks.empty() ? "" : "; ", layout.config,
                          fmt::join(layout.weights, ", "));
   }
+  if (HasAdapter(path)) ThrowAdapterAlone(path);
   std::vector<const char*> configs;
   for (const DirectoryLayout& layout : kDirectories) configs.push_back(layout.config);
   throw Error(
@@ -285,8 +342,8 @@ std::pair<const DirectoryLayout*, const char*> FindLayout(const fs::path& path) 
       fmt::join(configs, " or "));
 }
 
-// A directory's configuration; its weights are opened if `weights`.
-void OpenDirectory(OpenedCheckpoint& opened, const std::string& architecture, bool weights) {
+// A directory's configuration; its weights are opened if `with_weights`.
+void OpenDirectory(OpenedCheckpoint& opened, const std::string& architecture, bool with_weights) {
   Checkpoint& c = opened.checkpoint;
   const auto [layout, file_of_weights] = FindLayout(c.path);
   if (!architecture.empty()) {
@@ -299,9 +356,14 @@ void OpenDirectory(OpenedCheckpoint& opened, const std::string& architecture, bo
   c.vocabulary = c.path;
   c.files.push_back(config);
   if (layout->read_more != nullptr) layout->read_more(c);
-  if (!weights) return;
-  opened.file = OpenTensorFile(c.path / file_of_weights);
+  if (!with_weights) return;
+  opened.file = WithoutWrappers(OpenTensorFile(c.path / file_of_weights));
   FindFamily(opened);
+  CheckActivation(opened);
+  if (HasAdapter(c.path)) {
+    opened.file = WithAdapter(std::move(opened.file), c.path, opened.prefix);
+    c.files.push_back(c.path / "adapter_config.json");
+  }
   for (const fs::path& file : opened.file->files()) c.files.push_back(file);
   c.layout = fmt::format("{}, {}", layout->name, opened.file->kind());
 }
@@ -329,12 +391,13 @@ std::string NameOfModel(const fs::path& path, bool directory) {
 }  // namespace
 
 OpenedCheckpoint OpenCheckpoint(const fs::path& path, const std::string& architecture,
-                                bool weights) {
+                                const std::string& weights, bool with_weights) {
   OpenedCheckpoint opened;
   Checkpoint& c = opened.checkpoint;
   std::error_code ignored;
   c.path = path;
   c.architecture = architecture;
+  c.weights = weights;
   if (!fs::exists(path, ignored)) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no such model; give a directory, a checkpoint file, the name of a shipped "
@@ -344,7 +407,7 @@ OpenedCheckpoint OpenCheckpoint(const fs::path& path, const std::string& archite
   const bool directory = fs::is_directory(path, ignored);
   c.name = NameOfModel(path, directory);
   if (directory) {
-    OpenDirectory(opened, architecture, weights);
+    OpenDirectory(opened, architecture, with_weights);
   } else {
     OpenFile(opened, architecture);
   }

@@ -23,9 +23,9 @@ struct OpenedCheckpoint {
   Checkpoint checkpoint;  // without tensors and fingerprint
 };
 
-// Arguments and errors as LoadCheckpoint. Without `weights` a directory's tensors are not opened,
-// and `family` and `file` are null.
+// Arguments and errors as LoadCheckpoint. Without `with_weights` a directory's tensors are not
+// opened, and `family` and `file` are null.
 OpenedCheckpoint OpenCheckpoint(const std::filesystem::path& path, const std::string& architecture,
-                                bool weights);
+                                const std::string& weights, bool with_weights);
 
 }  // namespace cliplens

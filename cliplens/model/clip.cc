@@ -38,8 +38,8 @@ struct ClipModel::LazyTokenizer {
 };
 
 ClipModel ClipModel::Load(const std::filesystem::path& path, Precision precision,
-                          const std::string& architecture) {
-  return ClipModel(LoadCheckpoint(path, architecture), precision);
+                          const std::string& architecture, const std::string& weights) {
+  return ClipModel(LoadCheckpoint(path, architecture, weights), precision);
 }
 
 ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
@@ -62,7 +62,7 @@ const Tokenizer& ClipModel::tokenizer() const {
     Tokenizer loaded =
         config().tokenizer_rule == TokenizerRule::kHuggingFace
             ? Tokenizer::LoadHuggingFace(directory, config().context_length, config().eos_token_id)
-            : Tokenizer::Load(directory, config().context_length);
+            : Tokenizer::Load(directory, config().context_length, config().tokenizer_name);
     if (loaded.vocabulary_size() > config().vocabulary_size) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: the vocabulary has {} entries, the model {}; they do not belong together",
@@ -74,7 +74,7 @@ const Tokenizer& ClipModel::tokenizer() const {
 }
 
 EncoderIdentity ClipModel::identity() const {
-  return {name(), path(), architecture(), fingerprint(), precision()};
+  return {name(), path(), architecture(), checkpoint_->weights, fingerprint(), precision()};
 }
 
 double ClipModel::logit_scale() const {
@@ -211,8 +211,8 @@ std::vector<Tokens> ClipModel::TokenizeTexts(std::span<const std::string> texts,
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (!tokens[i].truncated) continue;
     throw Error(ErrorCode::kInvalidArgument,
-                "{} has more tokens than the context of {}; shorten it, or cut long "
-                "texts as the reference does with --truncate",
+                "{} has more tokens than the context of {}; shorten it, or have long texts cut "
+                "as the reference does (--truncate, \"Cut long texts\" in the explorer)",
                 NameOfText(texts, i), config().context_length);
   }
   return tokens;

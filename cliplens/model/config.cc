@@ -1,6 +1,8 @@
 #include "cliplens/model/config.h"
 
 #include <cmath>
+#include <string_view>
+#include <utility>
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/printable.h"
@@ -16,10 +18,18 @@ constexpr Index kMaxWidth = 16'384;
 constexpr Index kMaxContext = 4'096;
 constexpr Index kMaxVocabulary = 4'000'000;
 
+// What a LayerNorm adds to variances, under the root.
+double CheckedEpsilon(double epsilon, const std::string& name) {
+  if (epsilon >= 0 && epsilon <= 1) return epsilon;
+  throw Error(ErrorCode::kCorruptData,
+              "{}: the LayerNorm's epsilon is {}, a small number from 0 on was expected", name,
+              epsilon);
+}
+
 double ReadEpsilon(ConfigReader& reader) {
   if (!reader.Has("norm_kwargs")) return 1e-5;
   ConfigReader kwargs(reader.json("norm_kwargs"), reader.name() + ".norm_kwargs");
-  const double epsilon = kwargs.Number("eps", 1e-5);
+  const double epsilon = CheckedEpsilon(kwargs.Number("eps", 1e-5), kwargs.name());
   kwargs.Finish({});
   return epsilon;
 }
@@ -61,11 +71,45 @@ void RefuseCustomBlocks(ConfigReader& reader) {
   reader.Only("block_type", "default");
 }
 
-void ReadOpenClipVision(ConfigReader& vision, const std::string& name, ModelConfig& config) {
-  if (vision.Has("timm_model_name")) {
-    throw Error(ErrorCode::kUnsupported, "{}: vision towers from timm ({}) are not supported", name,
-                JsonExcerpt(vision.json("timm_model_name")));
+// Settings of the activation's own: GELU's approximation "none" is the exact one, its default.
+void CheckActivationSettings(ConfigReader& reader, Activation activation) {
+  if (!reader.Has("act_kwargs")) return;
+  const Json& settings = reader.json("act_kwargs");
+  if (settings == Json::object()) return;
+  if (activation == Activation::kGelu && settings == Json{{"approximate", "none"}}) return;
+  reader.Only("act_kwargs", Json::object());
+}
+
+// Names models of other classes, whose configurations differ in more than the setting that would be
+// refused first.
+void RefuseOtherModels(ConfigReader& model) {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorCode::kUnsupported, "{}: {}; such models are not supported", model.name(),
+                what);
+  };
+  if (model.Has("audio_cfg")) {
+    refuse("it is a CLAP model ('audio_cfg'), which embeds sounds, not pictures");
   }
+  if (model.Has("multimodal_cfg")) {
+    refuse("it is a CoCa model ('multimodal_cfg'), with a text decoder and attention pooling");
+  }
+  if (!model.Has("vision_cfg") || !model.json("vision_cfg").is_object()) return;
+  ConfigReader vision(model.json("vision_cfg"), model.name() + ": vision_cfg");
+  if (!vision.Has("timm_model_name")) return;
+  const std::string tower = Printable(vision.Text("timm_model_name", ""), 80);
+  constexpr std::pair<std::string_view, std::string_view> kFamilies[] = {
+      {"siglip", "SigLIP"},         {"eva", "EVA"},
+      {"_mci", "MobileCLIP"},       {"vit_pe_", "PE"},
+      {"vitamin", "ViTamin"},       {"convnext", "ConvNeXt"},
+      {"swin", "Swin Transformer"}, {"fastvit", "MobileCLIP"}};
+  for (const auto& [part, family] : kFamilies) {
+    if (tower.find(part) == std::string::npos) continue;
+    refuse(fmt::format("it is a model with {}'s image tower ('{}', of timm)", family, tower));
+  }
+  refuse(fmt::format("its image tower is '{}', of timm", tower));
+}
+
+void ReadOpenClipVision(ConfigReader& vision, const std::string& name, ModelConfig& config) {
   if (vision.Has("layers") && vision.json("layers").is_array()) {
     throw Error(ErrorCode::kUnsupported, "{}: ResNet vision towers are not supported", name);
   }
@@ -85,7 +129,7 @@ void ReadOpenClipVision(ConfigReader& vision, const std::string& name, ModelConf
   vision.Only("final_ln_after_pool", false);
   vision.Only("pool_type", "tok");
   config.vision.layer_scale = HasLayerScale(vision);
-  vision.Only("act_kwargs", nullptr);
+  CheckActivationSettings(vision, config.activation);
   RefuseCustomBlocks(vision);
   // Patch dropout works in training only; pretraining flags and pooler sizes belong to parts that
   // are refused above.
@@ -114,11 +158,33 @@ void ReadOpenClipText(ConfigReader& text, const std::string& name, ModelConfig& 
   text.Only("proj_bias", false);
   text.Only("proj_type", "linear");
   config.text.layer_scale = HasLayerScale(text);
-  text.Only("act_kwargs", nullptr);
-  text.Only("tokenizer_kwargs", nullptr);
+  CheckActivationSettings(text, config.activation);
+  text.Only("tokenizer_kwargs", Json::object());
+  config.tokenizer_name = text.Text("hf_tokenizer_name", "");
   RefuseCustomBlocks(text);
-  text.Finish({"hf_tokenizer_name", "tokenizer_mode", "pad_id", "eos_id", "output_tokens",
-               "hf_model_pretrained", "hf_proj_type", "hf_pooler_type"});
+  text.Finish({"tokenizer_mode", "pad_id", "eos_id", "output_tokens", "hf_model_pretrained",
+               "hf_proj_type", "hf_pooler_type"});
+}
+
+// Other classes have the same model_type, and weights for parts of CLIPModel or beside them.
+void RefuseOtherClasses(ConfigReader& config) {
+  if (!config.Has("architectures") || !config.json("architectures").is_array()) return;
+  constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
+      {"CLIPForImageClassification", "an image tower with a classifier and no text tower"},
+      {"CLIPVisionModel", "an image tower alone"},
+      {"CLIPVisionModelWithProjection", "an image tower alone"},
+      {"CLIPTextModel", "a text tower alone"},
+      {"CLIPTextModelWithProjection", "a text tower alone"}};
+  for (const Json& class_name : config.json("architectures")) {
+    for (const auto& [known, what] : kClasses) {
+      if (class_name != known) continue;
+      throw Error(
+          ErrorCode::kUnsupported,
+          "{}: 'architectures' is {}: {}; a CLIPModel is wanted, with both towers and their "
+          "projections",
+          config.name(), JsonExcerpt(config.json("architectures")), what);
+    }
+  }
 }
 
 }  // namespace
@@ -127,6 +193,7 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   ConfigReader top(file, name);
   const bool nested = top.Has("model_cfg");
   ConfigReader model(nested ? top.Object("model_cfg") : file, nested ? name + ": model_cfg" : name);
+  RefuseOtherModels(model);
   ModelConfig config;
   config.embed_width = model.Integer("embed_dim", 0, 1, kMaxWidth);
   if (config.embed_width == 0) {
@@ -134,10 +201,6 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   }
   config.activation = model.Bool("quick_gelu", false) ? Activation::kQuickGelu : Activation::kGelu;
   model.Only("custom_text", false);
-  if (model.Has("multimodal_cfg")) {
-    throw Error(ErrorCode::kUnsupported, "{}: CoCa models ('multimodal_cfg') are not supported",
-                name);
-  }
 
   ConfigReader vision(model.Object("vision_cfg"), name + ": vision_cfg");
   ReadOpenClipVision(vision, name, config);
@@ -162,6 +225,7 @@ ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
                 "supported",
                 name, Printable(type));
   }
+  RefuseOtherClasses(top);
   // An older file's "text_config_dict" replaces "text_config" whole.
   const Json empty = Json::object();
   const auto part = [&](const char* key, const char* older) -> const Json& {
@@ -178,7 +242,7 @@ ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
     t.width = reader.Integer("hidden_size", width, 1, kMaxWidth);
     t.heads = reader.Integer("num_attention_heads", heads, 1, kMaxWidth);
     t.mlp_width = reader.Integer("intermediate_size", mlp_width, 1, 8 * kMaxWidth);
-    t.norm_epsilon = reader.Number("layer_norm_eps", 1e-5);
+    t.norm_epsilon = CheckedEpsilon(reader.Number("layer_norm_eps", 1e-5), reader.name());
     CheckHeads(t, reader.name());
     return t;
   };

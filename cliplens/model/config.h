@@ -57,6 +57,8 @@ struct ModelConfig {
   Index context_length = 0;
   Index vocabulary_size = 0;
   TokenizerRule tokenizer_rule = TokenizerRule::kOpenClip;
+  // open_clip's hf_tokenizer_name: the model has a tokenizer of its own, whose files must be there.
+  std::string tokenizer_name = {};
   // Decides which row of a text is pooled. 2 means the first row with the text's highest id: the
   // rule of open_clip, and of transformers for its old configurations. Any other value means the
   // first row with this id, the rule of transformers' CLIPTextModel, whose default is 49,407.

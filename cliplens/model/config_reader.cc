@@ -87,7 +87,7 @@ std::array<float, 3> ConfigReader::Channels(const char* key, std::array<float, 3
   std::array<float, 3> channels{};
   bool good = value.is_array() && value.size() == 3;
   for (std::size_t i = 0; good && i < 3; ++i) {
-    good = value[i].is_number() && std::isfinite(value[i].get<double>()) &&
+    good = value[i].is_number() && std::isfinite(value[i].get<float>()) &&
            (!positive || value[i].get<double>() > 0);
     if (good) channels[i] = value[i].get<float>();
   }

@@ -26,6 +26,7 @@ struct EncoderIdentity {
   std::string name;            // for people
   std::filesystem::path path;  // of the directory or file
   std::string architecture;    // as it was named, empty if none was
+  std::string weights;         // the same
   std::string fingerprint;     // of the weights
   Precision precision = Precision::kF32;
 };

@@ -66,6 +66,39 @@ std::array<float, 3> ReadChannels(ConfigReader& reader, const char* key,
   return reader.Channels(key, fallback, positive);
 }
 
+// The same as open_clip reads it: nothing, 0 and an empty list stand for the default, and a list of
+// one number for all channels.
+std::array<float, 3> ReadOpenClipChannels(ConfigReader& reader, const char* key,
+                                          std::array<float, 3> fallback, bool positive) {
+  if (!reader.Has(key)) return fallback;
+  const Json& value = reader.json(key);
+  if (value == 0 || value == Json::array()) return fallback;
+  if (!value.is_array() || value.size() != 1) return ReadChannels(reader, key, fallback, positive);
+  const Json one = {{key, value[0]}};
+  ConfigReader inner(one, reader.name());
+  return ReadChannels(inner, key, fallback, positive);
+}
+
+// One number for all channels, or a list of one or three.
+std::array<std::uint8_t, 3> ReadFillColor(ConfigReader& reader) {
+  std::array<std::uint8_t, 3> color{};
+  if (!reader.Has("fill_color")) return color;
+  const Json& value = reader.json("fill_color");
+  const Json list = value.is_array() ? value : Json::array({value});
+  bool good = list.size() == 1 || list.size() == 3;
+  for (std::size_t i = 0; good && i < color.size(); ++i) {
+    const Json& channel = list[list.size() == 1 ? 0 : i];
+    good = channel.is_number() && channel.get<double>() >= 0 && channel.get<double>() < 256;
+    if (good) color[i] = static_cast<std::uint8_t>(channel.get<double>());
+  }
+  if (!good) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: 'fill_color' is {}, one number or three from 0 to 255 were expected",
+                reader.name(), JsonExcerpt(value));
+  }
+  return color;
+}
+
 Interpolation ReadResample(ConfigReader& reader) {
   constexpr int kBilinear = 2;
   constexpr int kBicubic = 3;
@@ -94,8 +127,8 @@ void CheckType(ConfigReader& reader) {
 }  // namespace
 
 void ReadOpenClipPreprocess(ConfigReader& pre, PreprocessConfig& config) {
-  config.mean = pre.Channels("mean", config.mean, false);
-  config.std = pre.Channels("std", config.std, true);
+  config.mean = ReadOpenClipChannels(pre, "mean", config.mean, false);
+  config.std = ReadOpenClipChannels(pre, "std", config.std, true);
   const std::string interpolation = pre.Text("interpolation", "bicubic");
   if (interpolation == "bilinear") {
     config.interpolation = Interpolation::kBilinear;
@@ -114,8 +147,7 @@ void ReadOpenClipPreprocess(ConfigReader& pre, PreprocessConfig& config) {
                 "{}: 'resize_mode' is '{}'; shortest, squash and longest are supported", pre.name(),
                 Printable(mode, 80));
   }
-  const Index fill = pre.Integer("fill_color", 0, 0, 255);
-  config.fill_color.fill(static_cast<std::uint8_t>(fill));
+  config.fill_color = ReadFillColor(pre);
   pre.Only("mode", "RGB");
   const Index size = pre.Square("size", config.image_size, kMaxImageSize);
   if (size != config.image_size) {

@@ -125,6 +125,9 @@ constexpr RefusedTensor kRefusedTensors[] = {
     {"text.transformer.", "its text tower is of another class (custom_text)"},
     {"text.encoder.", "its text tower is of another class (custom_text)"},
     {"qformer.", "it is a BLIP-2 model"},
+    {"audio_branch.", "it is a CLAP model, which embeds sounds, not pictures"},
+    {"audio_model.", "it is a CLAP model, which embeds sounds, not pictures"},
+    {"classifier.weight", "it is an image tower with a classifier (CLIPForImageClassification)"},
     {".ln_q.", "its attention normalises queries and keys"},
     {".attn.logit_scale", "its attention is scaled cosine attention"},
 };

@@ -189,10 +189,19 @@ Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
-Tokenizer Tokenizer::Load(const std::filesystem::path& directory, Index context_length) {
+Tokenizer Tokenizer::Load(const std::filesystem::path& directory, Index context_length,
+                          const std::string& own_name) {
   std::optional<Vocabulary> vocabulary;
   if (!directory.empty()) vocabulary = ReadVocabulary(directory);
   if (!vocabulary) {
+    if (!own_name.empty()) {
+      throw Error(
+          ErrorCode::kNotFound,
+          "{}: the model's texts are read by the tokenizer '{}' (its configuration's "
+          "hf_tokenizer_name), whose files are not there; put its vocab.json and merges.txt, "
+          "or its tokenizer.json, there",
+          PathText(directory), Printable(own_name));
+    }
     if (ClipMergesText().empty()) {
       throw Error(ErrorCode::kNotFound,
                   "{}: no vocabulary (vocab.json with merges.txt, or tokenizer.json), and this "

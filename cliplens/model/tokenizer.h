@@ -46,7 +46,9 @@ class Tokenizer {
   // `merges.txt` alone, numbered as open_clip does), else CLIP's own of 49,408 tokens, else
   // Error(kNotFound). An empty path means CLIP's own. A vocabulary that contradicts itself is
   // Error(kCorruptData), one of another kind Error(kUnsupported) (cliplens/model/vocabulary.h).
-  static Tokenizer Load(const std::filesystem::path& directory, Index context_length);
+  // A model with a tokenizer of its own (`own_name`, not empty) never gets CLIP's.
+  static Tokenizer Load(const std::filesystem::path& directory, Index context_length,
+                        const std::string& own_name = "");
   // kHuggingFace: see ReadHuggingFaceVocabulary. Texts are cut to the context or to the files'
   // model_max_length, whichever is less. `eos_token_id` is the configuration's (ModelConfig);
   // Error(kUnsupported) if it is neither 2 nor the id that ends a text, since transformers would

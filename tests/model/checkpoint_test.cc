@@ -1,5 +1,6 @@
 #include "cliplens/model/checkpoint.h"
 
+#include <cmath>
 #include <cstdlib>
 
 #include "tests/expect_error.h"
@@ -105,6 +106,69 @@ TEST(Checkpoint, UnsupportedSettingsAreNamed) {
   // Patch dropout does nothing outside of training.
   with("vision_cfg", "patch_dropout", 0.5);
   LoadCheckpoint(directory.path());
+}
+
+TEST(OpenClipConfigTest, OtherModelsAreCalledByTheirNames) {
+  const auto refused = [&](const Json& changes, const char* words) {
+    Json config = RandomModel{}.Config();
+    config["model_cfg"]["custom_text"] = true;
+    config["model_cfg"].merge_patch(changes);
+    ExpectError(ErrorCode::kUnsupported, words,
+                [&] { ParseOpenClipConfig(config, "config.json"); });
+  };
+  const auto tower = [](const char* name) {
+    return Json{{"vision_cfg", {{"timm_model_name", name}}}};
+  };
+  refused(tower("vit_base_patch16_siglip_224"),
+          "SigLIP's image tower ('vit_base_patch16_siglip_224'");
+  refused(tower("eva02_base_patch16_clip_224"), "EVA's image tower");
+  refused(tower("fastvit_mci2"), "MobileCLIP's image tower");
+  refused(tower("vit_base_mci_224"), "MobileCLIP's image tower");
+  refused(tower("vitamin_large_336"), "ViTamin's image tower");
+  refused(tower("resnet50"), "its image tower is 'resnet50', of timm");
+  refused({{"multimodal_cfg", {{"width", 8}}}}, "it is a CoCa model");
+  refused({{"audio_cfg", {{"width", 8}}}, {"vision_cfg", nullptr}}, "it is a CLAP model");
+  refused(Json::object(), "'custom_text' is true; only false is supported");
+}
+
+TEST(OpenClipConfigTest, SettingsThatChangeNothing) {
+  const auto with = [](const Json& changes) {
+    Json config = RandomModel{}.Config();
+    config.merge_patch(changes);
+    return ParseOpenClipConfig(config, "config.json");
+  };
+  const auto in_towers = [](const Json& settings) {
+    return Json{{"model_cfg", {{"vision_cfg", settings}, {"text_cfg", settings}}}};
+  };
+  with(in_towers({{"act_kwargs", Json::object()}}));
+  with(in_towers({{"act_kwargs", {{"approximate", "none"}}}}));
+  with({{"model_cfg", {{"text_cfg", {{"tokenizer_kwargs", Json::object()}}}}}});
+  ExpectError(ErrorCode::kUnsupported, "'act_kwargs' is {\"approximate\":\"tanh\"}", [&] {
+    with(in_towers({{"act_kwargs", {{"approximate", "tanh"}}}}));
+  });
+  // As open_clip's image_transform takes them.
+  const auto preprocess = [&](const Json& settings) {
+    return with({{"preprocess_cfg", settings}}).preprocess;
+  };
+  const PreprocessConfig usual;
+  EXPECT_EQ(preprocess({{"mean", 0.5}}).mean, (std::array<float, 3>{0.5F, 0.5F, 0.5F}));
+  EXPECT_EQ(preprocess({{"mean", {0.25}}}).mean, (std::array<float, 3>{0.25F, 0.25F, 0.25F}));
+  EXPECT_EQ(preprocess({{"mean", 0}}).mean, usual.mean);
+  EXPECT_EQ(preprocess({{"mean", {0, 0, 0}}}).mean, (std::array<float, 3>{0, 0, 0}));
+  EXPECT_EQ(preprocess({{"std", Json::array()}}).std, usual.std);
+  EXPECT_EQ(preprocess({{"std", 2}}).std, (std::array<float, 3>{2, 2, 2}));
+  EXPECT_EQ(preprocess({{"fill_color", {1, 2, 255}}}).fill_color,
+            (std::array<std::uint8_t, 3>{1, 2, 255}));
+  EXPECT_EQ(preprocess({{"fill_color", {7}}}).fill_color, (std::array<std::uint8_t, 3>{7, 7, 7}));
+  EXPECT_EQ(preprocess({{"fill_color", 7.9}}).fill_color, (std::array<std::uint8_t, 3>{7, 7, 7}));
+  for (const Json& bad : {Json({1, 2}), Json("red"), Json({1, 2, 256}), Json(-1)}) {
+    ExpectError(ErrorCode::kCorruptData, "'fill_color' is", [&] {
+      preprocess({{"fill_color", bad}});
+    });
+  }
+  for (const Json& bad : {Json({1, 2}), Json("red"), Json({1, 2, 1e300})}) {
+    ExpectError(ErrorCode::kCorruptData, "'mean' is", [&] { preprocess({{"mean", bad}}); });
+  }
 }
 
 using Held = RandomModel::Held;
@@ -293,11 +357,18 @@ TEST(HuggingFaceConfigTest, OtherModelsAreRefusedByName) {
                 [&] { ParseHuggingFaceConfig(json, "config.json"); });
   };
   refused({{"model_type", "siglip"}}, "'model_type' is 'siglip'");
+  refused({{"model_type", "clip"}, {"architectures", {"CLIPForImageClassification"}}},
+          "an image tower with a classifier and no text tower");
+  refused({{"model_type", "clip"}, {"architectures", {"CLIPTextModel"}}}, "a text tower alone");
   refused(Json::object(), "'model_type' is ''");
   refused({{"model_type", "clip"}, {"vision_config", {{"hidden_act", "gelu_new"}}}}, "gelu_new");
   refused({{"model_type", "clip"}, {"vision_config", {{"hidden_act", "gelu"}}}},
           "gelu in the image tower and quick_gelu in the text tower");
   refused({{"model_type", "clip"}, {"vision_config", {{"num_channels", 4}}}}, "num_channels");
+  ExpectError(ErrorCode::kCorruptData, "epsilon is -1", [] {
+    ParseHuggingFaceConfig({{"model_type", "clip"}, {"text_config", {{"layer_norm_eps", -1}}}},
+                           "config.json");
+  });
 }
 
 TEST_F(LayoutTest, TrainingCheckpointsAndBareStateDictionaries) {
@@ -314,13 +385,6 @@ TEST_F(LayoutTest, TrainingCheckpointsAndBareStateDictionaries) {
                                                  {"optimizer", pickle::Dict({{"state", averages}})},
                                                  {"scaler", "N"}}),
                                    storages));
-  ExpectError(ErrorCode::kInvalidArgument, "holds 2 models", [&] {
-    std::vector<std::pair<std::string, std::string>> two;
-    const std::string a = StateDict(moments, two);
-    const std::string b = StateDict(moments, two);
-    Write("two.pt", TorchArchive(pickle::Dict({{"a", a}, {"b", b}}), two));
-    LoadCheckpoint(path("two.pt"), arch);
-  });
   const Checkpoint epoch = LoadCheckpoint(path("epoch_3.pt"), arch);
   Same(epoch, wanted);
   EXPECT_EQ(epoch.name, "epoch_3.pt");
@@ -335,6 +399,270 @@ TEST_F(LayoutTest, TrainingCheckpointsAndBareStateDictionaries) {
               [&] { LoadCheckpoint(path("bare.pt"), "ViT-B-16"); });
   ExpectError(ErrorCode::kInvalidArgument, "has a configuration of its own",
               [&] { LoadCheckpoint(path("reference"), "ViT-B-16"); });
+}
+
+// Weights and their moving average: nothing in the file says which of the two is meant.
+TEST_F(LayoutTest, OfSeveralModelsTheOneThatIsNamed) {
+  const RandomModel model;
+  const RandomModel average{.seed = 2};
+  const Checkpoint wanted = Reference(model);
+  average.Write(path("average"));
+  const std::string arch = path("reference/open_clip_config.json").string();
+  std::vector<std::pair<std::string, std::string>> storages;
+  const std::string state = StateDict(model.Weights(), storages);
+  const std::string ema = StateDict(average.Weights(), storages, "module.");
+  Write("two.pt",
+        TorchArchive(pickle::Dict({{"state_dict", state}, {"model_ema", ema}}), storages));
+  ExpectError(ErrorCode::kInvalidArgument,
+              "holds 2 models; say which is meant: --weights model_ema.module or --weights "
+              "state_dict",
+              [&] { LoadCheckpoint(path("two.pt"), arch); });
+  ExpectError(ErrorCode::kInvalidArgument, "has no weights under 'teacher'; there is",
+              [&] { LoadCheckpoint(path("two.pt"), arch, "teacher"); });
+  Same(LoadCheckpoint(path("two.pt"), arch, "state_dict"), wanted);
+  for (const char* name : {"model_ema", "model_ema.module"}) {
+    const Checkpoint got = LoadCheckpoint(path("two.pt"), arch, name);
+    Same(got, LoadCheckpoint(path("average")));
+    EXPECT_EQ(got.weights, name);
+  }
+  // One of the two without a prefix, and in a directory.
+  std::vector<Held> both = model.Weights();
+  for (Held held : average.Weights()) {
+    held.name = "ema." + held.name;
+    both.push_back(std::move(held));
+  }
+  RandomModel::WriteTensors(path("reference/open_clip_model.safetensors"), both);
+  ExpectError(ErrorCode::kInvalidArgument, "--weights ema or --weights .",
+              [&] { LoadCheckpoint(path("reference")); });
+  Same(LoadCheckpoint(path("reference"), "", "ema"), LoadCheckpoint(path("average")));
+  ExpectError(ErrorCode::kCorruptData, "'ema.",
+              [&] { LoadCheckpoint(path("reference"), "", "."); });
+}
+
+// Of a model that was compiled, sharded or checkpointed, whole or block by block.
+TEST_F(LayoutTest, PartsOfNamesThatTrainingToolsAdd) {
+  const RandomModel model;
+  const Checkpoint wanted = Reference(model);
+  const std::string arch = path("reference/open_clip_config.json").string();
+  for (const char* part : {"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."}) {
+    for (const char* behind : {"", "transformer.", "resblocks.1.", "mlp.", "visual."}) {
+      std::vector<Held> weights = model.Weights();
+      for (Held& held : weights) {
+        const std::size_t at = held.name.find(behind);
+        if (at != std::string::npos) held.name.insert(at + std::string_view(behind).size(), part);
+        held.name = "module." + held.name;
+      }
+      Write("wrapped.pt", TorchFileOf(weights));
+      Same(LoadCheckpoint(path("wrapped.pt"), arch), wanted);
+    }
+  }
+  std::vector<Held> twice = model.Weights();
+  twice.push_back(twice.front());
+  twice.back().name = "_orig_mod." + twice.back().name;
+  Write("twice.pt", TorchFileOf(twice));
+  ExpectError(ErrorCode::kCorruptData, "are one and the same without what torch.compile",
+              [&] { LoadCheckpoint(path("twice.pt"), arch); });
+}
+
+TEST_F(LayoutTest, NumbersThatAreNotFiniteAreRefusedByTheTensorsName) {
+  const RandomModel model{.layer_scale = true};
+  const auto refused = [&](const char* name, float value, const char* words) {
+    std::vector<Held> weights = model.Weights();
+    for (Held& held : weights) {
+      if (held.name == name) held.values.back() = value;
+    }
+    model.Write(path("model"));
+    RandomModel::WriteTensors(path("model/open_clip_model.safetensors"), weights);
+    ExpectError(ErrorCode::kCorruptData, words, [&] { LoadCheckpoint(path("model")); });
+  };
+  refused("ln_final.bias", NAN, "tensor 'ln_final.bias' holds a value that is not finite");
+  refused("visual.proj", INFINITY, "tensor 'visual.proj' holds a value that is not finite");
+  // Finite as it stands, and not in what it is for.
+  refused("logit_scale", 3e38F, "tensor 'logit_scale' is 3e+38, and scores are multiplied by");
+  refused("logit_scale", 89, "tensor 'logit_scale' is 89");
+  refused("logit_scale", -200, "tensor 'logit_scale' is -200");
+  std::vector<Held> weights = model.Weights();
+  for (Held& held : weights) {
+    if (held.name.ends_with("resblocks.1.ls_2.gamma")) held.values.back() = 3e38F;
+    if (held.name.ends_with("resblocks.1.mlp.c_proj.bias")) held.values.back() = 3e38F;
+  }
+  RandomModel::WriteTensors(path("model/open_clip_model.safetensors"), weights);
+  ExpectError(ErrorCode::kCorruptData, "block.1.mlp.out times its gains (LayerScale)",
+              [&] { LoadCheckpoint(path("model")); });
+}
+
+// A LoRA adapter as peft saves it.
+class AdapterTest : public LayoutTest {
+ protected:
+  // An adapter of two matrices, an embedding and a convolution beside the model's weights.
+  void WriteAdapter(const Json& more = Json::object()) {
+    Json config = {{"peft_type", "LORA"},
+                   {"base_model_name_or_path", "org/base"},
+                   {"r", 2},
+                   {"lora_alpha", 6},
+                   {"use_rslora", false},
+                   {"use_dora", false},
+                   {"alpha_pattern", Json::object()},
+                   {"layer_replication", nullptr},
+                   {"target_modules", {"c_fc", "c_proj"}}};
+    config.update(more);
+    Write("reference/adapter_config.json", DumpJson(config));
+    RandomModel::WriteTensors(path("reference/adapter_model.safetensors"), adapter_);
+  }
+  void Add(const std::string& name, std::vector<Index> shape) {
+    Held held{"base_model.model." + name, "", std::move(shape), {}};
+    Index size = 1;
+    for (const Index n : held.shape) size *= n;
+    for (Index i = 0; i < size; ++i) {
+      held.values.push_back(static_cast<float>((i * 7 + size) % 11) / 16.0F - 0.3F);
+    }
+    adapter_.push_back(std::move(held));
+  }
+  const std::vector<float>& AdapterValues(const std::string& name) const {
+    const auto found = std::ranges::find(adapter_, "base_model.model." + name, &Held::name);
+    return found->values;
+  }
+  // W + s B A at [row, column].
+  static float Merged(float w, double s, const std::vector<float>& b, const std::vector<float>& a,
+                      std::size_t row, std::size_t column, std::size_t rank) {
+    double sum = 0;
+    const std::size_t columns = a.size() / rank;
+    for (std::size_t k = 0; k < rank; ++k) {
+      sum += double{b[row * rank + k]} * double{a[k * columns + column]};
+    }
+    return static_cast<float>(double{w} + s * sum);
+  }
+
+  std::vector<Held> adapter_;
+};
+
+TEST_F(AdapterTest, BesideTheWeightsIsMergedIntoThem) {
+  const RandomModel model;
+  const Checkpoint base = Reference(model);
+  const std::string fc = "visual.transformer.resblocks.1.mlp.c_fc";
+  Add(fc + ".lora_A.weight", {2, 12});
+  Add(fc + ".lora_B.weight", {30, 2});
+  Add("token_embedding.lora_embedding_A", {3, 520});
+  Add("token_embedding.lora_embedding_B", {8, 3});
+  Add("visual.conv1.lora_A.weight", {2, 3, 7, 7});
+  Add("visual.conv1.lora_B.weight", {12, 2, 1, 1});
+  Add("ln_final.bias", {8});
+  WriteAdapter({{"rank_pattern", {{"token_embedding", 3}}},
+                {"alpha_pattern", {{"embedding", 100}, {"token_embedding", 5}}}});
+  const Checkpoint got = LoadCheckpoint(path("reference"));
+  EXPECT_EQ(got.layout, "open_clip directory, safetensors with a LoRA adapter");
+  EXPECT_EQ(got.files.size(), 4u);
+  EXPECT_NE(got.fingerprint, base.fingerprint);
+  const auto values = [](const Checkpoint& c, const char* name) {
+    return c.tensors.at(name).values;
+  };
+  std::vector<float> wanted = values(base, "vision.block.1.mlp.in.weight");
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i] = Merged(wanted[i], 3.0, AdapterValues(fc + ".lora_B.weight"),
+                       AdapterValues(fc + ".lora_A.weight"), i / 12, i % 12, 2);
+  }
+  EXPECT_EQ(values(got, "vision.block.1.mlp.in.weight"), wanted);
+  // An embedding's matrix is the other way round.
+  wanted = values(base, "text.token");
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i] = Merged(wanted[i], 5.0 / 3.0, AdapterValues("token_embedding.lora_embedding_B"),
+                       AdapterValues("token_embedding.lora_embedding_A"), i % 8, i / 8, 3);
+  }
+  EXPECT_EQ(values(got, "text.token"), wanted);
+  wanted = values(base, "vision.patch.weight");
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i] = Merged(wanted[i], 3.0, AdapterValues("visual.conv1.lora_B.weight"),
+                       AdapterValues("visual.conv1.lora_A.weight"), i / 147, i % 147, 2);
+  }
+  EXPECT_EQ(values(got, "vision.patch.weight"), wanted);
+  EXPECT_EQ(values(got, "text.ln_post.bias"), AdapterValues("ln_final.bias"));
+  EXPECT_EQ(values(got, "vision.block.0.mlp.in.weight"),
+            values(base, "vision.block.0.mlp.in.weight"));
+
+  WriteAdapter({{"use_rslora", true}});
+  wanted = values(base, "vision.block.1.mlp.in.weight");
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i] = Merged(wanted[i], 6 / std::sqrt(2.0), AdapterValues(fc + ".lora_B.weight"),
+                       AdapterValues(fc + ".lora_A.weight"), i / 12, i % 12, 2);
+  }
+  EXPECT_EQ(values(LoadCheckpoint(path("reference")), "vision.block.1.mlp.in.weight"), wanted);
+}
+
+TEST_F(AdapterTest, WhatIsNotMergedIsRefusedWithTheLinesThatMergeIt) {
+  Reference({});
+  const std::string fc = "visual.transformer.resblocks.1.mlp.c_fc";
+  Add(fc + ".lora_A.weight", {2, 12});
+  Add(fc + ".lora_B.weight", {30, 2});
+  const auto refused = [&](const Json& more, const char* words) {
+    WriteAdapter(more);
+    ExpectError(ErrorCode::kUnsupported, words, [&] { LoadCheckpoint(path("reference")); });
+    ExpectError(ErrorCode::kUnsupported, "from_pretrained(\"org/base\")",
+                [&] { LoadCheckpoint(path("reference")); });
+    ExpectError(ErrorCode::kUnsupported, ".merge_and_unload(); model.save_pretrained(\"merged\")",
+                [&] { LoadCheckpoint(path("reference")); });
+  };
+  refused({{"peft_type", "IA3"}}, "'peft_type' is 'IA3'");
+  refused({{"use_dora", true}}, "'use_dora' is true");
+  refused({{"fan_in_fan_out", true}}, "'fan_in_fan_out' is true");
+  refused({{"init_lora_weights", "pissa"}}, "'init_lora_weights' is \"pissa\"");
+  refused({{"layer_replication", {{0, 2}}}}, "'layer_replication'");
+  refused({{"alpha_pattern", {{"c_.*", 3}}}}, "'alpha_pattern' has the pattern 'c_.*'");
+  refused({{"some_new_setting", 3}}, "'some_new_setting' is 3");
+  Add(fc + ".lora_magnitude_vector", {30});
+  refused(Json::object(), "lora_magnitude_vector' is neither LoRA's nor one of the model's");
+}
+
+TEST_F(AdapterTest, ThatDoesNotFitTheWeightsIsDamage) {
+  Reference({});
+  const auto refused = [&](const char* words) {
+    WriteAdapter();
+    ExpectError(ErrorCode::kCorruptData, words, [&] { LoadCheckpoint(path("reference")); });
+    adapter_.clear();
+  };
+  const std::string fc = "visual.transformer.resblocks.1.mlp.c_fc";
+  Add(fc + ".lora_A.weight", {2, 12});
+  refused("has no other half");
+  Add(fc + ".lora_A.weight", {2, 12});
+  Add(fc + ".lora_B.weight", {30, 3});
+  refused("do not make 'visual.transformer.resblocks.1.mlp.c_fc.weight' [30, 12]");
+  Add(fc + ".lora_A.weight", {2, 13});
+  Add(fc + ".lora_B.weight", {30, 2});
+  refused("do not make");
+  Add(fc + ".lora_A.weight", {0, 12});
+  Add(fc + ".lora_B.weight", {30, 0});
+  refused("no rank from 1");
+  Add("nothing.lora_A.weight", {2, 12});
+  Add("nothing.lora_B.weight", {30, 2});
+  refused("is for 'nothing.weight', which the weights beside it do not have");
+  refused("holds no tensors");
+  WriteAdapter();
+  std::filesystem::remove(path("reference/adapter_model.safetensors"));
+  ExpectError(ErrorCode::kNotFound, "but neither adapter_model.safetensors nor adapter_model.bin",
+              [&] { LoadCheckpoint(path("reference")); });
+}
+
+TEST_F(AdapterTest, WithoutItsModelItSaysWhichOneThatIs) {
+  Reference({});
+  Add("visual.proj.lora_A.weight", {2, 12});
+  WriteAdapter();
+  std::filesystem::remove(path("reference/open_clip_config.json"));
+  std::filesystem::remove(path("reference/open_clip_model.safetensors"));
+  ExpectError(ErrorCode::kUnsupported, "an adapter without the weights of its model, 'org/base'",
+              [&] { LoadCheckpoint(path("reference")); });
+  // Its tensors, alone and among a model's.
+  for (const char* name : {"base_model.model.visual.proj.lora_A.weight",
+                           "visual.transformer.resblocks.0.mlp.c_fc.lora_B.default.weight",
+                           "transformer.resblocks.1.attn.q_proj.w_lora_A",
+                           "base_model.model.visual.conv1.base_layer.weight"}) {
+    std::vector<Held> weights = RandomModel{}.Weights();
+    weights.push_back({name, "", {1}, {0}});
+    RandomModel::WriteTensors(path("unmerged.safetensors"), weights);
+    ExpectError(ErrorCode::kUnsupported, "holds an adapter that is not merged",
+                [&] { LoadCheckpoint(path("unmerged.safetensors"), "ViT-B-32"); });
+    RandomModel::WriteTensors(path("alone.safetensors"), {weights.back()});
+    ExpectError(ErrorCode::kUnsupported, "model = model.merge_and_unload()",
+                [&] { LoadCheckpoint(path("alone.safetensors")); });
+  }
 }
 
 // OpenAI's heads are 64 wide and its MLPs four times the width.
@@ -362,6 +690,20 @@ TEST_F(LayoutTest, OpenAiWeights) {
   EXPECT_EQ(got.config.activation, Activation::kQuickGelu);
   EXPECT_EQ(got.layout, "OpenAI's weights, PyTorch file");
   EXPECT_TRUE(got.vocabulary.empty());
+  // Another activation than that of all of OpenAI's models, beside the file and in a directory.
+  Json gelu = model.Config();
+  gelu["model_cfg"]["quick_gelu"] = false;
+  Write("gelu.json", DumpJson(gelu));
+  ExpectError(
+      ErrorCode::kInvalidArgument,
+      "is OpenAI's (it has input_resolution, context_length, vocab_size), whose models have "
+      "QuickGELU",
+      [&] { LoadCheckpoint(path("ViT.pt"), path("gelu.json").string()); });
+  Write("gelu/open_clip_config.json", DumpJson(gelu));
+  Write("gelu/open_clip_pytorch_model.bin", TorchFileOf(weights));
+  ExpectError(ErrorCode::kInvalidArgument, "set \"quick_gelu\": true in the configuration",
+              [&] { LoadCheckpoint(path("gelu")); });
+  Same(LoadCheckpoint(path("ViT.pt"), path("reference/open_clip_config.json").string()), wanted);
   // Without the three numbers the file says nothing of its maker.
   Write("plain.pt", TorchFileOf(model.Weights()));
   ExpectError(ErrorCode::kInvalidArgument, "none of the known ones has its sizes",
@@ -420,6 +762,7 @@ TEST_F(LayoutTest, ModelsThatAreNotEvaluatedAreRefusedWithTheReason) {
   refused("visual.attn_pool.query", "pools by attention", false);
   refused("text_decoder.text_projection", "CoCa", false);
   refused("text.transformer.resblocks.0.ln_1.weight", "custom_text", false);
+  refused("audio_branch.bn0.weight", "CLAP", true);
   refused("something.else", "no CLIP model", true);
 }
 

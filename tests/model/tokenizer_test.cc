@@ -431,5 +431,12 @@ TEST(BytePairs, EqualsThePlainProcedure) {
   }
 }
 
+// CLIP's vocabulary would give other ids than the one that the configuration names.
+TEST(Tokenizer, WhereAnotherOneIsNamedClipsDoesNotStandIn) {
+  const TemporaryDirectory directory;
+  ExpectError(ErrorCode::kNotFound, "the tokenizer 'xlm-roberta-base'",
+              [&] { Tokenizer::Load(directory.path(), 8, "xlm-roberta-base"); });
+}
+
 }  // namespace
 }  // namespace cliplens
