@@ -171,6 +171,65 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
   return hasher.Digest();
 }
 
+// The power of two that brings numbers of this sum of squares near 1 on average; 0 where they are
+// within the range that models have, whose weights stay as they are.
+int ExponentOf(double squares, std::size_t count) {
+  constexpr int kOrdinary = 12;
+  if (!(squares > 0)) return 0;
+  const int exponent =
+      static_cast<int>(std::lround(-0.5 * std::log2(squares / static_cast<double>(count))));
+  return std::abs(exponent) <= kOrdinary ? 0 : exponent;
+}
+
+void Scale(float& value, int exponent) { value = std::ldexp(value, exponent); }
+
+// The same function with scales of heads and projection that the store's numbers are made for:
+// values times 2^n with output matrices times 2^-n are the same head, and the projection's length
+// is divided out of embeddings. Powers of two change no other bit of the forward pass.
+void BalanceScales(Checkpoint& checkpoint) {
+  const TowerConfig& tower = checkpoint.config.vision;
+  const auto width = ToSize(tower.width);
+  const auto head_width = ToSize(tower.head_width());
+  const auto values = [&](const std::string& name) -> std::vector<float>& {
+    return checkpoint.tensors.at("vision." + name).values;
+  };
+  for (Index l = 0; l < tower.layers; ++l) {
+    const std::string block = fmt::format("block.{}.attn.", l);
+    std::vector<float>& in = values(block + "in.weight");
+    std::vector<float>& bias = values(block + "in.bias");
+    std::vector<float>& out = values(block + "out.weight");
+    for (std::size_t first = 0; first < width; first += head_width) {
+      double squares = 0;
+      for (std::size_t o = 0; o < width; ++o) {
+        for (std::size_t k = first; k < first + head_width; ++k) {
+          squares += double{out[o * width + k]} * double{out[o * width + k]};
+        }
+      }
+      const int exponent = ExponentOf(squares, head_width);
+      if (exponent == 0) continue;
+      for (std::size_t o = 0; o < width; ++o) {
+        for (std::size_t k = first; k < first + head_width; ++k)
+          Scale(out[o * width + k], exponent);
+      }
+      for (std::size_t k = 2 * width + first; k < 2 * width + first + head_width; ++k) {
+        for (std::size_t i = 0; i < width; ++i) Scale(in[k * width + i], -exponent);
+        Scale(bias[k], -exponent);
+      }
+    }
+  }
+  std::vector<float>& projection = values("projection");
+  const std::vector<float>& gain = values("ln_post.gain");
+  const std::size_t columns = projection.size() / width;
+  double squares = 0;
+  for (std::size_t i = 0; i < projection.size(); ++i) {
+    const double product = double{gain[i / columns]} * double{projection[i]};
+    squares += product * product;
+  }
+  const int exponent = ExponentOf(squares, columns);
+  if (exponent == 0) return;
+  for (float& value : projection) Scale(value, exponent);
+}
+
 }  // namespace
 
 ModelConfig LoadConfig(const fs::path& path, const std::string& architecture,
@@ -193,6 +252,7 @@ Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
   CheckLogitScale(opened);
   FoldLayerScales(checkpoint);
   checkpoint.fingerprint = Fingerprint(checkpoint);
+  BalanceScales(checkpoint);
   return std::move(checkpoint);
 }
 

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <random>
 
 #include "tests/expect_error.h"
 #include "tests/random_model.h"
@@ -13,6 +14,7 @@
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
+#include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/variance.h"
 #include "cliplens/decompose/export.h"
 #include "cliplens/decompose/factor_block.h"
@@ -536,6 +538,56 @@ TEST_F(DecomposeTest, WhatDoesNotFitIntoHalvesIsRefused) {
   ExpectError(ErrorCode::kUnsupported, "000.png", [&] { Run("halves", 2, StoreType::kF16); });
   EXPECT_FALSE(fs::exists(path("halves")));
   EXPECT_FALSE(fs::exists(path("halves.partial")));
+}
+
+// Heads whose values and output matrices have other scales, and another length of the projection:
+// the same function of pictures, so the same statistics and the same texts.
+TEST_F(DecomposeTest, ScalesOfWeightsThatDivideOutChangeNothing) {
+  Run("store");
+  const Store plain = Store::Open(path("store"));
+  Array<float, 2> texts({40, 10});
+  std::mt19937_64 random(3);
+  std::normal_distribution<float> normal(0, 0.3F);
+  for (float& v : texts.flat()) v = normal(random);
+  const std::vector<HeadId> heads = {{0, 0}, {1, 1}, {2, 0}};
+  const auto spans = [&](const Store& store) {
+    return TextSpanOfHeads(store.statistics(), store.basis(), heads, texts, {.count = 5}, 1);
+  };
+  for (const int shift : {40, -40}) {
+    RandomModel model;
+    std::vector<RandomModel::Held> weights = model.Weights();
+    for (RandomModel::Held& held : weights) {
+      const bool in = held.ours.ends_with("attn.in.weight") || held.ours.ends_with("attn.in.bias");
+      if (!held.ours.starts_with("vision.")) continue;
+      for (std::size_t i = 0; i < held.values.size(); ++i) {
+        if (in && i >= held.values.size() / 3 * 2) {
+          held.values[i] = std::ldexp(held.values[i], -shift);
+        } else if (held.ours.ends_with("attn.out.weight")) {
+          held.values[i] = std::ldexp(held.values[i], shift);
+        } else if (held.ours == "vision.projection") {
+          held.values[i] = std::ldexp(held.values[i], shift);
+        }
+      }
+    }
+    const std::string name = fmt::format("scaled{}", shift);
+    model.Write(path(name));
+    RandomModel::WriteTensors(path(name) / "open_clip_model.safetensors", weights);
+    model_.emplace(ClipModel::Load(path(name)));
+    EXPECT_LE(Run(name + "-store").certificate.max, 1e-5);
+    const Store scaled = Store::Open(path(name + "-store"));
+    EXPECT_NE(scaled.info().fingerprint, plain.info().fingerprint);
+    const std::vector<TextSpanResult> wanted = spans(plain);
+    const std::vector<TextSpanResult> got = spans(scaled);
+    for (std::size_t h = 0; h < heads.size(); ++h) {
+      EXPECT_NEAR(got[h].variance / wanted[h].variance, 1, 1e-9);
+      EXPECT_EQ(got[h].rank, wanted[h].rank);
+      ASSERT_EQ(got[h].texts.size(), 5u);
+      for (std::size_t i = 0; i < 5; ++i) {
+        EXPECT_EQ(got[h].texts[i].index, wanted[h].texts[i].index) << shift << " " << i;
+        EXPECT_NEAR(got[h].texts[i].share, wanted[h].texts[i].share, 1e-6);
+      }
+    }
+  }
 }
 
 TEST_F(DecomposeTest, ABrokenPictureIsNamedAndNothingStays) {
