@@ -22,8 +22,9 @@ const char* NameOf(TextPartKind kind) {
   return "";
 }
 
-Statement TextStatement(const ClipModel& model, const std::string& text, int threads) {
-  const TokenPass pass = PassOf(model, text, threads);
+Statement TextStatement(const ClipModel& model, const std::string& text, int threads,
+                        bool truncate) {
+  const TokenPass pass = PassOf(model, text, threads, truncate);
   const Array<float, 2> tokens = TokenContributions(model.text_readout(), pass.captures);
   const std::vector<TextWord> words = model.tokenizer().Words(pass.tokens);
   const auto count = static_cast<Index>(words.size());
@@ -75,10 +76,10 @@ Statement Difference(const Statement& a, const Statement& b) {
 }
 
 NamedStatement TextAgainst(const ClipModel& model, const std::string& text,
-                           const std::string& against, int threads) {
+                           const std::string& against, int threads, bool truncate) {
   const auto statement = [&](const std::string& words) {
-    EmbedWords(model, {words}, threads);
-    return TextStatement(model, words, threads);
+    EmbedWords(model, {words}, threads, truncate);
+    return TextStatement(model, words, threads, truncate);
   };
   if (against.empty()) return {text, "", "", statement(text)};
   return {text, against, "text", Difference(statement(text), statement(against))};
@@ -92,7 +93,8 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
   const auto statement = [&](Index index) {
     const std::string& name = At(classes.names, index);
     if (classes.templates.size() == 1) {
-      return TextStatement(model, FillTemplate(classes.templates.front(), name), threads);
+      return TextStatement(model, FillTemplate(classes.templates.front(), name), threads,
+                           classes.truncate);
     }
     return WholeStatement(name, classes.rows.row(index));
   };

@@ -43,7 +43,8 @@ struct Statement {
 };
 
 // A text as its words, INPUT and MLPs of the text tower. Throws as PassOf.
-Statement TextStatement(const ClipModel& model, const std::string& text, int threads);
+Statement TextStatement(const ClipModel& model, const std::string& text, int threads,
+                        bool truncate = false);
 // A direction [E] as one part.
 Statement WholeStatement(const std::string& name, std::span<const float> direction);
 // a − b.
@@ -58,7 +59,7 @@ struct NamedStatement {
 };
 // A text, minus another one unless `against` is empty. Throws as EmbedWords.
 NamedStatement TextAgainst(const ClipModel& model, const std::string& text,
-                           const std::string& against, int threads);
+                           const std::string& against, int threads, bool truncate = false);
 // A class (the picture's best one if no name is given) minus `against`. That is another class,
 // "mean" (of all classes) or "runner-up", the best of the other classes, which is also the default.
 // With one template a class is a text, so it is split into words. Throws Error(kNotFound) for a

@@ -46,10 +46,10 @@ TokenPass PassOf(const ClipModel& model, const Image& picture, int threads,
   return pass;
 }
 
-TokenPass PassOf(const ClipModel& model, const std::string& text, int threads) {
+TokenPass PassOf(const ClipModel& model, const std::string& text, int threads, bool truncate) {
   TokenPass pass;
   pass.embedding = Array<float, 2>({1, model.config().embed_width});
-  const std::vector<Tokens> tokens = model.TokenizeTexts({&text, 1}, /*truncate=*/false, threads);
+  const std::vector<Tokens> tokens = model.TokenizeTexts({&text, 1}, truncate, threads);
   pass.tokens = tokens.front();
   pass.pooled = pass.tokens.end;
   Passes passes(model, threads);

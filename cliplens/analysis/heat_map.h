@@ -30,8 +30,9 @@ struct TokenPass {
 };
 TokenPass PassOf(const ClipModel& model, const Image& picture, int threads,
                  const std::string& name = "the picture");
-// Throws as ClipModel::TokenizeTexts without `truncate`.
-TokenPass PassOf(const ClipModel& model, const std::string& text, int threads);
+// Throws as ClipModel::TokenizeTexts.
+TokenPass PassOf(const ClipModel& model, const std::string& text, int threads,
+                 bool truncate = false);
 
 struct HeatMap {
   double score = 0;       // ⟨e, w⟩ of the embedding that the forward pass gives

@@ -87,18 +87,18 @@ Classifier CachedClassifier(const RowModel& model, const ClassFile& classes,
                    return MakeClassifier(model.load(), classes.names, templates, options.truncate,
                                          options.threads, options.progress);
                  });
-  return {classes.name, classes.names, std::move(templates), std::move(rows)};
+  return {classes.name, classes.names, std::move(templates), std::move(rows), options.truncate};
 }
 
 Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string>& texts,
-                           int threads) {
-  const std::vector<Tokens> tokens = model.TokenizeTexts(texts, /*truncate=*/false, threads);
+                           int threads, bool truncate) {
+  const std::vector<Tokens> tokens = model.TokenizeTexts(texts, truncate, threads);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i].count > 2) continue;  // more than a start and an end
     throw Error(ErrorCode::kInvalidArgument, "text '{}' has no word in it; write one",
                 Printable(texts[i]));
   }
-  return model.EmbedTexts(texts, /*truncate=*/false, threads);
+  return model.EmbedTexts(texts, truncate, threads);
 }
 
 std::vector<ClassScore> TopClasses(std::span<const float> embedding,

@@ -37,7 +37,8 @@ struct Classifier {
   std::string name;                // of the class file
   std::vector<std::string> names;  // [C]
   std::vector<std::string> templates;
-  Array<float, 2> rows;  // [C, E]
+  Array<float, 2> rows;   // [C, E]
+  bool truncate = false;  // whether filled templates longer than the context were cut
 
   // Throws Error(kNotFound) for a name that no class has.
   Index Find(const std::string& class_name) const;
@@ -51,7 +52,7 @@ Classifier CachedClassifier(const RowModel& model, const ClassFile& classes,
 // Unit rows [M, E] of texts. Throws Error(kInvalidArgument) for a text without a word, whose score
 // would mean nothing, and as ClipModel::TokenizeTexts does.
 Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string>& texts,
-                           int threads);
+                           int threads, bool truncate = false);
 
 struct ClassScore {
   Index index = 0;

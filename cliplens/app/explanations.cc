@@ -10,7 +10,7 @@ ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
                                  const ExplanationChoice& choice, int threads) {
   const NamedStatement named =
       choice.classes == nullptr
-          ? TextAgainst(model, choice.text, choice.against, threads)
+          ? TextAgainst(model, choice.text, choice.against, threads, choice.truncate)
           : ClassAgainst(model, pass, *choice.classes, choice.class_name, choice.against, threads);
   const ModelHeads all = HeadsIn(model);
   ExplanationReport report;
@@ -25,15 +25,19 @@ ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
 }
 
 ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,
-                        const std::vector<std::string>& texts, std::map<HeadId, std::string> labels,
-                        int threads) {
+                        const std::vector<std::string>& texts, bool truncate,
+                        std::map<HeadId, std::string> labels, int threads) {
   const TokenPass pass = PassOf(model, picture, threads, path);
   ReportScores scores;
   scores.maps.picture = MappedPictureOf(model, picture, path);
-  scores.maps.panels = PanelsOf(
-      model, pass,
-      {.texts = texts, .heads = HeadsIn(model).Parse("all"), .heads_text = "heads all"}, threads);
-  scores.explanation = ExplainPicture(model, pass, {.text = texts.front()}, threads);
+  scores.maps.panels = PanelsOf(model, pass,
+                                {.texts = texts,
+                                 .heads = HeadsIn(model).Parse("all"),
+                                 .heads_text = "heads all",
+                                 .truncate = truncate},
+                                threads);
+  scores.explanation =
+      ExplainPicture(model, pass, {.text = texts.front(), .truncate = truncate}, threads);
   scores.explanation.picture = scores.maps.picture;
   scores.explanation.labels = std::move(labels);
   return scores;

@@ -32,6 +32,7 @@ struct ExplanationChoice {
   const Classifier* classes = nullptr;  // instead of a text
   std::string class_name = {};          // empty: the picture's best class
   std::string against = {};             // as TextAgainst and ClassAgainst take it
+  bool truncate = false;                // a text longer than the context is cut
 };
 // Leaves the picture and the labels of heads empty. Throws as TextAgainst, ClassAgainst and
 // Explain.
@@ -46,7 +47,7 @@ struct ReportScores {
 // The maps of all texts through all heads, and the first text's score. Throws as PanelsOf and
 // ExplainPicture.
 ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,
-                        const std::vector<std::string>& texts, std::map<HeadId, std::string> labels,
-                        int threads);
+                        const std::vector<std::string>& texts, bool truncate,
+                        std::map<HeadId, std::string> labels, int threads);
 
 }  // namespace cliplens

@@ -17,14 +17,14 @@ MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
 
 std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,
                                    const TextMaps& wanted, int threads) {
-  const Array<float, 2> texts = EmbedWords(model, wanted.texts, threads);
+  const Array<float, 2> texts = EmbedWords(model, wanted.texts, threads, wanted.truncate);
   Array<float, 2> against;
   std::string against_text = wanted.against;
   if (wanted.classes != nullptr) {
     against = wanted.classes->Mean();
     against_text = wanted.classes->MeanName();
   } else if (!wanted.against.empty()) {
-    against = EmbedWords(model, {wanted.against}, threads);
+    against = EmbedWords(model, {wanted.against}, threads, wanted.truncate);
   }
   const Index count = texts.dim(0);
   Array<float, 2> rows({count + (against.empty() ? 0 : 1), texts.dim(1)});
@@ -54,7 +54,8 @@ std::vector<HeatMapPanel> DirectionPanels(const ClipModel& model, const TokenPas
     chosen.push_back(DirectionNamed(file, name));
     texts.push_back(chosen.back().text);
   }
-  const Array<float, 2> rows = EmbedWords(model, texts, threads);
+  // Where 'span' took a long text, it cut it.
+  const Array<float, 2> rows = EmbedWords(model, texts, threads, /*truncate=*/true);
   std::vector<HeatMapPanel> panels;
   for (Index i = 0; i < std::ssize(chosen); ++i) {
     const SpanDirection& direction = At(chosen, i);

@@ -45,6 +45,7 @@ struct TextMaps {
                                         // that names a class stands for it
   std::vector<HeadId> heads;
   std::string heads_text;
+  bool truncate = false;  // texts longer than the context are cut
 };
 // A panel for each text. Throws as EmbedWords and HeatMaps.
 std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,

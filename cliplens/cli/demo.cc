@@ -79,7 +79,7 @@ void Run(const std::string& out, const Common& common) {
     if (!path.ends_with(kScoredPicture)) continue;
     extras.scores = MakeScores(model, DecodePicture(*set, i, path), path,
                                {std::begin(kScoredTexts), std::end(kScoredTexts)},
-                               NamesOfHeads(*extras.labels), common.threads);
+                               /*truncate=*/false, NamesOfHeads(*extras.labels), common.threads);
     break;
   }
   const ReportInput input =

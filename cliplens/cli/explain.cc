@@ -41,7 +41,8 @@ void Run(const ExplainArguments& options, const Common& common) {
   if (picture.orientation != 1) WarnOfOriented(1);
   const std::map<HeadId, std::string> labels = ReadNamesOfHeads(options.labels, HeadsIn(model));
   const TokenPass pass = PassOf(model, picture, common.threads, options.image);
-  ExplanationChoice choice{.text = options.text, .against = options.against};
+  ExplanationChoice choice{
+      .text = options.text, .against = options.against, .truncate = options.classes.truncate};
   std::optional<Classifier> classes;
   if (!options.classes.classes.empty()) {
     classes = OpenClassifier(model, options.classes, WorkOf(common));
@@ -83,6 +84,7 @@ void AddExplain(CLI::App& app, Common& common) {
                    "one template the words are told apart")
       ->capture_default_str()
       ->needs(classes);
+  verb->add_flag("--truncate", options->classes.truncate, "Cut texts longer than the context");
   verb->add_option("--labels", options->labels,
                    "File that 'cliplens label STORE --out FILE' wrote, to name heads by");
   AddNumber(verb, "--top", options->top, 1, 100'000, "Components to list on each side");

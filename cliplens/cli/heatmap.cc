@@ -48,7 +48,8 @@ std::vector<HeatMapPanel> TextPanels(const ClipModel& model, const TokenPass& pa
   TextMaps maps{.texts = options.texts,
                 .against = options.against,
                 .heads = ChooseHeads(options.heads, HeadsIn(model)),
-                .heads_text = options.heads.Text()};
+                .heads_text = options.heads.Text(),
+                .truncate = options.classes.truncate};
   std::optional<Classifier> classes;
   if (!options.classes.classes.empty()) {
     classes = OpenClassifier(model, options.classes, WorkOf(common));
@@ -123,6 +124,7 @@ void AddHeatmap(CLI::App& app, Common& common) {
                    "Of --against-classes: a file with one template a line, imagenet (80) or simple")
       ->capture_default_str()
       ->needs(classes);
+  verb->add_flag("--truncate", options->classes.truncate, "Cut texts longer than the context");
   AddHeadChoice(verb, options->heads);
   CLI::Option* direction =
       verb->add_option("--direction", options->directions,

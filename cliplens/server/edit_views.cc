@@ -56,10 +56,11 @@ RankedItems RankingOf(Source& source, const std::vector<ScoredItem>& found) {
 // Pictures most like a query, before and after an edit, which changes the query's picture too.
 class Ranking {
  public:
-  Ranking(Source& source, const Arguments& query, Index count) : source_(source), count_(count) {
+  Ranking(Source& source, const Arguments& query, Index count, bool truncate)
+      : source_(source), count_(count) {
     if (query.Has("text")) {
       const std::string text = query.Text("text");
-      text_ = source.RowOfText(text);
+      text_ = source.RowOfText(text, truncate);
       key_ = "text " + text;
     } else if (query.Has("picture")) {
       const ShownPicture picture = source.Picture(query);
@@ -194,7 +195,9 @@ EditedReport EditedOf(Source& source, const Arguments& request) {
   const WantedEdit& wanted = report.edit = WantedEditOf(source, request.Object("edit"));
   const bool ranked = request.Has("query");
   std::optional<Ranking> ranking;
-  if (ranked) ranking.emplace(source, request.Object("query"), request.Count("count", 12, 1, 100));
+  if (ranked)
+    ranking.emplace(source, request.Object("query"), request.Count("count", 12, 1, 100),
+                    request.Flag("truncate"));
   {
     Source::Live& live = source.live(ranked);
     const std::scoped_lock lock(live.mutex);

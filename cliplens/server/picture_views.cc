@@ -41,7 +41,7 @@ ScoredTexts ScoredTextsOf(Source& source, const Arguments& request) {
   } else {
     scored.rows = Array<float, 2>({static_cast<Index>(scored.names.size()), source.embed_width()});
     for (std::size_t i = 0; i < scored.names.size(); ++i) {
-      std::ranges::copy(source.RowOfText(scored.names[i]),
+      std::ranges::copy(source.RowOfText(scored.names[i], request.Flag("truncate")),
                         scored.rows.row(static_cast<Index>(i)).data());
     }
   }
@@ -95,6 +95,7 @@ Response HeatMapOf(Source& source, const Arguments& request, bool png) {
   }
   maps.heads = place.heads;
   maps.heads_text = place.text;
+  maps.truncate = request.Flag("truncate");
   const auto pass = source.Pass(picture);
   HeatMapReport report;
   report.picture = MappedPictureOf(source.model(), picture.image, picture.path);
@@ -107,7 +108,8 @@ Response ExplanationOf(Source& source, const Arguments& request, bool png) {
   const ShownPicture picture = source.Picture(request.Object("picture"));
   const auto pass = source.Pass(picture);
   const ClipModel& model = source.model();
-  ExplanationChoice choice{.against = request.Text("against", "")};
+  ExplanationChoice choice{.against = request.Text("against", ""),
+                           .truncate = request.Flag("truncate")};
   if (request.Has("text")) {
     choice.text = request.Text("text");
   } else {
@@ -129,7 +131,8 @@ Response MaskResponse(Source& source, const Arguments& request, bool png) {
   MaskChoice choice{.heads = place.heads, .heads_text = place.text};
   if (request.Has("text")) {
     choice.text = request.Text("text");
-    choice.row = EmbedWords(source.model(), {choice.text}, source.threads());
+    choice.row =
+        EmbedWords(source.model(), {choice.text}, source.threads(), request.Flag("truncate"));
   } else {
     choice.classes = &source.classifier();
     choice.class_name = request.Text("class", "");

@@ -185,11 +185,12 @@ const Classifier& Source::classifier() {
   return *classifier_;
 }
 
-std::vector<float> Source::RowOfText(const std::string& text) {
-  if (const auto found = rows_of_text_.Find(text)) return *found;
-  const Array<float, 2> rows = EmbedWords(model(), {text}, threads());
+std::vector<float> Source::RowOfText(const std::string& text, bool truncate) {
+  const std::string key = (truncate ? "cut " : "whole ") + text;
+  if (const auto found = rows_of_text_.Find(key)) return *found;
+  const Array<float, 2> rows = EmbedWords(model(), {text}, threads(), truncate);
   std::vector<float> row(rows.row(0).begin(), rows.row(0).end());
-  rows_of_text_.Add(text, row, static_cast<Index>(text.size() + row.size() * sizeof(float)));
+  rows_of_text_.Add(key, row, static_cast<Index>(key.size() + row.size() * sizeof(float)));
   return row;
 }
 

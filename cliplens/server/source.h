@@ -122,7 +122,7 @@ class Source {
   const Classifier& classifier();
 
   // The unit row [E] of a text; the last ones are kept. Throws as EmbedWords.
-  std::vector<float> RowOfText(const std::string& text);
+  std::vector<float> RowOfText(const std::string& text, bool truncate);
 
   // Labels of the heads, or null.
   std::shared_ptr<const LoadedLabels> labels() const;

@@ -109,7 +109,7 @@ Json SearchOf(Source& source, const Arguments& request) {
     if (query.Has("text")) {
       const std::string text = query.Text("text");
       name = "\"" + text + "\"";
-      made.query = made.vectors->OfText(source.RowOfText(text));
+      made.query = made.vectors->OfText(source.RowOfText(text, request.Flag("truncate")));
     } else if (query.Has("picture")) {
       const ShownPicture picture = source.Picture(query);
       const auto pass = source.Pass(picture);

@@ -317,6 +317,23 @@ def test_numbers_are_those_of_the_command_line(server, place, picture):
     assert edited["groups"]["rows"] == [rows["base"], rows["edit"]]
 
 
+def test_long_texts_are_cut_where_that_is_asked_for(server, place, picture):
+    long = "a duck " * 30
+    item = {"picture": {"item": 1}}
+    bodies = {"explain": {**item, "text": long}, "heatmap": {**item, "texts": [long]},
+              "scores": {**item, "texts": [long, "a duck"]}, "segment": {**item, "text": long},
+              "search": {"terms": [{"query": {"text": long}, "in": {"heads": "all"}}]},
+              "edit": {"edit": {"components": []}, "query": {"text": long}}}
+    for path, body in bodies.items():
+        for _ in range(2):  # a cut text that was kept does not answer the other question
+            answer, text = server.ask("POST", f"{API}{SOURCE}/{path}",
+                                      json.dumps({**body, "truncate": True}), JSON)
+            assert answer.status == 200, (path, text)
+            answer, text = server.ask("POST", f"{API}{SOURCE}/{path}", json.dumps(body), JSON)
+            assert answer.status == 400, (path, text)
+            assert "Cut long texts" in json.loads(text)["error"]["message"]
+
+
 def test_an_edit_goes_to_a_file_and_back(server, place, picture):
     edit = {"components": ["L4", "L5.H3", "INPUT", "L2.MLP"], "mode": "scale", "scale": 0.25}
     answer, body = server.ask("POST", API + SOURCE + "/edit/file",

@@ -3,6 +3,7 @@
 // the bytes that came, so that "numbers" saves what was received.
 //
 //   const { data, text } = await api.overview('s0', signal);
+import { cutsLongTexts, parse } from './lib/route';
 import type { Edit, EditRequest, ExplainRequest, HeatmapRequest, paths, Picture, ScoresRequest, SearchRequest, SegmentRequest } from './api_types';
 
 // What an operation O of openapi.json takes in its path, in its query and as its body, and what it answers.
@@ -66,16 +67,18 @@ function address(path: string, parts: object, query: object = {}): string {
   return filled + (asked.length > 0 ? '?' + asked.join('&') : '');
 }
 
-const json = (body: unknown, signal?: AbortSignal): RequestInit => ({
-  method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), signal: signal ?? null,
+// The address says whether long texts are cut.
+const json = (body: object, signal?: AbortSignal): RequestInit => ({
+  method: 'POST', headers: { 'Content-Type': 'application/json' }, signal: signal ?? null,
+  body: JSON.stringify(cutsLongTexts(parse(location.hash)) ? { ...body, truncate: true } : body),
 });
 const get = <P extends keyof paths>(path: P, parts: InPath<Get<P>>, query: InQuery<Get<P>>, signal?: AbortSignal) =>
   ask<Data<Get<P>>>(address(path, parts as object, query as object), { signal: signal ?? null });
 const post = <P extends keyof paths>(path: P, parts: InPath<Post<P>>, body: Body<Post<P>>, signal?: AbortSignal) =>
-  ask<Data<Post<P>>>(address(path, parts as object), json(body, signal));
+  ask<Data<Post<P>>>(address(path, parts as object), json(body as object, signal));
 // The figure of a route that draws one.
 const png = async <P extends keyof paths>(path: P, parts: InPath<Post<P>>, body: Body<Post<P>>, signal?: AbortSignal) =>
-  (await send(address(path, parts as object, { as: 'png' }), json(body, signal))).blob();
+  (await send(address(path, parts as object, { as: 'png' }), json(body as object, signal))).blob();
 
 export const api = {
   sources: (signal?: AbortSignal) => get('/sources', {}, undefined, signal),

@@ -4,7 +4,7 @@ import { api } from './api';
 import type { Source } from './api_types';
 import { Preparing } from './components/label_job';
 import { ErrorLine } from './components/status';
-import { link, one, type Route, type View } from './lib/route';
+import { cutsLongTexts, link, one, type Route, type View } from './lib/route';
 import { named, forget, go, pictureOf, pictureParams, setParams, useAnswer, useRoute, withPictures, type Page } from './state';
 import { CompareView } from './views/compare';
 import { EditView } from './views/edit';
@@ -68,6 +68,9 @@ export function App() {
           <div class="problem" role="alert"><p>There is no source “<bdi>{route.source}</bdi>” on this server. {first && <a href={link(first.id, 'overview')}>Open {first.name}</a>}</p></div>
         )}
         {page && source?.preparing && <Preparing job={source.preparing} key={source.preparing} />}
+        {page && cutsLongTexts(route) && (
+          <p class="muted">Texts longer than the model’s context are cut. <button type="button" class="quiet" onClick={() => setParams({ cut: null }, true)}>Refuse them</button></p>
+        )}
         {page && <Shown page={page} />}
       </main>
       <footer class="foot-page">
@@ -78,7 +81,7 @@ export function App() {
 }
 
 function Views({ source, route, several }: { source: Source; route: Route; several: boolean }) {
-  const carried = { ...pictureParams(pictureOf(route)) };
+  const carried = { ...pictureParams(pictureOf(route)), cut: one(route, 'cut') };
   const texts = route.params.filter(([k]) => k === 'text').map(([, v]) => v);
   const store = source.kind === 'store';
   const views: [View, string, Record<string, string | string[] | null>][] = [

@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, type Answer } from './api';
 import type { Limits, Picture, Place, Source } from './api_types';
-import { changed, format, one, parse, type Route } from './lib/route';
+import { changed, cutsLongTexts, format, one, parse, type Route } from './lib/route';
 
 export interface Page {
   source: Source;
@@ -80,6 +80,7 @@ const lanes = new Map<string, Promise<unknown>>();
 export function useAnswer<T>(
   key: string | null, run: (signal: AbortSignal) => Promise<Answer<T>>, { delay = 0, lane }: { delay?: number; lane?: string } = {},
 ): Asked<T> {
+  if (key !== null && cutsLongTexts(parse(location.hash))) key += ', long texts cut';
   const [state, setState] = useState<{ key: string | null; answer: Answer<T> | null; error: ApiError | null }>({
     key: null, answer: null, error: null,
   });

@@ -1,11 +1,15 @@
 // One line near where it arose: an error with its next step, or that an answer is on its way.
 import type { ComponentChildren } from 'preact';
-import type { Asked } from '../state';
+import { setParams, type Asked } from '../state';
+
+// What the message about a long text calls the choice.
+const kCut = 'Cut long texts';
 
 export function ErrorLine({ message, retry }: { message: string | null | undefined; retry?: () => void }) {
   return (
     <div class="problem" role="alert" hidden={!message}>
-      {message && <p>{message}{retry && <> <button type="button" class="quiet" onClick={retry}>Try again</button></>}</p>}
+      {message && <p>{message}{retry && <> <button type="button" class="quiet" onClick={retry}>Try again</button></>}
+        {message.includes(kCut) && <> <button type="button" class="quiet" onClick={() => setParams({ cut: '1' }, true)}>{kCut}</button></>}</p>}
     </div>
   );
 }

@@ -32,6 +32,8 @@ export function format(route: Route): string {
 }
 
 export const one = (route: Route, key: string): string | null => route.params.find(([k]) => k === key)?.[1] ?? null;
+// Whether texts longer than the model's context are cut; otherwise they are refused.
+export const cutsLongTexts = (route: Route): boolean => one(route, 'cut') !== null;
 export const all = (route: Route, key: string): string[] => route.params.filter(([k]) => k === key).map(([, v]) => v);
 
 // The route with `changes` made: null, an empty text or an empty list takes a key out.
