@@ -282,7 +282,8 @@ RUNS = [
     "decompose pictureworld --images photos --out store",
     "decompose pictureworld --images world/sets/birds --out other",
     "merge store other --out whole",
-    "decompose pictureworld --images faulty --out half --shard 0/2 --shard-images 2 --on-error skip",
+    "decompose pictureworld --images faulty --out half --shard 0/2 --shard-images 2 --on-error skip"
+    " --weights .",
     "decompose pictureworld --images photos.csv --split test --out split --path-column path"
     " --allow-absolute --exif-orientation",
     "decompose pictureworld --images ragged --out ragged.store --on-error skip",
