@@ -215,7 +215,7 @@ TEST_F(EditTest, WhatLeavesNothingCannotBeMadeUnit) {
     ExpectError(ErrorCode::kInvalidArgument, "leaves nothing, which has no direction",
                 [&] { (void)Scaled(everything, 0); });
   }
-  EXPECT_EQ(Scaled("all,mlps", 0).components.size(), 9u);
+  EXPECT_EQ(Scaled("all,mlps", 0).components.size(), 6u);  // three layers, three MLPs
   // Next to nothing is rounding.
   const Edit little = Scaled("all,mlps,INPUT", 1e-9);
   EXPECT_LE(Embedded(little, false).cwiseAbs().maxCoeff(), 1e-6);
