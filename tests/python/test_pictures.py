@@ -50,7 +50,6 @@ def test_every_pixel_equals_pillows(tmp_path, kind, least):
 
 
 def test_every_pixel_of_heic_equals_pillow_heifs(tmp_path):
-    pytest.importorskip("pillow_heif")
     paths = written(tmp_path, format_pictures.heics(np.random.default_rng(SEED)))
     assert len(paths) >= 20
     assert differences(paths) == []
