@@ -51,6 +51,7 @@
 #include "cliplens/decompose/store.h"
 #include "cliplens/decompose/sums.h"
 #include "cliplens/io/npy.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/model/clip.h"
 #include "cliplens/model/nn/product.h"
 
@@ -426,7 +427,9 @@ Json SearchBench(Index images, int threads, const std::string& directory) {
   const Store store = Store::Open(place);
   const double open = Since(opening);
   const auto writing = Clock::now();
-  WriteSearchIndex(index_path, store, space, threads);
+  OutputFiles files(SearchIndexFiles(index_path));
+  WriteSearchIndex(index_path, files, store, space, threads);
+  files.Commit();
   const double write = Since(writing);
   Json result = {{"images", images}, {"open", open}, {"write", write}};
   for (const Measure measure : {Measure::kCosine, Measure::kRaw}) {
