@@ -25,8 +25,7 @@ ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
 }
 
 ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,
-                        const std::vector<std::string>& texts, bool truncate,
-                        std::map<HeadId, std::string> labels, int threads) {
+                        const std::vector<std::string>& texts, bool truncate, int threads) {
   const TokenPass pass = PassOf(model, picture, threads, path);
   ReportScores scores;
   scores.maps.picture = MappedPictureOf(model, picture, path);
@@ -39,7 +38,6 @@ ReportScores MakeScores(const ClipModel& model, const Image& picture, const std:
   scores.explanation =
       ExplainPicture(model, pass, {.text = texts.front(), .truncate = truncate}, threads);
   scores.explanation.picture = scores.maps.picture;
-  scores.explanation.labels = std::move(labels);
   return scores;
 }
 

@@ -44,10 +44,9 @@ struct ReportScores {
   HeatMapReport maps;
   ExplanationReport explanation;
 };
-// The maps of all texts through all heads, and the first text's score. Throws as PanelsOf and
-// ExplainPicture.
+// The maps of all texts through all heads, and the first text's score; explanation.labels is the
+// caller's to fill. Throws as PanelsOf and ExplainPicture.
 ReportScores MakeScores(const ClipModel& model, const Image& picture, const std::string& path,
-                        const std::vector<std::string>& texts, bool truncate,
-                        std::map<HeadId, std::string> labels, int threads);
+                        const std::vector<std::string>& texts, bool truncate, int threads);
 
 }  // namespace cliplens

@@ -120,9 +120,8 @@ ReportExtras OpenExtras(const Store& store, const ClipModel& model, const Extras
         model,
         ReadPicture(choice.image, {.exif_orientation = TurnsUpright(store),
                                    .check_size = SizeCheckFor(model.config().preprocess)}),
-        choice.image, choice.texts, choice.classes.truncate,
-        extras.labels ? NamesOfHeads(*extras.labels) : std::map<HeadId, std::string>(),
-        work.threads);
+        choice.image, choice.texts, choice.classes.truncate, work.threads);
+    if (extras.labels) extras.scores->explanation.labels = NamesOfHeads(*extras.labels);
   }
   return extras;
 }

@@ -79,7 +79,8 @@ void Run(const std::string& out, const Common& common) {
     if (!path.ends_with(kScoredPicture)) continue;
     extras.scores = MakeScores(model, DecodePicture(*set, i, path), path,
                                {std::begin(kScoredTexts), std::end(kScoredTexts)},
-                               /*truncate=*/false, NamesOfHeads(*extras.labels), common.threads);
+                               /*truncate=*/false, common.threads);
+    extras.scores->explanation.labels = NamesOfHeads(*extras.labels);
     break;
   }
   const ReportInput input =

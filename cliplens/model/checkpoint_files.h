@@ -1,7 +1,8 @@
 // Finds and opens the files of a checkpoint: which layout a path has, where its configuration comes
 // from, and to which family its tensors belong.
 //
-//   const OpenedCheckpoint opened = OpenCheckpoint("epoch_3.pt", "ViT-B-16", /*weights=*/true);
+//   const OpenedCheckpoint opened =
+//       OpenCheckpoint("epoch_3.pt", "ViT-B-16", /*weights=*/"", /*with_weights=*/true);
 //   Print(opened.family->name, opened.file->tensors().size());
 #pragma once
 

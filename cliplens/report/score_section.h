@@ -1,7 +1,7 @@
 // The report's section on single scores: heat maps over one picture, and the parts of one score.
 //
 //   const ReportScores scores =
-//       MakeScores(model, picture, "cat.png", {"a cat"}, /*labels=*/{}, threads);
+//       MakeScores(model, picture, "cat.png", {"a cat"}, /*truncate=*/false, threads);
 //   Print(ScoreSection(scores, /*listed=*/{}));
 #pragma once
 
