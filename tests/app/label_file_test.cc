@@ -86,10 +86,10 @@ TEST_F(LabelFileTest, WhatIsNoLabelsOfThisModelIsRefused) {
     ExpectError(ErrorCode::kCorruptData, "not in (0, 1]", [&] { Read("0.02", share); });
   }
   ExpectError(ErrorCode::kCorruptData, "no name of one head", [&] { Read("L1.H0", "all"); });
-  ExpectError(ErrorCode::kCorruptData, "is no text of a property",
+  ExpectError(ErrorCode::kCorruptData, "\"texts\" must be a list, it is 2",
               [&] { Read("[\"red\", \"blue\"]", "2"); });
   ExpectError(ErrorCode::kCorruptData, "confidence", [&] { Read("0.9", "\"x\""); });
-  ExpectError(ErrorCode::kCorruptData, "of type number", [&] {
+  ExpectError(ErrorCode::kCorruptData, "must be a list", [&] {
     Read("[{\"head\": \"L1.H0\", \"label", "3, \"x\": [{\"head\": \"L1.H0\", \"label");
   });
   ExpectError(ErrorCode::kCorruptData, "propert",

@@ -211,7 +211,7 @@ TEST_F(SumsTest, FiguresEqualTwoPassesOverAllImages) {
     head_shared += product(head_c, mean_head, k, e, mean_e, k);
     embedding += product(e, mean_e, k, e, mean_e, k);
     for (std::size_t i = k; i < c[0].size(); ++i) {
-      EXPECT_NEAR(ToDouble(*square++), product(c, zero, k, c, zero, i), 1e-12 * about_zero);
+      EXPECT_NEAR(SquareToDouble(*square++), product(c, zero, k, c, zero, i), 1e-12 * about_zero);
     }
   }
   EXPECT_LT(std::abs(slice.mlps[1].trace - trace), 1e-12 * trace);
