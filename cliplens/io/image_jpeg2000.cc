@@ -122,8 +122,9 @@ Jp2Colors ReadJp2Colors(std::span<const std::uint8_t> bytes) {
         colors.enumerated = std::uint32_t{box[3]} << 24 | std::uint32_t{box[4]} << 16 |
                             std::uint32_t{box[5]} << 8 | box[6];
       }
-      const bool plain = colors.enumerated == 0u || colors.enumerated == 15u ||
-                         colors.enumerated == kEnumeratedGray;
+      constexpr std::array<std::uint32_t, 3> kPlain = {0, 15, kEnumeratedGray};
+      const bool plain =
+          colors.enumerated && std::ranges::find(kPlain, *colors.enumerated) != kPlain.end();
       if (part == "pclr" && !plain && colors.enumerated != kEnumeratedCmyk) {
         colors.palette = ReadJp2Palette(box);
       }
