@@ -145,7 +145,10 @@ class Case:
         out = texts.with_suffix(".npy") if texts.is_relative_to(self.folder) else (
             self.folder / f"{self.model.name}-{texts.stem}.npy")
         if not out.exists():
-            cliplens("embed", self.model, "--texts", texts, "--out", out)
+            lines = texts.read_text(encoding="utf-8").splitlines()
+            alone = self.folder / f"{texts.stem}-alone.txt"  # without their properties
+            alone.write_text("".join(line.split("\t")[0] + "\n" for line in lines), encoding="utf-8")
+            cliplens("embed", self.model, "--texts", alone, "--out", out)
         return np.load(out).astype(np.float64)
 
     def measure(self, representations):

@@ -46,7 +46,7 @@ def test_includes_that_point_up_pass(tmp_path):
     ("model/tower.cc", "<oneapi/dnnl/dnnl.hpp>", "belongs to cliplens/model/nn alone"),
     ("model/nnx/tower.cc", "<hwy/highway.h>", "belongs to cliplens/model/nn alone"),
     ("report/cli.cc", "<CLI/CLI.hpp>", "belongs to cliplens/cli alone"),
-    ("io/list.cc", "<boost/list.hpp>", "does not know"),
+    ("io/list.cc", "<folly/list.h>", "does not know"),
     ("io/npy.cc", '"npy.h"', "no path from the root"),
     ("io/npy.cc", '"cliplens/misc/x.h"', "in no folder of the layout"),
     ("misc/x.cc", "<vector>", "is in none of the folders"),
