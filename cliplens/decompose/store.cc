@@ -58,7 +58,7 @@ Store Store::Open(const fs::path& directory) {
                 (directory / kManifestFile).string(), kBasisFile, kStatisticsFile, info.images);
   }
   try {
-    store.statistics_ = Statistics(std::move(sums), b);
+    store.statistics_ = Statistics(sums, b);
   } catch (const Error& error) {
     throw Error(ErrorCode::kCorruptData, "{}: {}", (directory / kStatisticsFile).string(),
                 error.what());
