@@ -146,6 +146,7 @@ await test('an address without a source leads to the first store', async () => {
 });
 
 await test('labels: a button starts the job, progress follows, cancel stops it, and labels come', async () => {
+  await page.locator('progress').waitFor({ state: 'detached' });  // the texts are embedded; nothing moves any more
   await page.getByRole('button', { name: 'Label the heads' }).click();
   await page.locator('progress').waitFor();
   await page.getByRole('button', { name: 'Cancel' }).click();
