@@ -110,10 +110,12 @@ def scatter(rows: np.ndarray) -> np.ndarray:
     return np.einsum("b...i,b...j->...ij", centred, centred, optimize=True)
 
 
-def exact(pairs: np.ndarray) -> np.ndarray:
-    """Fixed point [..., 2] as long doubles: differences of sums would lose digits in doubles."""
+def exact(pairs: np.ndarray, unit: int) -> np.ndarray:
+    """Integers [..., 2] of 128 bits times 2^-unit, in long doubles: differences of sums would lose
+    digits in doubles."""
     low, high = pairs[..., 0].copy().view(np.uint64), pairs[..., 1]
-    return high.astype(np.longdouble) * 2.0**-8 + low.astype(np.longdouble) * np.longdouble(2)**-72
+    integers = high.astype(np.longdouble) * 2.0**64 + low.astype(np.longdouble)
+    return integers * np.longdouble(2)**-unit
 
 
 def about_mean(count: int, sums: np.ndarray, triangle: np.ndarray):
@@ -135,7 +137,8 @@ def test_statistics(measured, stores, name, options):
     shard = {key: value.astype(np.float64)
              for key, value in load_file(next(store.glob("shard-*.safetensors"))).items()}
     basis = load_file(store / "basis.safetensors")["heads"].astype(np.float64)  # [L, H, K+3, E]
-    got = {key: exact(value) if value.shape[-1:] == (2,) and value.dtype == np.int64 else value
+    got = {key: exact(value, 90 if key.endswith("_square") else 72)
+           if value.shape[-1:] == (2,) and value.dtype == np.int64 else value
            for key, value in load_file(store / "stats.safetensors").items()}
     images = got["count"].sum()
     z = shard["head_z"].transpose(2, 0, 1, 3)  # [B, L, H, K]
