@@ -95,7 +95,7 @@ async function open(options = {}) {
   await context.addInitScript(() => document.addEventListener('securitypolicyviolation', (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`)));
   const tab = await context.newPage();
   tab.setDefaultTimeout(20000);
-  tab.on('console', (message) => { if (['error', 'warning'].includes(message.type())) complaints.push(`${message.type()}: ${message.text()} at ${tab.url()}`); });
+  tab.on('console', (message) => { if (['error', 'warning'].includes(message.type())) complaints.push(`${message.type()}: ${message.text()} at ${tab.url()}, ${message.location().url}`); });
   tab.on('pageerror', (error) => complaints.push(`exception: ${error.message} at ${tab.url()}`));
   tab.on('dialog', (dialog) => { complaints.push(`dialog: ${dialog.message()}`); void dialog.dismiss(); });
   tab.on('request', (request) => { if (!request.url().startsWith(base) && !/^(blob|data|about):/.test(request.url())) complaints.push(`outside request: ${request.url()}`); });
