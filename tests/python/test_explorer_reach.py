@@ -13,11 +13,14 @@ import subprocess
 import threading
 import time
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
 import reverse_proxy
-from test_explorer import API, BIRDS, TEXTS, Server, run
+from test_explorer import API, BIRDS, PROGRAM, TEXTS, Server, run
+
+SANITIZED = b"__asan_init" in Path(PROGRAM).read_bytes() if Path(PROGRAM).exists() else False
 
 SECRET = "0123456789abcdef-XYZ"
 NAME = "clip.example"
@@ -320,7 +323,8 @@ def test_bodies_of_all_requests_have_one_budget(server):
             except ConnectionResetError:
                 refused += 1
         assert refused >= 10
-        assert server.memory() < before + (320 << 20)
+        # The address sanitizer keeps what was freed.
+        assert SANITIZED or server.memory() < before + (320 << 20)
     finally:
         for s in held:
             s.close()
