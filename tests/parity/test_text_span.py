@@ -64,7 +64,11 @@ def compare(cliplens, measured, folder, what, store, model, pool, count, most=No
     """`count` texts a head by both, in at most `most` directions."""
     out = folder / f"texts-{model.name}-{pool.stem}.npy"
     if not out.exists():
-        cliplens("embed", model, "--texts", pool, "--truncate", "--out", out)
+        lines = pool.read_text(encoding="utf-8").splitlines()
+        alone = folder / f"{pool.stem}-alone.txt"  # without their properties
+        alone.write_text("".join(line.split("\t")[0] + "\n" for line in lines if line),
+                         encoding="utf-8")
+        cliplens("embed", model, "--texts", alone, "--truncate", "--out", out)
     texts = np.load(out).astype(np.float64)
     options = ["--count", count, *(["--rank", most] if most else [])]
     result = cliplens.json("span", store, "--texts", pool, "--heads", "all", "--truncate", *options)
