@@ -10,6 +10,7 @@
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/decompose/edit_file.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/edit_report.h"
 
 namespace cliplens::cli {
@@ -53,7 +54,7 @@ void AddSuggest(CLI::App& app, Common& common) {
       "\"something in the forest\" --out edit.json");
   AddStoreArgument(verb, options->store);
   AddClassOptions(verb, options->suggest.classes);
-  auto* which = verb->add_option_group("cue");
+  auto* which = AddOneOf(verb, "cue");
   which->add_option("--cue", options->suggest.cue.texts,
                     "Text that names one of the cue's values; twice or more. The model's own "
                     "answers are the groups");
@@ -61,7 +62,6 @@ void AddSuggest(CLI::App& app, Common& common) {
                     "The same from a file: one text a line, optionally a tab and its group");
   which->add_option("--attribute", options->suggest.cue.attribute,
                     "Attribute of the pictures that is the cue");
-  which->require_option(1);
   verb->add_flag("--within-classes", options->suggest.within_classes,
                  "Measure the cue within each class, by the pictures' labels");
   AddNumber(verb, "--most-images", options->suggest.most_images, 2, 1'000'000,
@@ -92,12 +92,11 @@ void AddMake(CLI::App& app, Common& common) {
       AddVerb<MakeArguments>(app, common, "make", "An edit of the components that are named",
                              "cliplens edit make store --heads L5.H3,L5.H4 --out edit.json");
   AddStoreArgument(verb, options->store, "Store of the model (statistics are enough)");
-  auto* which = verb->add_option_group("which components");
+  auto* which = AddOneOf(verb, "which components");
   which->add_option("--heads", options->recipe.which.heads,
                     "L11.H3, L9-L11, last-4, all, also L11.MLP, mlps and INPUT; commas between");
   which->add_option("--property", options->recipe.which.property,
                     "The heads that --labels names this property for");
-  which->require_option(1);
   AddLabelsOption(verb, options->recipe.which.labels);
   verb->add_option("--mode", options->recipe.mode, "mean: replaced by the mean; scale=X: times X")
       ->capture_default_str();

@@ -14,8 +14,8 @@
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
-#include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/classify_report.h"
 
 namespace cliplens::cli {
@@ -48,7 +48,7 @@ TextLines ReadTextsOrShipped(const std::string& texts) {
 void Run(const EmbedArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const std::string rows_out = std::filesystem::path(options.out).replace_extension("rows.jsonl");
-  RefuseExisting(options.out);
+  OutputFiles files({options.out, rows_out});
   const ChosenEdit edit(options.edit, model);
   Array<float, 2> rows;
   EmbedReport report{.model_name = model.name(),
@@ -81,10 +81,9 @@ void Run(const EmbedArguments& options, const Common& common) {
     report.items = std::move(texts.texts);
     report.lines = std::move(texts.lines);
   }
-  AtomicFile row_lines(report.rows_out);
-  row_lines.Write(RowLines(report));
-  WriteNpy(options.out, rows.flat(), rows.shape());
-  row_lines.Commit();
+  WriteNpy(files, options.out, rows.flat(), rows.shape());
+  files.Write(rows_out, RowLines(report));
+  files.Commit();
   report.shape.assign(rows.shape().begin(), rows.shape().end());
   if (common.json) return PrintJson(EmbedJson(report, edit));
   Print(fmt::format("{} {} of {} in {}\n", rows.dim(0), RowsText(edit), rows.dim(1), options.out));
@@ -98,12 +97,11 @@ void AddEmbed(CLI::App& app, Common& common) {
                               "cliplens embed pictureworld --images photos/ --out photos.npy");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
-  auto* source = verb->add_option_group("source");
+  auto* source = AddOneOf(verb, "source");
   AddImagesOption(verb, options->images, source);
   source->add_option(
       "--texts", options->texts,
       "File with one text a line, or a shipped pool: general, common_words, properties");
-  source->require_option(1);
   verb->add_option("--out", options->out, "float32 .npy file to write")->required();
   AddEditChoice(verb, options->edit);
   AddOnError(verb, options->on_error);

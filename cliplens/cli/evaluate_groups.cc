@@ -46,13 +46,12 @@ void AddEvaluateGroups(CLI::App& app, Common& common) {
   verb->add_option("--attribute", options->groups.attribute,
                    "Attribute of the pictures that makes groups of each class")
       ->required();
-  auto* which = verb->add_option_group("edit");
+  auto* which = AddOneOf(verb, "edit", false);
   which->add_option("--edit", options->groups.edit, "Edit file (cliplens edit)");
   which->add_option("--heads", options->groups.which.heads,
                     "Components to replace by means: L11.H3, L9-L11, L11.MLP, mlps, INPUT");
   which->add_option("--property", options->groups.which.property,
                     "Replace the heads that --labels names this property for");
-  which->require_option(0, 1);
   AddLabelsOption(verb, options->groups.which.labels);
   verb->add_option("--means", options->groups.means,
                    "Store whose means stand in (default: STORE's own)");

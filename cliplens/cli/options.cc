@@ -37,6 +37,10 @@ void AddPrecisionOption(CLI::App* verb, ModelChoice& choice) {
       ->capture_default_str();
 }
 
+CLI::App* AddOneOf(CLI::App* verb, const std::string& name, bool required) {
+  return verb->add_option_group(name)->require_option(required ? 1 : 0, 1);
+}
+
 void AddStoreArgument(CLI::App* verb, std::string& store, const char* help) {
   verb->add_option("STORE", store, help)->required();
 }

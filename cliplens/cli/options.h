@@ -32,6 +32,9 @@ void AddNumber(CLI::App* verb, const char* names, Number& number,
   verb->add_option(names, number, help)->check(CLI::Range(least, most))->capture_default_str();
 }
 
+// A group of options of which one may be given, or must be.
+CLI::App* AddOneOf(CLI::App* verb, const std::string& name, bool required = true);
+
 // The argument STORE.
 void AddStoreArgument(CLI::App* verb, std::string& store,
                       const char* help = "Store directory with factors of pictures");
