@@ -10,6 +10,7 @@
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/image.h"
 #include "cliplens/io/npy.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/model/checkpoint.h"
 #include "cliplens/report/model_report.h"
 

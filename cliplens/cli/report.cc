@@ -13,6 +13,7 @@
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/output_files.h"
 #include "cliplens/report/html_report.h"
 #include "cliplens/report/store_report.h"
 

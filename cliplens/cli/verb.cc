@@ -181,11 +181,4 @@ void WarnOfOriented(Index count) {
   if (count > 0) PrintProblem(OrientedText(count));
 }
 
-void RefuseExisting(const fs::path& path) {
-  if (IsTaken(path)) {
-    throw Error(ErrorCode::kPrecondition, "{}: exists already; name a new file or remove this one",
-                path.string());
-  }
-}
-
 }  // namespace cliplens::cli

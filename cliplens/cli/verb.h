@@ -75,9 +75,6 @@ void WarnOfBlankLines(const std::string& path, Index blank);
 // A line on standard error where pictures carry an EXIF orientation that was left alone.
 void WarnOfOriented(Index count);
 
-// Throws Error(kPrecondition) if `path` exists.
-void RefuseExisting(const std::filesystem::path& path);
-
 void AddAblate(CLI::App& app, Common& common);
 void AddClassify(CLI::App& app, Common& common);
 void AddDecompose(CLI::App& app, Common& common);

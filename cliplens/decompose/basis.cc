@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/safetensors.h"
 
 namespace cliplens {
@@ -24,8 +25,7 @@ void WriteBasis(const std::filesystem::path& path, const Basis& basis) {
   const TensorToWrite tensor{"heads",
                              DataType::kF32,
                              {basis.heads.shape().begin(), basis.heads.shape().end()},
-                             {reinterpret_cast<const std::uint8_t*>(basis.heads.data()),
-                              ToSize(basis.heads.size()) * sizeof(float)}};
+                             AsBytes(basis.heads.flat())};
   WriteSafetensors(path, {&tensor, 1});
 }
 

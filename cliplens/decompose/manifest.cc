@@ -5,6 +5,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/decompose/factor_block.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/io/sealed_json.h"
 
@@ -433,9 +434,7 @@ FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index
 
 std::vector<Item> ReadItemsFile(const fs::path& path, Index images, const std::string& checksum) {
   const std::string text = ReadTextFile(path, kMaxItemsBytes);
-  if (HashBytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}) != checksum) {
-    CheckHash(path, checksum);
-  }
+  if (HashBytes(AsBytes(text)) != checksum) CheckHash(path, checksum);
   std::vector<Item> items;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());

@@ -21,8 +21,7 @@ void MergeMean(double count, Vector& mean, double other_count, const Vector& oth
 }  // namespace
 
 Index SliceOf(std::string_view item_path, Index slices) {
-  const std::string digest =
-      HashBytes({reinterpret_cast<const std::uint8_t*>(item_path.data()), item_path.size()});
+  const std::string digest = HashBytes(AsBytes(item_path));
   return static_cast<Index>(std::stoull(digest.substr(0, 15), nullptr, 16)) % slices;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cliplens/decompose/factor_block.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/safetensors.h"
 
 namespace cliplens {
@@ -109,21 +110,17 @@ void WriteEditTensors(const std::filesystem::path& path, const StoreEdit& edit) 
   for (const Index j : edit.mlps()) mlps.push_back(static_cast<std::int32_t>(j));
   for (const double w : edit.mlp_weights()) weights.push_back(static_cast<float>(w));
   for (const double v : edit.constant()) constant.push_back(static_cast<float>(v));
-  const auto bytes = [](const auto& values) {
-    return std::span<const std::uint8_t>(reinterpret_cast<const std::uint8_t*>(values.data()),
-                                         values.size() * sizeof(values[0]));
-  };
   const auto num_heads = static_cast<Index>(edit.heads().size());
   const auto num_mlps = static_cast<Index>(edit.mlps().size());
   const TensorToWrite tensors[] = {
       {"changes",
        DataType::kF32,
        {num_heads, factor_width, edit.constant().size()},
-       bytes(changes)},
-      {"heads", DataType::kI32, {num_heads, 2}, bytes(heads)},
-      {"mlps", DataType::kI32, {num_mlps}, bytes(mlps)},
-      {"mlp_weights", DataType::kF32, {num_mlps}, bytes(weights)},
-      {"constant", DataType::kF32, {edit.constant().size()}, bytes(constant)}};
+       AsBytes(changes)},
+      {"heads", DataType::kI32, {num_heads, 2}, AsBytes(heads)},
+      {"mlps", DataType::kI32, {num_mlps}, AsBytes(mlps)},
+      {"mlp_weights", DataType::kF32, {num_mlps}, AsBytes(weights)},
+      {"constant", DataType::kF32, {edit.constant().size()}, AsBytes(constant)}};
   WriteSafetensors(path, tensors);
 }
 

@@ -165,8 +165,7 @@ void StoreWriter::RecordSkipped(Index number, Range& range) const {
   std::string lines;
   for (const SkippedPicture& picture : range.skipped)
     lines += DumpJson(SkippedJson(picture)) + "\n";
-  range.skipped_checksum =
-      HashBytes({reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()});
+  range.skipped_checksum = HashBytes(AsBytes(lines));
   WriteFileAtomically(path() / SkippedFile(number), lines);
 }
 
@@ -259,10 +258,8 @@ void StoreWriter::AddRange(Index number, const FactorBlock& block, std::span<con
       tensors.push_back({name,
                          type == StoreType::kF16 ? DataType::kF16 : DataType::kF32,
                          {a.shape().begin(), a.shape().end()},
-                         type == StoreType::kF16
-                             ? std::span<const std::uint8_t>(bytes.back())
-                             : std::span(reinterpret_cast<const std::uint8_t*>(a.data()),
-                                         a.flat().size_bytes())});
+                         type == StoreType::kF16 ? std::span<const std::uint8_t>(bytes.back())
+                                                 : AsBytes(a.flat())});
     };
     bytes.reserve(5);
     add("head_z", block.head_z, info_.type);
@@ -272,8 +269,7 @@ void StoreWriter::AddRange(Index number, const FactorBlock& block, std::span<con
     add("embedding", block.embedding, info_.type);
     std::string lines;
     for (const Item& item : items) lines += ItemLine(item);
-    shard.items_checksum =
-        HashBytes({reinterpret_cast<const std::uint8_t*>(lines.data()), lines.size()});
+    shard.items_checksum = HashBytes(AsBytes(lines));
     WriteFileAtomically(path() / shard.items_file, lines);
     shard.checksum = WriteSafetensors(path() / shard.file, tensors);
     range.shard = std::move(shard);

@@ -60,10 +60,6 @@ Container ReadWhole(const std::filesystem::path& path, Index max_bytes, FileKind
   return out;
 }
 
-std::span<const std::uint8_t> AsBytes(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
 }  // namespace
 
 void ThrowFileError(const std::filesystem::path& path, const char* action, int code) {
@@ -199,14 +195,7 @@ void AtomicFile::Write(std::span<const std::uint8_t> bytes) {
   if (descriptor_ < 0) {
     throw Error(ErrorCode::kInternal, "{}: written to after Commit()", PathText(path_));
   }
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      ThrowFileError(path_, "cannot write", errno);
-    }
-    bytes = bytes.subspan(ToSize(written));
-  }
+  WriteAll(descriptor_, path_, bytes);
 }
 
 void AtomicFile::Write(std::string_view text) { Write(AsBytes(text)); }

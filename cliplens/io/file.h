@@ -7,14 +7,24 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "cliplens/base/array.h"
 
 namespace cliplens {
+
+// The bytes of a text or of numbers that lie together.
+template <std::ranges::contiguous_range Range>
+requires(!std::is_array_v<Range> && std::is_arithmetic_v<std::ranges::range_value_t<Range>>)
+    std::span<const std::uint8_t> AsBytes(const Range& values) {
+  return {reinterpret_cast<const std::uint8_t*>(std::ranges::data(values)),
+          std::ranges::size(values) * sizeof(*std::ranges::data(values))};
+}
 
 // Throws the Error for a failed system call on `path`. `action` says what failed ("cannot open"),
 // `code` is its errno.

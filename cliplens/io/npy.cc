@@ -200,7 +200,7 @@ void WriteNpy(OutputFiles& files, const std::filesystem::path& path, std::span<c
                 values.size(), count);
   }
   files.Write(path, NpyHeader(sizes));
-  files.Write(path, {reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()});
+  files.Write(path, AsBytes(values));
 }
 
 NpyWriter::NpyWriter(const std::filesystem::path& path, std::vector<Index> shape)
@@ -216,7 +216,7 @@ void NpyWriter::Append(std::span<const float> values) {
                 "{}: {} values were appended to {}, the shape has {}; append only its own", name_,
                 count, written_, expected_);
   }
-  file_.Write({reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()});
+  file_.Write(AsBytes(values));
   written_ += count;
 }
 

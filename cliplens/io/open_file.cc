@@ -16,6 +16,12 @@ namespace {
 // What `status` is that is never read, or nothing for a regular file and a pipe.
 const char* UnreadableKind(const struct stat& status, int descriptor) {
   if (S_ISREG(status.st_mode)) {
+    // Its files have no size, but for /proc/kcore.
+    static const dev_t kProc = [] {
+      struct stat proc;
+      return ::stat("/proc", &proc) == 0 ? proc.st_dev : dev_t{};
+    }();
+    if (status.st_size > 0 && status.st_dev != kProc) return nullptr;
     struct statfs system;
     const bool kernel = ::fstatfs(descriptor, &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
     return kernel ? "file of the kernel" : nullptr;
@@ -82,6 +88,18 @@ Descriptor OpenForReading(const std::filesystem::path& path, FileKind kind, stru
     }
   }
   return file;
+}
+
+void WriteAll(int descriptor, const std::filesystem::path& path,
+              std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      ThrowFileError(path, "cannot write", errno);
+    }
+    bytes = bytes.subspan(ToSize(written));
+  }
 }
 
 }  // namespace cliplens

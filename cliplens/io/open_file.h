@@ -1,10 +1,12 @@
-// The one place where files are opened for reading.
+// Descriptors: the one place where files are opened for reading, and the one loop that writes.
 //
 //   struct stat status;
 //   const Descriptor file = OpenForReading("weights.bin", FileKind::kRegular, &status);
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <utility>
 
 #include <sys/stat.h>
@@ -24,7 +26,6 @@ class Descriptor {
   Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
   Descriptor& operator=(Descriptor&&) = delete;
   int get() const { return value_; }
-  int Release() { return std::exchange(value_, -1); }
 
  private:
   int value_;
@@ -33,5 +34,9 @@ class Descriptor {
 // Opens a file, and tells its status. What is no file is refused at once, before it is opened where
 // that can be told: opening may wait, and opening a device may have effects. Errors as ReadFile.
 Descriptor OpenForReading(const std::filesystem::path& path, FileKind kind, struct stat* status);
+
+// Writes all of `bytes` to an open file; `path` stands in errors, which are as AtomicFile's.
+void WriteAll(int descriptor, const std::filesystem::path& path,
+              std::span<const std::uint8_t> bytes);
 
 }  // namespace cliplens

@@ -15,6 +15,7 @@
 #include "cliplens/base/array.h"
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/open_file.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
@@ -25,8 +26,7 @@ namespace fs = std::filesystem;
 // By the name's hash, so that a name may be as long as the file system allows.
 fs::path HiddenPath(const fs::path& path) {
   const std::string name = path.filename().native();
-  const std::string hash =
-      HashBytes({reinterpret_cast<const std::uint8_t*>(name.data()), name.size()});
+  const std::string hash = HashBytes(AsBytes(name));
   return path.parent_path() / fmt::format(".cliplens-{}.partial", hash.substr(0, 16));
 }
 
@@ -55,33 +55,46 @@ void LockOrThrow(int descriptor, const fs::path& path) {
               PathText(path));
 }
 
-struct HeldFile {
-  int value = -1;
-  ~HeldFile() {
-    if (value >= 0) ::close(value);
-  }
-};
+// Whether the open file still has this name.
+bool HasName(const Descriptor& file, const fs::path& path) {
+  struct stat mine;
+  struct stat there;
+  return ::fstat(file.get(), &mine) == 0 && ::lstat(path.c_str(), &there) == 0 &&
+         SameFile(mine, there);
+}
 
 // Takes away what a run left that was cut off: its hidden file and, where that has it, the name.
 void RemoveLeft(const fs::path& path, const fs::path& hidden) {
-  const HeldFile file{::open(hidden.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
-  if (file.value < 0) {
+  const Descriptor file(::open(hidden.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (file.get() < 0) {
     if (errno == ENOENT) return;
     ThrowFileError(hidden, "cannot open", errno);
   }
-  LockOrThrow(file.value, path);
-  struct stat mine;
-  struct stat there;
-  if (::fstat(file.value, &mine) != 0 || ::lstat(hidden.c_str(), &there) != 0 ||
-      !SameFile(mine, there)) {
-    return;  // another run was faster
-  }
+  LockOrThrow(file.get(), path);
+  if (!HasName(file, hidden)) return;  // another run was faster
   if (HasBothNames(path) && ::unlink(path.c_str()) != 0 && errno != ENOENT) {
     ThrowFileError(path, "cannot remove", errno);
   }
   if (::unlink(hidden.c_str()) != 0 && errno != ENOENT) {
     ThrowFileError(hidden, "cannot remove", errno);
   }
+}
+
+// A new hidden file, locked. Until it is locked, another run may take it for one that was left.
+Descriptor CreateHidden(const fs::path& path, const fs::path& hidden) {
+  constexpr int kAttempts = 100;  // against runs that come and go
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    Descriptor file(::open(hidden.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (file.get() >= 0) {
+      LockOrThrow(file.get(), path);
+      if (HasName(file, hidden)) return file;
+    } else if (errno == EEXIST) {
+      RemoveLeft(path, hidden);
+    } else if (errno != EINTR) {
+      ThrowFileError(path, "cannot create", errno);
+    }
+  }
+  ThrowFileError(path, "cannot create", EEXIST);
 }
 
 }  // namespace
@@ -91,31 +104,19 @@ bool IsTaken(const fs::path& path) {
   return fs::exists(fs::symlink_status(path, ignored));
 }
 
+void RefuseExisting(const fs::path& path) {
+  if (IsTaken(path)) ThrowExists(path);
+}
+
 class OutputFiles::Part {
  public:
-  explicit Part(const fs::path& path) : path_(path), hidden_(HiddenPath(path)) {
-    constexpr int kAttempts = 100;  // against runs that come and go
-    for (int attempt = 0; attempt < kAttempts && descriptor_ < 0; ++attempt) {
-      descriptor_ = ::open(hidden_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-      if (descriptor_ >= 0 || errno == EINTR) continue;
-      if (errno != EEXIST) ThrowFileError(path_, "cannot create", errno);
-      RemoveLeft(path_, hidden_);
-    }
-    if (descriptor_ < 0) ThrowFileError(path_, "cannot create", EEXIST);
-    try {
-      LockOrThrow(descriptor_, path_);
-    } catch (...) {
-      ::close(descriptor_);
-      throw;
-    }
-  }
+  explicit Part(const fs::path& path)
+      : path_(path), hidden_(HiddenPath(path)), file_(CreateHidden(path_, hidden_)) {}
 
   ~Part() {
-    if (!done_) {
-      if (named_) ::unlink(path_.c_str());
-      if (!moved_) ::unlink(hidden_.c_str());
-    }
-    ::close(descriptor_);
+    if (done_) return;
+    if (named_) ::unlink(path_.c_str());
+    if (!moved_) ::unlink(hidden_.c_str());
   }
 
   Part(const Part&) = delete;
@@ -125,20 +126,13 @@ class OutputFiles::Part {
 
   void Write(std::span<const std::uint8_t> bytes) {
     written_ = true;
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
-      if (written < 0) {
-        if (errno == EINTR) continue;
-        ThrowFileError(path_, "cannot write", errno);
-      }
-      bytes = bytes.subspan(ToSize(written));
-    }
+    WriteAll(file_.get(), path_, bytes);
   }
 
   void Sync() {
     if (!written_) throw Error(ErrorCode::kInternal, "{}: nothing was written", PathText(path_));
     // A disk may report that it is full as late as here.
-    if (::fsync(descriptor_) != 0) ThrowFileError(path_, "cannot write", errno);
+    if (::fsync(file_.get()) != 0) ThrowFileError(path_, "cannot write", errno);
   }
 
   void GiveName() {
@@ -150,7 +144,7 @@ class OutputFiles::Part {
     if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) {
       ThrowFileError(path_, "cannot write", errno);
     }
-    if (IsTaken(path_)) ThrowExists(path_);
+    RefuseExisting(path_);
     if (::rename(hidden_.c_str(), path_.c_str()) != 0) {
       ThrowFileError(path_, "cannot rename to", errno);
     }
@@ -168,7 +162,7 @@ class OutputFiles::Part {
 
  private:
   fs::path path_, hidden_;
-  int descriptor_ = -1;
+  Descriptor file_;
   bool written_ = false;
   bool named_ = false;  // has its own name
   bool moved_ = false;  // and no hidden one
@@ -212,9 +206,7 @@ void OutputFiles::Write(const fs::path& path, std::span<const std::uint8_t> byte
   (*part)->Write(bytes);
 }
 
-void OutputFiles::Write(const fs::path& path, std::string_view text) {
-  Write(path, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-}
+void OutputFiles::Write(const fs::path& path, std::string_view text) { Write(path, AsBytes(text)); }
 
 void OutputFiles::Commit() {
   std::set<fs::path> folders;

@@ -26,6 +26,8 @@ namespace cliplens {
 
 // Whether something has this name, be it a link that leads nowhere.
 bool IsTaken(const std::filesystem::path& path);
+// Throws Error(kPrecondition) then.
+void RefuseExisting(const std::filesystem::path& path);
 
 class OutputFiles {
  public:

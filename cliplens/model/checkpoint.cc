@@ -165,8 +165,7 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
                           {"text", tower(c.text)}}));
   for (const auto& [name, tensor] : checkpoint.tensors) {
     hasher.Update(name);
-    hasher.Update({reinterpret_cast<const std::uint8_t*>(tensor.values.data()),
-                   tensor.values.size() * sizeof(float)});
+    hasher.Update(AsBytes(tensor.values));
   }
   return hasher.Digest();
 }

@@ -55,10 +55,9 @@ void Write(const fs::path& path, const Array<float, 2>& rows) {
   try {
     std::error_code ignored;
     fs::create_directories(path.parent_path(), ignored);
-    const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(rows.data()),
-                                              rows.flat().size_bytes());
-    const TensorToWrite tensor{kTensor, DataType::kF32, {rows.dim(0), rows.dim(1)}, bytes};
-    WriteSafetensors(path, {&tensor, 1}, {{kChecksum, HashBytes(bytes)}});
+    const TensorToWrite tensor{
+        kTensor, DataType::kF32, {rows.dim(0), rows.dim(1)}, AsBytes(rows.flat())};
+    WriteSafetensors(path, {&tensor, 1}, {{kChecksum, HashBytes(tensor.bytes)}});
   } catch (const Error&) {
     // Without a writable cache, rows are computed each time.
   }

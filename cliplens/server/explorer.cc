@@ -369,8 +369,7 @@ Response Explorer::SmallOrWhole(const std::string& key, const std::string& name,
   const Showing showing{.max_pixels = shared_.picture_pixels, .exif_orientation = exif_orientation};
   const Index side = CountOf(request, "side", 0, kSmallestSide, kLargestSide);
   const std::string small_key = fmt::format("{} {}", key, side);
-  const std::string tag = HashBytes(
-      std::span(reinterpret_cast<const std::uint8_t*>(small_key.data()), small_key.size()));
+  const std::string tag = HashBytes(AsBytes(small_key));
   Response response = Tagged(request, session_.substr(0, 8) + tag, "", [] { return ""; });
   if (response.status == 304) return response;
   std::shared_ptr<const PictureFile> file = side > 0 ? shared_.small.Find(small_key) : nullptr;

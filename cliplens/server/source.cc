@@ -37,8 +37,7 @@ std::string KeyOf(const SearchSpace& space) {
   for (const HeadId id : space.heads) key += " " + HeadName(id);
   for (const double weight : space.weights) key += fmt::format(" {}", weight);
   if (const auto values = space.directions.flat(); !values.empty()) {
-    key += " " +
-           HashBytes({reinterpret_cast<const std::uint8_t*>(values.data()), values.size_bytes()});
+    key += " " + HashBytes(AsBytes(values));
   }
   return key;
 }
