@@ -100,6 +100,12 @@ Index BytesPerPixel(PixelMode mode) { return ModeInfoOf(mode).bytes; }
 
 namespace internal {
 
+std::vector<std::uint8_t> NewPalette() {
+  std::vector<std::uint8_t> palette(4 * 256);
+  for (std::size_t i = 3; i < palette.size(); i += 4) palette[i] = 255;
+  return palette;
+}
+
 void DecodeRequest::CheckSize(Index width, Index height, int orientation) const {
   if (width <= 0 || height <= 0) {
     throw Error(

@@ -16,7 +16,6 @@ namespace {
 constexpr std::size_t kFileHeaderBytes = 14;
 constexpr std::size_t kCoreHeaderBytes = 12;
 constexpr std::size_t kInfoHeaderBytes = 40;
-constexpr std::array<std::uint32_t, 7> kHeaderSizes = {12, 40, 52, 56, 64, 108, 124};
 
 enum BmpCompression : std::uint32_t { kBmpRaw = 0, kBmpRle8 = 1, kBmpRle4 = 2, kBmpFields = 3 };
 
@@ -74,9 +73,6 @@ class BmpReader {
 
   void ReadHeader() {
     header_.size = Number(kFileHeaderBytes, 4);
-    if (std::ranges::find(kHeaderSizes, header_.size) == kHeaderSizes.end()) {
-      request_.ThrowNotRead("BMP", fmt::format("a header of {} bytes", header_.size));
-    }
     constexpr std::size_t kAt = kFileHeaderBytes;
     header_.after = kAt + header_.size;
     if (header_.size == kCoreHeaderBytes) {
@@ -148,8 +144,7 @@ class BmpReader {
 
   Image ReadIndexed() {
     const Index entries = std::min<Index>(header_.colors, 256);
-    std::vector<std::uint8_t> palette(4 * 256);
-    for (std::size_t i = 3; i < palette.size(); i += 4) palette[i] = 255;
+    std::vector<std::uint8_t> palette = internal::NewPalette();
     bool gray = true;
     for (Index i = 0; i < entries; ++i) {
       const std::size_t at = header_.after + ToSize(i * header_.color_bytes);

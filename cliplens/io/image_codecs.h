@@ -47,6 +47,9 @@ class DecodeRequest {
   std::shared_ptr<DecodeMemory> memory_;
 };
 
+// 256 entries of RGBA: black, opaque.
+std::vector<std::uint8_t> NewPalette();
+
 // Each expects bytes that open with the format's signature.
 Image DecodeAvif(DecodeRequest& request);
 Image DecodeBmp(DecodeRequest& request);

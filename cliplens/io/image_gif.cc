@@ -129,8 +129,7 @@ Image internal::DecodeGif(DecodeRequest& request) {
   Image image = NewImage(indexed ? PixelMode::kPalette : PixelMode::kGray, width, height);
   if (clear) std::ranges::fill(image.pixels, *clear);
   if (indexed) {
-    image.palette.resize(4 * 256);
-    for (std::size_t i = 3; i < image.palette.size(); i += 4) image.palette[i] = 255;
+    image.palette = internal::NewPalette();
     for (int i = 0; i < std::min(colors->ColorCount, 256); ++i) {
       std::uint8_t* entry = image.palette.data() + 4 * i;
       entry[0] = colors->Colors[i].Red;

@@ -105,8 +105,7 @@ std::vector<std::uint8_t> ReadJp2Palette(std::span<const std::uint8_t> box) {
   }
   const std::span<const std::uint8_t> colors = box.subspan(3 + columns);
   if (colors.size() < entries * columns) return {};
-  std::vector<std::uint8_t> palette(4 * 256);
-  for (std::size_t i = 3; i < palette.size(); i += 4) palette[i] = 255;
+  std::vector<std::uint8_t> palette = internal::NewPalette();
   for (std::size_t i = 0; i < entries; ++i) {
     std::copy_n(colors.data() + i * columns, columns, palette.data() + 4 * i);
   }

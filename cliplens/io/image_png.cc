@@ -156,8 +156,7 @@ void Check(bool done, const PngReader& reader, const internal::DecodeRequest& re
 }
 
 std::vector<std::uint8_t> ReadPalette(const PngReader& reader) {
-  std::vector<std::uint8_t> palette(4 * 256);
-  for (std::size_t i = 3; i < palette.size(); i += 4) palette[i] = 255;
+  std::vector<std::uint8_t> palette = internal::NewPalette();
   png_colorp colors = nullptr;
   int count = 0;
   png_get_PLTE(reader.png(), reader.info(), &colors, &count);

@@ -11,6 +11,7 @@
 #include <tiffio.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/data_type.h"
 #include "cliplens/io/image_codecs.h"
 
 namespace cliplens {
@@ -316,8 +317,7 @@ class TiffReader {
     if (TIFFGetField(tiff_.get(), TIFFTAG_COLORMAP, &planes[0], &planes[1], &planes[2]) == 0) {
       request_.ThrowBroken("TIFF", "it has no palette");
     }
-    palette_.resize(4 * 256);
-    for (std::size_t i = 3; i < palette_.size(); i += 4) palette_[i] = 255;
+    palette_ = internal::NewPalette();
     for (std::size_t i = 0; i < std::size_t{1} << kind_.bits; ++i) {
       for (std::size_t c = 0; c < 3; ++c) {
         palette_[4 * i + c] = static_cast<std::uint8_t>(planes[c][i] >> 8);
@@ -450,9 +450,7 @@ class TiffReader {
 
   template <typename T>
   static T Read(const std::uint8_t* in, Index i) {
-    T value;
-    std::memcpy(&value, in + i * static_cast<Index>(sizeof(T)), sizeof(T));
-    return value;
+    return LoadAs<T>(in + i * static_cast<Index>(sizeof(T)));
   }
 
   static std::uint16_t Bits12(const std::uint8_t* in, Index i) {

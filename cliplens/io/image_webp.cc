@@ -66,7 +66,6 @@ Image DecodeWebp(DecodeRequest& request) {
   if (WebPGetFeatures(bytes.data(), bytes.size(), &features) != VP8_STATUS_OK) {
     broken();
   }
-  request.CheckSize(features.width, features.height);
   // The demuxer reads the container only. It refuses files that end too early or whose parts do not
   // fit together, as Pillow does.
   const WebPData data{bytes.data(), bytes.size()};

@@ -126,30 +126,6 @@ std::optional<PictureFormat> PictureFormatOf(std::span<const std::uint8_t> first
   return FormatOfBrands(first);
 }
 
-const char* NameOf(PictureFormat format) {
-  switch (format) {
-    case PictureFormat::kAvif:
-      return "AVIF";
-    case PictureFormat::kBmp:
-      return "BMP";
-    case PictureFormat::kGif:
-      return "GIF";
-    case PictureFormat::kHeic:
-      return "HEIC";
-    case PictureFormat::kJpeg:
-      return "JPEG";
-    case PictureFormat::kJpeg2000:
-      return "JPEG 2000";
-    case PictureFormat::kPng:
-      return "PNG";
-    case PictureFormat::kTiff:
-      return "TIFF";
-    case PictureFormat::kWebp:
-      return "WebP";
-  }
-  throw Error(ErrorCode::kInternal, "picture format {} is unknown", static_cast<int>(format));
-}
-
 std::string_view NameOfOtherFile(std::span<const std::uint8_t> first) {
   for (const OtherSignature& other : kOthers) {
     if (Holds(first, other)) return other.name;

@@ -25,9 +25,6 @@ inline constexpr std::size_t kPictureFormatBytes = 256;
 // nothing if it is no picture that is read.
 std::optional<PictureFormat> PictureFormatOf(std::span<const std::uint8_t> first);
 
-// "JPEG"
-const char* NameOf(PictureFormat format);
-
 // For messages: what a file is that DecodeImage does not read, such as "a web page (HTML)"; empty
 // if unknown.
 std::string_view NameOfOtherFile(std::span<const std::uint8_t> first);

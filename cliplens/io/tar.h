@@ -41,9 +41,6 @@ class TarReader {
   // Error(kUnsupported) for one that is compressed or has sparse or split members.
   std::optional<TarMember> Next();
 
-  // Where the member begins that Next() gives, or cannot give, next.
-  Index position() const { return at_; }
-
  private:
   struct Override {
     std::optional<std::string> name;
