@@ -17,7 +17,6 @@ namespace cliplens {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr Index kMaxCelebaListBytes = Index{128} << 20;
 constexpr const char* kAttributes = "list_attr_celeba";
 constexpr const char* kPartition = "list_eval_partition";
 
@@ -57,7 +56,7 @@ std::vector<std::string_view> Words(std::string_view line) {
 TextTable ReadList(const fs::path& path, std::vector<std::string> columns) {
   if (LastEnding(path.native()) == "csv") return ReadTextTable(path);
   const std::string name = PathText(path);
-  const std::string content = ReadTextFile(path, kMaxCelebaListBytes);
+  const std::string content = ReadTextFile(path, kMaxTableBytes);
   const bool has_header = columns.empty();
   std::optional<TextTable> table;
   if (!has_header) table.emplace(std::move(columns));

@@ -53,16 +53,15 @@ bool AreInSplits(const std::vector<std::string>& pictures) {
 std::vector<std::string> PicturesOfSplit(const std::vector<std::string>& pictures,
                                          const std::string& split,
                                          const std::filesystem::path& root) {
+  const std::string_view known = SplitOf(split);
   std::vector<std::string> kept;
-  std::set<std::string> splits;
-  for (const std::string& path : pictures) {
+  std::ranges::copy_if(pictures, std::back_inserter(kept), [&](const std::string& path) {
     const std::string_view folder = Folders(path).first;
-    const bool wanted =
-        folder == split || (!SplitOf(split).empty() && SplitOf(folder) == SplitOf(split));
-    if (wanted) kept.push_back(path);
-    splits.insert(Printable(folder, 40));
-  }
+    return folder == split || (!known.empty() && SplitOf(folder) == known);
+  });
   if (kept.empty()) {
+    std::set<std::string> splits;
+    for (const std::string& path : pictures) splits.insert(Printable(Folders(path).first, 40));
     throw Error(ErrorCode::kNotFound, "{}: no picture is of the split '{}'; there are: {}",
                 PathText(root), Printable(split, 80), fmt::join(splits, ", "));
   }

@@ -28,12 +28,10 @@ constexpr std::array<PublishedSet, 6> kPublishedSets = {{{IsWaterbirds, OpenWate
                                                          {IsPascal, OpenPascal},
                                                          {IsImagenet, OpenImagenet}}};
 
-[[noreturn]] void ThrowPacked(const std::filesystem::path& path, const std::string& packed) {
+[[noreturn]] void ThrowPacked(const std::filesystem::path& file) {
   throw Error(ErrorCode::kUnsupported,
-              "{}: is a packed shard (.{}), which is not read; unpack it first: {}",
-              PathText(path / packed),
-              PackedTarEnding(LowerAscii(packed.empty() ? path.native() : packed)),
-              UnpackCommand((path / packed).native()));
+              "{}: is a packed shard (.{}), which is not read; unpack it first: {}", PathText(file),
+              PackedTarEnding(LowerAscii(file.filename().native())), UnpackCommand(file.native()));
 }
 
 // Of packed archives CIFAR's are read, by their name; another one is a shard.
@@ -42,7 +40,7 @@ std::unique_ptr<ImageSet> OpenPacked(const std::filesystem::path& path, const st
   if (name.find("cifar") != std::string::npos && name.ends_with("gz")) {
     return OpenCifar(path, split);
   }
-  ThrowPacked(path.parent_path(), path.filename().native());
+  ThrowPacked(path);
 }
 
 std::unique_ptr<ImageSet> OpenFile(const std::filesystem::path& path,
@@ -56,12 +54,11 @@ std::unique_ptr<ImageSet> OpenFile(const std::filesystem::path& path,
   if (ending == "tar") return OpenWebDataset(path, folder, {base}, {}, options.on_error);
   if (!PackedTarEnding(LowerAscii(base)).empty()) return OpenPacked(path, options.split);
   if (ending == "mat") return OpenImagenetSegmentation(path);
-  bool picture = IsPictureEnding(ending);
-  if (!picture) {
-    const RandomAccessFile readable(path);  // gives the errors of what is no file
-    picture = BeginsAsPicture(path);
-  }
-  if (picture) {
+  const auto begins_as_picture = [&] {
+    const RandomAccessFile file(path);
+    return BeginsAsPicture(file, 0, file.size());
+  };
+  if (IsPictureEnding(ending) || begins_as_picture()) {
     Listing listing;
     listing.pictures = {base};
     return OpenPictureFiles("picture", path, folder, std::move(listing), options);
@@ -88,7 +85,7 @@ std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path,
     return OpenWebDataset(path, path, listing.tars, std::move(listing.left_out), options.on_error);
   }
   if (listing.pictures.empty()) {
-    if (!listing.packed_tar.empty()) ThrowPacked(path, listing.packed_tar);
+    if (!listing.packed_tar.empty()) ThrowPacked(path / listing.packed_tar);
     const std::vector<std::string> lines = LinesOf(listing.left_out);
     throw Error(ErrorCode::kNotFound,
                 "{}: no pictures in it or below; looked for {} and for .tar{}{}", PathText(path),
@@ -128,20 +125,17 @@ std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path,
     set = published == kPublishedSets.end() ? OpenFolder(path, options)
                                             : published->open(path, options.split);
   }
-  const std::string refused = set->split() != options.split                     ? "--split"
-                              : set->path_column() != options.path_column       ? "--path-column"
-                              : set->allow_absolute() != options.allow_absolute ? "--allow-absolute"
-                                                                                : "";
-  if (refused == "--split") {
+  if (set->split() != options.split) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: is a set of kind {}, which has no splits, but split '{}' was asked for; leave "
                 "--split out or name a folder with those pictures only",
                 PathText(path), set->kind(), Printable(options.split, 80));
   }
-  if (!refused.empty()) {
+  const bool absolute = set->allow_absolute() != options.allow_absolute;
+  if (absolute || set->path_column() != options.path_column) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: is a set of kind {}, and {} is for tables; leave it out or name the table",
-                PathText(path), set->kind(), refused);
+                PathText(path), set->kind(), absolute ? "--allow-absolute" : "--path-column");
   }
   return set;
 }

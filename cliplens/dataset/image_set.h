@@ -71,6 +71,8 @@ struct LeftOut {
 
   // Counts a file by the name's ending.
   void PassOver(std::string_view name);
+  // Counts a hidden file that is a picture by its ending.
+  void PassOverHidden(std::string_view name);
   void PassOverKind(std::string kind, Index files = 1);
   Index files() const;  // passed over
 };

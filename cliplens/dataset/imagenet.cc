@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/parse_number.h"
 #include "cliplens/dataset/image_set_kinds.h"
 #include "cliplens/dataset/lines.h"
 #include "cliplens/dataset/listed_set.h"
@@ -92,10 +93,8 @@ std::vector<Index> ReadTruth(const fs::path& path) {
   const std::string text = ReadTextFile(path, kMaxTruthBytes);
   ForEachLine(text, PathText(path), [&](const Line& line) {
     const std::string_view digits = Trim(line.text);
-    Index number = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (error != std::errc() || end != digits.data() + digits.size() || number < 1 ||
-        line.number != static_cast<Index>(truth.size()) + 1) {
+    const Index number = ParseNumber<Index>(digits).value_or(0);
+    if (number < 1 || line.number != static_cast<Index>(truth.size()) + 1) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: line {}: \"{}\" is no number of a class; one a line from 1 up was expected",
                   PathText(path), line.number, Printable(digits, 40));

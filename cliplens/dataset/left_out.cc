@@ -28,6 +28,10 @@ void LeftOut::PassOver(std::string_view name) {
   PassOverKind("." + NameText(ending));
 }
 
+void LeftOut::PassOverHidden(std::string_view name) {
+  if (IsPictureEnding(LastEnding(name))) PassOverKind("hidden picture");
+}
+
 void LeftOut::PassOverKind(std::string kind, Index count) {
   if (count == 0) return;
   if (!passed_over.contains(kind) && passed_over.size() >= kMaxKinds) kind = "other endings";

@@ -64,13 +64,16 @@ std::filesystem::path FileIn(const std::filesystem::path& folder, std::string_vi
 bool BeginsAsPicture(const std::filesystem::path& file) {
   try {
     const RandomAccessFile opened(file);
-    std::vector<std::uint8_t> first(
-        ToSize(std::min(opened.size(), static_cast<Index>(kPictureFormatBytes))));
-    opened.Read(0, first);
-    return PictureFormatOf(first).has_value();
+    return BeginsAsPicture(opened, 0, opened.size());
   } catch (const Error&) {
     return false;
   }
+}
+
+bool BeginsAsPicture(const RandomAccessFile& file, Index offset, Index size) {
+  std::vector<std::uint8_t> first(ToSize(std::min(size, static_cast<Index>(kPictureFormatBytes))));
+  file.Read(offset, first);
+  return PictureFormatOf(first).has_value();
 }
 
 void CheckPictureIndex(Index i, Index size, const std::string& root) {
@@ -102,7 +105,10 @@ class Walker {
     }
     std::sort(listing_.pictures.begin(), listing_.pictures.end());
     std::sort(listing_.tars.begin(), listing_.tars.end());
-    std::sort(listing_.tables.begin(), listing_.tables.end());
+    std::ranges::sort(listing_.tables, {}, [](const std::string& path) {
+      const std::string_view base = BaseName(path);
+      return std::pair(std::string_view(path).substr(0, path.size() - base.size()), base);
+    });
     return std::move(listing_);
   }
 
@@ -138,7 +144,7 @@ class Walker {
     for (; !code && entry != std::filesystem::directory_iterator(); entry.increment(code)) {
       const std::string base = entry->path().filename().string();
       if (base.starts_with('.')) {
-        if (IsPictureEnding(LastEnding(base))) listing_.left_out.PassOverKind("hidden picture");
+        listing_.left_out.PassOverHidden(base);
         continue;
       }
       const std::string relative = folder.empty() ? base : folder + "/" + base;

@@ -10,6 +10,7 @@
 #include "cliplens/base/array.h"
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/io/picture_format.h"
+#include "cliplens/io/random_access_file.h"
 
 namespace cliplens {
 
@@ -28,13 +29,16 @@ std::string UnpackCommand(std::string_view name);
 // The file that `path`, a text, stands for.
 std::filesystem::path FileIn(const std::filesystem::path& folder, std::string_view path);
 
-// Whether the file begins as a picture does. False for what cannot be opened.
+// Whether the file begins as a picture does. False for what cannot be read.
 bool BeginsAsPicture(const std::filesystem::path& file);
+// The same for `size` bytes of an open file.
+bool BeginsAsPicture(const RandomAccessFile& file, Index offset, Index size);
 
 // Throws Error(kInvalidArgument) unless 0 <= i < size.
 void CheckPictureIndex(Index i, Index size, const std::string& root);
 
-// Paths relative to the root, with '/' between the parts, sorted byte by byte.
+// Paths relative to the root, with '/' between the parts, sorted byte by byte; tables by folder
+// first, so that a folder's table comes before those of the folders in it.
 struct Listing {
   std::vector<std::string> pictures;
   std::vector<std::string> tars;

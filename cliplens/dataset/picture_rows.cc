@@ -28,6 +28,9 @@ Index FindPathColumn(const TextTable& table, const std::string& name) {
   return -1;
 }
 
+namespace {
+
+// "./a//b.png" as "a/b.png".
 std::string CleanPath(std::string_view path) {
   std::string clean = path.starts_with('/') ? "/" : "";
   while (!path.empty()) {
@@ -42,6 +45,8 @@ std::string CleanPath(std::string_view path) {
   return clean;
 }
 
+}  // namespace
+
 PictureRows::PictureRows(TextTable table, PictureColumns columns, std::string name)
     : table_(std::move(table)), columns_(columns), name_(std::move(name)) {
   std::vector<Index> order(ToSize(table_.rows()));
@@ -53,11 +58,13 @@ PictureRows::PictureRows(TextTable table, PictureColumns columns, std::string na
     }
     if (std::string clean = CleanPath(path); clean != path) cleaned_[r] = std::move(clean);
   }
-  std::ranges::sort(order, {}, [&](Index r) { return std::pair(PathOfRow(r), r); });
+  std::vector<std::string_view> paths;  // by row: sorting asks for each many times
+  for (const Index r : order) paths.push_back(PathOfRow(r));
+  std::ranges::sort(order, {}, [&](Index r) { return std::pair(At(paths, r), r); });
   std::vector<bool> joined(order.size(), false);
   Index first = 0;
   for (const Index r : order) {
-    if (r != order.front() && PathOfRow(r) == PathOfRow(first)) {
+    if (r != order.front() && At(paths, r) == At(paths, first)) {
       Join(first, r);
       joined[ToSize(r)] = true;
     } else {

@@ -29,9 +29,6 @@ Index FindPathColumn(const TextTable& table, const std::string& name);
 // For messages: "path, file, ...".
 std::string UsualPathColumns();
 
-// "./a//b.png" as "a/b.png".
-std::string CleanPath(std::string_view path);
-
 class PictureRows {
  public:
   // Rows that name one picture, also as ./a.png and a.png, are joined: where their cells differ,
@@ -51,7 +48,6 @@ class PictureRows {
   // The cells of the other columns, as texts; empty ones are left out.
   Json attributes(Index p) const;
   const TextTable& table() const { return table_; }
-  const PictureColumns& columns() const { return columns_; }
 
  private:
   std::string_view PathOfRow(Index row) const;

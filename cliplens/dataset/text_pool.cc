@@ -57,18 +57,16 @@ TextLines ReadTextLines(const std::filesystem::path& path) {
 
 TextPool ReadTextPool(const std::filesystem::path& path) {
   const std::string name = PathText(path);
-  const std::string content = ReadTextFile(path, kMaxPoolBytes, FileKind::kRegularOrPipe);
+  TextLines texts = ReadTextLines(path);
   TextPool pool;
   pool.name = path.filename().string();
-  pool.blank = ForEachLine(content, name, [&](const Line& line) {
-    const auto [text, property] = Split(line, name);
+  for (std::size_t i = 0; i < texts.texts.size(); ++i) {
+    const auto [text, property] = Split({texts.lines[i], texts.texts[i]}, name);
     pool.texts.emplace_back(text);
     pool.properties.emplace_back(property);
-    pool.lines.push_back(line.number);
-  });
-  if (pool.texts.empty()) {
-    throw Error(ErrorCode::kInvalidArgument, "{}: no texts in it; put one text on each line", name);
   }
+  pool.lines = std::move(texts.lines);
+  pool.blank = texts.blank;
   return pool;
 }
 

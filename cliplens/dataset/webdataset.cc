@@ -202,7 +202,8 @@ class TarSet : public ImageSet {
     const std::string_view base = BaseName(full);
     std::optional<MemberName> name = ParseMemberName(full);
     const bool bare = base.find('.') == std::string_view::npos;
-    if (bare && BeginsAsPictureAt(file, member)) name = MemberName{full, "", kPicture};
+    if (bare && BeginsAsPicture(file, member.offset, member.size))
+      name = MemberName{full, "", kPicture};
     if (!name) return PassOver(base);
     const bool text = name->part != kPicture && name->part != kMask;
     const Index most = text ? kMaxTextBytes : kMaxPictureBytes;
@@ -239,38 +240,32 @@ class TarSet : public ImageSet {
   }
 
   void PassOver(std::string_view base) {
-    if (!base.starts_with('.')) {
+    if (base.starts_with('.')) {
+      left_out_.PassOverHidden(base);
+    } else {
       left_out_.PassOver(base);
-    } else if (IsPictureEnding(LastEnding(base))) {
-      left_out_.PassOverKind("hidden picture");
     }
-  }
-
-  static bool BeginsAsPictureAt(const RandomAccessFile& file, const TarMember& member) {
-    std::vector<std::uint8_t> first(
-        ToSize(std::min(member.size, static_cast<Index>(kPictureFormatBytes))));
-    file.Read(member.offset, first);
-    return PictureFormatOf(first).has_value();
   }
 
   // Each picture has the other members of its variant, and those of the key alone where its variant
   // has none. What no picture has is passed over.
   void ShareParts(Groups& groups) {
-    std::string_view key;  // of the groups before
+    const std::string* key = nullptr;  // of the groups before
+    Group* plain = nullptr;            // that of the key alone, which comes first
     Index pictures = 0;
     for (auto& [name, group] : groups) {
-      if (name.key != key) pictures = 0;
-      key = name.key;
+      if (key == nullptr || name.key != *key) {
+        pictures = 0;
+        plain = name.variant.empty() ? &group : nullptr;
+      }
+      key = &name.key;
       for (const std::size_t number : group.entries) {
         if (++pictures == 2 && shared_keys_++ == 0) first_shared_key_ = NameText(name.key);
         Entry& entry = entries_[number];
         for (const Part part : {kMask, kJson, kClass, kCaption}) {
           Group* from = &group;
-          if (group.parts[part].offset == 0) {
-            const auto plain = groups.find({name.key, ""});
-            if (plain == groups.end()) continue;
-            from = &plain->second;
-          }
+          if (group.parts[part].offset == 0) from = plain;
+          if (from == nullptr) continue;
           entry.parts[part] = from->parts[part];
           from->used[part] = true;
         }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <limits>
 #include <map>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/parse_number.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/json.h"
 #include "cliplens/io/printable.h"
@@ -155,14 +155,13 @@ void ReadDecoder(const Json& decoder, const std::string& name, Settings& setting
     throw Error(ErrorCode::kCorruptData, "{}: 'added_tokens_decoder' must be an object", name);
   }
   for (const auto& [key, value] : decoder.items()) {
-    std::int64_t id = 0;
-    const auto [end, failure] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (failure != std::errc() || end != key.data() + key.size()) {
+    const std::optional<std::int64_t> id = ParseNumber<std::int64_t>(key);
+    if (!id) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: 'added_tokens_decoder' has a token for '{}', which is no id", name,
                   Printable(key));
     }
-    settings.added.insert_or_assign(id, ReadToken(value, false, name));
+    settings.added.insert_or_assign(*id, ReadToken(value, false, name));
   }
 }
 

@@ -167,6 +167,23 @@ TEST(FolderTest, TablesTellOfPicturesAsInImageFolders) {
   ExpectError(ErrorCode::kUnsupported, "read_parquet", [&] { OpenImageSet(directory.path()); });
 }
 
+TEST(FolderTest, TheTableNearestToAPictureTellsOfIt) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"cats/1.png", "zebras/2.png", "zebras/young/3.png"}) {
+    directory.Write(name, name);
+  }
+  directory.Write("metadata.csv",
+                  "file_name,label\ncats/1.png,root\nzebras/2.png,root\nzebras/young/3.png,root\n");
+  directory.Write("cats/metadata.csv", "file_name,label\n1.png,cat\n");
+  directory.Write("zebras/metadata.csv", "file_name,label\n2.png,zebra\nyoung/3.png,zebra\n");
+  directory.Write("zebras/young/metadata.csv", "file_name,label\n3.png,foal\n");
+  const auto set = OpenImageSet(directory.path());
+  ASSERT_EQ(set->size(), 3);
+  EXPECT_EQ(set->item(0).label, "cat");
+  EXPECT_EQ(set->item(1).label, "zebra");
+  EXPECT_EQ(set->item(2).label, "foal");
+}
+
 TEST(FolderTest, FollowsLinksOnce) {
   const TemporaryDirectory directory;
   directory.Write("outside/1.png", "linked");
