@@ -1,5 +1,5 @@
 // What views share: the route, answers by key, and the sources.
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useState } from 'preact/hooks';
 import { ApiError, type Answer } from './api';
 import type { Limits, Picture, Place, Source } from './api_types';
 import { changed, cutsLongTexts, format, one, parse, type Route } from './lib/route';
@@ -85,8 +85,6 @@ export function useAnswer<T>(
     key: null, answer: null, error: null,
   });
   const [tries, setTries] = useState(0);
-  const latest = useRef(run);
-  latest.current = run;
   useEffect(() => {
     if (key === null) {
       setState({ key: null, answer: null, error: null });
@@ -99,12 +97,12 @@ export function useAnswer<T>(
     }
     const abort = new AbortController();
     const ask = async (): Promise<Answer<T>> => {
-      if (lane === undefined) return latest.current(abort.signal);
+      if (lane === undefined) return run(abort.signal);
       while (lanes.has(lane)) {
         await lanes.get(lane)!.catch(() => null);
         if (abort.signal.aborted) throw new DOMException('replaced', 'AbortError');
       }
-      const under = latest.current(new AbortController().signal);
+      const under = run(new AbortController().signal);
       lanes.set(lane, under);
       return under.finally(() => lanes.delete(lane));
     };
