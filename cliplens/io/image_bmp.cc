@@ -188,7 +188,7 @@ class BmpReader {
   void ReadRuns(Image* image) {
     const std::span<const std::uint8_t> bytes = request_.bytes();
     const bool nibbles = header_.compression == kBmpRle4;
-    const auto width = ToSize(header_.width);
+    const auto width = ToSize(std::max<Index>(header_.width, 1));
     const std::size_t wanted = image->pixels.size();
     std::vector<std::uint8_t> data;
     data.reserve(wanted + 256);
