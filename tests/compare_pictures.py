@@ -2,13 +2,14 @@
 white.
 
     python tests/compare_pictures.py --decoder build/release/bin/picture_pixels FOLDER...
-    python tests/compare_pictures.py --decoder build/release/bin/picture_pixels --of-pillow
+    python tests/compare_pictures.py --decoder build/release/bin/picture_pixels --of-pillow --of-pngsuite
 
 Prints a table of how many pictures of each kind are read and equal to Pillow, how many differ, and
 how many only one of the two reads; then the names of those that differ. Any file that Pillow opens
 counts as a picture, whatever its name. With --of-pillow the pictures are those of Pillow's own tests,
-from its source package, which pip downloads (47 MB). Needs Pillow; for HEIC pillow-heif. Exits with 1 if a picture
-differs.
+from its source package, which pip downloads (47 MB); with --of-pngsuite they are PngSuite's, from
+Debian's source package of libpng, which apt downloads (11 MB with the list of packages). Needs Pillow; for
+HEIC pillow-heif. Exits with 1 if a picture differs.
 """
 
 from __future__ import annotations
@@ -155,18 +156,37 @@ def pillows_own_pictures(folder: pathlib.Path) -> pathlib.Path:
     return next(folder.glob("*/Tests/images"))
 
 
+def pngsuites_pictures(folder: pathlib.Path) -> pathlib.Path:
+    """PngSuite as Debian's libpng has it."""
+    sources, lists = folder / "sources.list", folder / "lists"
+    (lists / "partial").mkdir(parents=True)
+    sources.write_text("deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+                       "http://deb.debian.org/debian bookworm main\n")
+    apt = ["apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-",
+           "-o", f"Dir::State::lists={lists}", "-o", "APT::Sandbox::User=root"]
+    subprocess.run([*apt, "update"], check=True)
+    subprocess.run([*apt, "source", "--download-only", "libpng1.6"], check=True, cwd=folder)
+    (package,) = folder.glob("libpng1.6_*.orig.tar.*")
+    with tarfile.open(package) as archive:
+        archive.extractall(folder, filter="data")
+    return next(folder.glob("*/contrib/pngsuite"))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decoder", required=True, help="the test program picture_pixels")
     parser.add_argument("--list", action="append", choices=OUTCOMES, help="name these files (default: differ)")
     parser.add_argument("--of-pillow", action="store_true", help="the pictures of Pillow's own tests")
+    parser.add_argument("--of-pngsuite", action="store_true", help="PngSuite")
     parser.add_argument("paths", nargs="*", type=pathlib.Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.of_pillow:
             arguments.paths.append(pillows_own_pictures(pathlib.Path(folder)))
+        if arguments.of_pngsuite:
+            arguments.paths.append(pngsuites_pictures(pathlib.Path(folder)))
         if not arguments.paths:
-            parser.error("name folders, or give --of-pillow")
+            parser.error("name folders, or give --of-pillow or --of-pngsuite")
         return compare(arguments)
 
 

@@ -5,8 +5,8 @@ pictures against Pillow, texts against open_clip's tokenizer, open_clip's config
         [--decoder build/release/bin/picture_pixels --pictures FOLDER...] [--texts FILE...] \\
         [--configurations]
 
---pictures takes folders of any files: the test pictures of Pillow's source package, PngSuite,
-libjpeg-turbo's, libwebp's, ImageMagick's; tests/compare_pictures.py compares them. --texts takes
+--pictures takes folders of any files: libjpeg-turbo's test pictures, libwebp's, ImageMagick's;
+tests/compare_pictures.py compares them, and fetches Pillow's and PngSuite by itself. --texts takes
 files of one text a line: captions, word lists, source code, texts in any language; a line that is
 blank, or no UTF-8, is passed over and counted. --configurations takes those of the open_clip that is
 installed; each is read, or refused by a line that says what is not evaluated. Needs open_clip for
