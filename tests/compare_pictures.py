@@ -102,6 +102,8 @@ def from_pillow(image: Image.Image) -> Decoded:
         pixels = (np.asarray(image) * np.uint8(255)).tobytes()
     else:
         array = np.asarray(image)
+        if mode == "LAB":
+            array = array ^ np.array([0, 128, 128], np.uint8)  # signed here, offset within
         pixels = array.astype(array.dtype.newbyteorder("=")).tobytes()
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))

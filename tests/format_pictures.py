@@ -35,7 +35,7 @@ def image(rng: np.random.Generator, mode: str, width: int, height: int) -> Image
         return Image.fromarray(smooth(rng, width, height, 1)[..., 0].astype(np.int32) * 3 - 200)
     if mode == "F":
         return Image.fromarray(smooth(rng, width, height, 1)[..., 0].astype(np.float32) * 1.7 - 80)
-    channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "YCbCr": 3, "RGBX": 4}[mode]
+    channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "YCbCr": 3, "LAB": 3, "RGBX": 4}[mode]
     data = smooth(rng, width, height, channels)
     return Image.frombytes(mode, (width, height), data.tobytes())
 
@@ -197,7 +197,7 @@ def tiff(width: int, height: int, data: list[bytes], tags: dict[int, tuple[str, 
 
 
 def tiffs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
-    for mode in ("1", "L", "LA", "P", "I;16", "I", "F", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"):
+    for mode in ("1", "L", "LA", "P", "I;16", "I", "F", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"):
         for width, height in SIZES:
             yield f"{mode}-{width}x{height}.tif", saved(image(rng, mode, width, height), "TIFF")
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "lzma", "zstd"):
@@ -206,7 +206,7 @@ def tiffs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
                    saved(image(rng, mode, 64, 48), "TIFF", compression=compression))
     for compression in ("group3", "group4", "tiff_ccitt"):
         yield f"{compression}.tif", saved(image(rng, "1", 64, 48), "TIFF", compression=compression)
-    for mode in ("L", "RGB", "CMYK", "YCbCr"):
+    for mode in ("L", "RGB", "CMYK", "YCbCr", "LAB"):
         yield f"jpeg-{mode}.tif", saved(image(rng, mode, 64, 48), "TIFF", compression="jpeg", quality=80)
     yield "ycbcr-lzw.tif", saved(image(rng, "YCbCr", 64, 48), "TIFF", compression="tiff_lzw")
     yield "strips.tif", saved(image(rng, "RGB", 64, 48), "TIFF", compression="tiff_lzw", tiffinfo={278: 7})

@@ -61,7 +61,7 @@ constexpr ModeInfo kModes[] = {
     {PixelMode::kGray, "L", 1},    {PixelMode::kGrayAlpha, "LA", 2}, {PixelMode::kRgb, "RGB", 3},
     {PixelMode::kRgba, "RGBA", 4}, {PixelMode::kCmyk, "CMYK", 4},    {PixelMode::kPalette, "P", 1},
     {PixelMode::kBilevel, "1", 1}, {PixelMode::kGray16, "I;16", 2},  {PixelMode::kInt32, "I", 4},
-    {PixelMode::kFloat32, "F", 4}, {PixelMode::kYcbcr, "YCbCr", 3}};
+    {PixelMode::kFloat32, "F", 4}, {PixelMode::kYcbcr, "YCbCr", 3},  {PixelMode::kLab, "LAB", 3}};
 
 const ModeInfo& ModeInfoOf(PixelMode mode) {
   const auto* found = std::ranges::find(kModes, mode, &ModeInfo::mode);
@@ -321,6 +321,9 @@ Image ConvertToRgb(const Image& image) {
         std::copy_n(in, 3, out);
         internal::YcbcrToRgb(out);
       }
+      break;
+    case PixelMode::kLab:
+      internal::LabToRgb(image.pixels, rgb.pixels);
       break;
   }
   return rgb;

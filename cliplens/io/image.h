@@ -38,6 +38,7 @@ enum class PixelMode {
   kInt32,      // I
   kFloat32,    // F
   kYcbcr,      // YCbCr
+  kLab,        // LAB: a and b have 128 added
 };
 
 // Pillow's name of the mode.

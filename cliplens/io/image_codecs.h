@@ -76,6 +76,9 @@ int OrientationOfXmp(std::string_view xmp);
 // RGB of one pixel of Y, Cb, Cr in Pillow's fixed-point arithmetic, in place.
 void YcbcrToRgb(std::uint8_t* pixel);
 
+// RGB of pixels of PixelMode::kLab, three bytes each. Throws std::bad_alloc.
+void LabToRgb(std::span<const std::uint8_t> lab, std::span<std::uint8_t> rgb);
+
 // c * 255 / a of a colour that was multiplied by its alpha, as Pillow's unpackers.
 std::uint8_t WithoutAlpha(unsigned value, unsigned alpha);
 

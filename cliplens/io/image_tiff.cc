@@ -124,6 +124,7 @@ class TiffReader {
       ReadStrips();
     }
     if (plan_.multiplied) DivideByAlpha();
+    if (plan_.mode == PixelMode::kLab) AddToSigned();
     if (!plan_.palette_alpha && plan_.mode == PixelMode::kPalette) image_.palette = palette_;
     image_.orientation = orientation;
     return Upright(std::move(image_));
@@ -186,6 +187,9 @@ class TiffReader {
         return {.mode = PixelMode::kCmyk, .channels = 4};
       case PHOTOMETRIC_YCBCR:
         return PlanOfYcbcr();
+      case PHOTOMETRIC_CIELAB:
+        if (kind_.format != SAMPLEFORMAT_UINT || kind_.bits != 8 || kind_.samples != 3) NotRead();
+        return {.mode = PixelMode::kLab, .channels = 3};
       default:
         NotRead();
     }
@@ -483,6 +487,13 @@ class TiffReader {
       for (Index c = 0; c < channels - 1; ++c) {
         pixel[c] = internal::WithoutAlpha(pixel[c], pixel[channels - 1]);
       }
+    }
+  }
+
+  // The file has a and b as signed bytes.
+  void AddToSigned() {
+    for (std::size_t i = 0; i < image_.pixels.size(); ++i) {
+      if (i % 3 != 0) image_.pixels[i] ^= 0x80;
     }
   }
 

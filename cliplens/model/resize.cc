@@ -434,6 +434,7 @@ Image ResizePart(const Image& image, const ResizedPart& wanted) {
       return ResampleBytes<2, true>(image, std::move(plan));
     case PixelMode::kRgb:
     case PixelMode::kYcbcr:
+    case PixelMode::kLab:
       return ResampleBytes<3, false>(image, std::move(plan));
     case PixelMode::kRgba:
       return ResampleBytes<4, true>(image, std::move(plan));

@@ -55,7 +55,7 @@ def test_every_pixel_of_heic_equals_pillow_heifs(tmp_path):
     assert differences(paths) == []
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "I;16", "I", "F", "RGB", "RGBA", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "I;16", "I", "F", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"])
 def test_a_picture_is_resized_in_its_own_mode(tmp_path, mode):
     """As open_clip's transform does: resize, crop the middle, RGB, scale."""
     picture = format_pictures.image(np.random.default_rng(SEED), mode, 201, 120)
