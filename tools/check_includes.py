@@ -30,6 +30,7 @@ EXTERNAL = {
     "libheif/": "io",
     "openjpeg.h": "io",
     "gif_lib.h": "io",
+    "lcms2.h": "io",
     "xxhash.h": "io",
     "zip.h": "io",
     "zlib.h": "io",
