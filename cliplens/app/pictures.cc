@@ -98,8 +98,9 @@ bool TurnsUpright(const Store& store) {
   return std::ranges::any_of(store.info().data, &DataSource::exif_orientation);
 }
 
-Image ReadPicture(const std::string& path, const DecodeOptions& options) {
-  return DecodeImage(ReadFile(path, Index{1} << 30, FileKind::kRegularOrPipe), path, options);
+Image ReadPicture(const std::string& path, const PreprocessConfig& preprocess, bool upright) {
+  return DecodeImage(ReadFile(path, Index{1} << 30, FileKind::kRegularOrPipe), path,
+                     {.exif_orientation = upright, .check_size = SizeCheckFor(preprocess)});
 }
 
 }  // namespace cliplens

@@ -10,6 +10,7 @@
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/io/image.h"
+#include "cliplens/model/preprocess.h"
 
 namespace cliplens {
 
@@ -31,7 +32,8 @@ std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& im
 // Whether the pictures of the store were turned upright by their EXIF orientation.
 bool TurnsUpright(const Store& store);
 
-// The picture of a file or a pipe. Errors name the path.
-Image ReadPicture(const std::string& path, const DecodeOptions& options = {});
+// The picture of a file or a pipe, for a model that prepares it so; `upright`: turned by its EXIF
+// orientation. Errors name the path.
+Image ReadPicture(const std::string& path, const PreprocessConfig& preprocess, bool upright);
 
 }  // namespace cliplens

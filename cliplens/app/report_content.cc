@@ -116,11 +116,9 @@ ReportExtras OpenExtras(const Store& store, const ClipModel& model, const Extras
                 "`edit` is shown by groups: name the attribute that makes them with `attribute`");
   }
   if (!choice.image.empty()) {
-    extras.scores = MakeScores(
-        model,
-        ReadPicture(choice.image, {.exif_orientation = TurnsUpright(store),
-                                   .check_size = SizeCheckFor(model.config().preprocess)}),
-        choice.image, choice.texts, choice.classes.truncate, work.threads);
+    extras.scores =
+        MakeScores(model, ReadPicture(choice.image, model.config().preprocess, TurnsUpright(store)),
+                   choice.image, choice.texts, choice.classes.truncate, work.threads);
     if (extras.labels) extras.scores->explanation.labels = NamesOfHeads(*extras.labels);
   }
   return extras;

@@ -39,9 +39,7 @@ class Queries {
   const TokenPass& PassOfFile(const std::string& path) {
     const auto found = passes_.find(path);
     if (found != passes_.end()) return found->second;
-    const Image image =
-        ReadPicture(path, {.exif_orientation = upright_,
-                           .check_size = SizeCheckFor(model_.Get().config().preprocess)});
+    const Image image = ReadPicture(path, model_.Get().config().preprocess, upright_);
     return passes_.emplace(path, PassOf(model_.Get(), image, threads_, path)).first->second;
   }
 

@@ -36,8 +36,7 @@ void Run(const ExplainArguments& options, const Common& common) {
   OutputFiles files({options.out});
   const ClipModel model = LoadModel(options.model);
   const Image picture =
-      ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
-                                  .check_size = SizeCheckFor(model.config().preprocess)});
+      ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
   if (picture.orientation != 1) WarnOfOriented(1);
   const std::map<HeadId, std::string> labels = ReadNamesOfHeads(options.labels, HeadsIn(model));
   const TokenPass pass = PassOf(model, picture, common.threads, options.image);

@@ -75,8 +75,7 @@ void Run(const HeatmapArguments& options, const Common& common) {
   OutputFiles files({options.out, options.npy});
   const ClipModel model = LoadModel(options.model);
   const Image picture =
-      ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
-                                  .check_size = SizeCheckFor(model.config().preprocess)});
+      ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
   if (picture.orientation != 1) WarnOfOriented(1);
   const TokenPass pass = PassOf(model, picture, common.threads, options.image);
   HeatMapReport report;

@@ -29,8 +29,7 @@ void Run(const PreprocessArguments& options, const Common& common) {
       LoadConfig(ModelPath(options.model.model), options.model.architecture, options.model.weights)
           .preprocess;
   RefuseExisting(options.out);
-  const Image image = ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
-                                                  .check_size = SizeCheckFor(config)});
+  const Image image = ReadPicture(options.image, config, options.exif_orientation);
   if (image.orientation != 1) WarnOfOriented(1);
   const Array<float, 3> pixels = Preprocess(image, config);
   WriteNpy(options.out, pixels.flat(), pixels.shape());

@@ -42,8 +42,7 @@ void Run(const SegmentOptions& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const std::vector<HeadId> heads = ChooseHeads(options.heads, HeadsIn(model));
   const Image image =
-      ReadPicture(options.image, {.exif_orientation = options.exif_orientation,
-                                  .check_size = SizeCheckFor(model.config().preprocess)});
+      ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
   if (image.orientation != 1) WarnOfOriented(1);
   MaskChoice choice{.text = options.text, .heads = heads, .heads_text = options.heads.Text()};
   std::optional<Classifier> classes;

@@ -356,15 +356,20 @@ std::vector<std::uint8_t> Source::PictureBytes(Index number) {
 
 bool Source::TurnsUpright() const { return is_store() && cliplens::TurnsUpright(store()); }
 
+Image Source::Decode(std::span<const std::uint8_t> bytes, const std::string& path, bool upright) {
+  return DecodeImage(bytes, path,
+                     {.max_pixels = shared_.picture_pixels,
+                      .exif_orientation = upright,
+                      .check_size = SizeCheckFor(model().config().preprocess)});
+}
+
 ShownPicture Source::Picture(const Arguments& picture) {
   ShownPicture shown;
   if (picture.Has("picture")) {
     const std::string id = picture.Text("picture");
     const std::shared_ptr<const SentPicture> sent = shared_.Sent(id);
     shown.path = "sent picture " + id.substr(0, 8);
-    shown.image = DecodeImage(
-        sent->bytes, shown.path,
-        {.max_pixels = shared_.picture_pixels, .exif_orientation = shared_.exif_orientation});
+    shown.image = Decode(sent->bytes, shown.path, shared_.exif_orientation);
     shown.key = id;
     return shown;
   }
@@ -374,9 +379,7 @@ ShownPicture Source::Picture(const Arguments& picture) {
                 "name the picture: {{\"item\": NUMBER}} or {{\"picture\": ID}}");
   }
   shown.path = item(number).path;
-  shown.image =
-      DecodeImage(PictureBytes(number), shown.path,
-                  {.max_pixels = shared_.picture_pixels, .exif_orientation = TurnsUpright()});
+  shown.image = Decode(PictureBytes(number), shown.path, TurnsUpright());
   shown.key = fmt::format("item {}", number);
   return shown;
 }

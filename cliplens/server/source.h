@@ -163,6 +163,7 @@ class Source {
   std::vector<std::uint8_t> PictureBytes(Index number);
 
   // The picture that {"item": n} or {"picture": id} names.
+  Image Decode(std::span<const std::uint8_t> bytes, const std::string& path, bool upright);
   ShownPicture Picture(const Arguments& picture);
   // Its forward pass; the last ones are kept.
   std::shared_ptr<const TokenPass> Pass(const ShownPicture& picture);
