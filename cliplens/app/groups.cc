@@ -89,7 +89,7 @@ void RefuseEmptyGroups(const GroupReport& report, const std::string& store) {
 }
 
 std::vector<Item> ItemsOf(const std::string& place, const std::string& split) {
-  if (Exists(std::filesystem::path(place) / "manifest.json")) {
+  if (IsStore(place)) {
     if (!split.empty()) {
       throw Error(ErrorCode::kInvalidArgument,
                   "{}: is a store, of which all pictures are counted; name the pictures themselves "

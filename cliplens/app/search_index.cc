@@ -6,6 +6,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/io/sealed_json.h"
@@ -16,14 +17,13 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kFormat[] = "cliplens.index/3";
-constexpr Index kManifestBytes = Index{256} << 20;
 constexpr Index kShardsAtOnce = 8;  // whose vectors are computed before they are added
 
 fs::path DescriptionPath(const fs::path& path) { return path.string() + ".json"; }
 
 // What makes a store itself: its manifest names the checksum of every other file.
 std::string StoreDigest(const Store& store) {
-  return HashBytes(ReadFile(store.directory() / "manifest.json", kManifestBytes));
+  return HashBytes(ReadFile(store.directory() / kManifestFile, kMaxManifestBytes));
 }
 
 template <typename T>

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "cliplens/base/ascii.h"
 #include "cliplens/base/error.h"
 #include "cliplens/dataset/image_set_kinds.h"
 #include "cliplens/dataset/picture_files.h"

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "cliplens/base/ascii.h"
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/picture_files.h"
 #include "cliplens/io/file_name.h"

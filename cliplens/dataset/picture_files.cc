@@ -8,6 +8,7 @@
 
 #include <sys/stat.h>
 
+#include "cliplens/base/ascii.h"
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/file_name.h"
@@ -15,14 +16,6 @@
 #include "cliplens/io/random_access_file.h"
 
 namespace cliplens {
-
-std::string LowerAscii(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
 
 std::string_view BaseName(std::string_view path) {
   const std::size_t slash = path.rfind('/');

@@ -16,7 +16,6 @@ namespace cliplens {
 
 inline constexpr Index kMaxPictureBytes = Index{1} << 30;
 
-std::string LowerAscii(std::string_view text);
 std::string_view BaseName(std::string_view path);
 // What follows the last dot of the file's name, in lower case; empty without one.
 std::string LastEnding(std::string_view path);

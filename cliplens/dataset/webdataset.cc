@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cliplens/base/ascii.h"
 #include "cliplens/base/error.h"
 #include "cliplens/dataset/image_set_kinds.h"
 #include "cliplens/dataset/picture_files.h"

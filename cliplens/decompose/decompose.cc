@@ -164,12 +164,15 @@ Index AddRanges(const ImageEncoder& encoder, const Decomposer& decomposer, const
   std::unique_ptr<FactorSink::Adding> before;
   const auto check_before = [&] {
     constexpr std::size_t kMostName = 1024;
-    const bool kept = std::exchange(keep, false);
-    for (std::size_t b = 0; before && b < before->items().size(); ++b) {
-      CheckCertificate(before->certificates()[b], options.type,
-                       Printable(before->items()[b].path, kMostName));
+    try {
+      for (std::size_t b = 0; before && b < before->items().size(); ++b) {
+        CheckCertificate(before->certificates()[b], options.type,
+                         Printable(before->items()[b].path, kMostName));
+      }
+    } catch (const Error&) {
+      keep = false;
+      throw;
     }
-    keep = kept;
   };
   const auto run_before = [&] {
     if (before) before->Run();

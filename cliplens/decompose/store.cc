@@ -36,6 +36,8 @@ struct Store::Checked {
   std::vector<bool> shards;
 };
 
+bool IsStore(const std::filesystem::path& directory) { return Exists(directory / kManifestFile); }
+
 Store Store::Open(const fs::path& directory) {
   Manifest manifest = ReadManifest(directory);
   Store store;

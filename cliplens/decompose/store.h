@@ -23,6 +23,9 @@
 
 namespace cliplens {
 
+// Whether the directory has a store's manifest.
+bool IsStore(const std::filesystem::path& directory);
+
 class Store {
  public:
   // Throws Error: kNotFound for a missing directory or manifest, kCorruptData for files that do not

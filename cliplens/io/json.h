@@ -19,10 +19,11 @@ namespace cliplens {
 // their number, so a large object (a vocabulary) is walked with items() once.
 using Json = nlohmann::ordered_json;
 
+inline constexpr Index kMaxJsonValues = Index{1} << 23;
+
 // `name` stands in the messages: "open_clip_config.json: line 3, column 7: ...".
 // Throws Error(kCorruptData) on bad JSON, bad UTF-8, a duplicate key or nesting deeper than 64,
 // Error(kExhausted) above `max_values`: a value takes up to some 200 bytes of memory.
-inline constexpr Index kMaxJsonValues = Index{1} << 23;
 Json ParseJson(std::string_view text, const std::string& name, Index max_values = kMaxJsonValues);
 // The file must be a regular one.
 Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes = Index{64} << 20);

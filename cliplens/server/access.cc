@@ -2,25 +2,19 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/random.h>
 
+#include "cliplens/base/ascii.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens::server {
 namespace {
 
 constexpr std::size_t kMostHostShown = 80;
-
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
 
 // An address as it stands in an URL.
 std::string Bracketed(const std::string& host) {
@@ -55,7 +49,7 @@ std::optional<Authority> AuthorityOf(std::string_view text) {
   const std::size_t bracket = text.starts_with('[') ? text.find(']') : 0;
   if (bracket == std::string_view::npos) return std::nullopt;
   const std::size_t colon = std::min(text.find(':', bracket), text.size());
-  parts.host = Lower(text.substr(0, colon));
+  parts.host = LowerAscii(text.substr(0, colon));
   parts.port = text.substr(std::min(colon + 1, text.size()));
   const auto fits = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
@@ -143,7 +137,7 @@ bool Access::IsOurs(std::string_view authority) const {
   const std::optional<Authority> asked = AuthorityOf(authority);
   if (!asked) return false;
   const std::string& host = asked->host;
-  if (IsNamed(authority, "") || host == Lower(Bracketed(options_.host))) return true;
+  if (IsNamed(authority, "") || host == LowerAscii(Bracketed(options_.host))) return true;
   if (IsEveryAddress(options_.host) && IsNumber(host)) return true;
   return IsLoopback(host) || host == "[::1]";
 }

@@ -15,10 +15,6 @@
 namespace cliplens::server {
 namespace {
 
-bool IsStore(const std::string& path) {
-  return Exists(std::filesystem::path(path) / "manifest.json");
-}
-
 // The labels of `files` that are this model's.
 std::optional<LoadedLabels> LabelsFor(const std::vector<std::string>& files,
                                       const ModelHeads& all) {

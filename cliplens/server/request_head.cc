@@ -4,6 +4,8 @@
 
 #include <boost/beast/http/basic_parser.hpp>
 
+#include "cliplens/base/ascii.h"
+
 namespace cliplens::server {
 namespace {
 
@@ -12,12 +14,6 @@ using BeastText = boost::beast::string_view;
 using BeastError = boost::beast::error_code;
 
 std::string_view ViewOf(BeastText text) { return {text.data(), text.size()}; }
-
-std::string LowerText(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return lower;
-}
 
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -165,7 +161,7 @@ class HeadReader::Parser : public http::basic_parser<true> {
   }
   void on_field_impl(http::field /*field*/, BeastText name, BeastText value,
                      BeastError& error) override {
-    std::string lower = LowerText(ViewOf(name));
+    std::string lower = LowerAscii(ViewOf(name));
     const auto [at, is_new] = request_.headers.emplace(lower, ViewOf(value));
     if (is_new) return;
     if (lower == "host" || lower == "origin" || lower == "content-length") {
@@ -209,7 +205,7 @@ bool HeadReader::keep_alive() const { return parser_->keep_alive(); }
 bool HeadReader::is_http_1_0() const { return parser_->is_http_1_0(); }
 bool HeadReader::wants_continue() const {
   return !is_http_1_0() && parser_->body_bytes() > 0 &&
-         LowerText(parser_->request().header("expect")) == "100-continue";
+         LowerAscii(parser_->request().header("expect")) == "100-continue";
 }
 
 }  // namespace cliplens::server
