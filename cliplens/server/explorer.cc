@@ -288,7 +288,7 @@ std::optional<Response> Explorer::Refuse(const Request& head) {
     return Guarded(ErrorResponse(
         415, "unsupported",
         fmt::format("send this with Content-Type: {}", route->body == Route::Body::kPicture
-                                                           ? "image/png, image/jpeg or image/webp"
+                                                           ? "image/png, or another image type"
                                                            : "application/json")));
   }
   return std::nullopt;
