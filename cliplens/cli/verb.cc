@@ -34,6 +34,15 @@ CLI::App* AddVerb(CLI::App& app, Common& common, const std::string& name,
   return verb;
 }
 
+void RefuseEmptyOutputs(const CLI::App& verb) {
+  for (const char* name : {"--out", "--csv", "--npy", "--maps"}) {
+    const CLI::Option* option = verb.get_option_no_throw(name);
+    if (option != nullptr && option->count() > 0 && option->as<std::string>().empty()) {
+      throw Error(ErrorCode::kInvalidArgument, "{}: no file is named", name);
+    }
+  }
+}
+
 namespace {
 
 // What cannot be said on standard error changes nothing of what was done, so nothing comes of it.

@@ -32,6 +32,9 @@ struct Common {
 CLI::App* AddVerb(CLI::App& app, Common& common, const std::string& name,
                   const std::string& description, const std::string& example);
 
+// Throws Error(kInvalidArgument) where an option that names a file to write was given and is empty.
+void RefuseEmptyOutputs(const CLI::App& verb);
+
 // The same for a verb with options of type `Options`: its callback calls Run(options, common),
 // which stands in the namespace of `Options`.
 template <typename Options>
@@ -41,7 +44,10 @@ std::pair<CLI::App*, std::shared_ptr<Options>> AddVerb(CLI::App& app, Common& co
                                                        const std::string& example) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = AddVerb(app, common, name, description, example);
-  verb->callback([options, &common] { Run(*options, common); });
+  verb->callback([verb, options, &common] {
+    RefuseEmptyOutputs(*verb);
+    Run(*options, common);
+  });
   return {verb, std::move(options)};
 }
 

@@ -814,3 +814,6 @@ def test_places_that_cannot_be_written(tmp_path):
     for out in ("/dev/full", "/dev/null", tmp_path, tmp_path / "none/x.npy", "/proc/x.npy",
                 texts / "x", ""):
         refused("embed", MODEL, "--texts", texts, "--out", out)
+    # As of a script whose variable is empty.
+    refused("label", tmp_path, "--csv", "", words="--csv: no file is named")
+    refused("report", tmp_path, "--texts", texts, "--out", "", words="--out: no file is named")

@@ -72,6 +72,7 @@ def test_a_message_does_not_get_into_a_file_that_takes_the_place_of_standard_err
         assert numpy.load(out).shape == (6, 128)
         assert out.stat().st_size == 128 + 6 * 128 * 4
         out.unlink()
+        (tmp_path / "x.rows.jsonl").unlink()
 
 
 def test_a_reader_that_goes_ends_the_program_in_silence(place):
