@@ -58,14 +58,11 @@ PictureRows::PictureRows(TextTable table, PictureColumns columns, std::string na
     }
     if (std::string clean = CleanPath(path); clean != path) cleaned_[r] = std::move(clean);
   }
-  std::vector<std::string_view> paths;  // by row: sorting asks for each many times
-  paths.reserve(order.size());
-  for (const Index r : order) paths.push_back(PathOfRow(r));
-  std::ranges::sort(order, {}, [&](Index r) { return std::pair(At(paths, r), r); });
+  std::ranges::sort(order, {}, [&](Index r) { return std::pair(PathOfRow(r), r); });
   std::vector<bool> joined(order.size(), false);
   Index first = 0;
   for (const Index r : order) {
-    if (r != order.front() && At(paths, r) == At(paths, first)) {
+    if (r != order.front() && PathOfRow(r) == PathOfRow(first)) {
       Join(first, r);
       joined[ToSize(r)] = true;
     } else {

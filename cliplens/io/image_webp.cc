@@ -70,7 +70,10 @@ Image DecodeWebp(DecodeRequest& request) {
   // fit together, as Pillow does.
   const WebPData data{bytes.data(), bytes.size()};
   const std::unique_ptr<WebPDemuxer, DemuxerDelete> demuxer(WebPDemux(&data));
-  if (demuxer == nullptr) broken();
+  if (demuxer == nullptr) {
+    request.CheckSize(features.width, features.height);
+    broken();
+  }
   const int orientation = OrientationInWebp(demuxer.get());
   request.CheckSize(WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
                     WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT), orientation);
