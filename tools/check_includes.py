@@ -34,6 +34,8 @@ EXTERNAL = {
     "xxhash.h": "io",
     "zip.h": "io",
     "zlib.h": "io",
+    "snappy.h": "io",
+    "zstd.h": "io",
     "hdf5.h": "io",
     "utf8proc.h": "io",
     "sentencepiece_processor.h": "model",

@@ -5,7 +5,7 @@ set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev libhwy-dev libeigen3-dev
 libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev libavif-dev libheif-dev
-libopenjp2-7-dev libgif-dev liblcms2-dev libzip-dev zlib1g-dev libhdf5-dev
+libopenjp2-7-dev libgif-dev liblcms2-dev libzip-dev zlib1g-dev libsnappy-dev libzstd-dev libhdf5-dev
 libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
 libutf8proc-dev libfaiss-dev libfreetype-dev fonts-dejavu-core libboost-dev
 python3-pip"
