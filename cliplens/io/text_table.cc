@@ -7,6 +7,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/parquet.h"
 #include "cliplens/io/plain_text.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/io/python_json.h"
@@ -289,14 +290,7 @@ void TextTable::AddRow(std::span<const std::string_view> cells) {
 TextTable ReadTextTable(const std::filesystem::path& path) {
   const std::string name = PathText(path);
   const std::string ending = path.extension().string();
-  if (SameName(ending, ".parquet")) {
-    const std::string lines =
-        Printable(std::filesystem::path(path).replace_extension("jsonl").native());
-    throw Error(ErrorCode::kUnsupported,
-                "{}: Parquet files are not read; convert it by: python3 -c \"import pandas; "
-                "pandas.read_parquet('{}').to_json('{}', orient='records', lines=True)\"",
-                name, Printable(path.native()), lines);
-  }
+  if (SameName(ending, ".parquet")) return ReadParquetTable(path);
   const std::string content = ReadTextFile(path, kMaxTableBytes);
   const std::string_view text = PlainText(content, name);
   if (SameName(ending, ".jsonl")) return ReadObjects(text, name);

@@ -1,4 +1,5 @@
-// Tables of text: columns with names, rows of as many cells; read from CSV, TSV and JSON Lines.
+// Tables of text: columns with names, rows of as many cells; read from CSV, TSV, JSON Lines and
+// Parquet.
 //
 //   const TextTable table = ReadTextTable("metadata.csv");
 //   const Index place = table.Find("place");
@@ -10,13 +11,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cliplens/base/array.h"
 
 namespace cliplens {
 
-// All cells share one string, so a table takes little more memory than its file.
+// All cells share one string, so a table of CSV takes little more memory than its file.
 class TextTable {
  public:
   explicit TextTable(std::vector<std::string> columns) : columns_(std::move(columns)) {}
@@ -28,9 +30,12 @@ class TextTable {
   // Rows of the file that have cells and nothing in them; they are left out.
   Index blank_rows() const { return blank_rows_; }
   std::string_view cell(Index row, Index column) const;
+  // Sentences that name the file: what of it is in no cell.
+  const std::vector<std::string>& notes() const { return notes_; }
   // One cell for each column.
   void AddRow(std::span<const std::string_view> cells);
   void CountBlankRow() { ++blank_rows_; }
+  void AddNote(std::string note) { notes_.push_back(std::move(note)); }
   // Makes room for as many bytes of cells.
   void Reserve(std::size_t bytes) { text_.reserve(bytes); }
 
@@ -39,6 +44,7 @@ class TextTable {
   std::string text_;
   std::vector<std::uint32_t> ends_;  // of the cells in text_, row by row
   Index blank_rows_ = 0;
+  std::vector<std::string> notes_;
 };
 
 // The largest table that is read, and its largest cell. A table takes at most twice its file's size
@@ -57,10 +63,12 @@ inline constexpr std::size_t kMaxTableCells = std::size_t{1} << 26;
 // A .jsonl file has a JSON object a line; the columns are its members by name. Strings are cells as
 // they are, null and members that are missing are empty cells, other values are written as JSON.
 //
+// A .parquet file is read as io/parquet.h says.
+//
 // Throws Error(kCorruptData) with the line for a row with more or fewer cells than the header, an
 // unfinished quotation, text behind one, a name of a column that stands twice, bad JSON, and as
 // PlainText; Error(kInvalidArgument) for a file without a header; Error(kExhausted) above the
-// bounds and 4,096 columns; Error(kUnsupported) for a .parquet file.
+// bounds and 4,096 columns; as ReadParquetTable.
 TextTable ReadTextTable(const std::filesystem::path& path);
 
 }  // namespace cliplens

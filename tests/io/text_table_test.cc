@@ -126,12 +126,6 @@ TEST_F(TextTableTest, ReadsJsonLines) {
   ExpectError(ErrorCode::kInvalidArgument, "has no objects", [&] { Read("\n", "m.jsonl"); });
 }
 
-TEST_F(TextTableTest, NamesTheLineThatConvertsParquet) {
-  ExpectError(ErrorCode::kUnsupported,
-              "m.parquet: Parquet files are not read; convert it by: python3",
-              [&] { Read("PAR1", "m.parquet"); });
-}
-
 TEST_F(TextTableTest, BoundsCellsAndTheirNumber) {
   ExpectError(ErrorCode::kExhausted, "line 2: a cell has 1048577 bytes or more",
               [&] { Read("a,b\n1," + std::string((1 << 20) + 1, 'x') + "\n"); });
