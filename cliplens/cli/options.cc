@@ -55,12 +55,11 @@ void AddLabelsOption(CLI::App* verb, std::string& labels) {
 }
 
 void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group) {
-  CLI::Option* images =
-      (group == nullptr ? verb : group)
-          ->add_option(
-              "--images", choice.images,
-              "Picture, folder, table (.csv, .tsv, .jsonl), WebDataset shards or published "
-              "data set");
+  CLI::Option* images = (group == nullptr ? verb : group)
+                            ->add_option("--images", choice.images,
+                                         "Picture, folder, table (.csv, .tsv, .jsonl, .parquet), "
+                                         "WebDataset shards or published "
+                                         "data set");
   if (group == nullptr) images->required();
   verb->add_option(
           "--split", choice.split,

@@ -70,7 +70,7 @@ std::vector<std::string> PicturesOfSplit(const std::vector<std::string>& picture
 }
 
 // What the tables in a folder say of its pictures, as Hugging Face's image folders have them:
-// metadata.csv or metadata.jsonl, with the path of a picture beside or below it in each row.
+// metadata.csv, .jsonl or .parquet, with the path of a picture beside or below it in each row.
 class FolderTables {
  public:
   // `tables` are relative to `folder`; they and `pictures` are sorted.
@@ -148,7 +148,9 @@ class FolderTables {
     const PictureColumns columns = {
         .path = FindPathColumn(table, ""), .label = table.Find("label"), .mask = -1, .split = -1};
     if (columns.path < 0) return false;
+    const std::vector<std::string> notes = table.notes();
     PictureRows rows(std::move(table), columns, PathText(file));
+    left_out.notes.insert(left_out.notes.end(), notes.begin(), notes.end());
     const std::string before = path.substr(0, path.size() - BaseName(path).size());
     Index unknown = 0;
     for (Index p = 0; p < rows.size(); ++p) {

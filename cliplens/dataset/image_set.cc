@@ -64,11 +64,11 @@ std::unique_ptr<ImageSet> OpenFile(const std::filesystem::path& path,
     listing.pictures = {base};
     return OpenPictureFiles("picture", path, folder, std::move(listing), options);
   }
-  throw Error(
-      ErrorCode::kInvalidArgument,
-      "{}: ends in neither {} nor .tar, .csv, .tsv, .jsonl or .mat, and does not begin as a "
-      "picture; name a picture, a folder of pictures, .tar shards or a table of pictures",
-      PathText(path), kPictureEndingsText);
+  throw Error(ErrorCode::kInvalidArgument,
+              "{}: ends in neither {} nor .tar, .csv, .tsv, .jsonl, .parquet or .mat, and does not "
+              "begin as a "
+              "picture; name a picture, a folder of pictures, .tar shards or a table of pictures",
+              PathText(path), kPictureEndingsText);
 }
 
 std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path,

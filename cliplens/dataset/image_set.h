@@ -9,9 +9,9 @@
 //   PictureEndings() in any case, and files without an ending that begin as a picture does. Hidden
 //   files are skipped. `1.mask.png` beside the picture `1.png` is its mask. In a folder of folders
 //   the first-level folder's name is the label; where the first-level folders are splits (train,
-//   val, test), it is the split, and the second-level folder's name the label. A `metadata.csv` or
-//   `metadata.jsonl` in a folder tells of the pictures beside and below it, one row each. Links to
-//   files and folders are followed, each folder once;
+//   val, test), it is the split, and the second-level folder's name the label. A `metadata.csv`,
+//   `metadata.jsonl` or `metadata.parquet` in a folder tells of the pictures beside and below it,
+//   one row each. Links to files and folders are followed, each folder once;
 // - a `.tar` file, or a folder with `.tar` files among its files and no pictures (WebDataset): the
 //   key of a member is its name up to the first dot of its last part, the rest is its extension,
 //   which the part behind its last dot tells the kind of. Each picture is an item, also where
@@ -20,7 +20,8 @@
 //   member "label" the label; without it the text of the `.cls` is the label. The text of the
 //   `.txt` becomes the attribute "caption". Shards are sorted by path, items keep the order of the
 //   archive;
-// - a `.csv`, `.tsv` or `.jsonl` file: one picture a row, its path relative to the file's folder,
+// - a `.csv`, `.tsv`, `.jsonl` or `.parquet` file: one picture a row, its path relative to the
+// file's folder,
 //   other columns are attributes;
 // - Waterbirds, CUB-200, CelebA, ImageNet's validation set, CIFAR-10 and CIFAR-100, Pascal VOC's
 //   segmentation pictures, ImageNet-Segmentation, each in the layout in which it is published;

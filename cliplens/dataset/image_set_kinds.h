@@ -23,7 +23,7 @@ std::unique_ptr<ImageSet> OpenWebDataset(const std::filesystem::path& root,
                                          const std::vector<std::string>& tars, LeftOut left_out,
                                          OnError on_error);
 
-// A .csv, .tsv or .jsonl file.
+// A .csv, .tsv, .jsonl or .parquet file.
 std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file,
                                     const ImageSetOptions& options);
 

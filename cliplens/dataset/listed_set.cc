@@ -158,6 +158,7 @@ std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file,
     for (const std::string& column : table.columns()) {
       columns += (columns.empty() ? "" : ", ") + Printable(column, 40);
     }
+    for (const std::string& note : table.notes()) columns += "; " + note;
     if (!options.path_column.empty()) {
       throw Error(ErrorCode::kInvalidArgument,
                   "{}: has no column '{}', which --path-column names; the columns are: {}",
@@ -168,6 +169,7 @@ std::unique_ptr<ImageSet> OpenTable(const std::filesystem::path& file,
                 "--path-column; the columns are: {}",
                 PathText(file), UsualPathColumns(), Printable(columns, 400));
   }
+  pictures.left_out.notes = table.notes();
   if (table.blank_rows() > 0) {
     pictures.left_out.notes.push_back(
         fmt::format("{}: {} without any cell {} left out", PathText(file),

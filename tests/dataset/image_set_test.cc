@@ -164,7 +164,8 @@ TEST(FolderTest, TablesTellOfPicturesAsInImageFolders) {
   EXPECT_NE(left_out.notes[0].find("1 of 3 rows name no picture that is there"), std::string::npos);
   EXPECT_NE(left_out.notes[2].find("1 of 4 pictures have no row"), std::string::npos);
   std::filesystem::remove(directory.path() / "b/metadata.jsonl");
-  ExpectError(ErrorCode::kUnsupported, "read_parquet", [&] { OpenImageSet(directory.path()); });
+  ExpectError(ErrorCode::kCorruptData, "b/metadata.parquet: has 4 bytes",
+              [&] { OpenImageSet(directory.path()); });
 }
 
 TEST(FolderTest, TheTableNearestToAPictureTellsOfIt) {

@@ -1,5 +1,6 @@
 """What people bring: nothing of it vanishes without a word, and all of it comes back by its name."""
 
+import csv
 import io
 import json
 import os
@@ -397,10 +398,58 @@ def test_image_folders_of_hugging_face(tmp_path):
     assert "2 of 3 pictures have no row in train/metadata.jsonl" in lines(result)[0]
     assert answer("embed", MODEL, "--images", tmp_path / "in", "--split", "test", "--out",
                   tmp_path / "x.npy")["items"] == ["test/cat/3.png"]
-    (tmp_path / "in/train/metadata.jsonl").rename(tmp_path / "in/train/metadata.parquet")
-    err = run("embed", MODEL, "--images", tmp_path / "in", "--out", tmp_path / "y.npy",
+
+
+# What tests/data/parquet/metadata.parquet holds.
+ROWS = [{"file_name": "a.png", "label": "cat", "split": "test", "caption": "one", "n": 1, "score": 0.5,
+         "box": [1, 2], "good": True},
+        {"file_name": "b.png", "label": "dog", "split": "train", "caption": "two", "n": None,
+         "score": 1.0, "box": [], "good": None},
+        {"file_name": "./a.png", "label": "cat", "split": "test", "caption": "three", "n": 1,
+         "score": 0.5, "box": [1, 2], "good": True}]
+
+
+def test_parquet_tells_what_json_lines_and_csv_tell(tmp_path):
+    pictures = {"a.png": picture(), "b.png": picture(1)}
+    text = io.StringIO()
+    table = csv.DictWriter(text, ROWS[0])
+    table.writeheader()
+    for row in ROWS:
+        table.writerow({k: v if v is None or isinstance(v, str) else
+                        json.dumps(v, separators=(",", ":")) for k, v in row.items()})
+    parquet = ROOT / "tests/data/parquet"
+    content = {"jsonl": "\n".join(json.dumps(row) for row in ROWS).encode(),
+               "csv": text.getvalue().encode(), "parquet": (parquet / "metadata.parquet").read_bytes()}
+    told, listed, split = [], [], []
+    for kind, table in content.items():
+        write(tmp_path / kind, pictures | {f"metadata.{kind}": table})
+        for images, answers, how in ((tmp_path / kind, told, ()),
+                                     (tmp_path / kind / f"metadata.{kind}", listed, ()),
+                                     (tmp_path / kind / f"metadata.{kind}", split, ("--split", "test"))):
+            store = tmp_path / f"st-{kind}-{len(answers)}-{images.name}-{len(how)}"
+            result = run("decompose", MODEL, "--images", images, *how, "--out", store)
+            assert "name a picture again" in result.stderr.decode()
+            answers.append(items(store))
+    for answers in (told, listed, split):
+        assert answers[0] == answers[1] == answers[2]
+    assert [i["label"] for i in listed[0]] == ["cat", "dog"] and len(split[0]) == 1
+    assert told[2][0]["attributes"]["caption"] == ["one", "three"]
+    assert told[2][0]["attributes"]["box"] == "[1,2]" and "n" not in told[2][1]["attributes"]
+
+
+def test_what_a_parquet_table_has_no_text_for_is_named(tmp_path):
+    files = ROOT / "tests/data/parquet"
+    write(tmp_path, {"a.png": picture(), "t.parquet": (files / "left-out.parquet").read_bytes(),
+                     "b.parquet": (files / "brotli.parquet").read_bytes()})
+    err = run("embed", MODEL, "--images", tmp_path / "t.parquet", "--out", tmp_path / "x.npy",
+              status=INVALID).stderr.decode()
+    assert "the columns are: text" in err and "left out: 'image' (a struct)" in err
+    result = run("decompose", MODEL, "--images", tmp_path / "t.parquet", "--path-column", "text",
+                 "--on-error", "skip", "--out", tmp_path / "st")
+    assert "left out: 'image' (a struct), 'raw' (bytes)" in result.stderr.decode()
+    err = run("embed", MODEL, "--images", tmp_path / "b.parquet", "--out", tmp_path / "y.npy",
               status=UNSUPPORTED).stderr.decode()
-    assert "python3 -c" in err and "read_parquet" in err
+    assert "packed by Brotli" in err and "python3 -c" in err and "read_parquet" in err
 
 
 def test_labels_in_another_normal_form(tmp_path):
