@@ -370,6 +370,83 @@ def make_table():
     put("table", "outside", "path\n../../a.png\n")
 
 
+def varint(number):
+    out = b""
+    while number > 0x7F:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def thrift_value(value):
+    """Type and bytes of a value in Thrift's compact protocol; a dictionary is a struct."""
+    if isinstance(value, bool):
+        return (1 if value else 2), b""
+    if isinstance(value, int):
+        return 6, varint(2 * value if value >= 0 else -2 * value - 1)
+    if isinstance(value, bytes):
+        return 8, varint(len(value)) + value
+    if isinstance(value, dict):
+        return 12, thrift(value)
+    elements = [thrift_value(element) for element in value]
+    kind = elements[0][0] if elements else 12
+    return 9, bytes([0xF0 | kind]) + varint(len(value)) + b"".join(b for _, b in elements)
+
+
+def thrift(fields):
+    """A struct: {number of the field: value}."""
+    out, last = b"", 0
+    for number, value in fields.items():
+        kind, content = thrift_value(value)
+        out += bytes([(number - last) << 4 | kind]) + content
+        last = number
+    return out + b"\0"
+
+
+def parquet_page(kind, content, values, encoding=0, size=None):
+    """A page (0 data, 2 dictionary) that claims `size` unpacked bytes."""
+    header = {1: kind, 2: len(content) if size is None else size, 3: len(content)}
+    header[5 if kind == 0 else 7] = {1: values, 2: encoding} | ({3: 3, 4: 3} if kind == 0 else {})
+    return thrift(header) + content
+
+
+def parquet(pages, values, rows=None, codec=0, kind=6, element=None, groups=1):
+    """A table of one column, "path", whose pages every row group shares."""
+    rows = values if rows is None else rows
+    data = b"PAR1" + pages
+    schema = [{4: b"schema", 5: 1}] + (element or [{1: kind, 3: 0, 4: b"path", 6: 0}])
+    chunk = {2: 4, 3: {1: kind, 2: [0], 3: [b"path"], 4: codec, 5: values, 6: len(pages),
+                       7: len(pages), 9: 4}}
+    footer = thrift({1: 2, 2: schema, 3: rows * groups,
+                     4: [{1: [chunk], 2: len(pages), 3: rows}] * groups})
+    return data + footer + struct.pack("<I", len(footer)) + b"PAR1"
+
+
+def parquet_texts(*texts):
+    return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+
+
+# optional group path (LIST) { repeated group list { optional binary element (UTF8); } }
+PARQUET_LIST = [{3: 1, 4: b"path", 5: 1, 6: 3}, {3: 2, 4: b"list", 5: 1},
+                {1: 6, 3: 1, 4: b"element", 6: 0}]
+
+
+def make_parquet():
+    plain = parquet_page(0, parquet_texts(b"a.png", b"b.png"), 2)
+    put("parquet", "plain", parquet(plain, 2))
+    put("parquet", "overlap", parquet(plain, 2, groups=3))
+    put("parquet", "rows", parquet(plain, 2, rows=1 << 40))
+    words = parquet_page(2, parquet_texts(b"a.png", b"b.png"), 2)
+    put("parquet", "dictionary", parquet(words + parquet_page(0, b"\1\3\x05", 8, 8), 8))
+    put("parquet", "no-width", parquet(words + parquet_page(0, b"\0" + varint(2 << 20), 1 << 20, 8),
+                                       1 << 20))
+    levels = b"\2\0\0\0\x03\x06", b"\2\0\0\0\x08\x03"
+    put("parquet", "list", parquet(parquet_page(0, b"".join(levels) + parquet_texts(
+        b"a", b"b", b"c", b"d"), 4), 4, rows=2, element=PARQUET_LIST))
+    put("parquet", "brotli", parquet(plain, 2, codec=4))
+    put("parquet", "deep", b"PAR1" + b"\x1c" * 80 + struct.pack("<I", 80) + b"PAR1")
+
+
 def make_webdataset():
     item = [("a/0.png", b"\x89PNG"), ("a/0.mask.png", b"mask"), ("a/0.cls", b"3\n"),
             ("a/0.json", b'{"label": "duck", "n": [1, 2]}'), ("a/0.txt", b" a duck ")]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # Seeds that lie elsewhere.
-MORE_SEEDS = {"image": [ROOT / "tests/data/pixels"]}
+MORE_SEEDS = {"image": [ROOT / "tests/data/pixels"], "parquet": [ROOT / "tests/data/parquet"]}
 # An allocation above the first, a process above the second (the sanitizers' own memory included)
 # and an input that takes longer than the third are findings.
 MALLOC_MB, PROCESS_MB, INPUT_SECONDS = 256, 2048, 30

@@ -628,6 +628,44 @@ def test_a_table_that_is_none(content, tmp_path):
             status=(CORRUPT, EXHAUSTED))
 
 
+ROWS = 1 << 24
+WORD = forge.parquet_page(2, forge.parquet_texts(b"x" * (1 << 20)), 1)
+NOTHING = forge.parquet_page(2, forge.parquet_texts(b""), 1)
+ZSTD_BOMB = b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", 1 << 30) + b"\x02\0\x10a" * 8192 + b"\x03\0\x10a"
+
+
+def runs(count):
+    """As many times the first value of a dictionary."""
+    return forge.parquet_page(0, b"\0" + forge.varint(2 * count), count, 8)
+
+
+def list_of_nulls():
+    repetition, definition = b"\x02\0" + forge.varint(2 * (ROWS - 1)) + b"\1", forge.varint(2 * ROWS) + b"\2"
+    levels = b"".join(struct.pack("<I", len(part)) + part for part in (repetition, definition))
+    return forge.parquet(forge.parquet_page(0, levels, ROWS), ROWS, rows=1, element=forge.PARQUET_LIST)
+
+
+@pytest.mark.parametrize("content,status,words,peak", [
+    (lambda: forge.parquet(WORD + runs(1 << 20), 1 << 20), EXHAUSTED, "more than 134217728", 400),
+    (lambda: forge.parquet(NOTHING + runs(ROWS), ROWS), MISSING, "lists no pictures", 300),
+    (lambda: forge.parquet(NOTHING + runs(1 << 26), 1 << 26), EXHAUSTED, "33554432 cells", 100),
+    (list_of_nulls, EXHAUSTED, "a cell has 1048", 100),
+    (lambda: forge.parquet(forge.parquet_page(0, b"", 1, size=1 << 40), 1), EXHAUSTED, "67108864", 100),
+    (lambda: forge.parquet(forge.parquet_page(0, b"\x80\x80\x80\x20", 1, size=60 << 20), 1, codec=1),
+     CORRUPT, "Snappy claims", 100),
+    (lambda: forge.parquet(forge.parquet_page(0, ZSTD_BOMB, 1, size=60 << 20), 1, codec=6), CORRUPT,
+     "does not unpack", 150),
+    (lambda: forge.parquet(forge.parquet_page(0, zlib.compress(bytes(300 << 20)), 1, size=60 << 20), 1,
+                           codec=2), EXHAUSTED, "unpacks to more than", 250),
+    (lambda: b"PAR1" + struct.pack("<I", 0xFFFFFFFF) + b"PAR1", CORRUPT, "a footer of 4294967295", 100),
+    (lambda: forge.parquet(forge.parquet_page(0, b"", 0), 0, rows=0, groups=1 << 18), MISSING, "lists no pictures", 150),
+    (lambda: forge.parquet(runs(5), 5, groups=9), CORRUPT, "value 0 of a dictionary of 0", 100)])
+def test_a_parquet_table_that_lies(content, status, words, peak, tmp_path):
+    (tmp_path / "t.parquet").write_bytes(content())
+    refused("embed", MODEL, "--images", tmp_path / "t.parquet", "--out", tmp_path / "x.npy",
+            status=status, words=words, peak=peak)
+
+
 def matlab_element(kind, content):
     return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
 
