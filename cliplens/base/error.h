@@ -8,6 +8,7 @@
 // never prints, exits or aborts; the command line turns an Error into one line and an exit status.
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -47,5 +48,9 @@ struct ErrorCodeInfo {
 };
 
 const ErrorCodeInfo& InfoOf(ErrorCode code);
+
+// What a front end says of any exception: an Error is kept, what the system gives no more of
+// (memory, threads, open files) is kExhausted, anything else kInternal.
+Error ErrorFrom(const std::exception& error);
 
 }  // namespace cliplens

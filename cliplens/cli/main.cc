@@ -2,15 +2,15 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <new>
 #include <sstream>
 #include <string_view>
-#include <system_error>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/memory_reserve.h"
 #include "cliplens/base/version.h"
 #include "cliplens/cli/verb.h"
 
@@ -43,6 +43,19 @@ int Tell(const CLI::App& app, const CLI::Success& what) {
   return status;
 }
 
+// The stack of every thread is as large as that of the first. It is not asked for memory but taken,
+// and the process ends where it has an end.
+void CheckStack() {
+  constexpr rlim_t kLeast = rlim_t{1} << 20;
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < kLeast) {
+    throw cliplens::Error(cliplens::ErrorCode::kExhausted,
+                          "the stack is limited to {} KB, at least {} are wanted; raise the limit "
+                          "(ulimit -s)",
+                          limit.rlim_cur >> 10, kLeast >> 10);
+  }
+}
+
 bool HasVerb(const CLI::App& app, const std::string& name) {
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   return std::ranges::any_of(verbs, [&](const CLI::App* v) { return v->get_name() == name; });
@@ -58,6 +71,13 @@ int main(int argc, char** argv) {
   // half written are removed before it ends.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may not grow any more
+  try {
+    CheckStack();
+    KeepMemoryReserve();
+  } catch (const std::exception& e) {
+    const Error error = ErrorFrom(e);
+    return Fail(InfoOf(error.code()), error.what());
+  }
 
   CLI::App app{
       "cliplens explains what CLIP sees: it writes image embeddings as exact sums of "
@@ -114,24 +134,9 @@ int main(int argc, char** argv) {
         app.get_subcommands().empty() ? "" : " " + app.get_subcommands().front()->get_name();
     return Fail(InfoOf(ErrorCode::kInvalidArgument),
                 fmt::format("{}; see: cliplens{} --help", e.what(), verb));
-  } catch (const Error& e) {
-    return Fail(InfoOf(e.code()), WithOptions(e.what()));
-  } catch (const std::bad_alloc&) {
-    return Fail(InfoOf(ErrorCode::kExhausted),
-                "out of memory; use fewer --threads or a machine with more");
-  } catch (const std::system_error& e) {
-    // What the system gives no more of: threads, processes, memory, open files.
-    const bool exhausted = e.code() == std::errc::resource_unavailable_try_again ||
-                           e.code() == std::errc::not_enough_memory ||
-                           e.code() == std::errc::too_many_files_open;
-    if (!exhausted) return Fail(InfoOf(ErrorCode::kInternal), e.what());
-    return Fail(
-        InfoOf(ErrorCode::kExhausted),
-        fmt::format("{}: a limit of this system or session; use fewer --threads or raise it "
-                    "(ulimit -a shows all)",
-                    e.what()));
   } catch (const std::exception& e) {
-    return Fail(InfoOf(ErrorCode::kInternal), e.what());
+    const Error error = ErrorFrom(e);
+    return Fail(InfoOf(error.code()), WithOptions(error.what()));
   }
   return common.exit_status;
 }

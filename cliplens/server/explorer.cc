@@ -5,6 +5,7 @@
 
 #include "cliplens/app/pictures.h"
 #include "cliplens/base/error.h"
+#include "cliplens/base/memory_reserve.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/server/views.h"
@@ -324,6 +325,7 @@ Response Explorer::Handle(const Request& request) {
 
 Response Explorer::Answer(const Route& route, const Parts& parts, const Request& request) {
   try {
+    RenewMemoryReserve();
     std::optional<Turn> turn;
     if (route.computes) {
       try {
@@ -348,7 +350,7 @@ Response Explorer::Answer(const Route& route, const Parts& parts, const Request&
   } catch (const std::bad_alloc&) {
     return ErrorResponse(507, "exhausted", "not enough memory for this; ask for less");
   } catch (const std::exception& error) {
-    return ErrorResponse(500, "internal", error.what());
+    return ErrorResponse(ErrorFrom(error));
   }
 }
 

@@ -9,8 +9,10 @@
 #include <cstring>
 #include <list>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -21,6 +23,7 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/span_body.hpp>
 #include <boost/beast/http/write.hpp>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,11 +37,21 @@ namespace http = boost::beast::http;
 using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
-constexpr Index kFirstRoom = Index{64} << 10;  // for a body
+constexpr auto kPause = std::chrono::milliseconds(10);  // where the system gives nothing more
+constexpr Index kFirstRoom = Index{64} << 10;           // for a body
 
 Clock::duration Seconds(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
+
+// Whether the system gives no more of what was asked for.
+bool IsOfLimits(const beast::error_code& error) {
+  return error == boost::system::errc::too_many_files_open ||
+         error == boost::system::errc::too_many_files_open_in_system ||
+         error == boost::system::errc::not_enough_memory;
+}
+
+int OpenSpare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 // The connections that are open, so that they can be closed from outside.
 class Connections {
@@ -50,9 +63,15 @@ class Connections {
   };
   using Handle = std::list<Entry>::iterator;
 
+  // Closes the socket if it throws.
   Handle Add(int socket) {
     const std::scoped_lock lock(mutex_);
-    entries_.push_back({.socket = socket});
+    try {
+      entries_.push_back({.socket = socket});
+    } catch (...) {
+      ::close(socket);
+      throw;
+    }
     if (stopping_) ::shutdown(socket, SHUT_RDWR);
     return std::prev(entries_.end());
   }
@@ -68,16 +87,17 @@ class Connections {
     entry->waiting = waiting;
     entry->since = Clock::now();
   }
-  // Closes the one that has waited longest for its client.
-  void DropOldestWaiting() {
+  // Closes the one that has waited longest for its client. Returns whether there was one.
+  bool DropOldestWaiting() {
     const std::scoped_lock lock(mutex_);
     Entry* oldest = nullptr;
     for (Entry& entry : entries_) {
       if (entry.waiting && (oldest == nullptr || entry.since < oldest->since)) oldest = &entry;
     }
-    if (oldest == nullptr) return;
+    if (oldest == nullptr) return false;
     oldest->waiting = false;
     ::shutdown(oldest->socket, SHUT_RDWR);
+    return true;
   }
   // Closes those that wait for their clients, and after `seconds` the others.
   void Stop(double seconds) {
@@ -101,7 +121,15 @@ class Connections {
 class Workers {
  public:
   Workers(std::size_t most, Connections& connections) : most_(most), connections_(connections) {}
+  ~Workers() { Stop(); }
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
 
+  // Makes the first, without which nothing is ever answered. Throws std::system_error where the
+  // system gives none.
+  void Start() {
+    threads_.emplace_back([this] { Run(); });
+  }
   void Add(std::function<void()> work) {
     bool full = false;
     {
@@ -131,6 +159,8 @@ class Workers {
       return true;
     } catch (const std::system_error&) {
       return false;  // the system has no further one; those that are there do the work
+    } catch (const std::bad_alloc&) {
+      return false;
     }
   }
 
@@ -368,7 +398,7 @@ class Session {
     try {
       return serving_.handler.Handle(request);
     } catch (const std::exception& error) {
-      return ErrorResponse(500, "internal", error.what());
+      return ErrorResponse(ErrorFrom(error));
     }
   }
 
@@ -489,6 +519,7 @@ class HttpServer::Impl {
         if (Bind(at->endpoint(), error)) break;
       }
     }
+    if (IsOfLimits(error)) throw std::system_error(error);
     if (error) {
       throw Error(ErrorCode::kPrecondition,
                   "{}:{} cannot be listened on: {}; name another --port or --listen", options_.host,
@@ -496,8 +527,14 @@ class HttpServer::Impl {
     }
     port_ = acceptor_.local_endpoint().port();
     address_ = acceptor_.local_endpoint().address().to_string();
+    spare_ = OpenSpare();
+    if (spare_ < 0) throw std::system_error(errno, std::generic_category());
+    workers_.Start();
   }
-  ~Impl() { Stop(); }
+  ~Impl() {
+    Stop();
+    if (spare_ >= 0) ::close(spare_);
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -506,8 +543,14 @@ class HttpServer::Impl {
   bool stopping() const { return stopping_; }
 
   void Listen() {
-    Accept();
-    io_.run();
+    while (!stopping_) {
+      try {
+        Accept();
+        io_.run();
+      } catch (const std::bad_alloc&) {
+        std::this_thread::sleep_for(kPause);
+      }
+    }
     beast::error_code ignored;
     acceptor_.close(ignored);
     workers_.Stop();
@@ -543,8 +586,8 @@ class HttpServer::Impl {
       beast::error_code ignored;
       if (error) {
         // No descriptor is left, for one: those that wait for their clients give theirs.
-        connections_.DropOldestWaiting();
-        std::this_thread::sleep_for(Seconds(.01));
+        if (!connections_.DropOldestWaiting()) TurnAway();
+        std::this_thread::sleep_for(kPause);
       } else {
         socket.set_option(tcp::no_delay(true), ignored);
         Serve(socket.release());
@@ -553,14 +596,40 @@ class HttpServer::Impl {
     });
   }
 
-  void Serve(int socket) {
-    workers_.Add([this, socket] {
-      try {
-        Session({options_, handler_, connections_, bodies_, stopping_}, socket).Run();
-      } catch (const std::exception&) {
-        // No memory for its next step: the connection is closed, the others go on.
+  // Says that there is no descriptor to the client that comes next, on the one that is kept for
+  // this; else it would wait for as long as none is free.
+  void TurnAway() {
+    constexpr std::string_view kAnswer =
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\n"
+        "Connection: close\r\n\r\n";
+    if (spare_ >= 0) ::close(std::exchange(spare_, -1));
+    const int socket = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
+    if (socket >= 0) {
+      (void)::send(socket, kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      ::shutdown(socket, SHUT_WR);
+      // A socket that is closed with unread bytes may take the answer with it.
+      pollfd poll{.fd = socket, .events = POLLIN, .revents = 0};
+      std::array<char, 4096> unread;
+      if (::poll(&poll, 1, 100) > 0) {
+        (void)::recv(socket, unread.data(), unread.size(), MSG_DONTWAIT);
       }
-    });
+      ::close(socket);
+    }
+    spare_ = OpenSpare();
+  }
+
+  void Serve(int socket) {
+    try {
+      workers_.Add([this, socket] {
+        try {
+          Session({options_, handler_, connections_, bodies_, stopping_}, socket).Run();
+        } catch (const std::exception&) {
+          // No memory for its next step: the connection is closed, the others go on.
+        }
+      });
+    } catch (const std::bad_alloc&) {
+      ::close(socket);
+    }
   }
 
   HttpOptions options_;
@@ -572,11 +641,17 @@ class HttpServer::Impl {
   tcp::acceptor acceptor_{io_};
   int port_ = -1;
   std::string address_;
+  int spare_ = -1;  // a descriptor for TurnAway
   std::atomic<bool> stopping_ = false;
 };
 
-HttpServer::HttpServer(HttpOptions options, server::Handler& handler)
-    : impl_(std::make_unique<Impl>(std::move(options), handler)) {}
+HttpServer::HttpServer(HttpOptions options, server::Handler& handler) {
+  try {
+    impl_ = std::make_unique<Impl>(std::move(options), handler);
+  } catch (const boost::system::system_error& error) {
+    throw std::system_error(error.code(), "the server");
+  }
+}
 HttpServer::~HttpServer() = default;
 
 int HttpServer::port() const { return impl_->port(); }

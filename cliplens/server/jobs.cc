@@ -1,7 +1,11 @@
 #include "cliplens/server/jobs.h"
 
 #include <exception>
+#include <new>
+#include <tuple>
+#include <utility>
 
+#include "cliplens/base/memory_reserve.h"
 #include "cliplens/base/parse_number.h"
 #include "cliplens/io/printable.h"
 
@@ -34,6 +38,7 @@ struct Jobs::Job {
     JobState state = JobState::kDone;
     std::string code, message;
     try {
+      RenewMemoryReserve();
       work([this](Index done, Index total) {
         if (cancel) throw Cancelled();
         Change([&](JobStatus& s) {
@@ -43,20 +48,27 @@ struct Jobs::Job {
       });
     } catch (const Cancelled&) {
       state = JobState::kCancelled;
-    } catch (const Error& error) {
-      state = JobState::kFailed;
-      code = InfoOf(error.code()).name;
-      message = error.what();
     } catch (const std::exception& error) {
       state = JobState::kFailed;
-      code = "internal";
-      message = error.what();
+      std::tie(code, message) = Describe(error);
     }
-    Change([&](JobStatus& s) {
+    // Nothing is allocated here: the thread must come to its end.
+    const auto end = [&](JobStatus& s) {
       s.state = state;
-      s.error_code = code;
-      s.error_message = message;
-    });
+      s.error_code.swap(code);
+      s.error_message.swap(message);
+    };
+    Change(std::ref(end));
+  }
+
+ private:
+  static std::pair<std::string, std::string> Describe(const std::exception& error) {
+    try {
+      const Error known = ErrorFrom(error);
+      return {InfoOf(known.code()).name, known.what()};
+    } catch (const std::bad_alloc&) {
+      return {"exhausted", "out of memory"};  // short texts take none
+    }
   }
 };
 
@@ -79,9 +91,15 @@ std::string Jobs::Start(const std::string& what, Work work) {
   const auto job = std::make_shared<Job>();
   job->status.id = fmt::format("j{}", next_);
   job->status.what = what;
-  jobs_.emplace(next_++, job);
-  // The map keeps the job for as long as its thread runs.
-  job->thread = std::thread([job = job.get(), work = std::move(work)] { job->Run(work); });
+  const auto place = jobs_.emplace(next_, job).first;
+  try {
+    // The map keeps the job for as long as its thread runs.
+    job->thread = std::thread([job = job.get(), work = std::move(work)] { job->Run(work); });
+  } catch (...) {
+    jobs_.erase(place);
+    throw;
+  }
+  ++next_;
   return job->status.id;
 }
 

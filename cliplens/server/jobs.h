@@ -30,7 +30,8 @@ class Jobs {
   using Work = std::function<void(const ProgressSink& progress)>;
 
   ~Jobs();  // cancels all and waits for them
-  // Starts `work` on a thread of its own. The last 100 jobs are known.
+  // Starts `work` on a thread of its own. The last 100 jobs are known. Throws std::system_error
+  // where the system gives no thread.
   std::string Start(const std::string& what, Work work);
   // Throws Error(kNotFound) for a job that is not known.
   JobStatus Status(const std::string& id) const;
