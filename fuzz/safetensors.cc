@@ -10,8 +10,8 @@ CLIPLENS_FUZZ_TARGET(safetensors) {
     const SafetensorsFile file(scratch.Write("x.safetensors", input));
     for (const auto& named : file.tensors()) {
       const TensorEntry& entry = named.second;
-      fuzz::Guard([&] { (void)ReadAsFloat(entry); });
-      fuzz::Guard([&] { (void)ReadNumbers(entry); });
+      fuzz::Guard([&] { (void)file.ReadAsFloat(entry); });
+      fuzz::Guard([&] { (void)file.ReadNumbers(entry); });
     }
     fuzz::Guard([&] { (void)file.at("missing"); });
   });

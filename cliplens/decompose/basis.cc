@@ -42,7 +42,7 @@ Basis ReadBasis(const std::filesystem::path& path, Index constants) {
   Basis basis;
   basis.constants = constants;
   basis.heads = Array<float, 4>({entry.shape[0], entry.shape[1], entry.shape[2], entry.shape[3]},
-                                ReadAsFloat(entry));
+                                file.ReadAsFloat(entry));
   return basis;
 }
 

@@ -7,6 +7,7 @@
 #include "cliplens/decompose/factor_block.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/random_access_file.h"
 #include "cliplens/io/sealed_json.h"
 
 namespace cliplens {
@@ -139,8 +140,10 @@ std::string ItemLine(const Item& item) {
 }
 
 std::string HashFile(const fs::path& path) {
-  const MappedFile file(path);
-  return HashBytes(file.bytes());
+  Hasher hasher;
+  RandomAccessFile(path).ReadAll(
+      [&](std::span<const std::uint8_t> block) { hasher.Update(block); });
+  return hasher.Digest();
 }
 
 void CheckHash(const fs::path& path, const std::string& expected) {
@@ -422,7 +425,7 @@ FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index
                   "{}: tensor '{}' has shape {}, the manifest asks for {}; decompose again",
                   file.path().string(), name, ShapeText(entry.shape), ShapeText(expected));
     }
-    out = Array<float, R>(shape, ReadAsFloat(entry));
+    out = Array<float, R>(shape, file.ReadAsFloat(entry));
   };
   read("head_z", block.head_z, {layers, basis.num_heads(), images, basis.head_width()});
   read("ln", block.ln, {images, 3});

@@ -113,11 +113,7 @@ std::vector<float> Store::ReadPart(const char* name, std::vector<Index> outer, I
                 "{}: tensor '{}' has shape {}, the manifest asks for {}; decompose again",
                 file.path().string(), name, ShapeText(entry.shape), ShapeText(expected));
   }
-  const Index bytes = images * width * SizeOf(entry.type);
-  return ReadAsFloat({entry.name,
-                      entry.type,
-                      {images, width},
-                      entry.bytes.subspan(ToSize(part * bytes), ToSize(bytes))});
+  return file.ReadAsFloat(entry, part * images * width, images * width);
 }
 
 std::vector<float> Store::ReadHeadOfShard(HeadId id, Index s) const {

@@ -8,6 +8,7 @@
 #include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/random_access_file.h"
 #include "cliplens/io/safetensors.h"
 #include "cliplens/io/sealed_json.h"
 
@@ -305,9 +306,14 @@ void StoreWriter::AddRange(Index number, const StatisticsSums& sums,
 void StoreWriter::CopyShard(const fs::path& from, ShardInfo shard) {
   const auto number = static_cast<Index>(done_.size());
   const auto copy = [&](std::string& name, const std::string& to, const std::string& checksum) {
-    const MappedFile file(from / name);
-    if (HashBytes(file.bytes()) != checksum) CheckHash(file.path(), checksum);
-    WriteFileAtomically(path() / to, file.bytes());
+    AtomicFile out(path() / to);
+    Hasher hasher;
+    RandomAccessFile(from / name).ReadAll([&](std::span<const std::uint8_t> block) {
+      hasher.Update(block);
+      out.Write(block);
+    });
+    if (hasher.Digest() != checksum) CheckHash(from / name, checksum);
+    out.Commit();
     name = to;
   };
   copy(shard.file, ShardFile(number), shard.checksum);

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/factor_block.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/io/safetensors.h"
 #include "cliplens/model/nn/product.h"
 
@@ -210,7 +213,8 @@ std::string StatisticsSums::Write(const std::filesystem::path& path) const {
 std::vector<std::uint8_t> StatisticsSums::ToBytes() const { return SafetensorsBytes(Tensors()); }
 
 StatisticsSums StatisticsSums::Read(const std::filesystem::path& path) {
-  return FromTensors(SafetensorsFile(path).view(), path.string());
+  const std::vector<std::uint8_t> bytes = ReadFile(path, std::numeric_limits<Index>::max());
+  return FromTensors(SafetensorsView(bytes, PathText(path)), path.string());
 }
 
 StatisticsSums StatisticsSums::FromBytes(std::span<const std::uint8_t> bytes,

@@ -1,6 +1,6 @@
 #include "cliplens/io/flat_index.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include <faiss/IndexFlat.h>
 #include <faiss/impl/FaissException.h>
@@ -9,6 +9,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
+#include "cliplens/io/random_access_file.h"
 
 namespace cliplens {
 namespace {
@@ -32,19 +33,23 @@ class ToFile : public faiss::IOWriter {
   Hasher hasher_;
 };
 
-class FromBytes : public faiss::IOReader {
+class FromFile : public faiss::IOReader {
  public:
-  explicit FromBytes(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  explicit FromFile(const RandomAccessFile& file) : file_(file) {}
   std::size_t operator()(void* to, std::size_t size, std::size_t count) override {
-    const std::size_t whole = size == 0 ? 0 : std::min(count, (bytes_.size() - at_) / size);
-    if (whole > 0) std::memcpy(to, bytes_.data() + at_, whole * size);
-    at_ += whole * size;
+    const std::size_t whole = size == 0 ? 0 : std::min(count, ToSize(file_.size() - at_) / size);
+    const std::span<std::uint8_t> bytes(static_cast<std::uint8_t*>(to), whole * size);
+    file_.Read(at_, bytes);
+    hasher_.Update(bytes);
+    at_ += static_cast<Index>(bytes.size());
     return whole;
   }
+  std::string Digest() const { return hasher_.Digest(); }
 
  private:
-  std::span<const std::uint8_t> bytes_;
-  std::size_t at_ = 0;
+  const RandomAccessFile& file_;
+  Index at_ = 0;
+  Hasher hasher_;
 };
 
 // What FAISS writes before the vectors of an IndexFlatIP: the four letters, width (int32), number
@@ -97,30 +102,31 @@ std::string FlatIndex::Write(const fs::path& path, OutputFiles& files) const {
 
 FlatIndex FlatIndex::Read(const fs::path& path, Index rows, Index width,
                           const std::string& checksum) {
-  const MappedFile file(path);
+  const RandomAccessFile file(path);
   const std::vector<std::uint8_t> head = HeadOfFile(rows, width);
-  const std::size_t size = head.size() + ToSize(rows * width) * sizeof(float);
-  if (file.bytes().size() != size) {
+  const Index size =
+      static_cast<Index>(head.size()) + rows * width * static_cast<Index>(sizeof(float));
+  if (file.size() != size) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: {} bytes, an index of {} vectors of {} numbers has {}; make it again",
-                path.string(), file.bytes().size(), rows, width, size);
+                path.string(), file.size(), rows, width, size);
   }
-  if (!std::equal(head.begin(), head.end(), file.bytes().begin())) {
+  if (file.ReadStart(static_cast<Index>(head.size())) != head) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: no FAISS IndexFlatIP of {} vectors of {} numbers; make it again",
                 path.string(), rows, width);
   }
-  if (HashBytes(file.bytes()) != checksum) {
-    throw Error(ErrorCode::kCorruptData, "{}: its checksum is not {}; make it again", path.string(),
-                checksum);
-  }
-  FromBytes reader(file.bytes());
+  FromFile reader(file);
   try {
     const std::unique_ptr<faiss::Index> read(faiss::read_index(&reader));
     auto* flat = dynamic_cast<faiss::IndexFlatIP*>(read.get());
     if (flat == nullptr) {
       throw Error(ErrorCode::kCorruptData, "{}: no FAISS IndexFlatIP; make it again",
                   path.string());
+    }
+    if (reader.Digest() != checksum) {
+      throw Error(ErrorCode::kCorruptData, "{}: its checksum is not {}; make it again",
+                  path.string(), checksum);
     }
     FlatIndex index(width);
     index.impl_->index = std::move(*flat);

@@ -1,7 +1,9 @@
 #include "cliplens/io/hdf5.h"
 
+#include <algorithm>
 #include <array>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 #include <hdf5.h>
@@ -9,6 +11,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/random_access_file.h"
 
 namespace cliplens {
 namespace {
@@ -167,14 +170,17 @@ Hdf5File::Hdf5File(const std::filesystem::path& path) {
   const std::string name = PathText(path);
   {
     // The library would wait for a pipe, and says little of a file that is not HDF5.
-    const MappedFile mapped(path);
-    const auto* begin = reinterpret_cast<const char*>(mapped.bytes().data());
-    const std::string_view bytes(begin, mapped.bytes().size());
+    const RandomAccessFile opened(path);
     constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
+    const auto size = static_cast<Index>(kSignature.size());
     bool found = false;
-    for (std::size_t at = 0; at < bytes.size() && !found; at = at == 0 ? 512 : 2 * at) {
-      found = bytes.substr(at).starts_with(kSignature);
+    for (Index at = 0; at <= opened.size() - size && !found; at = at == 0 ? 512 : 2 * at) {
+      std::array<std::uint8_t, kSignature.size()> bytes;
+      opened.Read(at, bytes);
+      found = std::ranges::equal(bytes, AsBytes(kSignature));
     }
+    const std::vector<std::uint8_t> start = opened.ReadStart(16);
+    const std::string_view bytes(reinterpret_cast<const char*>(start.data()), start.size());
     if (!found) {
       throw Error(ErrorCode::kUnsupported,
                   "{}: is no HDF5 file{}; a MATLAB file of version 7.3 is wanted", name,

@@ -12,6 +12,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/random_access_file.h"
 #include "cliplens/io/safetensors.h"
 
 namespace cliplens {
@@ -230,9 +231,9 @@ void NpyWriter::Finish() {
 }
 
 NpyArray ReadNpy(const std::filesystem::path& path) {
-  const MappedFile file(path);
+  const RandomAccessFile file(path);
   const std::string name = PathText(path);
-  const std::span<const std::uint8_t> bytes = file.bytes();
+  const std::vector<std::uint8_t> bytes = file.ReadStart(kMaxNpyHeaderBytes + 12);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!text.starts_with(kNpyMagic)) {
     throw Error(ErrorCode::kCorruptData, "{}: does not begin with \\x93NUMPY; name an .npy file",
@@ -241,7 +242,7 @@ NpyArray ReadNpy(const std::filesystem::path& path) {
   const auto cut_off = [&](std::size_t wanted) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: the header ends at byte {}, the file has {}; it is cut off, write it again",
-                name, wanted, bytes.size());
+                name, wanted, file.size());
   };
   if (bytes.size() < 8) cut_off(8);
   const int version = bytes[6];
@@ -257,7 +258,7 @@ NpyArray ReadNpy(const std::filesystem::path& path) {
   for (std::size_t i = 0; i < length_size; ++i) {
     header_size |= std::size_t{bytes[8 + i]} << (8 * i);
   }
-  if (header_size > bytes.size() - header_begin) cut_off(header_begin + header_size);
+  if (header_size > ToSize(file.size()) - header_begin) cut_off(header_begin + header_size);
   if (header_size > kMaxNpyHeaderBytes) {
     throw Error(ErrorCode::kExhausted,
                 "{}: the header has {} bytes, at most {} are read; save one plain array", name,
@@ -282,16 +283,17 @@ NpyArray ReadNpy(const std::filesystem::path& path) {
                 "{}: is in Fortran order, C order is read; save numpy.ascontiguousarray of it",
                 name);
   }
-  tensor.bytes = bytes.subspan(header_begin + header_size);
+  const auto data_begin = static_cast<Index>(header_begin + header_size);
   const std::optional<Index> size = BytesOf(tensor.shape, tensor.type);
-  if (size != static_cast<Index>(tensor.bytes.size())) {
+  if (size != file.size() - data_begin) {
     const std::string wanted = size ? fmt::format("{} bytes", *size) : "2^63 bytes or more";
     throw Error(ErrorCode::kCorruptData,
                 "{}: the shape {} of '{}' takes {}, {} follow the header; write the file again",
                 name, Printable(ShapeText(tensor.shape)), *parser.type, wanted,
-                tensor.bytes.size());
+                file.size() - data_begin);
   }
-  return {tensor.shape, ReadAsFloat(tensor)};
+  const Index count = *size / SizeOf(tensor.type);
+  return {tensor.shape, ReadAsFloat(file, data_begin, tensor.type, count, name)};
 }
 
 }  // namespace cliplens

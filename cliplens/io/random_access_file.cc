@@ -1,5 +1,6 @@
 #include "cliplens/io/random_access_file.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <unistd.h>
@@ -28,6 +29,23 @@ void RandomAccessFile::Read(Index offset, std::span<std::uint8_t> out) const {
     }
     offset += got;
     out = out.subspan(ToSize(got));
+  }
+}
+
+std::vector<std::uint8_t> RandomAccessFile::ReadStart(Index most) const {
+  std::vector<std::uint8_t> start(ToSize(std::min(most, size_)));
+  Read(0, start);
+  return start;
+}
+
+void RandomAccessFile::ReadAll(
+    const std::function<void(std::span<const std::uint8_t> block)>& take) const {
+  constexpr Index kBlock = Index{1} << 20;
+  std::vector<std::uint8_t> block(ToSize(std::min(kBlock, size_)));
+  for (Index at = 0; at < size_; at += kBlock) {
+    block.resize(ToSize(std::min(kBlock, size_ - at)));
+    Read(at, block);
+    take(block);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -116,10 +117,10 @@ Placed ReadEntry(const std::string& file, const std::string& name, const Json& v
   return placed;
 }
 
-// The header, a JSON text behind its length.
-std::string_view HeaderText(std::span<const std::uint8_t> bytes, const std::string& name) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const auto size = static_cast<Index>(bytes.size());
+constexpr Index kStartBytes = 32;  // what tells a file of another kind
+
+// The length of the header of a file of `size` bytes that begins with `text`.
+Index HeaderSize(std::string_view text, Index size, const std::string& name) {
   if (text.starts_with("version https://git-lfs")) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: is a Git LFS pointer of {} bytes, not the tensors; run `git lfs pull`", name,
@@ -130,7 +131,7 @@ std::string_view HeaderText(std::span<const std::uint8_t> bytes, const std::stri
                 "{}: has {} bytes, a safetensors file at least {}; fetch it again", name, size,
                 kPrefixBytes + 2);
   }
-  const auto claimed = LoadAs<std::uint64_t>(bytes.data());
+  const auto claimed = LoadAs<std::uint64_t>(reinterpret_cast<const std::uint8_t*>(text.data()));
   if (claimed > static_cast<std::uint64_t>(size - kPrefixBytes)) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: the header claims {} bytes, {} follow; the file is cut off or no safetensors "
@@ -142,15 +143,15 @@ std::string_view HeaderText(std::span<const std::uint8_t> bytes, const std::stri
                 "{}: the header claims {} bytes, at most {} are read; split the file", name,
                 claimed, kMaxHeaderBytes);
   }
-  const auto header_size = ToSize(claimed);
-  const std::string_view header_text = text.substr(kPrefixBytes, header_size);
-  if (!header_text.starts_with('{')) {
+  const std::string_view begin =
+      text.substr(ToSize(kPrefixBytes), std::min<std::size_t>(claimed, 1));
+  if (!begin.starts_with('{')) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: the header begins with \"{}\", not with \"{{\"; the file is no safetensors "
                 "file, name another",
-                name, Printable(header_text.substr(0, 1)));
+                name, Printable(begin));
   }
-  return header_text;
+  return static_cast<Index>(claimed);
 }
 
 std::map<std::string, std::string> ReadMetadata(const Json& value, const std::string& name) {
@@ -170,9 +171,9 @@ std::map<std::string, std::string> ReadMetadata(const Json& value, const std::st
   return metadata;
 }
 
-// Gives entries their bytes; together they must cover the data exactly. Sorts them by place.
-void PlaceInData(std::vector<Placed>& placed, std::span<const std::uint8_t> data,
-                 const std::string& name) {
+// Gives entries their places in a file whose `size` bytes of data begin at `begin`; together they
+// must cover the data exactly. Sorts them by place.
+void PlaceInData(std::vector<Placed>& placed, Index begin, Index size, const std::string& name) {
   std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });
@@ -184,20 +185,56 @@ void PlaceInData(std::vector<Placed>& placed, std::span<const std::uint8_t> data
                   "gaps and overlaps are not allowed, fetch the file again",
                   name, Printable(p.entry.name), p.begin, covered);
     }
-    if (p.end > static_cast<Index>(data.size())) {
+    if (p.end > size) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: tensor \"{}\" ends at byte {} of the data, which has {}; the file is cut "
                   "off, fetch it again",
-                  name, Printable(p.entry.name), p.end, data.size());
+                  name, Printable(p.entry.name), p.end, size);
     }
     covered = p.end;
-    p.entry.bytes = data.subspan(ToSize(p.begin), ToSize(p.end - p.begin));
+    p.entry.offset = begin + p.begin;
   }
-  if (covered != static_cast<Index>(data.size())) {
+  if (covered != size) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: the tensors take {} bytes, {} follow the header; fetch the file again", name,
-                covered, data.size());
+                covered, size);
   }
+}
+
+void NeedFloating(DataType type, const std::string& name) {
+  if (IsFloating(type)) return;
+  throw Error(ErrorCode::kUnsupported,
+              "tensor \"{}\": has the type {}, where one of {} is wanted; convert it",
+              Printable(name), NameOf(type), FloatingTypes());
+}
+
+Index CountOf(const TensorEntry& tensor) {
+  Index count = 1;
+  for (const Index size : tensor.shape) count *= size;
+  return count;
+}
+
+template <typename To>
+std::vector<To> ReadAs(const RandomAccessFile& file, Index offset, DataType type, Index count) {
+  std::vector<To> values(ToSize(count));
+  if (std::is_same_v<To, float> && type == DataType::kF32) {
+    file.Read(offset, {reinterpret_cast<std::uint8_t*>(values.data()), values.size() * sizeof(To)});
+    return values;
+  }
+  constexpr Index kBlock = Index{64} << 10;
+  std::vector<std::uint8_t> bytes;
+  VisitType(type, [&](auto element) {
+    for (Index at = 0; at < count; at += kBlock) {
+      const Index part = std::min(kBlock, count - at);
+      bytes.resize(ToSize(part) * element.kBytes);
+      file.Read(offset + at * static_cast<Index>(element.kBytes), bytes);
+      for (Index i = 0; i < part; ++i) {
+        At(values, at + i) =
+            static_cast<To>(element.Load(&At(bytes, i * static_cast<Index>(element.kBytes))));
+      }
+    }
+  });
+  return values;
 }
 
 template <typename To>
@@ -289,7 +326,26 @@ std::string SafetensorsHeader(std::span<const TensorToWrite* const> order,
 
 SafetensorsView::SafetensorsView(std::span<const std::uint8_t> bytes, std::string name)
     : name_(std::move(name)) {
-  const std::string_view text = HeaderText(bytes, name_);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto size = static_cast<Index>(bytes.size());
+  const Index header = HeaderSize(text.substr(0, ToSize(kStartBytes)), size, name_);
+  ReadHeader(text.substr(ToSize(kPrefixBytes), ToSize(header)), size);
+  for (auto& [key, entry] : tensors_) {
+    entry.bytes = bytes.subspan(ToSize(entry.offset), ToSize(*BytesOf(entry.shape, entry.type)));
+  }
+}
+
+SafetensorsView::SafetensorsView(const RandomAccessFile& file) : name_(PathText(file.path())) {
+  const std::vector<std::uint8_t> start = file.ReadStart(kStartBytes);
+  const Index header =
+      HeaderSize({reinterpret_cast<const char*>(start.data()), start.size()}, file.size(), name_);
+  std::vector<std::uint8_t> text(ToSize(header));
+  file.Read(kPrefixBytes, text);
+  ReadHeader({reinterpret_cast<const char*>(text.data()), text.size()}, file.size());
+}
+
+// `size`: of the whole file.
+void SafetensorsView::ReadHeader(std::string_view text, Index size) {
   const Json header = ParseJson(text, name_ + ": header", kMaxHeaderValues);
   std::vector<Placed> placed;
   for (const auto& [key, value] : header.items()) {
@@ -299,15 +355,34 @@ SafetensorsView::SafetensorsView(std::span<const std::uint8_t> bytes, std::strin
       placed.push_back(ReadEntry(name_, key, value));
     }
   }
-  PlaceInData(placed, bytes.subspan(ToSize(kPrefixBytes) + text.size()), name_);
+  const Index begin = kPrefixBytes + static_cast<Index>(text.size());
+  PlaceInData(placed, begin, size - begin, name_);
   for (Placed& p : placed) {
     std::string key = p.entry.name;
     tensors_.emplace(std::move(key), std::move(p.entry));
   }
 }
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
-    : file_(path), view_(file_.bytes(), PathText(path)) {}
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path), view_(file_) {}
+
+std::vector<float> SafetensorsFile::ReadAsFloat(const TensorEntry& tensor) const {
+  return ReadAsFloat(tensor, 0, CountOf(tensor));
+}
+
+std::vector<float> SafetensorsFile::ReadAsFloat(const TensorEntry& tensor, Index first,
+                                                Index count) const {
+  if (first < 0 || count < 0 || count > CountOf(tensor) - first) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "tensor \"{}\": has {} values, {} from number {} on were asked for",
+                Printable(tensor.name), CountOf(tensor), count, first);
+  }
+  return cliplens::ReadAsFloat(file_, tensor.offset + first * SizeOf(tensor.type), tensor.type,
+                               count, tensor.name);
+}
+
+std::vector<double> SafetensorsFile::ReadNumbers(const TensorEntry& tensor) const {
+  return ReadAs<double>(file_, tensor.offset, tensor.type, CountOf(tensor));
+}
 
 const TensorEntry& SafetensorsView::at(const std::string& name) const {
   const auto found = tensors_.find(name);
@@ -321,12 +396,14 @@ const TensorEntry& SafetensorsView::at(const std::string& name) const {
   return found->second;
 }
 
+std::vector<float> ReadAsFloat(const RandomAccessFile& file, Index offset, DataType type,
+                               Index count, const std::string& name) {
+  NeedFloating(type, name);
+  return ReadAs<float>(file, offset, type, count);
+}
+
 std::vector<float> ReadAsFloat(const TensorEntry& tensor) {
-  if (!IsFloating(tensor.type)) {
-    throw Error(ErrorCode::kUnsupported,
-                "tensor \"{}\": has the type {}, where one of {} is wanted; convert it",
-                Printable(tensor.name), NameOf(tensor.type), FloatingTypes());
-  }
+  NeedFloating(tensor.type, tensor.name);
   return ReadAs<float>(tensor);
 }
 

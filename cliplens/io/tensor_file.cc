@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
-#include "cliplens/io/file.h"
 #include "cliplens/io/json.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/random_access_file.h"
 #include "cliplens/io/torch_file.h"
 
 namespace cliplens {
@@ -24,11 +24,11 @@ class SafetensorsTensors : public TensorFile {
   std::string kind() const override { return "safetensors"; }
   const std::map<std::string, TensorInfo>& tensors() const override { return infos_; }
   std::vector<float> ReadAsFloat(const std::string& name) const override {
-    return cliplens::ReadAsFloat(file_.at(name));
+    return file_.ReadAsFloat(file_.at(name));
   }
   double ReadScalar(const std::string& name) const override {
     const TensorEntry& entry = file_.at(name);
-    const std::vector<double> values = ReadNumbers(entry);
+    const std::vector<double> values = file_.ReadNumbers(entry);
     if (values.size() != 1) {
       throw Error(ErrorCode::kCorruptData, "{}: tensor '{}' has shape {}, one number was expected",
                   PathText(file_.path()), Printable(name), ShapeText(entry.shape));
@@ -143,12 +143,7 @@ class ShardedTensors : public TensorFile {
 
 std::unique_ptr<TensorFile> OpenTensorFile(const std::filesystem::path& path) {
   if (path.extension() == ".json") return std::make_unique<ShardedTensors>(path);
-  bool torch = false;
-  {
-    const MappedFile file(path);
-    torch = LooksLikeTorchFile(file.bytes().first(std::min<std::size_t>(8, file.bytes().size())));
-  }
-  if (torch) return OpenTorchFile(path);
+  if (LooksLikeTorchFile(RandomAccessFile(path).ReadStart(8))) return OpenTorchFile(path);
   return std::make_unique<SafetensorsTensors>(path);
 }
 

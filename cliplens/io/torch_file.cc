@@ -13,6 +13,7 @@
 #include "cliplens/io/file.h"
 #include "cliplens/io/pickle.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/random_access_file.h"
 #include "cliplens/io/torch_views.h"
 #include "cliplens/io/zip.h"
 
@@ -344,8 +345,7 @@ bool LooksLikeTorchFile(std::span<const std::uint8_t> head) {
 
 std::unique_ptr<TensorFile> OpenTorchFile(const std::filesystem::path& path) {
   auto file = std::make_unique<TorchFile>(path);
-  const MappedFile mapped(path);
-  if (IsZip(mapped.bytes())) {
+  if (IsZip(RandomAccessFile(path).ReadStart(static_cast<Index>(kZipHead.size())))) {
     file->ReadZip();
   } else {
     file->ReadLegacy();

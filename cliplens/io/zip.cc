@@ -10,6 +10,7 @@
 #include "cliplens/io/file.h"
 #include "cliplens/io/inflate.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/random_access_file.h"
 
 namespace cliplens {
 namespace {
@@ -47,7 +48,7 @@ ZipArchive::ZipArchive(const std::filesystem::path& path)
     : path_(path), handle_(std::make_unique<Handle>()) {
   const std::string name = PathText(path);
   {
-    const MappedFile readable(path);  // gives the errors of a file that cannot be opened
+    const RandomAccessFile readable(path);  // gives the errors of a file that cannot be opened
   }
   int code = 0;
   handle_->zip = zip_open(path.c_str(), ZIP_RDONLY, &code);

@@ -40,10 +40,11 @@ std::optional<Array<float, 2>> Read(const fs::path& path, Index texts) {
     const TensorEntry& entry = file.at(kTensor);
     const auto checksum = file.metadata().find(kChecksum);
     if (entry.type != DataType::kF32 || entry.shape.size() != 2 || entry.shape[0] != texts ||
-        checksum == file.metadata().end() || checksum->second != HashBytes(entry.bytes)) {
+        checksum == file.metadata().end()) {
       return std::nullopt;
     }
-    Array<float, 2> rows({texts, entry.shape[1]}, ReadAsFloat(entry));
+    Array<float, 2> rows({texts, entry.shape[1]}, file.ReadAsFloat(entry));
+    if (checksum->second != HashBytes(AsBytes(rows.flat()))) return std::nullopt;
     for (Index i = 0; i < texts; ++i) CheckEmbedding(rows.row(i), "");
     return rows;
   } catch (const Error&) {

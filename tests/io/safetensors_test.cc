@@ -60,20 +60,34 @@ TEST(SafetensorsTest, RoundTrip) {
   EXPECT_EQ(file.tensors().size(), 4u);
   EXPECT_EQ(file.metadata().at("format"), "pt");
   EXPECT_EQ(file.metadata().at("x"), "1\n2");
-  EXPECT_EQ(ReadAsFloat(file.at("a")), a);
+  EXPECT_EQ(file.ReadAsFloat(file.at("a")), a);
   EXPECT_EQ(file.at("a").shape, (std::vector<Index>{2, 3}));
-  EXPECT_EQ(ReadNumbers(file.at("scalar")), c);
+  EXPECT_EQ(file.ReadNumbers(file.at("scalar")), c);
   EXPECT_TRUE(file.at("scalar").shape.empty());
-  EXPECT_TRUE(ReadAsFloat(file.at("empty")).empty());
-  EXPECT_EQ(file.at("bytes").bytes[2], 9);
+  EXPECT_TRUE(file.ReadAsFloat(file.at("empty")).empty());
+  EXPECT_EQ(file.ReadNumbers(file.at("bytes")), (std::vector<double>{7, 8, 9}));
+  EXPECT_EQ(file.ReadAsFloat(file.at("a"), 2, 3), (std::vector<float>{0.0F, 4.0F, 5.0F}));
+  ExpectError(ErrorCode::kInvalidArgument, "has 6 values, 3 from number 4",
+              [&] { file.ReadAsFloat(file.at("a"), 4, 3); });
   EXPECT_TRUE(file.contains("a"));
   EXPECT_FALSE(file.contains("b"));
   // Every tensor lies at a multiple of its element's size, the first at a multiple of 64.
   for (const auto& [name, tensor] : file.tensors()) {
-    const auto address = reinterpret_cast<std::uintptr_t>(tensor.bytes.data());
-    EXPECT_EQ(address % static_cast<std::uintptr_t>(SizeOf(tensor.type)), 0u) << name;
+    EXPECT_EQ(tensor.offset % SizeOf(tensor.type), 0) << name;
   }
-  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(file.at("scalar").bytes.data()) % 64, 0u);
+  EXPECT_EQ(file.at("scalar").offset % 64, 0);
+}
+
+TEST(SafetensorsTest, TellsOfAFileThatWasCutOffMeanwhile) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "x.safetensors";
+  const std::vector<float> a = {1, 2, 3, 4};
+  const TensorToWrite tensor{
+      .name = "a", .type = DataType::kF32, .shape = {4}, .bytes = BytesOf(a)};
+  WriteSafetensors(path, {&tensor, 1});
+  const SafetensorsFile file(path);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 4);
+  ExpectError(ErrorCode::kCorruptData, "was it changed", [&] { file.ReadAsFloat(file.at("a")); });
 }
 
 TEST(SafetensorsTest, WritesTheSameBytesTwice) {
@@ -115,16 +129,16 @@ TEST(SafetensorsTest, ReadsUnalignedTensorsOfEveryFloatType) {
   data[18] = '\x3D';
   const SafetensorsFile file(
       directory.Write("x.safetensors", Prefix(header.size()) + header + data));
-  EXPECT_EQ(ReadNumbers(file.at("d"))[0], d);
-  EXPECT_EQ(ReadAsFloat(file.at("d"))[0], -0.1F);
-  EXPECT_EQ(ReadAsFloat(file.at("f"))[0], f);
-  EXPECT_EQ(ReadAsFloat(file.at("h"))[0], 1.5F);
-  EXPECT_EQ(ReadAsFloat(file.at("b"))[0], -3.140625F);
-  EXPECT_EQ(ReadNumbers(file.at("b"))[0], -3.140625);
-  EXPECT_EQ(ReadAsFloat(file.at("4"))[0], 1.5F);
-  EXPECT_EQ(ReadAsFloat(file.at("5"))[0], 1.25F);
+  EXPECT_EQ(file.ReadNumbers(file.at("d"))[0], d);
+  EXPECT_EQ(file.ReadAsFloat(file.at("d"))[0], -0.1F);
+  EXPECT_EQ(file.ReadAsFloat(file.at("f"))[0], f);
+  EXPECT_EQ(file.ReadAsFloat(file.at("h"))[0], 1.5F);
+  EXPECT_EQ(file.ReadAsFloat(file.at("b"))[0], -3.140625F);
+  EXPECT_EQ(file.ReadNumbers(file.at("b"))[0], -3.140625);
+  EXPECT_EQ(file.ReadAsFloat(file.at("4"))[0], 1.5F);
+  EXPECT_EQ(file.ReadAsFloat(file.at("5"))[0], 1.25F);
   ExpectError(ErrorCode::kUnsupported, "tensor \"pad\": has the type BOOL",
-              [&] { ReadAsFloat(file.at("pad")); });
+              [&] { file.ReadAsFloat(file.at("pad")); });
 }
 
 TEST(SafetensorsTest, RefusesBadSizes) {
@@ -228,7 +242,7 @@ TEST(SafetensorsTest, EveryCutIsAnErrorAndEveryFlippedByteAnErrorOrAFile) {
       try {
         const SafetensorsFile file(path);
         for (const auto& [name, tensor] : file.tensors()) {
-          if (tensor.type == DataType::kF16) ReadAsFloat(tensor);
+          if (tensor.type == DataType::kF16) file.ReadAsFloat(tensor);
         }
       } catch (const Error& error) {
         EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
