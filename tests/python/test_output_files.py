@@ -50,11 +50,17 @@ def place(tmp_path_factory):
         (folder / "photos" / label).mkdir(parents=True)
         for i in range(6):
             (folder / "photos" / label / f"{i}.png").write_bytes(png(20, 3 * i + len(label)))
+    (folder / "photos/metadata.csv").write_text("file_name,where\n" + "".join(
+        f"{label}/{i}.png,{i % 2}\n" for label in ("sea", "wood") for i in range(6)))
     (folder / "classes.txt").write_text("sea\nwood\n")
     (folder / "properties.txt").write_text("red\tcolour\nblue\tcolour\na dog\tanimal\na cat\tanimal\n")
     result = run("decompose", "pictureworld", "--images", folder / "photos", "--out",
                  folder / "store", "--shard-images", 4)
     assert result.returncode == 0, result.stderr
+    for half in (0, 1):
+        result = run("decompose", "pictureworld", "--images", folder / "photos", "--out",
+                     folder / f"half-{half}", "--shard-images", 4, "--shard", f"{half}/2")
+        assert result.returncode == 0, result.stderr
     return folder
 
 
@@ -163,6 +169,71 @@ def test_a_disk_that_fails_between_two_files(verb, place, shim, wanted, tmp_path
         assert contents(out) == {}, (at, calls[at - 1])
         again = run(*arguments)
         assert again.returncode == 0 and contents(out) == files, again.stderr
+
+
+# Of each other verb that writes: what it is called with, and how many of its calls fail in turn.
+# CLIPLENS_EVERY_CALL=1 takes all of those that write many (four minutes).
+def writer(verb, place, out):
+    store, photo = place / "store", place / "photos/sea/1.png"
+    classes = ("--classes", place / "classes.txt", "--templates", "simple")
+    return {
+        "embed": ("embed", "pictureworld", "--images", place / "photos", "--out", out / "a.npy"),
+        "explain": ("explain", "pictureworld", "--image", photo, "--text", "a dog", "--out",
+                    out / "a.png"),
+        "report": ("report", store, "--texts", place / "properties.txt", "--out", out / "a.html"),
+        "span": ("span", store, "--texts", place / "properties.txt", "--heads", "L5.H3", "--out",
+                 out / "a.json"),
+        "edit make": ("edit", "make", store, "--heads", "L5.H3", "--out", out / "a.json"),
+        "evaluate groups": ("evaluate", "groups", store, *classes, "--attribute", "where", "--random",
+                            0, "--out", out / "a.json", "--csv", out / "a.csv"),
+        "export": ("export", store, "--format", "npy", "--out", out / "a"),
+        "merge": ("merge", place / "half-0", place / "half-1", "--out", out / "a"),
+        "decompose": decompose(place, out / "a"),
+    }[verb]
+
+
+MANY = ("export", "merge", "decompose")
+WRITERS = ("embed", "explain", "report", "span", "edit make", "evaluate groups", *MANY)
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("verb", WRITERS)
+def test_whichever_call_fails_all_is_there_or_nothing(verb, place, shim, tmp_path):
+    def fail(at, out):
+        out.mkdir()
+        log = tmp_path / f"{out.name}.log"
+        result = run(*writer(verb, place, out), LD_PRELOAD=str(shim), FAIL_CALLS=CALLS,
+                     FAIL_UNDER=str(out), FAIL_LOG=str(log), FAIL_AT=str(at),
+                     FAIL_HOW=str(errno.EIO))
+        return result, log.read_text().splitlines()
+
+    result, calls = fail(0, tmp_path / "wanted")
+    assert result.returncode == 0, result.stderr
+    wanted = tree(tmp_path / "wanted")
+    assert wanted and not any(".partial" in name for name in wanted)
+    step = 1 if verb not in MANY or os.environ.get("CLIPLENS_EVERY_CALL") else len(calls) // 6
+    for at in range(1, len(calls) + 1, step):
+        out = tmp_path / str(at)
+        result, _ = fail(at, out)
+        left = tree(out)
+        if result.returncode == 0:  # a call that need not succeed
+            assert left == wanted, (calls[at - 1], sorted(left))
+            continue
+        assert result.returncode in (5, 6), (calls[at - 1], result.returncode, result.stderr)
+        assert result.stderr.count("\n") == 1, (calls[at - 1], result.stderr)
+        if verb == "decompose":  # goes on where it was
+            assert all(name.startswith("a.partial/") for name in left) or left == wanted, calls[at - 1]
+            if left != wanted:
+                again = run(*writer(verb, place, out), "--resume")
+                assert again.returncode == 0 and tree(out) == wanted, (calls[at - 1], again.stderr)
+        elif calls[at - 1].startswith("unlink"):  # what cannot be removed is named
+            assert ".partial: cannot remove" in result.stderr
+        else:
+            assert left in ({}, wanted), (calls[at - 1], sorted(left), result.stderr)
 
 
 def test_a_file_of_somebody_is_not_touched(place, tmp_path):
