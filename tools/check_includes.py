@@ -53,7 +53,7 @@ EVERYWHERE = ("fmt/",)
 # POSIX, the compiler and C's own headers belong to no library.
 SYSTEM = re.compile(
     r"(sys/\w+|unistd|fcntl|sched|dirent|dlfcn|pthread|signal|termios|poll|netdb|netinet/\w+|"
-    r"arpa/inet|malloc|std\w+|string|errno|linux/magic|math|limits|float|assert|time|\w*intrin|cpuid)\.h")
+    r"arpa/inet|execinfo|malloc|std\w+|string|errno|linux/magic|math|limits|float|assert|time|\w*intrin|cpuid)\.h")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(<[^>\n]+>|"[^"\n]+")', re.MULTILINE)
 SUFFIXES = {".h", ".cc", ".in"}
 

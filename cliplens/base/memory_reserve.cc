@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 
+#include <execinfo.h>
 #include <sys/mman.h>
 
 namespace cliplens {
@@ -25,6 +26,9 @@ void HandleFailedAllocation() {
 
 void KeepMemoryReserve() {
   kept = true;
+  // glibc loads its unwinder when it first needs it, and ends the process where it cannot.
+  void* frame = nullptr;
+  (void)::backtrace(&frame, 1);
   RenewMemoryReserve();
   if (reserve == nullptr) throw std::bad_alloc();
   std::set_new_handler(HandleFailedAllocation);

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "cliplens/base/error.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/report/explorer_report.h"
@@ -36,7 +38,23 @@ void KeepLittleMemory() {
 #endif
 }
 
+// Libraries that the explorer calls from several threads end the process in some places where they
+// get no memory.
+void CheckMemory() {
+  constexpr rlim_t kLeast = rlim_t{512} << 20;
+  for (const auto which : {RLIMIT_AS, RLIMIT_DATA}) {
+    rlimit limit = {};
+    if (::getrlimit(which, &limit) == 0 && limit.rlim_cur < kLeast) {
+      throw Error(ErrorCode::kExhausted,
+                  "memory is limited to {} MB, serve wants at least {} beside large models; raise "
+                  "the limit (ulimit -v, ulimit -d)",
+                  limit.rlim_cur >> 20, kLeast >> 20);
+    }
+  }
+}
+
 void Run(const ServeArguments& options, const Common& common) {
+  CheckMemory();
   KeepLittleMemory();
   // Signals are waited for by a thread of their own; every other thread inherits the mask.
   sigset_t signals;

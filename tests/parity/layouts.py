@@ -19,7 +19,6 @@ from transformers import CLIPConfig, CLIPModel
 
 import models
 from random_weights import hugging_face_names
-from random_weights import hugging_face_names
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 

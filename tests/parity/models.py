@@ -21,8 +21,6 @@ from safetensors.torch import save_file
 
 from random_weights import draw
 
-from random_weights import draw
-
 # K is 64, everything else is as in CLIP, only narrower.
 PLAIN = dict(
     seed=1, dtype=torch.float32, vocabulary=None,
