@@ -25,7 +25,7 @@ MOST = 1.02
 
 
 def cases(model, images, folder, store) -> dict[str, list]:
-    """{name: words behind the program's name}; `out` is removed after each run."""
+    """{name: words behind the program's name}; what stands in `folder` is removed after each run."""
     out, pool = folder / "out", TEXTS / "phrases.txt"
     return {
         "embed": ["embed", model, "--images", images, "--out", out],
@@ -40,12 +40,13 @@ def cases(model, images, folder, store) -> dict[str, list]:
     }
 
 
-def compare(old, new, words, out, runs) -> tuple[list[float], list[float]]:
+def compare(old, new, words, folder, runs) -> tuple[list[float], list[float]]:
     measured = {old: [], new: []}
     for _ in range(runs + 1):
         for program in (old, new):
+            folder.mkdir()
             measured[program].append(run([program, *words, "--json"]))
-            shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+            shutil.rmtree(folder)
     return tuple([n[kind] / o[kind] for o, n in list(zip(measured[old], measured[new]))[1:]]
                  for kind in ("cpu", "wall"))
 
@@ -68,9 +69,10 @@ def main():
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         run([options.old, "decompose", options.model, "--images", options.images, "--out",
              folder / "store", "--json"])
-        every = cases(options.model, options.images, folder, folder / "store")
+        every = cases(options.model, options.images, folder / "written", folder / "store")
         for name in options.cases or every:
-            both = compare(options.old, options.new, every[name], folder / "out", options.runs)
+            both = compare(options.old, options.new, every[name], folder / "written",
+                           options.runs)
             cpu, wall = (f"{statistics.median(r):.3f} ({min(r):.3f} to {max(r):.3f})" for r in both)
             print(f"{name:12}  processor time {cpu}   wall time {wall}", flush=True)
             if statistics.median(both[0]) > MOST:

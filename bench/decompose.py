@@ -101,6 +101,7 @@ class Program:
         measured = run([self.path, "embed", model, "--images", pictures, "--out", out, "--json",
                         *options])
         out.unlink()
+        out.with_suffix(".rows.jsonl").unlink()
         return measured
 
     def decompose(self, model, pictures, *options) -> dict:

@@ -60,8 +60,9 @@ def test_layouts(cliplens, measured, tmp_path, monkeypatch, case):
     wanted: dict[str, dict] = {}
     fingerprints: dict[str, str] = {}
     for layout in layouts.layouts_of(case):
-        folder = tmp_path / "model"
+        folder, results = tmp_path / "model", tmp_path / "results"
         folder.mkdir()
+        results.mkdir()
         monkeypatch.setenv("HF_HUB_CACHE", str(folder))
         model = layout.write(case, state, folder)
         if layout.reference not in wanted:
@@ -69,8 +70,7 @@ def test_layouts(cliplens, measured, tmp_path, monkeypatch, case):
                 layout.reference, case, state, pixels, tokens, model[0])
         worst = {}
         for what, source in (("images", images), ("texts", tmp_path / "texts.txt")):
-            out = tmp_path / f"{what}.npy"
-            out.unlink(missing_ok=True)
+            out = results / f"{what}.npy"
             result = cliplens.json("embed", *model, f"--{what}", source, "--out", out)
             got, reference = np.load(out).astype(np.float64), wanted[layout.reference][what]
             assert got.shape == reference.shape
@@ -82,6 +82,7 @@ def test_layouts(cliplens, measured, tmp_path, monkeypatch, case):
             fingerprints[layout.title] = result["fingerprint"]
         measured.layout(case.title, layout.title, worst["images"], worst["texts"])
         shutil.rmtree(folder)
+        shutil.rmtree(results)
     assert len(set(fingerprints.values())) == 1, fingerprints
 
 
