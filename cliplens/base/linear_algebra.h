@@ -37,4 +37,21 @@ SymmetricEigen EigenOfSymmetric(const Matrix& a);
 // Orthonormal columns [n, n]. The first k of them span what the first k columns of a [n, n] span.
 Matrix OrthonormalColumns(const Matrix& a);
 
+// The singular value decomposition left · diag(values) · right^T of a product.
+struct SingularDirections {
+  Vector values;  // [r] descending
+  Matrix left;    // [m, r] orthonormal columns
+  Matrix right;   // [n, r]
+};
+// Of a b for a [m, k] and b [k, n]; r is the least of m, k and n. The product [m, n] is never
+// formed: QR of both factors leaves a matrix of k rows and columns at most. Throws
+// Error(kUnsupported) where a number is not finite.
+SingularDirections SingularDirectionsOf(const Matrix& a, const Matrix& b);
+
+// The w ≥ 0 [n] that minimises |x − A^T w| for rows A [n, E], by the algorithm of Lawson and Hanson
+// ("Solving Least Squares Problems", 1974), which ends at the exact solution.
+//   gram: A A^T [n, n]    products: A x [n]
+// A row that is linearly dependent on others, such as a doubled one, gets 0.
+Vector NonNegativeLeastSquares(const Matrix& gram, const Vector& products);
+
 }  // namespace cliplens
