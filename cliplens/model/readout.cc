@@ -99,6 +99,12 @@ Matrix Readout::EmbedRows(ArrayView<const float, 2> rows) const {
   return nn::Product(nn::Of(normed), nn::Of(projection_));
 }
 
+Matrix Readout::ProjectRows(const Matrix& rows) const {
+  const Vector mean = rows.rowwise().mean();
+  const Matrix scaled = (rows.colwise() - mean) * VectorOf(gain_, config_.width).asDiagonal();
+  return nn::Product(nn::Of(scaled), nn::Of(projection_));
+}
+
 Array<float, 4> Readout::HeadMatrices(int threads) const {
   const Index head_width = config_.head_width();
   const Index width = config_.width;

@@ -65,6 +65,9 @@ class Readout {
   ReadoutScale Embed(std::span<const float> row, std::span<float> embedding) const;
   // Any rows [n, D] to [n, E] in fp64, not made unit.
   Matrix EmbedRows(ArrayView<const float, 2> rows) const;
+  // P^T(γ ⊙ (r − mean of r)) of rows r [n, D], [n, E] in fp64: what a change r of the pooled row
+  // changes of the embedding, but for 1/(σ n).
+  Matrix ProjectRows(const Matrix& rows) const;
 
   // The matrices B [L, H, K+3, E] of c = u^T B, computed in fp64 and stored as fp32:
   // B = [W_O diag(γ) P ; P^T(γ ⊙ b_O)/H ; −P^T γ/(JH) ; P^T β/(JH)].
