@@ -5,34 +5,15 @@
 
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/app/heads.h"
+#include "cliplens/app/pictures.h"
 #include "cliplens/app/shipped.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
-#include "cliplens/dataset/labels.h"
 
 namespace cliplens {
 namespace {
 
 constexpr Index kTextsOfScores = 5;  // of TextSpan, with which a label is compared
-
-// The pictures whose attribute has the value of `only`, ATTRIBUTE=VALUE; all without it.
-std::vector<Index> PicturesWith(const std::vector<Item>& items, const std::string& only) {
-  const std::size_t sign = only.find('=');
-  if (!only.empty() && sign == std::string::npos) {
-    throw Error(ErrorCode::kInvalidArgument, "`only` {}: ATTRIBUTE=VALUE was expected", only);
-  }
-  std::vector<Index> pictures;
-  for (Index i = 0; i < std::ssize(items); ++i) {
-    if (only.empty() ||
-        LabelOf(At(items, i), only.substr(0, sign)).value_or("") == only.substr(sign + 1)) {
-      pictures.push_back(i);
-    }
-  }
-  if (pictures.empty()) {
-    throw Error(ErrorCode::kNotFound, "`only` {}: no picture of the store is left", only);
-  }
-  return pictures;
-}
 
 void CheckAreProperties(const std::vector<Factor>& factors, const LabelReport& labels) {
   for (const Factor& factor : factors) {
@@ -130,7 +111,7 @@ LabelTruthReport LabelsAgainstTruth(const Store& store, const LazyModel& model,
                                     const LabellingOptions& options, const TruthChoice& choice,
                                     const Work& work) {
   const std::vector<Item> items = store.ReadItems();
-  const std::vector<Index> pictures = PicturesWith(items, choice.only);
+  const std::vector<Index> pictures = PicturesWith(items, choice.only, store.directory().string());
   LabelTruthReport report;
   report.factors = KnownFactors(items, choice.factors, pictures);
   report.labels = MakeLabels(store, model.Get(), options, work);

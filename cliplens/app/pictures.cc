@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
+#include "cliplens/dataset/labels.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/file_name.h"
 
@@ -44,7 +46,60 @@ class JoinedSets : public ImageSet {
   std::vector<std::unique_ptr<ImageSet>> sets_;
 };
 
+// Some pictures of a set.
+class PartOfSet : public ImageSet {
+ public:
+  PartOfSet(std::unique_ptr<ImageSet> set, std::vector<Index> kept)
+      : set_(std::move(set)), kept_(std::move(kept)) {}
+
+  Index size() const override { return std::ssize(kept_); }
+  Item item(Index i) const override { return set_->item(At(kept_, i)); }
+  std::string path(Index i) const override { return set_->path(At(kept_, i)); }
+  std::vector<std::uint8_t> Read(Index i) const override { return set_->Read(At(kept_, i)); }
+  std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
+    return set_->ReadMask(At(kept_, i));
+  }
+  bool exif_orientation(Index i) const override { return set_->exif_orientation(At(kept_, i)); }
+  std::string kind() const override { return set_->kind(); }
+  std::string root() const override { return set_->root(); }
+  LeftOut left_out() const override { return set_->left_out(); }
+
+ private:
+  std::unique_ptr<ImageSet> set_;
+  std::vector<Index> kept_;
+};
+
 }  // namespace
+
+std::vector<Index> PicturesWith(const std::vector<Item>& items, const std::string& only,
+                                const std::string& place) {
+  const std::size_t sign = only.find('=');
+  if (!only.empty() && sign == std::string::npos) {
+    throw Error(ErrorCode::kInvalidArgument, "`only` {}: ATTRIBUTE=VALUE was expected", only);
+  }
+  const std::string attribute = only.substr(0, sign);
+  std::vector<Index> pictures;
+  for (Index i = 0; i < std::ssize(items); ++i) {
+    const Item& item = At(items, i);
+    const bool is_label = attribute == "label" && !item.attributes.contains(attribute);
+    if (only.empty() ||
+        LabelOf(item, is_label ? "" : attribute).value_or("") == only.substr(sign + 1)) {
+      pictures.push_back(i);
+    }
+  }
+  if (pictures.empty()) {
+    throw Error(ErrorCode::kNotFound, "`only` {}: no picture of {} is left", only, place);
+  }
+  return pictures;
+}
+
+std::unique_ptr<ImageSet> PartOf(std::unique_ptr<ImageSet> set, const std::string& only) {
+  if (only.empty()) return set;
+  std::vector<Item> items;
+  for (Index i = 0; i < set->size(); ++i) items.push_back(set->item(i));
+  std::vector<Index> kept = PicturesWith(items, only, set->root());
+  return std::make_unique<PartOfSet>(std::move(set), std::move(kept));
+}
 
 std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice, OnError on_error) {
   std::unique_ptr<ImageSet> set =

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/decompose/store.h"
@@ -23,6 +24,14 @@ struct ImagesChoice {
 };
 // Throws as OpenImageSet.
 std::unique_ptr<ImageSet> OpenImages(const ImagesChoice& choice, OnError on_error = OnError::kStop);
+
+// Numbers of the items whose attribute has the value of `only`, ATTRIBUTE=VALUE; all without it.
+// `label=VALUE` is the label where no attribute has that name. Throws Error(kInvalidArgument) for
+// text without a sign of equality, and Error(kNotFound) where none of `place` is left.
+std::vector<Index> PicturesWith(const std::vector<Item>& items, const std::string& only,
+                                const std::string& place);
+// The set without all other pictures. Throws as PicturesWith.
+std::unique_ptr<ImageSet> PartOf(std::unique_ptr<ImageSet> set, const std::string& only);
 
 // The pictures that a store was made of, those of a merged store one set after the other; null
 // where they are gone. `images`, unless empty, replaces the place that the manifest names; errors
