@@ -68,6 +68,7 @@
 #include "cliplens/analysis/extremes.h"
 #include "cliplens/analysis/group_share.h"
 #include "cliplens/analysis/groups.h"
+#include "cliplens/analysis/head_directions.h"
 #include "cliplens/analysis/head_labels.h"
 #include "cliplens/analysis/head_match.h"
 #include "cliplens/analysis/heat_map.h"
@@ -78,6 +79,7 @@
 #include "cliplens/analysis/reconstruction.h"
 #include "cliplens/analysis/search.h"
 #include "cliplens/analysis/segmentation.h"
+#include "cliplens/analysis/sparse_words.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/token_map.h"
 #include "cliplens/analysis/token_scores.h"
@@ -87,6 +89,7 @@
 // app: what a program opens and asks for by name.
 #include "cliplens/app/accuracy.h"
 #include "cliplens/app/cues.h"
+#include "cliplens/app/description.h"
 #include "cliplens/app/edits.h"
 #include "cliplens/app/explanations.h"
 #include "cliplens/app/groups.h"
@@ -102,6 +105,7 @@
 #include "cliplens/app/shipped.h"
 #include "cliplens/app/spaces.h"
 #include "cliplens/app/texts.h"
+#include "cliplens/app/weight_words.h"
 
 // report: results as tables, JSON, pictures and pages.
 #include "cliplens/report/html_report.h"

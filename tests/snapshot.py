@@ -406,6 +406,12 @@ def add_searches():
         add(f"export.{model}", f"export photos.{model}/store --out @/arrays")
     add("match", "match store.pictureworld/store store.pictureworld-2/store --labels"
                  " label.pictureworld/labels.json --count 9")
+    add("describe", f"describe pictureworld-birds --store {birds} --item 3 {PHRASES}")
+    add("describe.head", f"describe pictureworld-birds --store {birds} --head L5.H4 {PHRASES}"
+                         " --only place_kind=water --minus-only place_kind=land")
+    add("describe.pictures", f"describe pictureworld --images photos {PHRASES} --count 4")
+    add("weights", f"weights pictureworld {PHRASES} --heads last-2 --csv @/weights.csv")
+    add("weights.random", "weights gelu --texts texts.txt --directions 2 --count 2")
     add("match.random", "match store.gelu/store store.quick/store --most-images 70")
 
 
@@ -425,7 +431,7 @@ def add_help():
                  "verify", "span", "ablate", "reconstruct", "label", "evaluate",
                  "evaluate labels", "evaluate groups", "evaluate segmentation", "edit",
                  "edit suggest", "edit make", "edit show", "search", "match", "heatmap", "explain",
-                 "segment", "report", "export", "serve", "demo"):
+                 "segment", "report", "export", "serve", "demo", "describe", "weights"):
         add("help." + verb.replace(" ", "-"), f"{verb} --help")
 
 

@@ -105,6 +105,8 @@ int main(int argc, char** argv) {
   AddSegment(app, common);
   AddServe(app, common);
   AddSpan(app, common);
+  AddDescribe(app, common);
+  AddWeights(app, common);
   AddAblate(app, common);
   AddReconstruct(app, common);
   AddLabel(app, common);

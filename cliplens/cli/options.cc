@@ -45,6 +45,13 @@ void AddStoreArgument(CLI::App* verb, std::string& store, const char* help) {
   verb->add_option("STORE", store, help)->required();
 }
 
+void AddTextsOption(CLI::App* verb, std::string& texts) {
+  verb->add_option("--texts", texts,
+                   "Text pool, one text a line, or a shipped one: general, common_words, "
+                   "properties")
+      ->required();
+}
+
 CLI::Option* AddHeadsOption(CLI::App* verb, std::string& heads) {
   return verb->add_option("--heads", heads, "L11.H3, L9-L11, last-4, all; commas between")
       ->capture_default_str();

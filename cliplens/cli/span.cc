@@ -75,10 +75,7 @@ void AddSpan(CLI::App& app, Common& common) {
       app, common, "span", "TextSpan: the texts that span what each head writes",
       "cliplens span store --texts world/texts/phrases.txt --heads last-2 --count 10");
   AddStoreArgument(verb, options->store, "Store directory");
-  verb->add_option(
-          "--texts", options->texts,
-          "Text pool, one text a line, or a shipped one: general, common_words, properties")
-      ->required();
+  AddTextsOption(verb, options->texts);
   AddHeadsOption(verb, options->heads);
   AddNumber(verb, "--count", options->span.count, 1, 100'000, "Texts for each head");
   AddNumber(verb, "--rank", options->span.rank, 0, 100'000,

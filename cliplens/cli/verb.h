@@ -85,6 +85,7 @@ void AddAblate(CLI::App& app, Common& common);
 void AddClassify(CLI::App& app, Common& common);
 void AddDecompose(CLI::App& app, Common& common);
 void AddDemo(CLI::App& app, Common& common);
+void AddDescribe(CLI::App& app, Common& common);
 void AddEdit(CLI::App& app, Common& common);
 void AddEmbed(CLI::App& app, Common& common);
 void AddEvaluate(CLI::App& app, Common& common);
@@ -106,5 +107,6 @@ void AddServe(CLI::App& app, Common& common);
 void AddSpan(CLI::App& app, Common& common);
 void AddTokenize(CLI::App& app, Common& common);
 void AddVerify(CLI::App& app, Common& common);
+void AddWeights(CLI::App& app, Common& common);
 
 }  // namespace cliplens::cli

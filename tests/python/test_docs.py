@@ -334,6 +334,13 @@ RUNS = [
     "search whole --item 3 -k 3",
     "search whole --item 3 --property object --labels labels.json -k 3",
     "match whole store --labels labels.json --labels2 labels.json",
+    "describe pictureworld --images ragged --on-error skip --texts texts.txt --minus faulty",
+    "describe pictureworld --store whole --item 3 --head L5.H3 --texts texts.txt",
+    "describe pictureworld --store other --only place_kind=water --minus-only place_kind=land"
+    " --texts texts.txt",
+    "describe pictureworld --images faulty --on-error skip --texts classes.txt --minus ragged",
+    "weights pictureworld --texts texts.txt --heads L5 --directions 2",
+    "weights pictureworld --texts classes.txt --heads L5.H0",
     "export store --out arrays",
     "export store --format faiss --heads L5.H3 --out L5.H3.faiss",
     "demo --out demo",
