@@ -35,8 +35,9 @@ def measure(bench):
             run = {"model": model, "seed": seed, "judged": model in JUDGED,
                    "evaluation": bench.evaluate(model, f"pictures-{seed}")}
             if model in JUDGED:
-                run["methods"] = [[*key, labels] for key, labels
-                                  in methods.text_labels(bench, model, seed).items()]
+                found = (methods.text_labels(bench, model, seed)
+                         | methods.weight_labels(bench, model))
+                run["methods"] = [[*key, labels] for key, labels in found.items()]
                 run["causal"] = causal.drops(
                     bench, model, seed, [h["label"] for h in run["evaluation"]["truth"]])
             results["runs"].append(run)

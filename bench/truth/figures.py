@@ -98,7 +98,7 @@ def reliability(panels):
 
 def bars(rows):
     """Fidelity of methods, a mean with its range: [(name, mean, least, most)]."""
-    left, width, step = 250, 360, 22
+    left, width, step = 280, 360, 22
     drawing = Drawing(left + width + 60, 30 + step * len(rows) + 24)
     for tick in (0, 0.25, 0.5, 0.75, 1):
         x = left + tick * width

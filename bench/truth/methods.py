@@ -6,7 +6,8 @@ import numpy as np
 
 from bench.truth.stores import PHRASES, pool
 
-TEXTS = 5  # of TextSpan that vote
+TEXTS = 5  # of TextSpan, or of a direction of a head's weights and sign, that vote
+DIRECTIONS = 1000  # all of them
 
 
 def text_span(contributions, texts, count):
@@ -44,19 +45,27 @@ def _pick(x, texts, count):
     return picked
 
 
+def _factor(name):
+    """The category of an object counts as the object."""
+    return "object" if name == "category" else name
+
+
 def _votes(picked, properties):
     """Labels by the first text, by the vote of five, and by the vote weighted by share; ties go to
-    the property that comes first in the list. The category of an object counts as the object."""
-    names = ["object" if properties[j] == "category" else properties[j] for j, _ in picked]
+    the property that comes first in the list."""
+    names = [_factor(properties[j]) for j, _ in picked]
     by_number = {n: names.count(n) for n in names}
     by_share = {n: sum(s for m, (_, s) in zip(names, picked) if m == n) for n in names}
     return {"first text": names[0], "vote of five": max(by_number, key=by_number.get),
             "vote weighted by share": max(by_share, key=by_share.get)}
 
 
+# How TextSpan is run: with the texts as they are, without their mean, as the paper's code does.
+TEXTS_OF = {"plain": "plain texts", "centred": "centred texts", "rank 80": "rank 80"}
+
+
 def text_labels(bench, model, seed):
-    """{(method, texts): labels of the heads, layer by layer}, texts "plain", "centred" and
-    "rank 80"."""
+    """{(method, how): labels of the heads, layer by layer} for each way in TEXTS_OF."""
     lines, properties = pool(PHRASES)
     contributions = bench.arrays(model, f"pictures-{seed}")[0]
     embedded = bench.texts(model, lines, "phrases")
@@ -74,5 +83,28 @@ def text_labels(bench, model, seed):
             raise SystemExit(f"{model} {span['head']}: cliplens span and numpy pick other texts")
         for texts, picked in runs.items():
             for method, label in _votes(picked, properties).items():
-                labels.setdefault((method, texts), []).append(label)
+                labels.setdefault((method, TEXTS_OF[texts]), []).append(label)
+    return labels
+
+
+def weight_labels(bench, model):
+    """The same by `cliplens weights`, without a picture: what a head writes, by the texts of both
+    signs of its first direction, and of all directions weighted by the squares of their values.
+    Each text has its weight as its vote."""
+    labels = {}
+    for head in bench.run("weights", model, "--texts", PHRASES, "--count", TEXTS, "--directions",
+                          DIRECTIONS)["heads"]:
+        first, every = {}, {}
+        for direction in head["directions"]:
+            texts = [t for sign in direction["writes"].values() for t in sign["texts"]]
+            total = sum(t["weight"] for t in texts)
+            for text in texts:
+                factor, vote = _factor(text["property"]), text["weight"] / total
+                if direction is head["directions"][0]:
+                    first[factor] = first.get(factor, 0) + vote
+                every[factor] = every.get(factor, 0) + vote * direction["share"]
+        for method, votes in (("vote of the first direction", first),
+                              ("vote of all directions by σ²", every)):
+            labels.setdefault((method, "weights alone"), []).append(
+                max(votes, key=votes.get) if votes else None)
     return labels

@@ -13,7 +13,6 @@ from bench.truth.stores import FACTORS, ROOT
 PAGE = ROOT / "docs" / "truth.md"
 FOLDER = ROOT / "docs" / "truth"
 BEGIN, END = "<!-- figures: make truth -->\n", "<!-- end of figures -->\n"
-METHODS = ("first text", "vote of five", "vote weighted by share")
 ALLOWED = 0.05  # calibration error
 
 
@@ -137,9 +136,8 @@ def method_fidelity(run):
         right = np.array([a == b for a, b in zip(labels, firsts)], float)
         return float((weight * right).sum() / weight.sum()), int(right[clear].sum())
     found = {}
-    for method, texts, labels in run["methods"]:
-        found[f"{method}, {texts} texts" if texts != "rank 80" else f"{method}, rank 80"] = score(
-            labels)
+    for method, how, labels in run["methods"]:
+        found[f"{method}, {how}"] = score(labels)
     found["own answers"] = score([h["label"] for h in truth])
     common = max(FACTORS, key=lambda f: weight[[i for i, x in enumerate(firsts) if x == f]].sum())
     found["always the commonest factor"] = score([common] * len(truth))
