@@ -80,15 +80,16 @@ DescribedPictures OfStore(const Store& store, const PictureChoice& choice,
     found.mean = MeanOf(store, components);
     return found;
   }
+  const std::vector<Item> items = store.ReadItems();  // none where it has statistics only
   std::vector<Index> wanted;
   if (choice.item) {
-    if (*choice.item < 0 || *choice.item >= store.info().images) {
+    if (*choice.item < 0 || *choice.item >= std::ssize(items)) {
       throw Error(ErrorCode::kNotFound, "{}: item {}; it has {} pictures, counted from 0",
-                  choice.store, *choice.item, store.info().images);
+                  choice.store, *choice.item, items.size());
     }
     wanted = {*choice.item};
   } else {
-    wanted = PicturesWith(store.ReadItems(), choice.only, choice.store);
+    wanted = PicturesWith(items, choice.only, choice.store);
   }
   found.images = std::ssize(wanted);
   found.mean = SumOver(store, wanted, components) / static_cast<double>(found.images);

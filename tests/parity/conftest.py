@@ -22,7 +22,8 @@ import models
 import odd_pictures
 from harness import MEASURED, ODD, PICTURE_SEED, ROOT, SHIPPED, Measured, Program, unpack_world
 
-PACKAGES = ("torch", "open_clip_torch", "transformers", "pillow", "torchvision", "ftfy", "numpy")
+PACKAGES = ("torch", "open_clip_torch", "transformers", "pillow", "torchvision", "ftfy", "numpy",
+            "scikit-learn", "scipy")
 
 
 def pytest_addoption(parser):

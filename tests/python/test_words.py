@@ -36,6 +36,7 @@ def cliplens(*arguments):
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("words")
     cliplens("decompose", MODEL, "--images", BIRDS, "--out", out / "store")
+    cliplens("decompose", MODEL, "--images", BIRDS, "--out", out / "stats", "--stats-only")
     cliplens("export", out / "store", "--out", out / "arrays")
     return out
 
@@ -281,6 +282,8 @@ def test_what_cannot_be_described_is_refused(folder, tmp_path):
             (3, "place=moon", [*store, "--only", "place=moon", *words]),
             (3, "item 200", [*store, "--item", 200, *words]),
             (3, "nothing", ["--store", tmp_path / "nothing", *words]),
+            (5, "statistics only", ["--store", folder / "stats", "--item", 3, *words]),
+            (5, "statistics only", ["--store", folder / "stats", "--only", "object=x", *words]),
             (5, "no direction", [*store, "--means", folder / "store", *words]),
             (5, "no direction", [*store, "--minus", folder / "store", *words])):
         model = "pictureworld-2" if message == "fingerprint" else MODEL
