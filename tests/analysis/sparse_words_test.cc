@@ -158,6 +158,26 @@ TEST(LassoWords, DoubledTextsCountOnce) {
   }
 }
 
+// Texts that differ by the rounding of fp32 are one text, not two of large weights.
+TEST(LassoWords, AlmostDoubledTextsCountOnce) {
+  const Array<float, 2> texts = RandomTexts(12, 10, 5);
+  Array<float, 2> doubled({24, 10});
+  for (Index i = 0; i < 24; ++i) {
+    std::ranges::copy(texts.row(i % 12), doubled.row(i).begin());
+    if (i >= 12) doubled(i, i % 10) += 2e-7f;
+  }
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    const Vector t = RandomDirection(10, seed);
+    const SparseWords once = LassoWords(AtomsOf(texts), t, 100);
+    const SparseWords twice = LassoWords(AtomsOf(doubled), t, 100);
+    EXPECT_NEAR(once.cosine, twice.cosine, 1e-5);
+    std::vector<Index> of_pair = Sorted(twice);
+    for (Index& index : of_pair) index %= 12;
+    std::ranges::sort(of_pair);
+    EXPECT_EQ(of_pair, Sorted(once)) << seed;
+  }
+}
+
 TEST(LassoWords, TheOrderOfTheTextsDoesNotMatter) {
   const Array<float, 2> texts = RandomTexts(60, 16, 7);
   std::vector<Index> order(60);
