@@ -38,10 +38,10 @@ struct DescriptionChoice {
   // A store whose pictures' mean is subtracted; it may hold statistics only. Empty: the store of
   // the pictures where a part of it is described, else none.
   std::string means = {};
-  std::string components = {};  // as ParseComponents takes it; empty: the whole embedding
-  std::string texts = {};       // a pool, as TextsPath takes it
-  Index count = 10;             // most texts
-  bool truncate = false;        // texts longer than the context are cut
+  std::string components = {};    // as ParseComponents takes it; empty: the whole embedding
+  std::string texts = "general";  // a pool, as TextsPath takes it
+  Index count = 10;               // most texts
+  bool truncate = false;          // texts longer than the context are cut
   OnError on_error = OnError::kStop;
 };
 

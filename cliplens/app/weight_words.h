@@ -18,7 +18,7 @@
 namespace cliplens {
 
 struct WeightWordsChoice {
-  std::string texts;  // a pool, as TextsPath takes it
+  std::string texts = "general";  // a pool, as TextsPath takes it
   std::string heads = "all";
   Index directions = 3;  // of each head
   CoherentOptions words = {};

@@ -1,4 +1,4 @@
-// cliplens describe MODEL (--image F | --images PATH | --store STORE) --texts FILE
+// cliplens describe MODEL (--image F | --images PATH | --store STORE) [--texts FILE]
 #include "cliplens/app/description.h"
 #include "cliplens/app/models.h"
 #include "cliplens/cli/options.h"

@@ -49,7 +49,8 @@ void AddTextsOption(CLI::App* verb, std::string& texts) {
   verb->add_option("--texts", texts,
                    "Text pool, one text a line, or a shipped one: general, common_words, "
                    "properties")
-      ->required();
+      ->required(texts.empty())
+      ->capture_default_str();
 }
 
 CLI::Option* AddHeadsOption(CLI::App* verb, std::string& heads) {

@@ -38,7 +38,7 @@ CLI::App* AddOneOf(CLI::App* verb, const std::string& name, bool required = true
 // The argument STORE.
 void AddStoreArgument(CLI::App* verb, std::string& store,
                       const char* help = "Store directory with factors of pictures");
-// --texts, a text pool, which must be given.
+// --texts, a text pool, which must be given where `texts` is empty.
 void AddTextsOption(CLI::App* verb, std::string& texts);
 // --heads.
 CLI::Option* AddHeadsOption(CLI::App* verb, std::string& heads);

@@ -1,4 +1,4 @@
-// cliplens weights MODEL --texts FILE
+// cliplens weights MODEL [--texts FILE]
 #include "cliplens/app/models.h"
 #include "cliplens/app/weight_words.h"
 #include "cliplens/cli/options.h"
