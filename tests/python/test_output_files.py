@@ -183,6 +183,10 @@ def writer(verb, place, out):
         "report": ("report", store, "--texts", place / "properties.txt", "--out", out / "a.html"),
         "span": ("span", store, "--texts", place / "properties.txt", "--heads", "L5.H3", "--out",
                  out / "a.json"),
+        "describe": ("describe", "pictureworld", "--store", store, "--texts", place / "properties.txt",
+                     "--out", out / "a.json"),
+        "weights": ("weights", "pictureworld", "--texts", place / "properties.txt", "--heads", "L5.H3",
+                    "--out", out / "a.json", "--csv", out / "a.csv"),
         "edit make": ("edit", "make", store, "--heads", "L5.H3", "--out", out / "a.json"),
         "evaluate groups": ("evaluate", "groups", store, *classes, "--attribute", "where", "--random",
                             0, "--out", out / "a.json", "--csv", out / "a.csv"),
@@ -193,7 +197,8 @@ def writer(verb, place, out):
 
 
 MANY = ("export", "merge", "decompose")
-WRITERS = ("embed", "explain", "report", "span", "edit make", "evaluate groups", *MANY)
+WRITERS = ("embed", "explain", "report", "span", "describe", "weights", "edit make",
+           "evaluate groups", *MANY)
 
 
 def tree(folder):
