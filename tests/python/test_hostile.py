@@ -31,7 +31,7 @@ MODEL = ROOT / "models/pictureworld"
 SANITIZED = b"__asan_init" in Path(PROGRAM).read_bytes() if Path(PROGRAM).exists() else False
 INVALID, MISSING, CORRUPT, PRECONDITION, EXHAUSTED, UNSUPPORTED = 2, 3, 4, 5, 6, 7
 REFUSED = range(INVALID, UNSUPPORTED + 1)
-SECONDS = 60
+SECONDS = 240 if SANITIZED else 60
 
 
 class Result:
