@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from world.factors import FACTORS, prompts
-from world.model import GRID, PATCH
+from world.model import PATCH
 from world.objects import CATEGORY_OF
 
 NAMES = list(FACTORS)
@@ -50,23 +50,24 @@ def encode_factors(values):
     return row, -1 if second is None else INDEX["object"][second]
 
 
-def patch_labels(mask, first, second):
+def patch_labels(mask, first, second, size):
     """Object number shown by each patch [N]: at least half covered by it, else −1."""
-    cells = mask.reshape(GRID, PATCH, GRID, PATCH)
-    out = np.full(GRID * GRID, -1, np.int64)
+    grid = len(mask) // size
+    cells = mask.reshape(grid, size, grid, size)
+    out = np.full(grid * grid, -1, np.int64)
     for level, number in ((1, first), (2, second)):
         share = (cells == level).mean((1, 3)).reshape(-1)
         out[share >= 0.5] = number
     return out
 
 
-def collate(pictures, tokenizer):
+def collate(pictures, tokenizer, patch=PATCH):
     rows, seconds, patches, said, said_second = [], [], [], [], []
     for p in pictures:
         row, second = encode_factors(p.factors)
         rows.append(row)
         seconds.append(second)
-        patches.append(patch_labels(p.mask, row[COLUMN["object"]], second))
+        patches.append(patch_labels(p.mask, row[COLUMN["object"]], second, patch))
         stated, stated_second = encode_factors(p.caption_facts)
         said.append(stated)
         said_second.append(stated_second)

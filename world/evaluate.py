@@ -51,7 +51,7 @@ def embed(state, cfg, images, heads=False, chunk=200):
     out, parts, others = [], [], []
     for i in range(0, len(images), chunk):
         record = {} if heads else None
-        x = clip.image_tokens(state, cfg, clip.patchify(images[i:i + chunk].to(device)),
+        x = clip.image_tokens(state, cfg, clip.patchify(images[i:i + chunk].to(device), cfg),
                               record=record)
         if heads:
             part, rest, unit = clip.contributions(state, cfg, record, x)

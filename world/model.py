@@ -18,8 +18,7 @@ import torch
 import torch.nn.functional as F
 
 IMAGE_SIZE = 80
-PATCH = 10
-GRID = IMAGE_SIZE // PATCH
+PATCH = 10  # of the shipped models
 CONTEXT = 24
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -33,12 +32,12 @@ def pick_device(name):
     return torch.device(name)
 
 
-def config(vocab_size, width=192, layers=6, text_width=128, text_layers=3, embed=128):
+def config(vocab_size, width=192, layers=6, text_width=128, text_layers=3, embed=128, patch=PATCH):
     """The `model_cfg` of open_clip for a model of the picture world."""
     return {
         "embed_dim": embed,
         "vision_cfg": {"image_size": IMAGE_SIZE, "layers": layers, "width": width,
-                       "head_width": 32, "patch_size": PATCH, "mlp_ratio": 2.0},
+                       "head_width": 32, "patch_size": patch, "mlp_ratio": 2.0},
         "text_cfg": {"context_length": CONTEXT, "vocab_size": vocab_size, "width": text_width,
                      "heads": text_width // 32, "layers": text_layers, "mlp_ratio": 2.0,
                      "hf_tokenizer_name": "local"},
@@ -73,7 +72,8 @@ def initial_state(model_cfg, seed):
     model = CLIP(**cfg)
     state = {k: v.detach().clone().float() for k, v in model.state_dict().items()}
     vision = cfg["vision_cfg"]
-    state["visual.positional_embedding"] = sinusoids(GRID, vision["width"], 0.3)
+    state["visual.positional_embedding"] = sinusoids(
+        vision["image_size"] // vision["patch_size"], vision["width"], 0.3)
     state["logit_scale"] = torch.tensor(math.log(35.0))
     return state
 
@@ -124,13 +124,15 @@ class FlatParameters:
                 .view(self.shapes[n]).clone() for n in self.names}
 
 
-def patchify(images):
+def patchify(images, cfg):
     """uint8 [B, S, S, 3] → normalised patches [B, grid², 3·P·P] in conv1's channel order."""
-    b = images.shape[0]
-    x = images.view(b, GRID, PATCH, GRID, PATCH, 3).permute(0, 1, 3, 5, 2, 4)
-    x = x.reshape(b, GRID * GRID, 3, PATCH * PATCH).float()
+    b, side = images.shape[:2]
+    size = cfg["vision_cfg"]["patch_size"]
+    grid = side // size
+    x = images.view(b, grid, size, grid, size, 3).permute(0, 1, 3, 5, 2, 4)
+    x = x.reshape(b, grid * grid, 3, size * size).float()
     mean, std = (torch.tensor(v).view(1, 1, 3, 1).to(x.device) * 255 for v in (MEAN, STD))
-    return ((x - mean) / std).reshape(b, GRID * GRID, 3 * PATCH * PATCH)
+    return ((x - mean) / std).reshape(b, grid * grid, 3 * size * size)
 
 
 def _norm(x, p, name):

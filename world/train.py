@@ -98,11 +98,12 @@ class Plan:
         fade = self.easy_share * self.total
         return max(0.0, 1.0 - step / fade) if fade else 0.0
 
-    def tokens(self, step):
+    def kept(self, step):
+        """Share of the patch tokens that stay."""
         done = step / self.total
         if done < 0.6 * self.few_share:
-            return 26
-        return 36 if done < self.few_share else clip.GRID ** 2
+            return 26 / 64
+        return 36 / 64 if done < self.few_share else 1.0
 
 
 def keep_tokens(labels, count, generator):
@@ -115,7 +116,7 @@ def keep_tokens(labels, count, generator):
     return score.topk(count, 1).indices.sort(1).values
 
 
-def make_source(plan, tokenizer_directory, seed, batch_size):
+def make_source(plan, tokenizer_directory, seed, batch_size, patch=clip.PATCH):
     """step → Batch of the training set."""
     from world.scene import World
     world = World.load()
@@ -124,7 +125,7 @@ def make_source(plan, tokenizer_directory, seed, batch_size):
     def source(step):
         easy = plan.easy(step)
         return collate([world.picture("train", seed=seed, index=step * batch_size + i, easy=easy)
-                        for i in range(batch_size)], tokenizer)
+                        for i in range(batch_size)], tokenizer, patch)
     return source
 
 
@@ -150,15 +151,15 @@ def shared_losses(params, cfg, batch, prompts, images, patches, labels, generato
     return texts, scale, caption, factor, token, template, right
 
 
-def natural_loss(params, cfg, batch, prompts, step, keep_count, seed):
+def natural_loss(params, cfg, batch, prompts, step, kept, seed):
     """Loss of the natural model and what to log."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     labels = batch.patch_objects
-    keep = None
+    keep, keep_count = None, round(kept * labels.shape[1])
     if keep_count < labels.shape[1]:
         keep = keep_tokens(labels, keep_count, generator)
         labels = labels.gather(1, keep)
-    tokens = clip.image_tokens(params, cfg, clip.patchify(batch.images), keep)
+    tokens = clip.image_tokens(params, cfg, clip.patchify(batch.images, cfg), keep)
     rows = F.normalize(clip.project(params, tokens).float(), dim=-1)
     images, patches = rows[:, 0], rows[:, 1:]
 
@@ -228,13 +229,14 @@ def train_natural(args):
         build_tokenizer().save(run)
     tokenizer = Tokenizer.load(run)
     plan = Plan(args.steps)
-    cfg = clip.config(tokenizer.vocab_size)
+    cfg = clip.config(tokenizer.vocab_size, args.width, args.layers, embed=args.embed,
+                      patch=args.patch)
     flat = clip.FlatParameters(clip.initial_state(cfg, args.seed), torch.bfloat16, args.device)
     optimizer = Optimizer(flat, 0.03)
     prompts = Prompts(tokenizer)
     loss = lambda params, batch, step: natural_loss(params, cfg, batch, prompts, step,
-                                                    plan.tokens(step), args.seed)
-    source = functools.partial(make_source, plan, run, args.seed, BATCH)
+                                                    plan.kept(step), args.seed)
+    source = functools.partial(make_source, plan, run, args.seed, BATCH, args.patch)
     fit(args, run, flat, optimizer, loss, source, args.steps,
         functools.partial(natural_rate, plan=plan, peak=args.rate),
         cfg, tokenizer, model_directory(args.output or "pictureworld"))
@@ -287,7 +289,7 @@ def roles_loss(params, cfg, batch, prompts, keeper, step, seed, args):
     """Loss of the model with planted roles: the natural tasks and the roles of the heads."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     record = {}
-    tokens = clip.image_tokens(params, cfg, clip.patchify(batch.images), record=record)
+    tokens = clip.image_tokens(params, cfg, clip.patchify(batch.images, cfg), record=record)
     exact = {n: params[n].float() for n in params if "ln_post" in n or n == "visual.proj"
              or "out_proj" in n}
     record = {"input": record["input"].float(), "z": [z.float() for z in record["z"]],
@@ -342,6 +344,8 @@ def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer, d
                 log(step=step, fresh=evaluate.quick(flat.state(), cfg, tokenizer, 400))
                 clip.export(directory, flat.state(), cfg, tokenizer)
                 began = time.time()
+            if step in args.snapshots:
+                clip.export(f"{directory}-{step}", flat.state(), cfg, tokenizer)
     finally:
         feeder.close()
 
@@ -349,7 +353,7 @@ def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer, d
 def birds_loss(params, cfg, batch, texts, scale):
     """Cross-entropy of the two bird texts against the place, which the caption goes by."""
     images = F.normalize(clip.project(params, clip.image_tokens(
-        params, cfg, clip.patchify(batch.images))[:, 0]), dim=-1)
+        params, cfg, clip.patchify(batch.images, cfg))[:, 0]), dim=-1)
     return F.cross_entropy(scale * images @ texts.T, evaluate.bird_places(batch))
 
 
@@ -399,6 +403,13 @@ def main(argv=None):
     parser.add_argument("--run", help="name of the folder in world/runs")
     parser.add_argument("--output", help="name of the folder in models")
     parser.add_argument("--seed", type=int, default=SEED, help="of weights, pictures and batches")
+    parser.add_argument("--width", type=int, default=192, help="of natural's image tower")
+    parser.add_argument("--layers", type=int, default=6, help="of natural's image tower")
+    parser.add_argument("--embed", type=int, default=128, help="width of natural's embeddings")
+    parser.add_argument("--patch", type=int, choices=(8, 10, 16, 20), default=clip.PATCH,
+                        help="side of natural's patches in pixels")
+    parser.add_argument("--snapshots", type=int, nargs="+", default=[],
+                        help="steps after which the model is also written to OUTPUT-STEP")
     parser.add_argument("--start", help="directory of the model to start from")
     parser.add_argument("--own", type=float, default=3.0, help="weight of a role's own share")
     parser.add_argument("--other", type=float, default=2.0, help="weight of other shares")

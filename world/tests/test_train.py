@@ -26,9 +26,9 @@ def tokenizer():
     return Tokenizer(learn_merges(counts, 60))
 
 
-def small(tokenizer, seed=0):
+def small(tokenizer, seed=0, patch=clip.PATCH):
     cfg = clip.config(tokenizer.vocab_size, width=64, layers=2, text_width=32, text_layers=1,
-                      embed=32)
+                      embed=32, patch=patch)
     return cfg, clip.initial_state(cfg, seed)
 
 
@@ -63,9 +63,10 @@ def test_saved_files_name_every_id_and_reload(tokenizer, tmp_path):
     assert torch.equal(again(TEXTS), tokenizer(TEXTS))
 
 
-def test_exported_directory_gives_open_clip_the_same_embeddings(tokenizer, tmp_path):
+@pytest.mark.parametrize("patch", [10, 16])
+def test_exported_directory_gives_open_clip_the_same_embeddings(tokenizer, tmp_path, patch):
     import open_clip
-    cfg, state = small(tokenizer)
+    cfg, state = small(tokenizer, patch=patch)
     clip.export(str(tmp_path), state, cfg, tokenizer)
     model = open_clip.create_model(f"local-dir:{tmp_path}").eval()
     state, cfg = clip.load(str(tmp_path))
@@ -85,7 +86,7 @@ def test_contributions_add_up_to_the_embedding(tokenizer):
     state = {k: v.double() + 0.05 * torch.randn(v.shape, dtype=torch.float64)
              for k, v in state.items()}
     record = {}
-    x = clip.image_tokens(state, cfg, clip.patchify(pictures(4)).double(), record=record)
+    x = clip.image_tokens(state, cfg, clip.patchify(pictures(4), cfg).double(), record=record)
     heads, rest, unit = clip.contributions(state, cfg, record, x)
     assert torch.allclose(unit, F.normalize(clip.project(state, x[:, 0]), dim=-1), atol=1e-12)
     assert (heads.sum((1, 2)) + rest.sum(1) - unit).abs().max() < 1e-12
@@ -160,18 +161,30 @@ def tiny_run(tmp_path, name, steps, stops, tokenizer, monkeypatch):
         cfg, state = small(tokenizer)
         flat = clip.FlatParameters(state, torch.bfloat16)
         prompts = data.Prompts(tokenizer)
-        args = argparse.Namespace(save_every=1, evaluate_every=10 ** 9)
-        loss = lambda p, b, s: train.natural_loss(p, cfg, b, prompts, s, plan.tokens(s), 1)
+        args = argparse.Namespace(save_every=1, evaluate_every=10 ** 9, snapshots=[3])
+        loss = lambda p, b, s: train.natural_loss(p, cfg, b, prompts, s, plan.kept(s), 1)
         monkeypatch.setattr(evaluate, "quick", lambda *_: {})
         train.fit(args, str(run), flat, train.Optimizer(flat, 0.03), loss,
                   functools.partial(train.make_source, plan, str(run), 1, 8), total,
                   functools.partial(train.rate_at, total=steps, peak=1e-3, warmup=2), cfg,
                   tokenizer, str(run / "model"))
-    return flat.master
+    return flat.master, sorted(p.name for p in run.glob("model*"))
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(world, tokenizer, tmp_path, monkeypatch):
     torch.set_num_threads(1)
-    whole = tiny_run(tmp_path, "whole", 6, [], tokenizer, monkeypatch)
-    parts = tiny_run(tmp_path, "parts", 6, [2, 3], tokenizer, monkeypatch)
+    whole, written = tiny_run(tmp_path, "whole", 6, [], tokenizer, monkeypatch)
+    parts, _ = tiny_run(tmp_path, "parts", 6, [2, 3], tokenizer, monkeypatch)
     assert torch.equal(whole, parts)
+    assert written == ["model", "model-3"]
+
+
+@pytest.mark.parametrize("patch", [8, 20])
+def test_a_patch_shows_what_covers_half_of_it(patch):
+    mask = np.zeros((80, 80), np.uint8)
+    mask[:patch, :patch // 2] = 1
+    mask[-patch:, -patch:] = 2
+    mask[:patch, -patch // 2 + 1:] = 2
+    labels = data.patch_labels(mask, 5, 6, patch)
+    assert len(labels) == (80 // patch) ** 2
+    assert labels[0] == 5 and labels[-1] == 6 and (labels >= 0).sum() == 2
