@@ -28,9 +28,10 @@ struct LabelReport {
   StoreInfo store;
   std::string properties_name;  // of the property table's file
   PropertyTable table;
-  TextPool pool;            // that the table was made from
-  Array<float, 2> texts;    // its unit rows [M, E]
-  bool calibrated = false;  // the model is one that the confidence was calibrated for
+  TextPool pool;          // that the table was made from
+  Array<float, 2> texts;  // its unit rows [M, E]
+  // Why the confidence is not calibrated here, each as a clause; none where it is.
+  std::vector<std::string> uncalibrated;
   std::vector<HeadLabel> labels;
   LabelScores scores;
   std::string scores_pool;  // of the texts that the scores were made with
@@ -44,9 +45,9 @@ Array<float, 2> RowsOfProperty(const LabelReport& report, std::size_t property);
 // The labels of the heads that have one.
 std::map<HeadId, std::string> NamesOfHeads(const LabelReport& report);
 
-// Whether the confidence was calibrated for the model: it is one that ships with the program,
-// wherever it lies.
-bool IsCalibrated(const Store& store);
+// Whether the confidence was fitted on the model: it is one that ships with the program, wherever
+// it lies.
+bool WasFittedOn(const Store& store);
 
 struct LabelInput {
   std::vector<HeadId> heads;
@@ -54,7 +55,7 @@ struct LabelInput {
   std::optional<TextPool> texts = {};  // for the scores; nothing: the property table
   LabelOptions options = {};           // its threads and progress are those of the work
   bool truncate = false;               // texts longer than the context are cut
-  bool calibrated = false;             // as LabelReport has it
+  bool fitted = false;                 // the confidence was fitted on the model
   std::filesystem::path text_cache = CacheDirectory();  // empty: rows are not kept
 };
 // The stages are "texts" and "heads". Throws as PropertiesOf, CachedTexts, LabelHeads and

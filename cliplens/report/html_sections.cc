@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cliplens/report/markup.h"
 
@@ -137,9 +138,12 @@ std::string LabelSection(const LabelReport& report, const std::set<HeadId>& list
       "tell of</h2>\n<p>{} of {} heads tell of one of the {} properties of {}: the model\u2019s "
       "own answers to its texts explain more of their variance than any other property\u2019s, and "
       "more than as many random texts. The stronger the colour, the higher the confidence, which "
-      "is {} for this model.</p>\n",
+      "is {}.</p>\n",
       s.labelled, s.heads, report.table.names.size(), Name(report.properties_name),
-      report.calibrated ? "calibrated" : "uncalibrated");
+      report.uncalibrated.empty()
+          ? "calibrated"
+          : fmt::format("not calibrated: {}",
+                        EscapeHtml(fmt::format("{}", fmt::join(report.uncalibrated, "; ")))));
   PutGrid(out, report, hues, listed);
   Put(out,
       "<p class=\"muted\">A label is carried by {} heads on average (entanglement; {} of the "

@@ -4,6 +4,7 @@
 #include <map>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cliplens/base/error.h"
 #include "cliplens/report/csv.h"
@@ -21,9 +22,9 @@ Json NameOrNull(const LabelReport& report, Index property) {
   return property < 0 ? Json(nullptr) : Json(Name(report, property));
 }
 
-const char* CalibrationText(const LabelReport& report) {
-  return report.calibrated ? "confidence calibrated for this model"
-                           : "confidence uncalibrated for this model";
+std::string CalibrationText(const LabelReport& report) {
+  if (report.uncalibrated.empty()) return "confidence calibrated";
+  return fmt::format("confidence not calibrated ({})", fmt::join(report.uncalibrated, "; "));
 }
 
 Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vector<Item>& items) {
@@ -100,7 +101,8 @@ Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
                {"data", DataJson(report.store)},
                {"images", report.store.images},
                {"properties_name", report.properties_name},
-               {"calibrated", report.calibrated},
+               {"calibrated", report.uncalibrated.empty()},
+               {"uncalibrated_because", report.uncalibrated},
                {"heads", Json::array()},
                {"properties", Json::array()}};
   for (const HeadLabel& head : report.labels) {
@@ -125,7 +127,8 @@ Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
 Json LabelSummaryJson(const LabelReport& report) {
   return {{"model", ModelJson(report.store)},
           {"images", report.store.images},
-          {"calibrated", report.calibrated},
+          {"calibrated", report.uncalibrated.empty()},
+          {"uncalibrated_because", report.uncalibrated},
           {"scores", ScoresJson(report)}};
 }
 
@@ -138,10 +141,15 @@ Json LabelOverviewJson(const Json& labels, const LabelFile& file) {
   }
   Json json = {{"properties_name", JsonField<std::string>(labels, "properties_name", place)},
                {"calibrated", JsonField<bool>(labels, "calibrated", place)},
+               {"uncalibrated_because", Json::array()},
                {"properties", file.properties},
                {"scores", JsonField<Json>(labels, "scores", place)},
                {"heads", Json::array()}};
   for (const auto& [id, head] : heads) json["heads"].push_back(head);
+  if (!labels.contains("uncalibrated_because")) return json;  // a file of an older program
+  for (const Json& why : JsonList(labels, "uncalibrated_because", place)) {
+    json["uncalibrated_because"].push_back(JsonField<std::string>({{"why", why}}, "why", place));
+  }
   return json;
 }
 
@@ -243,7 +251,7 @@ std::string LabelComparisonTable(const LabelReport& first, const LabelReport& se
   row("repetition",
       [](const LabelReport& r) { return fmt::format("{:.2f}", r.scores.repetition); });
   row("confidence", [](const LabelReport& r) {
-    return std::string(r.calibrated ? "calibrated" : "uncalibrated");
+    return std::string(r.uncalibrated.empty() ? "calibrated" : "not calibrated");
   });
   for (const std::string& name : first.table.names) {
     row("heads labelled " + name, [&](const LabelReport& r) {
@@ -266,7 +274,8 @@ Json LabelEvaluationJson(const LabelTruthReport& all) {
                {"data", DataJson(report.store)},
                {"images", all.images},
                {"properties_name", report.properties_name},
-               {"calibrated", report.calibrated},
+               {"calibrated", report.uncalibrated.empty()},
+               {"uncalibrated_because", report.uncalibrated},
                {"heads", e.heads},
                {"right", e.right},
                {"abstained", e.abstained},

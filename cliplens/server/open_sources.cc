@@ -33,7 +33,7 @@ SourceOptions OpenStore(const std::string& path, const SourcesChoice& choice) {
   source.pictures = OpenImagesOf(*source.store, choice.images);
   source.pool = ReadTextPool(TextsPath(choice.texts, "general"));
   source.properties = ReadTextPool(TextsPath(choice.properties, "properties"));
-  source.calibrated = IsCalibrated(*source.store);
+  source.fitted = WasFittedOn(*source.store);
   source.labels = LabelsFor(choice.labels, HeadsIn(*source.store));
   source.model = LazyModel(*source.store, choice.model);
   return source;

@@ -221,7 +221,7 @@ std::string Source::StartLabels() {
                    LabelInput{.heads = model_heads_.Parse("all"),
                               .properties = *options_.properties,
                               .truncate = true,
-                              .calibrated = options_.calibrated},
+                              .fitted = options_.fitted},
                    {.threads = threads(), .progress = [&](const char*) { return progress; }});
     auto labels = std::make_shared<LoadedLabels>(
         LabelsFromJson(LabelJson(report, store().ReadItems()), "labels", model_heads_));

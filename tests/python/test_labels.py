@@ -153,13 +153,34 @@ def test_faults_of_evaluate_are_named(made, words, message):
 
 
 @pytest.mark.parametrize("change", [None, "name", "weights"])
-def test_confidence_is_calibrated_for_a_shipped_model_wherever_it_lies(tmp_path, change):
+def test_a_shipped_model_is_known_wherever_it_lies(tmp_path, change):
     source = "pictureworld-roles" if change == "weights" else "pictureworld"
     model = tmp_path / ("mine" if change == "name" else "pictureworld")
     shutil.copytree(ROOT / "models" / source, model)
     run("decompose", model, "--images", ROOT / "world/sets/single", "--out", tmp_path / "store")
     result = run("label", tmp_path / "store", "--properties", PROPERTIES, "--heads", "L5")
-    assert result["calibrated"] == (change is None)
+    few = "150 pictures of at least 300"  # sets/single
+    assert not result["calibrated"] and few in result["uncalibrated_because"]
+    assert ("it was not fitted on this model" in result["uncalibrated_because"]) == (
+        change is not None)
+
+
+@pytest.mark.parametrize("left_out, whole", [((), True), (("effect",), True),
+                                             (("effect", "size"), False), (("value",), False)])
+def test_confidence_is_calibrated_inside_what_it_was_fitted_on(made, tmp_path, left_out, whole):
+    lines = PROPERTIES.read_text().splitlines()
+    if left_out == ("value",):
+        lines = lines[1:]
+    else:
+        lines = [line for line in lines if line.split("\t")[1] not in left_out]
+    table = tmp_path / "table.txt"
+    table.write_text("\n".join(lines) + "\n")
+    result = run("label", made[0], "--properties", table, "--heads", "L5.H0")
+    assert result["calibrated"] == whole
+    assert result["uncalibrated_because"] == (
+        [] if whole else ["it was not fitted on this property table"])
+    few = run("label", made[0], "--properties", table, "--heads", "L5.H0", "--most-images", 100)
+    assert any(" pictures of at least 300" in why for why in few["uncalibrated_because"])
 
 
 def test_two_models_stand_side_by_side(made, tmp_path):
@@ -169,7 +190,8 @@ def test_two_models_stand_side_by_side(made, tmp_path):
     alone = run("label", tmp_path / "second", *asked)
     both = run("label", made[0], "--beside", tmp_path / "second", *asked)
     beside = both.pop("beside")
-    assert beside == {key: alone[key] for key in ("model", "images", "calibrated", "scores")}
+    assert beside == {key: alone[key] for key in ("model", "images", "calibrated", "uncalibrated_because",
+                                                "scores")}
     assert beside["model"]["name"] == "pictureworld-2"
     assert both == run("label", made[0], *asked)
     shown = subprocess.run([PROGRAM, "label", made[0], "--beside", tmp_path / "second", *asked],

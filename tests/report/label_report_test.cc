@@ -81,23 +81,28 @@ TEST(LabelReport, CsvHasALineForEachHeadAndProperty) {
             std::string::npos);
 }
 
-TEST(LabelReport, TableSaysNoneAndUncalibrated) {
+TEST(LabelReport, TableSaysNoneAndWhyItIsNotCalibrated) {
   LabelReport report = TwoHeads();
   const std::string table = LabelTable(report);
   EXPECT_NE(table.find("L1.H1  none"), std::string::npos) << table;
-  EXPECT_NE(table.find("confidence uncalibrated for this model"), std::string::npos);
-  report.calibrated = true;
-  EXPECT_NE(LabelTable(report).find("confidence calibrated for this model"), std::string::npos);
+  EXPECT_NE(table.find("; confidence calibrated\n"), std::string::npos) << table;
+  report.uncalibrated = {"12 pictures of at least 300", "it was not fitted on this model"};
+  EXPECT_NE(
+      LabelTable(report).find("confidence not calibrated (12 pictures of at least 300; it was "
+                              "not fitted on this model)\n"),
+      std::string::npos);
 }
 
 TEST(LabelSection, GridLeadsToCardsAndEscapes) {
-  const std::string html = LabelSection(TwoHeads(), {{1, 0}});
+  LabelReport report = TwoHeads();
+  report.uncalibrated = {"few <pictures>"};
+  const std::string html = LabelSection(report, {{1, 0}});
   EXPECT_NE(html.find("<a href=\"#L1.H0\""), std::string::npos);
   EXPECT_EQ(html.find("<a href=\"#L1.H1\""), std::string::npos);
   EXPECT_NE(html.find("animal &amp; co"), std::string::npos);
   EXPECT_EQ(html.find("animal & co"), std::string::npos);
   EXPECT_EQ(html.find("table <1>"), std::string::npos);
-  EXPECT_NE(html.find("uncalibrated"), std::string::npos);
+  EXPECT_NE(html.find("not calibrated: few &lt;pictures&gt;"), std::string::npos);
 }
 
 TEST(LabelSection, StrengthsEndAtFifthsOfTheConfidence) {

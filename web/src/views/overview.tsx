@@ -143,7 +143,8 @@ function Properties({ page, overview }: { page: Page; overview: Overview }) {
       <p class="muted">
         {labels.heads.length - none.length} of {labels.heads.length} heads have a label.
         {` Entanglement: ${decimals(labels.scores.entanglement, 2)} labelled heads for each distinct label.`}
-        {labels.calibrated ? ' Confidence is calibrated for this model.' : ' Confidence is not calibrated for this model.'}
+        {labels.calibrated ? ' Confidence is calibrated.'
+          : ` Confidence is not calibrated${labels.uncalibrated_because.length ? `: ${labels.uncalibrated_because.join('; ')}` : ''}.`}
       </p>
       <table class="index">
         <thead><tr><th scope="col">property</th><th scope="col" class="number">heads</th><th scope="col" class="number">of the variance</th><th scope="col">heads with this label, surest first</th></tr></thead>
