@@ -17,13 +17,13 @@ constexpr double kNoDirection = 1e-6;
 // Cosines below this are rounding.
 constexpr double kNoCosine = 1e-9;
 // Penalties nearer than this are the same.
-constexpr double kTie = 1e-12;
+constexpr double kTiedGain = 1e-12;
 // An atom whose squared distance from the span of others is below this lies in it.
 constexpr double kInSpan = 1e-10;
 // Steps of a path for each text that is wanted. Paths have hardly more than one.
 constexpr Index kMostSteps = 100;
-// Directions that the pursuit takes at a time: memory is 2 · kRows · M numbers.
-constexpr Index kRows = 64;
+// Directions that the pursuit takes at a time: memory is 2 · kDirectionsATask · M numbers.
+constexpr Index kDirectionsATask = 64;
 
 void Check(const TextAtoms& atoms, Index width, Index count) {
   if (width != atoms.columns.rows() || count < 1) {
@@ -72,7 +72,7 @@ class LassoPath {
       const Event event = Next();
       penalty_ -= event.length;
       weights_ += event.length * slope_;
-      if (event.length > kTie) held_back_.clear();
+      if (event.length > kTiedGain) held_back_.clear();
       if (event.kind == Event::kEnd) {
         penalty_ = 0;
         return;
@@ -142,7 +142,7 @@ class LassoPath {
     for (Index i = 0; i < weights_.size(); ++i) {
       if (slope_[i] >= 0) continue;
       const double length = std::max(-weights_[i] / slope_[i], 0.0);
-      if (length < event.length - kTie) event = {Event::kLeave, i, length};
+      if (length < event.length - kTiedGain) event = {Event::kLeave, i, length};
     }
     Matrix rows(2, direction_.size());
     rows.row(0) = (direction_ - chosen_.transpose() * weights_).transpose();
@@ -150,11 +150,12 @@ class LassoPath {
     const Matrix cosines = nn::Product(nn::Of(rows), nn::Of(atoms_.columns));  // [2, M]
     for (Index j = 0; j < atoms_.size(); ++j) {
       const double gain = 1 - cosines(1, j);
-      if (gain <= kTie || At(passed_over_, j) || Contains(active_, j) || Contains(held_back_, j)) {
+      if (gain <= kTiedGain || At(passed_over_, j) || Contains(active_, j) ||
+          Contains(held_back_, j)) {
         continue;
       }
       const double length = std::max((penalty_ - cosines(0, j)) / gain, 0.0);
-      if (length < event.length - kTie) event = {Event::kJoin, j, length};
+      if (length < event.length - kTiedGain) event = {Event::kJoin, j, length};
     }
     return event;
   }
@@ -209,7 +210,7 @@ bool PickNext(const TextAtoms& atoms, double coherence, std::vector<Pursuit>& pu
     double most = 0;
     for (Index j = 0; j < atoms.size(); ++j) {
       const double score = scores(i, j) + scores(n + i, j);
-      if (scores(i, j) <= kNoCosine || (best >= 0 && score <= most + kTie)) continue;
+      if (scores(i, j) <= kNoCosine || (best >= 0 && score <= most + kTiedGain)) continue;
       if (std::ranges::find(p.picked, j) != p.picked.end()) continue;
       best = j;
       most = score;
@@ -275,8 +276,8 @@ std::vector<SparseWords> CoherentWords(const TextAtoms& atoms, const Matrix& dir
     throw Error(ErrorCode::kInvalidArgument, "coherence {}: it is at least 0", options.coherence);
   }
   std::vector<SparseWords> words;
-  for (Index begin = 0; begin < directions.rows(); begin += kRows) {
-    std::vector<Pursuit> pursuits(ToSize(std::min(kRows, directions.rows() - begin)));
+  for (Index begin = 0; begin < directions.rows(); begin += kDirectionsATask) {
+    std::vector<Pursuit> pursuits(ToSize(std::min(kDirectionsATask, directions.rows() - begin)));
     for (std::size_t i = 0; i < pursuits.size(); ++i) {
       pursuits[i].direction = directions.row(begin + static_cast<Index>(i)).transpose();
       pursuits[i].rest = pursuits[i].direction;
