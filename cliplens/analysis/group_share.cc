@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cliplens/decompose/basis.h"
 #include "cliplens/model/nn/product.h"
 
 namespace cliplens {
@@ -24,6 +23,11 @@ void Center(HeadRows& rows) {
 
 HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> ln,
                       std::span<const Index> pictures) {
+  return ReadHeadRows(store, id, ln, pictures, CoordinatesOf(store.basis().at(id)));
+}
+
+HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> ln,
+                      std::span<const Index> pictures, const HeadCoordinates& coordinates) {
   const Array<float, 2> all = store.ReadHead(id);
   Array<float, 2> z({static_cast<Index>(pictures.size()), all.dim(1)});
   Array<float, 2> some_ln({z.dim(0), 3});
@@ -32,7 +36,6 @@ HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> l
     std::ranges::copy(all.row(from), z.row(b).data());
     std::ranges::copy(ln.row(from), some_ln.row(b).data());
   }
-  const HeadCoordinates coordinates = CoordinatesOf(store.basis().at(id));
   HeadRows rows;
   rows.y = nn::Product(nn::Of(FactorsOf(store.basis().layout(), z, some_ln)),
                        nn::Of(coordinates.from_factor).Transposed());

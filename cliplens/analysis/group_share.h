@@ -12,6 +12,7 @@
 #include "cliplens/base/bootstrap.h"
 #include "cliplens/base/component.h"
 #include "cliplens/base/linear_algebra.h"
+#include "cliplens/decompose/basis.h"
 #include "cliplens/decompose/store.h"
 
 namespace cliplens {
@@ -31,6 +32,9 @@ struct HeadRows {
 // The rows of the pictures with these numbers. ln: [images, 3] as Store::ReadLn gives it.
 HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> ln,
                       std::span<const Index> pictures);
+// The same where the head's coordinates are needed too.
+HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> ln,
+                      std::span<const Index> pictures, const HeadCoordinates& coordinates);
 // The rows with these indices, about their own mean.
 HeadRows SomeRows(const HeadRows& rows, std::span<const Index> which);
 

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <map>
 #include <mutex>
 #include <numbers>
 #include <numeric>
-#include <string>
 
+#include "cliplens/analysis/common_pictures.h"
 #include "cliplens/analysis/group_share.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
@@ -24,38 +23,6 @@ constexpr Index kHeadsATask = 96;  // of a in one product
 std::vector<HeadId> HeadsOf(const Store& store) {
   return ParseHeads("all", static_cast<int>(store.basis().layers()),
                     static_cast<int>(store.basis().num_heads()));
-}
-
-// Numbers of the common pictures in both stores, by path.
-struct Common {
-  std::vector<Index> a, b;
-};
-Common CommonOf(const Store& a, const Store& b) {
-  const auto numbers = [](const Store& store) {
-    std::map<std::string, Index> by_path;
-    Index number = 0;
-    for (Item& item : store.ReadItems()) by_path.emplace(std::move(item.path), number++);
-    return by_path;
-  };
-  const std::map<std::string, Index> in_a = numbers(a);
-  const std::map<std::string, Index> in_b = numbers(b);
-  Common common;
-  for (const auto& [path, number] : in_a) {
-    const auto other = in_b.find(path);
-    if (other == in_b.end()) continue;
-    common.a.push_back(number);
-    common.b.push_back(other->second);
-  }
-  return common;
-}
-
-std::vector<Index> EveryNth(const std::vector<Index>& all, Index most) {
-  const Index step = (static_cast<Index>(all.size()) + most - 1) / most;
-  std::vector<Index> some;
-  for (std::size_t i = 0; i < all.size(); i += ToSize(step)) {
-    some.push_back(all[i]);
-  }
-  return some;
 }
 
 // Centred coordinates [n, r] of each head in fp32; without rows where there is no variance.
@@ -132,8 +99,8 @@ HeadMatch MatchHeads(const Store& a, const Store& b, const MatchOptions& options
   HeadMatch match;
   match.heads_a = HeadsOf(a);
   match.heads_b = HeadsOf(b);
-  const Common common = CommonOf(a, b);
-  match.common = static_cast<Index>(common.a.size());
+  const CommonPictures common = CommonPicturesOf(a, b);
+  match.common = common.size();
   if (match.common < kFewest) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{} and {} have {} pictures of the same path, {} are needed to match their heads; "

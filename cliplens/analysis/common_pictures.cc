@@ -1,0 +1,35 @@
+#include "cliplens/analysis/common_pictures.h"
+
+#include <map>
+#include <utility>
+
+namespace cliplens {
+
+CommonPictures CommonPicturesOf(const Store& a, const Store& b) {
+  const auto numbers = [](const Store& store) {
+    std::map<std::string, Index> by_path;
+    Index number = 0;
+    for (Item& item : store.ReadItems()) by_path.emplace(std::move(item.path), number++);
+    return by_path;
+  };
+  const std::map<std::string, Index> in_a = numbers(a);
+  const std::map<std::string, Index> in_b = numbers(b);
+  CommonPictures common;
+  for (const auto& [path, number] : in_a) {
+    const auto other = in_b.find(path);
+    if (other == in_b.end()) continue;
+    common.paths.push_back(path);
+    common.a.push_back(number);
+    common.b.push_back(other->second);
+  }
+  return common;
+}
+
+std::vector<Index> EveryNth(const std::vector<Index>& all, Index most) {
+  const Index step = (std::ssize(all) + most - 1) / most;
+  std::vector<Index> some;
+  for (std::size_t i = 0; i < all.size(); i += ToSize(step)) some.push_back(all[i]);
+  return some;
+}
+
+}  // namespace cliplens
