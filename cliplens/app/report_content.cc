@@ -121,6 +121,16 @@ ReportExtras OpenExtras(const Store& store, const ClipModel& model, const Extras
                    choice.image, choice.texts, choice.classes.truncate, work.threads);
     if (extras.labels) extras.scores->explanation.labels = NamesOfHeads(*extras.labels);
   }
+  if (!choice.beside.empty()) {
+    extras.comparison = CompareStores(store, Store::Open(choice.beside),
+                                      {.model = choice.model,
+                                       .other_model = choice.beside_model,
+                                       .classes = choice.classes,
+                                       .properties = choice.properties,
+                                       .image = choice.image,
+                                       .texts = choice.texts},
+                                      work);
+  }
   return extras;
 }
 

@@ -14,6 +14,7 @@
 #include "cliplens/analysis/extremes.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/app/accuracy.h"
+#include "cliplens/app/comparison.h"
 #include "cliplens/app/explanations.h"
 #include "cliplens/app/groups.h"
 #include "cliplens/app/labels.h"
@@ -72,6 +73,7 @@ struct ReportExtras {
   std::optional<ReportAblation> ablation;
   std::optional<GroupReport> groups;
   std::optional<ReportScores> scores;
+  std::optional<ComparisonReport> comparison;
 };
 
 // Which further analyses are wanted.
@@ -83,10 +85,12 @@ struct ExtrasChoice {
   std::string edit = {};        // that groups are shown with
   std::string image = {};       // a picture's scores with `texts`
   std::vector<std::string> texts = {};
+  std::string beside = {};  // a store of a second model, which is compared with the first
+  ModelChoice model = {}, beside_model = {};  // for it
 };
 // The stages are those of MakeLabels, OpenAccuracy, MakeGroups, and "ablation". Throws as they,
-// Ablate and MakeScores do, and Error(kInvalidArgument) for groups without classes and for an edit
-// without groups.
+// Ablate, MakeScores and CompareStores do, and Error(kInvalidArgument) for groups without classes
+// and for an edit without groups.
 ReportExtras OpenExtras(const Store& store, const ClipModel& model, const ExtrasChoice& choice,
                         const Work& work);
 

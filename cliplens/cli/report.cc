@@ -32,6 +32,7 @@ struct ReportArguments {
 
 void Run(ReportArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
+  options.extras.model = options.model;
   const std::vector<HeadId> heads = HeadsIn(store).Parse(options.extras.heads);
   RefuseExisting(options.out);
   const TextPool pool = ReadTextPool(TextsPath(options.texts));
@@ -97,6 +98,13 @@ void AddReport(CLI::App& app, Common& common) {
           ->take_all()
           ->needs(image);
   image->needs(text);
+  CLI::Option* beside = verb->add_option(
+      "--beside", options->extras.beside,
+      "Store of the same pictures by a model of the same shape, such as before or after "
+      "fine-tuning; the page then says what changed");
+  verb->add_option("--beside-model", options->extras.beside_model.model,
+                   "The second store's model (default: what the store names)")
+      ->needs(beside);
   AddModelOption(verb, options->model);
 }
 

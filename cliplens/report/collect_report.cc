@@ -49,6 +49,13 @@ std::vector<Index> PicturesOf(const ReportInput& input) {
        input.extras.labels ? input.extras.labels->labels : std::vector<HeadLabel>()) {
     for (const LabelEvidence& picture : label.pictures) wanted.push_back(picture.index);
   }
+  if (input.extras.comparison && input.extras.comparison->answers) {
+    const ComparisonReport& comparison = *input.extras.comparison;
+    for (Index f = 0; f < comparison.flips; ++f) {
+      wanted.push_back(
+          At(comparison.answers->common.a, At(comparison.answers->change.flips, f).picture));
+    }
+  }
   for (const ReportNeighbours& one : input.neighbours) {
     wanted.push_back(one.query);
     add(one.under_heads);

@@ -8,6 +8,7 @@
 
 #include "cliplens/base/version.h"
 #include "cliplens/report/assets.h"
+#include "cliplens/report/comparison_section.h"
 #include "cliplens/report/html_heads.h"
 #include "cliplens/report/html_pictures.h"
 #include "cliplens/report/html_sections.h"
@@ -134,6 +135,7 @@ class Page {
     if (input_.extras.ablation) out_ += "<a href=\"#ablation\">Ablation</a>";
     if (input_.extras.groups) out_ += "<a href=\"#groups\">Groups</a>";
     if (input_.extras.scores) out_ += "<a href=\"#scores\">One score</a>";
+    if (input_.extras.comparison) out_ += "<a href=\"#beside\">Before and after</a>";
     out_ +=
         "<a href=\"#glance\">All heads</a><a href=\"#heads\">Head by head</a><a "
         "href=\"#method\">How to read</a></nav>\n"
@@ -187,6 +189,7 @@ class Page {
     if (extras.ablation) out_ += AblationSection(extras.ablation->setting, extras.ablation->result);
     if (extras.groups) out_ += GroupSection(*extras.groups);
     if (extras.scores) out_ += ScoreSection(*extras.scores, listed_);
+    if (extras.comparison) out_ += ComparisonSection(*extras.comparison, listed_, pictures_);
   }
 
   void PutNeighbours() {

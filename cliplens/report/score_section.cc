@@ -17,29 +17,6 @@ constexpr Index kSide = 300;      // pixels of a map, for screens of double dens
 constexpr Index kWordSide = 150;  // of a word's
 constexpr int kWebpQuality = 88;
 
-std::string ImageTag(const Image& image, const std::string& what) {
-  return "<img alt=\"" + EscapeHtml(what) + "\" width=\"" + std::to_string(image.width) +
-         "\" height=\"" + std::to_string(image.height) + "\" src=\"data:image/webp;base64," +
-         EncodeBase64(EncodeWebp(image, kWebpQuality)) + "\">";
-}
-
-void PutScale(std::string& out, double scale) {
-  Put(out,
-      "<p class=\"legend\"><span>\u2212{0:g}</span><svg class=\"scale\" viewBox=\"0 0 100 1\" "
-      "preserveAspectRatio=\"none\" shape-rendering=\"crispEdges\" aria-hidden=\"true\">",
-      scale);
-  constexpr int kSteps = 40;
-  for (int i = 0; i < kSteps; ++i) {
-    const Color color = MapColor((2.0 * i + 1) / kSteps - 1);
-    Put(out, "<path fill=\"#{:02x}{:02x}{:02x}\" d=\"M{} 0h2.6v1h-2.6z\"/>", color.red, color.green,
-        color.blue, 2.5 * i);
-  }
-  Put(out,
-      "</svg><span>+{:g}</span><span class=\"muted\">of the score, by patch; zero in the "
-      "middle</span></p>\n",
-      scale);
-}
-
 void PutMaps(std::string& out, const HeatMapReport& maps) {
   const FittedSize size = FitInto(maps.picture.rgb, kSide);
   const double scale = ScaleOf(maps);
@@ -58,7 +35,7 @@ void PutMaps(std::string& out, const HeatMapReport& maps) {
         FormatSigned(rest.input, 4));
   }
   out += "</div>\n";
-  PutScale(out, scale);
+  out += ScaleLegend(scale);
 }
 
 void PutComponents(std::string& out, const ExplanationReport& report,
@@ -108,10 +85,35 @@ void PutWords(std::string& out, const ExplanationReport& report) {
         Name(text), FormatSigned(e.of_part(j), 4));
   }
   out += "</div>\n";
-  PutScale(out, scale);
+  out += ScaleLegend(scale);
 }
 
 }  // namespace
+
+std::string ImageTag(const Image& image, const std::string& what) {
+  return "<img alt=\"" + EscapeHtml(what) + "\" width=\"" + std::to_string(image.width) +
+         "\" height=\"" + std::to_string(image.height) + "\" src=\"data:image/webp;base64," +
+         EncodeBase64(EncodeWebp(image, kWebpQuality)) + "\">";
+}
+
+std::string ScaleLegend(double scale) {
+  std::string out;
+  Put(out,
+      "<p class=\"legend\"><span>\u2212{0:g}</span><svg class=\"scale\" viewBox=\"0 0 100 1\" "
+      "preserveAspectRatio=\"none\" shape-rendering=\"crispEdges\" aria-hidden=\"true\">",
+      scale);
+  constexpr int kSteps = 40;
+  for (int i = 0; i < kSteps; ++i) {
+    const Color color = MapColor((2.0 * i + 1) / kSteps - 1);
+    Put(out, "<path fill=\"#{:02x}{:02x}{:02x}\" d=\"M{} 0h2.6v1h-2.6z\"/>", color.red, color.green,
+        color.blue, 2.5 * i);
+  }
+  Put(out,
+      "</svg><span>+{:g}</span><span class=\"muted\">of the score, by patch; zero in the "
+      "middle</span></p>\n",
+      scale);
+  return out;
+}
 
 std::string ScoreSection(const ReportScores& scores, const std::set<HeadId>& listed) {
   const ExplanationReport& report = scores.explanation;

@@ -10,8 +10,14 @@
 
 #include "cliplens/app/explanations.h"
 #include "cliplens/base/component.h"
+#include "cliplens/io/image.h"
 
 namespace cliplens {
+
+// A picture in the page itself; `what` is said in its place.
+std::string ImageTag(const Image& image, const std::string& what);
+// The colours of maps whose full colour is `scale`.
+std::string ScaleLegend(double scale);
 
 // `listed`: heads with a card on the page, to which names link.
 std::string ScoreSection(const ReportScores& scores, const std::set<HeadId>& listed);
