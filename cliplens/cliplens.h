@@ -62,6 +62,9 @@
 
 // analysis: one header per method.
 #include "cliplens/analysis/ablation.h"
+#include "cliplens/analysis/answer_change.h"
+#include "cliplens/analysis/common_pictures.h"
+#include "cliplens/analysis/component_change.h"
 #include "cliplens/analysis/component_scores.h"
 #include "cliplens/analysis/cue.h"
 #include "cliplens/analysis/explanation.h"
@@ -88,6 +91,7 @@
 
 // app: what a program opens and asks for by name.
 #include "cliplens/app/accuracy.h"
+#include "cliplens/app/comparison.h"
 #include "cliplens/app/cues.h"
 #include "cliplens/app/description.h"
 #include "cliplens/app/edits.h"

@@ -412,6 +412,9 @@ def add_searches():
     add("describe.pictures", f"describe pictureworld --images photos {PHRASES} --count 4")
     add("weights", f"weights pictureworld {PHRASES} --heads last-2 --csv @/weights.csv")
     add("weights.random", "weights gelu --texts texts.txt --directions 2 --count 2")
+    add("compare", "compare store.pictureworld/store store.pictureworld-birds/store"
+                   f" --count 9 {PROPERTIES} {BIRDS} --maps @/maps.png")
+    add("compare.stats", "compare photos.stats.quick/store photos.stats.quick/store --sort share")
     add("match.random", "match store.gelu/store store.quick/store --most-images 70")
 
 
@@ -431,7 +434,8 @@ def add_help():
                  "verify", "span", "ablate", "reconstruct", "label", "evaluate",
                  "evaluate labels", "evaluate groups", "evaluate segmentation", "edit",
                  "edit suggest", "edit make", "edit show", "search", "match", "heatmap", "explain",
-                 "segment", "report", "export", "serve", "demo", "describe", "weights"):
+                 "segment", "report", "export", "serve", "demo", "describe", "weights",
+                 "compare"):
         add("help." + verb.replace(" ", "-"), f"{verb} --help")
 
 

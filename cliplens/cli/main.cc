@@ -100,6 +100,7 @@ int main(int argc, char** argv) {
   AddEdit(app, common);
   AddEmbed(app, common);
   AddClassify(app, common);
+  AddCompare(app, common);
   AddDecompose(app, common);
   AddMerge(app, common);
   AddSegment(app, common);

@@ -83,6 +83,7 @@ void WarnOfOriented(Index count);
 
 void AddAblate(CLI::App& app, Common& common);
 void AddClassify(CLI::App& app, Common& common);
+void AddCompare(CLI::App& app, Common& common);
 void AddDecompose(CLI::App& app, Common& common);
 void AddDemo(CLI::App& app, Common& common);
 void AddDescribe(CLI::App& app, Common& common);

@@ -82,10 +82,10 @@ TEST_F(CliTest, HelpAndVersion) {
   EXPECT_EQ(Run("--version").out, std::string("cliplens ") + kVersion + "\n");
   const std::string help = Run("--help").out;
   for (const char* verb :
-       {"demo",   "info",    "tokenize", "preprocess",  "embed",  "classify",        "decompose",
-        "merge",  "span",    "ablate",   "reconstruct", "label",  "evaluate labels", "search",
-        "match",  "heatmap", "explain",  "report",      "export", "verify",          "describe",
-        "weights"}) {
+       {"demo",    "info",    "tokenize", "preprocess",  "embed",  "classify",        "decompose",
+        "merge",   "span",    "ablate",   "reconstruct", "label",  "evaluate labels", "search",
+        "match",   "heatmap", "explain",  "report",      "export", "verify",          "describe",
+        "weights", "compare"}) {
     // A verb of two words stands in the help of its first.
     const std::string_view words = verb;
     const std::string_view first = words.substr(0, words.find(' '));

@@ -310,6 +310,7 @@ RUNS = [
     " --truth object,background,style --only size=huge",
     "decompose pictureworld-birds --images world/sets/birds --out birds",
     "decompose pictureworld-birds --images photos/single-000000.png --out few",
+    "decompose pictureworld-birds --images photos --out birds.stats --stats-only",
     "edit suggest birds --classes world/texts/birds.txt --templates"
     " world/texts/birds.templates.txt --cue-file places.txt --out cue.json",
     "edit make birds --heads L5.H3,L5.MLP --out mean.json",
@@ -334,6 +335,10 @@ RUNS = [
     "search whole --item 3 -k 3",
     "search whole --item 3 --property object --labels labels.json -k 3",
     "match whole store --labels labels.json --labels2 labels.json",
+    "compare other birds --classes world/texts/birds.txt --templates world/texts/birds.templates.txt"
+    " --properties world/texts/properties.txt --maps flips.png",
+    "compare birds other --classes world/texts/birds.txt --templates world/texts/birds.templates.txt",
+    "compare store birds.stats --image photos/single-000000.png --text duck --classes classes.txt",
     "describe pictureworld --images ragged --on-error skip --texts texts.txt --minus faulty",
     "describe pictureworld --store whole --item 3 --head L5.H3 --texts texts.txt",
     "describe pictureworld --store other --only place_kind=water --minus-only place_kind=land"

@@ -57,6 +57,9 @@ def place(tmp_path_factory):
     result = run("decompose", "pictureworld", "--images", folder / "photos", "--out",
                  folder / "store", "--shard-images", 4)
     assert result.returncode == 0, result.stderr
+    result = run("decompose", "pictureworld-2", "--images", folder / "photos", "--out",
+                 folder / "other")
+    assert result.returncode == 0, result.stderr
     for half in (0, 1):
         result = run("decompose", "pictureworld", "--images", folder / "photos", "--out",
                      folder / f"half-{half}", "--shard-images", 4, "--shard", f"{half}/2")
@@ -87,6 +90,8 @@ def command(verb, place, out):
         "reconstruct": (("reconstruct", store, "--texts", place / "properties.txt", *classes,
                          "--counts", "1,2", "--out", out / "a.json", "--csv", out / "a.csv"),
                         ("a.json", "a.csv")),
+        "compare": (("compare", store, place / "other", *classes, "--image", photo, "--text", "a dog",
+                     "--out", out / "a.json", "--maps", out / "a.png"), ("a.json", "a.png")),
         "heatmap": (("heatmap", "pictureworld", "--image", photo, "--text", "a dog", "--out",
                      out / "a.png", "--npy", out / "a.npy"), ("a.png", "a.npy")),
         "segment": (("segment", "pictureworld", "--image", photo, "--text", "a dog", "--out",
@@ -94,7 +99,7 @@ def command(verb, place, out):
     }[verb]
 
 
-VERBS = ("label", "export", "search", "ablate", "reconstruct", "heatmap", "segment")
+VERBS = ("label", "export", "search", "ablate", "reconstruct", "compare", "heatmap", "segment")
 
 
 def contents(folder):
