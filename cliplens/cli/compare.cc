@@ -1,5 +1,6 @@
 // cliplens compare STORE STORE2
 #include <map>
+#include <utility>
 
 #include "cliplens/app/comparison.h"
 #include "cliplens/base/error.h"
@@ -34,7 +35,8 @@ void Run(CompareArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   const Store other = Store::Open(options.other);
   OutputFiles files({options.out, options.maps});
-  const ComparisonReport report = CompareStores(store, other, choice, WorkOf(common));
+  ComparisonReport report = CompareStores(store, other, choice, WorkOf(common));
+  for (std::string& missing : report.missing) missing = WithOptions(std::move(missing));
   const Json json = ComparisonJson(report, options.view);
   files.Write(options.out, DumpJson(json) + "\n");
   if (!options.maps.empty()) files.Write(options.maps, EncodePng(ComparisonSheet(report)));

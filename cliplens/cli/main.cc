@@ -21,20 +21,6 @@ int Fail(const cliplens::ErrorCodeInfo& info, std::string_view message) {
   return info.exit_status;
 }
 
-// Calls of the library name what they take as in `labels`; here these are options.
-std::string WithOptions(std::string message) {
-  for (const char* name : {"attribute", "classes", "edit", "index", "label", "labels", "means",
-                           "mode", "model", "no_normalize", "only", "property", "skip_empty"}) {
-    const std::string named = fmt::format("`{}`", name);
-    std::string option = fmt::format("--{}", name);
-    std::ranges::replace(option, '_', '-');
-    for (std::size_t at = 0; (at = message.find(named)) != std::string::npos;) {
-      message.replace(at, named.size(), option);
-    }
-  }
-  return message;
-}
-
 // What --help and --version print.
 int Tell(const CLI::App& app, const CLI::Success& what) {
   std::ostringstream text;
@@ -139,7 +125,7 @@ int main(int argc, char** argv) {
                 fmt::format("{}; see: cliplens{} --help", e.what(), verb));
   } catch (const std::exception& e) {
     const Error error = ErrorFrom(e);
-    return Fail(InfoOf(error.code()), WithOptions(error.what()));
+    return Fail(InfoOf(error.code()), cliplens::cli::WithOptions(error.what()));
   }
   return common.exit_status;
 }

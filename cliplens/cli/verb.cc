@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include <fcntl.h>
@@ -188,6 +189,20 @@ void WarnOfBlankLines(const std::string& path, Index blank) {
 
 void WarnOfOriented(Index count) {
   if (count > 0) PrintProblem(OrientedText(count));
+}
+
+std::string WithOptions(std::string message) {
+  for (const char* name :
+       {"attribute", "classes", "edit", "images", "index", "label", "labels", "means", "mode",
+        "model", "no_normalize", "only", "property", "skip_empty"}) {
+    const std::string named = fmt::format("`{}`", name);
+    std::string option = fmt::format("--{}", name);
+    std::ranges::replace(option, '_', '-');
+    for (std::size_t at = 0; (at = message.find(named)) != std::string::npos;) {
+      message.replace(at, named.size(), option);
+    }
+  }
+  return message;
 }
 
 }  // namespace cliplens::cli

@@ -81,6 +81,9 @@ void WarnOfBlankLines(const std::string& path, Index blank);
 // A line on standard error where pictures carry an EXIF orientation that was left alone.
 void WarnOfOriented(Index count);
 
+// Calls of the library name what they take as in `labels`; here these are options.
+std::string WithOptions(std::string message);
+
 void AddAblate(CLI::App& app, Common& common);
 void AddClassify(CLI::App& app, Common& common);
 void AddCompare(CLI::App& app, Common& common);

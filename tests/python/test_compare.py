@@ -324,6 +324,17 @@ def test_maps_stand_side_by_side(folder, tmp_path):
                                 "a duck")
 
 
+def test_maps_of_pictures_that_have_moved(tmp_path):
+    shutil.copytree(BIRDS, tmp_path / "here")
+    stores = [store_of(model, tmp_path / "here", tmp_path / name)
+              for name, model in (("a", "pictureworld"), ("b", "pictureworld-birds"))]
+    (tmp_path / "here").rename(tmp_path / "there")
+    asked = ["compare", *stores, *CLASSES, "--flips", 2, "--maps", tmp_path / "maps.png"]
+    assert "--images" in refused(*asked) and not (tmp_path / "maps.png").exists()
+    result = cliplens(*asked, "--images", tmp_path / "there")
+    assert len(result["maps"]) == 2 and result["missing"] == []
+
+
 def test_the_report_has_the_comparison(folder, tmp_path):
     page = tmp_path / "report.html"
     cliplens("report", folder / "a", "--texts", ROOT / "world/texts/objects.txt", "--heads", "L5",
