@@ -98,7 +98,9 @@ void PutFlips(std::string& out, const ComparisonReport& report, const PagePictur
     const Index item = At(answers.common.a, flip.picture);
     std::string picture;
     if (pictures.Has(item)) {
+      picture = "<div class=\"small\">";
       pictures.PutPicture(picture, {item, flip.change()});
+      picture += "</div>";
     } else {
       picture = Name(At(answers.common.paths, flip.picture));
     }
