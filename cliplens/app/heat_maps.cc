@@ -5,14 +5,19 @@
 #include "cliplens/app/heads.h"
 #include "cliplens/app/span_file.h"
 #include "cliplens/base/index.h"
+#include "cliplens/dataset/on_error.h"
 
 namespace cliplens {
 
 MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
                               const std::string& path) {
-  return {
-      path,         ConvertToRgb(picture), RegionOf(picture.width, picture.height, model.config()),
-      model.name(), model.fingerprint(),   NameOf(model.precision())};
+  return {.path = path,
+          .rgb = ConvertToRgb(picture),
+          .region = RegionOf(picture.width, picture.height, model.config()),
+          .model_name = model.name(),
+          .fingerprint = model.fingerprint(),
+          .precision = NameOf(model.precision()),
+          .oriented = OrientedIn(picture)};
 }
 
 std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,

@@ -25,6 +25,7 @@ struct MappedPicture {
   std::string model_name;
   std::string fingerprint;
   std::string precision;
+  Index oriented = 0;  // OrientedIn() of the picture
 };
 MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
                               const std::string& path);

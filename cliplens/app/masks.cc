@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cliplens/base/index.h"
+#include "cliplens/dataset/on_error.h"
 #include "cliplens/io/file_name.h"
 
 namespace cliplens {
@@ -45,6 +46,7 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
                              .picture = path,
                              .width = width,
                              .height = height,
+                             .oriented = OrientedIn(picture),
                              .text = choice.text,
                              .heads = choice.heads_text,
                              .region = {}},

@@ -29,6 +29,7 @@ struct PictureMask {
   std::string picture;
   Index width = 0;
   Index height = 0;
+  Index oriented = 0;   // OrientedIn() of the picture
   std::string text;     // whose map it is
   bool answer = false;  // the model's own, among `classes`
   Index classes = 0;    // whose mean was subtracted; 0: none

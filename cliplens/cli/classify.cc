@@ -25,8 +25,7 @@ void Run(const ClassifyArguments& options, const Common& common) {
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, options.classify.on_error);
   const ClassifyReport report =
       ClassifyPictures(model, *set, options.classify, edit, WorkOf(common));
-  WarnOfOriented(report.oriented);
-  WarnOfLosses(set->left_out(), report.skipped, report.incomplete, set->size());
+  WarnOfLosses(set->left_out(), report.oriented, report.skipped, report.incomplete, set->size());
   if (common.json) return PrintJson(ClassifyJson(report, edit));
   Print(ClassifyTable(report));
 }

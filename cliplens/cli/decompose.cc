@@ -55,8 +55,7 @@ void Run(DecomposeArguments& options, const Common& common) {
   const DecomposeResult result = Decompose(model, *set, options.decompose);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  WarnOfOriented(result.oriented);
-  WarnOfLosses(set->left_out(), result.skipped, result.incomplete,
+  WarnOfLosses(set->left_out(), result.oriented, result.skipped, result.incomplete,
                result.images + static_cast<Index>(result.skipped.size()));
   if (common.json) {
     return PrintJson(

@@ -67,12 +67,12 @@ void Run(const EmbedArguments& options, const Common& common) {
     EmbeddedImages embedded = EmbedReadableImages(model, *set, options.on_error, common.threads,
                                                   Progress(common, "embed"), edit.ForEmbedding());
     rows = std::move(embedded.rows);
+    report.oriented = embedded.oriented;
     report.skipped = std::move(embedded.skipped);
     report.incomplete = std::move(embedded.incomplete);
     report.left_out = set->left_out();
     for (const Index i : embedded.index) report.items.push_back(set->path(i));
-    WarnOfOriented(embedded.oriented);
-    WarnOfLosses(set->left_out(), report.skipped, report.incomplete, set->size());
+    WarnOfLosses(report.left_out, report.oriented, report.skipped, report.incomplete, set->size());
   } else {
     TextLines texts = ReadTextsOrShipped(options.texts);
     rows =

@@ -37,7 +37,7 @@ void Run(const ExplainArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const Image picture =
       ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
-  if (picture.orientation != 1) WarnOfOriented(1);
+  WarnOfOriented(OrientedIn(picture));
   const std::map<HeadId, std::string> labels = ReadNamesOfHeads(options.labels, HeadsIn(model));
   const TokenPass pass = PassOf(model, picture, common.threads, options.image);
   ExplanationChoice choice{

@@ -76,7 +76,7 @@ void Run(const HeatmapArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const Image picture =
       ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
-  if (picture.orientation != 1) WarnOfOriented(1);
+  WarnOfOriented(OrientedIn(picture));
   const TokenPass pass = PassOf(model, picture, common.threads, options.image);
   HeatMapReport report;
   report.picture = MappedPictureOf(model, picture, options.image);

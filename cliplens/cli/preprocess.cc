@@ -30,7 +30,7 @@ void Run(const PreprocessArguments& options, const Common& common) {
           .preprocess;
   RefuseExisting(options.out);
   const Image image = ReadPicture(options.image, config, options.exif_orientation);
-  if (image.orientation != 1) WarnOfOriented(1);
+  WarnOfOriented(OrientedIn(image));
   const Array<float, 3> pixels = Preprocess(image, config);
   WriteNpy(options.out, pixels.flat(), pixels.shape());
   if (common.json) return PrintJson(PixelsJson(image, options.image, pixels, options.out));

@@ -43,7 +43,7 @@ void Run(const SegmentOptions& options, const Common& common) {
   const std::vector<HeadId> heads = ChooseHeads(options.heads, HeadsIn(model));
   const Image image =
       ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
-  if (image.orientation != 1) WarnOfOriented(1);
+  WarnOfOriented(OrientedIn(image));
   MaskChoice choice{.text = options.text, .heads = heads, .heads_text = options.heads.Text()};
   std::optional<Classifier> classes;
   if (options.text.empty()) {
@@ -91,9 +91,9 @@ void Run(EvaluateOptions& options, const Common& common) {
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, segmentation.on_error);
   const SegmentationReport report =
       SegmentPictures(model, *set, options.segmentation, WorkOf(common));
-  WarnOfOriented(report.result.oriented);
-  WarnOfLosses(set->left_out(), report.result.skipped, report.result.incomplete, set->size());
-  const Array<float, 3>& maps = report.result.maps;
+  const SegmentationResult& result = report.result;
+  WarnOfLosses(set->left_out(), result.oriented, result.skipped, result.incomplete, set->size());
+  const Array<float, 3>& maps = result.maps;
   WriteNpy(files, options.maps, maps.flat(), maps.shape());
   files.Commit();
   if (common.json) return PrintJson(SegmentationJson(report));

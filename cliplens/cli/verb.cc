@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -119,7 +120,23 @@ void OpenStandardStreams() {
   }
 }
 
+namespace {
+
+// Lines for standard error that wait for a result.
+std::vector<std::string>& Waiting() {
+  static std::vector<std::string> lines;
+  return lines;
+}
+
+void SayWithResult(std::string line) {
+  // A file may be read again, for a second store.
+  if (std::ranges::find(Waiting(), line) == Waiting().end()) Waiting().push_back(std::move(line));
+}
+
+}  // namespace
+
 void Write(std::string_view text) {
+  for (const std::string& line : std::exchange(Waiting(), {})) PrintProblem(line);
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
     return;
   }
@@ -174,21 +191,23 @@ void PrintJson(const Json& result) {
   Write(out + "\n");
 }
 
-void WarnOfLosses(const LeftOut& left_out, const std::vector<SkippedPicture>& skipped,
+void WarnOfLosses(const LeftOut& left_out, Index oriented,
+                  const std::vector<SkippedPicture>& skipped,
                   const std::vector<SkippedPicture>& incomplete, Index count) {
-  for (const std::string& line : LinesOf(left_out)) PrintProblem(line);
-  if (!skipped.empty()) PrintProblem(SkippedText(skipped, count));
-  if (!incomplete.empty()) PrintProblem(IncompleteText(incomplete, count));
-}
-
-void WarnOfBlankLines(const std::string& path, Index blank) {
-  if (blank == 0) return;
-  PrintProblem(blank == 1 ? fmt::format("{}: 1 blank line was left out", path)
-                          : fmt::format("{}: {} blank lines were left out", path, blank));
+  WarnOfOriented(oriented);
+  for (std::string& line : LinesOf(left_out)) SayWithResult(std::move(line));
+  if (!skipped.empty()) SayWithResult(SkippedText(skipped, count));
+  if (!incomplete.empty()) SayWithResult(IncompleteText(incomplete, count));
 }
 
 void WarnOfOriented(Index count) {
-  if (count > 0) PrintProblem(OrientedText(count));
+  if (count > 0) SayWithResult(OrientedText(count));
+}
+
+void WarnOfBlankLines(const std::string& file, Index count) {
+  if (count == 0) return;
+  SayWithResult(count == 1 ? fmt::format("{}: 1 blank line was left out", file)
+                           : fmt::format("{}: {} blank lines were left out", file, count));
 }
 
 std::string WithOptions(std::string message) {

@@ -64,7 +64,7 @@ void OpenStandardStreams();
 // full, ReaderGone when whoever read it has gone (`cliplens ... | head`).
 void Print(const std::string& text);
 void PrintJson(const Json& result);
-void Write(std::string_view text);  // as it is
+void Write(std::string_view text);  // as it is, behind what is to be said with a result
 struct ReaderGone {};
 // Ends the process as SIGPIPE does, in silence, where all went well; else returns the status.
 int EndForReader(int status);
@@ -72,14 +72,16 @@ int EndForReader(int status);
 // it is escaped and cut.
 void PrintProblem(std::string_view text);
 
-// Lines on standard error, of work that succeeded: what lies where a set is and did not go in, how
-// many of `count` pictures were skipped, and how many lack attributes.
-void WarnOfLosses(const LeftOut& left_out, const std::vector<SkippedPicture>& skipped,
+// Lines on standard error, each said once and only when there is a result: where work fails, the
+// error stands alone. How many of `count` pictures carry an EXIF orientation that was left alone,
+// what lies where a set is and did not go in, how many pictures were skipped, how many lack
+// attributes.
+void WarnOfLosses(const LeftOut& left_out, Index oriented,
+                  const std::vector<SkippedPicture>& skipped,
                   const std::vector<SkippedPicture>& incomplete, Index count);
-// A line on standard error where a file of texts has blank lines.
-void WarnOfBlankLines(const std::string& path, Index blank);
-// A line on standard error where pictures carry an EXIF orientation that was left alone.
 void WarnOfOriented(Index count);
+// A file of which blank lines were left out.
+void WarnOfBlankLines(const std::string& file, Index count);
 
 // Calls of the library name what they take as in `labels`; here these are options.
 std::string WithOptions(std::string message);

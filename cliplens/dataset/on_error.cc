@@ -13,7 +13,7 @@ std::optional<Image> PictureErrors::Read(
     Image image = DecodePicture(set, i, item->path,
                                 {.check_size = std::move(check_size), .keep_memory = true});
     const std::lock_guard lock(mutex_);
-    if (image.orientation != 1) ++oriented_;
+    oriented_ += OrientedIn(image);
     if (!item->problem.empty()) {
       incomplete_.push_back({i, item->path, item->problem});
     }
@@ -71,6 +71,8 @@ std::string IncompleteText(const std::vector<SkippedPicture>& incomplete, Index 
   return fmt::format("{} of {} pictures lack attributes; the first: {}", incomplete.size(), count,
                      incomplete.front().message);
 }
+
+Index OrientedIn(const Image& image) { return image.orientation == 1 ? 0 : 1; }
 
 std::string OrientedText(Index count) {
   return count == 1 ? "1 picture carries an EXIF orientation, which is left alone; "

@@ -64,6 +64,8 @@ std::string SkippedText(const std::vector<SkippedPicture>& skipped, Index count)
 // "2 of 20 pictures lack attributes; the first: MESSAGE".
 std::string IncompleteText(const std::vector<SkippedPicture>& incomplete, Index count);
 
+// 1 for a picture that carries an EXIF orientation which was left alone, else 0.
+Index OrientedIn(const Image& image);
 // "3 pictures carry an EXIF orientation, which is left alone; --exif-orientation turns them".
 std::string OrientedText(Index count);
 

@@ -31,7 +31,7 @@ Json ClassifyJson(const ClassifyReport& report, const ChosenEdit& edit) {
                {"labelled", report.labelled},     {"labels_not_among_classes", report.foreign}};
   PutEdit(json, edit);
   if (report.labelled > 0) json["accuracy"] = report.accuracy();
-  PutLosses(json, report.skipped, report.incomplete, report.left_out);
+  PutLosses(json, report.oriented, report.skipped, report.incomplete, report.left_out);
   json["results"] = Json::array();
   for (const ClassifyReport::Picture& picture : report.pictures) {
     json["results"].push_back(PictureJson(report, picture));
@@ -85,7 +85,7 @@ Json EmbedJson(const EmbedReport& report, const ChosenEdit& edit) {
                {"items", report.items}};
   PutEdit(json, edit);
   if (!report.lines.empty()) json["lines"] = report.lines;
-  PutLosses(json, report.skipped, report.incomplete, report.left_out);
+  PutLosses(json, report.oriented, report.skipped, report.incomplete, report.left_out);
   return json;
 }
 

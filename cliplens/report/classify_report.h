@@ -31,6 +31,7 @@ struct EmbedReport {
   std::string rows_out;            // RowLines() of it
   std::vector<std::string> items;  // texts, or the pictures' paths
   std::vector<Index> lines = {};   // of the texts in their file, from 1
+  Index oriented = 0;              // PictureErrors::oriented
   std::vector<SkippedPicture> skipped;
   std::vector<SkippedPicture> incomplete = {};  // were read, and lack attributes
   LeftOut left_out = {};                        // of the set of pictures

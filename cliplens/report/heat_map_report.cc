@@ -286,15 +286,18 @@ Json GridJson(ArrayView<const double, 2> grid) {
 }
 
 Json MappedPictureJson(const char* format, const MappedPicture& picture) {
-  return {{"format", format},
-          {"model", picture.model_name},
-          {"fingerprint", picture.fingerprint},
-          {"precision", picture.precision},
-          {"image", picture.path},
-          {"width", picture.rgb.width},
-          {"height", picture.rgb.height},
-          {"region",
-           {picture.region.left, picture.region.top, picture.region.right, picture.region.bottom}}};
+  Json json = {
+      {"format", format},
+      {"model", picture.model_name},
+      {"fingerprint", picture.fingerprint},
+      {"precision", picture.precision},
+      {"image", picture.path},
+      {"width", picture.rgb.width},
+      {"height", picture.rgb.height},
+      {"region",
+       {picture.region.left, picture.region.top, picture.region.right, picture.region.bottom}}};
+  PutOriented(json, picture.oriented);
+  return json;
 }
 
 Json HeatMapJson(const HeatMapReport& report) {

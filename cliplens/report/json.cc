@@ -80,20 +80,24 @@ Json ComponentsJson(const std::vector<ComponentShare>& shares) {
   return components;
 }
 
-void PutLosses(Json& json, const std::vector<SkippedPicture>& skipped,
+void PutOriented(Json& json, Index count) {
+  if (count > 0) json["oriented"] = count;
+}
+
+void PutLosses(Json& json, Index oriented, const std::vector<SkippedPicture>& skipped,
                const std::vector<SkippedPicture>& incomplete, const LeftOut& left_out) {
-  for (const SkippedPicture& picture : skipped) {
-    json["skipped"].push_back({{"path", picture.path}, {"message", picture.message}});
-  }
-  for (const SkippedPicture& picture : incomplete) {
-    json["incomplete"].push_back({{"path", picture.path}, {"message", picture.message}});
-  }
+  const auto put = [&](const char* name, const auto& problems) {
+    for (const auto& problem : problems) {
+      json[name].push_back({{"path", problem.path}, {"message", problem.message}});
+    }
+  };
+  PutOriented(json, oriented);
+  put("skipped", skipped);
+  put("incomplete", incomplete);
   for (const auto& [kind, files] : left_out.passed_over) {
     json["passed_over"].push_back({{"kind", kind}, {"files", files}});
   }
-  for (const LeftOut::Unread& unread : left_out.unread) {
-    json["unread"].push_back({{"path", unread.path}, {"message", unread.message}});
-  }
+  put("unread", left_out.unread);
 }
 
 }  // namespace cliplens

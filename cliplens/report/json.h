@@ -40,9 +40,12 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
 // The list "components" of "cliplens.report/1": shares of the embedding's variance.
 Json ComponentsJson(const std::vector<ComponentShare>& shares);
 
-// What did not go into a result on pictures, where anything did not: the lists "skipped" and
-// "incomplete" ([{"path", "message"}]), and of the set "passed_over" and "unread".
-void PutLosses(Json& json, const std::vector<SkippedPicture>& skipped,
+// "oriented": how many pictures carry an EXIF orientation that was left alone, unless none does.
+void PutOriented(Json& json, Index count);
+
+// What did not go into a result on pictures, where anything did not: "oriented", the lists
+// "skipped" and "incomplete" ([{"path", "message"}]), and of the set "passed_over" and "unread".
+void PutLosses(Json& json, Index oriented, const std::vector<SkippedPicture>& skipped,
                const std::vector<SkippedPicture>& incomplete, const LeftOut& left_out);
 
 }  // namespace cliplens

@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 
 #include "cliplens/base/component.h"
+#include "cliplens/dataset/on_error.h"
+#include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
 namespace cliplens {
@@ -93,8 +95,11 @@ std::string TokensTable(const std::vector<Tokens>& tokens) {
 
 Json PixelsJson(const Image& picture, const std::string& path, const Array<float, 3>& pixels,
                 const std::string& out) {
-  return {{"format", "cliplens.preprocess/1"}, {"image", path},           {"width", picture.width},
-          {"height", picture.height},          {"shape", pixels.shape()}, {"out", out}};
+  Json json = {
+      {"format", "cliplens.preprocess/1"}, {"image", path},           {"width", picture.width},
+      {"height", picture.height},          {"shape", pixels.shape()}, {"out", out}};
+  PutOriented(json, OrientedIn(picture));
+  return json;
 }
 
 }  // namespace cliplens

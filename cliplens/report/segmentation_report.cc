@@ -48,7 +48,7 @@ Json SegmentationJson(const SegmentationReport& report) {
                {"labelled", result.labelled},
                {"all", FiguresJson(result.all)}};
   if (result.right) json["rightly_classified"] = FiguresJson(*result.right);
-  PutLosses(json, result.skipped, result.incomplete, report.left_out);
+  PutLosses(json, result.oriented, result.skipped, result.incomplete, report.left_out);
   return json;
 }
 
@@ -78,21 +78,24 @@ std::string SegmentationTable(const SegmentationReport& report) {
 }
 
 Json PictureMaskJson(const PictureMask& mask) {
-  return {{"format", "cliplens.segment/1"},
-          {"model", ModelJson(mask.model_name, mask.fingerprint)},
-          {"picture", {{"path", mask.picture}, {"width", mask.width}, {"height", mask.height}}},
-          {"text", mask.text},
-          {"answer", mask.answer},
-          {"classes", mask.classes},
-          {"heads", mask.heads},
-          {"region",
-           {{"left", mask.region.x.begin},
-            {"top", mask.region.y.begin},
-            {"right", mask.region.x.end},
-            {"bottom", mask.region.y.end}}},
-          {"mean", mask.mean},
-          {"empty", mask.empty},
-          {"object_pixels", mask.object_pixels}};
+  Json json = {
+      {"format", "cliplens.segment/1"},
+      {"model", ModelJson(mask.model_name, mask.fingerprint)},
+      {"picture", {{"path", mask.picture}, {"width", mask.width}, {"height", mask.height}}},
+      {"text", mask.text},
+      {"answer", mask.answer},
+      {"classes", mask.classes},
+      {"heads", mask.heads},
+      {"region",
+       {{"left", mask.region.x.begin},
+        {"top", mask.region.y.begin},
+        {"right", mask.region.x.end},
+        {"bottom", mask.region.y.end}}},
+      {"mean", mask.mean},
+      {"empty", mask.empty},
+      {"object_pixels", mask.object_pixels}};
+  PutOriented(json, mask.oriented);
+  return json;
 }
 
 }  // namespace cliplens

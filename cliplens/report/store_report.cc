@@ -17,7 +17,7 @@ Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, const 
                {"certificate", CertificateJson(result.certificate)},
                {"seconds", seconds},
                {"out", out}};
-  PutLosses(json, result.skipped, result.incomplete, left_out);
+  PutLosses(json, result.oriented, result.skipped, result.incomplete, left_out);
   return json;
 }
 

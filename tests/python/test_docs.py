@@ -27,6 +27,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
@@ -71,11 +72,20 @@ def make_workplace(folder):
     (folder / "photos.csv").write_text("\n".join(["path,odd,split", *rows]) + "\n")
     (folder / "faulty" / picture_names(folder)[1]).write_bytes(b"no picture")
     make_ragged(folder)
+    carry_orientation(folder / "faulty" / picture_names(folder)[0])
     (folder / "bin").mkdir()
     (folder / "bin/cliplens").symlink_to(Path(PROGRAM).resolve())
 
 
 def make_masked(folder):
+def carry_orientation(path):
+    """The picture says by EXIF that it is to be turned."""
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(path) as picture:
+        picture.save(path, exif=exif)
+
+
     """masked.csv: pictures with masks and labels, and one that cannot be read."""
     (folder / "masks").mkdir()
     rows = []
@@ -85,7 +95,8 @@ def make_masked(folder):
             mask = shard.extractfile(key + ".mask.png").read()
             (folder / "masks" / f"{key}.png").write_bytes(mask)
             label = json.loads(shard.extractfile(key + ".json").read())["label"]
-            rows.append(f"photos/{name},masks/{key}.png,{label},test")
+            place = "faulty" if not rows else "photos"
+            rows.append(f"{place}/{name},masks/{key}.png,{label},test")
     rows.append("faulty/" + picture_names(folder)[1] + ",,,test")
     (folder / "masked.csv").write_text("\n".join(["path,mask,label,split", *rows]) + "\n")
 
@@ -273,7 +284,7 @@ def tables_of(page):
 RUNS = [
     "info pictureworld",
     "tokenize pictureworld --texts texts.txt",
-    "preprocess pictureworld --image photos/single-000000.png --out x.npy",
+    "preprocess pictureworld --image faulty/single-000000.png --out x.npy",
     "embed pictureworld --images photos --out photos.npy",
     "embed pictureworld --texts texts.txt --out texts.npy",
     "classify pictureworld --images photos --classes classes.txt --templates simple -k 2",
@@ -323,12 +334,12 @@ RUNS = [
     "classify pictureworld-birds --images photos --classes classes.txt --templates simple -k 1"
     " --edit cue.json",
     "export birds --out edited --edit cue.json",
-    "segment pictureworld --image photos/single-000000.png --text 'a duck' --out duck.png",
+    "segment pictureworld --image faulty/single-000000.png --text 'a duck' --out duck.png",
     "evaluate segmentation pictureworld --images masked.csv --split test"
     " --classes world/texts/objects.txt --templates simple --on-error skip",
     "label whole --properties world/texts/properties.txt --heads last-2 --out labels.json",
-    "heatmap pictureworld --image photos/single-000000.png --text duck --text swan --against snow",
-    "explain pictureworld --image photos/single-000000.png --text duck --labels labels.json",
+    "heatmap pictureworld --image faulty/single-000000.png --text duck --text swan --against snow",
+    "explain pictureworld --image faulty/single-000000.png --text duck --labels labels.json",
     "explain pictureworld --image photos/single-000000.png --classes classes.txt",
     "report whole --texts texts.txt --out report.html",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",

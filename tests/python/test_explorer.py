@@ -210,6 +210,11 @@ TEXT = {"query": {"text": "a duck"}}
 def bodies(server, picture):
     """A good request for every route that takes one."""
     sent = {"picture": server.send(picture)["picture"]}
+    exif = Image.Exif()
+    exif[274] = 6  # it is to be turned
+    turned = io.BytesIO()
+    Image.open(io.BytesIO(picture)).save(turned, "PNG", exif=exif)
+    oriented = {"picture": server.send(turned.getvalue())["picture"]}
     edit = {"components": ["L5.H3", "L4"], "mode": "mean"}
     heads = server.get(SOURCE + "/overview")["labels"]["heads"]
     labelled = next(head["label"] for head in heads if head["label"])
@@ -220,10 +225,10 @@ def bodies(server, picture):
                  "picture": sent, "texts": ["a duck", "a gull"]},
         "edit/file": {"edit": edit, "note": "a test"},
         "scores": {"picture": {"item": 5}, "texts": [], "edit": edit},
-        "heatmap": {"picture": sent, "texts": ["a duck", "the sea"], "against": {"text": "a cat"},
+        "heatmap": {"picture": oriented, "texts": ["a duck", "the sea"], "against": {"text": "a cat"},
                     "in": {"heads": "last-2"}},
-        "explain": {"picture": sent, "text": "a duck", "against": "a gull"},
-        "segment": {"picture": {"item": 2}, "text": None, "in": {"embedding": True}},
+        "explain": {"picture": oriented, "text": "a duck", "against": "a gull"},
+        "segment": {"picture": oriented, "text": None, "in": {"embedding": True}},
     }
 
 

@@ -178,6 +178,34 @@ def test_a_store_keeps_how_its_pictures_were_turned(oriented, tmp_path):
     assert result.returncode == 2 and "exif_orientation" in result.stderr
 
 
+VERBS_OF_SETS = {"embed": "--out x.npy", "decompose": "--out store", "classify": "--classes classes.txt",
+                 "evaluate segmentation": "--classes classes.txt"}
+VERBS_OF_ONE = {"preprocess": "--out x.npy", "heatmap": "--text duck", "explain": "--text duck",
+                "segment": "--text duck --out mask.png"}
+
+
+@pytest.mark.parametrize("verb", [*VERBS_OF_SETS, *VERBS_OF_ONE])
+def test_json_has_the_number_of_pictures_with_an_orientation(oriented, tmp_path, verb):
+    (tmp_path / "classes.txt").write_text("a duck\na dog\n")
+    for name in "123":
+        Image.new("L", (120, 80), 255).save(tmp_path / f"{name}.mask.png")
+    for picture in (oriented / "as-they-are").iterdir():
+        (tmp_path / picture.name).write_bytes(picture.read_bytes())
+    pictures, count, more = (("--images .", 2, VERBS_OF_SETS[verb]) if verb in VERBS_OF_SETS else
+                             ("--image 2.jpg", 1, VERBS_OF_ONE[verb]))
+    command = [*verb.split(), "pictureworld", *pictures.split(), *more.split(), "--json"]
+    result = run(*command, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "EXIF orientation" in result.stderr
+    assert json.loads(result.stdout)["oriented"] == count
+    if verb == "evaluate segmentation":  # masks are not turned
+        return
+    names = {"store": "turned", "x.npy": "turned.npy", "mask.png": "turned.png"}
+    result = run(*(names.get(word, word) for word in command), "--exif-orientation", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "EXIF orientation" not in result.stderr and "oriented" not in json.loads(result.stdout)
+
+
 @pytest.mark.parametrize("verb", ["preprocess", "heatmap", "explain", "segment"])
 def test_verbs_of_one_picture_turn_it(oriented, tmp_path, verb):
     text = [] if verb == "preprocess" else ["--text", "a duck"]
