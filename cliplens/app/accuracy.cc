@@ -12,7 +12,7 @@ namespace cliplens {
 
 AccuracyInput OpenAccuracy(const Store& store, const RowModel& model, const ClassChoice& choice,
                            const Work& work) {
-  const ClassTexts classes = ReadClasses(choice);
+  const ClassTexts classes = ReadClasses(choice, work.on_blank);
   AccuracyInput input;
   input.labels =
       MatchLabels(store.ReadItems(), classes.file, choice.label, store.directory().string());
@@ -28,7 +28,9 @@ AccuracyInput OpenAccuracy(const Store& store, const RowModel& model, const Clas
 ReconstructionReport ReconstructPools(const Store& store, const LazyModel& model,
                                       const ReconstructionChoice& choice, const Work& work) {
   std::vector<TextPool> pools;
-  for (const std::string& path : choice.texts) pools.push_back(ReadTextPool(TextsPath(path)));
+  for (const std::string& path : choice.texts) {
+    pools.push_back(ReadTextPool(TextsPath(path), work.on_blank));
+  }
   const AccuracyInput input = OpenAccuracy(store, model.Get(), choice.classes, work);
   ReconstructionOptions options = choice.options;
   options.threads = work.threads;

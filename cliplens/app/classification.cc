@@ -11,7 +11,7 @@ namespace cliplens {
 ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
                                 const ClassifyChoice& choice, const ChosenEdit& edit,
                                 const Work& work) {
-  const ClassTexts classes = ReadClasses(choice.classes);
+  const ClassTexts classes = ReadClasses(choice.classes, work.on_blank);
   const Array<float, 2> classifier = EmbedClasses(model, classes, work).rows;
   EmbeddedImages embedded = EmbedReadableImages(model, set, choice.on_error, work.threads,
                                                 work.Stage("pictures"), edit.ForEmbedding());

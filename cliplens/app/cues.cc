@@ -21,13 +21,13 @@ struct CueTexts {
 };
 
 // A line's group is its property where it has one, else the text.
-CueTexts ReadCue(const CueChoice& choice) {
+CueTexts ReadCue(const CueChoice& choice, const OnBlankLines& on_blank) {
   CueTexts cue;
   std::vector<std::string> names;
   if (choice.file.empty()) {
     cue.texts = names = choice.texts;
   } else {
-    const TextPool pool = ReadTextPool(choice.file);
+    const TextPool pool = ReadTextPool(choice.file, on_blank);
     cue.texts = pool.texts;
     for (std::size_t i = 0; i < pool.texts.size(); ++i) {
       names.push_back(pool.properties[i].value_or(pool.texts[i]));
@@ -71,13 +71,13 @@ SuggestedEdit SuggestEdit(const Store& store, const LazyModel& model, const Sugg
                           const Work& work) {
   const std::string place = store.directory().string();
   const MeansChoice means(store, options.means);
-  const ClassTexts classes = ReadClasses(options.classes);
+  const ClassTexts classes = ReadClasses(options.classes, work.on_blank);
   SuggestedEdit suggested;
   CueReport& report = suggested.report;
   Grouping cue;
   std::optional<CueTexts> texts;
   if (options.cue.attribute.empty()) {
-    texts = ReadCue(options.cue);
+    texts = ReadCue(options.cue, work.on_blank);
     report.cue = "texts";
     report.groups = texts->groups;
   } else {

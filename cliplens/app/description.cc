@@ -199,7 +199,7 @@ const char* NameOf(Description::Centring centring) {
 Description Describe(const ClipModel& model, const DescriptionChoice& choice, const Work& work) {
   Description found{.model_name = model.name(),
                     .fingerprint = model.fingerprint(),
-                    .pool = ReadTextPool(TextsPath(choice.texts)),
+                    .pool = ReadTextPool(TextsPath(choice.texts), work.on_blank),
                     .components = {},
                     .pictures = {},
                     .minus = {},

@@ -144,11 +144,12 @@ LabelReport MakeLabels(const Store& store, const RowModel& model, LabelInput inp
 
 LabelReport MakeLabels(const Store& store, const RowModel& model, const LabellingOptions& options,
                        const Work& work) {
-  LabelInput input{.heads = HeadsIn(store).Parse(options.heads),
-                   .properties = ReadTextPool(TextsPath(options.properties, "properties")),
-                   .options = options.label,
-                   .truncate = options.truncate};
-  if (!options.texts.empty()) input.texts = ReadTextPool(TextsPath(options.texts));
+  LabelInput input{
+      .heads = HeadsIn(store).Parse(options.heads),
+      .properties = ReadTextPool(TextsPath(options.properties, "properties"), work.on_blank),
+      .options = options.label,
+      .truncate = options.truncate};
+  if (!options.texts.empty()) input.texts = ReadTextPool(TextsPath(options.texts), work.on_blank);
   input.fitted = WasFittedOn(store);
   return MakeLabels(store, model, std::move(input), work);
 }

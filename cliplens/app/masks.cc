@@ -86,7 +86,7 @@ SegmentationReport SegmentPictures(const ClipModel& model, const ImageSet& set,
   options.label = choice.classes.label;
   options.threads = work.threads;
   options.progress = work.Stage("pictures");
-  const ClassTexts classes = ReadClasses(choice.classes);
+  const ClassTexts classes = ReadClasses(choice.classes, work.on_blank);
   const Array<float, 2> rows = EmbedClasses(model, classes, work).rows;
   return {.model_name = model.name(),
           .fingerprint = model.fingerprint(),

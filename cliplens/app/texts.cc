@@ -9,8 +9,9 @@ Array<float, 2> RowsOfPool(const RowModel& model, const TextPool& pool, bool tru
       {.truncate = truncate, .threads = work.threads, .progress = work.Stage("texts")});
 }
 
-ClassTexts ReadClasses(const ClassChoice& choice) {
-  return {ReadClassFile(choice.classes), ReadTemplates(choice.templates), choice.truncate};
+ClassTexts ReadClasses(const ClassChoice& choice, const OnBlankLines& on_blank) {
+  return {ReadClassFile(choice.classes, on_blank), ReadTemplates(choice.templates, on_blank),
+          choice.truncate};
 }
 
 Classifier EmbedClasses(const RowModel& model, const ClassTexts& classes, const Work& work) {
@@ -20,7 +21,7 @@ Classifier EmbedClasses(const RowModel& model, const ClassTexts& classes, const 
 }
 
 Classifier OpenClassifier(const RowModel& model, const ClassChoice& choice, const Work& work) {
-  return EmbedClasses(model, ReadClasses(choice), work);
+  return EmbedClasses(model, ReadClasses(choice, work.on_blank), work);
 }
 
 }  // namespace cliplens

@@ -33,7 +33,7 @@ struct ClassTexts {
   bool truncate = false;
 };
 // Throws as ReadClassFile and ReadTemplates.
-ClassTexts ReadClasses(const ClassChoice& choice);
+ClassTexts ReadClasses(const ClassChoice& choice, const OnBlankLines& on_blank);
 
 // The classes with their rows. The stage is "classes". Throws as CachedClassifier.
 Classifier EmbedClasses(const RowModel& model, const ClassTexts& classes, const Work& work);

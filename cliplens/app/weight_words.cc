@@ -78,7 +78,7 @@ WeightWords DescribeWeights(const ClipModel& model, const WeightWordsChoice& cho
   const Readout& readout = model.image_readout();
   WeightWords report{.model_name = model.name(),
                      .fingerprint = model.fingerprint(),
-                     .pool = ReadTextPool(TextsPath(choice.texts)),
+                     .pool = ReadTextPool(TextsPath(choice.texts), work.on_blank),
                      .coherence = choice.words.coherence,
                      .heads = std::vector<HeadWords>(heads.size())};
   const TextAtoms atoms = AtomsOf(RowsOfPool(model, report.pool, choice.truncate, work));

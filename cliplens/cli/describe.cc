@@ -27,7 +27,6 @@ void Run(const DescribeArguments& options, const Common& common) {
   const Json json = DescriptionJson(description);
   files.Write(options.out, DumpJson(json) + "\n");
   files.Commit();
-  WarnOfBlankLines(options.choice.texts, description.pool.blank);
   WarnOf(description.pictures);
   if (description.minus) WarnOf(*description.minus);
   if (common.json) return PrintJson(json);

@@ -40,8 +40,8 @@ const char* RowsText(const ChosenEdit& edit) {
 // A file's lines are texts, whole; a shipped pool's are texts with their properties behind a tab.
 TextLines ReadTextsOrShipped(const std::string& texts) {
   const std::filesystem::path path = TextsPath(texts);
-  if (path == std::filesystem::path(texts)) return ReadTextLines(path);
-  TextPool pool = ReadTextPool(path);
+  if (path == std::filesystem::path(texts)) return ReadTextLines(path, WarnOfBlankLines);
+  TextPool pool = ReadTextPool(path, WarnOfBlankLines);
   return {std::move(pool.texts), std::move(pool.lines), pool.blank};
 }
 
@@ -77,7 +77,6 @@ void Run(const EmbedArguments& options, const Common& common) {
     TextLines texts = ReadTextsOrShipped(options.texts);
     rows =
         model.EmbedTexts(texts.texts, options.truncate, common.threads, Progress(common, "embed"));
-    WarnOfBlankLines(options.texts, texts.blank);
     report.items = std::move(texts.texts);
     report.lines = std::move(texts.lines);
   }

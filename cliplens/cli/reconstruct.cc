@@ -23,7 +23,6 @@ void Run(const ReconstructArguments& options, const Common& common) {
   OutputFiles files({options.out, options.csv});
   const ReconstructionReport report = ReconstructPools(store, LazyModel(store, options.model),
                                                        options.reconstruction, WorkOf(common));
-  for (const PoolReconstruction& pool : report.pools) WarnOfBlankLines(pool.pool, pool.blank);
   const Json json = ReconstructionJson(report);
   files.Write(options.out, DumpJson(json) + "\n");
   files.Write(options.csv, ReconstructionCsv(report.pools));

@@ -35,7 +35,7 @@ void Run(ReportArguments& options, const Common& common) {
   options.extras.model = options.model;
   const std::vector<HeadId> heads = HeadsIn(store).Parse(options.extras.heads);
   RefuseExisting(options.out);
-  const TextPool pool = ReadTextPool(TextsPath(options.texts));
+  const TextPool pool = ReadTextPool(TextsPath(options.texts), WarnOfBlankLines);
   const ClipModel model = LoadModelOf(store, options.model);
   const std::unique_ptr<ImageSet> images = OpenImagesOf(store, options.images);
   const Work work = WorkOf(common);
@@ -51,7 +51,6 @@ void Run(ReportArguments& options, const Common& common) {
                                           OpenExtras(store, model, options.extras, work));
   const std::string page = RenderReport(input);
   WriteFileAtomically(options.out, page);
-  WarnOfBlankLines(options.texts, pool.blank);
   const ThumbnailSet& shown = input.thumbnails;
   if (shown.missing > 0) {
     PrintProblem(

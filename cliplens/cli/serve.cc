@@ -66,7 +66,7 @@ void Run(const ServeArguments& options, const Common& common) {
   server::ExplorerOptions explorer_options;
   explorer_options.threads = common.threads;
   explorer_options.exif_orientation = options.exif_orientation;
-  server::Explorer explorer(OpenSources(options.sources), explorer_options);
+  server::Explorer explorer(OpenSources(options.sources, WarnOfBlankLines), explorer_options);
   server::HttpServer http({.host = options.listen, .port = options.port}, explorer);
   server::AccessOptions access;
   access.host = options.listen;

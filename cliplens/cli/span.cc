@@ -32,7 +32,7 @@ void Run(const SpanArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   const std::vector<HeadId> heads = HeadsIn(store).Parse(options.heads);
   OutputFiles files({options.out});
-  const TextPool pool = ReadTextPool(TextsPath(options.texts));
+  const TextPool pool = ReadTextPool(TextsPath(options.texts), WarnOfBlankLines);
   const ClipModel model = LoadModelOf(store, options.model);
   const Array<float, 2> texts = RowsOfPool(model, pool, options.truncate, WorkOf(common));
   const std::vector<TextSpanResult> spans = TextSpanOfHeads(
@@ -41,7 +41,6 @@ void Run(const SpanArguments& options, const Common& common) {
   const Json result = SpanJson(store.info(), pool, heads, spans, shares);
   files.Write(options.out, DumpJson(result) + "\n");
   files.Commit();
-  WarnOfBlankLines(options.texts, pool.blank);
   if (common.json) {
     PrintJson(result);
     return;

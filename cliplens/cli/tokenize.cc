@@ -17,10 +17,9 @@ struct TokenizeArguments {
 
 void Run(const TokenizeArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
-  const TextLines texts = ReadTextLines(options.texts);
+  const TextLines texts = ReadTextLines(options.texts, WarnOfBlankLines);
   const std::vector<Tokens> tokens =
       model.TokenizeTexts(texts.texts, options.truncate, common.threads);
-  WarnOfBlankLines(options.texts, texts.blank);
   if (common.json) return PrintJson(TokensJson(model, texts, tokens));
   Print(TokensTable(tokens));
 }

@@ -108,7 +108,8 @@ ProgressSink Progress(const Common& common, std::string what) {
 
 Work WorkOf(const Common& common) {
   return {.threads = common.threads,
-          .progress = [&common](const char* stage) { return Progress(common, stage); }};
+          .progress = [&common](const char* stage) { return Progress(common, stage); },
+          .on_blank = WarnOfBlankLines};
 }
 
 void OpenStandardStreams() {
@@ -205,7 +206,6 @@ void WarnOfOriented(Index count) {
 }
 
 void WarnOfBlankLines(const std::string& file, Index count) {
-  if (count == 0) return;
   SayWithResult(count == 1 ? fmt::format("{}: 1 blank line was left out", file)
                            : fmt::format("{}: {} blank lines were left out", file, count));
 }

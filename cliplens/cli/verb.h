@@ -54,7 +54,7 @@ std::pair<CLI::App*, std::shared_ptr<Options>> AddVerb(CLI::App& app, Common& co
 // A progress bar on standard error when it is a terminal, else nothing.
 ProgressSink Progress(const Common& common, std::string what);
 
-// The threads, and a progress bar for each stage.
+// The threads, a progress bar for each stage, and WarnOfBlankLines.
 Work WorkOf(const Common& common);
 
 // Called before any file is opened: streams that are closed stay so.

@@ -24,7 +24,6 @@ void Run(const WeightsArguments& options, const Common& common) {
   files.Write(options.out, DumpJson(json) + "\n");
   files.Write(options.csv, WeightCsv(report));
   files.Commit();
-  WarnOfBlankLines(options.words.texts, report.pool.blank);
   if (common.json) return PrintJson(json);
   Print(WeightTable(report));
 }

@@ -18,6 +18,15 @@ namespace {
 
 constexpr Index kMaxPoolBytes = Index{256} << 20;
 
+// Takes the lines of a file of texts that are not blank; returns how many are.
+template <typename Take>
+Index ReadLines(const std::string& content, const std::string& name, const OnBlankLines& on_blank,
+                Take take) {
+  const Index blank = ForEachLine(content, name, take);
+  if (blank > 0 && on_blank) on_blank(name, blank);
+  return blank;
+}
+
 // "text" or "text, tab, more", blanks around both removed. A part that is blank is left out.
 std::pair<std::string_view, std::optional<std::string_view>> Split(const Line& line,
                                                                    const std::string& name) {
@@ -41,11 +50,11 @@ std::pair<std::string_view, std::optional<std::string_view>> Split(const Line& l
 
 }  // namespace
 
-TextLines ReadTextLines(const std::filesystem::path& path) {
+TextLines ReadTextLines(const std::filesystem::path& path, const OnBlankLines& on_blank) {
   const std::string name = PathText(path);
   const std::string content = ReadTextFile(path, kMaxPoolBytes, FileKind::kRegularOrPipe);
   TextLines texts;
-  texts.blank = ForEachLine(content, name, [&](const Line& line) {
+  texts.blank = ReadLines(content, name, on_blank, [&](const Line& line) {
     texts.texts.emplace_back(line.text);
     texts.lines.push_back(line.number);
   });
@@ -55,9 +64,9 @@ TextLines ReadTextLines(const std::filesystem::path& path) {
   return texts;
 }
 
-TextPool ReadTextPool(const std::filesystem::path& path) {
+TextPool ReadTextPool(const std::filesystem::path& path, const OnBlankLines& on_blank) {
   const std::string name = PathText(path);
-  TextLines texts = ReadTextLines(path);
+  TextLines texts = ReadTextLines(path, on_blank);
   TextPool pool;
   pool.name = path.filename().string();
   for (std::size_t i = 0; i < texts.texts.size(); ++i) {
@@ -70,13 +79,13 @@ TextPool ReadTextPool(const std::filesystem::path& path) {
   return pool;
 }
 
-ClassFile ReadClassFile(const std::filesystem::path& path) {
+ClassFile ReadClassFile(const std::filesystem::path& path, const OnBlankLines& on_blank) {
   const std::string name = PathText(path);
   const std::string content = ReadTextFile(path, kMaxPoolBytes, FileKind::kRegularOrPipe);
   ClassFile classes;
   classes.name = path.filename().string();
   std::map<std::string_view, Index> line_of;  // by label
-  ForEachLine(content, name, [&](const Line& line) {
+  ReadLines(content, name, on_blank, [&](const Line& line) {
     const auto [class_name, given] = Split(line, name);
     const std::string_view label = given.value_or(class_name);
     const auto [found, added] = line_of.emplace(label, line.number);
@@ -95,7 +104,7 @@ ClassFile ReadClassFile(const std::filesystem::path& path) {
   return classes;
 }
 
-std::vector<std::string> ReadTemplates(const std::string& spec) {
+std::vector<std::string> ReadTemplates(const std::string& spec, const OnBlankLines& on_blank) {
   if (spec == "simple") return {"a photo of a {}."};
   if (spec == "imagenet") {
     const std::span<const std::string_view> templates = ImagenetTemplates();
@@ -110,7 +119,7 @@ std::vector<std::string> ReadTemplates(const std::string& spec) {
   }
   const std::string content = ReadTextFile(path, kMaxPoolBytes, FileKind::kRegularOrPipe);
   std::vector<std::string> templates;
-  ForEachLine(content, name, [&](const Line& line) {
+  ReadLines(content, name, on_blank, [&](const Line& line) {
     const std::string_view text = Trim(line.text);
     if (text.find("{}") == std::string_view::npos) {
       throw Error(ErrorCode::kInvalidArgument,

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,9 @@
 
 namespace cliplens {
 
+// Is told of each file of which blank lines were left out, and how many.
+using OnBlankLines = std::function<void(const std::string& file, Index count)>;
+
 // Texts of a file, whole lines as they are.
 struct TextLines {
   std::vector<std::string> texts;
@@ -24,7 +28,7 @@ struct TextLines {
   Index blank = 0;           // blank lines
 };
 // Throws as ReadTextPool.
-TextLines ReadTextLines(const std::filesystem::path& path);
+TextLines ReadTextLines(const std::filesystem::path& path, const OnBlankLines& on_blank = {});
 
 // One text a line, optionally followed by a tab and its property. Blanks around a text are removed.
 struct TextPool {
@@ -36,7 +40,7 @@ struct TextPool {
 };
 // Throws Error(kInvalidArgument) for a file without texts, Error(kCorruptData) for one that is not
 // UTF-8 (with the line's number), Error(kExhausted) above 256 MB.
-TextPool ReadTextPool(const std::filesystem::path& path);
+TextPool ReadTextPool(const std::filesystem::path& path, const OnBlankLines& on_blank = {});
 
 // One class a line, optionally followed by a tab and the folder or label that it stands for
 // (default: its name).
@@ -46,12 +50,12 @@ struct ClassFile {
   std::vector<std::string> labels;
 };
 // A label given twice is an Error(kInvalidArgument) that names both lines.
-ClassFile ReadClassFile(const std::filesystem::path& path);
+ClassFile ReadClassFile(const std::filesystem::path& path, const OnBlankLines& on_blank = {});
 
 // One template a line, with `{}` in place of the class name. `spec` is a file's path, `simple` ("a
 // photo of a {}.") or `imagenet` (the 80 of the zero-shot protocol of OpenAI's CLIP). A line
 // without `{}` is an Error(kInvalidArgument).
-std::vector<std::string> ReadTemplates(const std::string& spec);
+std::vector<std::string> ReadTemplates(const std::string& spec, const OnBlankLines& on_blank = {});
 
 // `pattern` with every `{}` replaced by `name`.
 std::string FillTemplate(std::string_view pattern, std::string_view name);

@@ -164,7 +164,7 @@ Json ReconstructionJson(const ReconstructionReport& report) {
     json["heads"] = pool.result.heads;
     json["nothing"] = row(pool.result.nothing);
     json["whole"] = row(pool.result.whole);
-    Json entry = {{"pool", {{"name", pool.pool}, {"texts", pool.texts}}}, {"rows", Json::array()}};
+    Json entry = {{"pool", PoolJson(pool.pool, pool.texts, pool.blank)}, {"rows", Json::array()}};
     for (const ReconstructionRow& r : pool.result.rows) {
       Json line = {{"count", r.count}};
       line.update(row(r));

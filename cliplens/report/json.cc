@@ -32,6 +32,12 @@ Json HeadNamesJson(const std::vector<HeadId>& heads) {
   return names;
 }
 
+Json PoolJson(const std::string& name, Index texts, Index blank) {
+  Json json = {{"name", name}, {"texts", texts}};
+  if (blank > 0) json["blank"] = blank;
+  return json;
+}
+
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
               const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares) {
   if (heads.size() != spans.size()) {
@@ -42,7 +48,7 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
                  {"model", ModelJson(store)},
                  {"data", DataJson(store)},
                  {"images", store.images},
-                 {"pool", {{"name", pool.name}, {"texts", pool.texts.size()}}},
+                 {"pool", PoolJson(pool.name, std::ssize(pool.texts), pool.blank)},
                  {"heads", Json::array()}};
   for (std::size_t h = 0; h < heads.size(); ++h) {
     const ComponentShare& share = ShareOfHead(shares, heads[h]);

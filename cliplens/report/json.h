@@ -32,6 +32,10 @@ Json EstimateJson(const Estimate& estimate);
 // The names of heads.
 Json HeadNamesJson(const std::vector<HeadId>& heads);
 
+// {"name", "texts"} of a pool of texts, and "blank", the blank lines of its file, unless there are
+// none.
+Json PoolJson(const std::string& name, Index texts, Index blank);
+
 // "cliplens.span/1". heads[i] goes with spans[i]; shares are those of all components.
 // Throws Error(kInvalidArgument) where their lengths differ or a head has no share.
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,

@@ -27,12 +27,13 @@ std::optional<LoadedLabels> LabelsFor(const std::vector<std::string>& files,
   return std::nullopt;
 }
 
-SourceOptions OpenStore(const std::string& path, const SourcesChoice& choice) {
+SourceOptions OpenStore(const std::string& path, const SourcesChoice& choice,
+                        const OnBlankLines& on_blank) {
   SourceOptions source;
   source.store.emplace(Store::Open(path));
   source.pictures = OpenImagesOf(*source.store, choice.images);
-  source.pool = ReadTextPool(TextsPath(choice.texts, "general"));
-  source.properties = ReadTextPool(TextsPath(choice.properties, "properties"));
+  source.pool = ReadTextPool(TextsPath(choice.texts, "general"), on_blank);
+  source.properties = ReadTextPool(TextsPath(choice.properties, "properties"), on_blank);
   source.fitted = WasFittedOn(*source.store);
   source.labels = LabelsFor(choice.labels, HeadsIn(*source.store));
   source.model = LazyModel(*source.store, choice.model);
@@ -48,16 +49,17 @@ SourceOptions OpenModel(const std::string& name, ModelChoice choice) {
 
 }  // namespace
 
-std::vector<SourceOptions> OpenSources(const SourcesChoice& choice) {
+std::vector<SourceOptions> OpenSources(const SourcesChoice& choice, const OnBlankLines& on_blank) {
   std::optional<ClassTexts> classes;
   if (!choice.classes.classes.empty()) {
-    classes = ReadClasses(choice.classes);
+    classes = ReadClasses(choice.classes, on_blank);
     classes->truncate = true;
   }
   std::vector<SourceOptions> sources;
   bool labelled = false;
   for (const std::string& path : choice.sources) {
-    SourceOptions source = IsStore(path) ? OpenStore(path, choice) : OpenModel(path, choice.model);
+    SourceOptions source =
+        IsStore(path) ? OpenStore(path, choice, on_blank) : OpenModel(path, choice.model);
     source.name = path;
     source.classes = classes;
     source.label = choice.classes.label;

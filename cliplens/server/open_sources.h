@@ -24,6 +24,7 @@ struct SourcesChoice {
 // Models are loaded at their first use; those of stores are the stores' own or `model`. Throws as
 // Store::Open, ReadTextPool, ReadClasses and LabelsFromJson, and Error(kInvalidArgument) for labels
 // of other models than those of the stores.
-std::vector<SourceOptions> OpenSources(const SourcesChoice& choice);
+std::vector<SourceOptions> OpenSources(const SourcesChoice& choice,
+                                       const OnBlankLines& on_blank = {});
 
 }  // namespace cliplens::server

@@ -76,6 +76,23 @@ TEST(TextLinesTest, AreWholeLines) {
   });
 }
 
+TEST(TextPoolTest, BlankLinesAreTold) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.Write("p.txt", "\na {}\n \t\n").string();
+  std::vector<std::string> told;
+  const OnBlankLines on_blank = [&](const std::string& file, Index count) {
+    EXPECT_EQ(count, 2);
+    told.push_back(file);
+  };
+  EXPECT_EQ(ReadTextLines(path, on_blank).blank, 2);
+  EXPECT_EQ(ReadTextPool(path, on_blank).blank, 2);
+  ReadClassFile(path, on_blank);
+  ReadTemplates(path, on_blank);
+  EXPECT_EQ(told, std::vector<std::string>(4, path));
+  ReadTextPool(directory.Write("q.txt", "a duck\n"), on_blank);
+  EXPECT_EQ(told.size(), 4U);
+}
+
 TEST(TextPoolTest, BoundsTheSize) {
   const TemporaryDirectory directory;
   const auto path = directory.Write("p.txt", "");

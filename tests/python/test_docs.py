@@ -58,6 +58,7 @@ def make_workplace(folder):
     for name in ("models", "world"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "texts.txt").write_text(TEXTS)
+    (folder / "gaps.txt").write_text(TEXTS.replace("\n", "\n\n"))
     (folder / "classes.txt").write_text(CLASSES)
     (folder / "places.txt").write_text(PLACES)
     (folder / "photos").mkdir()
@@ -71,13 +72,12 @@ def make_workplace(folder):
     make_masked(folder)
     (folder / "photos.csv").write_text("\n".join(["path,odd,split", *rows]) + "\n")
     (folder / "faulty" / picture_names(folder)[1]).write_bytes(b"no picture")
-    make_ragged(folder)
     carry_orientation(folder / "faulty" / picture_names(folder)[0])
+    make_ragged(folder)
     (folder / "bin").mkdir()
     (folder / "bin/cliplens").symlink_to(Path(PROGRAM).resolve())
 
 
-def make_masked(folder):
 def carry_orientation(path):
     """The picture says by EXIF that it is to be turned."""
     exif = Image.Exif()
@@ -86,6 +86,7 @@ def carry_orientation(path):
         picture.save(path, exif=exif)
 
 
+def make_masked(folder):
     """masked.csv: pictures with masks and labels, and one that cannot be read."""
     (folder / "masks").mkdir()
     rows = []
@@ -310,11 +311,11 @@ RUNS = [
     "embed pictureworld --texts texts.txt --out ragged.store/texts.npy",
     "verify ragged.store",
     "verify nothing",
-    "span store --texts texts.txt --count 2",
+    "span store --texts gaps.txt --count 2",
     "span other --texts classes.txt --count 2",
     "ablate other --classes world/texts/birds.txt --templates world/texts/birds.templates.txt"
     " --means store",
-    "reconstruct other --texts texts.txt --classes world/texts/birds.txt --templates simple"
+    "reconstruct other --texts gaps.txt --classes world/texts/birds.txt --templates simple"
     " --counts 1,2 --random 1",
     "label other --properties world/texts/properties.txt --heads L4-L5 --beside store",
     "evaluate labels other --properties world/texts/properties.txt --heads L4-L5"

@@ -180,13 +180,14 @@ def place(tmp_path_factory):
         run("decompose", model, "--images", BIRDS, "--out", folder / model)
     run("label", folder / "pictureworld-birds", "--properties", TEXTS / "properties.txt", "--out",
         folder / "labels.json")
+    (folder / "phrases.txt").write_text((TEXTS / "phrases.txt").read_text() + "\n\n")
     return folder
 
 
 @pytest.fixture(scope="module")
 def server(place):
     s = Server(place / "pictureworld-birds", place / "pictureworld", "pictureworld-birds",
-               "--labels", place / "labels.json", "--texts", TEXTS / "phrases.txt",
+               "--labels", place / "labels.json", "--texts", place / "phrases.txt",
                "--properties", TEXTS / "properties.txt", *CLASSES)
     s.wait_until_ready()
     yield s

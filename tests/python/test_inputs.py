@@ -263,6 +263,82 @@ def test_one_rule_for_lines(tmp_path):
     assert not any("\t" in text for text in pool["items"])
 
 
+BIRDS = ROOT / "world/sets/birds"
+# Each verb with every option that names a file of texts, and how many it reads.
+TEXT_FILES = {
+    "tokenize pictureworld --texts {texts}": 1,
+    "embed pictureworld --texts {texts} --out x.npy": 1,
+    "span store --texts {texts} --heads L5.H3": 1,
+    "reconstruct store --texts {texts} --texts {cues} --classes {classes} --templates {templates} --counts 1": 4,
+    "ablate store --classes {classes} --templates {templates} --components 0": 2,
+    "label store --properties {properties} --texts {texts} --heads L5.H3 --beside store": 2,
+    "evaluate labels store --properties {properties} --texts {texts} --heads L5.H3 --truth object": 2,
+    "evaluate groups store --classes {classes} --templates {templates} --attribute place_kind --random 0 "
+    "--weights-from store": 2,
+    "edit suggest store --classes {classes} --templates {templates} --cue-file {cues}": 3,
+    "classify pictureworld --images pictures/1.png --classes {classes} --templates {templates}": 2,
+    "segment pictureworld --image pictures/1.png --classes {classes} --templates {templates} --out m.png": 2,
+    "evaluate segmentation pictureworld --images pictures --classes {classes} --templates {templates}": 2,
+    "heatmap pictureworld --image pictures/1.png --text duck --against-classes {classes} --templates {templates}": 2,
+    "explain pictureworld --image pictures/1.png --classes {classes} --templates {templates}": 2,
+    "report store --texts {texts} --properties {properties} --classes {classes} --templates {templates} --heads L5.H3 "
+    "--out x.html": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def gaps(tmp_path_factory):
+    """Files of texts with two blank lines each, a picture with a mask, a store."""
+    folder = tmp_path_factory.mktemp("gaps")
+    texts = {"texts": "a duck\na dog\nsnow\n", "cues": "on the sea\twater\nin the forest\tland\n",
+             "classes": (ROOT / "world/texts/birds.txt").read_text(), "templates": "a {}\na photo of a {}\n",
+             "properties": (ROOT / "world/texts/properties.txt").read_text()}
+    files = {}
+    for name, text in texts.items():
+        files[name] = f"{name}.txt"
+        (folder / files[name]).write_text("\n" + text + " \t\n")
+    write(folder / "pictures", {"1.png": picture()})
+    Image.new("L", (30, 24), 255).save(folder / "pictures/1.mask.png")
+    run("decompose", MODEL, "--images", BIRDS, "--out", folder / "store")
+    return folder, files
+
+
+def left_out(path):
+    return f"cliplens: {path}: 2 blank lines were left out"
+
+
+@pytest.mark.parametrize("command", TEXT_FILES)
+def test_blank_lines_are_left_out_with_a_word(gaps, command):
+    folder, files = gaps
+    words = command.format(**files).split()
+    result = run(*words, "--json", cwd=folder)
+    read = [word for word in words if word in files.values()]
+    assert len(read) == TEXT_FILES[command]
+    assert sorted(lines(result)) == sorted(map(left_out, read))
+    data = json.loads(result.stdout)
+    for pool in [data.get("pool")] if "pool" in data else [one["pool"] for one in data.get("pools", [])]:
+        assert pool["blank"] == 2
+
+
+def test_where_work_fails_its_error_stands_alone(gaps):
+    folder, files = gaps
+    result = run("span", "store", "--texts", files["texts"], "--model", "nowhere", status=MISSING, cwd=folder)
+    assert len(lines(result)) == 1 and "not-found" in lines(result)[0]
+
+
+def test_serve_says_which_blank_lines_it_left_out(gaps):
+    folder, files = gaps
+    names = ["texts", "properties", "classes", "templates"]
+    arguments = [word for name in names for word in (f"--{name}", files[name])]
+    with subprocess.Popen([PROGRAM, "serve", "store", "store", "--port", "0", *arguments], cwd=folder,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=dict(os.environ, CLIPLENS_SHARE=str(ROOT))) as server:
+        server.stdout.readline()
+        server.terminate()
+        said = server.stderr.read().splitlines()
+    assert sorted(said) == sorted(left_out(files[name]) for name in names)
+
+
 def test_rows_of_pictures_stand_beside_the_array(tmp_path):
     write(tmp_path / "in", {"a.png": picture(), "b.png": b"broken", "c.png": picture(1)})
     run("embed", MODEL, "--images", tmp_path / "in", "--out", tmp_path / "x.npy", "--on-error", "skip")
