@@ -22,6 +22,7 @@ AccuracyInput OpenAccuracy(const Store& store, const RowModel& model, const Clas
   input.setting.classes = std::ssize(classes.file.names);
   input.setting.templates = std::ssize(classes.templates);
   input.setting.foreign = input.labels.foreign;
+  input.classes = classes.file;
   return input;
 }
 

@@ -29,6 +29,7 @@ struct AccuracySetting {
 
 struct AccuracyInput {
   AccuracySetting setting;
+  ClassFile classes;
   Classifier classifier;
   MatchedLabels labels;  // of the store's pictures
 };

@@ -149,8 +149,7 @@ GroupReport MakeGroups(const Store& store, const RowModel& model, const GroupCho
   report.without = attribute.without;
   report.seed = choice.seed;
   if (!choice.weights_from.empty()) {
-    report.weights =
-        WeightsOf(choice, ReadClasses(choice.classes, work.on_blank).file, attribute.values);
+    report.weights = WeightsOf(choice, input.classes, attribute.values);
   }
   if (choice.lean) report.lean = LeanOn(attribute, store, input, work);
   const std::vector<GroupVariant> variants = VariantsOf(store, edit, means, choice, report);

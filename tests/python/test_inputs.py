@@ -339,6 +339,15 @@ def test_serve_says_which_blank_lines_it_left_out(gaps):
     assert sorted(said) == sorted(left_out(files[name]) for name in names)
 
 
+def test_the_class_file_is_read_once(gaps):
+    folder, files = gaps
+    command = ["evaluate", "groups", "store", "--attribute", "place_kind", "--random", "0", "--weights-from", "store",
+               "--templates", files["templates"], "--classes"]
+    from_file = answer(*command, files["classes"], cwd=folder)
+    from_pipe = answer(*command, "-", cwd=folder, input=(folder / files["classes"]).read_bytes())
+    assert from_pipe["rows"] == from_file["rows"] and from_pipe["weights"] == from_file["weights"]
+
+
 def test_rows_of_pictures_stand_beside_the_array(tmp_path):
     write(tmp_path / "in", {"a.png": picture(), "b.png": b"broken", "c.png": picture(1)})
     run("embed", MODEL, "--images", tmp_path / "in", "--out", tmp_path / "x.npy", "--on-error", "skip")
