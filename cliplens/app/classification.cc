@@ -23,7 +23,6 @@ ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
                         .skipped = std::move(embedded.skipped),
                         .incomplete = std::move(embedded.incomplete),
                         .left_out = set.left_out(),
-
                         .oriented = embedded.oriented};
   const ClassLabels labels(classes.file);
   for (Index i = 0; i < embedded.rows.dim(0); ++i) {
@@ -40,10 +39,7 @@ ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
     report.pictures.push_back(std::move(picture));
   }
   if (!choice.classes.label.empty() && report.labelled + report.foreign == 0) {
-    throw Error(ErrorCode::kNotFound,
-                "{}: no picture has the attribute '{}' that `label` names; attributes "
-                "come from the columns of tables and the .json members of shards",
-                set.root(), choice.classes.label);
+    ThrowNoAttribute(set.root(), choice.classes.label);
   }
   return report;
 }

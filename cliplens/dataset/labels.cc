@@ -52,16 +52,20 @@ MatchedLabels MatchLabels(std::span<const Item> items, const ClassFile& classes,
                 place, classes.name, Printable(example, 80), Printable(classes.labels.at(0), 80));
   }
   if (!attribute.empty()) {
-    throw Error(ErrorCode::kNotFound,
-                "{}: no picture has the attribute '{}' that --label names; attributes come from "
-                "the columns of tables and the .json members of shards",
-                place, Printable(attribute, 80));
+    ThrowNoAttribute(place, attribute);
   }
   throw Error(ErrorCode::kNotFound,
               "{}: no picture has a label; labels are the names of folders, the column 'label' of "
               "tables or the .json and .cls members of shards, and --label names an attribute that "
               "holds them",
               place);
+}
+
+void ThrowNoAttribute(const std::string& place, const std::string& attribute) {
+  throw Error(ErrorCode::kNotFound,
+              "{}: no picture has the attribute '{}' that --label names; attributes come from "
+              "the columns of tables and the .json members of shards",
+              place, Printable(attribute, 80));
 }
 
 AttributeGroups GroupByAttribute(std::span<const Item> items, const std::string& attribute,

@@ -41,6 +41,9 @@ struct MatchedLabels {
 MatchedLabels MatchLabels(std::span<const Item> items, const ClassFile& classes,
                           const std::string& attribute, const std::string& place);
 
+// Error(kNotFound): no picture of `place` has the attribute that was to give the labels.
+[[noreturn]] void ThrowNoAttribute(const std::string& place, const std::string& attribute);
+
 // Pictures by the value of an attribute.
 struct AttributeGroups {
   std::vector<std::string> values;  // sorted
