@@ -132,7 +132,7 @@ void PutFlipMaps(const MapSide& a, const MapSide& b, const ComparisonChoice& cho
   const std::unique_ptr<ImageSet> set = OpenImagesOf(a.store, choice.images);
   if (set == nullptr) {
     report.missing.push_back(
-        "heat maps of flips: the pictures are not where the store says; say with `images` where "
+        "heat maps of flips: the pictures are not where the store says; say with --images where "
         "they lie now");
     return;
   }
@@ -159,7 +159,7 @@ void PutFlipMaps(const MapSide& a, const MapSide& b, const ComparisonChoice& cho
   }
   if (gone > 0) {
     report.missing.push_back(
-        fmt::format("heat maps of {} flips: {} does not have their pictures; say with `images` "
+        fmt::format("heat maps of {} flips: {} does not have their pictures; say with --images "
                     "where they lie now",
                     gone, set->root()));
   }
@@ -200,7 +200,7 @@ ComparisonReport CompareStores(const Store& a, const Store& b, const ComparisonC
     answers.components = a.basis().components();
     if (labels.labelled == 0) {
       report.missing.push_back(
-          "accuracy: no picture has a label; name the attribute that holds it with `label`");
+          "accuracy: no picture has a label; name the attribute that holds it with --label");
     }
     answers.change = CompareAnswers({&a, classes_a->rows, answers.common.a},
                                     {&b, classes_b->rows, answers.common.b}, labels.classes,

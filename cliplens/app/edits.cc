@@ -16,7 +16,7 @@ std::optional<double> ScaleOfMode(const std::string& mode) {
   if (mode.starts_with(kScale)) {
     if (const auto scale = ParseNumber<double>(mode.substr(kScale.size()))) return scale;
   }
-  throw Error(ErrorCode::kInvalidArgument, "`mode` {}: mean or scale=X was expected, X a number",
+  throw Error(ErrorCode::kInvalidArgument, "--mode {}: mean or scale=X was expected, X a number",
               mode);
 }
 
@@ -26,7 +26,7 @@ ChosenEdit::ChosenEdit(const EditChoice& choice, const ClipModel& model) : choic
   if (choice.path.empty()) {
     if (choice.no_normalize) {
       throw Error(ErrorCode::kInvalidArgument,
-                  "`no_normalize` is for edited rows: name an edit with `edit`");
+                  "--no-normalize is for edited rows: name an edit with --edit");
     }
     return;
   }
@@ -48,7 +48,7 @@ MeansChoice::MeansChoice(const Store& store, const std::string& means)
   const StoreInfo& info = other_->info();
   if (info.fingerprint != store.info().fingerprint) {
     throw Error(ErrorCode::kInvalidArgument,
-                "{}: made with model {} ({}), {} with {} ({}); `means` takes a store of the same "
+                "{}: made with model {} ({}), {} with {} ({}); --means takes a store of the same "
                 "model",
                 means, info.model_name, info.fingerprint, store.directory().string(),
                 store.info().model_name, store.info().fingerprint);
@@ -64,7 +64,7 @@ Edit MakeEdit(const Store& store, const EditRecipe& recipe) {
   const std::vector<ComponentId> targets = ChooseTargets(recipe.which, HeadsIn(store));
   const std::optional<double> scale = ScaleOfMode(recipe.mode);
   if (scale && !recipe.means.empty()) {
-    throw Error(ErrorCode::kInvalidArgument, "`means` is for `mode` mean; {} needs no mean",
+    throw Error(ErrorCode::kInvalidArgument, "--means is for --mode mean; {} needs no mean",
                 recipe.mode);
   }
   Edit edit;

@@ -83,7 +83,7 @@ void RefuseEmptyGroups(const GroupReport& report, const std::string& store) {
   const auto [c, a] = report.result.empty_groups.front();
   throw Error(ErrorCode::kInvalidArgument,
               "{}: no picture of the class '{}' has '{}' as its {} ({} of {} groups are empty); "
-              "`skip_empty` leaves empty groups out",
+              "--skip-empty leaves empty groups out",
               store, At(report.classes, c), At(report.values, a), report.attribute,
               report.result.empty_groups.size(), report.classes.size() * report.values.size());
 }

@@ -29,7 +29,7 @@ std::vector<HeadId> ChooseHeads(const HeadChoice& choice, const ModelHeads& all)
 LabelFile ReadLabelsOf(const HeadChoice& choice, const ModelHeads& all) {
   if (choice.labels.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "`property` {} needs `labels`: a file that 'cliplens label STORE --out FILE' wrote",
+                "--property {} needs --labels: a file that 'cliplens label STORE --out FILE' wrote",
                 choice.property);
   }
   return ReadLabelFile(choice.labels, all);

@@ -21,7 +21,7 @@ ClipModel LoadThatOf(const StoreInfo& info, const std::string& store, const Mode
     if (!std::filesystem::exists(place.model, ignored)) {
       throw Error(ErrorCode::kNotFound,
                   "{}: the model {} of this store is not there any more; say where it is with "
-                  "`model`",
+                  "--model",
                   place.model, info.model_name);
     }
   }
@@ -29,7 +29,7 @@ ClipModel LoadThatOf(const StoreInfo& info, const std::string& store, const Mode
   if (loaded.fingerprint() != info.fingerprint) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: made by model {} with fingerprint {}, {} has {}; name the same model with "
-                "`model` or decompose again",
+                "--model or decompose again",
                 store, info.model_name, info.fingerprint, place.model, loaded.fingerprint());
   }
   return loaded;

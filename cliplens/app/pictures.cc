@@ -75,7 +75,7 @@ std::vector<Index> PicturesWith(const std::vector<Item>& items, const std::strin
                                 const std::string& place) {
   const std::size_t sign = only.find('=');
   if (!only.empty() && sign == std::string::npos) {
-    throw Error(ErrorCode::kInvalidArgument, "`only` {}: ATTRIBUTE=VALUE was expected", only);
+    throw Error(ErrorCode::kInvalidArgument, "--only {}: ATTRIBUTE=VALUE was expected", only);
   }
   const std::string attribute = only.substr(0, sign);
   std::vector<Index> pictures;
@@ -88,7 +88,7 @@ std::vector<Index> PicturesWith(const std::vector<Item>& items, const std::strin
     }
   }
   if (pictures.empty()) {
-    throw Error(ErrorCode::kNotFound, "`only` {}: no picture of {} is left", only, place);
+    throw Error(ErrorCode::kNotFound, "--only {}: no picture of {} is left", only, place);
   }
   return pictures;
 }

@@ -103,7 +103,7 @@ ReportExtras OpenExtras(const Store& store, const ClipModel& model, const Extras
   if (!choice.attribute.empty()) {
     if (choice.classes.classes.empty()) {
       throw Error(ErrorCode::kInvalidArgument,
-                  "`attribute` makes groups of classes: name `classes`");
+                  "--attribute makes groups of classes: name --classes");
     }
     extras.groups = MakeGroups(store, model,
                                {.classes = choice.classes,
@@ -113,7 +113,7 @@ ReportExtras OpenExtras(const Store& store, const ClipModel& model, const Extras
                                work);
   } else if (!choice.edit.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "`edit` is shown by groups: name the attribute that makes them with `attribute`");
+                "--edit is shown by groups: name the attribute that makes them with --attribute");
   }
   if (!choice.image.empty()) {
     extras.scores =

@@ -60,7 +60,7 @@ void AskIndex(const Store& store, const LazyModel& model, const SearchChoice& ch
   const SearchQuery& query = choice.queries.front();
   if (choice.queries.size() > 1 || query.unlike) {
     throw Error(ErrorCode::kInvalidArgument,
-                "`index` answers one query; several likenesses are searched in the store itself");
+                "--index answers one query; several likenesses are searched in the store itself");
   }
   const bool chosen = choice.space_is_chosen || query.in;
   const SpaceChoice place = SpaceOfQuery(choice, query);

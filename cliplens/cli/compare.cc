@@ -35,8 +35,7 @@ void Run(CompareArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   const Store other = Store::Open(options.other);
   OutputFiles files({options.out, options.maps});
-  ComparisonReport report = CompareStores(store, other, choice, WorkOf(common));
-  for (std::string& missing : report.missing) missing = WithOptions(std::move(missing));
+  const ComparisonReport report = CompareStores(store, other, choice, WorkOf(common));
   const Json json = ComparisonJson(report, options.view);
   files.Write(options.out, DumpJson(json) + "\n");
   if (!options.maps.empty()) files.Write(options.maps, EncodePng(ComparisonSheet(report)));

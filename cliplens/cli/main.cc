@@ -125,7 +125,7 @@ int main(int argc, char** argv) {
                 fmt::format("{}; see: cliplens{} --help", e.what(), verb));
   } catch (const std::exception& e) {
     const Error error = ErrorFrom(e);
-    return Fail(InfoOf(error.code()), cliplens::cli::WithOptions(error.what()));
+    return Fail(InfoOf(error.code()), error.what());
   }
   return common.exit_status;
 }

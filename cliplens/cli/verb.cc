@@ -210,18 +210,4 @@ void WarnOfBlankLines(const std::string& file, Index count) {
                            : fmt::format("{}: {} blank lines were left out", file, count));
 }
 
-std::string WithOptions(std::string message) {
-  for (const char* name :
-       {"attribute", "classes", "edit", "images", "index", "label", "labels", "means", "mode",
-        "model", "no_normalize", "only", "property", "skip_empty"}) {
-    const std::string named = fmt::format("`{}`", name);
-    std::string option = fmt::format("--{}", name);
-    std::ranges::replace(option, '_', '-');
-    for (std::size_t at = 0; (at = message.find(named)) != std::string::npos;) {
-      message.replace(at, named.size(), option);
-    }
-  }
-  return message;
-}
-
 }  // namespace cliplens::cli

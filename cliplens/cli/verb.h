@@ -83,9 +83,6 @@ void WarnOfOriented(Index count);
 // A file of which blank lines were left out.
 void WarnOfBlankLines(const std::string& file, Index count);
 
-// Calls of the library name what they take as in `labels`; here these are options.
-std::string WithOptions(std::string message);
-
 void AddAblate(CLI::App& app, Common& common);
 void AddClassify(CLI::App& app, Common& common);
 void AddCompare(CLI::App& app, Common& common);

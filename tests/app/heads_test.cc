@@ -51,7 +51,7 @@ TEST_F(HeadsTest, AreChosenByNameOrProperty) {
 TEST_F(HeadsTest, NamesThatCannotBeHadAreRefused) {
   const ModelHeads all = HeadsIn(store_);
   ExpectError(ErrorCode::kInvalidArgument, "L1.H0", [&] { ChooseHeads({.heads = "L1.H0"}, all); });
-  ExpectError(ErrorCode::kInvalidArgument, "needs `labels`",
+  ExpectError(ErrorCode::kInvalidArgument, "needs --labels",
               [&] { ChooseHeads({.property = "colour"}, all); });
   ExpectError(ErrorCode::kInvalidArgument, "no property 'size'",
               [&] { ChooseHeads({.property = "size", .labels = labels_}, all); });
@@ -106,7 +106,7 @@ TEST_F(HeadsTest, EditsAreMadeOfNamesAndModes) {
     ExpectError(ErrorCode::kInvalidArgument, "mean or scale=X",
                 [&] { MakeEdit(store_, {.which = {.heads = "L0.H1"}, .mode = mode}); });
   }
-  ExpectError(ErrorCode::kInvalidArgument, "`means` is for `mode` mean", [&] {
+  ExpectError(ErrorCode::kInvalidArgument, "--means is for --mode mean", [&] {
     MakeEdit(store_, {.which = {.heads = "L0.H1"}, .mode = "scale=0", .means = "other"});
   });
 }

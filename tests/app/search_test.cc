@@ -65,7 +65,7 @@ TEST_F(SearchTest, AnIndexIsMadeOnceAndKeepsItsSpace) {
   ExpectError(ErrorCode::kInvalidArgument, "an index of other heads",
               [&] { FindPictures(store_, model_, choice, {}); });
   choice.queries.push_back({.item = 4});
-  ExpectError(ErrorCode::kInvalidArgument, "`index` answers one query",
+  ExpectError(ErrorCode::kInvalidArgument, "--index answers one query",
               [&] { FindPictures(store_, model_, choice, {}); });
 }
 
