@@ -540,7 +540,6 @@ class HttpServer::Impl {
 
   int port() const { return port_; }
   std::string address() const { return address_; }
-  bool stopping() const { return stopping_; }
 
   void Listen() {
     while (!stopping_) {
@@ -661,7 +660,5 @@ std::string HttpServer::address() const { return impl_->address(); }
 void HttpServer::Listen() { impl_->Listen(); }
 
 void HttpServer::Stop() { impl_->Stop(); }
-
-bool HttpServer::stopping() const { return impl_->stopping(); }
 
 }  // namespace cliplens::server

@@ -61,8 +61,6 @@ class HttpServer {
   // Takes no further connection, lets running requests end for `stop_seconds` and drops the rest.
   // May be called from any thread, and more than once.
   void Stop();
-  // Whether Stop was called; streams end then.
-  bool stopping() const;
 
  private:
   class Impl;
