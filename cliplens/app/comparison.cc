@@ -187,7 +187,7 @@ ComparisonReport CompareStores(const Store& a, const Store& b, const ComparisonC
   std::optional<Classifier> classes_a, classes_b;
   if (!choice.classes.classes.empty() && bare != nullptr) lacks("accuracy and flips");
   if (!choice.classes.classes.empty() && bare == nullptr) {
-    const ClassTexts texts = ReadClasses(choice.classes);
+    const ClassTexts texts = ReadClasses(choice.classes, work.on_blank);
     ComparedAnswers answers;
     answers.common = CommonPicturesOf(a, b);
     const MatchedLabels labels = LabelsOfCommon(a, b, answers.common, texts.file, choice.classes);

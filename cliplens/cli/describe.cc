@@ -16,8 +16,8 @@ struct DescribeArguments {
 };
 
 void WarnOf(const DescribedPictures& pictures) {
-  WarnOfOriented(pictures.oriented);
-  WarnOfLosses(pictures.left_out, pictures.skipped, pictures.incomplete, pictures.set_size);
+  WarnOfLosses(pictures.left_out, pictures.oriented, pictures.skipped, pictures.incomplete,
+               pictures.set_size);
 }
 
 void Run(const DescribeArguments& options, const Common& common) {

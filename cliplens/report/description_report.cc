@@ -44,7 +44,7 @@ Json PicturesJson(const DescribedPictures& pictures) {
   Json json = {{"pictures", pictures.place}, {"images", pictures.images}};
   if (!pictures.only.empty()) json["only"] = pictures.only;
   if (pictures.item) json["item"] = *pictures.item;
-  PutLosses(json, pictures.skipped, pictures.incomplete, pictures.left_out);
+  PutLosses(json, pictures.oriented, pictures.skipped, pictures.incomplete, pictures.left_out);
   return json;
 }
 
