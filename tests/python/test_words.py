@@ -270,7 +270,6 @@ def test_what_cannot_be_described_is_refused(folder, tmp_path):
     store, words = ["--store", folder / "store"], ["--texts", PHRASES]
     for status, message, arguments in (
             (2, "--store", [*words]),
-            (2, "--texts", [*store]),
             (2, "--item", ["--images", BIRDS, "--item", 3, *words]),
             (2, "--count", [*store, "--count", 0, *words]),
             (2, "1 text with one embedding", [*store, "--texts", one]),
@@ -291,7 +290,6 @@ def test_what_cannot_be_described_is_refused(folder, tmp_path):
         assert result.returncode == status, (arguments, result.stderr)
         assert message in result.stderr and result.stderr.count("\n") == 1, result.stderr
     for status, message, arguments in (
-            (2, "--texts", []),
             (2, "L6", ["--heads", "L6", *words]),
             (2, "--directions", ["--directions", 0, *words]),
             (2, "coherence nan", ["--coherence", "nan", *words]),
@@ -300,6 +298,12 @@ def test_what_cannot_be_described_is_refused(folder, tmp_path):
         result = run("weights", MODEL, *arguments)
         assert result.returncode == status, (arguments, result.stderr)
         assert message in result.stderr, result.stderr
+
+
+def test_the_pool_is_the_shipped_one_unless_another_is_named(folder):
+    described = cliplens("describe", MODEL, "--store", folder / "store", "--item", 7)
+    weighed = cliplens("weights", MODEL, "--heads", "L5.H4", "--directions", 1)
+    assert described["pool"] == weighed["pool"] == {"name": "general.txt", "texts": 4090}
 
 
 def test_doubled_texts_and_blank_lines(folder, tmp_path):
