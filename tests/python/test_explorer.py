@@ -5,11 +5,13 @@ than the answer has.
 """
 
 import concurrent.futures
+import contextlib
 import http.client
 import io
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -476,6 +478,25 @@ def test_pictures_that_are_none(server, picture, data, status):
     before = server.memory()
     assert server.send(bomb.getvalue(), status=507)["error"]["code"] == "exhausted"
     assert server.memory() < before + (100 << 20)
+
+
+def test_unfinished_uploads_share_a_budget(server):
+    """Sixty-four of 32 MB, each without its last byte; -rP prints what they take."""
+    before, uploads = server.memory(), []
+    data = b"x" * ((32 << 20) - 1)
+    for _ in range(64):
+        uploads.append(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+        with contextlib.suppress(OSError):  # the answer may be there before the whole body
+            uploads[-1].sendall(f"POST {API}/pictures HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
+                                f"Content-Length: {len(data) + 1}\r\n\r\n".encode() + data)
+    taken = (server.memory() - before) >> 20
+    print(f"unfinished uploads of 2 GB together: {taken} MB")
+    answered = select.select(uploads, [], [], 0)[0]
+    assert len(answered) > 50 and all(b" 503 " in upload.recv(64) for upload in answered)
+    for upload in uploads:
+        upload.close()
+    assert taken < 320
+    assert server.get("/sources")
 
 
 def test_pictures_are_served_scaled_and_kept(server, picture):

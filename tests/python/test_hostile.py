@@ -4,6 +4,8 @@ docs/security.md lists the same inputs for users.
 """
 
 import atexit
+import ctypes
+import ctypes.util
 import functools
 import gzip
 import io
@@ -20,7 +22,10 @@ import tempfile
 import zlib
 from pathlib import Path
 
+import numpy as np
+import pillow_heif
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -109,6 +114,18 @@ def refused(*arguments, status=REFUSED, words="", peak=100, **how):
     if not SANITIZED:
         assert result.peak < peak, f"{result.peak:.0f} MB: {err}"
     return err
+
+
+class Hash128(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def xxh128(text):
+    library = ctypes.CDLL(ctypes.util.find_library("xxhash") or "libxxhash.so.0")
+    library.XXH3_128bits.restype = Hash128
+    library.XXH3_128bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+    digest = library.XXH3_128bits(text, len(text))
+    return f"{digest.high:016x}{digest.low:016x}"
 
 
 # --- pictures -----------------------------------------------------------------------------------
@@ -235,6 +252,73 @@ def test_large_pictures_are_decoded_one_after_the_other(tmp_path):
     result = run("embed", MODEL, "--images", pictures, "--out", tmp_path / "x.npy", "--threads", "4")
     assert result.status == 0, result.err
     assert result.peak < 1500
+
+
+# What a picture takes at most, its pixels and what its decoder holds beside them, in bytes a pixel:
+# the table of docs/security.md. [bound, mode, format, options of Pillow]
+TAKES = {
+    "JPEG, grey": (1, "L", "JPEG", {}),
+    "JPEG, colour": (3, "RGB", "JPEG", {"subsampling": 0}),
+    "JPEG, CMYK": (4, "CMYK", "JPEG", {"subsampling": 0}),
+    "progressive JPEG, grey": (3, "L", "JPEG", {"progressive": True}),
+    "progressive JPEG, colour": (9, "RGB", "JPEG", {"progressive": True, "subsampling": 0}),
+    "progressive JPEG, CMYK": (12, "CMYK", "JPEG", {"progressive": True, "subsampling": 0}),
+    "PNG, palette": (1, "P", "PNG", {}),
+    "PNG, colour": (3, "RGB", "PNG", {}),
+    "PNG, with alpha": (4, "RGBA", "PNG", {}),
+    "WebP, lossy": (3, "RGB", "WEBP", {"method": 0}),
+    "WebP, lossless": (7, "RGB", "WEBP", {"method": 0, "lossless": True}),
+    "WebP, lossless with alpha": (8, "RGBA", "WEBP", {"method": 0, "lossless": True}),
+    "WebP, animated with alpha": (16, "RGBA", "WEBP", {"method": 0, "lossless": True, "save_all": True}),
+    "BMP, grey": (1, "L", "BMP", {}),
+    "BMP, with alpha": (4, "RGBA", "BMP", {}),
+    "GIF": (1, "P", "GIF", {}),
+    "TIFF, colour": (3, "RGB", "TIFF", {"compression": "tiff_deflate"}),
+    "TIFF, with alpha, in one strip": (12, "RGBA", "TIFF", {"compression": "tiff_deflate", "strip_size": 1 << 30}),
+    "AVIF of 8 bits": (12, "RGBA", "AVIF", {"speed": 10, "subsampling": "4:4:4"}),
+    "JPEG 2000, grey": (12, "L", "JPEG2000", {}),
+    "JPEG 2000, colour": (28, "RGB", "JPEG2000", {}),
+    "JPEG 2000, with alpha": (36, "RGBA", "JPEG2000", {}),
+    "HEIC of 8 bits": (20, "RGB", "HEIF", {"chroma": 444, "quality": 90}),
+}
+
+
+def filled(mode, form, options, size, noisy):
+    """A picture of one colour, or of noise: decoders hold much beside one or the other."""
+    (width, height), bands = size, len(Image.new(mode, (1, 1)).getbands())
+    rng = np.random.default_rng(1)
+    pictures = [Image.frombytes(mode, size, rng.bytes(width * height * bands)) if noisy else
+                Image.new(mode, size, color) for color in ("black", "white")]
+    data = io.BytesIO()
+    if form == "HEIF":
+        pillow_heif.from_pillow(pictures[0]).save(data, **options)
+    else:
+        more = {"append_images": pictures[1:]} if options.get("save_all") else {}
+        pictures[0].save(data, form, **options, **more)
+    return data.getvalue()
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers take memory of their own")
+@pytest.mark.parametrize("kind", TAKES)
+def test_what_a_picture_takes(kind, tmp_path):
+    """-rP prints what is measured: without the file's own bytes and what a picture of 64 pixels takes."""
+    bound, mode, form, options = TAKES[kind]
+
+    def peak(data):
+        (tmp_path / "x").write_bytes(data)
+        (tmp_path / "x.npy").unlink(missing_ok=True)
+        result = run("preprocess", MODEL, "--image", tmp_path / "x", "--out", tmp_path / "x.npy")
+        assert result.status == 0, result.err
+        return result.peak * (1 << 20) - len(data)
+
+    least = peak(filled(mode, form, options, (8, 8), True))
+    # The encoder of HEIC takes a minute for noise.
+    sizes = ({"one colour": (2000, 1500)} if form == "HEIF" else
+             {"one colour": (4000, 3000), "noise": (2000, 1500)})
+    taken = [(peak(filled(mode, form, options, (width, height), fill == "noise")) - least) / (width * height)
+             for fill, (width, height) in sizes.items()]
+    print(f"{kind}:", ", ".join(f"{t:.1f} bytes a pixel of {fill}" for t, fill in zip(taken, sizes)))
+    assert max(taken) < bound + 0.5
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
@@ -715,6 +799,17 @@ def test_an_edit_that_is_none(tmp_path):
     refused("edit", "show", edit, status=CORRUPT, words="checksum")
     os.truncate(edit, 33 << 20)
     refused("edit", "show", edit, status=EXHAUSTED)
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers take memory of their own")
+def test_an_edit_with_its_checksum_is_parsed_whole(tmp_path):
+    """As many lists as JSON may hold values; -rP prints what they take."""
+    begin, end = b'{"components": [[]', b'], "checksum": "' + b"0" * 32 + b'"\n}\n'
+    text = begin + b",[]" * 8_380_000 + end
+    (tmp_path / "edit.json").write_bytes(text.replace(b"0" * 32, xxh128(text).encode()))
+    result = run("edit", "show", tmp_path / "edit.json")
+    print(f"an edit of 8,380,000 lists: {result.peak:.0f} MB, {result.err.decode()}")
+    assert result.status in REFUSED and result.err.count(b"\n") == 1 and result.peak < 1024
 
 
 # --- texts --------------------------------------------------------------------------------------

@@ -126,6 +126,18 @@ def test_every_limit_ends_in_a_clear_line(limit, values, place, tmp_path):
             assert limit != resource.RLIMIT_STACK or "stack is limited" in err
 
 
+# What docs/security.md says that the shipped models need, in MB: by limit and threads.
+ENOUGH = {(resource.RLIMIT_AS, 1): 256, (resource.RLIMIT_AS, 3): 400, (resource.RLIMIT_AS, 8): 800,
+          (resource.RLIMIT_DATA, 1): 100, (resource.RLIMIT_DATA, 3): 128, (resource.RLIMIT_DATA, 8): 192}
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers take memory of their own")
+@pytest.mark.parametrize("limit, threads", ENOUGH)
+def test_what_the_shipped_models_need_is_enough(limit, threads, place, tmp_path):
+    for verb, arguments in verbs(place, tmp_path).items():
+        assert limited({limit: ENOUGH[limit, threads] << 20}, *arguments, "--threads", threads) == (0, ""), verb
+
+
 class Server:
     """The explorer under limits; `port` is None where it did not start."""
 
