@@ -129,10 +129,7 @@ std::vector<std::string>& Waiting() {
   return lines;
 }
 
-void SayWithResult(std::string line) {
-  // A file may be read again, for a second store.
-  if (std::ranges::find(Waiting(), line) == Waiting().end()) Waiting().push_back(std::move(line));
-}
+void SayWithResult(std::string line) { Waiting().push_back(std::move(line)); }
 
 }  // namespace
 
@@ -206,8 +203,10 @@ void WarnOfOriented(Index count) {
 }
 
 void WarnOfBlankLines(const std::string& file, Index count) {
-  SayWithResult(count == 1 ? fmt::format("{}: 1 blank line was left out", file)
-                           : fmt::format("{}: {} blank lines were left out", file, count));
+  std::string line = count == 1 ? fmt::format("{}: 1 blank line was left out", file)
+                                : fmt::format("{}: {} blank lines were left out", file, count);
+  // A file may be read again, for a second store.
+  if (std::ranges::find(Waiting(), line) == Waiting().end()) SayWithResult(std::move(line));
 }
 
 }  // namespace cliplens::cli

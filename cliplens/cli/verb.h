@@ -72,15 +72,14 @@ int EndForReader(int status);
 // it is escaped and cut.
 void PrintProblem(std::string_view text);
 
-// Lines on standard error, each said once and only when there is a result: where work fails, the
-// error stands alone. How many of `count` pictures carry an EXIF orientation that was left alone,
-// what lies where a set is and did not go in, how many pictures were skipped, how many lack
-// attributes.
+// Lines on standard error, said only when there is a result: where work fails, the error stands
+// alone. How many of `count` pictures carry an EXIF orientation that was left alone, what lies where
+// a set is and did not go in, how many pictures were skipped, how many lack attributes.
 void WarnOfLosses(const LeftOut& left_out, Index oriented,
                   const std::vector<SkippedPicture>& skipped,
                   const std::vector<SkippedPicture>& incomplete, Index count);
 void WarnOfOriented(Index count);
-// A file of which blank lines were left out.
+// A file of which blank lines were left out, once.
 void WarnOfBlankLines(const std::string& file, Index count);
 
 void AddAblate(CLI::App& app, Common& common);

@@ -65,12 +65,11 @@ std::string DescriptionTable(const Description& description) {
 }
 
 Json DescriptionJson(const Description& description) {
-  Json json = {
-      {"format", "cliplens.describe/1"},
-      {"model", ModelJson(description.model_name, description.fingerprint)},
-      {"pool", {{"name", description.pool.name}, {"texts", description.pool.texts.size()}}},
-      {"components", Json::array()},
-      {"of", PicturesJson(description.pictures)}};
+  Json json = {{"format", "cliplens.describe/1"},
+               {"model", ModelJson(description.model_name, description.fingerprint)},
+               {"pool", PoolJson(description.pool)},
+               {"components", Json::array()},
+               {"of", PicturesJson(description.pictures)}};
   for (const ComponentId& id : description.components) json["components"].push_back(NameOf(id));
   if (description.minus) json["minus"] = PicturesJson(*description.minus);
   json["centring"] = NameOf(description.centring);

@@ -38,18 +38,19 @@ Json PoolJson(const std::string& name, Index texts, Index blank) {
   return json;
 }
 
+Json PoolJson(const TextPool& pool) {
+  return PoolJson(pool.name, std::ssize(pool.texts), pool.blank);
+}
+
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
               const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares) {
   if (heads.size() != spans.size()) {
     throw Error(ErrorCode::kInvalidArgument, "span: {} heads, but results for {}", heads.size(),
                 spans.size());
   }
-  Json result = {{"format", "cliplens.span/1"},
-                 {"model", ModelJson(store)},
-                 {"data", DataJson(store)},
-                 {"images", store.images},
-                 {"pool", PoolJson(pool.name, std::ssize(pool.texts), pool.blank)},
-                 {"heads", Json::array()}};
+  Json result = {{"format", "cliplens.span/1"}, {"model", ModelJson(store)},
+                 {"data", DataJson(store)},     {"images", store.images},
+                 {"pool", PoolJson(pool)},      {"heads", Json::array()}};
   for (std::size_t h = 0; h < heads.size(); ++h) {
     const ComponentShare& share = ShareOfHead(shares, heads[h]);
     Json head = {{"head", HeadName(heads[h])},    {"rank", spans[h].rank},

@@ -35,6 +35,7 @@ Json HeadNamesJson(const std::vector<HeadId>& heads);
 // {"name", "texts"} of a pool of texts, and "blank", the blank lines of its file, unless there are
 // none.
 Json PoolJson(const std::string& name, Index texts, Index blank);
+Json PoolJson(const TextPool& pool);
 
 // "cliplens.span/1". heads[i] goes with spans[i]; shares are those of all components.
 // Throws Error(kInvalidArgument) where their lengths differ or a head has no share.

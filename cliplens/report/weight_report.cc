@@ -73,7 +73,7 @@ std::string WeightTable(const WeightWords& report) {
 Json WeightJson(const WeightWords& report) {
   Json json = {{"format", "cliplens.weights/1"},
                {"model", ModelJson(report.model_name, report.fingerprint)},
-               {"pool", {{"name", report.pool.name}, {"texts", report.pool.texts.size()}}},
+               {"pool", PoolJson(report.pool)},
                {"coherence", report.coherence},
                {"heads", Json::array()}};
   for (const HeadWords& head : report.heads) {

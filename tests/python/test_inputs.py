@@ -267,6 +267,9 @@ BIRDS = ROOT / "world/sets/birds"
 # Each verb with every option that names a file of texts, and how many it reads.
 TEXT_FILES = {
     "tokenize pictureworld --texts {texts}": 1,
+    "describe pictureworld --image pictures/1.png --texts {texts}": 1,
+    "weights pictureworld --texts {texts} --heads L5.H3 --directions 1": 1,
+    "compare store store --classes {classes} --templates {templates} --properties {properties}": 3,
     "embed pictureworld --texts {texts} --out x.npy": 1,
     "span store --texts {texts} --heads L5.H3": 1,
     "reconstruct store --texts {texts} --texts {cues} --classes {classes} --templates {templates} --counts 1": 4,
