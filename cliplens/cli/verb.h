@@ -73,8 +73,8 @@ int EndForReader(int status);
 void PrintProblem(std::string_view text);
 
 // Lines on standard error, said only when there is a result: where work fails, the error stands
-// alone. How many of `count` pictures carry an EXIF orientation that was left alone, what lies where
-// a set is and did not go in, how many pictures were skipped, how many lack attributes.
+// alone. How many of `count` pictures carry an EXIF orientation that was left alone, what lies
+// where a set is and did not go in, how many pictures were skipped, how many lack attributes.
 void WarnOfLosses(const LeftOut& left_out, Index oriented,
                   const std::vector<SkippedPicture>& skipped,
                   const std::vector<SkippedPicture>& incomplete, Index count);
