@@ -348,6 +348,7 @@ std::vector<Index> ByHash(const CommonPictures& common, Index most) {
   std::iota(all.begin(), all.end(), Index{0});
   std::vector<Index> some = EveryNth(all, most);
   std::vector<std::pair<Index, Index>> keyed;
+  keyed.reserve(some.size());
   for (const Index i : some) keyed.emplace_back(SliceOf(At(common.paths, i), kHashes), i);
   std::ranges::sort(keyed);
   std::ranges::transform(keyed, some.begin(), [](const auto& pair) { return pair.second; });
@@ -392,6 +393,7 @@ StoreChange CompareComponents(const Store& a, const Store& b, const ChangeOption
   change.blocks = std::min(change.images, kMostBlocks);
   const auto numbers = [&](const std::vector<Index>& of_store) {
     std::vector<Index> some;
+    some.reserve(chosen.size());
     for (const Index i : chosen) some.push_back(At(of_store, i));
     return some;
   };
