@@ -52,6 +52,7 @@ MatchedLabels LabelsOfCommon(const Store& a, const Store& b, const CommonPicture
   const auto some = [](const Store& store, const std::vector<Index>& numbers) {
     const std::vector<Item> all = store.ReadItems();
     std::vector<Item> items;
+    items.reserve(numbers.size());
     for (const Index i : numbers) items.push_back(At(all, i));
     return items;
   };
