@@ -26,6 +26,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
+SANITIZED = b"__asan_init" in Path(PROGRAM).read_bytes() if Path(PROGRAM).exists() else False
 BIRDS = ROOT / "world/sets/birds"
 TEXTS = ROOT / "world/texts"
 CLASSES = ["--classes", TEXTS / "birds.txt", "--templates", TEXTS / "birds.templates.txt"]
@@ -495,7 +496,7 @@ def test_unfinished_uploads_share_a_budget(server):
     assert len(answered) > 50 and all(b" 503 " in upload.recv(64) for upload in answered)
     for upload in uploads:
         upload.close()
-    assert taken < 320
+    assert SANITIZED or taken < 320  # the address sanitizer keeps what was freed
     assert server.get("/sources")
 
 
