@@ -1,7 +1,6 @@
 #include "cliplens/analysis/answer_change.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "cliplens/analysis/component_change.h"
 #include "cliplens/analysis/component_scores.h"
@@ -34,38 +33,10 @@ void CheckSides(const AnswerSide& a, const AnswerSide& b, std::span<const Index>
   }
 }
 
-// Places of the pictures in the order of their numbers in the store, and where each shard's begin.
-class InOrder {
- public:
-  explicit InOrder(const AnswerSide& side, std::span<const Index> which)
-      : side_(side), order_(which.begin(), which.end()) {
-    std::ranges::sort(order_, {}, [&](Index i) { return At(side_.pictures, i); });
-  }
-  // use(shard, first number of the shard, places in it) for each shard that has any.
-  template <typename UseShard>
-  void EachShard(const UseShard& use) const {
-    auto next = order_.begin();
-    Index first = 0;
-    for (Index s = 0; s < side_.store->num_shards(); ++s) {
-      const Index end = first + side_.store->shard(s).images;
-      const auto begin = next;
-      while (next != order_.end() && At(side_.pictures, *next) < end) ++next;
-      if (next != begin) use(s, first, std::span(begin, next));
-      first = end;
-    }
-  }
-
- private:
-  const AnswerSide& side_;
-  std::vector<Index> order_;
-};
-
 // The best class of each picture.
 std::vector<Index> Answers(const AnswerSide& side, int threads) {
-  std::vector<Index> all(side.pictures.size());
-  std::iota(all.begin(), all.end(), Index{0});
-  std::vector<Index> answers(all.size());
-  InOrder(side, all).EachShard([&](Index shard, Index first, std::span<const Index> places) {
+  std::vector<Index> answers(side.pictures.size());
+  ForShardsWith(*side.store, side.pictures, [&](Index shard, Index first, auto places) {
     const Array<float, 2> rows = side.store->ReadEmbeddings(shard);
     const Index count = std::ssize(places);
     ParallelFor(threads, (count + kChunk - 1) / kChunk, [&](Index task, int) {
@@ -96,19 +67,16 @@ void PutMargins(const AnswerSide& side, bool second, std::vector<Flip>& flips,
   if (flips.empty()) return;
   const Components components = side.store->basis().components();
   const ComponentScores scores(side.store->basis(), side.classifier, options.threads);
-  std::vector<Index> which;
-  std::vector<Index> flip_of(side.pictures.size(), -1);
-  for (std::size_t f = 0; f < flips.size(); ++f) {
-    which.push_back(flips[f].picture);
-    At(flip_of, flips[f].picture) = static_cast<Index>(f);
-  }
-  InOrder(side, which).EachShard([&](Index shard, Index first, std::span<const Index> places) {
+  std::vector<Index> numbers;
+  numbers.reserve(flips.size());
+  for (const Flip& flip : flips) numbers.push_back(At(side.pictures, flip.picture));
+  ForShardsWith(*side.store, numbers, [&](Index shard, Index first, auto places) {
     const FactorBlock whole = side.store->ReadShard(shard);
     std::vector<Index> rows;
-    for (const Index place : places) rows.push_back(At(side.pictures, place) - first);
+    for (const Index f : places) rows.push_back(At(numbers, f) - first);
     const FactorBlock block = SelectRows(whole, rows);
     const Index count = block.images();
-    const auto flip = [&](Index i) -> Flip& { return At(flips, At(flip_of, At(places, i))); };
+    const auto flip = [&](Index i) -> Flip& { return At(flips, At(places, i)); };
     ParallelFor(options.threads, components.size() + 1, [&](Index number, int) {
       if (number < components.size() && components.IsHead(number)) {
         const HeadId id = components.HeadAt(number);

@@ -189,23 +189,13 @@ class Side {
   template <typename Read>
   Matrix Gathered(const Read& read) const {
     Matrix rows;
-    std::vector<Index> order(pictures_.size());
-    std::iota(order.begin(), order.end(), Index{0});
-    std::ranges::sort(order, {}, [&](Index i) { return At(pictures_, i); });
-    auto next = order.begin();
-    Index first = 0;
-    for (Index s = 0; s < store_.num_shards() && next != order.end(); ++s) {
-      const Index end = first + store_.shard(s).images;
-      if (At(pictures_, *next) < end) {
-        const Array<float, 2> shard = read(s);
-        if (rows.size() == 0) rows.resize(std::ssize(pictures_), shard.dim(1));
-        for (; next != order.end() && At(pictures_, *next) < end; ++next) {
-          const std::span<const float> row = shard.row(At(pictures_, *next) - first);
-          std::ranges::copy(row, rows.row(*next).data());
-        }
+    ForShardsWith(store_, pictures_, [&](Index s, Index first, std::span<const Index> places) {
+      const Array<float, 2> shard = read(s);
+      if (rows.size() == 0) rows.resize(std::ssize(pictures_), shard.dim(1));
+      for (const Index i : places) {
+        std::ranges::copy(shard.row(At(pictures_, i) - first), rows.row(i).data());
       }
-      first = end;
-    }
+    });
     const double about_zero = rows.squaredNorm();
     rows.rowwise() -= rows.colwise().mean().eval();
     if (rows.squaredNorm() <= kRoundingPart * about_zero) rows.setZero();

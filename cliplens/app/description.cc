@@ -47,25 +47,23 @@ Vector MeanOf(const Store& store, const std::vector<ComponentId>& components) {
   return sum;
 }
 
-// Σ over pictures `wanted` (sorted) of a store.
-Vector SumOver(const Store& store, const std::vector<Index>& wanted,
+// Σ over pictures of a store.
+Vector SumOver(const Store& store, const std::vector<Index>& pictures,
                const std::vector<ComponentId>& components) {
   const Basis& basis = store.basis();
   const StoreEdit without(basis, Without(components, basis.components(), basis.embed_width()));
   Vector sum = Vector::Zero(basis.embed_width());
-  auto next = wanted.begin();
-  for (Index s = 0, first = 0; s < store.num_shards(); ++s) {
-    const Index end = first + store.shard(s).images;
-    const auto last = std::lower_bound(next, wanted.end(), end);
-    if (next != last && components.empty()) {
+  ForShardsWith(store, pictures, [&](Index s, Index first, std::span<const Index> places) {
+    if (components.empty()) {
       const Array<float, 2> rows = store.ReadEmbeddings(s);
-      for (; next != last; ++next) sum += AsEigen(rows.view()).row(*next - first).cast<double>();
-    } else if (next != last) {
-      const FactorBlock block = store.ReadShard(s);
-      for (; next != last; ++next) sum -= without.Change(block, *next - first);
+      for (const Index i : places) {
+        sum += AsEigen(rows.view()).row(At(pictures, i) - first).cast<double>();
+      }
+      return;
     }
-    first = end;
-  }
+    const FactorBlock block = store.ReadShard(s);
+    for (const Index i : places) sum -= without.Change(block, At(pictures, i) - first);
+  });
   return sum;
 }
 

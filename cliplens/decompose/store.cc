@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 #include "cliplens/base/error.h"
@@ -179,6 +180,21 @@ std::vector<Item> Store::ReadItems() const {
 
 std::vector<Item> Store::ReadItems(Index s) const {
   return ReadItemsFile(directory_ / shard(s).items_file, shard(s).images, shard(s).items_checksum);
+}
+
+void ForShardsWith(const Store& store, std::span<const Index> pictures, const UseShard& use) {
+  std::vector<Index> order(pictures.size());
+  std::iota(order.begin(), order.end(), Index{0});
+  std::ranges::sort(order, {}, [&](Index i) { return At(pictures, i); });
+  auto next = order.begin();
+  Index first = 0;
+  for (Index s = 0; s < store.num_shards() && next != order.end(); ++s) {
+    const Index end = first + store.shard(s).images;
+    const auto begin = next;
+    while (next != order.end() && At(pictures, *next) < end) ++next;
+    if (next != begin) use(s, first, std::span(begin, next));
+    first = end;
+  }
 }
 
 }  // namespace cliplens

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -80,5 +81,11 @@ class Store {
   struct Checked;
   std::shared_ptr<Checked> checked_;
 };
+
+// Calls `use` for each shard that has any of `pictures`, which are numbers in the store in any
+// order. `first` is the number of the shard's first picture; `places` are indices into `pictures`,
+// in the order of the numbers.
+using UseShard = std::function<void(Index shard, Index first, std::span<const Index> places)>;
+void ForShardsWith(const Store& store, std::span<const Index> pictures, const UseShard& use);
 
 }  // namespace cliplens

@@ -110,6 +110,21 @@ TEST_F(DecomposeTest, ContributionsSumToTheEmbedding) {
   for (Index e = 0; e < 10; ++e) EXPECT_EQ(block.embedding(7, e), embedding(0, e));
 }
 
+TEST_F(DecomposeTest, OnlyShardsWithChosenPicturesAreVisited) {
+  Decompose(*model_, *set_, Small("store"));
+  const Store store = Store::Open(path("store"));
+  const std::vector<Index> pictures = {19, 0, 7, 2, 8};
+  std::vector<Index> shards, numbers;
+  ForShardsWith(store, pictures, [&](Index shard, Index first, std::span<const Index> places) {
+    shards.push_back(shard);
+    EXPECT_EQ(first, 3 * shard);
+    for (const Index place : places) numbers.push_back(At(pictures, place));
+  });
+  EXPECT_EQ(shards, (std::vector<Index>{0, 2, 6}));
+  EXPECT_EQ(numbers, (std::vector<Index>{0, 2, 7, 8, 19}));
+  ForShardsWith(store, {}, [](Index, Index, std::span<const Index>) { FAIL(); });
+}
+
 TEST_F(DecomposeTest, TheSameBytesForAnyNumberOfThreads) {
   Run("one", 1);
   Run("three", 3);
