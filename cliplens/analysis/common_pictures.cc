@@ -26,9 +26,9 @@ CommonPictures CommonPicturesOf(const Store& a, const Store& b) {
 }
 
 std::vector<Index> EveryNth(const std::vector<Index>& all, Index most) {
-  const Index step = (std::ssize(all) + most - 1) / most;
+  const Index step = StrideFor(std::ssize(all), most);
   std::vector<Index> some;
-  for (std::size_t i = 0; i < all.size(); i += ToSize(step)) some.push_back(all[i]);
+  for (Index i = 0; i < std::ssize(all); i += step) some.push_back(At(all, i));
   return some;
 }
 

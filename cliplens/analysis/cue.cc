@@ -225,7 +225,7 @@ std::vector<Picture> ReadPictures(const Store& store, const Grouping& cue,
                                   const CueOptions& options) {
   const Bootstrap bootstrap;
   const Index images = store.info().images;
-  const Index step = (images + options.most_images - 1) / std::max<Index>(options.most_images, 1);
+  const Index step = StrideFor(images, options.most_images);
   std::vector<Picture> pictures(ToSize(images));
   std::vector<bool> known(ToSize(cells), false);
   Index number = 0;
@@ -234,7 +234,7 @@ std::vector<Picture> ReadPictures(const Store& store, const Grouping& cue,
       const auto i = ToSize(number);
       Picture& p = pictures[i];
       const Index y = classes.empty() ? 0 : classes[i];
-      if (number % std::max<Index>(step, 1) == 0 && cue.group_of[i] >= 0 && y >= 0) {
+      if (number % step == 0 && cue.group_of[i] >= 0 && y >= 0) {
         p.cell = y * cue.groups + cue.group_of[i];
         // Another hash than that of the bootstrap's blocks: with the same one the half would have
         // only half of the blocks.

@@ -65,7 +65,7 @@ std::vector<Index> Half(const std::vector<Index>& all, std::mt19937_64& engine,
 Array<float, 2> ChoosePictures(const Store& store, const LabelOptions& options,
                                AskedPictures& pictures) {
   const Index images = store.info().images;
-  const Index step = (images + options.most_images - 1) / std::max<Index>(1, options.most_images);
+  const Index step = StrideFor(images, options.most_images);
   const std::vector<Item> items = store.ReadItems();
   const Array<float, 2> all = store.ReadEmbeddings();
   for (Index b = 0; b < images; b += step) {

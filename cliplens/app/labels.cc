@@ -60,8 +60,8 @@ bool IsCalibratedTable(const TextPool& table) {
 std::vector<std::string> WhyUncalibrated(const LabelReport& report, const LabelInput& input) {
   std::vector<std::string> why;
   if (!input.fitted) why.emplace_back("it was not fitted on this model");
-  const Index images = report.store.images, most = input.options.most_images;
-  const Index step = std::max<Index>((images + most - 1) / most, 1);
+  const Index images = report.store.images;
+  const Index step = StrideFor(images, input.options.most_images);
   const Index used = (images + step - 1) / step;
   if (used < kFewestCalibrated) {
     why.push_back(
