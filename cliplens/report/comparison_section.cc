@@ -20,10 +20,7 @@ constexpr std::size_t kReasons = 3;  // components of a flip
 constexpr Index kMapSide = 240;
 
 std::string BoundsHtml(const std::optional<Estimate>& e, double factor, int decimals) {
-  if (!e) return "<span class=\"muted\">unknown</span>";
-  return fmt::format("{} <small>{} to {}</small>", FormatFixed(factor * e->value, decimals),
-                     FormatFixed(factor * e->low, decimals),
-                     FormatFixed(factor * e->high, decimals));
+  return e ? html::Bounded(*e, factor, decimals) : "<span class=\"muted\">unknown</span>";
 }
 
 std::string LabelHtml(const std::map<HeadId, ComparedLabel>& labels, HeadId head) {

@@ -122,11 +122,6 @@ void PutIndex(std::string& out, const LabelReport& report, const std::vector<int
   out += "</tbody></table>\n";
 }
 
-std::string BoundedHtml(const Estimate& e, double factor, int decimals) {
-  return fmt::format("{} <small>{} to {}</small>", FormatFixed(factor * e.value, decimals),
-                     FormatFixed(factor * e.low, decimals), FormatFixed(factor * e.high, decimals));
-}
-
 }  // namespace
 
 std::string LabelSection(const LabelReport& report, const std::set<HeadId>& listed) {
@@ -230,7 +225,7 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td "
         "class=\"number\">{}</td></tr>\n",
-        names.at(row.name), BoundedHtml(row.accuracy, 100, 1), BoundedHtml(row.score, 1, 4));
+        names.at(row.name), html::Bounded(row.accuracy, 100, 1), html::Bounded(row.score, 1, 4));
   }
   out += "</tbody></table>\n<figure class=\"curve\">" +
          RenderCurve(AblationCurve(result), /*embedded=*/true) + "</figure>\n";
@@ -244,7 +239,7 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td "
         "class=\"number\">{}</td></tr>\n",
-        c.component, BoundedHtml(c.accuracy_lost, 100, 2), BoundedHtml(c.score_lost, 1, 4));
+        c.component, html::Bounded(c.accuracy_lost, 100, 2), html::Bounded(c.score_lost, 1, 4));
   }
   return out + "</tbody></table>\n</section>\n";
 }
@@ -282,8 +277,8 @@ std::string GroupSection(const GroupReport& report) {
   for (const GroupRow& row : report.result.rows) {
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td>",
-        Name(GroupRowText(report, row.name)), BoundedHtml(row.worst, 100, 1),
-        BoundedHtml(row.average, 100, 1));
+        Name(GroupRowText(report, row.name)), html::Bounded(row.worst, 100, 1),
+        html::Bounded(row.average, 100, 1));
     for (std::size_t g = 0; by_group && g < row.groups.size(); ++g) {
       Put(out, "<td class=\"number\">{:.1f}</td>", 100 * row.groups[g].accuracy.value);
     }

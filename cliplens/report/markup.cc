@@ -111,5 +111,10 @@ std::string Name(std::string_view text) { return "<bdi>" + EscapeHtml(text) + "<
 
 std::string Percent(double share) { return FormatFixed(100 * share, 1) + "\u2009%"; }
 
+std::string Bounded(const Estimate& e, double factor, int decimals) {
+  return fmt::format("{} <small>{} to {}</small>", FormatFixed(factor * e.value, decimals),
+                     FormatFixed(factor * e.low, decimals), FormatFixed(factor * e.high, decimals));
+}
+
 }  // namespace html
 }  // namespace cliplens

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/base/array.h"
+#include "cliplens/base/bootstrap.h"
 
 namespace cliplens {
 
@@ -52,6 +53,9 @@ std::string Name(std::string_view text);
 
 // 0.124 → "12.4 %", with a thin space.
 std::string Percent(double share);
+
+// factor · e and its bounds, which are small.
+std::string Bounded(const Estimate& e, double factor, int decimals);
 
 }  // namespace html
 }  // namespace cliplens
