@@ -40,13 +40,13 @@ std::vector<HeadShare> IndexOf(const Json& list, const ModelHeads& all, const st
   return index;
 }
 
-std::vector<std::string> ListOfTexts(const Json& list, const std::string& place) {
+std::vector<std::string> ListOfTexts(const Json& list, const char* what, const std::string& place) {
   std::vector<std::string> texts;
   for (const Json& text : list) {
     if (!text.is_string()) {
       throw Error(ErrorCode::kCorruptData,
-                  "{}: {} is no text of a property; write the labels again with 'cliplens label'",
-                  place, JsonExcerpt(text));
+                  "{}: {} is no {}; write the labels again with 'cliplens label'", place,
+                  JsonExcerpt(text), what);
     }
     texts.push_back(text.get<std::string>());
   }
@@ -108,8 +108,13 @@ LabelFile ParseLabels(const Json& json, const std::string& place, const ModelHea
   LabelFile file = OpeningOf(json, place);
   for (const Json& property : JsonList(json, "properties", file.place)) {
     file.properties.push_back(JsonField<std::string>(property, "property", file.place));
-    file.texts.push_back(ListOfTexts(JsonList(property, "texts", file.place), file.place));
+    file.texts.push_back(
+        ListOfTexts(JsonList(property, "texts", file.place), "text of a property", file.place));
     file.index.push_back(IndexOf(JsonList(property, "heads", file.place), all, file.place));
+  }
+  if (json.contains("uncalibrated_because")) {  // not in a file of an older program
+    file.uncalibrated =
+        ListOfTexts(JsonList(json, "uncalibrated_because", file.place), "reason", file.place);
   }
   std::set<HeadId> seen;
   for (const Json& head : JsonList(json, "heads", file.place)) {

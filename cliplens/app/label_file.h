@@ -51,6 +51,7 @@ struct LabelFile {
   // Of each property the heads of which it explains more than chance does, in order of the heads.
   std::vector<std::vector<HeadShare>> index;
   std::vector<LabelledHead> heads;
+  std::vector<std::string> uncalibrated;  // as LabelReport has it
 };
 
 // Throws Error(kNotFound) and Error(kCorruptData) as ReadJsonFile does, and for a file that is no

@@ -141,15 +141,11 @@ Json LabelOverviewJson(const Json& labels, const LabelFile& file) {
   }
   Json json = {{"properties_name", JsonField<std::string>(labels, "properties_name", place)},
                {"calibrated", JsonField<bool>(labels, "calibrated", place)},
-               {"uncalibrated_because", Json::array()},
+               {"uncalibrated_because", file.uncalibrated},
                {"properties", file.properties},
                {"scores", JsonField<Json>(labels, "scores", place)},
                {"heads", Json::array()}};
   for (const auto& [id, head] : heads) json["heads"].push_back(head);
-  if (!labels.contains("uncalibrated_because")) return json;  // a file of an older program
-  for (const Json& why : JsonList(labels, "uncalibrated_because", place)) {
-    json["uncalibrated_because"].push_back(JsonField<std::string>({{"why", why}}, "why", place));
-  }
   return json;
 }
 
