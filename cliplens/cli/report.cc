@@ -72,10 +72,7 @@ void AddReport(CLI::App& app, Common& common) {
       "world/texts/properties.txt --classes world/texts/objects.txt --out report.html");
   options->report.span.count = 10;
   AddStoreArgument(verb, options->store, "Store directory");
-  verb->add_option(
-          "--texts", options->texts,
-          "Text pool, one text a line, or a shipped one: general, common_words, properties")
-      ->required();
+  AddTextsOption(verb, options->texts);
   verb->add_option("--out", options->out, "HTML file to write")->required();
   AddHeadsOption(verb, options->extras.heads);
   AddNumber(verb, "--count", options->report.span.count, 1, 1'000, "Texts for each head");
