@@ -9,7 +9,6 @@
 
 #include <fmt/format.h>
 
-#include "cliplens/analysis/common_pictures.h"
 #include "cliplens/analysis/group_share.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/intervals.h"
@@ -362,12 +361,18 @@ void CheckSameShape(const Store& a, const Store& b) {
 
 StoreChange CompareComponents(const Store& a, const Store& b, const ChangeOptions& options) {
   CheckSameShape(a, b);
+  const bool named = !a.info().stats_only && !b.info().stats_only;
+  return CompareComponents(a, b, named ? CommonPicturesOf(a, b) : CommonPictures(), options);
+}
+
+StoreChange CompareComponents(const Store& a, const Store& b, const CommonPictures& common,
+                              const ChangeOptions& options) {
+  CheckSameShape(a, b);
   if (options.most_images < 1) {
     throw Error(ErrorCode::kInvalidArgument, "components are compared on {} pictures; 1 at least",
                 options.most_images);
   }
   if (a.info().stats_only || b.info().stats_only) return CompareStatistics(a, b, options);
-  const CommonPictures common = CommonPicturesOf(a, b);
   if (common.size() == 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{} have no picture of the same path; decompose the same set of pictures with both "

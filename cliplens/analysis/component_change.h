@@ -20,6 +20,7 @@
 #include <optional>
 #include <vector>
 
+#include "cliplens/analysis/common_pictures.h"
 #include "cliplens/base/array.h"
 #include "cliplens/base/bootstrap.h"
 #include "cliplens/base/component.h"
@@ -66,6 +67,9 @@ void CheckSameShape(const Store& a, const Store& b);
 // 0, and bounds that say so. Throws as CheckSameShape, and Error(kInvalidArgument) that names both
 // stores where they have no picture in common, or where statistics are of other pictures.
 StoreChange CompareComponents(const Store& a, const Store& b, const ChangeOptions& options);
+// The same where the pictures in common are known; those of stores with statistics only are not.
+StoreChange CompareComponents(const Store& a, const Store& b, const CommonPictures& common,
+                              const ChangeOptions& options);
 
 // Debiased linear CKA of rows x [n, r] and y [n, s] about any means, with bounds by the jackknife
 // over `blocks` blocks of successive rows. Nothing where a block leaves fewer than 4 rows, or rows

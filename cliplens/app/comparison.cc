@@ -118,11 +118,11 @@ std::vector<MapPair> TextMapsOf(const MapSide& a, const MapSide& b, const Compar
   const Image of_a = read(a), of_b = read(b);
   std::vector<HeatMapPanel> panels_a = TextPanelsOf(a, of_a, choice, work);
   std::vector<HeatMapPanel> panels_b = TextPanelsOf(b, of_b, choice, work);
+  const MappedPicture mapped_a = MappedPictureOf(a.model, of_a, choice.image);
+  const MappedPicture mapped_b = MappedPictureOf(b.model, of_b, choice.image);
   std::vector<MapPair> maps;
   for (std::size_t i = 0; i < panels_a.size(); ++i) {
-    maps.push_back({panels_a[i].text, MappedPictureOf(a.model, of_a, choice.image),
-                    MappedPictureOf(b.model, of_b, choice.image), std::move(panels_a[i]),
-                    std::move(panels_b[i])});
+    maps.push_back({mapped_a, mapped_b, std::move(panels_a[i]), std::move(panels_b[i])});
   }
   return maps;
 }
@@ -139,6 +139,12 @@ void PutFlipMaps(const MapSide& a, const MapSide& b, const ComparisonChoice& cho
   }
   std::map<std::string, Index> place_of;
   for (Index i = 0; i < set->size(); ++i) place_of.emplace(set->path(i), i);
+  const auto check_size = [fits_a = SizeCheckFor(a.model.config().preprocess),
+                           fits_b = SizeCheckFor(b.model.config().preprocess)](Index width,
+                                                                               Index height) {
+    fits_a(width, height);
+    fits_b(width, height);
+  };
   Index gone = 0;
   for (Index f = 0; f < report.flips; ++f) {
     const Flip& flip = At(answers.change.flips, f);
@@ -148,15 +154,11 @@ void PutFlipMaps(const MapSide& a, const MapSide& b, const ComparisonChoice& cho
       ++gone;
       continue;
     }
-    const auto decode = [&](const MapSide& side) {
-      return DecodePicture(*set, place->second, path,
-                           {.check_size = SizeCheckFor(side.model.config().preprocess)});
-    };
-    const Image of_a = decode(a), of_b = decode(b);
-    report.maps.push_back({path, MappedPictureOf(a.model, of_a, path),
-                           MappedPictureOf(b.model, of_b, path),
-                           FlipPanel(a, of_a, path, flip, work.threads),
-                           FlipPanel(b, of_b, path, flip, work.threads)});
+    const Image picture = DecodePicture(*set, place->second, path, {.check_size = check_size});
+    report.maps.push_back({MappedPictureOf(a.model, picture, path),
+                           MappedPictureOf(b.model, picture, path),
+                           FlipPanel(a, picture, path, flip, work.threads),
+                           FlipPanel(b, picture, path, flip, work.threads)});
   }
   if (gone > 0) {
     report.missing.push_back(
@@ -173,12 +175,14 @@ ComparisonReport CompareStores(const Store& a, const Store& b, const ComparisonC
   ComparisonReport report;
   report.a = a.info();
   report.b = b.info();
-  report.change = CompareComponents(a, b,
+  const Store* bare = WithoutFactors(a, b);
+  CommonPictures common;
+  if (bare == nullptr) common = CommonPicturesOf(a, b);
+  report.change = CompareComponents(a, b, common,
                                     {.most_images = choice.most_images,
                                      .threads = work.threads,
                                      .progress = work.Stage("components")});
   const LazyModel model_a(a, choice.model), model_b(b, choice.other_model);
-  const Store* bare = WithoutFactors(a, b);
   const auto lacks = [&](const char* what) {
     report.missing.push_back(
         fmt::format("{}: {} keeps statistics only; decompose its pictures without --stats-only",
@@ -190,7 +194,7 @@ ComparisonReport CompareStores(const Store& a, const Store& b, const ComparisonC
   if (!choice.classes.classes.empty() && bare == nullptr) {
     const ClassTexts texts = ReadClasses(choice.classes, work.on_blank);
     ComparedAnswers answers;
-    answers.common = CommonPicturesOf(a, b);
+    answers.common = std::move(common);
     const MatchedLabels labels = LabelsOfCommon(a, b, answers.common, texts.file, choice.classes);
     classes_a = EmbedClasses(model_a.ForRows(), texts, work);
     classes_b = EmbedClasses(model_b.ForRows(), texts, work);

@@ -50,7 +50,6 @@ struct ComparedAnswers {
 
 // One map under both models.
 struct MapPair {
-  std::string title;
   MappedPicture picture_a, picture_b;
   HeatMapPanel a, b;
 };
