@@ -32,12 +32,13 @@ def pick_device(name):
     return torch.device(name)
 
 
-def config(vocab_size, width=192, layers=6, text_width=128, text_layers=3, embed=128, patch=PATCH):
+def config(vocab_size, width=192, layers=6, text_width=128, text_layers=3, embed=128, patch=PATCH,
+           head_width=32):
     """The `model_cfg` of open_clip for a model of the picture world."""
     return {
         "embed_dim": embed,
         "vision_cfg": {"image_size": IMAGE_SIZE, "layers": layers, "width": width,
-                       "head_width": 32, "patch_size": patch, "mlp_ratio": 2.0},
+                       "head_width": head_width, "patch_size": patch, "mlp_ratio": 2.0},
         "text_cfg": {"context_length": CONTEXT, "vocab_size": vocab_size, "width": text_width,
                      "heads": text_width // 32, "layers": text_layers, "mlp_ratio": 2.0,
                      "hf_tokenizer_name": "local"},

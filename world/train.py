@@ -230,7 +230,7 @@ def train_natural(args):
     tokenizer = Tokenizer.load(run)
     plan = Plan(args.steps)
     cfg = clip.config(tokenizer.vocab_size, args.width, args.layers, embed=args.embed,
-                      patch=args.patch)
+                      patch=args.patch, head_width=args.head_width)
     flat = clip.FlatParameters(clip.initial_state(cfg, args.seed), torch.bfloat16, args.device)
     optimizer = Optimizer(flat, 0.03)
     prompts = Prompts(tokenizer)
@@ -408,6 +408,7 @@ def main(argv=None):
     parser.add_argument("--embed", type=int, default=128, help="width of natural's embeddings")
     parser.add_argument("--patch", type=int, choices=(8, 10, 16, 20), default=clip.PATCH,
                         help="side of natural's patches in pixels")
+    parser.add_argument("--head-width", type=int, default=32, help="of natural's image tower")
     parser.add_argument("--snapshots", type=int, nargs="+", default=[],
                         help="steps after which the model is also written to OUTPUT-STEP")
     parser.add_argument("--start", help="directory of the model to start from")
