@@ -41,5 +41,16 @@ TEST(RandomTexts, TheSameForTheSameSeed) {
   });
 }
 
+TEST(TurnedTexts, LieToOneAnotherAsBeforeAndElsewhere) {
+  const Array<float, 2> pool = UnitRows(20, 9, 2);
+  const Array<float, 2> turned = TurnedTexts(pool, 1);
+  const Matrix before = AsEigen(pool.view()).cast<double>();
+  const Matrix after = AsEigen(turned.view()).cast<double>();
+  EXPECT_LT((before * before.transpose() - after * after.transpose()).norm(), 1e-5);
+  EXPECT_GT((before - after).norm(), 1.0);
+  EXPECT_EQ(after, Matrix(AsEigen(TurnedTexts(pool, 1).view()).cast<double>()));
+  EXPECT_GT((after - AsEigen(TurnedTexts(pool, 2).view()).cast<double>()).norm(), 1.0);
+}
+
 }  // namespace
 }  // namespace cliplens
