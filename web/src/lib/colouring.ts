@@ -12,7 +12,7 @@ export const isBy = (text: string | null): text is By =>
 export const bySays = (by: By): string =>
   by === 'share' ? 'Share of the embedding’s variance, per cent. Negative: the component moves against the sum of the others.'
     : by === 'label' ? 'The property that each head tells of; stronger colour, surer label.'
-      : by === 'confidence' ? 'Probability that the label is right, per cent.'
+      : by === 'confidence' ? 'Probability that the best guess is right, per cent; below 50 it is no label.'
         : by === 'entanglement' ? 'Properties that explain more of the head than chance does.'
           : `Share of each head’s variance that “${by.slice(9)}” explains, per cent.`;
 
@@ -48,7 +48,7 @@ export function colouring(overview: Overview, wanted: By, least = 0, beside: Lab
     const head = heads.get(component);
     if (by === 'share') return components.get(component)?.share ?? null;
     if (!head) return null;
-    if (by === 'confidence') return head.label === null ? null : head.confidence;
+    if (by === 'confidence') return head.guess === null ? null : head.confidence;
     if (by === 'entanglement') return explained(head);
     if (property >= 0) return head.shares[property] ?? null;
     return null;
@@ -62,7 +62,7 @@ export function colouring(overview: Overview, wanted: By, least = 0, beside: Lab
     const c = components.get(component), h = heads.get(component);
     if (!c || (head === null && by !== 'share')) return null;
     const parts = [`${percent(c.share)} of the variance`];
-    if (h) parts.push(h.label === null ? 'no label' : `${h.label}, confidence ${percent(h.confidence, 0)}`);
+    if (h) parts.push(h.guess === null ? 'no label' : `${h.label ?? `no label, best guess ${h.guess}`}, confidence ${percent(h.confidence, 0)}`);
     if (by === 'entanglement') parts.push(`${explained(h)} properties above chance`);
     if (property >= 0 && h) parts.push(`${labels!.properties[property]} explains ${percent(h.shares[property] ?? 0)}`);
     const title = parts.join('; ');

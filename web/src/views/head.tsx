@@ -45,7 +45,7 @@ export function HeadView({ page }: { page: Page }) {
             <div><dt>of the embedding’s variance</dt><dd>{percent(head.variance_share)}</dd></div>
             <div><dt>rank</dt><dd>{head.rank}</dd></div>
             {head.label && <div><dt>label</dt><dd>{head.label.label ?? 'none'}</dd></div>}
-            {head.label?.label && <div><dt>confidence</dt><dd>{percent(head.label.confidence)}</dd></div>}
+            {head.label?.guess && <div><dt>confidence</dt><dd>{percent(head.label.confidence)}</dd></div>}
           </dl>
           <div class="columns">
             <Texts page={page} head={head} json={asked.answer!.text} />
@@ -95,21 +95,21 @@ function LabelPart({ page, head, label, json }: { page: Page; head: Head; label:
   const high = Math.max(0.02, ...rows.map((r) => Math.max(r.share.high, r.chance))), low = Math.min(0, ...rows.map((r) => r.share.low));
   return (
     <section aria-labelledby="label-title">
-      <div class="title"><h2 id="label-title">{label.label ? <>Label: <em>{label.label}</em></> : 'No label'}</h2>
+      <div class="title"><h2 id="label-title">{label.label ? <>Label: <em>{label.label}</em></> : label.guess ? <>No label, best guess: <em>{label.guess}</em></> : 'No label'}</h2>
         <Exports name={fileName(source.name, head.head, 'label')} what="the label" json={json}
           svg={() => barFigure({ title: `${head.head}: share of its variance by property`, note: describe(head, source), signed: false, format: (v) => `${bare(v)} %`, rows: rows.map((r) => ({ name: r.property, ...r.share })) })}
-          table={() => ({ header: ['property', 'share', 'share_low', 'share_high', 'beyond', 'chance'], rows: rows.map((r) => [r.property, r.share.value, r.share.low, r.share.high, r.beyond, r.chance]) })} />
+          table={() => ({ header: ['property', 'share', 'share_low', 'share_high', 'beyond', 'chance', 'turned', 'net'], rows: rows.map((r) => [r.property, r.share.value, r.share.low, r.share.high, r.beyond, r.chance, r.turned, r.net]) })} />
       </div>
       <p class="note">
-        {label.label
-          ? <>Right with a probability of <b>{percent(label.confidence)}</b>; chosen in {percent(label.stability, 0)} of the repetitions on halves of pictures and texts. {label.second ? <>It tells of <b>{label.second}</b> too. </> : ''}{label.rival ? <>Its rival is <b>{label.rival}</b>.</> : ''}</>
-          : 'No property explains more of this head than random texts do.'}
+        {label.guess
+          ? <>{label.label ? '' : 'Withheld, since it is '}{label.label ? 'Right' : 'right'} with a probability of <b>{percent(label.confidence)}</b>; chosen in {percent(label.stability, 0)} of the repetitions on halves of pictures and texts. {label.second ? <>It tells of <b>{label.second}</b> too. </> : ''}{label.rival ? <>Its rival is <b>{label.rival}</b>.</> : ''}</>
+          : 'The head does not vary on these pictures.'}
       </p>
       <table class="texts many">
         <thead><tr><th scope="col">property</th><th scope="col" class="number">share</th><th scope="col" class="number">bounds, 95 %</th><th scope="col" class="meter wide"><span class="hide">interval</span></th></tr></thead>
         <tbody>
           {rows.map((row) => (
-            <tr key={row.property} class={row.property === label.label ? 'chosen' : undefined} title={`beyond ${row.property === label.label ? 'the rival' : 'the label'}: ${percent(row.beyond)}; chance: ${percent(row.chance)}`}>
+            <tr key={row.property} class={row.property === label.guess ? 'chosen' : undefined} title={`beyond ${row.property === label.guess ? 'the rival' : 'the best guess'}: ${percent(row.beyond)}; chance: ${percent(row.chance)}`}>
               <td><a href={link(source.id, 'property', row.property)}>{row.property}</a></td>
               <td class="number">{percent(row.share.value)}</td>
               <td class="number muted">{range(row.share)}</td>
@@ -118,7 +118,7 @@ function LabelPart({ page, head, label, json }: { page: Page; head: Head; label:
           ))}
         </tbody>
       </table>
-      <p class="muted note">Dot: share of the head’s variance; line: bounds; tick: the most that random texts gave.</p>
+      <p class="muted note">Dot: share of the head’s variance; line: bounds; tick: the most that the same texts gave when turned at random.</p>
       {label.texts.length > 0 && <p class="note">Strongest values: {label.texts.slice(0, 5).map((t) => <q key={t.index}><bdi>{t.text}</bdi></q>)}</p>}
       {label.pictures.length > 0 && <Thumbs source={source} hits={label.pictures.slice(0, 8).map((p) => ({ item: p.item, path: p.path }))} label="Pictures that speak for the label" className="strip eight" />}
     </section>

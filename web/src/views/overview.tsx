@@ -55,11 +55,11 @@ export function OverviewView({ page }: { page: Page }) {
                   cell: (layer, head) => colours.cell(head === null ? `L${layer}.MLP` : `L${layer}.H${head}`, layer, head),
                 })}
                 table={() => ({
-                  header: ['component', 'layer', 'head', 'share', 'spread', 'variance', 'label', 'second', 'confidence', 'stability', 'coverage', 'rival', 'explained', ...(overview.labels?.properties ?? [])],
+                  header: ['component', 'layer', 'head', 'share', 'spread', 'variance', 'label', 'guess', 'second', 'confidence', 'stability', 'coverage', 'rival', 'explained', ...(overview.labels?.properties ?? [])],
                   rows: overview.components.map((c) => {
                     const isHead = c.component.includes('.H');
                     const h = overview.labels?.heads.find((x) => x.head === c.component);
-                    return [c.component, c.layer < 0 ? null : c.layer, isHead ? c.head : null, c.share, c.spread, c.variance, h?.label, h?.second, h?.confidence, h?.stability, h?.coverage, h?.rival, h?.explained, ...(h?.shares ?? [])];
+                    return [c.component, c.layer < 0 ? null : c.layer, isHead ? c.head : null, c.share, c.spread, c.variance, h?.label, h?.guess, h?.second, h?.confidence, h?.stability, h?.coverage, h?.rival, h?.explained, ...(h?.shares ?? [])];
                   }),
                 })} />
             </div>
