@@ -75,6 +75,7 @@
 #include "cliplens/analysis/head_labels.h"
 #include "cliplens/analysis/head_match.h"
 #include "cliplens/analysis/heat_map.h"
+#include "cliplens/analysis/label_confidence.h"
 #include "cliplens/analysis/label_scores.h"
 #include "cliplens/analysis/label_truth.h"
 #include "cliplens/analysis/live_edit.h"

@@ -10,21 +10,16 @@ import numpy as np
 
 from bench.truth.stores import FACTORS
 
-FEATURES = ("log_margin", "log_share", "stability")
 
-
-def cases(bench, model, pictures, truth_from=None):
+def cases(bench, model, pictures):
     """One entry for each head and table: {"model", "pictures", "left_out", "head", "first",
-    "first_offered", "clear", "variance", "label", "right", "confidence", features}. right is None
-    without a label; first_offered is the first among the factors that the table has.
-
-    truth_from: pictures that the truth is measured on, by default the same. A head about the object
+    "first_offered", "clear", "variance", "label", "right", "confidence"}. right is None without a
+    label; first_offered is the first among the factors that the table has. A head about the object
     that is called by its category where the table lacks objects is left out: the label is neither
     right nor wrong.
     """
     full = bench.evaluate(model, pictures)
-    known = full if truth_from is None else bench.evaluate(model, truth_from)
-    truth = {head["head"]: head for head in known["truth"]}
+    truth = {head["head"]: head for head in full["truth"]}
     found = []
     for left_out in (None, *FACTORS):
         result = full if left_out is None else bench.evaluate(model, pictures, left_out)
@@ -39,7 +34,7 @@ def cases(bench, model, pictures, truth_from=None):
                           "first_offered": max(offered, key=offered.get),
                           "clear": true["clear"],
                           "variance": true["variance"], "label": head["label"], "right": right,
-                          "confidence": head["confidence"], **{f: head[f] for f in FEATURES}})
+                          "confidence": head["confidence"]})
     return found
 
 

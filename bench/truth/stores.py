@@ -43,8 +43,10 @@ def _counterparts(seed, first, count, factor):
 class Bench:
     """A folder of pictures and stores, and the program that makes and asks them."""
 
-    def __init__(self, program, folder, workers):
+    def __init__(self, program, folder, workers, models=None):
+        """`models`: a folder of models beside the shipped ones."""
         self.program = pathlib.Path(program).resolve()
+        self.models = None if models is None else pathlib.Path(models).resolve()
         self.folder = pathlib.Path(folder).resolve()
         self.workers = workers
 
@@ -77,11 +79,15 @@ class Bench:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(future.result())
 
+    def model(self, name):
+        """What the program finds a model by."""
+        return name if self.models is None or not (self.models / name).exists() else self.models / name
+
     def store(self, model, pictures):
         """The store of a folder of pictures."""
         path = self.folder / f"{model}-{pictures}"
         if not path.exists():
-            self.run("decompose", model, "--images", self.folder / pictures, "--out", path)
+            self.run("decompose", self.model(model), "--images", self.folder / pictures, "--out", path)
         return path
 
     def arrays(self, model, pictures):
@@ -100,7 +106,7 @@ class Bench:
         source, target = self.folder / f"{name}.txt", self.folder / f"{model}-{name}.npy"
         if not target.exists():
             source.write_text("".join(line + "\n" for line in lines))
-            self.run("embed", model, "--texts", source, "--out", target)
+            self.run("embed", self.model(model), "--texts", source, "--out", target)
         return np.load(target).astype(np.float64)
 
     def classes(self, model, factor):

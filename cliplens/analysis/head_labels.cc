@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <mutex>
 
@@ -9,6 +10,8 @@
 #include "cliplens/analysis/label_questions.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/decompose/basis.h"
+#include "cliplens/model/nn/product.h"
 
 namespace cliplens {
 namespace {
@@ -16,8 +19,13 @@ namespace {
 constexpr std::size_t kEvidence = 8;
 // A second property explains, beyond the first, at least this part of what the first does.
 constexpr double kSecond = 0.5;
-// Coefficients of the confidence, a logistic function of LabelFeatures: bench/truth/calibrate.py.
-constexpr double kIntercept = 1.73, kLogMargin = 0.62, kLogShare = 1.81, kStability = 4.64;
+constexpr double kLeastAlignment = 0.05;  // below, texts and pictures have nothing in common
+constexpr double kLeastConfidence = 0.5;  // of a label
+
+// What of a property's share its answers owe to chance.
+double Owed(const PropertyShare& property, const TextEvidence& evidence) {
+  return TurnedPart(evidence) * property.turned;
+}
 
 Index LargestOf(const std::vector<double>& shares) {
   Index best = 0;
@@ -28,7 +36,7 @@ Index LargestOf(const std::vector<double>& shares) {
 }
 
 void PutEvidence(const HeadRows& rows, const AskedPictures& pictures, HeadLabel& head) {
-  const Question& question = At(pictures.properties, head.label);
+  const Question& question = At(pictures.properties, head.guess);
   const GroupSums sums = SumGroups(rows, question.answers);
   for (Index g = 0; g < question.answers.groups; ++g) {
     const double count = At(sums.counts, g);
@@ -51,89 +59,138 @@ void PutEvidence(const HeadRows& rows, const AskedPictures& pictures, HeadLabel&
   }
 }
 
-// Sets share and chance of each property; returns the shares on parts of the pictures.
+// Sets share, chance and net share of each property; returns the shares on parts of the pictures.
 std::vector<SlicedShare> PutShares(const HeadRows& rows, const AskedPictures& pictures,
-                                   const PropertyTable& table, HeadLabel& head) {
-  std::map<Index, double> chance;  // the largest share by the number of random texts
-  for (const auto& [size, draws] : pictures.chance) {
-    double& largest = chance[size];
-    for (const Question& random : draws) largest = std::max(largest, ShareOf(rows, random.answers));
-  }
+                                   HeadLabel& head) {
   std::vector<SlicedShare> sliced;
-  for (std::size_t p = 0; p < table.names.size(); ++p) {
+  for (std::size_t p = 0; p < head.properties.size(); ++p) {
     PropertyShare& property = head.properties[p];
     sliced.emplace_back(rows, pictures.properties[p].answers, pictures.slice, kLabelSlices);
     property.share = sliced.back().Jackknife();
-    property.chance = chance.at(ChanceSize(table.texts[p].size()));
+    for (const std::vector<Question>& turned : pictures.turned) {
+      const double share = ShareOf(rows, turned[p].answers);
+      property.turned += share / static_cast<double>(pictures.turned.size());
+      property.chance = std::max(property.chance, share);
+    }
+    property.net = property.share.value - Owed(property, pictures.evidence[p]);
   }
   return sliced;
 }
 
-// Sets what the other properties explain beyond the `first`, the rival among them, and what the
-// first explains beyond the rival.
-void PutRival(const HeadRows& rows, const AskedPictures& pictures, Index first, HeadLabel& head) {
+// Sets what the other properties explain beyond the guess, the rival among them, and what the
+// guess explains beyond the rival.
+void PutRival(const HeadRows& rows, const AskedPictures& pictures, HeadLabel& head) {
   const auto answers = [&](Index p) -> const Grouping& {
     return At(pictures.properties, p).answers;
   };
   const auto beyond = [&](const HeadRows& rest, Index p) {
     return ShareOf(rest, answers(p)) * rest.total / rows.total;
   };
-  const HeadRows rest = Within(rows, answers(first));
+  const HeadRows rest = Within(rows, answers(head.guess));
   for (Index p = 0; p < static_cast<Index>(head.properties.size()); ++p) {
-    if (p == first) continue;
+    if (p == head.guess) continue;
     PropertyShare& property = At(head.properties, p);
     property.beyond = beyond(rest, p);
     if (head.rival < 0 || property.beyond > At(head.properties, head.rival).beyond) head.rival = p;
   }
-  At(head.properties, first).beyond = beyond(Within(rows, answers(head.rival)), first);
+  At(head.properties, head.guess).beyond = beyond(Within(rows, answers(head.rival)), head.guess);
 }
 
-// The share of the halves of pictures and of texts whose largest property is `first`.
+// The share of the halves of pictures and of texts whose guess is that of all.
 double Stability(const HeadRows& rows, const AskedPictures& pictures,
-                 const std::vector<SlicedShare>& sliced, Index first) {
+                 const std::vector<SlicedShare>& sliced, const HeadLabel& head) {
   double same = 0;
+  const auto count = [&](const auto& share_of) {
+    std::vector<double> net;
+    for (std::size_t p = 0; p < sliced.size(); ++p) {
+      net.push_back(share_of(p) - Owed(head.properties[p], pictures.evidence[p]));
+    }
+    same += LargestOf(net) == head.guess ? 1 : 0;
+  };
   for (const std::vector<bool>& half : pictures.halves) {
-    std::vector<double> shares;
-    shares.reserve(sliced.size());
-    for (const SlicedShare& property : sliced) shares.push_back(property.Share(half));
-    same += LargestOf(shares) == first ? 1 : 0;
+    count([&](std::size_t p) { return sliced[p].Share(half); });
   }
   for (const std::vector<Question>& half : pictures.text_halves) {
-    std::vector<double> shares;
-    shares.reserve(half.size());
-    for (const Question& property : half) shares.push_back(ShareOf(rows, property.answers));
-    same += LargestOf(shares) == first ? 1 : 0;
+    count([&](std::size_t p) { return ShareOf(rows, half[p].answers); });
   }
   return same / static_cast<double>(pictures.halves.size() + pictures.text_halves.size());
 }
 
+// The mean of the better half.
+double BetterHalf(std::vector<double> values) {
+  std::ranges::sort(values, std::greater<>());
+  values.resize((values.size() + 1) / 2);
+  double mean = 0;
+  for (const double value : values) mean += value / static_cast<double>(values.size());
+  return mean;
+}
+
+double GroupsOf(const Grouping& grouping) {
+  std::vector<bool> seen(ToSize(grouping.groups), false);
+  for (const std::int32_t g : grouping.group_of) At(seen, g) = true;
+  return static_cast<double>(std::ranges::count(seen, true));
+}
+
+LabelFigures FiguresOf(const HeadRows& rows, const Matrix& from_text, const AskedPictures& pictures,
+                       const HeadLabel& head) {
+  const Matrix covariance = nn::Product(nn::Of(rows.y).Transposed(), nn::Of(rows.y));
+  const double directions = rows.total * rows.total / covariance.squaredNorm();
+  const auto images = static_cast<double>(rows.y.rows());
+  const auto error = [&](Index p) {
+    return ErrorOfShare(images, GroupsOf(At(pictures.properties, p).answers), directions);
+  };
+  Index next = -1;
+  for (Index p = 0; p < std::ssize(head.properties); ++p) {
+    if (p == head.guess) continue;
+    if (next < 0 || At(head.properties, p).net > At(head.properties, next).net) next = p;
+  }
+  std::vector<double> alignments, peaks;
+  for (const TextEvidence& evidence : pictures.evidence) {
+    alignments.push_back(std::log(std::max(evidence.alignment, kLeastAlignment)));
+    peaks.push_back(evidence.peak);
+  }
+  const PropertyShare& guess = At(head.properties, head.guess);
+  const Matrix& texts = At(pictures.centred, head.guess);
+  const Matrix in_head = nn::Product(nn::Of(texts), nn::Of(from_text).Transposed());
+  return {.net = guess.net,
+          .next_net = At(head.properties, next).net,
+          .share = guess.share.value,
+          .error = error(head.guess),
+          .next_error = error(next),
+          .stability = head.stability,
+          .head_alignment = AlignmentOf(in_head, covariance, texts.cols()),
+          .text_alignment = At(pictures.evidence, head.guess).alignment,
+          .text_peak = At(pictures.evidence, head.guess).peak,
+          .table_alignment = BetterHalf(alignments),
+          .table_peak = BetterHalf(peaks),
+          .images = images,
+          .properties = static_cast<double>(head.properties.size()),
+          .texts = static_cast<double>(texts.rows())};
+}
+
 HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
-                    const AskedPictures& pictures, const PropertyTable& table) {
+                    const AskedPictures& pictures) {
   HeadLabel head;
   head.id = id;
-  head.properties.resize(table.names.size());
-  const HeadRows rows = ReadHeadRows(store, id, ln, pictures.index);
+  head.properties.resize(pictures.properties.size());
+  const HeadCoordinates coordinates = CoordinatesOf(store.basis().at(id));
+  const HeadRows rows = ReadHeadRows(store, id, ln, pictures.index, coordinates);
   if (rows.total == 0) return head;
-  const std::vector<SlicedShare> sliced = PutShares(rows, pictures, table, head);
-  std::vector<double> shares;
-  for (const PropertyShare& property : head.properties) shares.push_back(property.share.value);
-  const Index first = LargestOf(shares);
-  PutRival(rows, pictures, first, head);
-
-  // The best of many properties may beat chance by luck, so the lower bound of its share counts
-  // too.
-  const PropertyShare& best = At(head.properties, first);
-  if (best.share.value <= best.chance || best.share.low <= 0) return head;
-  head.label = first;
+  const std::vector<SlicedShare> sliced = PutShares(rows, pictures, head);
+  std::vector<double> net;
+  for (const PropertyShare& property : head.properties) net.push_back(property.net);
+  head.guess = LargestOf(net);
+  PutRival(rows, pictures, head);
+  const PropertyShare& best = At(head.properties, head.guess);
   head.coverage = best.share.value;
   const PropertyShare& next = At(head.properties, head.rival);
   if (next.beyond >= kSecond * best.share.value && next.share.value > next.chance) {
     head.second = head.rival;
   }
-  head.stability = Stability(rows, pictures, sliced, first);
-  const LabelFeatures f = FeaturesOf(head);
-  head.confidence = 1 / (1 + std::exp(-(kIntercept + kLogMargin * f.log_margin +
-                                        kLogShare * f.log_share + kStability * f.stability)));
+  head.stability = Stability(rows, pictures, sliced, head);
+  head.figures = FiguresOf(rows, coordinates.from_text, pictures, head);
+  head.confidence = ConfidenceOf(head.figures);
+  if (head.confidence >= kLeastConfidence) head.label = head.guess;
   PutEvidence(rows, pictures, head);
   return head;
 }
@@ -193,26 +250,12 @@ std::vector<HeadLabel> LabelHeads(const Store& store, const std::vector<HeadId>&
   Index done = 0;
   ParallelFor(options.threads, static_cast<Index>(heads.size()), [&](Index i, int) {
     const auto at = ToSize(i);
-    labels[at] = LabelHead(store, heads[at], ln, pictures, table);
+    labels[at] = LabelHead(store, heads[at], ln, pictures);
     if (!options.progress) return;
     const std::lock_guard lock(mutex);
     options.progress(++done, static_cast<Index>(heads.size()));
   });
   return labels;
-}
-
-LabelFeatures FeaturesOf(const HeadLabel& label) {
-  LabelFeatures features;
-  if (label.label < 0) return features;
-  constexpr double kLeast = 1e-3;    // shares below are noise
-  constexpr double kMostMargin = 3;  // twenty times the rival; what is above says nothing more
-  const PropertyShare& best = At(label.properties, label.label);
-  const PropertyShare& rival = At(label.properties, label.rival);
-  features.log_margin = std::min(
-      kMostMargin, std::log(std::max(best.share.value, kLeast) / std::max(rival.beyond, kLeast)));
-  features.log_share = std::log(std::max(best.share.value, kLeast));
-  features.stability = label.stability;
-  return features;
 }
 
 }  // namespace cliplens

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "cliplens/analysis/label_confidence.h"
 #include "cliplens/base/array.h"
 #include "cliplens/base/bootstrap.h"
 #include "cliplens/base/component.h"
@@ -41,11 +42,14 @@ struct PropertyShare {
   // the same answer, corrected for the number of groups as adjusted R² is; may be negative. With
   // bounds over slices of the pictures.
   Estimate share;
-  // The same beyond the head's label: what the property explains once the means of the label's
-  // groups are taken out, as a share of the head's whole variance. For the label itself: what it
+  // The same beyond the head's guess: what the property explains once the means of the guess's
+  // groups are taken out, as a share of the head's whole variance. For the guess itself: what it
   // explains beyond the rival.
   double beyond = 0;
-  double chance = 0;  // the largest share that as many random texts gave
+  double chance = 0;  // the largest share that the same texts gave, turned at random four times
+  double turned = 0;  // the mean of these four
+  // The share less what the property's answers owe to chance: by it properties are ranked.
+  double net = 0;
 };
 
 // A value of a head's property, or a picture, that speaks for the label.
@@ -57,21 +61,23 @@ struct LabelEvidence {
 
 struct HeadLabel {
   HeadId id;
-  Index label = -1;       // in PropertyTable::names; -1: none
+  Index guess = -1;       // in PropertyTable::names: the largest net share; -1: no variance
+  Index label = -1;       // the guess if its confidence is at least one half; -1: none
   Index second = -1;      // a second property that explains nearly as much; -1: none
-  Index rival = -1;       // the property that explains most beyond the label; -1: no variance
-  double confidence = 0;  // that the label is the property that explains most, see docs/labels.md
-  double stability = 0;   // share of the halves of pictures and of texts that give the same label
-  double coverage = 0;    // the label's share of the head's variance
+  Index rival = -1;       // the property that explains most beyond the guess; -1: no variance
+  double confidence = 0;  // that the guess is the property that explains most, see docs/labels.md
+  double stability = 0;   // share of the halves of pictures and of texts that give the same guess
+  double coverage = 0;    // the guess's share of the head's variance
+  LabelFigures figures;   // that the confidence is computed from
   std::vector<PropertyShare> properties;  // of each property of the table
-  std::vector<LabelEvidence> texts;       // most first, at most eight; none without a label
+  std::vector<LabelEvidence> texts;       // for the guess, most first, at most eight
   std::vector<LabelEvidence> pictures;
 };
 
 // The model's own zero-shot answers stand in for truth. For each property, a picture belongs to the
-// group of the property's text that is nearest to its embedding. The head is labelled with the
-// property whose groups explain most of its variance. It gets no label if as many random texts
-// explain as much, or if the bounds of the share reach zero. docs/labels.md has the method and the
+// group of the property's text that is nearest to its embedding. The best guess for a head is the
+// property whose groups explain most of its variance, less what answers without meaning explain. It
+// is the label if its confidence is at least one half. docs/labels.md has the method and the
 // calibration of the confidence.
 //   texts: unit rows [M, E], one for each text of the pool that `table` was made from
 // Throws Error(kInvalidArgument) where shapes do not fit, and as Store::ReadHead does.
@@ -79,13 +85,5 @@ struct HeadLabel {
 std::vector<HeadLabel> LabelHeads(const Store& store, const std::vector<HeadId>& heads,
                                   const PropertyTable& table, ArrayView<const float, 2> texts,
                                   const LabelOptions& options);
-
-// What a confidence is computed from, for calibration (bench/truth). All 0 without a label.
-struct LabelFeatures {
-  double log_margin = 0;  // ln(share of the label / share beyond it of the rival), at most 3
-  double log_share = 0;   // ln(share of the label)
-  double stability = 0;
-};
-LabelFeatures FeaturesOf(const HeadLabel& label);
 
 }  // namespace cliplens

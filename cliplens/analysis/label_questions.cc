@@ -1,10 +1,11 @@
 #include "cliplens/analysis/label_questions.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <limits>
 #include <numeric>
 #include <random>
-#include <set>
 #include <utility>
 
 #include "cliplens/analysis/random_texts.h"
@@ -16,33 +17,93 @@ namespace {
 
 constexpr Index kPictureHalves = 8;  // draws of half of the slices
 constexpr Index kTextHalves = 4;     // draws of half of each property's texts, two and their rests
-constexpr Index kChanceDraws = 4;    // sets of random texts of each size
+constexpr Index kTurns = 4;          // of all texts, as a control
+constexpr double kScoreRounding =
+    1e-12;  // variance of a score below is rounding of fp32 embeddings
 constexpr Index kAnsweredTogether = 256;  // pictures
 
-// Answers of all pictures to the questions, from embeddings [B, E] and the texts [M, E].
-void Answer(ArrayView<const float, 2> embeddings, const Array<float, 2>& texts,
+// The embeddings [B, E] of the chosen pictures, with what is known of them together.
+struct Embeddings {
+  Array<float, 2> rows;
+  RowVector mean;     // [E]
+  Matrix covariance;  // [E, E], times B
+};
+
+Embeddings About(Array<float, 2> rows) {
+  Embeddings e{std::move(rows), {}, {}};
+  Matrix centred = AsEigen(e.rows.view()).cast<double>();
+  e.mean = centred.colwise().mean();
+  centred.rowwise() -= e.mean;
+  e.covariance = nn::Product(nn::Of(centred).Transposed(), nn::Of(centred));
+  return e;
+}
+
+// The rows of a question about their mean [m, E].
+Matrix CentredTexts(const Array<float, 2>& texts, const std::vector<Index>& rows) {
+  Matrix centred(std::ssize(rows), texts.dim(1));
+  for (Index t = 0; t < centred.rows(); ++t) {
+    centred.row(t) = AsEigen(texts.view()).row(At(rows, t)).cast<double>();
+  }
+  centred.rowwise() -= centred.colwise().mean().eval();
+  return centred;
+}
+
+// Mean and 1 / standard deviation over the pictures of the centred texts' scores.
+struct ScoreScale {
+  Vector mean, inverse;  // [m]; an inverse of 0 where the score does not vary
+};
+ScoreScale ScaleOfScores(const Embeddings& e, const Matrix& centred) {
+  ScoreScale scale{centred * e.mean.transpose(), Vector::Zero(centred.rows())};
+  const Matrix along = nn::Product(nn::Of(centred), nn::Of(e.covariance));
+  const auto images = static_cast<double>(e.rows.dim(0));
+  for (Index t = 0; t < centred.rows(); ++t) {
+    const double variance = along.row(t).dot(centred.row(t)) / images;
+    const double rounding = kScoreRounding * centred.row(t).squaredNorm();
+    if (variance > rounding) scale.inverse[t] = 1 / std::sqrt(variance);
+  }
+  return scale;
+}
+
+// Answers of all pictures to the questions about the texts [M, E].
+void Answer(const Embeddings& e, const Array<float, 2>& texts,
             const std::vector<Question*>& questions, int threads) {
-  const Index images = embeddings.dim(0);
+  const Index images = e.rows.dim(0);
+  std::vector<ScoreScale> scales;
   for (Question* q : questions) {
     q->answers.groups = static_cast<Index>(q->rows.size());
     q->answers.group_of.resize(ToSize(images));
+    scales.push_back(ScaleOfScores(e, CentredTexts(texts, q->rows)));
   }
   const Index tasks = (images + kAnsweredTogether - 1) / kAnsweredTogether;
+  std::vector<Matrix> peaks(questions.size(), Matrix::Zero(tasks, 1));
   ParallelFor(threads, tasks, [&](Index task, int) {
     const Index begin = task * kAnsweredTogether;
     const Index end = std::min(images, begin + kAnsweredTogether);
     const Matrix scores =
-        nn::Product(nn::Of(embeddings.rows(begin, end)), nn::Of(texts.view()).Transposed());
-    for (Question* q : questions) {
+        nn::Product(nn::Of(e.rows.rows(begin, end)), nn::Of(texts.view()).Transposed());
+    for (std::size_t i = 0; i < questions.size(); ++i) {
+      Question& q = *questions[i];
       for (Index b = begin; b < end; ++b) {
+        const auto score = [&](std::size_t g) { return scores(b - begin, q.rows[g]); };
         std::size_t best = 0;
-        for (std::size_t g = 1; g < q->rows.size(); ++g) {
-          if (scores(b - begin, q->rows[g]) > scores(b - begin, q->rows[best])) best = g;
+        double mean = 0;
+        for (std::size_t g = 0; g < q.rows.size(); ++g) {
+          if (score(g) > score(best)) best = g;
+          mean += score(g) / static_cast<double>(q.rows.size());
         }
-        At(q->answers.group_of, b) = static_cast<std::int32_t>(best);
+        At(q.answers.group_of, b) = static_cast<std::int32_t>(best);
+        double peak = -std::numeric_limits<double>::infinity();
+        for (std::size_t g = 0; g < q.rows.size(); ++g) {
+          const auto t = static_cast<Index>(g);
+          peak = std::max(peak, (score(g) - mean - scales[i].mean[t]) * scales[i].inverse[t]);
+        }
+        peaks[i](task, 0) += peak;
       }
     }
   });
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    questions[i]->peak = peaks[i].sum() / static_cast<double>(std::max<Index>(images, 1));
+  }
 }
 
 // A random half of `all`, in order; all of fewer than four. `rest` receives the others.
@@ -105,45 +166,57 @@ void DrawTextHalves(const PropertyTable& table, std::mt19937_64& engine, AskedPi
   }
 }
 
-// Adds questions of random texts; returns all texts, the table's and then the random ones.
-Array<float, 2> DrawChance(const PropertyTable& table, ArrayView<const float, 2> texts,
-                           std::uint64_t seed, AskedPictures& pictures) {
-  std::set<Index> sizes;
-  for (const std::vector<Index>& rows : table.texts) sizes.insert(ChanceSize(rows.size()));
-  const Index most = *sizes.rbegin();
-  Array<float, 2> rows({texts.dim(0) + kChanceDraws * most, texts.dim(1)});
+// Adds the questions of turned texts; returns all texts, the table's and then the turned ones.
+Array<float, 2> TurnAll(const PropertyTable& table, ArrayView<const float, 2> texts,
+                        std::uint64_t seed, AskedPictures& pictures) {
+  Array<float, 2> rows({texts.dim(0) * (1 + kTurns), texts.dim(1)});
   std::ranges::copy(texts.flat(), rows.data());
-  for (Index d = 0; d < kChanceDraws; ++d) {
-    const Index first = texts.dim(0) + d * most;
-    const Array<float, 2> random = RandomTexts(texts, most, seed + static_cast<std::uint64_t>(d));
-    std::ranges::copy(random.flat(), rows.row(first).data());
-    for (const Index size : sizes) {
-      std::vector<Index> chosen(ToSize(size));
-      std::iota(chosen.begin(), chosen.end(), first);
-      pictures.chance[size].push_back({std::move(chosen), {}});
+  for (Index d = 0; d < kTurns; ++d) {
+    const Index first = texts.dim(0) * (1 + d);
+    const Array<float, 2> turned = TurnedTexts(texts, seed + static_cast<std::uint64_t>(d));
+    std::ranges::copy(turned.flat(), rows.row(first).data());
+    std::vector<Question>& questions = pictures.turned.emplace_back();
+    for (std::vector<Index> of_property : table.texts) {
+      for (Index& row : of_property) row += first;
+      questions.push_back({std::move(of_property), {}});
     }
   }
   return rows;
 }
 
-}  // namespace
-
-// Powers of two: the next above, so that chance is not understated.
-Index ChanceSize(std::size_t texts) {
-  Index size = 2;
-  while (size < static_cast<Index>(texts)) size *= 2;
-  return size;
+// Sets the evidence that the texts of each property describe the pictures.
+void PutTextEvidence(const Embeddings& e, const Array<float, 2>& texts, AskedPictures& pictures) {
+  const double total = e.covariance.trace();
+  if (total > 0) pictures.spread = total * total / e.covariance.squaredNorm();
+  for (std::size_t p = 0; p < pictures.properties.size(); ++p) {
+    const Question& question = pictures.properties[p];
+    Matrix centred = CentredTexts(texts, question.rows);
+    for (Index t = 0; t < centred.rows(); ++t) {
+      const double length = centred.row(t).norm();
+      if (length > 0) centred.row(t) /= length;
+    }
+    TextEvidence evidence;
+    evidence.alignment = AlignmentOf(centred, e.covariance, texts.dim(1));
+    evidence.peak = question.peak;
+    for (const std::vector<Question>& turned : pictures.turned) {
+      evidence.peak -= turned[p].peak / kTurns;
+    }
+    pictures.evidence.push_back(evidence);
+    pictures.centred.push_back(std::move(centred));
+  }
 }
+
+}  // namespace
 
 AskedPictures AskAll(const Store& store, const PropertyTable& table,
                      ArrayView<const float, 2> texts, const LabelOptions& options) {
   AskedPictures pictures;
-  const Array<float, 2> embeddings = ChoosePictures(store, options, pictures);
+  const Embeddings embeddings = About(ChoosePictures(store, options, pictures));
   std::mt19937_64 engine(options.seed);
   DrawSliceHalves(engine, pictures);
   for (const std::vector<Index>& rows : table.texts) pictures.properties.push_back({rows, {}});
   DrawTextHalves(table, engine, pictures);
-  const Array<float, 2> rows = DrawChance(table, texts, options.seed, pictures);
+  const Array<float, 2> rows = TurnAll(table, texts, options.seed, pictures);
 
   std::vector<Question*> questions;
   const auto ask = [&](std::vector<Question>& all) {
@@ -151,8 +224,9 @@ AskedPictures AskAll(const Store& store, const PropertyTable& table,
   };
   ask(pictures.properties);
   for (std::vector<Question>& half : pictures.text_halves) ask(half);
-  for (auto& [size, draws] : pictures.chance) ask(draws);
+  for (std::vector<Question>& turned : pictures.turned) ask(turned);
   Answer(embeddings, rows, questions, options.threads);
+  PutTextEvidence(embeddings, rows, pictures);
   return pictures;
 }
 

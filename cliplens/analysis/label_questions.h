@@ -1,5 +1,5 @@
 // The questions that labelling asks about pictures, with the model's own zero-shot answers: which
-// text of a property, of half of its texts, or of a set of random texts fits best.
+// text of a property, of half of its texts, or of its texts turned at random fits best.
 //
 //   const PropertyTable table = PropertiesOf(pool);
 //   const AskedPictures asked = AskAll(store, table, texts, {});
@@ -8,12 +8,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <vector>
 
 #include "cliplens/analysis/group_share.h"
 #include "cliplens/analysis/head_labels.h"
+#include "cliplens/analysis/label_confidence.h"
 #include "cliplens/base/array.h"
+#include "cliplens/base/linear_algebra.h"
 #include "cliplens/decompose/store.h"
 
 namespace cliplens {
@@ -24,6 +25,8 @@ inline constexpr Index kLabelSlices = 8;  // of the pictures, by a hash of their
 struct Question {
   std::vector<Index> rows;  // of the matrix of all texts
   Grouping answers;
+  double peak =
+      0;  // mean over pictures of the largest score, in standard deviations of each text's
 };
 
 // The pictures with their answers, the same for all heads.
@@ -33,11 +36,11 @@ struct AskedPictures {
   std::vector<std::vector<bool>> halves;           // of the slices [draws][kLabelSlices]
   std::vector<Question> properties;                // of each property
   std::vector<std::vector<Question>> text_halves;  // [draws][properties]
-  std::map<Index, std::vector<Question>> chance;   // by the number of random texts
+  std::vector<std::vector<Question>> turned;       // [draws][properties]: TurnedTexts
+  std::vector<TextEvidence> evidence;              // of each property
+  std::vector<Matrix> centred;  // of each property: its texts [m, E] about their mean, of length 1
+  double spread = 0;            // effective number of directions in which the embeddings vary
 };
-
-// The number of random texts that a property of `texts` texts is compared with.
-Index ChanceSize(std::size_t texts);
 
 // Arguments as LabelHeads takes them.
 AskedPictures AskAll(const Store& store, const PropertyTable& table,

@@ -124,6 +124,13 @@ LabelEvaluation EvaluateLabels(const std::vector<HeadLabel>& labels, const Prope
     variance += head.variance;
     At(by_first, head.first) += head.variance;
     if (head.clear) ++e.clear;
+    const bool guessed =
+        label.guess >= 0 && At(table.names, label.guess) == At(factors, head.first).name;
+    if (guessed) {
+      ++e.guesses_right;
+      e.fidelity_of_guesses += head.variance;
+      if (head.clear) ++e.clear_guesses_right;
+    }
     if (label.label < 0) {
       ++e.abstained;
       e.abstained_variance += head.variance;
@@ -147,6 +154,7 @@ LabelEvaluation EvaluateLabels(const std::vector<HeadLabel>& labels, const Prope
   }
   if (variance > 0) {
     e.fidelity = right / variance;
+    e.fidelity_of_guesses /= variance;
     e.abstained_variance /= variance;
     e.commonest = *std::ranges::max_element(by_first) / variance;
   }

@@ -59,8 +59,11 @@ struct LabelEvaluation {
   Index abstained = 0;
   Index clear = 0;
   Index clear_right = 0;
+  Index guesses_right = 0;          // of the heads with a label and of those without
+  Index clear_guesses_right = 0;    // of the clear heads
   double fidelity = 0;              // share of the heads' variance whose label is right
   double fidelity_of_labelled = 0;  // the same among heads with a label
+  double fidelity_of_guesses = 0;   // share of the heads' variance whose guess is right
   double abstained_variance = 0;    // share of variance without a label
   double commonest = 0;             // fidelity of the commonest first factor as the only label
   double calibration_error = 0;     // expected, over ten bins of confidence, of heads with a label

@@ -58,9 +58,9 @@ LabelFile OpeningOf(const Json& json, const std::string& place) {
   LabelFile file;
   file.place = place;
   const auto format = JsonField<std::string>(json, "format", place);
-  if (format != "cliplens.label/2") {
+  if (format != "cliplens.label/3") {
     throw Error(ErrorCode::kCorruptData,
-                "{}: its format is {}, not cliplens.label/2; write one with 'cliplens label STORE "
+                "{}: its format is {}, not cliplens.label/3; write one with 'cliplens label STORE "
                 "--out FILE'",
                 place, JsonExcerpt(json["format"]));
   }

@@ -55,7 +55,7 @@ struct LabelFile {
 };
 
 // Throws Error(kNotFound) and Error(kCorruptData) as ReadJsonFile does, and for a file that is no
-// "cliplens.label/2", names a head that the model lacks, names one twice or has a share that is not
+// "cliplens.label/3", names a head that the model lacks, names one twice or has a share that is not
 // in (0, 1]; Error(kInvalidArgument) when its model is another.
 LabelFile ReadLabelFile(const std::filesystem::path& path, const ModelHeads& all);
 

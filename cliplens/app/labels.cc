@@ -1,12 +1,10 @@
 #include "cliplens/app/labels.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "cliplens/analysis/text_span.h"
+#include "cliplens/app/calibration.h"
 #include "cliplens/app/heads.h"
 #include "cliplens/app/pictures.h"
 #include "cliplens/app/shipped.h"
@@ -16,10 +14,6 @@
 namespace cliplens {
 namespace {
 
-// What the confidence was fitted on (bench/truth/calibrate.py): 300 and 1,500 pictures, and this
-// table, also with one property left out.
-constexpr Index kFewestCalibrated = 300;
-constexpr const char* kCalibratedTable = "world/texts/properties.txt";
 constexpr Index kTextsOfScores = 5;  // of TextSpan, with which a label is compared
 
 void CheckAreProperties(const std::vector<Factor>& factors, const LabelReport& labels) {
@@ -30,45 +24,6 @@ void CheckAreProperties(const std::vector<Factor>& factors, const LabelReport& l
                 "name of the attribute that holds the truth",
                 factor.name, labels.properties_name);
   }
-}
-
-// Every text of a table behind its property.
-std::set<std::pair<std::string, std::string>> ValuesOf(const TextPool& pool) {
-  std::set<std::pair<std::string, std::string>> values;
-  for (std::size_t i = 0; i < pool.texts.size(); ++i) {
-    values.emplace(pool.properties[i].value_or(""), pool.texts[i]);
-  }
-  return values;
-}
-
-// Whether it is the table that the confidence was fitted on, with at most one property left out.
-bool IsCalibratedTable(const TextPool& table) {
-  const std::filesystem::path path = SharePath(kCalibratedTable);
-  if (path.empty()) return false;
-  const auto mine = ValuesOf(table), known = ValuesOf(ReadTextPool(path));
-  if (!std::ranges::includes(known, mine)) return false;
-  std::set<std::string> left_out;
-  for (const auto& value : known) {
-    if (!mine.contains(value)) left_out.insert(value.first);
-  }
-  return left_out.size() <= 1 && std::ranges::none_of(mine, [&](const auto& value) {
-           return left_out.contains(value.first);
-         });
-}
-
-// What of a run lies outside of what the confidence was fitted on (bench/truth/calibrate.py).
-std::vector<std::string> WhyUncalibrated(const LabelReport& report, const LabelInput& input) {
-  std::vector<std::string> why;
-  if (!input.fitted) why.emplace_back("it was not fitted on this model");
-  const Index images = report.store.images;
-  const Index step = StrideFor(images, input.options.most_images);
-  const Index used = (images + step - 1) / step;
-  if (used < kFewestCalibrated) {
-    why.push_back(
-        fmt::format("{} picture{} of at least {}", used, used == 1 ? "" : "s", kFewestCalibrated));
-  }
-  if (!IsCalibratedTable(report.pool)) why.emplace_back("it was not fitted on this property table");
-  return why;
 }
 
 }  // namespace
@@ -102,14 +57,6 @@ std::map<HeadId, std::string> NamesOfHeads(const LabelReport& report) {
   return names;
 }
 
-bool WasFittedOn(const Store& store) {
-  const std::string& name = store.info().model_name;  // as a file says it
-  if (name.find('/') != std::string::npos) return false;
-  const std::filesystem::path config = SharePath("models/" + name + "/open_clip_config.json");
-  return !config.empty() &&
-         ClipModel::Load(config.parent_path()).fingerprint() == store.info().fingerprint;
-}
-
 LabelReport MakeLabels(const Store& store, const RowModel& model, LabelInput input,
                        const Work& work) {
   LabelReport report;
@@ -128,7 +75,9 @@ LabelReport MakeLabels(const Store& store, const RowModel& model, LabelInput inp
   input.options.threads = work.threads;
   input.options.progress = work.Stage("heads");
   report.labels = LabelHeads(store, input.heads, report.table, report.texts, input.options);
-  report.uncalibrated = WhyUncalibrated(report, input);
+  const Index step = StrideFor(store.info().images, input.options.most_images);
+  report.uncalibrated = WhyUncalibrated(store.info(), store.basis(),
+                                        (store.info().images + step - 1) / step, report.pool);
   const TextPool& pool = input.texts ? *input.texts : report.pool;
   report.scores_pool = pool.name;
   const Array<float, 2> pool_rows = input.texts ? embed(pool) : Array<float, 2>();
@@ -150,7 +99,6 @@ LabelReport MakeLabels(const Store& store, const RowModel& model, const Labellin
       .options = options.label,
       .truncate = options.truncate};
   if (!options.texts.empty()) input.texts = ReadTextPool(TextsPath(options.texts), work.on_blank);
-  input.fitted = WasFittedOn(store);
   return MakeLabels(store, model, std::move(input), work);
 }
 

@@ -40,14 +40,10 @@ struct LabelReport {
 // Heads of whose variance a property of the table explains more than chance does, the largest share
 // first.
 std::vector<const HeadLabel*> HeadsOfProperty(const LabelReport& report, std::size_t property);
-// The rows [M, E] of a property's texts, in the order in which "cliplens.label/2" has them.
+// The rows [M, E] of a property's texts, in the order in which "cliplens.label/3" has them.
 Array<float, 2> RowsOfProperty(const LabelReport& report, std::size_t property);
 // The labels of the heads that have one.
 std::map<HeadId, std::string> NamesOfHeads(const LabelReport& report);
-
-// Whether the confidence was fitted on the model: it is one that ships with the program, wherever
-// it lies.
-bool WasFittedOn(const Store& store);
 
 struct LabelInput {
   std::vector<HeadId> heads;
@@ -55,7 +51,6 @@ struct LabelInput {
   std::optional<TextPool> texts = {};  // for the scores; nothing: the property table
   LabelOptions options = {};           // its threads and progress are those of the work
   bool truncate = false;               // texts longer than the context are cut
-  bool fitted = false;                 // the confidence was fitted on the model
   std::filesystem::path text_cache = CacheDirectory();  // empty: rows are not kept
 };
 // The stages are "texts" and "heads". Throws as PropertiesOf, CachedTexts, LabelHeads and

@@ -72,7 +72,7 @@ Json OverviewJson(const StoreInfo& store, const std::vector<ComponentShare>& sha
                   const Json& labels);
 
 // "cliplens.head/2". `shares` are those of all components, `label` is the head's entry of
-// "cliplens.label/2", or null.
+// "cliplens.label/3", or null.
 Json HeadJson(const StoreInfo& store, const TextPool& pool, const ReportHead& head,
               const std::vector<ComponentShare>& shares, const PathOfItem& path_of,
               const Json& label);

@@ -74,7 +74,13 @@ void PutGrid(std::string& out, const LabelReport& report, const std::vector<int>
       const HeadLabel& head = *found->second;
       const std::string name = HeadName(head.id);
       if (head.label < 0) {
-        Put(out, "<td class=\"none\"><span title=\"{}: no property\">\u2013</span></td>", name);
+        const std::string withheld =
+            head.guess < 0
+                ? "it does not vary"
+                : fmt::format("{}, confidence {:.2f}, is withheld",
+                              EscapeHtml(At(report.table.names, head.guess)), head.confidence);
+        Put(out, "<td class=\"none\"><span title=\"{}: no label; {}\">\u2013</span></td>", name,
+            withheld);
         continue;
       }
       const auto property = ToSize(head.label);
@@ -131,8 +137,9 @@ std::string LabelSection(const LabelReport& report, const std::set<HeadId>& list
   Put(out,
       "<section id=\"labels\" aria-labelledby=\"labels-h\">\n<h2 id=\"labels-h\">What the heads "
       "tell of</h2>\n<p>{} of {} heads tell of one of the {} properties of {}: the model\u2019s "
-      "own answers to its texts explain more of their variance than any other property\u2019s, and "
-      "more than as many random texts. The stronger the colour, the higher the confidence, which "
+      "own answers to its texts explain more of their variance than any other property\u2019s. The "
+      "others have a best guess whose confidence is below one half. The stronger the colour, the "
+      "higher the confidence, which "
       "is {}.</p>\n",
       s.labelled, s.heads, report.table.names.size(), Name(report.properties_name),
       report.uncalibrated.empty()
@@ -155,7 +162,10 @@ std::string LabelOfCard(const LabelReport& report, const HeadLabel& label,
   const auto name = [&](Index property) { return Name(At(report.table.names, property)); };
   std::string out = "<div class=\"label\">\n";
   if (label.label < 0) {
-    out += "<p class=\"muted\">No property: none explains more than random texts do.</p>\n";
+    Put(out, "<p class=\"muted\">No label: {}.</p>\n",
+        label.guess < 0 ? "the head does not vary"
+                        : fmt::format("the best guess, {}, has a confidence of {}",
+                                      name(label.guess), FormatFixed(label.confidence, 2)));
   } else {
     Put(out,
         "<dl class=\"figures\"><div><dt>tells "

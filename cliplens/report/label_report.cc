@@ -18,6 +18,12 @@ const std::string& Name(const LabelReport& report, Index property) {
   return At(report.table.names, property);
 }
 
+// The label, or the guess that was withheld.
+std::string LabelText(const LabelReport& report, const HeadLabel& head) {
+  if (head.label >= 0) return Name(report, head.label);
+  return head.guess < 0 ? "none" : fmt::format("none ({}?)", Name(report, head.guess));
+}
+
 Json NameOrNull(const LabelReport& report, Index property) {
   return property < 0 ? Json(nullptr) : Json(Name(report, property));
 }
@@ -27,14 +33,33 @@ std::string CalibrationText(const LabelReport& report) {
   return fmt::format("confidence not calibrated ({})", fmt::join(report.uncalibrated, "; "));
 }
 
+Json FiguresJson(const LabelFigures& f) {
+  return {{"net", f.net},
+          {"next_net", f.next_net},
+          {"share", f.share},
+          {"error", f.error},
+          {"next_error", f.next_error},
+          {"stability", f.stability},
+          {"head_alignment", f.head_alignment},
+          {"text_alignment", f.text_alignment},
+          {"text_peak", f.text_peak},
+          {"table_alignment", f.table_alignment},
+          {"table_peak", f.table_peak},
+          {"images", f.images},
+          {"properties", f.properties},
+          {"texts", f.texts}};
+}
+
 Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vector<Item>& items) {
   Json json = {{"head", HeadName(head.id)},
                {"label", NameOrNull(report, head.label)},
+               {"guess", NameOrNull(report, head.guess)},
                {"second", NameOrNull(report, head.second)},
                {"confidence", head.confidence},
                {"stability", head.stability},
                {"coverage", head.coverage},
                {"rival", NameOrNull(report, head.rival)},
+               {"figures", FiguresJson(head.figures)},
                {"properties", Json::array()},
                {"texts", Json::array()},
                {"pictures", Json::array()}};
@@ -43,7 +68,9 @@ Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vecto
     json["properties"].push_back({{"property", report.table.names[p]},
                                   {"share", EstimateJson(property.share)},
                                   {"beyond", property.beyond},
-                                  {"chance", property.chance}});
+                                  {"chance", property.chance},
+                                  {"turned", property.turned},
+                                  {"net", property.net}});
   }
   for (const LabelEvidence& text : head.texts) {
     json["texts"].push_back({{"text", At(report.pool.texts, text.index)},
@@ -71,7 +98,7 @@ Json ScoresJson(const LabelReport& report) {
 Json SummaryOf(const Json& head, const LabelFile& file) {
   Json summary = Json::object();
   for (const char* key :
-       {"head", "label", "second", "confidence", "stability", "coverage", "rival"}) {
+       {"head", "label", "guess", "second", "confidence", "stability", "coverage", "rival"}) {
     summary[key] = JsonField<Json>(head, key, file.place);
   }
   Index explained = 0;
@@ -96,7 +123,7 @@ Json SummaryOf(const Json& head, const LabelFile& file) {
 }  // namespace
 
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
-  Json json = {{"format", "cliplens.label/2"},
+  Json json = {{"format", "cliplens.label/3"},
                {"model", ModelJson(report.store)},
                {"data", DataJson(report.store)},
                {"images", report.store.images},
@@ -151,19 +178,21 @@ Json LabelOverviewJson(const Json& labels, const LabelFile& file) {
 
 std::string LabelCsv(const LabelReport& report) {
   std::string csv =
-      CsvRow({"head", "label", "second", "confidence", "stability", "coverage", "rival", "property",
-              "share", "share_low", "share_high", "beyond", "chance"});
+      CsvRow({"head", "label", "guess", "second", "confidence", "stability", "coverage", "rival",
+              "property", "share", "share_low", "share_high", "beyond", "chance", "turned", "net"});
   const auto name = [&](Index property) {
     return property < 0 ? std::string() : Name(report, property);
   };
   for (const HeadLabel& head : report.labels) {
     for (std::size_t p = 0; p < head.properties.size(); ++p) {
       const PropertyShare& property = head.properties[p];
-      csv += CsvRow(
-          {HeadName(head.id), name(head.label), name(head.second), CsvNumber(head.confidence),
-           CsvNumber(head.stability), CsvNumber(head.coverage), name(head.rival),
-           report.table.names[p], CsvNumber(property.share.value), CsvNumber(property.share.low),
-           CsvNumber(property.share.high), CsvNumber(property.beyond), CsvNumber(property.chance)});
+      csv +=
+          CsvRow({HeadName(head.id), name(head.label), name(head.guess), name(head.second),
+                  CsvNumber(head.confidence), CsvNumber(head.stability), CsvNumber(head.coverage),
+                  name(head.rival), report.table.names[p], CsvNumber(property.share.value),
+                  CsvNumber(property.share.low), CsvNumber(property.share.high),
+                  CsvNumber(property.beyond), CsvNumber(property.chance),
+                  CsvNumber(property.turned), CsvNumber(property.net)});
     }
   }
   return csv;
@@ -186,10 +215,10 @@ std::string LabelTable(const LabelReport& report) {
     if (head.rival >= 0) {
       rival += " +" + FormatPercent(At(head.properties, head.rival).beyond);
     }
-    heads.AddRow({HeadName(head.id), name(head.label),
-                  head.label < 0 ? "" : fmt::format("{:.2f}", head.confidence),
-                  head.label < 0 ? "" : fmt::format("{:.2f}", head.stability),
-                  head.label < 0 ? "" : FormatPercent(head.coverage),
+    heads.AddRow({HeadName(head.id), LabelText(report, head),
+                  head.guess < 0 ? "" : fmt::format("{:.2f}", head.confidence),
+                  head.guess < 0 ? "" : fmt::format("{:.2f}", head.stability),
+                  head.guess < 0 ? "" : FormatPercent(head.coverage),
                   head.second < 0 ? "" : name(head.second), rival,
                   head.texts.empty() ? "" : At(report.pool.texts, head.texts[0].index)});
   }
@@ -265,7 +294,7 @@ Json LabelEvaluationJson(const LabelTruthReport& all) {
   const std::vector<Factor>& factors = all.factors;
   const std::vector<HeadTruth>& truth = all.truth;
   const LabelEvaluation& e = all.evaluation;
-  Json json = {{"format", "cliplens.evaluate.labels/2"},
+  Json json = {{"format", "cliplens.evaluate.labels/3"},
                {"model", ModelJson(report.store)},
                {"data", DataJson(report.store)},
                {"images", all.images},
@@ -277,8 +306,11 @@ Json LabelEvaluationJson(const LabelTruthReport& all) {
                {"abstained", e.abstained},
                {"clear", e.clear},
                {"clear_right", e.clear_right},
+               {"guesses_right", e.guesses_right},
+               {"clear_guesses_right", e.clear_guesses_right},
                {"fidelity", e.fidelity},
                {"fidelity_of_labelled", e.fidelity_of_labelled},
+               {"fidelity_of_guesses", e.fidelity_of_guesses},
                {"abstained_variance", e.abstained_variance},
                {"commonest", e.commonest},
                {"calibration_error", e.calibration_error},
@@ -300,12 +332,14 @@ Json LabelEvaluationJson(const LabelTruthReport& all) {
     const HeadTruth& head = truth[i];
     const HeadLabel& label = report.labels[i];
     const auto factor = [&](Index f) { return f < 0 ? Json(nullptr) : Json(At(factors, f).name); };
-    const LabelFeatures features = FeaturesOf(label);
-    Json entry = {{"head", HeadName(head.id)},       {"first", factor(head.first)},
-                  {"second", factor(head.second)},   {"clear", head.clear},
-                  {"variance", head.variance},       {"label", NameOrNull(report, label.label)},
-                  {"confidence", label.confidence},  {"log_margin", features.log_margin},
-                  {"log_share", features.log_share}, {"stability", features.stability},
+    Json entry = {{"head", HeadName(head.id)},
+                  {"first", factor(head.first)},
+                  {"second", factor(head.second)},
+                  {"clear", head.clear},
+                  {"variance", head.variance},
+                  {"label", NameOrNull(report, label.label)},
+                  {"guess", NameOrNull(report, label.guess)},
+                  {"confidence", label.confidence},
                   {"shares", Json::array()}};
     for (std::size_t f = 0; f < factors.size(); ++f) {
       entry["shares"].push_back(
@@ -336,22 +370,24 @@ std::string LabelEvaluationTable(const LabelTruthReport& all) {
     const auto share = [&](Index f) {
       return f < 0 ? std::string() : FormatPercent(At(head.shares, f).value);
     };
-    const std::string labelled = label.label < 0 ? "none" : Name(report, label.label);
-    table.AddRow({HeadName(head.id), name(head.first) + (head.clear ? "" : " (mixed)"),
-                  share(head.first), name(head.second), share(head.second), labelled,
-                  label.label < 0 ? "" : fmt::format("{:.2f}", label.confidence),
-                  label.label >= 0 && labelled != name(head.first) ? "wrong" : ""});
+    table.AddRow(
+        {HeadName(head.id), name(head.first) + (head.clear ? "" : " (mixed)"), share(head.first),
+         name(head.second), share(head.second), LabelText(report, label),
+         label.guess < 0 ? "" : fmt::format("{:.2f}", label.confidence),
+         label.guess >= 0 && Name(report, label.guess) != name(head.first) ? "wrong" : ""});
   }
   return table.Render() +
          fmt::format(
              "\n{} pictures; {} of {} heads right, {} without a label; {} of {} clear heads right\n"
              "by variance: {} right ({} of the labelled), {} without a label; always the commonest "
              "factor: {}\n"
+             "best guesses: {} of {} heads right, {} of {} clear heads, {} by variance\n"
              "expected calibration error {:.3f} (mean confidence {:.3f}); {}\n",
              all.images, e.right, e.heads, e.abstained, e.clear_right, e.clear,
              FormatPercent(e.fidelity), FormatPercent(e.fidelity_of_labelled),
-             FormatPercent(e.abstained_variance), FormatPercent(e.commonest), e.calibration_error,
-             e.mean_confidence, CalibrationText(report));
+             FormatPercent(e.abstained_variance), FormatPercent(e.commonest), e.guesses_right,
+             e.heads, e.clear_guesses_right, e.clear, FormatPercent(e.fidelity_of_guesses),
+             e.calibration_error, e.mean_confidence, CalibrationText(report));
 }
 
 }  // namespace cliplens

@@ -13,11 +13,11 @@
 
 namespace cliplens {
 
-// "cliplens.label/2". items: those of the store, which name the pictures.
+// "cliplens.label/3". items: those of the store, which name the pictures.
 Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
 // The model and the scores of its labels, for a model that is compared with another.
 Json LabelSummaryJson(const LabelReport& report);
-// The explorer's overview of "cliplens.label/2"; `file` is what ParseLabels read from it. Throws
+// The explorer's overview of "cliplens.label/3"; `file` is what ParseLabels read from it. Throws
 // Error(kCorruptData) that names the file for any other JSON.
 Json LabelOverviewJson(const Json& labels, const LabelFile& file);
 // One line a head and property.
@@ -27,7 +27,7 @@ std::string LabelTable(const LabelReport& report);
 // Scores of two models side by side, and how many heads each has for every property of the first.
 std::string LabelComparisonTable(const LabelReport& first, const LabelReport& second);
 
-// "cliplens.evaluate.labels/2".
+// "cliplens.evaluate.labels/3".
 Json LabelEvaluationJson(const LabelTruthReport& report);
 std::string LabelEvaluationTable(const LabelTruthReport& report);
 

@@ -20,7 +20,7 @@ namespace cliplens::server {
 
 struct LoadedLabels {
   LabelFile file;
-  std::map<HeadId, Json> heads;  // their entries of "cliplens.label/2"
+  std::map<HeadId, Json> heads;  // their entries of "cliplens.label/3"
   Json overview;                 // as LabelOverviewJson
   Array<float, 2> texts;  // unit rows of TextsOfProperties(file); none until they are embedded
 
@@ -30,7 +30,7 @@ struct LoadedLabels {
   SearchSpace SpaceOf(const std::string& property) const;
 };
 
-// From "cliplens.label/2". Throws Error(kCorruptData) that names `place` for any other JSON.
+// From "cliplens.label/3". Throws Error(kCorruptData) that names `place` for any other JSON.
 LoadedLabels LabelsFromJson(const Json& json, const std::string& place, const ModelHeads& all);
 
 }  // namespace cliplens::server

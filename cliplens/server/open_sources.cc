@@ -34,7 +34,6 @@ SourceOptions OpenStore(const std::string& path, const SourcesChoice& choice,
   source.pictures = OpenImagesOf(*source.store, choice.images);
   source.pool = ReadTextPool(TextsPath(choice.texts, "general"), on_blank);
   source.properties = ReadTextPool(TextsPath(choice.properties, "properties"), on_blank);
-  source.fitted = WasFittedOn(*source.store);
   source.labels = LabelsFor(choice.labels, HeadsIn(*source.store));
   source.model = LazyModel(*source.store, choice.model);
   return source;

@@ -220,8 +220,7 @@ std::string Source::StartLabels() {
         MakeLabels(store(), model(),
                    LabelInput{.heads = model_heads_.Parse("all"),
                               .properties = *options_.properties,
-                              .truncate = true,
-                              .fitted = options_.fitted},
+                              .truncate = true},
                    {.threads = threads(), .progress = [&](const char*) { return progress; }});
     auto labels = std::make_shared<LoadedLabels>(
         LabelsFromJson(LabelJson(report, store().ReadItems()), "labels", model_heads_));

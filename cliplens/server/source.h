@@ -45,7 +45,6 @@ struct SourceOptions {
   std::unique_ptr<ImageSet> pictures;  // of the store; null where they are gone
   std::optional<TextPool> pool;        // that heads are described with
   std::optional<TextPool> properties;  // that heads are labelled with
-  bool fitted = false;                 // the confidence of labels was, on this model
   std::optional<LoadedLabels> labels;  // made before
   std::optional<ClassTexts> classes;
   std::string label;  // attribute that holds the label; empty: the label

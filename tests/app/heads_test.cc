@@ -18,7 +18,7 @@ class HeadsTest : public testing::Test {
  protected:
   HeadsTest() : store_(PlantedStore{.images = 40}.Write(directory_.path() / "store")) {
     const Json json = {
-        {"format", "cliplens.label/2"},
+        {"format", "cliplens.label/3"},
         {"model", {{"name", "planted"}, {"fingerprint", std::string(32, '0')}}},
         {"properties",
          {{{"property", "colour"},

@@ -9,7 +9,7 @@
 namespace cliplens {
 namespace {
 
-constexpr char kLabels[] = R"({"format": "cliplens.label/2",
+constexpr char kLabels[] = R"({"format": "cliplens.label/3",
  "model": {"name": "small", "fingerprint": "ab"},
  "properties": [{"property": "colour", "texts": ["red", "blue"],
                  "heads": [{"head": "L1.H0", "share": 0.5}]},

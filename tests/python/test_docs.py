@@ -414,8 +414,8 @@ KINDS = {"string": "text", "integer": "integer", "number": "number", "boolean": 
 # Schema of a part: the results that it is a part of, the parts' fields.
 PARTS = {"Component": ("cliplens.report/1", ["components[]"]),
          "Head": ("cliplens.span/1", ["", "heads[]"]),
-         "HeadLabel": ("cliplens.label/2", ["heads[]"]),
-         "LabelScores": ("cliplens.label/2", ["scores"]),
+         "HeadLabel": ("cliplens.label/3", ["heads[]"]),
+         "LabelScores": ("cliplens.label/3", ["scores"]),
          "GroupRow": ("cliplens.groups/2", ["rows[]"])}
 # What only the route has, and what only the verb.
 ROUTE_ONLY = {"Component": r"layer|head", "Head": r"format|label.*|texts\[\]\.(highest|lowest).*",

@@ -4,15 +4,25 @@ import json
 import os
 import shutil
 import subprocess
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+from bench.truth import calibrate  # noqa: E402
+
 PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
 PROPERTIES = ROOT / "world/texts/properties.txt"
 FACTORS = ["object", "style", "background", "position", "size", "count", "effect"]
+
+# As the program has them.
+SOURCE = (ROOT / "cliplens/analysis/label_confidence.cc").read_text()
+COEFFICIENTS = np.array([float(re.search(rf"\bk{name} = (-?[0-9.]+)", SOURCE)[1])
+                         for name in ("Intercept", *calibrate.FEATURES)])
 
 
 def run(*words):
@@ -81,25 +91,43 @@ def test_shares_of_own_answers_are_those_in_e_dimensions(made):
         rows = attn[:, layer, number]
         assert [p["property"] for p in head["properties"]] == names
         shares = {name: share(rows, answers[name]) for name in names}
-        first = max(names, key=shares.get)
-        assert head["label"] in (first, None)
+        first = head["guess"]
+        assert head["label"] == (first if head["confidence"] >= 0.5 else None)
+        assert first == max(head["properties"], key=lambda p: p["net"])["property"]
         for p in head["properties"]:
             assert p["share"]["value"] == pytest.approx(shares[p["property"]], abs=1e-6), head["head"]
+            assert p["turned"] <= p["chance"] + 1e-12
+            part = part_of_turned(embedding, texts[[q == p["property"] for q in properties]])
+            assert p["net"] <= p["share"]["value"] - part * p["turned"] + 1e-6
             over = head["rival"] if p["property"] == first else first
             assert p["beyond"] == pytest.approx(
                 beyond(rows, answers[over], answers[p["property"]]), abs=1e-6), head["head"]
         others = [p for p in head["properties"] if p["property"] != first]
         assert head["rival"] == max(others, key=lambda p: p["beyond"])["property"]
-        if head["label"]:
-            assert head["coverage"] == pytest.approx(shares[first], abs=1e-6)
-            label = next(p for p in head["properties"] if p["property"] == first)
-            explained = label["share"]["value"]
-            assert explained > label["chance"] and label["share"]["low"] > 0
-            rival = next(p for p in head["properties"] if p["property"] == head["rival"])
-            margin = min(3, np.log(explained / max(rival["beyond"], 1e-3)))
-            logit = (1.73 + 0.62 * margin + 1.81 * np.log(explained)
-                     + 4.64 * head["stability"])
-            assert head["confidence"] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-9)
+        assert head["coverage"] == pytest.approx(shares[first], abs=1e-6)
+        figures = head["figures"]
+        own = texts[[q == first for q in properties]]
+        assert figures["head_alignment"] == pytest.approx(alignment(rows, own), rel=1e-5)
+        assert figures["text_alignment"] == pytest.approx(alignment(embedding, own), rel=1e-5)
+        assert figures["net"] == max(p["net"] for p in head["properties"])
+        assert figures["next_net"] == max(p["net"] for p in others)
+        assert head["confidence"] == pytest.approx(
+            float(calibrate.confidence(COEFFICIENTS, [{"figures": figures}])[0]), abs=1e-9)
+
+
+def alignment(rows, texts):
+    """E times the mean share of the variance of `rows` along the texts about their mean."""
+    rows, texts = rows - rows.mean(0), texts - texts.mean(0)
+    along = ((rows @ texts.T) ** 2).sum(0) / (texts ** 2).sum(1)
+    return along.mean() / (rows ** 2).sum() * rows.shape[1]
+
+
+def part_of_turned(embedding, texts):
+    """The least part of the turned texts' share that may be taken off: with the peak of the texts
+    beyond the smallest that turned texts can have, 0."""
+    scores = (embedding - embedding.mean(0)) @ (texts - texts.mean(0)).T
+    peak = (scores / scores.std(0)).max(1).mean()
+    return np.exp(-6 * max(0, peak)) / max(1, alignment(embedding, texts)) ** 3
 
 
 def test_truth_is_that_in_e_dimensions(made):
@@ -152,35 +180,75 @@ def test_faults_of_evaluate_are_named(made, words, message):
     assert message in done.stderr and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("change", [None, "name", "weights"])
-def test_a_shipped_model_is_known_wherever_it_lies(tmp_path, change):
-    source = "pictureworld-roles" if change == "weights" else "pictureworld"
-    model = tmp_path / ("mine" if change == "name" else "pictureworld")
-    shutil.copytree(ROOT / "models" / source, model)
-    run("decompose", model, "--images", ROOT / "world/sets/single", "--out", tmp_path / "store")
-    result = run("label", tmp_path / "store", "--properties", PROPERTIES, "--heads", "L5")
-    few = "150 pictures of at least 300"  # sets/single
-    assert not result["calibrated"] and few in result["uncalibrated_because"]
-    assert ("it was not fitted on this model" in result["uncalibrated_because"]) == (
-        change is not None)
-
-
-@pytest.mark.parametrize("left_out, whole", [((), True), (("effect",), True),
-                                             (("effect", "size"), False), (("value",), False)])
-def test_confidence_is_calibrated_inside_what_it_was_fitted_on(made, tmp_path, left_out, whole):
-    lines = PROPERTIES.read_text().splitlines()
-    if left_out == ("value",):
-        lines = lines[1:]
-    else:
-        lines = [line for line in lines if line.split("\t")[1] not in left_out]
+@pytest.mark.parametrize("left_out, names", [
+    ((), 8), (("effect",), 7), (("effect", "size", "object", "category", "style"), 3)])
+def test_confidence_is_calibrated_inside_what_it_was_fitted_on(made, tmp_path, left_out, names):
+    lines = [line for line in PROPERTIES.read_text().splitlines()
+             if line.split("\t")[1] not in left_out]
     table = tmp_path / "table.txt"
     table.write_text("\n".join(lines) + "\n")
+    for pictures in (8, 10000):
+        result = run("label", made[0], "--properties", table, "--heads", "L5.H0", "--most-images",
+                     pictures)
+        assert result["calibrated"] and result["uncalibrated_because"] == []
+    few = run("label", made[0], "--properties", table, "--heads", "L5.H0", "--most-images", 7)
+    assert not few["calibrated"] and few["uncalibrated_because"] == ["7 pictures of at least 8"]
+    assert len(few["properties"]) == names
+
+
+def test_a_table_about_other_things_is_not_called_calibrated(made, tmp_path):
+    table = tmp_path / "table.txt"
+    table.write_text("a red thing\tcolour\na blue thing\tcolour\na day\ttime\na night\ttime\n")
     result = run("label", made[0], "--properties", table, "--heads", "L5.H0")
-    assert result["calibrated"] == whole
-    assert result["uncalibrated_because"] == (
-        [] if whole else ["it was not fitted on this property table"])
-    few = run("label", made[0], "--properties", table, "--heads", "L5.H0", "--most-images", 100)
-    assert any(" pictures of at least 300" in why for why in few["uncalibrated_because"])
+    assert not result["calibrated"]
+    assert "about other things" in result["uncalibrated_because"][0]
+    many = tmp_path / "many.txt"  # 8 of the picture world's and 18 others
+    many.write_text(PROPERTIES.read_text()
+                    + "".join(f"text {i} {v}\tproperty {i}\n" for i in range(18) for v in "ab"))
+    result = run("label", made[0], "--properties", many, "--heads", "L5.H0")
+    assert result["uncalibrated_because"] == ["the table has 26 properties; it was fitted on 2 to 25"]
+
+
+def test_few_pictures_are_not_sure_of_what_many_deny(made):
+    """Labels on a few pictures against the true factors: the confidence is not above what holds."""
+    truth = {head["head"]: head["first"] for head in run(
+        "evaluate", "labels", made[0], "--properties", PROPERTIES, "--truth", ",".join(FACTORS),
+        "--only", "object2=")["truth"]}
+    stated, true = [], []
+    for pictures in (8, 12, 25, 50, 100, 200):
+        heads = run("label", made[0], "--properties", PROPERTIES, "--most-images",
+                    pictures)["heads"]
+        assert all(head["guess"] is not None for head in heads)
+        for head in heads:
+            assert (head["label"] is None) == (head["confidence"] < 0.5)
+            if head["label"] is not None:
+                stated.append(head["confidence"])
+                true.append(head["label"] == truth[head["head"]])
+    assert len(stated) > 80
+    assert abs(np.mean(stated) - np.mean(true)) < 0.1
+
+
+def test_a_model_of_random_weights_is_sure_of_nothing(made, tmp_path):
+    """Every tensor's numbers of a shipped model in another order: the same sizes, no meaning."""
+    model = tmp_path / "shuffled"
+    shutil.copytree(ROOT / "models/pictureworld", model)
+    path = model / "open_clip_model.safetensors"
+    data = bytearray(path.read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    draw = np.random.default_rng(5)
+    for name, tensor in json.loads(data[8:start]).items():
+        if name == "__metadata__":
+            continue
+        low, high = (start + at for at in tensor["data_offsets"])
+        width = {"F16": 2, "BF16": 2, "F32": 4}[tensor["dtype"]]
+        numbers = np.frombuffer(bytes(data[low:high]), f"V{width}")
+        data[low:high] = draw.permutation(numbers).tobytes()
+    path.write_bytes(data)
+    run("decompose", model, "--images", ROOT / "world/sets/test", "--out", tmp_path / "store")
+    for pictures in (12, 100, 1180):
+        heads = run("label", tmp_path / "store", "--properties", PROPERTIES, "--most-images",
+                    pictures)["heads"]
+        assert sum(head["confidence"] >= 0.8 for head in heads) == 0
 
 
 def test_two_models_stand_side_by_side(made, tmp_path):

@@ -56,7 +56,7 @@ TEST(LabelReport, JsonNamesWhatTheNumbersStandFor) {
                                    {.path = "b.png", .label = std::nullopt},
                                    {.path = "c.png", .label = std::nullopt}};
   const Json json = LabelJson(TwoHeads(), items);
-  EXPECT_EQ(json["format"], "cliplens.label/2");
+  EXPECT_EQ(json["format"], "cliplens.label/3");
   const Json& head = json["heads"][0];
   EXPECT_EQ(head["head"], "L1.H0");
   EXPECT_EQ(head["label"], "colour");
