@@ -8,6 +8,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/factor_block.h"
+#include "cliplens/decompose/grid_rows.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/io/safetensors.h"
@@ -33,57 +34,6 @@ double Dot(const double* a, const float* b, Index n) {
   for (; k < n; ++k) sum += a[k] * static_cast<double>(b[k]);
   return sum;
 }
-
-// --- Exact sums of rows ---
-
-// Rows [count, n] on the grid, column by column: what is summed lies together.
-class GridRows {
- public:
-  GridRows(Index count, Index n) : count_(count), values_(ToSize(count * n)) {}
-
-  void Set(Index row, std::span<const double> values) {
-    for (std::size_t k = 0; k < values.size(); ++k) {
-      At(values_, static_cast<Index>(k) * count_ + row) = ToGrid(values[k]);
-    }
-  }
-
-  // sum [n] += Σ x over rows [begin, end).
-  void AddSum(Index begin, Index end, Index n, Fixed* sum) const {
-    for (Index k = 0; k < n; ++k) {
-      Fixed total = 0;
-      for (Index b = begin; b < end; ++b) total += Column(k)[b];
-      AddTo(sum[k], GridToFixed(total));
-    }
-  }
-
-  // square += Σ |x|² over rows [begin, end).
-  void AddTrace(Index begin, Index end, Index n, Fixed& square) const {
-    for (Index k = 0; k < n; ++k) AddDot(k, k, begin, end, square);
-  }
-
-  // The triangle of n columns += Σ x x^T over all rows. Some rows at a time stay in the cache.
-  void AddSquare(Index n, Fixed* square) const {
-    for (Index begin = 0; begin < count_; begin += kGridProducts) {
-      const Index end = std::min<Index>(begin + kGridProducts, count_);
-      Fixed* to = square;
-      for (Index i = 0; i < n; ++i) {
-        for (Index k = i; k < n; ++k, ++to) AddDot(i, k, begin, end, *to);
-      }
-    }
-  }
-
- private:
-  const std::int64_t* Column(Index k) const { return values_.data() + k * count_; }
-  void AddDot(Index i, Index k, Index begin, Index end, Fixed& square) const {
-    for (Index b = begin; b < end; b += kGridProducts) {
-      const auto count = static_cast<int>(std::min<Index>(kGridProducts, end - b));
-      AddTo(square, DotOfGrid(Column(i) + b, Column(k) + b, count));
-    }
-  }
-
-  Index count_;
-  std::vector<std::int64_t> values_;  // [n, count]
-};
 
 void CheckSame(Index a, Index b, const char* what) {
   if (a != b) {
@@ -345,9 +295,8 @@ void BlockSummation::AddHead(Index head) {
       u.Set(i, factor);
     }
     const Index at = s * heads + head;
-    u.AddSum(0, count, width, sums_.values_[StatisticsSums::kHeadSum].data() + at * width);
-    u.AddSquare(width,
-                sums_.values_[StatisticsSums::kHeadSquare].data() + at * TriangleSize(width));
+    u.AddSum(0, count, sums_.values_[StatisticsSums::kHeadSum].data() + at * width);
+    u.AddSquare(sums_.values_[StatisticsSums::kHeadSquare].data() + at * TriangleSize(width));
   }
 }
 
@@ -370,10 +319,10 @@ void BlockSummation::AddRows(const RowSums& to) {
     const Index end = begin_[ToSize(s) + 1];
     if (begin == end) continue;
     const Index at = s * to.count + to.number;
-    c.AddSum(begin, end, width, sums_.values_[to.sum].data() + at * width);
-    c.AddTrace(begin, end, width, At(sums_.values_[to.square], at));
+    c.AddSum(begin, end, sums_.values_[to.sum].data() + at * width);
+    c.AddTrace(begin, end, At(sums_.values_[to.square], at));
   }
-  if (to.total != nullptr) c.AddSquare(width, to.total);
+  if (to.total != nullptr) c.AddSquare(to.total);
 }
 
 void BlockSummation::AddContributions(Index part) {
