@@ -10,7 +10,6 @@
 
 #include "cliplens/app/heads.h"
 #include "cliplens/app/label_file.h"
-#include "cliplens/app/labels.h"
 #include "cliplens/app/pictures.h"
 #include "cliplens/base/error.h"
 #include "cliplens/dataset/labels.h"
@@ -34,6 +33,15 @@ std::map<HeadId, ComparedLabel> LabelsOf(const LabelFile& file) {
   std::map<HeadId, ComparedLabel> labels;
   for (const LabelledHead& head : file.heads) labels[head.id] = {head.label, head.confidence};
   return labels;
+}
+
+// Of the heads of `store` that have no label yet, as ParseHeads reads them.
+std::string HeadsWithout(const std::map<HeadId, ComparedLabel>& labels, const Store& store) {
+  std::string names;
+  for (const HeadId head : HeadsIn(store).Parse("all")) {
+    if (!labels.contains(head)) names += (names.empty() ? "" : ",") + HeadName(head);
+  }
+  return names;
 }
 
 void CountChanged(ComparedLabels& labels) {
@@ -215,12 +223,14 @@ ComparisonReport CompareStores(const Store& a, const Store& b, const ComparisonC
   }
   if (!choice.properties.empty() && bare != nullptr) lacks("labels by a property table");
   if (!choice.properties.empty() && bare == nullptr) {
-    const LabellingOptions options{.properties = choice.properties,
-                                   .truncate = choice.classes.truncate};
-    const LabelReport of_a = MakeLabels(a, model_a.ForRows(), options, work);
+    LabellingOptions options{.properties = choice.properties, .truncate = choice.classes.truncate};
     const LabelReport of_b = MakeLabels(b, model_b.ForRows(), options, work);
-    report.labels =
-        ComparedLabels{.name = of_a.properties_name, .a = LabelsOf(of_a), .b = LabelsOf(of_b)};
+    report.labels = ComparedLabels{.name = of_b.properties_name, .b = LabelsOf(of_b)};
+    if (choice.labelled != nullptr) report.labels->a = LabelsOf(*choice.labelled);
+    options.heads = HeadsWithout(report.labels->a, a);
+    if (!options.heads.empty()) {
+      report.labels->a.merge(LabelsOf(MakeLabels(a, model_a.ForRows(), options, work)));
+    }
   } else if (!choice.labels.empty()) {
     report.labels = ComparedLabels{.name = choice.labels + ", " + choice.other_labels,
                                    .a = LabelsOf(ReadLabelFile(choice.labels, HeadsIn(a))),

@@ -18,6 +18,7 @@
 #include "cliplens/analysis/common_pictures.h"
 #include "cliplens/analysis/component_change.h"
 #include "cliplens/app/heat_maps.h"
+#include "cliplens/app/labels.h"
 #include "cliplens/app/models.h"
 #include "cliplens/app/texts.h"
 #include "cliplens/app/work.h"
@@ -33,7 +34,7 @@ struct ComparedLabel {
 };
 struct ComparedLabels {
   std::string name;  // of the property table, or of the files
-  std::map<HeadId, ComparedLabel> a, b;
+  std::map<HeadId, ComparedLabel> a = {}, b = {};
   Index heads = 0;    // labelled or found to have none in both
   Index changed = 0;  // of these, heads whose label differs
 };
@@ -70,8 +71,10 @@ struct ComparisonChoice {
   ClassChoice classes = {};                    // accuracy and flips; no classes: neither
   std::string properties = {};                 // a property table: labels of both; or
   std::string labels = {}, other_labels = {};  // label files
-  Index most_images = 2000;                    // that components are compared on
-  Index flips = 10;                            // listed
+  // What is there already of the first store's labels by `properties`, of any heads; may be null.
+  const LabelReport* labelled = nullptr;
+  Index most_images = 2000;  // that components are compared on
+  Index flips = 10;          // listed
   // Heat maps: of texts over a picture; of the listed flips, whose pictures lie at `images` or
   // where the first store says.
   std::string image = {};

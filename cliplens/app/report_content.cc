@@ -127,6 +127,7 @@ ReportExtras OpenExtras(const Store& store, const ClipModel& model, const Extras
                                        .other_model = choice.beside_model,
                                        .classes = choice.classes,
                                        .properties = choice.properties,
+                                       .labelled = extras.labels ? &*extras.labels : nullptr,
                                        .image = choice.image,
                                        .texts = choice.texts},
                                       work);
