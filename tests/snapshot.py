@@ -413,7 +413,8 @@ def add_searches():
     add("weights", f"weights pictureworld {PHRASES} --heads last-2 --csv @/weights.csv")
     add("weights.random", "weights gelu --texts texts.txt --directions 2 --count 2")
     add("compare", "compare store.pictureworld/store store.pictureworld-birds/store"
-                   f" --count 9 {PROPERTIES} {BIRDS} --maps @/maps.png")
+                   f" --count 9 {PROPERTIES} {BIRDS} --maps @/maps.png"
+                   " --csv @/compare.csv")
     add("compare.stats", "compare photos.stats.quick/store photos.stats.quick/store --sort share")
     add("match.random", "match store.gelu/store store.quick/store --most-images 70")
 

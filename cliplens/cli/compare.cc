@@ -18,6 +18,7 @@ struct CompareArguments {
   ComparisonView view;
   std::string maps;
   std::string out;
+  std::string csv;
 };
 
 void Run(CompareArguments& options, const Common& common) {
@@ -34,10 +35,11 @@ void Run(CompareArguments& options, const Common& common) {
   choice.map_flips = !options.maps.empty() && of_flips;
   const Store store = Store::Open(options.store);
   const Store other = Store::Open(options.other);
-  OutputFiles files({options.out, options.maps});
+  OutputFiles files({options.out, options.csv, options.maps});
   const ComparisonReport report = CompareStores(store, other, choice, WorkOf(common));
   const Json json = ComparisonJson(report, options.view);
   files.Write(options.out, DumpJson(json) + "\n");
+  files.Write(options.csv, ComparisonCsv(report));
   if (!options.maps.empty()) files.Write(options.maps, EncodePng(ComparisonSheet(report)));
   files.Commit();
   if (common.json) return PrintJson(json);
@@ -92,6 +94,7 @@ void AddCompare(CLI::App& app, Common& common) {
                    "PNG to write: heat maps of both models side by side, of the listed flips or of "
                    "--image");
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+  verb->add_option("--csv", options->csv, "CSV file to write, with every component");
 }
 
 }  // namespace cliplens::cli

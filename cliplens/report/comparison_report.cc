@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/report/csv.h"
 #include "cliplens/report/heat_map_report.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/markup.h"
@@ -282,6 +283,39 @@ Json ComparisonJson(const ComparisonReport& report, const ComparisonView& view) 
   }
   json["missing"] = report.missing;
   return json;
+}
+
+std::string ComparisonCsv(const ComparisonReport& report) {
+  std::vector<std::string> cells = {"component"};
+  for (const char* name : {"similarity", "share_a", "share_b", "share_change", "lost", "gained"}) {
+    for (const char* part : {"", "_low", "_high"}) cells.push_back(std::string(name) + part);
+  }
+  for (const char* name : {"label_a", "confidence_a", "label_b", "confidence_b"}) {
+    cells.emplace_back(name);
+  }
+  std::string csv = CsvRow(cells);
+  const ComparedLabels labels = report.labels.value_or(ComparedLabels{});
+  for (std::size_t i = 0; i < report.change.components.size(); ++i) {
+    const ComponentChange& c = report.change.components[i];
+    const FlipMeans means = report.answers ? report.answers->change.means.at(i) : FlipMeans{};
+    cells = {NameOf(c.id)};
+    for (const std::optional<Estimate>& e :
+         {c.similarity, c.share_a, c.share_b, c.share_change, means.lost, means.gained}) {
+      for (const double Estimate::*part : {&Estimate::value, &Estimate::low, &Estimate::high}) {
+        cells.push_back(e ? CsvNumber((*e).*part) : "");
+      }
+    }
+    const auto add_label = [&](const std::map<HeadId, ComparedLabel>& of) {
+      const auto found = c.id.is_head() ? of.find(c.id.head_id()) : of.end();
+      const bool known = found != of.end();
+      cells.push_back(known ? found->second.label : "");
+      cells.push_back(known ? CsvNumber(found->second.confidence) : "");
+    };
+    add_label(labels.a);
+    add_label(labels.b);
+    csv += CsvRow(cells);
+  }
+  return csv;
 }
 
 std::string ComparisonBasis(const ComparisonReport& report) {

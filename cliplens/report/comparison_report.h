@@ -22,6 +22,8 @@ struct ComparisonView {
 // "cliplens.compare/1".
 Json ComparisonJson(const ComparisonReport& report, const ComparisonView& view);
 std::string ComparisonTable(const ComparisonReport& report, const ComparisonView& view);
+// A line for each component, by number; what is not known is empty.
+std::string ComparisonCsv(const ComparisonReport& report);
 // What was compared on what, as people read it: two sentences.
 std::string ComparisonBasis(const ComparisonReport& report);
 

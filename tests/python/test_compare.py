@@ -1,6 +1,7 @@
 """`compare`, computed again in NumPy from exported contributions, and what it says where there is
 little or nothing to compare."""
 
+import csv
 import json
 import os
 import re
@@ -333,6 +334,49 @@ def test_maps_of_pictures_that_have_moved(tmp_path):
     assert "--images" in refused(*asked) and not (tmp_path / "maps.png").exists()
     result = cliplens(*asked, "--images", tmp_path / "there")
     assert len(result["maps"]) == 2 and result["missing"] == []
+
+
+def test_the_csv_says_of_components_what_the_json_does(folder, tmp_path):
+    answer = cliplens("compare", folder / "a", folder / "b", *CLASSES, "--properties", PROPERTIES,
+                      "--csv", tmp_path / "all.csv")
+    lines = list(csv.DictReader((tmp_path / "all.csv").open(newline="")))
+    means = {m["component"]: m for m in answer["flips"]["means"]}
+    labels = {h["head"]: h for h in answer["labels"]["heads"]}
+    assert [line["component"] for line in lines] == [c["component"] for c in answer["components"]]
+    assert means and len(labels) == 36 and any(m["lost"] for m in means.values())
+    for line, component in zip(lines, answer["components"]):
+        of = {**component, **means[line["component"]], **labels.get(line["component"], {})}
+        for name in ("similarity", "share_a", "share_b", "share_change", "lost", "gained"):
+            for part in ("value", "low", "high"):
+                told = line[name if part == "value" else f"{name}_{part}"]
+                assert told == ("" if of[name] is None else f"{of[name][part]:.9g}")
+        for side in "ab":
+            assert line[f"label_{side}"] == (of.get(f"label_{side}") or "")
+            confidence = of.get(f"confidence_{side}")
+            assert line[f"confidence_{side}"] == ("" if confidence is None else f"{confidence:.9g}")
+    # Without classes and properties, to a file that must not be there.
+    short = ("compare", folder / "a", folder / "b", "--csv")
+    cliplens(*short, tmp_path / "short.csv")
+    (first, *_) = csv.DictReader((tmp_path / "short.csv").open(newline=""))
+    assert first["similarity"] == lines[0]["similarity"]
+    assert first["lost"] == first["label_a"] == first["confidence_b"] == ""
+    assert "exists already" in refused(*short, tmp_path / "short.csv")
+
+
+def test_the_report_compares_the_labels_of_all_heads(folder, tmp_path):
+    """Also of those that the page itself does not label."""
+    page = tmp_path / "report.html"
+    cliplens("report", folder / "a", "--texts", ROOT / "world/texts/objects.txt", "--heads", "L5",
+             "--properties", PROPERTIES, "--beside", folder / "b", "--out", page)
+    section = page.read_text().split('<section id="beside"')[1].split("</section>")[0]
+    labels = cliplens("compare", folder / "a", folder / "b", "--properties", PROPERTIES)["labels"]
+    assert f"{labels['changed']} of 36 labels changed" in section
+    of = {h["head"]: [h["label_a"] or "none", h["label_b"] or "none"] for h in labels["heads"]}
+    heads = [(re.search(r"L\d\.H\d", row)[0], re.findall(r"<td>(.*?)</td>", row))
+             for row in section.split("<tr>")[2:] if re.search(r"L\d\.H\d", row)]
+    assert {name[:2] for name, _ in heads} > {"L5"}
+    for name, cells in heads:
+        assert [re.sub("<.*?>", "", cell) for cell in cells[-2:]] == of[name]
 
 
 def test_the_report_has_the_comparison(folder, tmp_path):
