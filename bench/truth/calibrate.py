@@ -122,6 +122,21 @@ def fidelity(rows, model):
     return (sum(row["variance"] for row in some if row["right"]) / variance, sum(clear), len(clear))
 
 
+def by_pictures(rows, p):
+    """Lines of a table: what comes of n pictures, full table, trained models."""
+    lines = []
+    for images in sorted({row["images"] for row in rows}):
+        chosen = [(row, q) for row, q in zip(rows, p) if row["images"] == images
+                  and row["table"] == "full" and kind_of(row["model"]) == "trained"]
+        right = np.array([row["right"] for row, _ in chosen], float)
+        stated = np.array([q for _, q in chosen])
+        label, sure = stated >= 0.5, stated >= 0.8
+        lines.append(f"| {images} | {right.mean():.2f} | {label.mean():.2f} | "
+                     f"{stated[label].mean():.2f} | {right[label].mean():.2f} | {sure.mean():.2f} | "
+                     f"{right[sure].mean():.2f} |")
+    return lines
+
+
 def collect(bench, models):
     bench.draw(sets())
     return [row for model in models
@@ -156,6 +171,10 @@ def main():
     for name, (number, stated, true) in found.items():
         if number:
             print(f"{name:36} {number:7} {stated:7.3f} {true:7.3f}")
+    for title, some in (("in the fit", rows), ("kept out", kept)):
+        print(f"\ntrained models {title}, full table: pictures, guesses right, with a label, stated,"
+              " right of the labels, sure (.8), right of the sure")
+        print("\n".join(by_pictures(some, confidence(coefficients, some))))
     sure = np.mean([q >= 0.8 for row, q in zip(kept, p) if kind_of(row["model"]) == "random"])
     print(f"guesses of random weights with a confidence of .8 or more: {sure:.4f}")
     faithful = {model: fidelity(kept, model) for model in KEPT if kind_of(model) == "trained"}
