@@ -26,6 +26,7 @@ FIT = (*SHIPPED, "m1", "m3", "m1-60", "m1-300", "m1-1000", "m3-60", "m3-300", "m
 KEPT = ("m2", "m4", "m2-300", "m2-1000", "m4-300", "m4-1000", "r2", "r4")
 PENALTY = 1e-3  # of squared coefficients of features with unit spread
 FEW, MANY = 8, 1500  # pictures
+ABSENT = "table without the head's own property"  # where every label is wrong
 SCARCE = 6  # properties
 
 FEATURES = ("Share", "Stability", "Lead", "Significance", "Head", "Peak", "PeakTexts", "Table",
@@ -105,6 +106,7 @@ def cells(rows, p):
     found["full table"] = cell(rows, p, lambda row: row["table"] == "full")
     found["table that lacks some property"] = cell(
         rows, p, lambda row: row["table"] not in ("full", "more"))
+    found[ABSENT] = cell(rows, p, lambda row: not row["present"])
     for kind in ("trained", "half trained", "random"):
         found[kind] = cell(rows, p, lambda row: kind_of(row["model"]) == kind)
     for model in dict.fromkeys(row["model"] for row in rows):

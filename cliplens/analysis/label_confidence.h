@@ -2,7 +2,7 @@
 // give (docs/labels.md, "Confidence").
 //
 //   const TextEvidence evidence{.alignment = 4.2, .peak = 0.4};
-//   const double net = share - TurnedPart(evidence) * share_of_turned_texts;
+//   const double net = /*share=*/0.31 - TurnedPart(evidence) * /*share of turned texts=*/0.08;
 #pragma once
 
 #include "cliplens/base/array.h"

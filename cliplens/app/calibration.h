@@ -1,7 +1,10 @@
 // What the confidence of labels was fitted on (bench/truth/calibrate.py), and what of a run lies
 // outside of it.
 //
-//   for (const std::string& reason : WhyUncalibrated(store.info(), store.basis(), 12, table)) ...
+//   const TextPool table = ReadTextPool("properties.txt");
+//   for (const std::string& reason : WhyUncalibrated(store.info(), store.basis(), 12, table)) {
+//     Print(reason);
+//   }
 #pragma once
 
 #include <string>

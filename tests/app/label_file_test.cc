@@ -75,8 +75,8 @@ TEST_F(LabelFileTest, SpaceOfAPropertyIsItsHeadsAndTexts) {
 }
 
 TEST_F(LabelFileTest, WhatIsNoLabelsOfThisModelIsRefused) {
-  ExpectError(ErrorCode::kCorruptData, "cliplens.span/1", [&] { Read("label/2", "span/1"); });
-  ExpectError(ErrorCode::kCorruptData, "cliplens.label/1", [&] { Read("label/2", "label/1"); });
+  ExpectError(ErrorCode::kCorruptData, "cliplens.span/1", [&] { Read("label/3", "span/1"); });
+  ExpectError(ErrorCode::kCorruptData, "cliplens.label/2", [&] { Read("label/3", "label/2"); });
   ExpectError(ErrorCode::kInvalidArgument, "fingerprint cd", [&] { Read("\"ab\"", "\"cd\""); });
   ExpectError(ErrorCode::kInvalidArgument, "no such head", [&] { Read("L1.H0", "L2.H0"); });
   ExpectError(ErrorCode::kCorruptData, "L0.H1 twice",

@@ -33,7 +33,7 @@ LabelReport TwoHeads() {
   report.table = PropertiesOf(report.pool);
   HeadLabel first;
   first.id = {1, 0};
-  first.label = 0;
+  first.guess = first.label = 0;
   first.second = first.rival = 1;
   first.confidence = 0.9;
   first.stability = 0.75;
@@ -43,6 +43,8 @@ LabelReport TwoHeads() {
   first.pictures = {{2, 0.01}};
   HeadLabel second;
   second.id = {1, 1};
+  second.guess = 0;
+  second.confidence = 0.31;
   second.rival = 1;
   second.properties = {Share(0.02, 0.02, 0.1), Share(0.01, 0.01, 0.1)};
   report.labels = {first, second};
@@ -65,6 +67,7 @@ TEST(LabelReport, JsonNamesWhatTheNumbersStandFor) {
   EXPECT_EQ(head["texts"][0]["text"], "a red <b>");
   EXPECT_EQ(head["pictures"][0]["path"], "c.png");
   EXPECT_TRUE(json["heads"][1]["label"].is_null());
+  EXPECT_EQ(json["heads"][1]["guess"], "colour");
   // Read the other way: only heads above chance.
   EXPECT_EQ(json["properties"][0]["texts"].size(), TwoHeads().table.texts[0].size());
   EXPECT_TRUE(json["properties"][0]["texts"][0].is_string());
@@ -77,14 +80,16 @@ TEST(LabelReport, JsonNamesWhatTheNumbersStandFor) {
 TEST(LabelReport, CsvHasALineForEachHeadAndProperty) {
   const std::string csv = LabelCsv(TwoHeads());
   EXPECT_EQ(std::ranges::count(csv, '\n'), 1 + 2 * 2);
-  EXPECT_NE(csv.find("L1.H0,colour,animal & co,0.9,0.75,0.4,animal & co,colour,0.4,0.39,0.41"),
-            std::string::npos);
+  EXPECT_NE(csv.find("L1.H1,,colour,,0.31,"), std::string::npos);
+  EXPECT_NE(
+      csv.find("L1.H0,colour,colour,animal & co,0.9,0.75,0.4,animal & co,colour,0.4,0.39,0.41"),
+      std::string::npos);
 }
 
 TEST(LabelReport, TableSaysNoneAndWhyItIsNotCalibrated) {
   LabelReport report = TwoHeads();
   const std::string table = LabelTable(report);
-  EXPECT_NE(table.find("L1.H1  none"), std::string::npos) << table;
+  EXPECT_NE(table.find("L1.H1  none (colour?)        0.31"), std::string::npos) << table;
   EXPECT_NE(table.find("; confidence calibrated\n"), std::string::npos) << table;
   report.uncalibrated = {"12 pictures of at least 300", "it was not fitted on this model"};
   EXPECT_NE(
@@ -124,7 +129,9 @@ TEST(LabelOfCard, ShowsEvidence) {
   EXPECT_NE(card.find("picture 2"), std::string::npos);
   EXPECT_NE(card.find("a red &lt;b&gt;"), std::string::npos);
   EXPECT_NE(card.find("colour"), std::string::npos);
-  EXPECT_NE(LabelOfCard(report, report.labels[1], picture).find("No property"), std::string::npos);
+  EXPECT_NE(LabelOfCard(report, report.labels[1], picture)
+                .find("No label: the best guess, colour, has a confidence of 0.31"),
+            std::string::npos);
 }
 
 }  // namespace
