@@ -1,9 +1,18 @@
 #include "cliplens/analysis/common_pictures.h"
 
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <utility>
 
+#include "cliplens/decompose/statistics.h"
+
 namespace cliplens {
+namespace {
+
+constexpr Index kHashes = Index{1} << 40;
+
+}  // namespace
 
 CommonPictures CommonPicturesOf(const Store& a, const Store& b) {
   const auto numbers = [](const Store& store) {
@@ -29,6 +38,25 @@ std::vector<Index> EveryNth(const std::vector<Index>& all, Index most) {
   const Index step = StrideFor(std::ssize(all), most);
   std::vector<Index> some;
   for (Index i = 0; i < std::ssize(all); i += step) some.push_back(At(all, i));
+  return some;
+}
+
+std::vector<Index> InOrderOfHash(const CommonPictures& common, Index most) {
+  std::vector<Index> all(ToSize(common.size()));
+  std::iota(all.begin(), all.end(), Index{0});
+  std::vector<Index> some = EveryNth(all, most);
+  std::vector<std::pair<Index, Index>> keyed;
+  keyed.reserve(some.size());
+  for (const Index i : some) keyed.emplace_back(SliceOf(At(common.paths, i), kHashes), i);
+  std::ranges::sort(keyed);
+  std::ranges::transform(keyed, some.begin(), [](const auto& pair) { return pair.second; });
+  return some;
+}
+
+std::vector<Index> NumbersAt(const std::vector<Index>& numbers, const std::vector<Index>& places) {
+  std::vector<Index> some;
+  some.reserve(places.size());
+  for (const Index i : places) some.push_back(At(numbers, i));
   return some;
 }
 

@@ -24,4 +24,10 @@ CommonPictures CommonPicturesOf(const Store& a, const Store& b);
 // Every n-th, so that at most `most` are left.
 std::vector<Index> EveryNth(const std::vector<Index>& all, Index most);
 
+// Places in `common` of every n-th picture by path, so that at most `most` are left, in the order
+// of a hash of their paths: successive ones are a random sample.
+std::vector<Index> InOrderOfHash(const CommonPictures& common, Index most);
+// The numbers at these places.
+std::vector<Index> NumbersAt(const std::vector<Index>& numbers, const std::vector<Index>& places);
+
 }  // namespace cliplens

@@ -4,11 +4,11 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
-#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "cliplens/analysis/cka.h"
 #include "cliplens/analysis/group_share.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/intervals.h"
@@ -18,91 +18,10 @@
 namespace cliplens {
 namespace {
 
-constexpr Index kMostBlocks = 100;
-constexpr Index kFewestForHsic = 4;  // pictures; the estimator divides by n − 3
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-constexpr Index kHashes = Index{1} << 40;
 // A variance below this part of what all pictures have, or of the second moment about zero, is
 // rounding: the pictures that are left are alike.
 constexpr double kRoundingPart = 1e-12;
-
-struct Range {
-  Index begin = 0, end = 0;
-  Index size() const { return end - begin; }
-};
-Range BlockOf(Index block, Index blocks, Index rows) {
-  return {block * rows / blocks, (block + 1) * rows / blocks};
-}
-
-nn::Operand<double> RowsIn(const Matrix& m, Range range) {
-  return {m.data() + range.begin * m.cols(), range.size(), m.cols(), m.cols(), 1};
-}
-
-// Sums over some rows of x and y from which H follows: the Gram matrices themselves, [n, n], are
-// never formed. d is the diagonal of a Gram matrix.
-struct HsicSums {
-  double n = 0;
-  Matrix cross;           // x^T y
-  Matrix x, y;            // Σ x, Σ y [1, ·]
-  Matrix x_dy, y_dx;      // Σ x |y|², Σ y |x|² [1, ·]
-  double dx = 0, dy = 0;  // Σ |x|², Σ |y|²
-  double dxdy = 0;        // Σ |x|² |y|²
-
-  HsicSums(const Matrix& of_x, const Matrix& of_y, Range range)
-      : n(static_cast<double>(range.size())),
-        cross(nn::Product(RowsIn(of_x, range).Transposed(), RowsIn(of_y, range))),
-        x(Matrix::Zero(1, of_x.cols())),
-        y(Matrix::Zero(1, of_y.cols())),
-        x_dy(x),
-        y_dx(y) {
-    for (Index i = range.begin; i < range.end; ++i) {
-      const double of_dx = of_x.row(i).squaredNorm();
-      const double of_dy = of_y.row(i).squaredNorm();
-      x += of_x.row(i);
-      y += of_y.row(i);
-      x_dy += of_dy * of_x.row(i);
-      y_dx += of_dx * of_y.row(i);
-      dx += of_dx;
-      dy += of_dy;
-      dxdy += of_dx * of_dy;
-    }
-  }
-
-  void Subtract(const HsicSums& other) {
-    n -= other.n;
-    cross -= other.cross;
-    x -= other.x;
-    y -= other.y;
-    x_dy -= other.x_dy;
-    y_dx -= other.y_dx;
-    dx -= other.dx;
-    dy -= other.dy;
-    dxdy -= other.dxdy;
-  }
-
-  // n (n − 3) times the unbiased estimator, which with K and L without their diagonals is
-  // tr KL + 1ᵀK1 1ᵀL1 / ((n−1)(n−2)) − 2/(n−2) 1ᵀKL1.
-  double Hsic() const {
-    if (n < static_cast<double>(kFewestForHsic)) return kNone;
-    const double trace = cross.squaredNorm() - dxdy;
-    const double sums = (x.squaredNorm() - dx) * (y.squaredNorm() - dy);
-    const double rows = (x * cross).cwiseProduct(y).sum() - x.cwiseProduct(x_dy).sum() -
-                        y.cwiseProduct(y_dx).sum() + dxdy;
-    return trace + sums / ((n - 1) * (n - 2)) - 2 / (n - 2) * rows;
-  }
-};
-
-// H of all rows, then without each block.
-std::vector<double> HsicByBlock(const Matrix& x, const Matrix& y, Index blocks) {
-  const HsicSums all(x, y, {0, x.rows()});
-  std::vector<double> values = {all.Hsic()};
-  for (Index g = 0; g < blocks; ++g) {
-    HsicSums rest = all;
-    rest.Subtract(HsicSums(x, y, BlockOf(g, blocks, x.rows())));
-    values.push_back(rest.Hsic());
-  }
-  return values;
-}
 
 // Σ ⟨p, q⟩ about the means of all rows, then of the rows without each block about their own means.
 // Rows of p and q are about the means of all.
@@ -110,7 +29,7 @@ std::vector<double> CovarianceByBlock(const Matrix& p, const Matrix& q, Index bl
   double all = 0;
   std::vector<double> values(ToSize(blocks + 1), 0.0);
   for (Index g = 0; g < blocks; ++g) {
-    const Range range = BlockOf(g, blocks, p.rows());
+    const RowRange range = BlockOf(g, blocks, p.rows());
     double own = 0;
     Matrix of_p = Matrix::Zero(1, p.cols()), of_q = of_p;
     for (Index i = range.begin; i < range.end; ++i) {
@@ -330,20 +249,6 @@ StoreChange CompareStatistics(const Store& a, const Store& b, const ChangeOption
   return change;
 }
 
-// Indices of the common pictures, block after block: in the order of a hash, so that a block is a
-// random sample.
-std::vector<Index> ByHash(const CommonPictures& common, Index most) {
-  std::vector<Index> all(ToSize(common.size()));
-  std::iota(all.begin(), all.end(), Index{0});
-  std::vector<Index> some = EveryNth(all, most);
-  std::vector<std::pair<Index, Index>> keyed;
-  keyed.reserve(some.size());
-  for (const Index i : some) keyed.emplace_back(SliceOf(At(common.paths, i), kHashes), i);
-  std::ranges::sort(keyed);
-  std::ranges::transform(keyed, some.begin(), [](const auto& pair) { return pair.second; });
-  return some;
-}
-
 }  // namespace
 
 void CheckSameShape(const Store& a, const Store& b) {
@@ -383,16 +288,11 @@ StoreChange CompareComponents(const Store& a, const Store& b, const CommonPictur
   change.images_a = a.info().images;
   change.images_b = b.info().images;
   change.common = common.size();
-  const std::vector<Index> chosen = ByHash(common, options.most_images);
+  const std::vector<Index> chosen = InOrderOfHash(common, options.most_images);
   change.images = std::ssize(chosen);
-  change.blocks = std::min(change.images, kMostBlocks);
-  const auto numbers = [&](const std::vector<Index>& of_store) {
-    std::vector<Index> some;
-    some.reserve(chosen.size());
-    for (const Index i : chosen) some.push_back(At(of_store, i));
-    return some;
-  };
-  const Side of_a(a, numbers(common.a), change.blocks), of_b(b, numbers(common.b), change.blocks);
+  change.blocks = std::min(change.images, kMostCkaBlocks);
+  const Side of_a(a, NumbersAt(common.a, chosen), change.blocks);
+  const Side of_b(b, NumbersAt(common.b, chosen), change.blocks);
   const Components components = a.basis().components();
   change.components.resize(ToSize(components.size()));
   std::mutex mutex;
@@ -422,22 +322,6 @@ StoreChange CompareComponents(const Store& a, const Store& b, const CommonPictur
     options.progress(++done, components.size());
   });
   return change;
-}
-
-std::optional<Estimate> DebiasedCka(const Matrix& x, const Matrix& y, Index blocks) {
-  if (x.rows() != y.rows() || blocks < 1 || blocks > x.rows()) {
-    throw Error(ErrorCode::kInvalidArgument, "CKA: {} and {} rows in {} blocks", x.rows(), y.rows(),
-                blocks);
-  }
-  const std::vector<double> xy = HsicByBlock(x, y, blocks);
-  const std::vector<double> xx = HsicByBlock(x, x, blocks);
-  const std::vector<double> yy = HsicByBlock(y, y, blocks);
-  std::vector<double> values;
-  for (std::size_t i = 0; i < xy.size(); ++i) {
-    const bool vary = xx[i] > kRoundingPart * xx[0] && yy[i] > kRoundingPart * yy[0];
-    values.push_back(vary ? std::clamp(xy[i] / std::sqrt(xx[i] * yy[i]), -1.0, 1.0) : kNone);
-  }
-  return JackknifeCorrelation(values.front(), std::span(values).subspan(1));
 }
 
 }  // namespace cliplens

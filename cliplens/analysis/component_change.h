@@ -9,11 +9,7 @@
 //
 // Two figures of a component, both on the pictures that the stores have in common:
 // - the share of the embedding's variance, Σ ⟨c − mean c, e − mean e⟩ / Σ |e − mean e|²;
-// - of heads: debiased linear CKA of the contributions X and Y to the n pictures,
-//       CKA = H(XX^T, YY^T) / √(H(XX^T, XX^T) H(YY^T, YY^T)),
-//   with H the unbiased estimator of HSIC ("Feature Selection via Dependence Maximization", JMLR
-//   2012, as CKA uses it in "Do Wide and Deep Networks Learn the Same Things?", arXiv 2010.15327).
-//   The plain CKA of head_match.h is biased upwards where pictures are few.
+// - of heads: debiased linear CKA of the contributions to the n pictures (cka.h).
 // Bounds are by the jackknife over pictures. docs/compare.md has the formulas.
 #pragma once
 
@@ -24,7 +20,6 @@
 #include "cliplens/base/array.h"
 #include "cliplens/base/bootstrap.h"
 #include "cliplens/base/component.h"
-#include "cliplens/base/linear_algebra.h"
 #include "cliplens/base/progress.h"
 #include "cliplens/decompose/store.h"
 
@@ -70,10 +65,5 @@ StoreChange CompareComponents(const Store& a, const Store& b, const ChangeOption
 // The same where the pictures in common are known; those of stores with statistics only are not.
 StoreChange CompareComponents(const Store& a, const Store& b, const CommonPictures& common,
                               const ChangeOptions& options);
-
-// Debiased linear CKA of rows x [n, r] and y [n, s] about any means, with bounds by the jackknife
-// over `blocks` blocks of successive rows. Nothing where a block leaves fewer than 4 rows, or rows
-// without variance.
-std::optional<Estimate> DebiasedCka(const Matrix& x, const Matrix& y, Index blocks);
 
 }  // namespace cliplens

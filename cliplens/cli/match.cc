@@ -41,7 +41,7 @@ void AddMatch(CLI::App& app, Common& common) {
   verb->add_option("--labels", options->labels,
                    "File that 'cliplens label STORE --out FILE' wrote, to name heads by");
   verb->add_option("--labels2", options->other_labels, "The same of STORE2");
-  AddNumber(verb, "--most-images", options->match.most_images, 3, 100'000,
+  AddNumber(verb, "--most-images", options->match.most_images, 5, 100'000,
             "Of more common pictures every n-th by path is used");
   AddNumber(verb, "--count", options->count, 1, 1'000'000, "Matches in the table");
 }

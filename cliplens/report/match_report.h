@@ -11,7 +11,7 @@
 
 namespace cliplens {
 
-// "cliplens.match/1".
+// "cliplens.match/2".
 Json MatchJson(const MatchReport& report);
 // The first `count` matches.
 std::string MatchTable(const MatchReport& report, Index count);

@@ -1,11 +1,8 @@
 #include "cliplens/analysis/component_change.h"
 
-#include <cmath>
-#include <random>
-
 #include "tests/analysis/labelled_store.h"
+#include "tests/analysis/plain_cka.h"
 #include "tests/expect_error.h"
-#include "tests/planted_store.h"
 #include <gtest/gtest.h>
 
 #include "cliplens/analysis/variance.h"
@@ -25,30 +22,8 @@ Matrix WithoutRow(const Matrix& x, Index row) {
   return rest;
 }
 
-// The unbiased estimator of HSIC as its paper has it, from the Gram matrices.
-double PlainHsic(const Matrix& x, const Matrix& y) {
-  const auto n = static_cast<double>(x.rows());
-  Matrix k = x * x.transpose(), l = y * y.transpose();
-  k.diagonal().setZero();
-  l.diagonal().setZero();
-  const Matrix product = k * l;
-  return (product.trace() + k.sum() * l.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * product.sum()) /
-         (n * (n - 3));
-}
-
-double PlainCka(const Matrix& x, const Matrix& y) {
-  return PlainHsic(x, y) / std::sqrt(PlainHsic(x, x) * PlainHsic(y, y));
-}
-
 double PlainShare(const Matrix& c, const Matrix& e) {
   return Centred(c).cwiseProduct(Centred(e)).sum() / Centred(e).squaredNorm();
-}
-
-Matrix Normal(Index rows, Index columns, std::mt19937_64& random) {
-  std::normal_distribution<double> normal;
-  Matrix m(rows, columns);
-  for (Index i = 0; i < m.size(); ++i) m.data()[i] = normal(random);
-  return m;
 }
 
 void ExpectNear(const std::optional<Estimate>& got, const Estimate& wanted, double tolerance) {
@@ -168,37 +143,6 @@ TEST_F(ComponentChangeTest, WhatCannotBeComparedIsRefused) {
   const Store statistics = Decomposed("equal", "statistics", 7, /*stats_only=*/true);
   ExpectError(ErrorCode::kInvalidArgument, "without --stats-only",
               [&] { CompareComponents(a_, statistics, {}); });
-}
-
-// Heads that are turned and scaled have CKA 1; independent ones have 0 on average, where the plain
-// figure is far above.
-TEST(DebiasedCkaTest, IsUnbiasedAndItsBoundsHold) {
-  std::mt19937_64 random(3);
-  const Matrix turn = OrthonormalColumns(Normal(12, 12, random));
-  double mean = 0;
-  int held = 0;
-  constexpr int kDraws = 200;
-  const double noise = 0.7;
-  // ‖A‖² / (‖I‖ ‖I + noise² I‖) of the covariances of x and x turn + noise.
-  const double truth = 1 / (1 + noise * noise);
-  for (int draw = 0; draw < kDraws; ++draw) {
-    const Matrix x = Normal(30, 12, random), y = Normal(30, 12, random);
-    mean += DebiasedCka(x, y, 30)->value / kDraws;
-    const Estimate near = *DebiasedCka(x, x * turn + noise * y, 30);
-    held += near.low <= truth && truth <= near.high ? 1 : 0;
-    if (draw > 0) continue;
-    EXPECT_NEAR(DebiasedCka(x, -3 * x * turn, 30)->low, 1, 1e-9);
-    EXPECT_NEAR(near.value, PlainCka(x, x * turn + noise * y), 1e-9);
-    const Matrix far = (x.array() + 5).matrix();  // about another mean
-    EXPECT_NEAR(DebiasedCka(far, x * turn + noise * y, 30)->value, near.value, 1e-9);
-    const Matrix four = x.topRows(4);
-    EXPECT_FALSE(DebiasedCka(four, four, 4));
-    EXPECT_FALSE(DebiasedCka(Matrix::Ones(9, 3), Matrix::Ones(9, 3), 9));
-  }
-  EXPECT_NEAR(mean, 0, 0.02);
-  EXPECT_GE(held, kDraws * 90 / 100);
-  ExpectError(ErrorCode::kInvalidArgument, "3 and 4 rows",
-              [] { DebiasedCka(Matrix::Ones(3, 1), Matrix::Ones(4, 1), 2); });
 }
 
 }  // namespace

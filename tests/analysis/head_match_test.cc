@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tests/analysis/labelled_store.h"
+#include "tests/analysis/plain_cka.h"
 #include "tests/expect_error.h"
 #include "tests/planted_store.h"
 #include <gtest/gtest.h>
@@ -13,13 +14,6 @@
 
 namespace cliplens {
 namespace {
-
-double LinearCka(Matrix x, Matrix y) {
-  x.rowwise() -= x.colwise().mean().eval();
-  y.rowwise() -= y.colwise().mean().eval();
-  return (y.transpose() * x).squaredNorm() /
-         ((x.transpose() * x).norm() * (y.transpose() * y).norm());
-}
 
 class HeadMatchTest : public LabelledStore {
  protected:
@@ -71,19 +65,22 @@ TEST_F(HeadMatchTest, EqualsTheDefinitionOnContributions) {
         y.row(row++) = of_b.heads[j].row(in_b.at(item.path));
       }
       EXPECT_NEAR(match.similarity(static_cast<Index>(i), static_cast<Index>(j)),
-                  LinearCka(of_a.heads[i], y), 1e-6);
+                  PlainCka(of_a.heads[i], y), 1e-5);
     }
   }
   // One to one, best first.
   ASSERT_EQ(match.matches.size(), 6u);
-  EXPECT_EQ(match.matches[0].similarity, match.similarity.maxCoeff());
+  EXPECT_EQ(match.matches[0].similarity->value, match.similarity.maxCoeff());
   std::set<HeadId> seen_a, seen_b;
   for (std::size_t i = 0; i < 6; ++i) {
     const HeadPair& pair = match.matches[i];
     EXPECT_TRUE(seen_a.insert(pair.a).second && seen_b.insert(pair.b).second);
-    EXPECT_EQ(pair.similarity,
+    ASSERT_TRUE(pair.similarity);
+    EXPECT_EQ(pair.similarity->value,
               match.similarity(pair.a.layer * 2 + pair.a.head, pair.b.layer * 3 + pair.b.head));
-    EXPECT_LE(pair.similarity, match.matches[i > 0 ? i - 1 : 0].similarity);
+    EXPECT_LE(pair.similarity->value, match.matches[i > 0 ? i - 1 : 0].similarity->value);
+    EXPECT_LT(pair.similarity->low, pair.similarity->value);
+    EXPECT_GT(pair.similarity->high, pair.similarity->value);
   }
 
   const HeadMatch swapped = MatchHeads(b, a_, {.threads = 1});
@@ -92,6 +89,7 @@ TEST_F(HeadMatchTest, EqualsTheDefinitionOnContributions) {
   EXPECT_EQ(some.images, 7);  // every third of 20
   EXPECT_EQ(MatchHeads(b, a_, {.most_images = 7}).similarity, some.similarity.transpose());
   EXPECT_NE(some.similarity, match.similarity);
+  EXPECT_EQ(MatchHeads(a_, b, {.most_images = 7, .threads = 1}).chance, some.chance);
 }
 
 TEST_F(HeadMatchTest, EachHeadMatchesItself) {
@@ -129,22 +127,50 @@ TEST_F(HeadMatchTest, TurnedAndScaledHeadsAreTheSame) {
   EXPECT_GT(own.similarity(0, 2), 0.3);
   // The head without variance is left to its like.
   EXPECT_EQ(own.matches.back().a, (HeadId{0, 4}));
-  EXPECT_EQ(own.matches.back().similarity, 0);
+  EXPECT_FALSE(own.matches.back().similarity);
+  EXPECT_EQ(own.directions_a.back(), 0);
+  // Four values span three directions, two such traits six.
+  EXPECT_NEAR(own.directions_a[0], 3, 0.3);
+  EXPECT_NEAR(own.directions_a[2], 6, 0.5);
+}
+
+// Pictures of the same names that have nothing to do with each other: the plain figure takes 27 of
+// them for likeness, and the best of all pairs is far from 0 by chance.
+TEST_F(HeadMatchTest, UnrelatedHeadsAreNotAboveChance) {
+  int above = 0;
+  for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6, 7, 8}) {
+    const Store x =
+        PlantedStore{.images = 27, .seed = seed}.Write(path("x" + std::to_string(seed)));
+    const Store y =
+        PlantedStore{.images = 27, .seed = seed + 50}.Write(path("y" + std::to_string(seed)));
+    const HeadMatch match = MatchHeads(x, y, {});
+    EXPECT_LT(std::abs(match.similarity.topLeftCorner(4, 4).mean()), 0.12);
+    EXPECT_GT(match.chance, 0.1);
+    EXPECT_LT(match.chance, 0.6);
+    above += match.similarity.maxCoeff() > match.chance ? 1 : 0;
+    for (const HeadPair& pair : match.matches) {
+      EXPECT_LT(pair.similarity.value_or(Estimate{}).low, 0.1);
+    }
+    const HeadMatch related = MatchHeads(x, x, {});
+    EXPECT_GT(related.matches[3].similarity->low, related.chance);
+    EXPECT_EQ(MatchHeads(x, y, {.permutations = 0}).chance, -1);
+  }
+  EXPECT_LE(above, 2);
 }
 
 TEST_F(HeadMatchTest, WhatHasNothingInCommonIsRefused) {
   std::filesystem::create_directory(path("few"));
-  int left = 2;
+  int left = 4;
   for (const auto& entry : std::filesystem::directory_iterator(path("pictures"))) {
     if (left-- == 0) break;
     std::filesystem::copy_file(entry.path(), path("few") / entry.path().filename());
   }
   const Store few = Decomposed("few", "few-store");
-  ExpectError(ErrorCode::kInvalidArgument, "few-store have 2 pictures of the same path",
+  ExpectError(ErrorCode::kInvalidArgument, "few-store have 4 pictures of the same path",
               [&] { MatchHeads(a_, few, {}); });
   ExpectError(ErrorCode::kInvalidArgument, "both models", [&] { MatchHeads(few, a_, {}); });
-  ExpectError(ErrorCode::kInvalidArgument, "2 pictures; 3",
-              [&] { MatchHeads(a_, a_, {.most_images = 2}); });
+  ExpectError(ErrorCode::kInvalidArgument, "4 pictures; 5",
+              [&] { MatchHeads(a_, a_, {.most_images = 4}); });
   const Store without = Decomposed("pictures", "without", 7, /*stats_only=*/true);
   ExpectError(ErrorCode::kPrecondition, "without", [&] { MatchHeads(a_, without, {}); });
 }

@@ -124,9 +124,9 @@ function Matched({ page, other, match, json, mate }: { page: Page; other: Source
     <section aria-labelledby="match-title">
       <div class="title"><h2 id="match-title">Heads that write the same</h2>
         <Exports name={fileName(source.name, other.name, 'match')} what="the match" json={json} png={() => canvasBlob(canvas.current!)}
-          table={() => ({ header: ['a', 'b', 'similarity', 'share_a', 'share_b', 'label_a', 'label_b'], rows: match.matches.map((m) => [m.a, m.b, m.similarity, m.share_a, m.share_b, m.label_a, m.label_b]) })} />
+          table={() => ({ header: ['a', 'b', 'similarity', 'similarity_low', 'similarity_high', 'share_a', 'share_b', 'label_a', 'label_b'], rows: match.matches.map((m) => [m.a, m.b, m.similarity?.value ?? '', m.similarity?.low ?? '', m.similarity?.high ?? '', m.share_a, m.share_b, m.label_a, m.label_b]) })} />
       </div>
-      <p class="note muted">Similarity of two heads’ contributions on {count(match.images)} pictures that both stores hold: linear CKA, 0 to 1. Matches are one to one, the most similar first.</p>
+      <p class="note muted">Similarity of two heads’ contributions on {count(match.images)} pictures that both stores hold: debiased linear CKA, 1 if one is the other turned, shifted and scaled. Matches are one to one, the most similar first. Heads that have nothing in common reach {decimals(match.chance, 3)} on these pictures; {match.above_chance} of {match.matches.length} matches are above.</p>
       <div class="columns">
         <div>
           <div class="matrix" role="application" aria-roledescription="matrix" tabIndex={0} aria-label={`Similarity of ${rows} heads with ${columns}; arrow keys choose a pair. ${says}`} onPointerMove={point} onPointerLeave={() => setAt(null)} onKeyDown={move}>
@@ -144,8 +144,8 @@ function Matched({ page, other, match, json, mate }: { page: Page; other: Source
                 <tr key={m.a} class={mate('a') === m.a && mate('b') === m.b ? 'chosen' : undefined}>
                   <td><a href={link(source.id, 'head', m.a)}>{m.a}</a> <span class="kind">{m.label_a ?? ''} {percent(m.share_a)}</span></td>
                   <td><a href={link(other.id, 'head', m.b)}>{m.b}</a> <span class="kind">{m.label_b ?? ''} {percent(m.share_b)}</span></td>
-                  <td class="number">{decimals(m.similarity, 3)}</td>
-                  <td class="meter"><Bar part={m.similarity} /></td>
+                  <td class="number" title={m.similarity ? `95 % bounds: ${decimals(m.similarity.low, 3)} to ${decimals(m.similarity.high, 3)}` : undefined}>{m.similarity ? decimals(m.similarity.value, 3) : 'unknown'}</td>
+                  <td class="meter"><Bar part={Math.max(0, m.similarity?.value ?? 0)} /></td>
                 </tr>
               ))}
             </tbody>
