@@ -108,6 +108,57 @@ std::vector<TextSpanResult> TextSpanOfHeads(const Statistics& statistics, const 
   return results;
 }
 
+std::vector<double> HeldOutShares(std::span<const Moments> slices,
+                                  ArrayView<const float, 2> head_basis,
+                                  ArrayView<const float, 2> texts, const TextSpanOptions& options) {
+  const Matrix from_factor = CoordinatesOf(head_basis).from_factor;
+  std::vector<double> explained(ToSize(options.count), 0.0);
+  double variance = 0, about_zero = 0;
+  for (std::size_t out = 0; out < slices.size(); ++out) {
+    const Moments& slice = slices[out];
+    if (slice.count == 0) continue;
+    Moments rest(slice.mean.size());
+    for (std::size_t s = 0; s < slices.size(); ++s) {
+      if (s != out) rest.Merge(slices[s]);
+    }
+    if (rest.count < 2) return {};
+    // About the mean of the others, so that a slice of one picture counts too.
+    const Vector delta = slice.mean - rest.mean;
+    const Matrix scatter = slice.scatter + slice.count * delta * delta.transpose();
+    variance += (from_factor * scatter * from_factor.transpose()).trace();
+    about_zero += slice.count * (from_factor * slice.mean).squaredNorm();
+    const TextSpanResult chosen = TextSpan(rest, head_basis, texts, options);
+    double sum = 0;
+    for (std::size_t t = 0; t < explained.size(); ++t) {
+      if (t < chosen.texts.size()) {
+        const Vector& weight = chosen.texts[t].weight;
+        sum += weight.dot(scatter * weight);
+      }
+      explained[t] += sum;
+    }
+  }
+  if (variance <= kVarianceTolerance * (variance + about_zero)) return {};
+  for (double& share : explained) share = std::clamp(share / variance, 0.0, 1.0);
+  return explained;
+}
+
+std::vector<std::vector<double>> HeldOutSharesOfHeads(const Statistics& statistics,
+                                                      const Basis& basis,
+                                                      const std::vector<HeadId>& heads,
+                                                      ArrayView<const float, 2> texts,
+                                                      const TextSpanOptions& options, int threads) {
+  std::vector<std::vector<double>> shares(heads.size());
+  ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
+    const HeadId id = At(heads, i);
+    std::vector<Moments> slices;
+    for (Index s = 0; s < statistics.slices(); ++s) {
+      slices.push_back(At(statistics.slice(s).heads, statistics.components().NumberOf(id)));
+    }
+    At(shares, i) = HeldOutShares(slices, basis.at(id), texts, options);
+  });
+  return shares;
+}
+
 Matrix DirectionsOf(const TextSpanResult& result, ArrayView<const float, 2> head_basis) {
   // A direction d lies in the span of the contributions, so d = Σ y_i e_i for the orthonormal rows
   // e of from_text, and its weight is B d = from_factor^T y, whose rows are orthogonal.

@@ -5,6 +5,7 @@
 //   for (const SpanText& t : r.texts) Print(At(pool.texts, t.index), t.share);
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "cliplens/base/array.h"
@@ -37,6 +38,16 @@ struct TextSpanResult {
   std::vector<SpanText> texts;  // fewer than `count` if they explain all variance
 };
 
+// How much of the pictures' variance so many texts explain when they are chosen on other pictures:
+// the texts of all slices but one against that slice, summed over the slices. Entry t is of t + 1
+// texts. The shares of TextSpan are of the pictures that the texts were chosen on and so too high
+// where these are few. [count], or nothing for fewer than two slices with pictures, for a slice
+// whose rest has fewer than two, or without variance.
+//   slices: moments of disjoint parts of the pictures
+std::vector<double> HeldOutShares(std::span<const Moments> slices,
+                                  ArrayView<const float, 2> head_basis,
+                                  ArrayView<const float, 2> texts, const TextSpanOptions& options);
+
 // Chooses texts that explain most of one head's variance, one after the other.
 // Paper: "Interpreting CLIP's Image Representation via Text-Based Decomposition"
 // (arXiv 2310.05916), Algorithm 1; here from the factor's moments, so the cost is O(count · M · K),
@@ -53,6 +64,13 @@ std::vector<TextSpanResult> TextSpanOfHeads(const Statistics& statistics, const 
                                             const std::vector<HeadId>& heads,
                                             ArrayView<const float, 2> texts,
                                             const TextSpanOptions& options, int threads);
+
+// HeldOutShares of all of `heads`.
+std::vector<std::vector<double>> HeldOutSharesOfHeads(const Statistics& statistics,
+                                                      const Basis& basis,
+                                                      const std::vector<HeadId>& heads,
+                                                      ArrayView<const float, 2> texts,
+                                                      const TextSpanOptions& options, int threads);
 
 // The directions of the chosen texts in the joint space, orthonormal rows [texts, E].
 //   head_basis: B [K+3, E] of the same head

@@ -12,6 +12,7 @@
 #include "cliplens/cli/verb.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/output_files.h"
+#include "cliplens/report/few_pictures.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
@@ -38,7 +39,15 @@ void Run(const SpanArguments& options, const Common& common) {
   const std::vector<TextSpanResult> spans = TextSpanOfHeads(
       store.statistics(), store.basis(), heads, texts, options.span, common.threads);
   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());
-  const Json result = SpanJson(store.info(), pool, heads, spans, shares);
+  const Index width = store.statistics().factor_width();
+  // Of many pictures it is the sum of the shares, and takes several times as long.
+  const bool few = store.info().images < EnoughForSpan(width);
+  std::vector<std::vector<double>> held_out;
+  if (few) {
+    held_out = HeldOutSharesOfHeads(store.statistics(), store.basis(), heads, texts, options.span,
+                                    common.threads);
+  }
+  const Json result = SpanJson(store.info(), pool, heads, spans, shares, held_out);
   files.Write(options.out, DumpJson(result) + "\n");
   files.Commit();
   if (common.json) {
@@ -55,14 +64,24 @@ void Run(const SpanArguments& options, const Common& common) {
       out += fmt::format(" ({} asked for, the head has no more)", options.span.rank);
     }
     out += "\n";
-    Table table({{"share", Align::kRight}, {"sum", Align::kRight}, {"text"}});
+    std::vector<TableColumn> columns = {{"share", Align::kRight}, {"sum", Align::kRight}};
+    if (few) columns.push_back({"held out", Align::kRight});
+    columns.push_back({"text"});
+    Table table(columns);
     for (const Json& text : head["texts"]) {
-      table.AddRow({fmt::format("{:.1f} %", 100 * text["share"].get<double>()),
-                    fmt::format("{:.1f} %", 100 * text["cumulative"].get<double>()),
-                    text["text"].get<std::string>()});
+      std::vector<std::string> cells = {FormatPercent(text["share"].get<double>()),
+                                        FormatPercent(text["cumulative"].get<double>())};
+      if (few) {
+        cells.push_back(text.contains("held_out") ? FormatPercent(text["held_out"].get<double>())
+                                                  : "unknown");
+      }
+      cells.push_back(text["text"].get<std::string>());
+      table.AddRow(std::move(cells));
     }
     out += table.Render() + "\n";
   }
+  out += FewPicturesLine(store.info().images, EnoughForSpan(width),
+                         "'held out' is what as many texts explain of others");
   if (!options.out.empty()) out += fmt::format("written to {}\n", options.out);
   Print(out);
 }

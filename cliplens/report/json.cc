@@ -43,8 +43,9 @@ Json PoolJson(const TextPool& pool) {
 }
 
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
-              const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares) {
-  if (heads.size() != spans.size()) {
+              const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares,
+              const std::vector<std::vector<double>>& held_out) {
+  if (heads.size() != spans.size() || (!held_out.empty() && held_out.size() != heads.size())) {
     throw Error(ErrorCode::kInvalidArgument, "span: {} heads, but results for {}", heads.size(),
                 spans.size());
   }
@@ -69,6 +70,8 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
       row["index"] = text.index;
       row["share"] = text.share;
       row["cumulative"] = text.cumulative;
+      const std::size_t number = head["texts"].size();
+      if (!held_out.empty() && number < held_out[h].size()) row["held_out"] = held_out[h][number];
       head["texts"].push_back(std::move(row));
     }
     result["heads"].push_back(std::move(head));

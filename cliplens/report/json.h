@@ -38,9 +38,11 @@ Json PoolJson(const std::string& name, Index texts, Index blank);
 Json PoolJson(const TextPool& pool);
 
 // "cliplens.span/1". heads[i] goes with spans[i]; shares are those of all components.
+// held_out[i], where they are given, are its HeldOutShares; they may be empty.
 // Throws Error(kInvalidArgument) where their lengths differ or a head has no share.
 Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<HeadId>& heads,
-              const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares);
+              const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares,
+              const std::vector<std::vector<double>>& held_out = {});
 
 // The list "components" of "cliplens.report/1": shares of the embedding's variance.
 Json ComponentsJson(const std::vector<ComponentShare>& shares);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <random>
 
 #include "tests/expect_error.h"
 #include <gtest/gtest.h>
@@ -177,6 +178,101 @@ TEST_F(TextSpanRandom, BadArgumentsAreErrors) {
   });
   ExpectError(ErrorCode::kInvalidArgument, "count 0",
               [&] { TextSpan(MomentsOf(u_), basis_, texts_, {.count = 0}); });
+}
+
+// Random rows in six directions of falling variance, and texts along random directions.
+struct HeldOutCase {
+  static constexpr Index kWidth = 6;
+  std::mt19937_64 random{7};
+
+  Matrix Normal(Index rows, Index columns) {
+    std::normal_distribution<double> normal;
+    Matrix m(rows, columns);
+    for (Index i = 0; i < m.size(); ++i) m.data()[i] = normal(random);
+    return m;
+  }
+  Matrix Rows(Index count) {
+    Matrix rows = Normal(count, kWidth);
+    for (Index k = 0; k < kWidth; ++k) rows.col(k) *= std::pow(0.8, static_cast<double>(k));
+    return (rows.array() + 0.5).matrix();
+  }
+  static std::vector<Moments> Slices(const Matrix& rows, Index slices) {
+    std::vector<Moments> moments(ToSize(slices), Moments(kWidth));
+    for (Index i = 0; i < rows.rows(); ++i) At(moments, i % slices).Add(rows.row(i));
+    return moments;
+  }
+};
+
+TEST(HeldOutShares, AreThoseOfTextsChosenOnTheOtherSlices) {
+  HeldOutCase some;
+  const Matrix rows = some.Rows(11);
+  const Matrix texts = some.Normal(20, HeldOutCase::kWidth);
+  constexpr Index kSlices = 3, kCount = 4;
+  const std::vector<double> got = HeldOutShares(HeldOutCase::Slices(rows, kSlices), Identity(6),
+                                                Texts(texts), {.count = kCount});
+  std::vector<double> wanted(kCount, 0.0);
+  double total = 0;
+  for (Index out = 0; out < kSlices; ++out) {
+    Matrix rest(0, 6), held(0, 6);
+    for (Index i = 0; i < rows.rows(); ++i) {
+      Matrix& to = i % kSlices == out ? held : rest;
+      to.conservativeResize(to.rows() + 1, Eigen::NoChange);
+      to.row(to.rows() - 1) = rows.row(i);
+    }
+    const TextSpanResult chosen =
+        TextSpan(MomentsOf(rest), Identity(6), Texts(texts), {.count = kCount});
+    const Matrix deviations = held.rowwise() - rest.colwise().mean();
+    total += deviations.squaredNorm();
+    double sum = 0;
+    for (std::size_t t = 0; t < wanted.size(); ++t) {
+      sum += (deviations * chosen.texts[t].weight).squaredNorm();
+      wanted[t] += sum;
+    }
+  }
+  ASSERT_EQ(got.size(), wanted.size());
+  for (std::size_t t = 0; t < wanted.size(); ++t) EXPECT_NEAR(got[t], wanted[t] / total, 1e-6);
+}
+
+// Two texts of many seem to explain more of eight pictures than they do of others; the held-out
+// share does not. On many pictures both agree.
+TEST(HeldOutShares, AreNotTooHighOnFewPictures) {
+  HeldOutCase some;
+  const Matrix texts = some.Normal(200, HeldOutCase::kWidth);
+  const Matrix fresh = some.Rows(20'000);
+  const Matrix deviations = fresh.rowwise() - fresh.colwise().mean();
+  constexpr int kDraws = 60;
+  double said = 0, held = 0, truth = 0;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    const std::vector<Moments> slices = HeldOutCase::Slices(some.Rows(8), 8);
+    Moments all(HeldOutCase::kWidth);
+    for (const Moments& slice : slices) all.Merge(slice);
+    const TextSpanResult r = TextSpan(all, Identity(6), Texts(texts), {.count = 2});
+    said += r.texts[1].cumulative / kDraws;
+    held += HeldOutShares(slices, Identity(6), Texts(texts), {.count = 2})[1] / kDraws;
+    for (const SpanText& text : r.texts) {
+      truth += (deviations * text.weight).squaredNorm() / deviations.squaredNorm() / kDraws;
+    }
+  }
+  EXPECT_GT(said, truth + 0.1);
+  EXPECT_NEAR(held, truth, 0.05);
+
+  const std::vector<Moments> slices = HeldOutCase::Slices(fresh, 8);
+  const TextSpanResult r = TextSpan(MomentsOf(fresh), Identity(6), Texts(texts), {.count = 2});
+  EXPECT_NEAR(HeldOutShares(slices, Identity(6), Texts(texts), {.count = 2})[1],
+              r.texts[1].cumulative, 0.01);
+}
+
+TEST(HeldOutShares, NeedPicturesThatDiffer) {
+  HeldOutCase some;
+  const Array<float, 2> texts = Texts(some.Normal(9, HeldOutCase::kWidth));
+  const auto shares = [&](const Matrix& rows, Index slices) {
+    return HeldOutShares(HeldOutCase::Slices(rows, slices), Identity(6), texts, {.count = 2});
+  };
+  EXPECT_TRUE(shares(some.Rows(1), 8).empty());
+  EXPECT_TRUE(shares(some.Rows(2), 8).empty());  // one is left
+  EXPECT_TRUE(shares(some.Rows(9), 1).empty());  // all in one slice
+  EXPECT_TRUE(shares(Matrix::Ones(9, 6), 8).empty());
+  EXPECT_EQ(shares(some.Rows(3), 8).size(), 2u);
 }
 
 }  // namespace

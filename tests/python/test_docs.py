@@ -420,7 +420,8 @@ PARTS = {"Component": ("cliplens.report/1", ["components[]"]),
 # What only the route has, and what only the verb.
 ROUTE_ONLY = {"Component": r"layer|head", "Head": r"format|label.*|texts\[\]\.(highest|lowest).*",
               "OpenedEdit": r"edit\..*|other_means"}
-VERB_ONLY = {"Search": r"index", "Head": r"format", "GroupRow": r"rows\[\]\.weighted"}
+VERB_ONLY = {"Search": r"index", "Head": r"format|heads\[\]\.texts\[\]\.held_out",
+             "GroupRow": r"rows\[\]\.weighted"}
 
 
 def fields_of_schema(schema, path="", absent=False, null=False):

@@ -48,6 +48,11 @@ TEST(SpanJson, HoldsTheContract) {
   EXPECT_FALSE(head["texts"][0].contains("property"));
   EXPECT_EQ(head["texts"][1]["property"], "object");
   EXPECT_EQ(head["texts"][1]["cumulative"], 0.75);
+  EXPECT_FALSE(head["texts"][0].contains("held_out"));
+  const Json held = SpanJson(SmallStore(), pool, {{0, 0}}, {span}, kShares, {{0.4, 0.6, 0.7}});
+  EXPECT_EQ(held["heads"][0]["texts"][1]["held_out"], 0.6);
+  EXPECT_FALSE(SpanJson(SmallStore(), pool, {{0, 0}}, {span}, kShares, {{}})["heads"][0]["texts"][0]
+                   .contains("held_out"));
 }
 
 TEST(SpanJson, RefusesWhatDoesNotFitTogether) {
