@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/report/csv.h"
+#include "cliplens/report/few_pictures.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
@@ -100,7 +101,11 @@ std::string AblationCsv(const AblationResult& result) {
 
 std::string AblationTable(const AccuracySetting& setting, const AblationResult& result,
                           Index components) {
-  std::string out = ImagesText(setting, result.images) + "\n";
+  std::string out = ImagesText(setting, result.images);
+  out += FewPicturesLine(result.images, kEnoughForLosses,
+                         "bounds of small losses are too narrow, and of no width where no answer "
+                         "changes");
+  out += "\n";
   const auto named = [](const std::string& name) -> std::string {
     if (name == "mlps") return "MLPs and INPUT replaced";
     if (name == "cls_attn") return "class token's attention to itself replaced";

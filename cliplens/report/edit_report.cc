@@ -7,6 +7,7 @@
 
 #include "cliplens/decompose/edit_file.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/report/few_pictures.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
@@ -178,6 +179,8 @@ std::string CueTable(const CueReport& report) {
     out += fmt::format("with the {} chosen replaced by their means the cue explains {}\n", chosen,
                        Percents(r.lean_edited));
   }
+  out += FewPicturesLine(r.images, kEnoughForCue,
+                         "few heads can be told from chance, and the list may be too short");
   return out;
 }
 

@@ -1,7 +1,10 @@
 #include "cliplens/report/search_report.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
+#include "cliplens/report/few_pictures.h"
 #include "cliplens/report/json.h"
 #include "cliplens/report/table.h"
 
@@ -69,6 +72,13 @@ std::string SearchTable(const SearchReport& report) {
   out += table.Render();
   out += fmt::format("of {} pictures{}\n", report.store.images,
                      report.index.empty() ? "" : " in " + report.index);
+  const bool about_mean = std::ranges::any_of(report.terms, [](const SearchReport::Term& term) {
+    return term.space.measure != Measure::kRaw;
+  });
+  if (about_mean) {
+    out += FewPicturesLine(report.store.images, kEnoughForSearch,
+                           "scores are about a mean of so few, of which each is a part");
+  }
   return out;
 }
 
