@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from xml.sax.saxutils import escape
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
@@ -111,4 +112,36 @@ def bars(rows):
         drawing.rect(left, y, mean * width, step - 8, COLOURS["object"] if own else "#999")
         drawing.line(left + least * width, y + 7, left + most * width, y + 7, "#000")
         drawing.text(left + most * width + 6, y + 11, f"{mean:.2f}", 11)
+    return drawing.svg()
+
+
+def curves(lines, across, up):
+    """Curves over a logarithmic scale, a panel for each title: [(panel, name, colour, [(x, y)])],
+    with y in [0, 1] and colours by the names of COLOURS."""
+    width, height, left, top, gap = 300, 220, 46, 74, 40
+    titles = list(dict.fromkeys(panel for panel, *_ in lines))
+    drawing = Drawing(left + len(titles) * (width + gap), top + height + 50)
+    least, most = (pick(x for *_, points in lines for x, _ in points) for pick in (min, max))
+    for n, title in enumerate(titles):
+        x0 = left + n * (width + gap)
+        drawing.text(x0, 16, title, 12)
+
+        def at(x, y):
+            return (x0 + width * math.log(x / least) / math.log(most / least),
+                    top + height * (1 - min(1, max(0, y))))
+        for tick in (0, 0.25, 0.5, 0.75, 1):
+            y = at(least, tick)[1]
+            drawing.line(x0, y, x0 + width, y, "#ddd")
+            drawing.text(x0 - 6, y + 4, f"{tick:g}", 11, "end")
+        for tick in sorted({x for *_, points in lines for x, _ in points}):
+            drawing.text(at(tick, 0)[0], top + height + 15, f"{tick:g}", 10, "middle")
+        drawing.text(x0 + width / 2, top + height + 34, f"{across} (up: {up})", 11, "middle")
+        for row, (_, name, colour, points) in enumerate(line for line in lines if line[0] == title):
+            drawing.rect(x0, 22 + 14 * row, 10, 10, COLOURS[colour])
+            drawing.text(x0 + 14, 31 + 14 * row, name, 10)
+            places = [at(*point) for point in points]
+            for (x1, y1), (x2, y2) in zip(places, places[1:]):
+                drawing.line(x1, y1, x2, y2, COLOURS[colour])
+            for place in places:
+                drawing.circle(*place, 3, COLOURS[colour])
     return drawing.svg()
