@@ -317,8 +317,9 @@ RUNS = [
     " --means store",
     "reconstruct other --texts gaps.txt --classes world/texts/birds.txt --templates simple"
     " --counts 1,2 --random 1",
-    "label other --properties world/texts/properties.txt --heads L4-L5 --beside store",
-    "evaluate labels other --properties world/texts/properties.txt --heads L4-L5"
+    "label other --properties world/texts/properties.txt --heads L4-L5 --beside store"
+    " --most-images 7",
+    "evaluate labels other --properties world/texts/properties.txt --heads L4-L5 --most-images 7"
     " --truth object,background,style --only size=huge",
     "decompose pictureworld-birds --images world/sets/birds --out birds",
     "decompose pictureworld-birds --images photos/single-000000.png --out few",

@@ -129,9 +129,9 @@ TEST(LabelOfCard, ShowsEvidence) {
   EXPECT_NE(card.find("picture 2"), std::string::npos);
   EXPECT_NE(card.find("a red &lt;b&gt;"), std::string::npos);
   EXPECT_NE(card.find("colour"), std::string::npos);
-  EXPECT_NE(LabelOfCard(report, report.labels[1], picture)
-                .find("No label: the best guess, colour, has a confidence of 0.31"),
-            std::string::npos);
+  const std::string without = LabelOfCard(report, report.labels[1], picture);
+  EXPECT_NE(without.find("No label: the best guess"), std::string::npos);
+  EXPECT_NE(without.find("has a confidence of 0.31"), std::string::npos);
 }
 
 }  // namespace
