@@ -39,10 +39,10 @@ Embeddings About(Array<float, 2> rows) {
 }
 
 // The rows of a question about their mean [m, E].
-Matrix CentredTexts(const Array<float, 2>& texts, const std::vector<Index>& rows) {
+Matrix CentredTexts(ArrayView<const float, 2> texts, const std::vector<Index>& rows) {
   Matrix centred(std::ssize(rows), texts.dim(1));
   for (Index t = 0; t < centred.rows(); ++t) {
-    centred.row(t) = AsEigen(texts.view()).row(At(rows, t)).cast<double>();
+    centred.row(t) = AsEigen(texts).row(At(rows, t)).cast<double>();
   }
   centred.rowwise() -= centred.colwise().mean().eval();
   return centred;
@@ -65,22 +65,25 @@ ScoreScale ScaleOfScores(const Embeddings& e, const Matrix& centred) {
 }
 
 // Answers of all pictures to the questions about the texts [M, E].
-void Answer(const Embeddings& e, const Array<float, 2>& texts,
+void Answer(const Embeddings& e, ArrayView<const float, 2> texts,
             const std::vector<Question*>& questions, int threads) {
   const Index images = e.rows.dim(0);
-  std::vector<ScoreScale> scales;
-  for (Question* q : questions) {
-    q->answers.groups = static_cast<Index>(q->rows.size());
-    q->answers.group_of.resize(ToSize(images));
-    scales.push_back(ScaleOfScores(e, CentredTexts(texts, q->rows)));
-  }
+  std::vector<ScoreScale> scales(questions.size());
+  ParallelFor(threads, std::ssize(questions), [&](Index i, int) {
+    Question& q = *At(questions, i);
+    q.answers.groups = std::ssize(q.rows);
+    q.answers.group_of.resize(ToSize(images));
+    if (q.with_peak) At(scales, i) = ScaleOfScores(e, CentredTexts(texts, q.rows));
+  });
   const Index tasks = (images + kAnsweredTogether - 1) / kAnsweredTogether;
   std::vector<Matrix> peaks(questions.size(), Matrix::Zero(tasks, 1));
-  ParallelFor(threads, tasks, [&](Index task, int) {
+  std::vector<Matrix> buffers(ToSize(ResolveThreads(threads)));  // of each worker
+  ParallelFor(threads, tasks, [&](Index task, int worker) {
     const Index begin = task * kAnsweredTogether;
     const Index end = std::min(images, begin + kAnsweredTogether);
-    const Matrix scores =
-        nn::Product(nn::Of(e.rows.rows(begin, end)), nn::Of(texts.view()).Transposed());
+    Matrix& scores = At(buffers, worker);
+    scores.setZero(end - begin, texts.dim(0));
+    nn::AddProduct(nn::Of(e.rows.rows(begin, end)), nn::Of(texts).Transposed(), scores);
     for (std::size_t i = 0; i < questions.size(); ++i) {
       Question& q = *questions[i];
       for (Index b = begin; b < end; ++b) {
@@ -89,9 +92,11 @@ void Answer(const Embeddings& e, const Array<float, 2>& texts,
         double mean = 0;
         for (std::size_t g = 0; g < q.rows.size(); ++g) {
           if (score(g) > score(best)) best = g;
-          mean += score(g) / static_cast<double>(q.rows.size());
+          mean += score(g);
         }
+        mean /= static_cast<double>(q.rows.size());
         At(q.answers.group_of, b) = static_cast<std::int32_t>(best);
+        if (!q.with_peak) continue;
         double peak = -std::numeric_limits<double>::infinity();
         for (std::size_t g = 0; g < q.rows.size(); ++g) {
           const auto t = static_cast<Index>(g);
@@ -158,36 +163,30 @@ void DrawTextHalves(const PropertyTable& table, std::mt19937_64& engine, AskedPi
     std::vector<Question> halves, rests;
     for (const std::vector<Index>& rows : table.texts) {
       std::vector<Index> rest;
-      halves.push_back({Half(rows, engine, &rest), {}});
-      rests.push_back({std::move(rest), {}});
+      halves.push_back({.rows = Half(rows, engine, &rest), .with_peak = false});
+      rests.push_back({.rows = std::move(rest), .with_peak = false});
     }
     pictures.text_halves.push_back(std::move(halves));
     pictures.text_halves.push_back(std::move(rests));
   }
 }
 
-// Adds the questions of turned texts; returns all texts, the table's and then the turned ones.
-Array<float, 2> TurnAll(const PropertyTable& table, ArrayView<const float, 2> texts,
-                        std::uint64_t seed, AskedPictures& pictures) {
-  Array<float, 2> rows({texts.dim(0) * (1 + kTurns), texts.dim(1)});
-  std::ranges::copy(texts.flat(), rows.data());
+// Asks the same with the texts turned at random, one turn after the other.
+void AskTurned(const Embeddings& e, ArrayView<const float, 2> texts, const LabelOptions& options,
+               AskedPictures& pictures) {
   for (Index d = 0; d < kTurns; ++d) {
-    const Index first = texts.dim(0) * (1 + d);
-    const Array<float, 2> turned = TurnedTexts(texts, seed + static_cast<std::uint64_t>(d));
-    std::ranges::copy(turned.flat(), rows.row(first).data());
-    std::vector<Question>& questions = pictures.turned.emplace_back();
-    for (std::vector<Index> of_property : table.texts) {
-      for (Index& row : of_property) row += first;
-      questions.push_back({std::move(of_property), {}});
-    }
+    std::vector<Question>& turned = pictures.turned.emplace_back();
+    for (const Question& question : pictures.properties) turned.push_back({question.rows, {}});
+    std::vector<Question*> questions;
+    for (Question& question : turned) questions.push_back(&question);
+    Answer(e, TurnedTexts(texts, options.seed + static_cast<std::uint64_t>(d)), questions,
+           options.threads);
   }
-  return rows;
 }
 
 // Sets the evidence that the texts of each property describe the pictures.
-void PutTextEvidence(const Embeddings& e, const Array<float, 2>& texts, AskedPictures& pictures) {
-  const double total = e.covariance.trace();
-  if (total > 0) pictures.spread = total * total / e.covariance.squaredNorm();
+void PutTextEvidence(const Embeddings& e, ArrayView<const float, 2> texts,
+                     AskedPictures& pictures) {
   for (std::size_t p = 0; p < pictures.properties.size(); ++p) {
     const Question& question = pictures.properties[p];
     Matrix centred = CentredTexts(texts, question.rows);
@@ -216,17 +215,14 @@ AskedPictures AskAll(const Store& store, const PropertyTable& table,
   DrawSliceHalves(engine, pictures);
   for (const std::vector<Index>& rows : table.texts) pictures.properties.push_back({rows, {}});
   DrawTextHalves(table, engine, pictures);
-  const Array<float, 2> rows = TurnAll(table, texts, options.seed, pictures);
-
   std::vector<Question*> questions;
-  const auto ask = [&](std::vector<Question>& all) {
-    for (Question& q : all) questions.push_back(&q);
-  };
-  ask(pictures.properties);
-  for (std::vector<Question>& half : pictures.text_halves) ask(half);
-  for (std::vector<Question>& turned : pictures.turned) ask(turned);
-  Answer(embeddings, rows, questions, options.threads);
-  PutTextEvidence(embeddings, rows, pictures);
+  for (Question& question : pictures.properties) questions.push_back(&question);
+  for (std::vector<Question>& half : pictures.text_halves) {
+    for (Question& question : half) questions.push_back(&question);
+  }
+  Answer(embeddings, texts, questions, options.threads);
+  AskTurned(embeddings, texts, options, pictures);
+  PutTextEvidence(embeddings, texts, pictures);
   return pictures;
 }
 

@@ -24,9 +24,10 @@ inline constexpr Index kLabelSlices = 8;  // of the pictures, by a hash of their
 // The answer to a question is the text with the largest product.
 struct Question {
   std::vector<Index> rows;  // of the matrix of all texts
-  Grouping answers;
-  double peak =
-      0;  // mean over pictures of the largest score, in standard deviations of each text's
+  Grouping answers = {};
+  bool with_peak = true;  // whether the peak is wanted
+  // Mean over the pictures of the largest score, in standard deviations of each text's scores.
+  double peak = 0;
 };
 
 // The pictures with their answers, the same for all heads.
@@ -39,7 +40,6 @@ struct AskedPictures {
   std::vector<std::vector<Question>> turned;       // [draws][properties]: TurnedTexts
   std::vector<TextEvidence> evidence;              // of each property
   std::vector<Matrix> centred;  // of each property: its texts [m, E] about their mean, of length 1
-  double spread = 0;            // effective number of directions in which the embeddings vary
 };
 
 // Arguments as LabelHeads takes them.
