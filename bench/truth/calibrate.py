@@ -23,7 +23,7 @@ from bench.truth.stores import ROOT, Bench
 
 SHIPPED = ("pictureworld", "pictureworld-2", "pictureworld-roles", "pictureworld-birds")
 FIT = (*SHIPPED, "m1", "m3", "m1-60", "m1-300", "m1-1000", "m3-60", "m3-300", "m3-1000", "r1", "r3")
-KEPT = ("m2", "m4", "m2-300", "m2-1000", "m4-300", "m4-1000", "r2", "r4")
+KEPT = ("m2", "m4", "m6", "m2-300", "m2-1000", "m4-300", "m4-1000", "r2", "r4")
 PENALTY = 1e-3  # of squared coefficients of features with unit spread
 FEW, MANY = 8, 1500  # pictures
 ABSENT = "table without the head's own property"  # where every label is wrong

@@ -126,6 +126,7 @@ void Divide(const std::vector<double>& squares_a, const std::vector<double>& squ
 std::vector<double> DirectionsFrom(const std::vector<double>& squares, Index images) {
   const auto n = static_cast<double>(images);
   std::vector<double> directions;
+  directions.reserve(squares.size());
   for (const double square : squares) {
     directions.push_back(square > 0 ? n * (n - 3) / (2 * square * (n - 1) * (n - 1)) : 0.0);
   }
