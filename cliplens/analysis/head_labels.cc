@@ -234,6 +234,10 @@ std::vector<HeadLabel> LabelHeads(const Store& store, const std::vector<HeadId>&
     throw Error(ErrorCode::kInvalidArgument, "labels: texts of width {}, an embedding of {}",
                 texts.dim(1), store.basis().embed_width());
   }
+  if (table.texts.size() < 2) {
+    throw Error(ErrorCode::kInvalidArgument, "labels: {} property; at least two are compared",
+                table.texts.size());
+  }
   for (const std::vector<Index>& rows : table.texts) {
     if (std::ranges::any_of(rows, [&](Index t) { return t < 0 || t >= texts.dim(0); })) {
       throw Error(ErrorCode::kInvalidArgument, "labels: a table of more texts than the {} given",

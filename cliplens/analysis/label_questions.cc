@@ -176,8 +176,10 @@ void AskTurned(const Embeddings& e, ArrayView<const float, 2> texts, const Label
                AskedPictures& pictures) {
   for (Index d = 0; d < kTurns; ++d) {
     std::vector<Question>& turned = pictures.turned.emplace_back();
-    for (const Question& question : pictures.properties) turned.push_back({question.rows, {}});
     std::vector<Question*> questions;
+    turned.reserve(pictures.properties.size());
+    questions.reserve(pictures.properties.size());
+    for (const Question& question : pictures.properties) turned.push_back({.rows = question.rows});
     for (Question& question : turned) questions.push_back(&question);
     Answer(e, TurnedTexts(texts, options.seed + static_cast<std::uint64_t>(d)), questions,
            options.threads);

@@ -155,6 +155,10 @@ TEST(HeadLabels, TextsMustFitTheStoreAndTheTable) {
   ExpectError(ErrorCode::kInvalidArgument, "texts of width 7, an embedding of 8", [&] {
     LabelHeads(store, {{0, 0}}, table, Array<float, 2>({8, 7}), {});
   });
+  ExpectError(ErrorCode::kInvalidArgument, "1 property; at least two", [&] {
+    LabelHeads(store, {{0, 0}}, {.names = {"colour"}, .texts = {{0, 1}}}, PlantedStore::Texts(),
+               {});
+  });
   ExpectError(ErrorCode::kInvalidArgument, "more texts than the 3 given", [&] {
     LabelHeads(store, {{0, 0}}, table, Array<float, 2>({3, 8}), {});
   });
