@@ -24,6 +24,13 @@ constexpr Range kLayers{3, 8}, kHeadWidth{16, 64}, kEmbedWidth{64, 128}, kImageS
 constexpr Range kProperties{2, 25};
 constexpr Index kFewestImages = 8;
 
+// The pixels of a side; 0 where the manifest does not tell.
+Index ImageSize(const Json& config) {
+  if (!config.contains("vision") || !config["vision"].contains("image_size")) return 0;
+  const Json& size = config["vision"]["image_size"];
+  return size.is_number_integer() ? size.get<Index>() : 0;
+}
+
 std::string RangeText(const Range& range) {
   return range.low == range.high ? fmt::format("{}", range.low)
                                  : fmt::format("{} to {}", range.low, range.high);
@@ -45,8 +52,7 @@ void AddModel(const StoreInfo& store, const Basis& basis, std::vector<std::strin
   check("layers:", basis.layers(), kLayers);
   check("width of a head:", basis.head_width(), kHeadWidth);
   check("width of the embedding:", basis.embed_width(), kEmbedWidth);
-  const Json size = store.model_config.value("/vision/image_size"_json_pointer, Json());
-  check("pixels of a side:", size.is_number_integer() ? size.get<Index>() : 0, kImageSize);
+  check("pixels of a side:", ImageSize(store.model_config), kImageSize);
   if (!unlike.empty()) {
     why.push_back(fmt::format("the model is unlike those that it was fitted on ({})",
                               fmt::join(unlike, ", ")));
