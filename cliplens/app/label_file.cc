@@ -112,10 +112,8 @@ LabelFile ParseLabels(const Json& json, const std::string& place, const ModelHea
         ListOfTexts(JsonList(property, "texts", file.place), "text of a property", file.place));
     file.index.push_back(IndexOf(JsonList(property, "heads", file.place), all, file.place));
   }
-  if (json.contains("uncalibrated_because")) {  // not in a file of an older program
-    file.uncalibrated =
-        ListOfTexts(JsonList(json, "uncalibrated_because", file.place), "reason", file.place);
-  }
+  file.uncalibrated =
+      ListOfTexts(JsonList(json, "uncalibrated_because", file.place), "reason", file.place);
   std::set<HeadId> seen;
   for (const Json& head : JsonList(json, "heads", file.place)) {
     LabelledHead labelled;

@@ -20,6 +20,7 @@ class HeadsTest : public testing::Test {
     const Json json = {
         {"format", "cliplens.label/3"},
         {"model", {{"name", "planted"}, {"fingerprint", std::string(32, '0')}}},
+        {"uncalibrated_because", Json::array()},
         {"properties",
          {{{"property", "colour"},
            {"texts", {"red", "blue"}},

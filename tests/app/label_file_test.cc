@@ -11,6 +11,7 @@ namespace {
 
 constexpr char kLabels[] = R"({"format": "cliplens.label/3",
  "model": {"name": "small", "fingerprint": "ab"},
+ "uncalibrated_because": ["7 pictures of at least 8"],
  "properties": [{"property": "colour", "texts": ["red", "blue"],
                  "heads": [{"head": "L1.H0", "share": 0.5}]},
                 {"property": "place", "texts": ["a beach", "a wood", "a town"],
@@ -38,6 +39,7 @@ class LabelFileTest : public testing::Test {
 TEST_F(LabelFileTest, HeadsOfAProperty) {
   const LabelFile file = Read();
   EXPECT_EQ(file.heads.size(), 3u);
+  EXPECT_EQ(file.uncalibrated, (std::vector<std::string>{"7 pictures of at least 8"}));
   EXPECT_EQ(HeadsLabelled(file, "place"), (std::vector<HeadId>{{0, 1}, {1, 0}}));
   EXPECT_EQ(HeadsLabelled(file, "colour"), (std::vector<HeadId>{{1, 0}}));
   EXPECT_EQ(HeadsTelling(file, "place"),
