@@ -1,8 +1,6 @@
 #include "cliplens/analysis/head_labels.h"
 
 #include <algorithm>
-#include <cmath>
-#include <functional>
 #include <map>
 #include <mutex>
 
@@ -19,7 +17,6 @@ namespace {
 constexpr std::size_t kEvidence = 8;
 // A second property explains, beyond the first, at least this part of what the first does.
 constexpr double kSecond = 0.5;
-constexpr double kLeastAlignment = 0.05;  // below, texts and pictures have nothing in common
 constexpr double kLeastConfidence = 0.5;  // of a label
 
 // What of a property's share its answers owe to chance.
@@ -116,15 +113,6 @@ double Stability(const HeadRows& rows, const AskedPictures& pictures,
   return same / static_cast<double>(pictures.halves.size() + pictures.text_halves.size());
 }
 
-// The mean of the better half.
-double BetterHalf(std::vector<double> values) {
-  std::ranges::sort(values, std::greater<>());
-  values.resize((values.size() + 1) / 2);
-  double mean = 0;
-  for (const double value : values) mean += value / static_cast<double>(values.size());
-  return mean;
-}
-
 double GroupsOf(const Grouping& grouping) {
   std::vector<bool> seen(ToSize(grouping.groups), false);
   for (const std::int32_t g : grouping.group_of) At(seen, g) = true;
@@ -144,11 +132,6 @@ LabelFigures FiguresOf(const HeadRows& rows, const Matrix& from_text, const Aske
     if (p == head.guess) continue;
     if (next < 0 || At(head.properties, p).net > At(head.properties, next).net) next = p;
   }
-  std::vector<double> alignments, peaks;
-  for (const TextEvidence& evidence : pictures.evidence) {
-    alignments.push_back(std::log(std::max(evidence.alignment, kLeastAlignment)));
-    peaks.push_back(evidence.peak);
-  }
   const PropertyShare& guess = At(head.properties, head.guess);
   const Matrix& texts = At(pictures.centred, head.guess);
   const Matrix in_head = nn::Product(nn::Of(texts), nn::Of(from_text).Transposed());
@@ -161,8 +144,8 @@ LabelFigures FiguresOf(const HeadRows& rows, const Matrix& from_text, const Aske
           .head_alignment = AlignmentOf(in_head, covariance, texts.cols()),
           .text_alignment = At(pictures.evidence, head.guess).alignment,
           .text_peak = At(pictures.evidence, head.guess).peak,
-          .table_alignment = BetterHalf(alignments),
-          .table_peak = BetterHalf(peaks),
+          .table_alignment = pictures.table_alignment,
+          .table_peak = pictures.table_peak,
           .images = images,
           .properties = static_cast<double>(head.properties.size()),
           .texts = static_cast<double>(texts.rows())};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <numeric>
@@ -18,8 +19,8 @@ namespace {
 constexpr Index kPictureHalves = 8;  // draws of half of the slices
 constexpr Index kTextHalves = 4;     // draws of half of each property's texts, two and their rests
 constexpr Index kTurns = 4;          // of all texts, as a control
-constexpr double kScoreRounding =
-    1e-12;  // variance of a score below is rounding of fp32 embeddings
+constexpr double kScoreRounding = 1e-12;  // variance of a score below is rounding of fp32
+constexpr double kLeastAlignment = 0.05;  // below, texts and pictures have nothing in common
 constexpr Index kAnsweredTogether = 256;  // pictures
 
 // The embeddings [B, E] of the chosen pictures, with what is known of them together.
@@ -186,9 +187,19 @@ void AskTurned(const Embeddings& e, ArrayView<const float, 2> texts, const Label
   }
 }
 
+// The mean of the better half.
+double BetterHalf(std::vector<double> values) {
+  std::ranges::sort(values, std::greater<>());
+  values.resize((values.size() + 1) / 2);
+  double mean = 0;
+  for (const double value : values) mean += value / static_cast<double>(values.size());
+  return mean;
+}
+
 // Sets the evidence that the texts of each property describe the pictures.
 void PutTextEvidence(const Embeddings& e, ArrayView<const float, 2> texts,
                      AskedPictures& pictures) {
+  std::vector<double> alignments, peaks;
   for (std::size_t p = 0; p < pictures.properties.size(); ++p) {
     const Question& question = pictures.properties[p];
     Matrix centred = CentredTexts(texts, question.rows);
@@ -202,9 +213,13 @@ void PutTextEvidence(const Embeddings& e, ArrayView<const float, 2> texts,
     for (const std::vector<Question>& turned : pictures.turned) {
       evidence.peak -= turned[p].peak / kTurns;
     }
+    alignments.push_back(std::log(std::max(evidence.alignment, kLeastAlignment)));
+    peaks.push_back(evidence.peak);
     pictures.evidence.push_back(evidence);
     pictures.centred.push_back(std::move(centred));
   }
+  pictures.table_alignment = BetterHalf(std::move(alignments));
+  pictures.table_peak = BetterHalf(std::move(peaks));
 }
 
 }  // namespace

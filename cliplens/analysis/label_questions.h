@@ -39,6 +39,8 @@ struct AskedPictures {
   std::vector<std::vector<Question>> text_halves;  // [draws][properties]
   std::vector<std::vector<Question>> turned;       // [draws][properties]: TurnedTexts
   std::vector<TextEvidence> evidence;              // of each property
+  // Over the better half of the properties: the mean logarithm of the alignment, the mean peak.
+  double table_alignment = 0, table_peak = 0;
   std::vector<Matrix> centred;  // of each property: its texts [m, E] about their mean, of length 1
 };
 
