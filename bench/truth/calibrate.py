@@ -145,18 +145,23 @@ def collect(bench, models):
             for row in cases(bench, model, sum(map(ord, model)), part_of(model))]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
+def open_bench(description, out):
+    """The bench that the command line asks for, and the file to write."""
+    parser = argparse.ArgumentParser(description=description,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/bin/cliplens")
     parser.add_argument("--models", default="build/truth/models")
     parser.add_argument("--folder", default="build/truth/calibration")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", default="docs/truth/calibration.json")
+    parser.add_argument("--out", default=out)
     args = parser.parse_args()
     folder = ROOT / args.folder
     folder.mkdir(parents=True, exist_ok=True)
-    bench = Bench(args.program, folder, args.workers, args.models)
+    return Bench(args.program, folder, args.workers, args.models), ROOT / args.out
+
+
+def main():
+    bench, out = open_bench(__doc__, "docs/truth/calibration.json")
     rows, kept = collect(bench, FIT), collect(bench, KEPT)
     number = {model: sum(row["model"] == model for row in rows) for model in FIT}
     coefficients = fit(features([row["figures"] for row in rows]),
@@ -182,10 +187,9 @@ def main():
     faithful = {model: fidelity(kept, model) for model in KEPT if kind_of(model) == "trained"}
     for model, (share, right, clear) in faithful.items():
         print(f"{model}: best guesses right {share:.3f} by variance, {right} of {clear} clear heads")
-    if args.out:
-        result = {"coefficients": dict(zip(("Intercept", *FEATURES), coefficients)), "cells": found,
-                  "random_sure": sure, "fidelity": faithful, "fit": FIT, "kept": KEPT}
-        (ROOT / args.out).write_text(json.dumps(result, indent=1) + "\n")
+    result = {"coefficients": dict(zip(("Intercept", *FEATURES), coefficients)), "cells": found,
+              "random_sure": sure, "fidelity": faithful, "fit": FIT, "kept": KEPT}
+    out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

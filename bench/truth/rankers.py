@@ -8,14 +8,13 @@ models, sets of each size.
 
 from __future__ import annotations
 
-import argparse
 import json
 
 import numpy as np
 
-from bench.truth.calibrate import FIT, KEPT, kind_of
+from bench.truth.calibrate import FIT, KEPT, kind_of, open_bench
 from bench.truth.collect import sets, truth_of
-from bench.truth.stores import PROPERTIES, ROOT, Bench
+from bench.truth.stores import PROPERTIES
 
 RANKERS = {
     "share": lambda p: p["share"]["value"],
@@ -34,7 +33,7 @@ def measure(bench, models):
         variance = sum(head["variance"] for head in truth.values())
         for pictures in sorted({size for _, size in sets().values()}):
             names = [name for name, (_, size) in sets().items() if size == pictures]
-            for ranker, score in RANKERS.items():
+            for ranker in RANKERS:
                 found[ranker].setdefault(pictures, {})[model] = 0.0
             for name in names:
                 for head in bench.run("label", bench.store(model, name), "--properties",
@@ -49,17 +48,10 @@ def measure(bench, models):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", default="build/release/bin/cliplens")
-    parser.add_argument("--models", default="build/truth/models")
-    parser.add_argument("--folder", default="build/truth/calibration")
-    parser.add_argument("--out", default="docs/truth/rankers.json")
-    args = parser.parse_args()
-    bench = Bench(args.program, ROOT / args.folder, 2, args.models)
+    bench, out = open_bench(__doc__, "docs/truth/rankers.json")
     trained = [model for model in (*FIT, *KEPT) if kind_of(model) == "trained"]
     found = measure(bench, trained)
-    (ROOT / args.out).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     for ranker, by_size in found.items():
         print(ranker, *(f"{size}: {np.mean(list(by_model.values())):.3f}"
                         f" ({min(by_model.values()):.3f})" for size, by_model in by_size.items()))

@@ -8,7 +8,8 @@
 namespace cliplens {
 namespace {
 
-// How fast evidence makes up for what turned texts explain: bench/truth/calibrate.py.
+// How fast evidence makes up for what turned texts explain; chosen on two small trained models, and
+// held beside other ways by bench/truth/rankers.py.
 constexpr double kByAlignment = 3, kByPeak = 6;
 
 constexpr double kFew = 8, kMany = 1500;  // pictures
