@@ -137,11 +137,11 @@ std::string LabelSection(const LabelReport& report, const std::set<HeadId>& list
   Put(out,
       "<section id=\"labels\" aria-labelledby=\"labels-h\">\n<h2 id=\"labels-h\">What the heads "
       "tell of</h2>\n<p>{} of {} heads tell of one of the {} properties of {}: the model\u2019s "
-      "own answers to its texts explain more of their variance than any other property\u2019s. The "
-      "others have a best guess whose confidence is below one half. The stronger the colour, the "
-      "higher the confidence, which "
-      "is {}.</p>\n",
+      "own answers to its texts explain more of their variance than any other property\u2019s.{} "
+      "The stronger the colour, the higher the confidence, which is {}.</p>\n",
       s.labelled, s.heads, report.table.names.size(), Name(report.properties_name),
+      s.labelled == s.heads ? ""
+                            : " The others have a best guess whose confidence is below one half.",
       report.uncalibrated.empty()
           ? "calibrated"
           : fmt::format("not calibrated: {}",
