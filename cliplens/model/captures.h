@@ -45,7 +45,8 @@ struct CaptureRequest {
   // Of every token:
   LayerRange value = {};      // v
   LayerRange z_rows = {};     // the heads' outputs
-  LayerRange norms = {};      // mean and deviation of the inputs of the block's two LayerNorms
+  LayerRange norm1 = {};      // mean and deviation of the inputs of the block's LayerNorm 1
+  LayerRange norm2 = {};      // and of its LayerNorm 2
   LayerRange hidden = {};     // the MLP's hidden row, after the activation
   LayerRange attention = {};  // the attention pattern of every query, averaged over the heads
   bool last = false;          // the input of the final LayerNorm
@@ -53,7 +54,7 @@ struct CaptureRequest {
   // Whether the last block must be computed for all tokens; the pooled row is enough otherwise.
   bool NeedsAllRows(Index layers) const {
     const Index last_layer = layers - 1;
-    return last || z_rows.contains(last_layer) || norms.contains(last_layer) ||
+    return last || z_rows.contains(last_layer) || norm2.contains(last_layer) ||
            hidden.contains(last_layer) || attention.contains(last_layer);
   }
 };
@@ -99,7 +100,8 @@ struct Captures {
   PerLayer<3> pattern;    // [l, H, N] α, the pooled row of the attention pattern
   PerLayer<3> value;      // [l, N, D] v, the heads side by side
   PerLayer<3> z_rows;     // [l, N, D] the heads side by side
-  PerLayer<3> norms;      // [l, N, 4] μ and σ of LayerNorm 1's input, μ and σ of LayerNorm 2's
+  PerLayer<3> norm1;      // [l, N, 2] μ and σ of LayerNorm 1's input
+  PerLayer<3> norm2;      // [l, N, 2] of LayerNorm 2's
   PerLayer<3> hidden;     // [l, N, F]
   PerLayer<3> attention;  // [l, N, N] a row for each query
   Array<float, 2> last;   // [N, D]

@@ -46,7 +46,7 @@ void Resize(Array<float, 2>& values, bool wanted, Index rows, Index columns) {
 CaptureRequest WithinLayers(CaptureRequest request, Index layers) {
   for (LayerRange* range :
        {&request.z, &request.z_self, &request.parts, &request.pattern, &request.value,
-        &request.z_rows, &request.norms, &request.hidden, &request.attention}) {
+        &request.z_rows, &request.norm1, &request.norm2, &request.hidden, &request.attention}) {
     *range = range->Of(layers);
   }
   return request;
@@ -60,7 +60,8 @@ void Prepare(Captures& c, const CaptureRequest& request, const TowerConfig& conf
   Resize(c.pattern, request.pattern, config.heads, tokens);
   Resize(c.value, request.value, tokens, config.width);
   Resize(c.z_rows, request.z_rows, tokens, config.width);
-  Resize(c.norms, request.norms, tokens, 4);
+  Resize(c.norm1, request.norm1, tokens, 2);
+  Resize(c.norm2, request.norm2, tokens, 2);
   Resize(c.hidden, request.hidden, tokens, config.mlp_width);
   Resize(c.attention, request.attention, tokens, tokens);
   Resize(c.last, request.last, tokens, config.width);
@@ -288,12 +289,12 @@ class Tower::Pass {
     const Packed::Layer& layer = At(packed_.layers, l);
     const Block& block = At(tower_.blocks_, l);
     Normalize(x_, rows_, block.ln1_gain, block.ln1_bias);
-    if (request_.norms.contains(l)) CaptureNorms(l, 0);
+    if (request_.norm1.contains(l)) CaptureNorms(l, &Captures::norm1);
     const QueryKey at = l + 1 < config_.layers ? ProjectAll(layer) : ProjectLast(layer);
     Attend(at);
     CaptureAttention(l, at);
     AddProjected(layer.out, scratch_.attended);
-    if (request_.norms.contains(l)) CaptureNorms(l, 2);
+    if (request_.norm2.contains(l)) CaptureNorms(l, &Captures::norm2);
     Normalize(x_, left(), block.ln2_gain, block.ln2_bias);
     RunMlp(l, layer);
   }
@@ -457,16 +458,16 @@ class Tower::Pass {
     });
   }
 
-  // μ and σ of every row of x, into columns `first` and `first` + 1.
-  void CaptureNorms(Index l, Index first) {
+  // μ and σ of every row of x.
+  void CaptureNorms(Index l, PerLayer<3> Captures::*into) {
     for (Index g = 0; g < Index(captures_.size()); ++g) {
-      const auto norms = At(captures_, g).norms[l];
+      const auto norms = (At(captures_, g).*into)[l];
       w_.team.Run(At(items_, g).tokens, [&](Index i) {
         const float* row = x_ + (At(begins_, g) + i) * config_.width;
         const nn::RowMoments moments =
             nn::MomentsOf({row, ToSize(config_.width)}, config_.norm_epsilon);
-        norms(i, first) = static_cast<float>(moments.mean);
-        norms(i, first + 1) = static_cast<float>(moments.sigma);
+        norms(i, 0) = static_cast<float>(moments.mean);
+        norms(i, 1) = static_cast<float>(moments.sigma);
       });
     }
   }

@@ -58,8 +58,8 @@ TEST_F(EncoderTest, KeepsNothingThatIsNotAskedFor) {
     EXPECT_EQ(c.pattern.layers, (LayerRange{1, 2}));
     EXPECT_EQ(c.pattern.shape(), (Shape<3>{1, 2, 10}));
     EXPECT_TRUE(c.z.empty() && c.z_self.empty() && c.parts.empty() && c.value.empty());
-    EXPECT_TRUE(c.z_rows.empty() && c.norms.empty() && c.hidden.empty() && c.attention.empty());
-    EXPECT_TRUE(c.last.empty());
+    EXPECT_TRUE(c.z_rows.empty() && c.norm1.empty() && c.norm2.empty() && c.hidden.empty());
+    EXPECT_TRUE(c.attention.empty() && c.last.empty());
   }
   // A range beyond the encoder's layers is cut, and one request leaves nothing to the next.
   std::vector<Captures> reused = captures;
@@ -90,20 +90,20 @@ TEST_F(EncoderTest, HeadsAreTheirPatternsTimesTheirValues) {
 // ones.
 TEST_F(EncoderTest, NormsAndHiddenRowsAreThoseOfTheResidual) {
   CaptureRequest request = FactorCaptures();
-  request.norms = request.hidden = kAllLayers;
+  request.norm1 = request.norm2 = request.hidden = kAllLayers;
   request.last = true;
   for (const Captures& c : Encode(request)) {
     std::vector<double> x(c.parts.row(0).begin(), c.parts.row(0).end());
-    const auto expect_moments = [&](Index l, Index first) {
+    const auto expect_moments = [&](Index l, const PerLayer<3>& norms) {
       double mean = 0;
       double variance = 0;
       for (const double v : x) mean += v / 12;
       for (const double v : x) variance += (v - mean) * (v - mean) / 12;
-      EXPECT_NEAR(c.norms[l](0, first), mean, kTolerance);
-      EXPECT_NEAR(c.norms[l](0, first + 1), std::sqrt(variance + 1e-5), kTolerance);
+      EXPECT_NEAR(norms[l](0, 0), mean, kTolerance);
+      EXPECT_NEAR(norms[l](0, 1), std::sqrt(variance + 1e-5), kTolerance);
     };
     for (Index l = 0; l < 3; ++l) {
-      expect_moments(l, 0);
+      expect_moments(l, c.norm1);
       const std::string block = "block." + std::to_string(l);
       const std::vector<float>& out = Get(block + ".attn.out.weight").values;
       for (Index d = 0; d < 12; ++d) {
@@ -111,7 +111,7 @@ TEST_F(EncoderTest, NormsAndHiddenRowsAreThoseOfTheResidual) {
         for (Index k = 0; k < 12; ++k) add += double{At(out, d * 12 + k)} * c.z[l](k / 6, k % 6);
         At(x, d) += add;
       }
-      expect_moments(l, 2);
+      expect_moments(l, c.norm2);
       // The MLP's output is its hidden row through the matrix that the tower gives back.
       const Array<float, 2> matrix = model_->image_tower().Weight(l, Tower::Matrix::kMlpOut);
       ASSERT_EQ(matrix.shape(), (Shape<2>{12, 30}));
@@ -123,6 +123,16 @@ TEST_F(EncoderTest, NormsAndHiddenRowsAreThoseOfTheResidual) {
       }
     }
     for (Index d = 0; d < 12; ++d) EXPECT_NEAR(c.last(0, d), At(x, d), kTolerance);
+  }
+}
+
+// What stands before LayerNorm 1 is known of every token without computing the last block for all.
+TEST_F(EncoderTest, Norm1OfTheLastBlockDoesNotNeedAllItsRows) {
+  EXPECT_FALSE(CaptureRequest{.norm1 = kAllLayers}.NeedsAllRows(3));
+  const std::vector<Captures> few = Encode({.norm1 = {2, 3}});
+  const std::vector<Captures> all = Encode({.norm1 = kAllLayers, .norm2 = kAllLayers});
+  for (std::size_t g = 0; g < few.size(); ++g) {
+    EXPECT_TRUE(std::ranges::equal(few[g].norm1[2].flat(), all[g].norm1[2].flat()));
   }
 }
 
