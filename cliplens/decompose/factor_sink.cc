@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/manifest.h"
 
@@ -21,11 +22,30 @@ StatisticsSums SumsOf(const FactorRange& range, const Basis& basis, Index slices
   return sums;
 }
 
+namespace {
+
+std::optional<StatisticsSums> ReadCheckpoint(const StoreWriter& writer) {
+  const std::optional<std::filesystem::path> file = writer.Checkpoint();
+  try {
+    if (file) return StatisticsSums::Read(*file);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+StoreWriter::WriteFile WriterOf(const StatisticsSums& sums) {
+  return [&sums](const std::filesystem::path& file) { return sums.Write(file); };
+}
+
+}  // namespace
+
 FactorSink::FactorSink(const std::filesystem::path& directory, Basis basis, StoreInfo info,
                        PartialDirectory::Mode mode, const std::string& next_step)
     : basis_(std::move(basis)),
       info_(std::move(info)),
-      writer_(directory, basis_, info_, mode, next_step),
+      writer_(directory, info_, mode, next_step,
+              [this](const std::filesystem::path& file) { WriteBasis(file, basis_); }),
       sums_(basis_.sizes(), info_.slices) {
   const DataSource& source = info_.data.front();
   const StorePart part = info_.part.value_or(StorePart{});
@@ -33,7 +53,7 @@ FactorSink::FactorSink(const std::filesystem::path& directory, Basis basis, Stor
   end_ = part.end(source.ranges());
   if (!info_.stats_only || writer_.done().empty()) return;
   // The sums stand for all ranges up to the last that is recorded.
-  if (std::optional<StatisticsSums> sums = writer_.ReadCheckpoint()) {
+  if (std::optional<StatisticsSums> sums = ReadCheckpoint(writer_)) {
     sums_ = std::move(*sums);
     next_ = writer_.done().rbegin()->first + 1;
     resumed_ranges_ = next_ - first_;
@@ -53,7 +73,8 @@ std::optional<FactorRange> FactorSink::Stored(Index number) {
   const std::optional<ShardInfo>& shard = found->second.shard;
   if (shard && !writer_.IsWhole(*shard)) return std::nullopt;
   FactorRange range{.range = number, .stored = true};
-  range.block = shard ? writer_.ReadShard(*shard, basis_) : MakeBlock(basis_.sizes(), 0);
+  range.block = shard ? ReadShardFile(writer_.OpenShard(*shard), basis_, shard->images)
+                      : MakeBlock(basis_.sizes(), 0);
   if (shard) range.items = writer_.ReadItems(*shard);
   ++resumed_ranges_;
   return range;
@@ -68,9 +89,10 @@ void FactorSink::Add(FactorRange range, int threads) {
 void FactorSink::Add(const FactorRange& range, const StatisticsSums& sums) {
   sums_.Merge(sums);
   if (info_.stats_only) {
-    writer_.AddRange(range.range, sums_, range.skipped);
+    writer_.AddRange(range.range, WriterOf(sums_), range.skipped);
   } else {
-    writer_.AddRange(range.range, range.block, range.items, range.skipped);
+    writer_.AddRange(range.range, TensorsOf(range.block, info_.type).tensors, range.items,
+                     range.skipped);
   }
 }
 
@@ -106,10 +128,11 @@ void FactorSink::Adding::Run() {
     if (task > 0) {
       summation_.Run(task - 1);
     } else if (writes && !stats_only) {
-      sink_.writer_.AddRange(range_.range, range_.block, range_.items, range_.skipped);
+      sink_.writer_.AddRange(range_.range, TensorsOf(range_.block, sink_.info_.type).tensors,
+                             range_.items, range_.skipped);
     }
     if (left_.fetch_sub(1) == 1 && writes && stats_only) {
-      sink_.writer_.AddRange(range_.range, sink_.sums_, range_.skipped);
+      sink_.writer_.AddRange(range_.range, WriterOf(sink_.sums_), range_.skipped);
     }
   }
 }
@@ -117,7 +140,8 @@ void FactorSink::Adding::Run() {
 SinkSummary FactorSink::Finish() {
   // A store without pictures is useless, but merging needs every part, even an empty one.
   if (sums_.images() > 0 || info_.part || of_stores_) {
-    writer_.Finish(sums_);
+    writer_.Finish(sums_.images(), {sums_.certificate_max(), sums_.certificate_mean()},
+                   WriterOf(sums_));
   } else {
     writer_.Drop();
   }

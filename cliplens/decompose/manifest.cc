@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <utility>
 
 #include "cliplens/base/error.h"
 #include "cliplens/decompose/factor_block.h"
@@ -15,6 +17,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr char kStoreFormat[] = "cliplens.store/3";
+constexpr char kNeuronFormat[] = "cliplens.neurons/1";
+constexpr Index kNeuronFormatVersion = 1;
+constexpr Index kMaxLayers = 10'000;
 constexpr Index kMaxImages = Index{1} << 40;
 constexpr Index kMaxItemsBytes = Index{1} << 30;
 
@@ -78,10 +83,32 @@ DataSource ParseData(const Json& json, const std::string& name) {
   source.shard_images = Number(json, "shard_images", Index{1} << 24, name);
   if (source.shard_images == 0 || source.images > source.set_images) {
     throw Error(ErrorCode::kCorruptData,
-                "{}: {} of {} pictures of a set in shards of {}; decompose again", name,
+                "{}: {} of {} pictures of a set in shards of {}; make it again", name,
                 source.images, source.set_images, source.shard_images);
   }
   return source;
+}
+
+Json NeuronsJson(const NeuronRun& run) {
+  return {{"first_layer", run.layers.begin}, {"end_layer", run.layers.end}, {"top", run.top}};
+}
+
+NeuronRun ParseNeurons(const Json& json, const std::string& name) {
+  NeuronRun run;
+  run.layers = {Number(json, "first_layer", kMaxLayers, name),
+                Number(json, "end_layer", kMaxLayers, name)};
+  run.top = Number(json, "top", kMaxImages, name);
+  if (run.layers.empty() || run.top == 0) {
+    throw Error(ErrorCode::kCorruptData, "{}: neurons of layers {} to {}, {} pictures of each",
+                name, run.layers.begin, run.layers.end, run.top);
+  }
+  return run;
+}
+
+// Both kinds: format and version.
+std::pair<const char*, Index> FormatOf(StoreKind kind) {
+  if (kind == StoreKind::kNeurons) return {kNeuronFormat, kNeuronFormatVersion};
+  return {kStoreFormat, kStoreFormatVersion};
 }
 
 Json PartJson(const StorePart& part) { return {{"index", part.index}, {"of", part.parts}}; }
@@ -94,6 +121,15 @@ Json ModelJson(const StoreInfo& info) {
                 {"config", info.model_config}};
   if (!info.model_weights.empty()) model["weights"] = info.model_weights;
   return model;
+}
+
+std::vector<std::uint8_t> HalvesOf(std::span<const float> values) {
+  std::vector<std::uint8_t> bytes(values.size() * sizeof(std::uint16_t));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint16_t half = FloatToHalf(values[i]);
+    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
+  }
+  return bytes;
 }
 
 std::string Shown(const Json& value) { return Printable(DumpJson(value), 200); }
@@ -151,7 +187,7 @@ void CheckHash(const fs::path& path, const std::string& expected) {
   if (found != expected) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: its checksum is {}, the manifest says {}; the file was changed or damaged: "
-                "restore it or decompose again",
+                "restore it or make it again",
                 path.string(), found, expected);
   }
 }
@@ -201,13 +237,15 @@ Json RunJson(const StoreInfo& info) {
     for (const char* key : {"images", "passed_over", "unread"}) entry.erase(key);
     data.push_back(std::move(entry));
   }
-  return {{"model", ModelJson(info)},
-          {"precision", info.precision},
-          {"store_dtype", NameOf(info.type)},
-          {"stats_only", info.stats_only},
-          {"slices", info.slices},
-          {"data", data},
-          {"part", info.part ? PartJson(*info.part) : Json()}};
+  Json run = {{"model", ModelJson(info)},
+              {"precision", info.precision},
+              {"store_dtype", NameOf(info.type)},
+              {"stats_only", info.stats_only},
+              {"slices", info.slices},
+              {"data", data},
+              {"part", info.part ? PartJson(*info.part) : Json()}};
+  if (info.neurons) run["neurons"] = NeuronsJson(*info.neurons);
+  return run;
 }
 
 std::string JsonDifference(const Json& a, const Json& b, const std::string& place) {
@@ -251,8 +289,9 @@ void CheckSameRun(const StoreInfo& wanted, const StoreInfo& found, const std::st
 
 std::string ManifestText(const Manifest& manifest) {
   const StoreInfo& info = manifest.info;
-  Json json = {{"format", kStoreFormat},
-               {"version", kStoreFormatVersion},
+  const auto [format, version] = FormatOf(info.kind());
+  Json json = {{"format", format},
+               {"version", version},
                {"model", ModelJson(info)},
                {"precision", info.precision},
                {"store_dtype", NameOf(info.type)},
@@ -260,6 +299,7 @@ std::string ManifestText(const Manifest& manifest) {
                {"images", info.images},
                {"slices", info.slices},
                {"certificate", {{"max", info.certificate.max}, {"mean", info.certificate.mean}}}};
+  if (info.neurons) json["neurons"] = NeuronsJson(*info.neurons);
   if (info.factor_constants != FactorLayout{}.constants) {
     json["factor_constants"] = info.factor_constants;
   }
@@ -283,34 +323,46 @@ std::string ManifestText(const Manifest& manifest) {
 
 namespace {
 
+const char* CommandOf(StoreKind kind) {
+  return kind == StoreKind::kNeurons ? "cliplens neurons collect" : "cliplens decompose";
+}
+
 // The sealed JSON of a manifest of this version.
-Json ReadManifestJson(const fs::path& directory) {
+Json ReadManifestJson(const fs::path& directory, StoreKind kind) {
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored)) {
     throw Error(ErrorCode::kNotFound,
-                "{}: no such store; make one with: cliplens decompose MODEL --images PATH --out {}",
-                directory.string(), directory.string());
+                "{}: no such store; make one with: {} MODEL --images PATH --out {}",
+                directory.string(), CommandOf(kind), directory.string());
   }
   const fs::path path = directory / kManifestFile;
   if (!fs::exists(path, ignored)) {
     throw Error(ErrorCode::kNotFound,
-                "{}: there is no {} in it, so it is no store; make one with: cliplens decompose",
-                directory.string(), kManifestFile);
+                "{}: there is no {} in it, so it is no store; make one with: {}",
+                directory.string(), kManifestFile, CommandOf(kind));
   }
   const std::string name = path.string();
   bool unsealed = false;
   Json json = ReadSealedJson(path, kMaxManifestBytes, &unsealed);
   const std::string format = Text(json, "format", name);
+  const auto [own, own_version] = FormatOf(kind);
+  const bool neurons = kind == StoreKind::kNeurons;
+  if (format == FormatOf(neurons ? StoreKind::kFactors : StoreKind::kNeurons).first) {
+    throw Error(ErrorCode::kUnsupported, "{}: is a store {}; {}", directory.string(),
+                neurons ? "of heads and MLPs, not of neurons" : "of neurons, not of heads and MLPs",
+                neurons ? "make one of neurons with: cliplens neurons collect"
+                        : "read it with: cliplens neurons");
+  }
   const Index version = Number(json, "version", 1'000'000, name);
-  if (format != kStoreFormat || version != kStoreFormatVersion) {
+  if (format != own || version != own_version) {
     throw Error(ErrorCode::kUnsupported,
-                "{}: format {} version {}, this program reads {} version {}; decompose again or "
+                "{}: format {} version {}, this program reads {} version {}; make it again or "
                 "use the program that wrote it",
-                name, Printable(format), version, kStoreFormat, kStoreFormatVersion);
+                name, Printable(format), version, own, own_version);
   }
   if (unsealed) {
     throw Error(ErrorCode::kCorruptData,
-                "{}: its checksum is missing, so it was changed; restore it or decompose again",
+                "{}: its checksum is missing, so it was changed; restore it or make it again",
                 name);
   }
   return json;
@@ -333,6 +385,9 @@ void ParseRun(const Json& json, const std::string& name, StoreInfo& info) {
   }
   info.type = type == "fp16" ? StoreType::kF16 : StoreType::kF32;
   info.stats_only = JsonField<bool>(json, "stats_only", name);
+  if (json.contains("neurons")) {
+    info.neurons = ParseNeurons(JsonField<Json>(json, "neurons", name), name);
+  }
   info.images = Number(json, "images", kMaxImages, name);
   info.slices = Number(json, "slices", 4'096, name);
   if (info.slices == 0) {
@@ -386,19 +441,37 @@ void CheckCounts(const Manifest& manifest, const std::string& name) {
   }
   if (in_sets != info.images || (!info.stats_only && in_shards != info.images)) {
     throw Error(ErrorCode::kCorruptData,
-                "{}: {} pictures, its sets have {} and its shards {}; decompose again", name,
+                "{}: {} pictures, its sets have {} and its shards {}; make it again", name,
                 info.images, in_sets, in_shards);
   }
 }
 
 }  // namespace
 
-Manifest ReadManifest(const fs::path& directory) {
-  const Json json = ReadManifestJson(directory);
+std::optional<StoreKind> KindOf(const fs::path& directory) {
+  try {
+    const fs::path path = directory / kManifestFile;
+    bool unsealed = false;
+    const Json json = ReadSealedJson(path, kMaxManifestBytes, &unsealed);
+    const std::string format = Text(json, "format", path.string());
+    for (const StoreKind kind : {StoreKind::kFactors, StoreKind::kNeurons}) {
+      if (format == FormatOf(kind).first) return kind;
+    }
+  } catch (const Error&) {
+    return std::nullopt;  // the reader tells
+  }
+  return std::nullopt;
+}
+
+Manifest ReadManifest(const fs::path& directory, StoreKind kind) {
+  const Json json = ReadManifestJson(directory, kind);
   const std::string name = (directory / kManifestFile).string();
   Manifest manifest;
   ParseRun(json, name, manifest.info);
   ParseSets(json, name, manifest.info);
+  if (manifest.info.kind() != kind) {
+    throw Error(ErrorCode::kCorruptData, "{}: does not say whose neurons it holds", name);
+  }
   for (const Json& s : JsonList(json, "shards", name)) {
     manifest.shards.push_back(ParseShard(s, static_cast<Index>(manifest.shards.size()), name));
   }
@@ -409,6 +482,27 @@ Manifest ReadManifest(const fs::path& directory) {
   manifest.statistics_checksum = checksum("statistics");
   manifest.basis_checksum = checksum("basis");
   return manifest;
+}
+
+ShardTensors TensorsOf(const FactorBlock& block, StoreType type) {
+  ShardTensors shard;
+  shard.halves.reserve(5);
+  const auto add = [&]<std::size_t R>(const char* name, const Array<float, R>& a,
+                                      StoreType stored) {
+    const bool halves = stored == StoreType::kF16;
+    if (halves) shard.halves.push_back(HalvesOf(a.flat()));
+    shard.tensors.push_back(
+        {name,
+         halves ? DataType::kF16 : DataType::kF32,
+         {a.shape().begin(), a.shape().end()},
+         halves ? std::span<const std::uint8_t>(shard.halves.back()) : AsBytes(a.flat())});
+  };
+  add("head_z", block.head_z, type);
+  add("ln", block.ln, StoreType::kF32);  // every factor is divided by these
+  add("mlp", block.mlp, type);
+  add("cls_attn", block.cls_attn, type);
+  add("embedding", block.embedding, type);
+  return shard;
 }
 
 FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index images) {
@@ -422,7 +516,7 @@ FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index
     const std::vector<Index> expected(shape.begin(), shape.end());
     if (entry.shape != expected) {
       throw Error(ErrorCode::kCorruptData,
-                  "{}: tensor '{}' has shape {}, the manifest asks for {}; decompose again",
+                  "{}: tensor '{}' has shape {}, the manifest asks for {}; make it again",
                   file.path().string(), name, ShapeText(entry.shape), ShapeText(expected));
     }
     out = Array<float, R>(shape, file.ReadAsFloat(entry));
@@ -458,7 +552,7 @@ std::vector<Item> ReadItemsFile(const fs::path& path, Index images, const std::s
     begin = end + 1;
   }
   if (static_cast<Index>(items.size()) != images) {
-    throw Error(ErrorCode::kCorruptData, "{}: {} lines, the manifest says {}; decompose again",
+    throw Error(ErrorCode::kCorruptData, "{}: {} lines, the manifest says {}; make it again",
                 path.string(), items.size(), images);
   }
   return items;

@@ -4,7 +4,9 @@
 //   Print(manifest.info.images, manifest.shards.size());
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,8 +38,11 @@ struct Manifest {
   std::string basis_checksum;
 };
 
-// Checks the manifest's own checksum, version and every field. Errors as Store::Open.
-Manifest ReadManifest(const std::filesystem::path& directory);
+// Checks the manifest's own checksum, version and every field. Errors as Store::Open; a store of
+// another kind than `kind` is kUnsupported.
+Manifest ReadManifest(const std::filesystem::path& directory, StoreKind kind = StoreKind::kFactors);
+// What a directory's manifest says that it is; nothing where it has none or says neither.
+std::optional<StoreKind> KindOf(const std::filesystem::path& directory);
 // The text of the file.
 std::string ManifestText(const Manifest& manifest);
 
@@ -62,6 +67,12 @@ std::string HashFile(const std::filesystem::path& path);
 // Error(kCorruptData) naming the file and both checksums.
 void CheckHash(const std::filesystem::path& path, const std::string& expected);
 
+// The tensors of a shard file; they refer to the block and to `halves`.
+struct ShardTensors {
+  std::vector<std::vector<std::uint8_t>> halves;
+  std::vector<TensorToWrite> tensors;
+};
+ShardTensors TensorsOf(const FactorBlock& block, StoreType type);
 FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index images);
 // The lines of an items file, whose text must have the checksum.
 std::vector<Item> ReadItemsFile(const std::filesystem::path& path, Index images,

@@ -12,6 +12,7 @@
 #include "cliplens/dataset/on_error.h"
 #include "cliplens/decompose/statistics.h"
 #include "cliplens/io/json.h"
+#include "cliplens/model/captures.h"
 
 namespace cliplens {
 
@@ -19,6 +20,8 @@ inline constexpr Index kStoreFormatVersion = 3;
 inline constexpr Index kShardImages = 1024;
 
 enum class StoreType { kF32, kF16 };
+// What a store holds: factors of heads and MLPs, or what single neurons do (cliplens/neurons).
+enum class StoreKind { kFactors, kNeurons };
 
 // How far contributions may be from adding up to the embedding, as a part of its length. Far more
 // than rounding to the store's numbers leaves: beyond it the numbers are not of this embedding.
@@ -61,6 +64,12 @@ struct SkippedItem {
   SkippedPicture picture;
 };
 
+// What a store of neurons is of.
+struct NeuronRun {
+  LayerRange layers;  // whose MLPs' neurons
+  Index top = 0;      // pictures of largest effect that a neuron's direction is made of
+};
+
 // The manifest without the list of files.
 struct StoreInfo {
   std::string model_name;
@@ -79,6 +88,9 @@ struct StoreInfo {
   std::optional<StorePart> part;
   std::vector<SkippedItem> skipped;
   CertificateSummary certificate;
+  std::optional<NeuronRun> neurons;  // of StoreKind::kNeurons
+
+  StoreKind kind() const { return neurons ? StoreKind::kNeurons : StoreKind::kFactors; }
 };
 
 struct ShardInfo {

@@ -1,11 +1,9 @@
 #include "cliplens/decompose/store_writer.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "cliplens/base/error.h"
-#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/random_access_file.h"
@@ -24,22 +22,6 @@ std::string CheckpointFile(Index range) {
 }
 
 std::string SkippedFile(Index range) { return fmt::format("skipped-{:05d}.jsonl", range); }
-
-// Bytes of fp32 values in the store's type.
-std::vector<std::uint8_t> Encode(std::span<const float> values, StoreType type) {
-  std::vector<std::uint8_t> bytes;
-  if (type == StoreType::kF32) {
-    bytes.resize(values.size_bytes());
-    std::memcpy(bytes.data(), values.data(), values.size_bytes());
-    return bytes;
-  }
-  bytes.resize(values.size() * sizeof(std::uint16_t));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint16_t half = FloatToHalf(values[i]);
-    std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
-  }
-  return bytes;
-}
 
 // A record of what is done must not stay in a store that is.
 void RemoveFile(const fs::path& path) {
@@ -64,8 +46,9 @@ void RemoveOthers(const fs::path& directory, const std::vector<std::string>& kep
 
 }  // namespace
 
-StoreWriter::StoreWriter(const fs::path& directory, const Basis& basis, StoreInfo info,
-                         PartialDirectory::Mode mode, const std::string& next_step)
+StoreWriter::StoreWriter(const fs::path& directory, StoreInfo info, PartialDirectory::Mode mode,
+                         const std::string& next_step,
+                         const std::function<void(const fs::path& file)>& write_basis)
     : directory_(directory, mode, next_step), info_(std::move(info)) {
   if (directory_.resumed()) {
     std::error_code ignored;
@@ -84,7 +67,7 @@ StoreWriter::StoreWriter(const fs::path& directory, const Basis& basis, StoreInf
     RemoveOthers(path(), kept);
   }
   WriteProgress();
-  WriteBasis(path() / kBasisFile, basis);
+  write_basis(path() / kBasisFile);
   basis_checksum_ = HashFile(path() / kBasisFile);
 }
 
@@ -212,19 +195,19 @@ bool StoreWriter::IsWhole(const ShardInfo& shard) const {
   }
 }
 
-FactorBlock StoreWriter::ReadShard(const ShardInfo& shard, const Basis& basis) const {
-  return ReadShardFile(SafetensorsFile(path() / shard.file), basis, shard.images);
+SafetensorsFile StoreWriter::OpenShard(const ShardInfo& shard) const {
+  return SafetensorsFile(path() / shard.file);
 }
 
 std::vector<Item> StoreWriter::ReadItems(const ShardInfo& shard) const {
   return ReadItemsFile(path() / shard.items_file, shard.images, shard.items_checksum);
 }
 
-std::optional<StatisticsSums> StoreWriter::ReadCheckpoint() const {
+std::optional<fs::path> StoreWriter::Checkpoint() const {
   const fs::path file = path() / checkpoint_file_;
   try {
     if (checkpoint_file_.empty() || HashFile(file) != checkpoint_checksum_) return std::nullopt;
-    return StatisticsSums::Read(file);
+    return file;
   } catch (const Error&) {
     return std::nullopt;
   }
@@ -237,8 +220,8 @@ void StoreWriter::Restart() {
   WriteProgress();
 }
 
-void StoreWriter::AddRange(Index number, const FactorBlock& block, std::span<const Item> items,
-                           std::vector<SkippedPicture> skipped) {
+void StoreWriter::AddRange(Index number, std::span<const TensorToWrite> tensors,
+                           std::span<const Item> items, std::vector<SkippedPicture> skipped) {
   Index index = 0;
   for (const auto& [other, range] : done_) {
     if (other < number && range.shard) ++index;
@@ -250,24 +233,7 @@ void StoreWriter::AddRange(Index number, const FactorBlock& block, std::span<con
     shard.range = number;
     shard.file = ShardFile(index);
     shard.items_file = ItemsFile(index);
-    shard.images = block.images();
-    std::vector<std::vector<std::uint8_t>> bytes;
-    std::vector<TensorToWrite> tensors;
-    const auto add = [&]<std::size_t R>(const char* name, const Array<float, R>& a,
-                                        StoreType type) {
-      if (type == StoreType::kF16) bytes.push_back(Encode(a.flat(), type));
-      tensors.push_back({name,
-                         type == StoreType::kF16 ? DataType::kF16 : DataType::kF32,
-                         {a.shape().begin(), a.shape().end()},
-                         type == StoreType::kF16 ? std::span<const std::uint8_t>(bytes.back())
-                                                 : AsBytes(a.flat())});
-    };
-    bytes.reserve(5);
-    add("head_z", block.head_z, info_.type);
-    add("ln", block.ln, StoreType::kF32);  // every factor is divided by these
-    add("mlp", block.mlp, info_.type);
-    add("cls_attn", block.cls_attn, info_.type);
-    add("embedding", block.embedding, info_.type);
+    shard.images = static_cast<Index>(items.size());
     std::string lines;
     for (const Item& item : items) lines += ItemLine(item);
     shard.items_checksum = HashBytes(AsBytes(lines));
@@ -289,10 +255,10 @@ void StoreWriter::AddRange(Index number, const FactorBlock& block, std::span<con
   WriteProgress();
 }
 
-void StoreWriter::AddRange(Index number, const StatisticsSums& sums,
+void StoreWriter::AddRange(Index number, const WriteFile& checkpoint,
                            std::vector<SkippedPicture> skipped) {
   const std::string file = CheckpointFile(number);
-  const std::string checksum = sums.Write(path() / file);
+  const std::string checksum = checkpoint(path() / file);
   const std::string before = std::exchange(checkpoint_file_, file);
   checkpoint_checksum_ = checksum;
   Range range = {std::nullopt, std::move(skipped), ""};
@@ -321,12 +287,13 @@ void StoreWriter::CopyShard(const fs::path& from, ShardInfo shard) {
   done_[number].shard = std::move(shard);
 }
 
-void StoreWriter::Finish(const StatisticsSums& sums) {
+void StoreWriter::Finish(Index images, const CertificateSummary& certificate,
+                         const WriteFile& statistics) {
   Manifest manifest;
   manifest.info = info_;
-  manifest.info.images = sums.images();
-  manifest.info.certificate = {sums.certificate_max(), sums.certificate_mean()};
-  if (manifest.info.data.size() == 1) manifest.info.data.front().images = sums.images();
+  manifest.info.images = images;
+  manifest.info.certificate = certificate;
+  if (manifest.info.data.size() == 1) manifest.info.data.front().images = images;
   std::vector<std::string> kept = {kProgressFile, kBasisFile, kStatisticsFile, kManifestFile,
                                    checkpoint_file_};
   for (const auto& [number, range] : done_) {
@@ -340,7 +307,7 @@ void StoreWriter::Finish(const StatisticsSums& sums) {
     if (!range.skipped.empty()) kept.push_back(SkippedFile(number));
   }
   manifest.basis_checksum = basis_checksum_;
-  manifest.statistics_checksum = sums.Write(path() / kStatisticsFile);
+  manifest.statistics_checksum = statistics(path() / kStatisticsFile);
   RemoveOthers(path(), kept);
   WriteFileAtomically(path() / kManifestFile, ManifestText(manifest));
   RemoveFile(path() / kProgressFile);

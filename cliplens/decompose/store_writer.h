@@ -1,21 +1,26 @@
-// Writes a store range by range, for FactorSink.
+// Writes a store range by range: manifest, items and tensors of any kind, for FactorSink and
+// others.
 //
-//   StoreWriter writer("store", basis, info, PartialDirectory::Mode::kNew,
-//                      /*next_step=*/"remove it and run again");
-//   writer.AddRange(/*range=*/0, block, items, /*skipped=*/{});
-//   writer.Finish(SumsOf({.block = block, .items = items}, basis, info.slices, /*threads=*/0));
+//   StoreWriter writer("store", info, PartialDirectory::Mode::kNew,
+//                      /*next_step=*/"remove it and run again",
+//                      [&](const std::filesystem::path& file) { WriteBasis(file, basis); });
+//   writer.AddRange(/*range=*/0, ShardTensors(block, info.type).tensors, items, /*skipped=*/{});
+//   writer.Finish(sums.images(), {}, [&](const std::filesystem::path& file) {
+//     return sums.Write(file);
+//   });
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/store_info.h"
 #include "cliplens/io/partial_directory.h"
+#include "cliplens/io/safetensors.h"
 
 namespace cliplens {
 
@@ -31,36 +36,40 @@ class StoreWriter {
     std::string skipped_checksum;  // of their file; empty if none were skipped
   };
 
-  // With kResume it continues a partial store. Throws Error(kInvalidArgument) that names what
-  // differs if that is of another run, and as PartialDirectory does, whose `next_step` it passes
-  // on.
-  StoreWriter(const std::filesystem::path& directory, const Basis& basis, StoreInfo info,
-              PartialDirectory::Mode mode, const std::string& next_step);
+  // Writes the file and returns its checksum.
+  using WriteFile = std::function<std::string(const std::filesystem::path& file)>;
+
+  // `write_basis` writes the file of the weights' part. With kResume it continues a partial store.
+  // Throws Error(kInvalidArgument) that names what differs if that is of another run, and as
+  // PartialDirectory does, whose `next_step` it passes on.
+  StoreWriter(const std::filesystem::path& directory, StoreInfo info, PartialDirectory::Mode mode,
+              const std::string& next_step,
+              const std::function<void(const std::filesystem::path& file)>& write_basis);
 
   // What an interrupted run had done, by range. The caller asks IsWhole about a shard's files,
   // which reads and checks them.
   const std::map<Index, Range>& done() const { return done_; }
   bool IsWhole(const ShardInfo& shard) const;
-  FactorBlock ReadShard(const ShardInfo& shard, const Basis& basis) const;
+  SafetensorsFile OpenShard(const ShardInfo& shard) const;
   std::vector<Item> ReadItems(const ShardInfo& shard) const;
-  // The sums up to the last range, with stats_only; nothing if their file is damaged.
-  std::optional<StatisticsSums> ReadCheckpoint() const;
+  // The file of what is known of all ranges so far, with stats_only; nothing if it is damaged.
+  std::optional<std::filesystem::path> Checkpoint() const;
   // Has the destructor remove the partial store.
   void Drop() { directory_.DropOnFailure(); }
-  // Forgets what was done, for stats_only when the sums cannot be read.
+  // Forgets what was done, for stats_only when the checkpoint cannot be read.
   void Restart();
 
   // Adds the pictures of a range, none if all were skipped. A range that was done before is written
   // again; Error(kPrecondition) says so if its pictures are not those that were read before.
-  void AddRange(Index range, const FactorBlock& block, std::span<const Item> items,
+  void AddRange(Index range, std::span<const TensorToWrite> tensors, std::span<const Item> items,
                 std::vector<SkippedPicture> skipped);
-  // The same with stats_only: `sums` are those of all ranges so far.
-  void AddRange(Index range, const StatisticsSums& sums, std::vector<SkippedPicture> skipped);
+  // The same with stats_only: `checkpoint` is of all ranges so far.
+  void AddRange(Index range, const WriteFile& checkpoint, std::vector<SkippedPicture> skipped);
   // Copies a shard of the store in `from`, checked, behind those that are there; `shard.source` is
   // a set of this store. It is not recorded: a store that is cut off must be written anew.
   void CopyShard(const std::filesystem::path& from, ShardInfo shard);
-  // Completes the store. `sums` are those of all its pictures.
-  void Finish(const StatisticsSums& sums);
+  // Completes the store of so many pictures. `statistics` writes what is known of all of them.
+  void Finish(Index images, const CertificateSummary& certificate, const WriteFile& statistics);
 
   const std::filesystem::path& path() const { return directory_.path(); }
 

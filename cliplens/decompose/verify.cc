@@ -66,7 +66,7 @@ class Verifier {
   template <typename... Args>
   [[noreturn]] void Fail(const std::string& file, fmt::format_string<Args...> format,
                          Args&&... args) const {
-    throw Error(ErrorCode::kCorruptData, "{}: {}; restore it or decompose again",
+    throw Error(ErrorCode::kCorruptData, "{}: {}; restore it or make it again",
                 (directory_ / file).string(), fmt::format(format, std::forward<Args>(args)...));
   }
 

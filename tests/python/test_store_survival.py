@@ -250,7 +250,7 @@ def test_a_store_of_another_model_or_another_format(place, tmp_path):
     (store / "manifest.json").write_text(json.dumps(manifest, indent=2))
     for verb in (("verify", store), ("span", store, "--texts", place / "texts.txt"),
                  ("merge", store, place / "store", "--out", tmp_path / "x")):
-        says_one_line(run(*verb), 7, "cliplens.store/1 version 1", "decompose again")
+        says_one_line(run(*verb), 7, "cliplens.store/1 version 1", "make it again")
 
 
 def test_a_directory_that_may_not_be_written(place):
