@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path
 
-FOLDERS = ["base", "io", "dataset", "model", "decompose", "analysis", "app", "report", "server", "cli"]
+FOLDERS = ["base", "io", "dataset", "model", "decompose", "neurons", "analysis", "app", "report", "server", "cli"]
 
 # Prefix of an external header -> the folder under cliplens/ that may include it.
 EXTERNAL = {

@@ -206,7 +206,8 @@ void Readout::SumContribution(std::span<const float> r, double share, const Read
   }
 }
 
-ReadoutDirections Readout::Against(ArrayView<const float, 2> directions, int threads) const {
+ReadoutDirections Readout::Against(ArrayView<const float, 2> directions, int threads,
+                                   LayerRange layers) const {
   const Index width = config_.width;
   const Matrix projected = nn::Product(nn::Of(directions), nn::Of(projection_).Transposed());
   ReadoutDirections against;
@@ -215,7 +216,9 @@ ReadoutDirections Readout::Against(ArrayView<const float, 2> directions, int thr
   against.bias = nn::Product(nn::Of(projected), Rows(bias_, 1, width, width).Transposed());
   against.heads.resize(ToSize(config_.layers));
   against.out_bias.resize(ToSize(config_.layers));
-  ParallelFor(threads, config_.layers, [&](Index l, int) {
+  layers = layers.Of(config_.layers);
+  ParallelFor(threads, layers.size(), [&](Index task, int) {
+    const Index l = layers.begin + task;
     At(against.heads, l) =
         nn::Product(nn::Of(against.residual), Rows(out_weight(l), width, width, width));
     At(against.out_bias, l) =

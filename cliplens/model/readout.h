@@ -44,8 +44,8 @@ struct FactorLayout {
 struct ReadoutDirections {
   Matrix residual;               // [M, D] (P t) ⊙ γ
   Matrix gain, bias;             // [M, 1] ⟨P^T γ, t⟩ and ⟨P^T β, t⟩
-  std::vector<Matrix> heads;     // [L] of [M, H·K]: through W_O
-  std::vector<Matrix> out_bias;  // [L] of [M, 1]: of b_O
+  std::vector<Matrix> heads;     // [L] of [M, H·K]: through W_O; empty for layers not asked for
+  std::vector<Matrix> out_bias;  // [L] of [M, 1]: of b_O; likewise
 };
 
 // Immutable and shared by all threads. Refers to the tensors that it was made of.
@@ -88,7 +88,8 @@ class Readout {
                        std::vector<float>& scratch, std::span<double> out) const;
 
   // directions [M, E].
-  ReadoutDirections Against(ArrayView<const float, 2> directions, int threads) const;
+  ReadoutDirections Against(ArrayView<const float, 2> directions, int threads,
+                            LayerRange layers = kAllLayers) const;
   // What the constants add to ⟨c, t⟩ · σ n for direction m: of a head, and of INPUT or an MLP.
   double HeadConstant(const ReadoutDirections& directions, Index layer, Index m,
                       const ReadoutScale& scale) const;

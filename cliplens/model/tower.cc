@@ -115,7 +115,7 @@ struct Tower::Packed {
 struct Tower::Plain {
   struct Layer {
     std::vector<float> in_weight, out_weight, mlp_in_weight, mlp_out_weight;
-    const float *in_bias, *out_bias, *mlp_in_bias, *mlp_out_bias;
+    const float* out_bias;
   };
   std::once_flag once;
   std::vector<Layer> layers;
@@ -139,15 +139,15 @@ Tower::Tower(const TowerConfig& config, Activation activation, TensorMap& tensor
       return Find(tensors, fmt::format("{}.block.{}.{}", prefix, l, part));
     };
     const auto get = [&](const char* part) { return tensor(part).values.data(); };
-    blocks_.push_back({get("ln1.gain"), get("ln1.bias"), get("ln2.gain"), get("ln2.bias")});
+    blocks_.push_back({get("ln1.gain"), get("ln1.bias"), get("ln2.gain"), get("ln2.bias"),
+                       get("attn.in.bias"), get("mlp.in.bias"), get("mlp.out.bias")});
     std::vector<float>& out = tensor("attn.out.weight").values;
     if (precision == Precision::kBF16) {
       for (float& v : out) v = nn::ToFloat(nn::ToBFloat16(v));
     }
     plain_->layers.push_back({std::move(tensor("attn.in.weight").values), out,
                               std::move(tensor("mlp.in.weight").values),
-                              std::move(tensor("mlp.out.weight").values), get("attn.in.bias"),
-                              get("attn.out.bias"), get("mlp.in.bias"), get("mlp.out.bias")});
+                              std::move(tensor("mlp.out.weight").values), get("attn.out.bias")});
   }
 }
 
@@ -159,17 +159,18 @@ const Tower::Packed& Tower::packed(int threads) const {
     layers.resize(ToSize(config_.layers));
     ParallelFor(threads, config_.layers, [&](Index l, int) {
       Plain::Layer& p = At(plain_->layers, l);
+      const Block& block = At(blocks_, l);
       Packed::Layer& layer = At(layers, l);
       const float* in = p.in_weight.data();
       if (l + 1 < config_.layers) {
-        layer.qkv = {in, p.in_bias, 3 * width, width, precision_};
+        layer.qkv = {in, block.in_bias, 3 * width, width, precision_};
       } else {
-        layer.query = {in, p.in_bias, width, width, precision_};
-        layer.key_value = {in + width * width, p.in_bias + width, 2 * width, width, precision_};
+        layer.query = {in, block.in_bias, width, width, precision_};
+        layer.key_value = {in + width * width, block.in_bias + width, 2 * width, width, precision_};
       }
       layer.out = {p.out_weight.data(), p.out_bias, width, width, precision_};
-      layer.mlp_in = {p.mlp_in_weight.data(), p.mlp_in_bias, mlp_width, width, precision_};
-      layer.mlp_out = {p.mlp_out_weight.data(), p.mlp_out_bias, width, mlp_width, precision_};
+      layer.mlp_in = {p.mlp_in_weight.data(), block.mlp_in_bias, mlp_width, width, precision_};
+      layer.mlp_out = {p.mlp_out_weight.data(), block.mlp_out_bias, width, mlp_width, precision_};
       p = {};
     });
     plain_->layers.clear();
@@ -202,6 +203,19 @@ Array<float, 2> Tower::Weight(Index layer, Matrix matrix) const {
   const Array<float, 2> all = last ? packed_layer.key_value.Unpack() : packed_layer.qkv.Unpack();
   const std::span<const float> values = all.rows(all.dim(0) - config_.width, all.dim(0)).flat();
   return {{config_.width, config_.width}, {values.begin(), values.end()}};
+}
+
+std::span<const float> Tower::Bias(Index layer, Matrix matrix) const {
+  const Block& block = At(blocks_, layer);
+  switch (matrix) {
+    case Matrix::kMlpIn:
+      return {block.mlp_in_bias, ToSize(config_.mlp_width)};
+    case Matrix::kMlpOut:
+      return {block.mlp_out_bias, ToSize(config_.width)};
+    case Matrix::kValue:
+      break;
+  }
+  return {block.in_bias + 2 * config_.width, ToSize(config_.width)};
 }
 
 std::span<const float> Tower::NormGain(Index layer, int norm) const {

@@ -58,7 +58,8 @@ class Tower {
   // A layer's matrices as the products read them (rounded with bfloat16), out of their packed
   // order: for analyses that need them. Each call makes a copy.
   enum class Matrix { kValue, kMlpIn, kMlpOut };
-  Array<float, 2> Weight(Index layer, Matrix matrix) const;  // [out, in] as PyTorch's Linear
+  Array<float, 2> Weight(Index layer, Matrix matrix) const;       // [out, in] as PyTorch's Linear
+  std::span<const float> Bias(Index layer, Matrix matrix) const;  // [out]
   // γ and β [D] of the block's two LayerNorms (0 and 1).
   std::span<const float> NormGain(Index layer, int norm) const;
   std::span<const float> NormBias(Index layer, int norm) const;
@@ -78,6 +79,7 @@ class Tower {
   struct Packed;
   struct Block {
     const float *ln1_gain, *ln1_bias, *ln2_gain, *ln2_bias;
+    const float *in_bias, *mlp_in_bias, *mlp_out_bias;
   };
   template <typename T>
   class Pass;

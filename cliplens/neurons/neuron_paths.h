@@ -1,0 +1,96 @@
+// What an MLP's neurons do to the embedding through the attention of later layers: their
+// second-order effects.
+//
+//   const NeuronPaths paths(model.image_tower(), model.image_readout(), /*layer=*/9, threads);
+//   Captures captures;
+//   model.EmbedImages({&pixels, 1}, rows, workspace, paths.captures(), {&captures, 1});
+//   const NeuronCoefficients c = paths.CoefficientsOf(captures);
+//   const RowVector effect = c.alpha.row(2914) * paths.Directions(2914) + c.shared * paths.shared();
+//
+// "Interpreting the Second-Order Effects of Neurons in CLIP" (arXiv 2406.04341), section 3, with
+// the constants as its code has them. A neuron n of layer l adds c_i w_n to token i. The values of
+// every head j = (l', h) of a later layer l' read that, its attention brings it to the pooled
+// token, and the read-out to the embedding. Attention and the LayerNorms' μ and σ are those of the
+// pass; A_j sums to 1. With a_{j,i} = A_{j,i}/σ_i of LayerNorm 1 of l', and σ_p, n of the read-out
+// (ReadoutScale),
+//     φ_n = Σ_j α_{n,j} D_{n,j} + κ,  α_{n,j} = Σ_i c_{i,n} a_{j,i} / (σ_p n),
+//     D_{n,j} = P^T diag(γ_p) W_O^j W_V^j diag(γ_1) w_n,
+// where D depends on weights alone. κ is the share of biases, μ and β: every constant is split
+// evenly over the (1 + 2l')F terms that make up the input of l' (F neurons to a term), then over
+// the terms of the final sum and their heads. κ is the same for all neurons of the layer; it is a
+// sum of 2J+3 fixed directions with coefficients of the pass.
+//
+// Not part of φ: what the neuron adds to the pooled token directly, what later MLPs make of it, and
+// paths through two later layers.
+#pragma once
+
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/model/readout.h"
+#include "cliplens/model/tower.h"
+
+namespace cliplens {
+
+// The numbers that one pass gives.
+struct NeuronCoefficients {
+  Matrix alpha;      // [F, J]
+  RowVector shared;  // [2J+3] of κ
+};
+
+// The weights' part. Channels are the heads of the layers after `layer`, layer by layer: J in all.
+// Immutable; all of it fp64.
+class NeuronPaths {
+ public:
+  // What a pass must capture for the neurons of `layers` of a tower.
+  static CaptureRequest CapturesFor(LayerRange layers);
+
+  // Throws Error(kInvalidArgument) for a layer that is not there or has no attention after it.
+  NeuronPaths(const Tower& tower, const Readout& readout, Index layer, int threads);
+  // Of stored parts; see values(), writes(), shared().
+  NeuronPaths(Index layer, Index heads, std::vector<Matrix> values, std::vector<Matrix> writes,
+              Matrix shared);
+
+  CaptureRequest captures() const { return CapturesFor({layer_, layer_ + 1}); }
+  Index layer() const { return layer_; }
+  Index neurons() const { return values_.front().rows(); }
+  Index embed_width() const { return shared_.cols(); }
+  Index channels() const { return Index(values_.size()) * heads_; }
+  HeadId head(Index channel) const {
+    return {static_cast<int>(layer_ + 1 + channel / heads_), static_cast<int>(channel % heads_)};
+  }
+
+  // D [J, E] of one neuron.
+  Matrix Directions(Index neuron) const;
+  // D [F, E] of all neurons through one channel.
+  Matrix DirectionsOfChannel(Index channel) const;
+  // ⟨D_{n,j}, t⟩ [F, J] of a direction t [E].
+  Matrix Against(const Vector& direction) const;
+
+  // The numbers of a pass with captures(). Throws Error(kInvalidArgument) for other captures.
+  NeuronCoefficients CoefficientsOf(const Captures& captures) const;
+  // a_{j,i}/(σ_p n) [J, N]: α_{n,j} = Σ_i c_{i,n} a_{j,i}.
+  Matrix Attention(const Captures& captures) const;
+  RowVector SharedOf(const Captures& captures) const;
+
+  // W_V diag(γ_1) w_n of each later layer [F, H·K].
+  const std::vector<Matrix>& values() const { return values_; }
+  // W_O^T diag(γ_p) P of each later layer [H·K, E].
+  const std::vector<Matrix>& writes() const { return writes_; }
+  // The directions of κ [2J+3, E].
+  const Matrix& shared() const { return shared_; }
+
+ private:
+  Index head_width() const { return writes_.front().rows() / heads_; }
+
+  Index layer_, heads_;
+  std::vector<Matrix> values_, writes_;
+  Matrix shared_;
+};
+
+// Σ_n φ_n [E] over all neurons of the layer.
+RowVector SumOfEffects(const NeuronPaths& paths, const NeuronCoefficients& coefficients);
+
+}  // namespace cliplens
