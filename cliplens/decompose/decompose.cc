@@ -242,43 +242,6 @@ DecomposeResult Run(const ImageEncoder& encoder, const ImageSet& set,
           .oriented = oriented};
 }
 
-StoreInfo DescribeRun(const ImageEncoder& encoder, const ImageSet& set,
-                      const DecomposeOptions& options) {
-  StoreInfo info;
-  const EncoderIdentity identity = encoder.identity();
-  info.model_name = identity.name;
-  info.model_path = std::filesystem::weakly_canonical(identity.path).string();
-  info.model_architecture = identity.architecture;
-  info.model_weights = identity.weights;
-  info.fingerprint = identity.fingerprint;
-  info.model_config = ToJson(encoder.config());
-  info.factor_constants = encoder.image_readout().factor().constants;
-  info.type = options.type;
-  info.stats_only = options.stats_only;
-  info.slices = options.slices;
-  info.precision = NameOf(identity.precision);
-  info.data.push_back(DescribeSet(set, options.shard_images));
-  const Index ranges = info.data.front().ranges();
-  if (options.part) {
-    if (options.part->parts < 1 || options.part->index < 0 ||
-        options.part->index >= options.part->parts) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "part {} of {}: parts count from 0, so the last is {} of {}", options.part->index,
-                  options.part->parts, std::max<Index>(options.part->parts, 1) - 1,
-                  std::max<Index>(options.part->parts, 1));
-    }
-    if (options.part->parts > ranges) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "{} parts of the {} pictures of {}: they are split by whole shards of {}, which "
-                  "makes {}; ask for at most as many parts, or for smaller shards",
-                  options.part->parts, set.size(), set.root(), options.shard_images, ranges);
-    }
-    // A split into one part is the whole set.
-    if (options.part->parts > 1) info.part = options.part;
-  }
-  return info;
-}
-
 // The store exists: checks that it is of the same run, and whole.
 DecomposeResult CheckComplete(const StoreInfo& wanted, const DecomposeOptions& options) {
   const Manifest manifest = ReadManifest(options.out);
@@ -305,11 +268,11 @@ DecomposeResult CheckComplete(const StoreInfo& wanted, const DecomposeOptions& o
 
 DecomposeResult Decompose(const ImageEncoder& encoder, const ImageSet& set,
                           const DecomposeOptions& options) {
-  if (options.shard_images < 1) {
-    throw Error(ErrorCode::kInvalidArgument, "shards of {} pictures; ask for one or more",
-                options.shard_images);
-  }
-  StoreInfo info = DescribeRun(encoder, set, options);
+  StoreInfo info = DescribeRun(encoder, set, options.shard_images, options.part);
+  info.factor_constants = encoder.image_readout().factor().constants;
+  info.type = options.type;
+  info.stats_only = options.stats_only;
+  info.slices = options.slices;
   std::error_code ignored;
   if (options.resume && std::filesystem::exists(options.out, ignored)) {
     return CheckComplete(info, options);

@@ -14,12 +14,9 @@ namespace cliplens {
 namespace fs = std::filesystem;
 namespace {
 
-struct Input {
-  fs::path directory;
-  Manifest manifest;
-  Index first_set = 0;  // of the merged store's sets
-  const DataSource& set() const { return manifest.info.data.front(); }
-};
+using Input = MergeInput;
+
+const DataSource& SetOf(const Input& input) { return input.manifest.info.data.front(); }
 
 [[noreturn]] void Refuse(const Input& a, const Input& b, const std::string& reason) {
   throw Error(ErrorCode::kInvalidArgument, "{} and {} cannot be merged: {}", a.directory.string(),
@@ -46,6 +43,9 @@ void CheckSameKind(const Input& first, const Input& other) {
   check(a.precision, b.precision, "precisions");
   check(a.factor_constants, b.factor_constants, "constants of factors");
   if (a.stats_only != b.stats_only) Refuse(first, other, "one has statistics only");
+  const std::string run =
+      JsonDifference(RunJson(a).value("neurons", Json()), RunJson(b).value("neurons", Json()));
+  if (!run.empty()) Refuse(first, other, "neurons differ: " + run);
 }
 
 // Refuses two inputs that are parts of one set but not of one run over it.
@@ -61,7 +61,7 @@ void CheckPartsOfOneRun(const Input& first, const Input& other) {
     Refuse(
         first, other,
         fmt::format("they overlap: part {} of {} and part {} of {} of the pictures of {}",
-                    a.part->index, a.part->parts, b.part->index, b.part->parts, first.set().root));
+                    a.part->index, a.part->parts, b.part->index, b.part->parts, SetOf(first).root));
   }
 }
 
@@ -70,7 +70,7 @@ void SortParts(std::vector<Input>& parts) {
   const auto number = [](const Input& i) { return i.manifest.info.part->index; };
   std::ranges::stable_sort(parts, {}, number);
   const StorePart part = *parts.front().manifest.info.part;
-  const std::string& root = parts.front().set().root;
+  const std::string& root = SetOf(parts.front()).root;
   for (std::size_t i = 1; i < parts.size(); ++i) {
     if (number(parts[i]) == number(parts[i - 1])) {
       Refuse(parts[i - 1], parts[i],
@@ -100,7 +100,7 @@ std::vector<Input> InOrder(std::vector<Input> inputs) {
     auto group = groups.end();
     if (input.manifest.info.part) {
       group = std::ranges::find_if(groups, [&](const std::vector<Input>& g) {
-        return g.front().manifest.info.part && g.front().set().root == input.set().root;
+        return g.front().manifest.info.part && SetOf(g.front()).root == SetOf(input).root;
       });
     }
     if (group == groups.end()) {
@@ -183,28 +183,35 @@ StoreInfo DescribeMerged(std::vector<Input>& inputs) {
 
 }  // namespace
 
-void MergeStores(std::span<const fs::path> paths, const fs::path& output) {
+MergePlan PlanMerge(std::span<const fs::path> paths, StoreKind kind) {
   if (paths.size() < 2) {
     throw Error(ErrorCode::kInvalidArgument, "merge needs at least two stores, {} given",
                 paths.size());
   }
   std::vector<Input> inputs;
-  for (const fs::path& path : paths) inputs.push_back({path, ReadManifest(path)});
+  for (const fs::path& path : paths) inputs.push_back({path, ReadManifest(path, kind)});
   for (const Input& input : inputs) {
     const StoreInfo& info = input.manifest.info;
     CheckCertificate(info.certificate.max, info.type, PathText(input.directory));
     CheckSameKind(inputs.front(), input);
   }
-  inputs = InOrder(std::move(inputs));
-  CheckNoOverlap(inputs);
+  MergePlan plan;
+  plan.inputs = InOrder(std::move(inputs));
+  CheckNoOverlap(plan.inputs);
+  plan.info = DescribeMerged(plan.inputs);
+  return plan;
+}
 
-  const Input& first = inputs.front();
-  StoreInfo info = DescribeMerged(inputs);
+void MergeStores(std::span<const fs::path> paths, const fs::path& output) {
+  MergePlan plan = PlanMerge(paths, StoreKind::kFactors);
+  const Input& first = plan.inputs.front();
   CheckHash(first.directory / kBasisFile, first.manifest.basis_checksum);
-  Basis basis = ReadBasis(first.directory / kBasisFile, info.factor_constants);
-  FactorSink sink(output, std::move(basis), std::move(info), PartialDirectory::Mode::kNew,
+  Basis basis = ReadBasis(first.directory / kBasisFile, plan.info.factor_constants);
+  FactorSink sink(output, std::move(basis), std::move(plan.info), PartialDirectory::Mode::kNew,
                   "remove it and merge again");
-  for (const Input& input : inputs) sink.AddStore(input.directory, input.manifest, input.first_set);
+  for (const Input& input : plan.inputs) {
+    sink.AddStore(input.directory, input.manifest, input.first_set);
+  }
   sink.Finish();
 }
 

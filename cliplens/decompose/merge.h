@@ -6,8 +6,24 @@
 
 #include <filesystem>
 #include <span>
+#include <vector>
+
+#include "cliplens/decompose/manifest.h"
 
 namespace cliplens {
+
+// Stores that become one, in the order in which one run over their sets would have written them.
+struct MergeInput {
+  std::filesystem::path directory;
+  Manifest manifest;
+  Index first_set = 0;  // of the merged store's sets
+};
+struct MergePlan {
+  std::vector<MergeInput> inputs;
+  StoreInfo info;  // of the merged store
+};
+// What MergeStores checks, for stores of either kind; throws as it does.
+MergePlan PlanMerge(std::span<const std::filesystem::path> inputs, StoreKind kind);
 
 // Merges stores of the same model (docs/design.md, "Statistics"). Parts of one set give the store
 // that one run would have made, byte for byte, in any order. Error(kInvalidArgument) names a part

@@ -46,6 +46,42 @@ void RemoveOthers(const fs::path& directory, const std::vector<std::string>& kep
 
 }  // namespace
 
+StoreInfo DescribeRun(const ImageEncoder& encoder, const ImageSet& set, Index shard_images,
+                      std::optional<StorePart> part) {
+  if (shard_images < 1) {
+    throw Error(ErrorCode::kInvalidArgument, "shards of {} pictures; ask for one or more",
+                shard_images);
+  }
+  StoreInfo info;
+  const EncoderIdentity identity = encoder.identity();
+  info.model_name = identity.name;
+  info.model_path = fs::weakly_canonical(identity.path).string();
+  info.model_architecture = identity.architecture;
+  info.model_weights = identity.weights;
+  info.fingerprint = identity.fingerprint;
+  info.model_config = ToJson(encoder.config());
+  info.precision = NameOf(identity.precision);
+  info.data.push_back(DescribeSet(set, shard_images));
+  const Index ranges = info.data.front().ranges();
+  if (part) {
+    if (part->parts < 1 || part->index < 0 || part->index >= part->parts) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "part {} of {}: parts count from 0, so the last is {} of {}", part->index,
+                  part->parts, std::max<Index>(part->parts, 1) - 1,
+                  std::max<Index>(part->parts, 1));
+    }
+    if (part->parts > ranges) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{} parts of the {} pictures of {}: they are split by whole shards of {}, which "
+                  "makes {}; ask for at most as many parts, or for smaller shards",
+                  part->parts, set.size(), set.root(), shard_images, ranges);
+    }
+    // A split into one part is the whole set.
+    if (part->parts > 1) info.part = part;
+  }
+  return info;
+}
+
 StoreWriter::StoreWriter(const fs::path& directory, StoreInfo info, PartialDirectory::Mode mode,
                          const std::string& next_step,
                          const std::function<void(const fs::path& file)>& write_basis)

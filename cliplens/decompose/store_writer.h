@@ -21,8 +21,15 @@
 #include "cliplens/decompose/store_info.h"
 #include "cliplens/io/partial_directory.h"
 #include "cliplens/io/safetensors.h"
+#include "cliplens/model/encoder.h"
 
 namespace cliplens {
+
+// What a run of the encoder over the set, or over a part of it, records of itself before it begins.
+// Throws Error(kInvalidArgument) for shards of no picture, and for a part that the set does not
+// have.
+StoreInfo DescribeRun(const ImageEncoder& encoder, const ImageSet& set, Index shard_images,
+                      std::optional<StorePart> part);
 
 // Writes a store into `DIRECTORY.partial` (see PartialDirectory), which becomes `DIRECTORY` at the
 // end. After each range it writes a record of what is done, from which another writer can continue

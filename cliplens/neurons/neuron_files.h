@@ -1,0 +1,47 @@
+// The files of a store of neurons: basis, shards, statistics (docs/neurons.md, "The store").
+//
+//   WriteNeuronBasis("basis.safetensors", paths);
+//   const std::vector<NeuronPaths> read = ReadNeuronBasis("basis.safetensors", {8, 11}, heads);
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cliplens/io/safetensors.h"
+#include "cliplens/neurons/neuron_directions.h"
+#include "cliplens/neurons/neuron_paths.h"
+
+namespace cliplens {
+
+// The coefficients of some pictures, as a shard holds them.
+struct NeuronBlock {
+  std::vector<Array<float, 3>> alpha;   // of each layer [F, B, J]
+  std::vector<Array<float, 2>> shared;  // of each layer [B, 2J+3]
+  Array<float, 2> embedding;            // [B, E] unit rows
+  Index pictures() const { return embedding.dim(0); }
+};
+// Zeros for `pictures`.
+NeuronBlock MakeNeuronBlock(std::span<const NeuronPaths> paths, Index pictures);
+// Rows `kept`, in that order.
+NeuronBlock SelectPictures(const NeuronBlock& block, std::span<const Index> kept);
+
+std::string AlphaName(Index layer);   // "alpha.L9"
+std::string SharedName(Index layer);  // "shared.L9"
+std::vector<TensorToWrite> TensorsOf(const NeuronBlock& block, std::span<const NeuronPaths> paths);
+
+// The weights' part of consecutive layers, rounded to fp32. Reading checks every shape; it throws
+// Error(kCorruptData) for another than the sizes of the first layer ask for.
+void WriteNeuronBasis(const std::filesystem::path& file, std::span<const NeuronPaths> paths);
+std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, LayerRange layers,
+                                         Index heads);
+
+// Of each layer. Writing returns the file's checksum; reading checks every shape.
+std::string WriteNeuronStatistics(const std::filesystem::path& file,
+                                  std::span<const NeuronPaths> paths,
+                                  std::span<const NeuronDirections> directions);
+std::vector<NeuronDirections> ReadNeuronStatistics(const std::filesystem::path& file,
+                                                   std::span<const NeuronPaths> paths);
+
+}  // namespace cliplens
