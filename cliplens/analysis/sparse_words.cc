@@ -224,20 +224,21 @@ bool PickNext(const TextAtoms& atoms, double coherence, std::vector<Pursuit>& pu
 
 }  // namespace
 
-TextAtoms AtomsOf(ArrayView<const float, 2> texts, bool without_mean_direction) {
-  TextAtoms atoms;
+Matrix AboutTheirMean(ArrayView<const float, 2> texts, RowVector* mean) {
   Matrix rows = AsEigen(texts).cast<double>();
-  const RowVector mean = rows.colwise().mean();
-  rows.rowwise() -= mean;
-  if (without_mean_direction && mean.norm() > kAtMean) {
-    atoms.removed = mean.transpose().normalized();
-    rows -= (rows * atoms.removed).eval() * atoms.removed.transpose();
-  }
+  const RowVector of_rows = rows.colwise().mean();
+  rows.rowwise() -= of_rows;
+  if (mean != nullptr) *mean = of_rows;
+  return rows;
+}
+
+Vector LengthsAboutMean(const Matrix& rows) {
+  Vector lengths(rows.rows());
   bool any = false;
   for (Index j = 0; j < rows.rows(); ++j) {
     const double length = rows.row(j).norm();
     any = any || length > kAtMean;
-    rows.row(j) *= length > kAtMean ? 1 / length : 0.0;
+    lengths[j] = length > kAtMean ? length : 0.0;
   }
   if (!any) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -245,6 +246,22 @@ TextAtoms AtomsOf(ArrayView<const float, 2> texts, bool without_mean_direction) 
                 "subtracted; give a pool of different texts",
                 rows.rows(), rows.rows() == 1 ? "" : "s");
   }
+  return lengths;
+}
+
+void MakeUnit(Matrix& rows, const Vector& lengths) {
+  for (Index j = 0; j < rows.rows(); ++j) rows.row(j) *= lengths[j] > 0 ? 1 / lengths[j] : 0.0;
+}
+
+TextAtoms AtomsOf(ArrayView<const float, 2> texts, bool without_mean_direction) {
+  TextAtoms atoms;
+  RowVector mean;
+  Matrix rows = AboutTheirMean(texts, &mean);
+  if (without_mean_direction && mean.norm() > kAtMean) {
+    atoms.removed = mean.transpose().normalized();
+    rows -= (rows * atoms.removed).eval() * atoms.removed.transpose();
+  }
+  MakeUnit(rows, LengthsAboutMean(rows));
   atoms.columns = rows.transpose();
   return atoms;
 }

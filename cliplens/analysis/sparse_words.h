@@ -22,6 +22,14 @@
 
 namespace cliplens {
 
+// (text − mean of the texts) in fp64 [M, E]; `mean` is set where it is not null.
+Matrix AboutTheirMean(ArrayView<const float, 2> texts, RowVector* mean = nullptr);
+// The length of each of these rows; 0 where it is below 1e-5, as the text then lies at the mean.
+// Throws Error(kInvalidArgument) where all do, as a single text does.
+Vector LengthsAboutMean(const Matrix& rows);
+// Makes each row unit by its length; rows of length 0 become zero.
+void MakeUnit(Matrix& rows, const Vector& lengths);
+
 // Texts as unit vectors about their mean.
 struct TextAtoms {
   Matrix columns;  // [E, M] unit columns; zero for a text that lies at the mean
@@ -31,7 +39,7 @@ struct TextAtoms {
 };
 // Unit columns of (text − mean of the texts). With `without_mean_direction` the direction of the
 // mean is projected out first: a sum of these texts and any multiple of that direction is then
-// fitted at no cost. Throws Error(kInvalidArgument) where no text is left, as for a single one.
+// fitted at no cost. Throws as LengthsAboutMean.
 TextAtoms AtomsOf(ArrayView<const float, 2> texts, bool without_mean_direction = false);
 
 // `vector` [E] without what the atoms lack, made unit. Throws Error(kPrecondition), which opens
