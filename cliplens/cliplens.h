@@ -79,6 +79,7 @@
 #include "cliplens/analysis/label_scores.h"
 #include "cliplens/analysis/label_truth.h"
 #include "cliplens/analysis/live_edit.h"
+#include "cliplens/analysis/matching_pursuit.h"
 #include "cliplens/analysis/random_texts.h"
 #include "cliplens/analysis/reconstruction.h"
 #include "cliplens/analysis/search.h"
