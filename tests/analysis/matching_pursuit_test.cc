@@ -2,14 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <numbers>
 #include <random>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "tests/expect_error.h"
 #include <gtest/gtest.h>
 
 #include "cliplens/base/index.h"
+#include "cliplens/io/json.h"
+#include "cliplens/io/npy.h"
 
 namespace cliplens {
 namespace {
@@ -110,6 +116,45 @@ TEST(MatchingPursuit, IsTheDefinition) {
       ExpectSame(path, PursueByHand(by_hand, targets.row(i).transpose(), 24), 1e-10);
     }
   }
+}
+
+// Texts in the same order and the same weights, in data that tests/parity/write_pursuit_cases.py
+// wrote.
+TEST(MatchingPursuit, IsThatOfScikitLearn) {
+  const std::filesystem::path folder =
+      std::filesystem::path(CLIPLENS_SOURCE_DIR) / "tests/data/pursuit";
+  Index ended_early = 0;
+  const Json cases = ReadJsonFile(folder / "cases.json");
+  ASSERT_EQ(cases.size(), 6u);
+  for (const Json& of_pool : cases) {
+    const NpyArray pool = ReadNpy(folder / (of_pool.at("texts").get<std::string>() + ".npy"));
+    const Index rows = of_pool.at("rows").get<Index>();
+    const bool unit = of_pool.at("scale") == "unit";
+    const PursuitAtoms atoms(ArrayView<const float, 2>(pool.values.data(), {rows, pool.shape[1]}),
+                             unit ? TextScale::kUnit : TextScale::kReference);
+    const auto targets = of_pool.at("targets").get<std::vector<std::vector<double>>>();
+    Matrix directions(std::ssize(targets), atoms.width());
+    for (Index i = 0; i < directions.rows(); ++i) {
+      directions.row(i) = Eigen::Map<const RowVector>(At(targets, i).data(), atoms.width());
+    }
+    const Index count = of_pool.at("count").get<Index>();
+    const auto paths = MatchingPursuit(atoms, directions, {.count = count});
+    for (Index i = 0; i < directions.rows(); ++i) {
+      const PursuitPath& path = At(paths, i);
+      const Json& expected = of_pool.at("paths").at(ToSize(i));
+      ASSERT_EQ(path.texts, expected.at("texts").get<std::vector<Index>>()) << rows << " " << i;
+      EXPECT_EQ(path.end == PursuitEnd::kCount, path.size() == count);
+      ended_early += path.end != PursuitEnd::kCount;
+      for (const char* const key : {"weights", "short"}) {
+        const auto weights = expected.at(key).get<std::vector<double>>();
+        const Vector found = path.Coefficients(std::ssize(weights));
+        for (Index k = 0; k < found.size(); ++k) {
+          EXPECT_NEAR(found[k], At(weights, k), 1e-11) << rows << " " << i << " " << k;
+        }
+      }
+    }
+  }
+  EXPECT_EQ(ended_early, 18);  // all of the two pools of 20 texts, and sums of texts
 }
 
 // The first texts of a long path are the short path, to the bit.
