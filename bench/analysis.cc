@@ -18,6 +18,10 @@
 //   cliplens_bench_analysis heat-maps MODEL TEXTS ROUNDS THREADS
 //       One picture's plain forward pass, and the same with the heat maps of TEXTS directions, by
 //       turns.
+//   cliplens_bench_analysis pursuit TEXTS TARGETS WIDTH COUNT THREADS DIRECTORY
+//       Matching pursuit of COUNT of TEXTS generated texts for each of TARGETS directions, by turns
+//       with the plain products of as many operations. Writes the texts [TEXTS, WIDTH] and, of the
+//       first targets, the directions as .npy for the plain procedure.
 //   cliplens_bench_analysis statistics IMAGES PARTS THREADS DIRECTORY
 //       Sums of IMAGES pictures (6 x 6 heads of 32, E = 128) in one pass and in PARTS that are
 //       merged.
@@ -41,6 +45,7 @@
 #include "cliplens/analysis/head_labels.h"
 #include "cliplens/analysis/head_match.h"
 #include "cliplens/analysis/live_edit.h"
+#include "cliplens/analysis/matching_pursuit.h"
 #include "cliplens/analysis/search.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/token_scores.h"
@@ -53,6 +58,7 @@
 #include "cliplens/io/npy.h"
 #include "cliplens/io/output_files.h"
 #include "cliplens/model/clip.h"
+#include "cliplens/model/nn/matmul.h"
 #include "cliplens/model/nn/product.h"
 
 namespace cliplens {
@@ -504,6 +510,92 @@ Json HeatMapBench(const std::string& path, Index count_texts, Index rounds, int 
           {"difference", checked}};
 }
 
+double ProcessorSeconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+// The products of the pursuit alone: in `rounds` of them, all targets with all texts.
+void PlainProducts(ArrayView<const float, 2> targets, ArrayView<const float, 2> texts, Index rounds,
+                   int threads) {
+  constexpr Index kRows = 128, kTexts = 2048;
+  std::vector<std::vector<float>> products(ToSize(ResolveThreads(threads)));
+  const Index width = texts.dim(1);
+  ParallelFor(threads, (targets.dim(0) + kRows - 1) / kRows, [&](Index task, int worker) {
+    const Index first = task * kRows;
+    std::vector<float>& c = At(products, worker);
+    c.resize(ToSize(kRows * kTexts));
+    for (Index round = 0; round < rounds; ++round) {
+      for (Index j = 0; j < texts.dim(0); j += kTexts) {
+        nn::Gemm({.m = std::min(kRows, targets.dim(0) - first),
+                  .n = std::min(kTexts, texts.dim(0) - j),
+                  .k = width,
+                  .a = targets.row(first).data(),
+                  .a_stride = width,
+                  .b = texts.row(j).data(),
+                  .b_stride = width,
+                  .transpose_b = true,
+                  .c = c.data(),
+                  .c_stride = kTexts});
+      }
+    }
+  });
+}
+
+Json PursuitBench(Index count_texts, Index count_targets, Index width, Index count, int threads,
+                  const std::string& directory) {
+  constexpr Index kParts = 4;       // of the targets, by turns with the plain products
+  constexpr Index kPlainFirst = 4;  // targets for the plain procedure
+  const Array<float, 2> texts = UnitRows(count_texts, width, 3);
+  const Array<float, 2> targets = UnitRows(count_targets, width, 5);
+  auto start = Clock::now();
+  const PursuitAtoms atoms(texts);
+  const double prepared = Since(start);
+  Json ends = {{"count", 0}, {"exact", 0}, {"no-text", 0}};
+  double pursuit = 0, pursuit_cpu = 0, plain = 0, plain_cpu = 0, rest = 0;
+  std::vector<PursuitPath> first;
+  for (Index part = 0; part < kParts; ++part) {
+    const ArrayView<const float, 2> some =
+        targets.rows(part * count_targets / kParts, (part + 1) * count_targets / kParts);
+    double cpu = ProcessorSeconds();
+    start = Clock::now();
+    std::vector<PursuitPath> paths =
+        MatchingPursuit(atoms, some, {.count = count, .threads = threads});
+    pursuit += Since(start);
+    pursuit_cpu += ProcessorSeconds() - cpu;
+    cpu = ProcessorSeconds();
+    start = Clock::now();
+    PlainProducts(some, texts, count, threads);
+    plain += Since(start);
+    plain_cpu += ProcessorSeconds() - cpu;
+    for (const PursuitPath& path : paths) {
+      const char* const names[] = {"count", "exact", "no-text"};
+      Json& end = ends[names[static_cast<int>(path.end)]];
+      end = end.get<Index>() + 1;
+      rest += path.squared_rest.back() / static_cast<double>(count_targets);
+    }
+    if (part == 0) first = std::move(paths);
+  }
+  const Index written = std::min<Index>(kPlainFirst, static_cast<Index>(first.size()));
+  std::vector<Index> indices;
+  std::vector<double> weights;
+  for (Index i = 0; i < written; ++i) {
+    const Vector of_target = At(first, i).Coefficients(count);
+    for (Index k = 0; k < At(first, i).size(); ++k) {
+      indices.push_back(At(At(first, i).texts, k));
+      weights.push_back(of_target[k]);
+    }
+  }
+  const std::vector<Index> text_shape = {count_texts, width};
+  const std::vector<Index> target_shape = {written, width};
+  WriteNpy(directory + "/texts.npy", texts.flat(), text_shape);
+  WriteNpy(directory + "/targets.npy", targets.rows(0, written).flat(), target_shape);
+  return {{"texts", count_texts},   {"targets", count_targets},
+          {"width", width},         {"count", count},
+          {"prepared", prepared},   {"seconds", pursuit},
+          {"cpu", pursuit_cpu},     {"plain", plain},
+          {"plain_cpu", plain_cpu}, {"ends", ends},
+          {"rest", rest},           {"chosen", indices},
+          {"weights", weights},     {"peak", PeakBytes()}};
+}
+
 Json StatisticsBench(Index images, Index parts, int threads, const std::string& directory) {
   constexpr Index kBlock = 500;  // pictures of a range
   const Generator generator(kSmall);
@@ -561,6 +653,10 @@ Json Run(const std::vector<std::string>& words) {
   }
   if (what == "heat-maps") {
     return HeatMapBench(words.at(2), number(3), number(4), static_cast<int>(number(5)));
+  }
+  if (what == "pursuit") {
+    return PursuitBench(number(2), number(3), number(4), number(5), static_cast<int>(number(6)),
+                        words.at(7));
   }
   if (what == "statistics") {
     return StatisticsBench(number(2), number(3), static_cast<int>(number(4)), words.at(5));

@@ -3,7 +3,7 @@
 models and on models of random weights.
 
     python bench/analysis.py --worker build/release/bin/cliplens_bench_analysis
-        [--cases text-span labels search heat-maps statistics] [--quick] [--json build/bench.json]
+        [--cases text-span labels search heat-maps pursuit statistics] [--quick] [--json build/bench.json]
 
 text-span    all 384 heads of an L/14, 3,498 texts, 60 each, from moments of 50,000 pictures; beside
              it the first 10 texts of one head by the procedure of the paper's code, in fp64 and with
@@ -12,6 +12,9 @@ labels       all 384 heads of an L/14 on 10,000 pictures, 30,000 texts in 25 pro
 search       the ten most alike of 1,000,000 pictures under one head of 64, in the store and by an index
 heat-maps    20 texts on one picture, a B/16 and an L/14 of random weights, beside the plain forward
              pass of the same picture
+pursuit      matching pursuit of 128 of 30,000 texts for 3,072 directions of 512 numbers, by turns with
+             the plain products of as many operations; four paths by the definition, in fp64, which must
+             have the same texts
 statistics   1,000,000 pictures in one pass and in 16 parts that are merged: memory, disk, difference
 """
 
@@ -29,7 +32,7 @@ import numpy as np
 
 from common import ROOT, THREADS, Busy, leave_nothing_when_ended, save
 
-CASES = ("text-span", "labels", "search", "heat-maps", "statistics")
+CASES = ("text-span", "labels", "search", "heat-maps", "pursuit", "statistics")
 MOST_OF_A_PASS = 1.1  # what heat maps may take
 
 
@@ -114,6 +117,42 @@ def heat_maps(worker, folder, quick):
     return results
 
 
+def plain_pursuit(atoms, target, count):
+    """Orthogonal matching pursuit by its definition, in fp64: texts and weights."""
+    chosen, rest = [], target
+    for _ in range(count):
+        chosen.append(int(np.argmax(np.abs(atoms @ rest))))
+        weights = np.linalg.lstsq(atoms[chosen].T, target, rcond=None)[0]
+        rest = target - weights @ atoms[chosen]
+    return chosen, weights
+
+
+def pursuit(worker, folder, quick):
+    texts, targets, width, count = (2_000, 64, 128, 16) if quick else (30_000, 3_072, 512, 128)
+    result = run(worker, "pursuit", texts, targets, width, count, THREADS, folder)
+    rows = np.load(pathlib.Path(folder) / "texts.npy").astype(np.float64)
+    directions = np.load(pathlib.Path(folder) / "targets.npy").astype(np.float64)
+    rows -= rows.mean(0)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    chosen = np.reshape(result.pop("chosen"), (len(directions), count))
+    weights = np.reshape(result.pop("weights"), (len(directions), count))
+    start = time.perf_counter()
+    paths = [plain_pursuit(rows, direction, count) for direction in directions]
+    result["reference_seconds"] = (time.perf_counter() - start) / len(paths)
+    result["same"] = sum(list(ours) == theirs for ours, (theirs, _) in zip(chosen, paths))
+    result["difference"] = max(np.abs(w - of).max() for w, (_, of) in zip(weights, paths))
+    print(f"pursuit: {targets} directions of {width} numbers, {texts} texts, {count} each: "
+          f"{result['seconds']:.1f} s on {THREADS} threads ({result['cpu']:.1f} s of processors), the "
+          f"plain products {result['plain']:.1f} s ({result['plain_cpu']:.1f} s), "
+          f"{result['cpu'] / result['plain_cpu']:.3f} of their processor time; peak "
+          f"{result['peak'] / 2**20:.0f} MiB; one path by the definition (fp64, NumPy) "
+          f"{result['reference_seconds']:.2f} s; {result['same']} of {len(paths)} have the same texts, "
+          f"weights within {result['difference']:.1e}", flush=True)
+    if result["same"] != len(paths) or result["difference"] > 1e-9:
+        sys.exit(1)
+    return result
+
+
 def statistics(worker, folder, quick):
     images = 20_000 if quick else 1_000_000
     result = run(worker, "statistics", images, 16, THREADS, folder)
@@ -141,7 +180,7 @@ def main():
     leave_nothing_when_ended()
     busy = Busy()
     functions = {"text-span": text_span, "labels": labels, "search": search, "heat-maps": heat_maps,
-                 "statistics": statistics}
+                 "pursuit": pursuit, "statistics": statistics}
     results = {}
     for case in options.cases:
         with tempfile.TemporaryDirectory() as folder:

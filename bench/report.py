@@ -164,6 +164,14 @@ def analysis(section: dict) -> str:
     for name, c in cases.get("heat-maps", {}).items():
         rows += [[f"heat maps of {c['texts']} texts on one picture, {name}, and its plain pass",
                   f"{1e3 * c['maps']:.1f}, {1e3 * c['plain']:.1f} ms: {c['ratio']:.3f} of it"]]
+    if "pursuit" in cases:
+        c = cases["pursuit"]
+        rows += [[f"matching pursuit, {c['targets']:,} directions of {c['width']} numbers, {c['texts']:,} "
+                  f"texts, {c['count']} each", f"{c['seconds']:.1f} s"],
+                 ["the same, over the plain products of as many operations: processor time",
+                  f"{c['cpu'] / c['plain_cpu']:.2f}"],
+                 ["one of these paths by the definition (fp64, NumPy)",
+                  f"{c['reference_seconds']:.1f} s"]]
     if "statistics" in cases:
         c = cases["statistics"]
         rows += [[f"statistics of {n:,} pictures (6 × 6 heads of 32): peak memory, on disk",

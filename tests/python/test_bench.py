@@ -114,6 +114,8 @@ def every_section():
             "labels": dict(heads=1, images=1, texts=1, properties=1, seconds=1.0),
             "search": dict(images=1, query=1.0, read=1.0, write=1.0, bytes=1, cosine=1.0, raw=1.0),
             "heat-maps": {"B/16": dict(texts=1, maps=1.0, plain=1.0, ratio=1.0)},
+            "pursuit": dict(targets=1, width=1, texts=1, count=1, seconds=1.0, cpu=1.0, plain_cpu=1.0,
+                            reference_seconds=1.0),
             "statistics": dict(small, peaks=sizes, disk=sizes)}))
 
 
