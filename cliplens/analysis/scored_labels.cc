@@ -17,9 +17,14 @@ void CheckLabels(std::string_view where, const Store& store, std::span<const Ind
                 "--stats-only",
                 where, store.directory().string());
   }
-  if (static_cast<Index>(labels.size()) != store.info().images) {
+  CheckLabelsOf(where, store.info().images, labels, classes);
+}
+
+void CheckLabelsOf(std::string_view where, Index pictures, std::span<const Index> labels,
+                   Index classes) {
+  if (static_cast<Index>(labels.size()) != pictures) {
     throw Error(ErrorCode::kInvalidArgument, "{}: {} labels for {} pictures", where, labels.size(),
-                store.info().images);
+                pictures);
   }
   if (std::ranges::any_of(labels, [&](Index c) { return c < -1 || c >= classes; })) {
     throw Error(ErrorCode::kInvalidArgument, "{}: a label is outside of the {} classes", where,

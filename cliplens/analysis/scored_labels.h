@@ -23,6 +23,9 @@ namespace cliplens {
 // with statistics only.
 void CheckLabels(std::string_view where, const Store& store, std::span<const Index> labels,
                  Index classes);
+// The same for so many pictures, wherever they are from.
+void CheckLabelsOf(std::string_view where, Index pictures, std::span<const Index> labels,
+                   Index classes);
 
 // The best class of a row of scores; ties go to the lower class.
 Index BestClass(const Matrix& scores, Index row);

@@ -12,12 +12,18 @@ namespace cliplens {
 
 AccuracyInput OpenAccuracy(const Store& store, const RowModel& model, const ClassChoice& choice,
                            const Work& work) {
+  return OpenAccuracy(store.info(), store.ReadItems(), store.directory().string(), model, choice,
+                      work);
+}
+
+AccuracyInput OpenAccuracy(const StoreInfo& info, const std::vector<Item>& items,
+                           const std::string& place, const RowModel& model,
+                           const ClassChoice& choice, const Work& work) {
   const ClassTexts classes = ReadClasses(choice, work.on_blank);
   AccuracyInput input;
-  input.labels =
-      MatchLabels(store.ReadItems(), classes.file, choice.label, store.directory().string());
+  input.labels = MatchLabels(items, classes.file, choice.label, place);
   input.classifier = EmbedClasses(model, classes, work);
-  input.setting.store = store.info();
+  input.setting.store = info;
   input.setting.classes_name = classes.file.name;
   input.setting.classes = std::ssize(classes.file.names);
   input.setting.templates = std::ssize(classes.templates);

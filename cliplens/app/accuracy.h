@@ -37,6 +37,10 @@ struct AccuracyInput {
 // Throws as OpenClassifier and MatchLabels. The labels are matched before texts are embedded.
 AccuracyInput OpenAccuracy(const Store& store, const RowModel& model, const ClassChoice& choice,
                            const Work& work);
+// The same of a store of any kind with these items; `place` is its directory.
+AccuracyInput OpenAccuracy(const StoreInfo& info, const std::vector<Item>& items,
+                           const std::string& place, const RowModel& model,
+                           const ClassChoice& choice, const Work& work);
 
 struct ReconstructionChoice {
   std::vector<std::string> texts;  // pools, as TextsPath takes them

@@ -9,41 +9,37 @@
 #include "cliplens/base/error.h"
 
 namespace cliplens {
-namespace {
-
-ClipModel LoadThatOf(const StoreInfo& info, const std::string& store, const ModelChoice& choice) {
-  ModelChoice place = choice;
-  if (place.model.empty()) {
-    place.model = info.model_path;
-    place.architecture = info.model_architecture;
-    place.weights = info.model_weights;
-    std::error_code ignored;
-    if (!std::filesystem::exists(place.model, ignored)) {
-      throw Error(ErrorCode::kNotFound,
-                  "{}: the model {} of this store is not there any more; say where it is with "
-                  "--model",
-                  place.model, info.model_name);
-    }
-  }
-  ClipModel loaded = LoadModel(place);
-  if (loaded.fingerprint() != info.fingerprint) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "{}: made by model {} with fingerprint {}, {} has {}; name the same model with "
-                "--model or decompose again",
-                store, info.model_name, info.fingerprint, place.model, loaded.fingerprint());
-  }
-  return loaded;
-}
-
-}  // namespace
-
 ClipModel LoadModel(const ModelChoice& choice) {
   return ClipModel::Load(ModelPath(choice.model), ParsePrecision(choice.precision),
                          choice.architecture, choice.weights);
 }
 
+ClipModel LoadModelOf(const StoreInfo& info, const std::string& place, const ModelChoice& choice) {
+  ModelChoice named = choice;
+  if (named.model.empty()) {
+    named.model = info.model_path;
+    named.architecture = info.model_architecture;
+    named.weights = info.model_weights;
+    std::error_code ignored;
+    if (!std::filesystem::exists(named.model, ignored)) {
+      throw Error(ErrorCode::kNotFound,
+                  "{}: the model {} of this store is not there any more; say where it is with "
+                  "--model",
+                  named.model, info.model_name);
+    }
+  }
+  ClipModel loaded = LoadModel(named);
+  if (loaded.fingerprint() != info.fingerprint) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: made by model {} with fingerprint {}, {} has {}; name the same model with "
+                "--model or make the store again",
+                place, info.model_name, info.fingerprint, named.model, loaded.fingerprint());
+  }
+  return loaded;
+}
+
 ClipModel LoadModelOf(const Store& store, const ModelChoice& choice) {
-  return LoadThatOf(store.info(), store.directory().string(), choice);
+  return LoadModelOf(store.info(), store.directory().string(), choice);
 }
 
 struct LazyModel::State {
@@ -71,10 +67,11 @@ LazyModel::LazyModel(const ModelChoice& choice)
     : LazyModel("", ParsePrecision(choice.precision), [choice] { return LoadModel(choice); }) {}
 
 LazyModel::LazyModel(const Store& store, const ModelChoice& choice)
-    : LazyModel(store.info().fingerprint, ParsePrecision(choice.precision),
-                [info = store.info(), place = store.directory().string(), choice] {
-                  return LoadThatOf(info, place, choice);
-                }) {}
+    : LazyModel(store.info(), store.directory().string(), choice) {}
+
+LazyModel::LazyModel(const StoreInfo& info, const std::string& place, const ModelChoice& choice)
+    : LazyModel(info.fingerprint, ParsePrecision(choice.precision),
+                [info, place, choice] { return LoadModelOf(info, place, choice); }) {}
 
 const ClipModel& LazyModel::Get() const { return state_->Get(); }
 

@@ -31,6 +31,8 @@ ClipModel LoadModel(const ModelChoice& choice);
 // Error(kNotFound) when what the manifest names is gone, and Error(kInvalidArgument) when the
 // fingerprint is another than the store's.
 ClipModel LoadModelOf(const Store& store, const ModelChoice& choice);
+// The same of a store of any kind; `place` is its directory.
+ClipModel LoadModelOf(const StoreInfo& info, const std::string& place, const ModelChoice& choice);
 
 // A model that is loaded at its first use. Copies share it. May be called by several threads at
 // once; one loads while the others wait, and a load that throws is tried again at the next call.
@@ -41,6 +43,7 @@ class LazyModel {
   explicit LazyModel(const ModelChoice& choice);
   // What LoadModelOf loads. The store need not outlive this.
   LazyModel(const Store& store, const ModelChoice& choice);
+  LazyModel(const StoreInfo& info, const std::string& place, const ModelChoice& choice);
   // What `load` gives.
   LazyModel(std::string fingerprint, Precision precision, std::function<ClipModel()> load);
 

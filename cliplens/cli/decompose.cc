@@ -1,7 +1,6 @@
 // cliplens decompose MODEL --images PATH --out STORE
 #include "cliplens/decompose/decompose.h"
 
-#include <algorithm>
 #include <chrono>
 #include <memory>
 
@@ -9,11 +8,8 @@
 
 #include "cliplens/app/models.h"
 #include "cliplens/app/pictures.h"
-#include "cliplens/base/error.h"
-#include "cliplens/base/parse_number.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
-#include "cliplens/io/printable.h"
 #include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
@@ -27,27 +23,10 @@ struct DecomposeArguments {
   std::string part;
 };
 
-// "2/8": part 2 of 8, counted from 0.
-StorePart ParsePart(const std::string& text) {
-  constexpr Index kMostParts = 999'999;
-  const std::string_view all = text;
-  const std::size_t slash = std::min(all.find('/'), all.size());
-  const StorePart part = {
-      ParseNumber<Index>(all.substr(0, slash)).value_or(-1),
-      ParseNumber<Index>(all.substr(std::min(slash + 1, all.size()))).value_or(-1)};
-  if (part.index < 0 || part.parts > kMostParts || part.index >= part.parts) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "--shard {}: part i of n is wanted as i/n, counted from 0: 0/4, 1/4, 2/4 and 3/4 "
-                "are four parts",
-                Printable(text));
-  }
-  return part;
-}
-
 void Run(DecomposeArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, options.decompose.on_error);
-  if (!options.part.empty()) options.decompose.part = ParsePart(options.part);
+  if (!options.part.empty()) options.decompose.part = ParseStorePart(options.part);
   options.decompose.type = options.type == "fp16" ? StoreType::kF16 : StoreType::kF32;
   options.decompose.threads = common.threads;
   options.decompose.progress = Progress(common, "decompose");

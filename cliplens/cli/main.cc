@@ -100,6 +100,7 @@ int main(int argc, char** argv) {
   AddEvaluate(app, common);
   AddSearch(app, common);
   AddMatch(app, common);
+  AddNeurons(app, common);
   AddHeatmap(app, common);
   AddExplain(app, common);
   AddReport(app, common);

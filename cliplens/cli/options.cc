@@ -1,7 +1,12 @@
 #include "cliplens/cli/options.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/parse_number.h"
+#include "cliplens/io/printable.h"
 
 namespace cliplens::cli {
 namespace {
@@ -172,6 +177,22 @@ void AddLabellingOptions(CLI::App* verb, LabelledStore& options) {
       ->capture_default_str();
   AddModelOption(verb, options.model);
   verb->add_flag("--truncate", options.labelling.truncate, "Cut texts longer than the context");
+}
+
+StorePart ParseStorePart(const std::string& text) {
+  constexpr Index kMostParts = 999'999;
+  const std::string_view all = text;
+  const std::size_t slash = std::min(all.find('/'), all.size());
+  const StorePart part = {
+      ParseNumber<Index>(all.substr(0, slash)).value_or(-1),
+      ParseNumber<Index>(all.substr(std::min(slash + 1, all.size()))).value_or(-1)};
+  if (part.index < 0 || part.parts > kMostParts || part.index >= part.parts) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--shard {}: part i of n is wanted as i/n, counted from 0: 0/4, 1/4, 2/4 and 3/4 "
+                "are four parts",
+                Printable(text));
+  }
+  return part;
 }
 
 }  // namespace cliplens::cli

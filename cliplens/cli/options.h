@@ -50,6 +50,9 @@ void AddImagesOption(CLI::App* verb, ImagesChoice& choice, CLI::App* group = nul
 // --exif-orientation.
 void AddExifOption(CLI::App* verb, bool& exif_orientation);
 
+// "2/8": part 2 of 8, counted from 0. Throws Error(kInvalidArgument) for other text.
+StorePart ParseStorePart(const std::string& text);
+
 // --on-error stop|skip.
 void AddOnError(CLI::App* verb, OnError& on_error);
 

@@ -99,6 +99,7 @@ void AddHeatmap(CLI::App& app, Common& common);
 void AddInfo(CLI::App& app, Common& common);
 void AddLabel(CLI::App& app, Common& common);
 void AddMerge(CLI::App& app, Common& common);
+void AddNeurons(CLI::App& app, Common& common);
 void AddPreprocess(CLI::App& app, Common& common);
 void AddReconstruct(CLI::App& app, Common& common);
 void AddReport(CLI::App& app, Common& common);

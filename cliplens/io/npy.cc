@@ -25,25 +25,6 @@ constexpr std::size_t kMaxNpyHeaderBytes = 1 << 20;
 constexpr std::size_t kMaxDimensions = 64;  // NumPy's own
 constexpr std::size_t kNpyAlignment = 64;
 
-std::string NpyHeader(std::span<const Index> shape) {
-  std::string tuple;
-  for (const Index dimension : shape) tuple += fmt::format("{}, ", dimension);
-  // Python writes (), (3,) and (3, 4).
-  if (!tuple.empty()) tuple.resize(tuple.size() - (shape.size() == 1 ? 1 : 2));
-  std::string dictionary =
-      fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", tuple);
-  const std::size_t prefix = kNpyMagic.size() + 4;
-  const std::size_t unpadded = prefix + dictionary.size() + 1;
-  dictionary.append((kNpyAlignment - unpadded % kNpyAlignment) % kNpyAlignment, ' ');
-  dictionary += '\n';
-  std::string header(kNpyMagic);
-  header += '\x01';
-  header += '\x00';
-  header += static_cast<char>(dictionary.size() & 0xFF);
-  header += static_cast<char>(dictionary.size() >> 8);
-  return header + dictionary;
-}
-
 // Reads the header's Python dictionary: exactly the keys 'descr', 'fortran_order' and 'shape', a
 // string, a truth value and a tuple of whole numbers. Nothing is evaluated.
 class HeaderParser {
@@ -184,6 +165,25 @@ Index CountNpyValues(const std::vector<Index>& shape, const std::string& name) {
 
 }  // namespace
 
+std::string NpyHeader(std::string_view type, std::span<const Index> shape) {
+  std::string tuple;
+  for (const Index dimension : shape) tuple += fmt::format("{}, ", dimension);
+  // Python writes (), (3,) and (3, 4).
+  if (!tuple.empty()) tuple.resize(tuple.size() - (shape.size() == 1 ? 1 : 2));
+  std::string dictionary =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type, tuple);
+  const std::size_t prefix = kNpyMagic.size() + 4;
+  const std::size_t unpadded = prefix + dictionary.size() + 1;
+  dictionary.append((kNpyAlignment - unpadded % kNpyAlignment) % kNpyAlignment, ' ');
+  dictionary += '\n';
+  std::string header(kNpyMagic);
+  header += '\x01';
+  header += '\x00';
+  header += static_cast<char>(dictionary.size() & 0xFF);
+  header += static_cast<char>(dictionary.size() >> 8);
+  return header + dictionary;
+}
+
 void WriteNpy(const std::filesystem::path& path, std::span<const float> values,
               std::span<const Index> shape) {
   NpyWriter writer(path, {shape.begin(), shape.end()});
@@ -200,14 +200,14 @@ void WriteNpy(OutputFiles& files, const std::filesystem::path& path, std::span<c
     throw Error(ErrorCode::kInvalidArgument, "{}: {} values for a shape of {}", PathText(path),
                 values.size(), count);
   }
-  files.Write(path, NpyHeader(sizes));
+  files.Write(path, NpyHeader("<f4", sizes));
   files.Write(path, AsBytes(values));
 }
 
 NpyWriter::NpyWriter(const std::filesystem::path& path, std::vector<Index> shape)
     : file_(path), name_(PathText(path)) {
   expected_ = CountNpyValues(shape, name_);
-  file_.Write(NpyHeader(shape));
+  file_.Write(NpyHeader("<f4", shape));
 }
 
 void NpyWriter::Append(std::span<const float> values) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cliplens/base/array.h"
@@ -36,6 +37,9 @@ class NpyWriter {
   Index expected_ = 0;
   Index written_ = 0;
 };
+
+// What stands before the values in a file of version 1.0; `type` as NumPy writes it: "<f4", "<i8".
+std::string NpyHeader(std::string_view type, std::span<const Index> shape);
 
 struct NpyArray {
   std::vector<Index> shape;

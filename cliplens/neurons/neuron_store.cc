@@ -34,6 +34,14 @@ struct ShardSequence {
     }
   }
 
+  // Some of them, which were checked already.
+  std::shared_ptr<const ShardSequence> Part(Index begin, Index end) const {
+    auto part = std::make_shared<ShardSequence>(std::span<const NeuronShard>());
+    part->shards.assign(shards.begin() + begin, shards.begin() + end);
+    for (const NeuronShard& shard : part->shards) part->total += shard.pictures;
+    return part;
+  }
+
   Array<float, 2> Rows(const std::string& name, Index width) const {
     Array<float, 2> out({total, width});
     float* to = out.data();
@@ -140,6 +148,14 @@ const std::shared_ptr<const ShardSequence>& NeuronStore::Files::Of(const NeuronS
 
 NeuronFactors NeuronStore::FactorsOf(Index layer) const {
   return FactorsIn(files_->Of(*this), paths(layer));
+}
+
+NeuronFactors NeuronStore::FactorsOf(Index layer, Index begin, Index end) const {
+  return FactorsIn(files_->Of(*this)->Part(begin, end), paths(layer));
+}
+
+Array<float, 2> NeuronStore::ReadEmbeddings(Index begin, Index end) const {
+  return files_->Of(*this)->Part(begin, end)->Rows("embedding", paths_.front().embed_width());
 }
 
 Array<float, 3> NeuronStore::ReadAlpha(Index layer, Index first, Index count) const {

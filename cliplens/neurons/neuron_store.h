@@ -37,6 +37,11 @@ class NeuronStore {
   // All pictures' coefficients of one layer. Throws Error(kPrecondition) for a store with
   // statistics only.
   NeuronFactors FactorsOf(Index layer) const;
+  // The same of the pictures of shards [begin, end).
+  Index num_shards() const { return static_cast<Index>(shards_.size()); }
+  Index ShardPictures(Index shard) const { return At(shards_, shard).images; }
+  NeuronFactors FactorsOf(Index layer, Index begin, Index end) const;
+  Array<float, 2> ReadEmbeddings(Index begin, Index end) const;  // [pictures, E] unit rows
   // α [count, pictures, J] of neurons [first, first + count).
   Array<float, 3> ReadAlpha(Index layer, Index first, Index count) const;
   Array<float, 2> ReadShared(Index layer) const;  // [pictures, 2J+3]

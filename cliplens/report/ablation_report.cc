@@ -12,6 +12,21 @@
 namespace cliplens {
 namespace {
 
+std::vector<std::string> Cells(const Estimate& e) {
+  return {CsvNumber(e.value), CsvNumber(e.low), CsvNumber(e.high)};
+}
+
+std::string Line(std::vector<std::string> cells, const Estimate& a, const Estimate& b) {
+  for (const Estimate* e : {&a, &b}) std::ranges::copy(Cells(*e), std::back_inserter(cells));
+  return CsvRow(cells);
+}
+
+std::string MeansText(const AccuracySetting& setting) {
+  return setting.means.empty() ? "means of these pictures" : "means of " + setting.means;
+}
+
+}  // namespace
+
 Json RowJson(const AblationRow& row) {
   return {{"name", row.name},
           {"accuracy", EstimateJson(row.accuracy)},
@@ -30,25 +45,10 @@ Json SettingJson(const char* format, const AccuracySetting& setting, Index image
   return json;
 }
 
-std::vector<std::string> Cells(const Estimate& e) {
-  return {CsvNumber(e.value), CsvNumber(e.low), CsvNumber(e.high)};
-}
-
-std::string Line(std::vector<std::string> cells, const Estimate& a, const Estimate& b) {
-  for (const Estimate* e : {&a, &b}) std::ranges::copy(Cells(*e), std::back_inserter(cells));
-  return CsvRow(cells);
-}
-
-std::string MeansText(const AccuracySetting& setting) {
-  return setting.means.empty() ? "means of these pictures" : "means of " + setting.means;
-}
-
-std::string ImagesText(const AccuracySetting& setting, Index images) {
+std::string SettingText(const AccuracySetting& setting, Index images) {
   return fmt::format("{} pictures with a label among the {} classes of {}; {}; bounds hold 95 %\n",
                      images, setting.classes, setting.classes_name, MeansText(setting));
 }
-
-}  // namespace
 
 std::vector<const ComponentAblation*> ComponentsByLoss(const AblationResult& result) {
   std::vector<const ComponentAblation*> order;
@@ -101,7 +101,7 @@ std::string AblationCsv(const AblationResult& result) {
 
 std::string AblationTable(const AccuracySetting& setting, const AblationResult& result,
                           Index components) {
-  std::string out = ImagesText(setting, result.images);
+  std::string out = SettingText(setting, result.images);
   out += FewPicturesLine(result.images, kEnoughForLosses,
                          "bounds of small losses are too narrow, and of no width where no answer "
                          "changes");
@@ -206,7 +206,7 @@ std::string ReconstructionCsv(const std::vector<PoolReconstruction>& pools) {
 std::string ReconstructionTable(const ReconstructionReport& report) {
   const std::vector<PoolReconstruction>& pools = report.pools;
   if (pools.empty()) return "";
-  std::string out = ImagesText(report.setting, pools.front().result.images);
+  std::string out = SettingText(report.setting, pools.front().result.images);
   out += fmt::format("{} heads of the last {}, earlier attention replaced by its mean\n\n",
                      pools.front().result.heads,
                      report.layers == 1 ? "layer" : fmt::format("{} layers", report.layers));

@@ -17,6 +17,11 @@
 
 namespace cliplens {
 
+// What every analysis of accuracy says of its setting: the opening of its JSON, and a line of text.
+Json SettingJson(const char* format, const AccuracySetting& setting, Index images);
+std::string SettingText(const AccuracySetting& setting, Index images);
+Json RowJson(const AblationRow& row);  // {"name", "accuracy", "score"}
+
 // Components, those first whose loss costs most accuracy.
 std::vector<const ComponentAblation*> ComponentsByLoss(const AblationResult& result);
 

@@ -89,7 +89,8 @@ class Plot {
     }
     const double every = std::max(1.0, std::round(RoundStep(std::max(1.0, last_), 12)));
     for (double x = 0; x <= last_; x += every) {
-      Text(X(x), kHeight - kBottom + 20, "middle", fmt::format("{:.0f}", x));
+      Text(X(x), kHeight - kBottom + 20, "middle",
+           fmt::format("{:.0f}", x + static_cast<double>(curve_.first_x)));
     }
     Text((kLeft + kWidth - kRight) / 2, kHeight - 8, "middle", curve_.x_title);
     Put("<text transform=\"translate(16 {:.1f}) rotate(-90)\" text-anchor=\"middle\" "
@@ -115,7 +116,8 @@ class Plot {
       Put("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>\n", X(static_cast<double>(i)),
           Y(series.points[i].value), color);
     }
-    const double x = kLeft + static_cast<double>(number) * 190;
+    const double room = (kWidth - kLeft) / static_cast<double>(curve_.series.size());
+    const double x = kLeft + static_cast<double>(number) * std::min(190.0, room);
     Put("<path d=\"M{:.1f} 37h20\" stroke=\"{}\" stroke-width=\"2\"/>\n", x, color);
     Text(x + 26, 41, "start", series.name);
   }

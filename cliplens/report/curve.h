@@ -14,7 +14,7 @@ namespace cliplens {
 
 struct CurveSeries {
   std::string name;
-  std::vector<Estimate> points;  // at x = 0, 1, 2 …
+  std::vector<Estimate> points;  // at x = first_x, first_x + 1 …
 };
 
 struct Curve {
@@ -22,6 +22,7 @@ struct Curve {
   std::string x_title;
   std::string y_title;
   std::vector<CurveSeries> series;  // at most four
+  Index first_x = 0;                // x of the first points
 };
 
 // A figure of 640 x 400 units with axes, a legend, and the bounds as bands. It sets its own colours

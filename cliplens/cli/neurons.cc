@@ -1,0 +1,250 @@
+// cliplens neurons collect|words|ablate|reconstruct
+
+#include "cliplens/app/neurons.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/parse_number.h"
+#include "cliplens/cli/options.h"
+#include "cliplens/cli/verb.h"
+#include "cliplens/io/output_files.h"
+#include "cliplens/io/printable.h"
+#include "cliplens/report/neuron_report.h"
+
+namespace cliplens::cli {
+namespace {
+
+struct CollectArguments {
+  ModelChoice model;
+  ImagesChoice images;
+  CollectOptions collect;
+  std::string layers = "last-3";
+  std::string part;
+  Index top = 0;
+};
+
+void Run(CollectArguments& options, const Common& common) {
+  const ClipModel model = LoadModel(options.model);
+  CollectOptions& collect = options.collect;
+  collect.layers = ParseNeuronLayers(options.layers, model.config().vision.layers);
+  const std::unique_ptr<ImageSet> set = OpenImages(options.images, collect.on_error);
+  if (!options.part.empty()) collect.part = ParseStorePart(options.part);
+  if (options.top > 0) collect.top = options.top;
+  collect.threads = common.threads;
+  collect.progress = [&](const char* stage) { return Progress(common, stage); };
+  const auto start = std::chrono::steady_clock::now();
+  const CollectResult result = CollectNeurons(model, *set, collect);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  WarnOfLosses(set->left_out(), result.oriented, result.skipped, result.incomplete,
+               result.pictures + static_cast<Index>(result.skipped.size()));
+  if (common.json) {
+    return PrintJson(CollectJson(model, collect, result, set->left_out(), seconds));
+  }
+  if (result.complete_already) {
+    Print(fmt::format("{} was complete already: {} pictures\n", collect.out.string(),
+                      result.pictures));
+    return;
+  }
+  Print(fmt::format("neurons of layers {} to {} on {} pictures collected in {:.1f} s into {}\n",
+                    collect.layers.begin, collect.layers.end - 1, result.pictures, seconds,
+                    collect.out.string()));
+}
+
+void AddCollect(CLI::App& app, Common& common) {
+  auto [verb, options] = AddVerb<CollectArguments>(
+      app, common, "collect", "Collect what neurons do on pictures: a store of neurons",
+      "cliplens neurons collect pictureworld --images photos/ --layers last-3 --out nstore");
+  AddModelArgument(verb, options->model);
+  AddPrecisionOption(verb, options->model);
+  AddImagesOption(verb, options->images);
+  verb->add_option("--out", options->collect.out, "Store directory to make")->required();
+  verb->add_option("--layers", options->layers,
+                   "Layers whose neurons are wanted: 8-10, 9, last-3 or all (the last layer has no "
+                   "attention after it)")
+      ->capture_default_str();
+  AddNumber(verb, "--top", options->top, 0, 1'000'000'000,
+            "Pictures of largest effect that a direction is made of; 0: 100, or a tenth of the "
+            "pictures where that is less");
+  verb->add_flag("--resume", options->collect.resume,
+                 "Go on with what an interrupted run with the same arguments left");
+  verb->add_option("--shard", options->part,
+                   "Do part i of n only (i/n, from 0/n); merge makes the whole of all parts");
+  AddNumber(verb, "--shard-images", options->collect.shard_images, 1, 65536,
+            "Pictures in a shard file, which are held in memory, and done again, at once");
+  AddOnError(verb, options->collect.on_error);
+}
+
+struct WordsArguments {
+  std::string store;
+  ModelChoice model;
+  NeuronWordsChoice words;
+  std::string scale = "unit";
+  std::string pictures = "top";
+  Index most = 20;
+  std::string out;
+  std::string csv;
+  std::string npz;
+};
+
+void AddScaleOption(CLI::App* verb, std::string& scale) {
+  verb->add_option("--normalize", scale,
+                   "Texts about their mean: each made unit, or scaled by coordinate as in the "
+                   "paper's code")
+      ->check(CLI::IsMember({"unit", "reference"}))
+      ->capture_default_str();
+}
+
+TextScale ScaleNamed(const std::string& name) {
+  return name == "reference" ? TextScale::kReference : TextScale::kUnit;
+}
+
+void Run(WordsArguments& options, const Common& common) {
+  OutputFiles files({options.out, options.csv, options.npz});
+  const NeuronStore store = NeuronStore::Open(options.store);
+  const LazyModel model(store.info(), options.store, options.model);
+  options.words.scale = ScaleNamed(options.scale);
+  options.words.pictures = options.pictures == "all" ? NeuronPictures::kAll : NeuronPictures::kTop;
+  const NeuronWordsReport report =
+      DescribeNeurons(store, model.ForRows(), options.words, WorkOf(common));
+  const Json json = NeuronWordsJson(report);
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Write(options.csv, NeuronWordsCsv(report));
+  if (!options.npz.empty()) files.Write(options.npz, NeuronWordsNpz(report));
+  files.Commit();
+  if (common.json) return PrintJson(json);
+  Print(NeuronWordsTable(report, options.most));
+}
+
+void AddWords(CLI::App& app, Common& common) {
+  auto [verb, options] = AddVerb<WordsArguments>(
+      app, common, "words", "What neurons do, in a few words each",
+      "cliplens neurons words nstore --texts world/texts/phrases.txt --count 5");
+  AddStoreArgument(verb, options->store, "Store of neurons");
+  AddTextsOption(verb, options->words.texts);
+  verb->add_option("--neurons", options->words.neurons,
+                   "Neurons and layers, as L9.N2914,L10 (default: all)");
+  AddNumber(verb, "--count", options->words.count, 1, 4096, "Texts for a neuron");
+  verb->add_option("--directions", options->pictures,
+                   "Directions from the pictures of largest effect, or from all")
+      ->check(CLI::IsMember({"top", "all"}))
+      ->capture_default_str();
+  AddScaleOption(verb, options->scale);
+  AddNumber(verb, "--most", options->most, 1, 1'000'000,
+            "Neurons to list, those of largest variance; files have all");
+  AddModelOption(verb, options->model);
+  verb->add_flag("--truncate", options->words.truncate, "Cut texts longer than the context");
+  verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+  verb->add_option("--csv", options->csv, "CSV file to write, with every word of every neuron");
+  verb->add_option("--npz", options->npz, "NPZ file to write: directions, and weights of texts");
+}
+
+struct AblateNeuronsArguments {
+  std::string store;
+  ModelChoice model;
+  NeuronAblationChoice ablation;
+  std::string out;
+  std::string csv;
+  std::string svg;
+};
+
+void AddAblationOptions(CLI::App* verb, std::string& store, ModelChoice& model,
+                        NeuronAblationChoice& choice) {
+  AddStoreArgument(verb, store, "Store of neurons");
+  AddClassOptions(verb, choice.classes);
+  verb->add_option("--layers", choice.layers, "Layers: 8-10, 9, last-3 (default: all of STORE)");
+  verb->add_option("--directions", choice.directions,
+                   "Store of neurons whose means, directions and thresholds are used (default: "
+                   "STORE's own)");
+  AddModelOption(verb, model);
+}
+
+void Run(const AblateNeuronsArguments& options, const Common& common) {
+  OutputFiles files({options.out, options.csv, options.svg});
+  const NeuronStore store = NeuronStore::Open(options.store);
+  const LazyModel model(store.info(), options.store, options.model);
+  const NeuronAblationReport report =
+      AblateNeuronLayers(store, model, options.ablation, WorkOf(common));
+  const Json json = NeuronAblationJson(report);
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Write(options.csv, NeuronAblationCsv(report));
+  files.Write(options.svg, RenderCurve(NeuronAblationCurve(report)));
+  files.Commit();
+  if (common.json) return PrintJson(json);
+  Print(NeuronAblationTable(report));
+}
+
+void AddAblateNeurons(CLI::App& app, Common& common) {
+  auto [verb, options] = AddVerb<AblateNeuronsArguments>(
+      app, common, "ablate", "Accuracy when neurons' effects are replaced by their means",
+      "cliplens neurons ablate nstore --classes world/texts/objects.txt --svg figure.svg");
+  AddAblationOptions(verb, options->store, options->model, options->ablation);
+  verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+  verb->add_option("--csv", options->csv, "CSV file to write, with every row of every layer");
+  verb->add_option("--svg", options->svg, "SVG file to write, accuracy by layer");
+}
+
+struct ReconstructNeuronsArguments {
+  std::string store;
+  ModelChoice model;
+  NeuronReconstructionChoice choice;
+  std::string scale = "unit";
+  bool raw = false;
+  std::string out;
+  std::string csv;
+};
+
+void Run(ReconstructNeuronsArguments& options, const Common& common) {
+  OutputFiles files({options.out, options.csv});
+  const NeuronStore store = NeuronStore::Open(options.store);
+  const LazyModel model(store.info(), options.store, options.model);
+  options.choice.scale = ScaleNamed(options.scale);
+  options.choice.unit = !options.raw;
+  const std::vector<NeuronReconstructionReport> reports =
+      ReconstructNeurons(store, model, options.choice, WorkOf(common));
+  const Json json = NeuronReconstructionJson(reports);
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Write(options.csv, NeuronReconstructionCsv(reports));
+  files.Commit();
+  if (common.json) return PrintJson(json);
+  Print(NeuronReconstructionTable(reports));
+}
+
+void AddReconstructNeurons(CLI::App& app, Common& common) {
+  auto [verb, options] = AddVerb<ReconstructNeuronsArguments>(
+      app, common, "reconstruct", "Accuracy when neurons keep the sums of their texts",
+      "cliplens neurons reconstruct nstore --classes world/texts/objects.txt --texts "
+      "world/texts/phrases.txt --counts 1,8,64");
+  AddAblationOptions(verb, options->store, options->model, options->choice.ablation);
+  verb->add_option("--texts", options->choice.texts, "Text pools; may be given several times")
+      ->capture_default_str();
+  verb->add_option("--counts", options->choice.counts, "Texts a neuron; commas between")
+      ->delimiter(',')
+      ->capture_default_str();
+  AddScaleOption(verb, options->scale);
+  verb->add_flag("--raw", options->raw,
+                 "Project effects on the sum of texts as it is, as the paper's code does");
+  verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+  verb->add_option("--csv", options->csv, "CSV file to write");
+}
+
+}  // namespace
+
+void AddNeurons(CLI::App& app, Common& common) {
+  CLI::App* verb =
+      app.add_subcommand("neurons", "What single neurons do through the attention of later layers");
+  verb->require_subcommand(1);
+  AddAblateNeurons(*verb, common);
+  AddCollect(*verb, common);
+  AddReconstructNeurons(*verb, common);
+  AddWords(*verb, common);
+}
+
+}  // namespace cliplens::cli
