@@ -101,7 +101,7 @@ struct PursuitOptions {
 //
 // Time: 2 · n · count · M · E operations in fp32, and about n · count² · E in fp64. Memory: for
 // each thread at most 128 targets at a time, in 64 MiB or one target and 256 KiB; a path keeps
-// count² / 2 + 2.5 · count numbers (66 KiB for 128 texts). Throws Error(kInvalidArgument) for
+// count² / 2 + 3.5 · count numbers (68 KiB for 128 texts). Throws Error(kInvalidArgument) for
 // another width, a count below 1, and a target that is not finite or whose squared length is not.
 std::vector<PursuitPath> MatchingPursuit(const PursuitAtoms& atoms,
                                          ArrayView<const float, 2> targets,
