@@ -60,6 +60,14 @@
 #include "cliplens/decompose/store_edit.h"
 #include "cliplens/decompose/verify.h"
 
+// neurons: what single neurons do, and stores of it.
+#include "cliplens/neurons/collect.h"
+#include "cliplens/neurons/neuron_directions.h"
+#include "cliplens/neurons/neuron_id.h"
+#include "cliplens/neurons/neuron_paths.h"
+#include "cliplens/neurons/neuron_store.h"
+#include "cliplens/neurons/neuron_verify.h"
+
 // analysis: one header per method.
 #include "cliplens/analysis/ablation.h"
 #include "cliplens/analysis/answer_change.h"
@@ -80,6 +88,9 @@
 #include "cliplens/analysis/label_truth.h"
 #include "cliplens/analysis/live_edit.h"
 #include "cliplens/analysis/matching_pursuit.h"
+#include "cliplens/analysis/neuron_ablation.h"
+#include "cliplens/analysis/neuron_scores.h"
+#include "cliplens/analysis/neuron_weights.h"
 #include "cliplens/analysis/random_texts.h"
 #include "cliplens/analysis/reconstruction.h"
 #include "cliplens/analysis/search.h"
@@ -105,6 +116,9 @@
 #include "cliplens/app/masks.h"
 #include "cliplens/app/matches.h"
 #include "cliplens/app/models.h"
+#include "cliplens/app/neuron_pictures.h"
+#include "cliplens/app/neuron_weights.h"
+#include "cliplens/app/neurons.h"
 #include "cliplens/app/pictures.h"
 #include "cliplens/app/report_content.h"
 #include "cliplens/app/search.h"

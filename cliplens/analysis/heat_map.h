@@ -21,7 +21,7 @@
 
 namespace cliplens {
 
-// One picture's or text's forward pass with TokenCaptures.
+// One picture's or text's forward pass.
 struct TokenPass {
   Captures captures;
   Array<float, 2> embedding;  // [1, E], unit
@@ -29,7 +29,8 @@ struct TokenPass {
   Tokens tokens;              // of a text
 };
 TokenPass PassOf(const ClipModel& model, const Image& picture, int threads,
-                 const std::string& name = "the picture");
+                 const std::string& name = "the picture",
+                 const CaptureRequest& captures = TokenCaptures());
 // Throws as ClipModel::TokenizeTexts.
 TokenPass PassOf(const ClipModel& model, const std::string& text, int threads,
                  bool truncate = false);

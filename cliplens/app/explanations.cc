@@ -1,10 +1,45 @@
 #include "cliplens/app/explanations.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cliplens/app/heads.h"
 
 namespace cliplens {
+namespace {
+
+ScoreThrough SplitThrough(const ClipModel& model, const TokenPass& pass, const Explanation& whole,
+                          std::span<const float> direction, Index layer, Index top, int threads) {
+  const NeuronPaths paths(model.image_tower(), model.image_readout(), layer, threads);
+  const Vector text =
+      Eigen::Map<const Eigen::VectorXf>(direction.data(), std::ssize(direction)).cast<double>();
+  ScoreThrough through;
+  through.layer = layer;
+  through.scores = ScoreNeurons(paths, pass.captures, text);
+  for (Index j = 0; j < paths.channels(); ++j) through.heads.push_back(paths.head(j));
+  const Components components = model.image_readout().components();
+  for (Index i = 0; i < components.size(); ++i) {
+    const ComponentId id = components.at(i);
+    const double score = At(whole.components, i);
+    if (id.kind == ComponentId::Kind::kInput) {
+      through.input += score;
+    } else if (!id.is_head()) {
+      through.mlps += score;
+    } else {
+      (id.layer > layer ? through.later_heads : through.other_heads) += score;
+    }
+  }
+  through.later_heads -= through.scores.sum();
+  through.neurons = StrongestNeurons(through.scores, top);
+  through.tokens = Array<double, 2>({std::ssize(through.neurons), pass.captures.pattern.dim(2)});
+  for (Index n = 0; n < std::ssize(through.neurons); ++n) {
+    std::ranges::copy(TokensOfNeuron(paths, pass.captures, At(through.neurons, n), text),
+                      through.tokens.row(n).data());
+  }
+  return through;
+}
+
+}  // namespace
 
 ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
                                  const ExplanationChoice& choice, int threads) {
@@ -21,6 +56,10 @@ ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
   report.heads = all.heads;
   report.grid = model.config().grid();
   report.explanation = Explain(model, pass, named.statement, threads);
+  if (choice.through) {
+    report.through = SplitThrough(model, pass, report.explanation, named.statement.direction,
+                                  *choice.through, choice.top, threads);
+  }
   return report;
 }
 

@@ -6,13 +6,30 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "cliplens/analysis/explanation.h"
+#include "cliplens/analysis/neuron_scores.h"
 #include "cliplens/app/heat_maps.h"
 #include "cliplens/base/component.h"
 
 namespace cliplens {
+
+// The part of the score that the neurons of one layer bring through the heads of later ones.
+struct ScoreThrough {
+  Index layer = 0;
+  NeuronScores scores;
+  std::vector<HeadId> heads;   // of the channels
+  double later_heads = 0;      // what those heads bring from elsewhere
+  double other_heads = 0;      // of layers up to this one
+  double mlps = 0, input = 0;  // directly
+  std::vector<Index> neurons;  // the strongest
+  Array<double, 2> tokens;     // [neurons, N] what each token brings to them; the class token first
+  // Of all of the above: the score up to rounding.
+  double sum() const { return scores.sum() + later_heads + other_heads + mlps + input; }
+};
 
 struct ExplanationReport {
   MappedPicture picture;
@@ -23,7 +40,8 @@ struct ExplanationReport {
   Index grid = 0;
   Explanation explanation;
   std::map<HeadId, std::string> labels;  // of heads that have one
-  Index top = 8;                         // components listed on each side
+  std::optional<ScoreThrough> through;
+  Index top = 8;  // components listed on each side, and neurons
 };
 
 // What is scored: a text, or a class.
@@ -33,9 +51,12 @@ struct ExplanationChoice {
   std::string class_name = {};          // empty: the picture's best class
   std::string against = {};             // as TextAgainst and ClassAgainst take it
   bool truncate = false;                // a text longer than the context is cut
+  // A layer whose neurons the score is split over; the pass must have CapturesThrough(layer).
+  std::optional<Index> through = {};
+  Index top = 8;  // neurons
 };
 // Leaves the picture and the labels of heads empty. Throws as TextAgainst, ClassAgainst and
-// Explain.
+// Explain, and with `through` as NeuronPaths and ScoreNeurons.
 ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
                                  const ExplanationChoice& choice, int threads);
 

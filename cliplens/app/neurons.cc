@@ -35,18 +35,6 @@ NeuronWords FiguresOfNeuron(const NeuronStore& store, NeuronId id) {
           .words = {}};
 }
 
-void PutWords(const PursuitPath& path, NeuronWords& neuron) {
-  const Vector weights = path.Coefficients(path.size());
-  for (Index k = 0; k < path.size(); ++k) neuron.words.push_back({At(path.texts, k), weights[k]});
-  std::ranges::stable_sort(neuron.words, std::greater<>(),
-                           [](const NeuronWord& w) { return std::abs(w.weight); });
-  const double rest = path.size() == 0 ? path.squared_length : path.squared_rest.back();
-  if (path.squared_length > 0) {
-    neuron.cosine = std::sqrt(std::max(0.0, 1 - rest / path.squared_length));
-  }
-  neuron.end = path.end;
-}
-
 // What layers are measured with.
 struct NeuronAccuracy {
   std::optional<NeuronStore> other;  // the store of directions, where it is another
@@ -91,6 +79,19 @@ std::vector<Array<float, 2>> SumsOfTexts(const PursuitAtoms& atoms,
 }
 
 }  // namespace
+
+WordsOfPath WordsOf(const PursuitPath& path) {
+  WordsOfPath found;
+  const Vector weights = path.Coefficients(path.size());
+  for (Index k = 0; k < path.size(); ++k) found.words.push_back({At(path.texts, k), weights[k]});
+  std::ranges::stable_sort(found.words, std::greater<>(),
+                           [](const NeuronWord& w) { return std::abs(w.weight); });
+  const double rest = path.size() == 0 ? path.squared_length : path.squared_rest.back();
+  if (path.squared_length > 0) {
+    found.cosine = std::sqrt(std::max(0.0, 1 - rest / path.squared_length));
+  }
+  return found;
+}
 
 std::vector<NeuronId> NeuronsNamed(const NeuronStore& store, const std::string& names) {
   std::set<NeuronId> neurons;
@@ -137,6 +138,7 @@ NeuronWordsReport DescribeNeurons(const NeuronStore& store, const RowModel& mode
                                   const NeuronWordsChoice& choice, const Work& work) {
   const std::vector<NeuronId> ids = NeuronsNamed(store, choice.neurons);
   NeuronWordsReport report{.store = store.info(),
+                           .embedding_variance = store.embedding().variance,
                            .pool = ReadTextPool(TextsPath(choice.texts), work.on_blank),
                            .choice = choice,
                            .neurons = {},
@@ -146,8 +148,11 @@ NeuronWordsReport DescribeNeurons(const NeuronStore& store, const RowModel& mode
       atoms, report.directions.view(),
       {.count = choice.count, .threads = work.threads, .progress = work.Stage("words")});
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    report.neurons.push_back(FiguresOfNeuron(store, ids[i]));
-    PutWords(paths[i], report.neurons.back());
+    NeuronWords& neuron = report.neurons.emplace_back(FiguresOfNeuron(store, ids[i]));
+    WordsOfPath words = WordsOf(paths[i]);
+    neuron.words = std::move(words.words);
+    neuron.cosine = words.cosine;
+    neuron.end = paths[i].end;
   }
   return report;
 }

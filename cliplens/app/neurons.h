@@ -41,6 +41,13 @@ struct NeuronWord {
   Index text = 0;     // in the pool
   double weight = 0;  // of the text about the pool's mean; of either sign
 };
+// The texts of a path by |weight|, largest first, and the cosine of their sum and the target.
+struct WordsOfPath {
+  std::vector<NeuronWord> words;
+  double cosine = 0;
+};
+WordsOfPath WordsOf(const PursuitPath& path);
+
 struct NeuronWords {
   NeuronId id;
   double variance = 0;            // mean of |φ̃|² over the pictures: how much the neuron does
@@ -53,6 +60,7 @@ struct NeuronWords {
 };
 struct NeuronWordsReport {
   StoreInfo store;
+  double embedding_variance = 0;  // of the embeddings, beside that of single neurons
   TextPool pool;
   NeuronWordsChoice choice;
   std::vector<NeuronWords> neurons;

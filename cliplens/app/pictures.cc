@@ -124,7 +124,11 @@ ImageSetOptions OptionsOf(const DataSource& source) {
 }  // namespace
 
 std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images) {
-  const std::vector<DataSource>& data = store.info().data;
+  return OpenImagesOf(store.info(), images);
+}
+
+std::unique_ptr<ImageSet> OpenImagesOf(const StoreInfo& store, const std::string& images) {
+  const std::vector<DataSource>& data = store.data;
   if (!images.empty()) {
     const bool same =
         data.size() == 1 && (data.front().kind != "table" || fs::is_regular_file(images));
@@ -149,8 +153,10 @@ std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& im
   return std::make_unique<JoinedSets>(std::move(sets));
 }
 
-bool TurnsUpright(const Store& store) {
-  return std::ranges::any_of(store.info().data, &DataSource::exif_orientation);
+bool TurnsUpright(const Store& store) { return TurnsUpright(store.info()); }
+
+bool TurnsUpright(const StoreInfo& store) {
+  return std::ranges::any_of(store.data, &DataSource::exif_orientation);
 }
 
 Image ReadPicture(const std::string& path, const PreprocessConfig& preprocess, bool upright) {

@@ -36,9 +36,11 @@ std::unique_ptr<ImageSet> PartOf(std::unique_ptr<ImageSet> set, const std::strin
 // The pictures that a store was made of, those of a merged store one set after the other; null
 // where they are gone. `images`, unless empty, replaces the place that the manifest names; errors
 // are then those of OpenImageSet.
+std::unique_ptr<ImageSet> OpenImagesOf(const StoreInfo& store, const std::string& images);
 std::unique_ptr<ImageSet> OpenImagesOf(const Store& store, const std::string& images);
 
 // Whether the pictures of the store were turned upright by their EXIF orientation.
+bool TurnsUpright(const StoreInfo& store);
 bool TurnsUpright(const Store& store);
 
 // The picture of a file or a pipe, for a model that prepares it so; `upright`: turned by its EXIF

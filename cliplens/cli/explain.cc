@@ -11,6 +11,7 @@
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/output_files.h"
+#include "cliplens/neurons/neuron_id.h"
 #include "cliplens/report/explanation_report.h"
 
 namespace cliplens::cli {
@@ -25,6 +26,7 @@ struct ExplainArguments {
   std::string against;
   std::string labels;
   Index top = 8;
+  std::string through;
   std::string out;
   bool exif_orientation = false;
 };
@@ -39,9 +41,21 @@ void Run(const ExplainArguments& options, const Common& common) {
       ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
   WarnOfOriented(OrientedIn(picture));
   const std::map<HeadId, std::string> labels = ReadNamesOfHeads(options.labels, HeadsIn(model));
-  const TokenPass pass = PassOf(model, picture, common.threads, options.image);
-  ExplanationChoice choice{
-      .text = options.text, .against = options.against, .truncate = options.classes.truncate};
+  ExplanationChoice choice{.text = options.text,
+                           .against = options.against,
+                           .truncate = options.classes.truncate,
+                           .top = options.top};
+  if (!options.through.empty()) {
+    const LayerRange layers = ParseNeuronLayers(options.through, model.config().vision.layers);
+    if (layers.size() != 1) {
+      throw Error(ErrorCode::kInvalidArgument, "--through {}: one layer is wanted, as L9",
+                  options.through);
+    }
+    choice.through = layers.begin;
+  }
+  const TokenPass pass =
+      PassOf(model, picture, common.threads, options.image,
+             choice.through ? CapturesThrough(*choice.through) : TokenCaptures());
   std::optional<Classifier> classes;
   if (!options.classes.classes.empty()) {
     classes = OpenClassifier(model, options.classes, WorkOf(common));
@@ -87,6 +101,9 @@ void AddExplain(CLI::App& app, Common& common) {
   verb->add_option("--labels", options->labels,
                    "File that 'cliplens label STORE --out FILE' wrote, to name heads by");
   AddNumber(verb, "--top", options->top, 1, 100'000, "Components to list on each side");
+  verb->add_option("--through", options->through,
+                   "A layer, as L9: the score is also split over its neurons and the later heads "
+                   "that carry what they write");
   verb->add_option("--out", options->out, "PNG to write");
 }
 

@@ -4,7 +4,8 @@
 #include <fmt/format.h>
 
 #include "cliplens/cli/verb.h"
-#include "cliplens/decompose/store.h"
+#include "cliplens/decompose/manifest.h"
+#include "cliplens/neurons/collect.h"
 #include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
@@ -17,11 +18,17 @@ struct MergeArguments {
 
 void Run(const MergeArguments& options, const Common& common) {
   const std::vector<std::filesystem::path> inputs(options.stores.begin(), options.stores.end());
-  MergeStores(inputs, options.out);
-  const Store merged = Store::Open(options.out);
-  if (common.json) return PrintJson(MergeJson(merged, std::ssize(inputs)));
+  const bool neurons = KindOf(inputs.front()) == StoreKind::kNeurons;
+  if (neurons) {
+    MergeNeuronStores(inputs, options.out, common.threads, Progress(common, "directions"));
+  } else {
+    MergeStores(inputs, options.out);
+  }
+  const Manifest merged =
+      ReadManifest(options.out, neurons ? StoreKind::kNeurons : StoreKind::kFactors);
+  if (common.json) return PrintJson(MergeJson(merged, std::ssize(inputs), options.out));
   Print(fmt::format("{} stores with {} pictures merged into {}\n", inputs.size(),
-                    merged.info().images, options.out));
+                    merged.info.images, options.out));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// cliplens neurons collect|words|ablate|reconstruct
+// cliplens neurons collect|words|show|ablate|reconstruct|discover|cue|weights
 
 #include "cliplens/app/neurons.h"
 
@@ -16,7 +16,9 @@
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/output_files.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/report/neuron_picture_report.h"
 #include "cliplens/report/neuron_report.h"
+#include "cliplens/report/neuron_weight_report.h"
 
 namespace cliplens::cli {
 namespace {
@@ -235,6 +237,200 @@ void AddReconstructNeurons(CLI::App& app, Common& common) {
   verb->add_option("--csv", options->csv, "CSV file to write");
 }
 
+void AddWordOptions(CLI::App* verb, NeuronWordsChoice& words, std::string& scale) {
+  AddTextsOption(verb, words.texts);
+  AddNumber(verb, "--count", words.count, 1, 4096, "Texts for a neuron");
+  AddScaleOption(verb, scale);
+  verb->add_flag("--truncate", words.truncate, "Cut texts longer than the context");
+}
+
+struct ShowArguments {
+  std::string store;
+  ModelChoice model;
+  NeuronShowChoice show;
+  std::string scale = "unit";
+  std::string maps;
+  std::string out;
+};
+
+void Run(ShowArguments& options, const Common& common) {
+  OutputFiles files({options.maps, options.out});
+  const NeuronStore store = NeuronStore::Open(options.store);
+  const LazyModel model(store.info(), options.store, options.model);
+  options.show.words.scale = ScaleNamed(options.scale);
+  options.show.maps = !options.maps.empty();
+  const NeuronShown shown = ShowNeuron(store, model, options.show, WorkOf(common));
+  const Json json = NeuronShownJson(shown);
+  if (!options.maps.empty()) files.Write(options.maps, EncodePng(NeuronShownSheet(shown)));
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Commit();
+  if (common.json) return PrintJson(json);
+  Print(NeuronShownTable(shown));
+}
+
+void AddShow(CLI::App& app, Common& common) {
+  auto [verb, options] = AddVerb<ShowArguments>(
+      app, common, "show", "One neuron: its words, the heads that carry it, its pictures",
+      "cliplens neurons show nstore L4.N12 --texts world/texts/phrases.txt --maps neuron.png");
+  AddStoreArgument(verb, options->store, "Store of neurons");
+  verb->add_option("NEURON", options->show.neuron, "The neuron, as L9.N2914")->required();
+  AddWordOptions(verb, options->show.words, options->scale);
+  AddNumber(verb, "--heads", options->show.heads, 1, 100'000, "Heads to list, the strongest");
+  AddNumber(verb, "--pictures", options->show.pictures, 1, 1'000,
+            "Pictures to list, those of largest effect");
+  verb->add_option("--maps", options->maps, "PNG to write: where the neuron fires in them");
+  verb->add_option("--images", options->show.images,
+                   "Where the store's pictures are, if they have moved");
+  AddModelOption(verb, options->model);
+  verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+}
+
+struct DiscoverArguments {
+  std::string store;
+  ModelChoice model;
+  DiscoveryChoice discovery;
+  std::string scale = "unit";
+  std::string image;
+  bool exif_orientation = false;
+  std::string out;
+};
+
+void Run(DiscoverArguments& options, const Common& common) {
+  OutputFiles files({options.out});
+  const NeuronStore store = NeuronStore::Open(options.store);
+  const ClipModel model = LoadModelOf(store.info(), options.store, options.model);
+  options.discovery.words.scale = ScaleNamed(options.scale);
+  const Image picture =
+      ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
+  WarnOfOriented(OrientedIn(picture));
+  const Discovery found =
+      DiscoverConcepts(store, model, picture, options.image, options.discovery, WorkOf(common));
+  const Json json = DiscoveryJson(found);
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Commit();
+  if (common.json) return PrintJson(json);
+  Print(DiscoveryTable(found));
+}
+
+void AddDiscover(CLI::App& app, Common& common) {
+  auto [verb, options] = AddVerb<DiscoverArguments>(
+      app, common, "discover", "Concepts in a picture, by the neurons that are active in it",
+      "cliplens neurons discover nstore --image cat.png --texts world/texts/phrases.txt");
+  AddStoreArgument(verb, options->store, "Store of neurons, whose means and thresholds are used");
+  verb->add_option("--image", options->image, "The picture")->required();
+  AddExifOption(verb, options->exif_orientation);
+  AddWordOptions(verb, options->discovery.words, options->scale);
+  verb->add_option("--layers", options->discovery.layers,
+                   "Layers: 8-10, 9, last-3 (default: all of STORE)");
+  AddNumber(verb, "--concepts", options->discovery.concepts, 1, 10'000,
+            "Concepts to list on each side");
+  AddNumber(verb, "--neurons", options->discovery.neurons, 1, 100'000, "Active neurons to list");
+  AddModelOption(verb, options->model);
+  verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+}
+
+struct CueArguments {
+  std::string store;
+  ModelChoice model;
+  NeuronCueChoice cue;
+  std::string scale = "unit";
+  ImagesChoice images;
+  OnError on_error = OnError::kStop;
+  std::string out;
+};
+
+void Run(CueArguments& options, const Common& common) {
+  OutputFiles files({options.out});
+  const NeuronStore store = NeuronStore::Open(options.store);
+  const ClipModel model = LoadModelOf(store.info(), options.store, options.model);
+  options.cue.words.scale = ScaleNamed(options.scale);
+  const NeuronCue cue = FindCue(store, model, options.cue, WorkOf(common));
+  std::optional<CueScores> scored;
+  if (!options.images.images.empty()) {
+    scored = ScoreCue(model, cue, options.images, options.on_error, WorkOf(common));
+    WarnOfLosses(scored->left_out, scored->oriented, scored->skipped, scored->incomplete,
+                 scored->pictures + std::ssize(scored->skipped));
+  }
+  const Json json = NeuronCueJson(cue, scored);
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Commit();
+  if (common.json) return PrintJson(json);
+  Print(NeuronCueTable(cue, scored));
+}
+
+void AddCue(CLI::App& app, Common& common) {
+  auto [verb, options] = AddVerb<CueArguments>(
+      app, common, "cue", "Words that push the answer from one class towards another",
+      "cliplens neurons cue nstore 'a duck' 'a crab' --texts world/texts/phrases.txt --score "
+      "generated/");
+  AddStoreArgument(verb, options->store, "Store of neurons");
+  verb->add_option("TOWARDS", options->cue.towards, "Text of the class that is to be answered")
+      ->required();
+  verb->add_option("FROM", options->cue.from, "Text of the class that is in the picture")
+      ->required();
+  AddTextsOption(verb, options->cue.words.texts);
+  AddNumber(verb, "--count", options->cue.count, 1, 10'000, "Words to list");
+  AddNumber(verb, "--neurons", options->cue.neurons, 1, 1'000'000,
+            "Neurons whose directions tell the classes apart most");
+  AddNumber(verb, "--words", options->cue.words.count, 1, 4096, "Texts for a neuron");
+  AddNumber(
+      verb, "--similar", options->cue.similar, -1.0, 2.0,
+      "Words whose cosine with TOWARDS, about the pool's mean, is at least this are left out");
+  verb->add_option("--layers", options->cue.layers,
+                   "Layers: 8-10, 9, last-3 (default: all of STORE)");
+  AddScaleOption(verb, options->scale);
+  verb->add_option("--score", options->images.images,
+                   "Pictures to hold against both classes: how many are answered with TOWARDS");
+  AddOnError(verb, options->on_error);
+  verb->add_flag("--truncate", options->cue.words.truncate, "Cut texts longer than the context");
+  AddModelOption(verb, options->model);
+  verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+}
+
+struct NeuronWeightsArguments {
+  ModelChoice model;
+  NeuronWeightsChoice weights;
+  std::string scale = "unit";
+  std::string out;
+  std::string csv;
+  std::string png;
+};
+
+void Run(NeuronWeightsArguments& options, const Common& common) {
+  OutputFiles files({options.out, options.csv, options.png});
+  const ClipModel model = LoadModel(options.model);
+  options.weights.scale = ScaleNamed(options.scale);
+  const NeuronWeightsReport report = DescribeNeuronWeights(model, options.weights, WorkOf(common));
+  const Json json = NeuronWeightsJson(report);
+  files.Write(options.out, DumpJson(json) + "\n");
+  files.Write(options.csv, NeuronWeightsCsv(report));
+  if (!options.png.empty()) files.Write(options.png, EncodePng(NeuronFeedSheet(report)));
+  files.Commit();
+  if (common.json) return PrintJson(json);
+  Print(NeuronWeightsTable(report));
+}
+
+void AddNeuronWeights(CLI::App& app, Common& common) {
+  auto [verb, options] = AddVerb<NeuronWeightsArguments>(
+      app, common, "weights", "What neurons write through later heads, from weights alone",
+      "cliplens neurons weights pictureworld --texts world/texts/phrases.txt --layers last-2");
+  AddModelArgument(verb, options->model);
+  AddPrecisionOption(verb, options->model);
+  AddTextsOption(verb, options->weights.texts);
+  verb->add_option("--layers", options->weights.layers, "Layers: 8-10, 9, last-3 or all")
+      ->capture_default_str();
+  AddNumber(verb, "--pairs", options->weights.pairs, 1, 1'000'000,
+            "Pairs of a neuron and a head to describe in each layer, the strongest");
+  AddNumber(verb, "--count", options->weights.count, 1, 4096, "Texts for a pair");
+  AddNumber(verb, "--feeders", options->weights.feeders, 1, 1'000'000,
+            "Neurons to name for each head, those that feed it most");
+  AddScaleOption(verb, options->scale);
+  verb->add_flag("--truncate", options->weights.truncate, "Cut texts longer than the context");
+  verb->add_option("--out", options->out, "JSON file to write beside what is printed");
+  verb->add_option("--csv", options->csv, "CSV file to write, with every word of every pair");
+  verb->add_option("--png", options->png, "PNG to write: which later heads each layer feeds");
+}
+
 }  // namespace
 
 void AddNeurons(CLI::App& app, Common& common) {
@@ -243,7 +439,11 @@ void AddNeurons(CLI::App& app, Common& common) {
   verb->require_subcommand(1);
   AddAblateNeurons(*verb, common);
   AddCollect(*verb, common);
+  AddCue(*verb, common);
+  AddDiscover(*verb, common);
   AddReconstructNeurons(*verb, common);
+  AddShow(*verb, common);
+  AddNeuronWeights(*verb, common);
   AddWords(*verb, common);
 }
 

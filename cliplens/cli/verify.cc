@@ -10,6 +10,7 @@
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/decompose/manifest.h"
+#include "cliplens/neurons/neuron_verify.h"
 #include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
@@ -21,21 +22,25 @@ struct VerifyArguments {
 };
 
 void Run(const VerifyArguments& options, Common& common) {
+  const bool neurons = KindOf(options.store) == StoreKind::kNeurons;
   std::optional<ClipModel> model;
   if (!options.model.model.empty()) {
     ModelChoice choice = options.model;
     try {
       // The matrices B are of the weights as the products saw them.
-      choice.precision = ReadManifest(options.store).info.precision;
+      choice.precision =
+          ReadManifest(options.store, neurons ? StoreKind::kNeurons : StoreKind::kFactors)
+              .info.precision;
     } catch (const Error&) {
       // said below, with whatever else is wrong
     }
     model.emplace(LoadModel(choice));
   }
+  const VerifyOptions verify{.model = model ? &*model : nullptr,
+                             .threads = common.threads,
+                             .progress = Progress(common, "verify")};
   const std::vector<Problem> problems =
-      VerifyStore(options.store, {.model = model ? &*model : nullptr,
-                                  .threads = common.threads,
-                                  .progress = Progress(common, "verify")});
+      neurons ? VerifyNeuronStore(options.store, verify) : VerifyStore(options.store, verify);
   if (!problems.empty()) common.exit_status = InfoOf(problems.front().code).exit_status;
   const std::vector<std::string> strays = StrayFiles(options.store);
   if (common.json) return PrintJson(VerifyJson(options.store, problems, strays));

@@ -4,7 +4,7 @@
 //   StoreWriter writer("store", info, PartialDirectory::Mode::kNew,
 //                      /*next_step=*/"remove it and run again",
 //                      [&](const std::filesystem::path& file) { WriteBasis(file, basis); });
-//   writer.AddRange(/*range=*/0, ShardTensors(block, info.type).tensors, items, /*skipped=*/{});
+//   writer.AddRange(/*range=*/0, TensorsOf(block, info.type).tensors, items, /*skipped=*/{});
 //   writer.Finish(sums.images(), {}, [&](const std::filesystem::path& file) {
 //     return sums.Write(file);
 //   });

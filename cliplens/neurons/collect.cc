@@ -127,15 +127,8 @@ StoreWriter::WriteFile StatisticsOf(const std::vector<NeuronShard>& shards,
                                     const ProgressSink& progress) {
   return [&shards, paths, top, threads, progress](const fs::path& file) {
     if (paths.empty()) return WriteSafetensors(file, {});
-    Index neurons = 0;
-    for (const NeuronPaths& p : paths) neurons += p.neurons();
-    ProgressCount count(progress, neurons);
-    std::vector<NeuronDirections> directions;
-    directions.reserve(paths.size());
-    for (const NeuronPaths& p : paths) {
-      directions.push_back(DirectionsOf(p, FactorsOfShards(shards, p), top, threads, count));
-    }
-    return WriteNeuronStatistics(file, paths, directions);
+    return WriteNeuronStatistics(file, paths,
+                                 StatisticsOfShards(shards, paths, top, threads, progress));
   };
 }
 

@@ -139,6 +139,13 @@ void FillNeuron(const Layer& layer, Index n, ArrayView<const float, 2> alpha,
 
 }  // namespace
 
+EmbeddingMoments MomentsOfEmbeddings(ArrayView<const float, 2> embeddings) {
+  Matrix rows = AsEigen(embeddings).cast<double>();
+  const RowVector mean = rows.colwise().mean();
+  rows.rowwise() -= mean;
+  return {{mean.begin(), mean.end()}, rows.squaredNorm() / static_cast<double>(rows.rows())};
+}
+
 NeuronDirections DirectionsOf(const NeuronPaths& paths, const NeuronFactors& factors, Index top,
                               int threads, ProgressCount& progress) {
   if (top < 1) {

@@ -32,6 +32,13 @@ struct NeuronFactors {
   std::function<Array<float, 3>(Index first, Index count)> alpha;
 };
 
+// How the embeddings vary, which effects are a part of.
+struct EmbeddingMoments {
+  std::vector<double> mean;  // [E]
+  double variance = 0;       // mean of |e − mean|²
+};
+EmbeddingMoments MomentsOfEmbeddings(ArrayView<const float, 2> embeddings);
+
 // Of F neurons with J channels; k pictures of largest effect.
 struct NeuronDirections {
   Array<double, 2> mean_alpha;       // [F, J]

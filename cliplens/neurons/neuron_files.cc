@@ -184,12 +184,18 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
   return paths;
 }
 
-std::string WriteNeuronStatistics(const std::filesystem::path& file,
-                                  std::span<const NeuronPaths> paths,
-                                  std::span<const NeuronDirections> directions) {
+namespace {
+
+// The tensors refer to `variance` as well, which holds one number.
+std::vector<TensorToWrite> TensorsOf(std::span<const NeuronPaths> paths,
+                                     const NeuronStatistics& statistics,
+                                     std::vector<double>& variance) {
   std::vector<TensorToWrite> tensors;
+  variance = {statistics.embedding.variance};
+  tensors.push_back(TensorOf("embedding_mean", statistics.embedding.mean));
+  tensors.push_back(TensorOf("embedding_variance", variance));
   for (std::size_t l = 0; l < paths.size(); ++l) {
-    const NeuronDirections& d = directions[l];
+    const NeuronDirections& d = statistics.layers[l];
     const auto add = [&](const char* what, const auto& values) {
       tensors.push_back(TensorOf(Named(what, paths[l].layer()), values));
     };
@@ -205,13 +211,29 @@ std::string WriteNeuronStatistics(const std::filesystem::path& file,
     add("top_norm", d.top_norm);
     add("top_along", d.top_along);
   }
-  return WriteSafetensors(file, tensors);
+  return tensors;
 }
 
-std::vector<NeuronDirections> ReadNeuronStatistics(const std::filesystem::path& file,
-                                                   std::span<const NeuronPaths> paths) {
+}  // namespace
+
+std::string WriteNeuronStatistics(const std::filesystem::path& file,
+                                  std::span<const NeuronPaths> paths,
+                                  const NeuronStatistics& statistics) {
+  std::vector<double> variance;
+  return WriteSafetensors(file, TensorsOf(paths, statistics, variance));
+}
+
+std::string ChecksumOf(std::span<const NeuronPaths> paths, const NeuronStatistics& statistics) {
+  std::vector<double> variance;
+  return HashBytes(SafetensorsBytes(TensorsOf(paths, statistics, variance)));
+}
+
+NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
+                                      std::span<const NeuronPaths> paths) {
   const NeuronFile statistics(file);
-  std::vector<NeuronDirections> directions;
+  NeuronStatistics read;
+  read.embedding.mean = statistics.Numbers<double>("embedding_mean", {paths.front().embed_width()});
+  read.embedding.variance = statistics.Numbers<double>("embedding_variance", {1}).front();
   for (const NeuronPaths& p : paths) {
     const Index neurons = p.neurons();
     const Index channels = p.channels();
@@ -235,9 +257,9 @@ std::vector<NeuronDirections> ReadNeuronStatistics(const std::filesystem::path& 
         {neurons, top}, statistics.Numbers<std::int64_t>(name("top_pictures"), {neurons, top}));
     d.top_norm = rows("top_norm", top);
     d.top_along = rows("top_along", top);
-    directions.push_back(std::move(d));
+    read.layers.push_back(std::move(d));
   }
-  return directions;
+  return read;
 }
 
 }  // namespace cliplens

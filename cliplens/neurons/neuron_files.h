@@ -37,11 +37,18 @@ void WriteNeuronBasis(const std::filesystem::path& file, std::span<const NeuronP
 std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, LayerRange layers,
                                          Index heads);
 
-// Of each layer. Writing returns the file's checksum; reading checks every shape.
+// What is known of all pictures together.
+struct NeuronStatistics {
+  EmbeddingMoments embedding;
+  std::vector<NeuronDirections> layers;  // of each layer
+};
+// Writing returns the file's checksum; reading checks every shape.
 std::string WriteNeuronStatistics(const std::filesystem::path& file,
                                   std::span<const NeuronPaths> paths,
-                                  std::span<const NeuronDirections> directions);
-std::vector<NeuronDirections> ReadNeuronStatistics(const std::filesystem::path& file,
-                                                   std::span<const NeuronPaths> paths);
+                                  const NeuronStatistics& statistics);
+NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
+                                      std::span<const NeuronPaths> paths);
+// The checksum of the file that WriteNeuronStatistics writes.
+std::string ChecksumOf(std::span<const NeuronPaths> paths, const NeuronStatistics& statistics);
 
 }  // namespace cliplens

@@ -94,6 +94,27 @@ NeuronFactors FactorsOfShards(std::span<const NeuronShard> shards, const NeuronP
   return FactorsIn(std::make_shared<const ShardSequence>(shards), paths);
 }
 
+Index HeadsOf(const StoreInfo& info, const fs::path& directory) {
+  const std::string name = (directory / kManifestFile).string();
+  return JsonField<std::int64_t>(JsonField<Json>(info.model_config, "vision", name), "heads", name);
+}
+
+NeuronStatistics StatisticsOfShards(std::span<const NeuronShard> shards,
+                                    std::span<const NeuronPaths> paths, Index top, int threads,
+                                    const ProgressSink& progress) {
+  const auto sequence = std::make_shared<const ShardSequence>(shards);
+  Index neurons = 0;
+  for (const NeuronPaths& p : paths) neurons += p.neurons();
+  ProgressCount count(progress, neurons);
+  NeuronStatistics statistics;
+  statistics.embedding =
+      MomentsOfEmbeddings(sequence->Rows("embedding", paths.front().embed_width()));
+  for (const NeuronPaths& p : paths) {
+    statistics.layers.push_back(DirectionsOf(p, FactorsIn(sequence, p), top, threads, count));
+  }
+  return statistics;
+}
+
 NeuronStore NeuronStore::Open(const fs::path& directory) {
   Manifest manifest = ReadManifest(directory, StoreKind::kNeurons);
   NeuronStore store;
@@ -101,14 +122,12 @@ NeuronStore NeuronStore::Open(const fs::path& directory) {
   store.info_ = std::move(manifest.info);
   store.shards_ = std::move(manifest.shards);
   store.files_ = std::make_shared<Files>();
-  const std::string name = (directory / kManifestFile).string();
-  const Json vision = JsonField<Json>(store.info_.model_config, "vision", name);
-  const Index heads = JsonField<std::int64_t>(vision, "heads", name);
   CheckHash(directory / kBasisFile, manifest.basis_checksum);
-  store.paths_ = ReadNeuronBasis(directory / kBasisFile, store.layers(), heads);
+  store.paths_ =
+      ReadNeuronBasis(directory / kBasisFile, store.layers(), HeadsOf(store.info_, directory));
   CheckHash(directory / kStatisticsFile, manifest.statistics_checksum);
   if (store.info_.part) return store;  // it has none
-  store.directions_ = ReadNeuronStatistics(directory / kStatisticsFile, store.paths_);
+  store.statistics_ = ReadNeuronStatistics(directory / kStatisticsFile, store.paths_);
   return store;
 }
 
@@ -120,7 +139,7 @@ const NeuronDirections& NeuronStore::directions(Index layer) const {
                 "with: cliplens merge",
                 directory_.string(), info_.part->index, info_.part->parts);
   }
-  return At(directions_, number);
+  return At(statistics_.layers, number);
 }
 
 Index NeuronStore::NumberOf(Index layer) const {

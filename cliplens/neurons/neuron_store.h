@@ -33,6 +33,7 @@ class NeuronStore {
   const NeuronPaths& paths(Index layer) const { return At(paths_, NumberOf(layer)); }
   // Also throws Error(kPrecondition) for a store of one part of a set, which has none.
   const NeuronDirections& directions(Index layer) const;
+  const EmbeddingMoments& embedding() const { return statistics_.embedding; }
 
   // All pictures' coefficients of one layer. Throws Error(kPrecondition) for a store with
   // statistics only.
@@ -54,11 +55,14 @@ class NeuronStore {
   std::filesystem::path directory_;
   StoreInfo info_;
   std::vector<NeuronPaths> paths_;
-  std::vector<NeuronDirections> directions_;
+  NeuronStatistics statistics_;
   std::vector<ShardInfo> shards_;
   struct Files;
   std::shared_ptr<Files> files_;
 };
+
+// Heads of a layer, as the manifest in `directory` says.
+Index HeadsOf(const StoreInfo& info, const std::filesystem::path& directory);
 
 // The coefficients of one layer that lie in some shards, one behind the other.
 struct NeuronShard {
@@ -67,5 +71,9 @@ struct NeuronShard {
   std::string checksum;  // checked when the shard is opened
 };
 NeuronFactors FactorsOfShards(std::span<const NeuronShard> shards, const NeuronPaths& paths);
+// What they say of all pictures together; `progress` counts neurons. Throws as DirectionsOf.
+NeuronStatistics StatisticsOfShards(std::span<const NeuronShard> shards,
+                                    std::span<const NeuronPaths> paths, Index top, int threads,
+                                    const ProgressSink& progress);
 
 }  // namespace cliplens

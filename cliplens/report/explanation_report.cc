@@ -56,6 +56,79 @@ void AddComponents(std::string& out, const ExplanationReport& report, bool again
   out += table.Render() + "\n";
 }
 
+// "0.0312 through L10.H3": the head that carries most of what a neuron brings.
+std::string StrongestHead(const ScoreThrough& through, Index neuron) {
+  Index head = 0;
+  through.scores.pairs.row(neuron).cwiseAbs().maxCoeff(&head);
+  return fmt::format("{} through {}", Number(through.scores.pairs(neuron, head)),
+                     HeadName(At(through.heads, head)));
+}
+
+std::string StrongestToken(const ScoreThrough& through, Index row, Index grid) {
+  const std::span<const double> tokens = through.tokens.row(row);
+  const Index strongest =
+      std::ranges::max_element(tokens, {}, [](double v) { return std::abs(v); }) - tokens.begin();
+  if (strongest == 0) return fmt::format("{} at the class token", Number(tokens[0]));
+  return fmt::format("{} at row {}, column {}", Number(At(tokens, strongest)),
+                     (strongest - 1) / grid + 1, (strongest - 1) % grid + 1);
+}
+
+std::string ThroughTable(const ScoreThrough& through, Index grid) {
+  const Index layer = through.layer;
+  std::string out = fmt::format("through the neurons of layer {} and the heads after it\n", layer);
+  Table parts({{"part"}, {"score", Align::kRight}});
+  parts.AddRow({fmt::format("{} neurons of layer {}, through later heads",
+                            through.scores.pairs.rows(), layer),
+                Number(through.scores.pairs.sum())});
+  parts.AddRow({"their share of constants", Number(through.scores.constants)});
+  parts.AddRow({"what later heads bring from elsewhere", Number(through.later_heads)});
+  parts.AddRow({fmt::format("heads of layers 0 to {}", layer), Number(through.other_heads)});
+  parts.AddRow({"MLPs", Number(through.mlps)});
+  parts.AddRow({"INPUT", Number(through.input)});
+  parts.AddRow({"all", Number(through.sum())});
+  out += parts.Render() + "\n";
+  Table neurons({{"neuron"}, {"score", Align::kRight}, {"strongest head"}, {"strongest token"}});
+  for (Index n = 0; n < std::ssize(through.neurons); ++n) {
+    const Index neuron = At(through.neurons, n);
+    neurons.AddRow({fmt::format("L{}.N{}", layer, neuron), Number(through.scores.of_neuron(neuron)),
+                    StrongestHead(through, neuron), StrongestToken(through, n, grid)});
+  }
+  return out + neurons.Render();
+}
+
+Json ThroughJson(const ScoreThrough& through) {
+  Json json = {{"layer", through.layer},
+               {"neurons", through.scores.pairs.sum()},
+               {"constants", through.scores.constants},
+               {"later_heads", through.later_heads},
+               {"other_heads", through.other_heads},
+               {"mlps", through.mlps},
+               {"input", through.input},
+               {"sum", through.sum()},
+               {"by_head", Json::array()},
+               {"strongest", Json::array()}};
+  for (std::size_t j = 0; j < through.heads.size(); ++j) {
+    json["by_head"].push_back({{"head", HeadName(through.heads[j])},
+                               {"score", through.scores.of_channel(static_cast<Index>(j))}});
+  }
+  for (Index n = 0; n < std::ssize(through.neurons); ++n) {
+    const Index neuron = At(through.neurons, n);
+    Json heads = Json::array();
+    for (std::size_t j = 0; j < through.heads.size(); ++j) {
+      heads.push_back({{"head", HeadName(through.heads[j])},
+                       {"score", through.scores.pairs(neuron, static_cast<Index>(j))}});
+    }
+    const std::span<const double> tokens = through.tokens.row(n);
+    json["strongest"].push_back(
+        {{"neuron", fmt::format("L{}.N{}", through.layer, neuron)},
+         {"score", through.scores.of_neuron(neuron)},
+         {"heads", std::move(heads)},
+         {"class_token", tokens.front()},
+         {"patches", std::vector<double>(tokens.begin() + 1, tokens.end())}});
+  }
+  return json;
+}
+
 ArrayView<const double, 2> GridView(const double* values, Index grid) {
   return {values, {grid, grid}};
 }
@@ -120,6 +193,7 @@ std::string ExplanationTable(const ExplanationReport& report) {
   words.AddRow({"all", Number(e.sum), Number(SumOf(patches)), Number(SumOf(e.class_token)),
                 Number(SumOf(e.mlps)), Number(SumOf(e.input)), ""});
   out += words.Render();
+  if (report.through) out += "\n" + ThroughTable(*report.through, report.grid);
   out += fmt::format(
       "\nthe sum over components differs from the score by {:.1e}, that over patches and words by "
       "{:.1e}\n",
@@ -167,6 +241,7 @@ Json ExplanationJson(const ExplanationReport& report) {
   json["map"] = GridJson(GridView(PatchSums(e).data(), report.grid));
   json["rest"] = {
       {"class_token", SumOf(e.class_token)}, {"mlps", SumOf(e.mlps)}, {"input", SumOf(e.input)}};
+  if (report.through) json["through"] = ThroughJson(*report.through);
   return json;
 }
 

@@ -41,15 +41,6 @@ std::vector<const NeuronWords*> ByVariance(const NeuronWordsReport& report) {
   return order;
 }
 
-std::string WordsText(const NeuronWords& neuron, const TextPool& pool) {
-  std::string text;
-  for (const NeuronWord& word : neuron.words) {
-    text += fmt::format("{}{} {:+.2f}", text.empty() ? "" : ", ", At(pool.texts, word.text),
-                        word.weight);
-  }
-  return text.empty() ? "no effect to describe" : text;
-}
-
 // What directions were made of.
 std::string DirectionsText(const StoreInfo& store) {
   return fmt::format("{} pictures of {}; directions from the {} of largest effect\n", store.images,
@@ -70,6 +61,24 @@ std::string EndsText(const NeuronWordsReport& report) {
 }
 
 }  // namespace
+
+std::string NeuronWordsText(const std::vector<NeuronWord>& words, const TextPool& pool) {
+  std::string text;
+  for (const NeuronWord& word : words) {
+    text += fmt::format("{}{} {:+.2f}", text.empty() ? "" : ", ", At(pool.texts, word.text),
+                        word.weight);
+  }
+  return text.empty() ? "no effect to describe" : text;
+}
+
+Json NeuronWordListJson(const std::vector<NeuronWord>& words, const TextPool& pool) {
+  Json texts = Json::array();
+  for (const NeuronWord& word : words) {
+    texts.push_back(
+        {{"text", At(pool.texts, word.text)}, {"index", word.text}, {"weight", word.weight}});
+  }
+  return texts;
+}
 
 Json CollectJson(const ClipModel& model, const CollectOptions& options, const CollectResult& result,
                  const LeftOut& left_out, double seconds) {
@@ -99,14 +108,9 @@ Json NeuronWordsJson(const NeuronWordsReport& report) {
                {"directions", NameOf(report.choice.pictures)},
                {"normalize", NameOf(report.choice.scale)},
                {"count", report.choice.count},
+               {"embedding_variance", report.embedding_variance},
                {"neurons", Json::array()}};
   for (const NeuronWords& neuron : report.neurons) {
-    Json texts = Json::array();
-    for (const NeuronWord& word : neuron.words) {
-      texts.push_back({{"text", At(report.pool.texts, word.text)},
-                       {"index", word.text},
-                       {"weight", word.weight}});
-    }
     json["neurons"].push_back({{"neuron", NeuronName(neuron.id)},
                                {"variance", neuron.variance},
                                {"top_explained", neuron.top_explained},
@@ -114,7 +118,7 @@ Json NeuronWordsJson(const NeuronWordsReport& report) {
                                {"threshold", neuron.threshold},
                                {"cosine", neuron.cosine},
                                {"end", NameOf(neuron.end)},
-                               {"texts", std::move(texts)}});
+                               {"texts", NeuronWordListJson(neuron.words, report.pool)}});
   }
   return json;
 }
@@ -135,9 +139,7 @@ std::string NeuronWordsCsv(const NeuronWordsReport& report) {
 }
 
 std::string NeuronWordsTable(const NeuronWordsReport& report, Index most) {
-  const double total =
-      std::transform_reduce(report.neurons.begin(), report.neurons.end(), 0.0, std::plus<>(),
-                            [](const NeuronWords& n) { return n.variance; });
+  const double total = report.embedding_variance;
   std::vector<const NeuronWords*> order = ByVariance(report);
   std::string out = DirectionsText(report.store);
   if (std::ssize(order) > most) {
@@ -146,7 +148,7 @@ std::string NeuronWordsTable(const NeuronWordsReport& report, Index most) {
   }
   out += EndsText(report) + "\n";
   Table table({{"neuron"},
-               {"share", Align::kRight},
+               {"share of variance", Align::kRight},
                {"one direction", Align::kRight},
                {"cosine", Align::kRight},
                {"texts"}});
@@ -155,7 +157,7 @@ std::string NeuronWordsTable(const NeuronWordsReport& report, Index most) {
     table.AddRow({NeuronName(neuron->id),
                   FormatPercent(total > 0 ? neuron->variance / total : 0, 2),
                   FormatPercent(top ? neuron->top_explained : neuron->all_explained),
-                  FormatNumber(neuron->cosine, 2), WordsText(*neuron, report.pool)});
+                  FormatNumber(neuron->cosine, 2), NeuronWordsText(neuron->words, report.pool)});
   }
   return out + table.Render();
 }

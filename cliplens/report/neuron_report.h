@@ -43,4 +43,9 @@ Json NeuronReconstructionJson(const std::vector<NeuronReconstructionReport>& rep
 std::string NeuronReconstructionCsv(const std::vector<NeuronReconstructionReport>& reports);
 std::string NeuronReconstructionTable(const std::vector<NeuronReconstructionReport>& reports);
 
+// Words with their weights, in one line.
+std::string NeuronWordsText(const std::vector<NeuronWord>& words, const TextPool& pool);
+// {"text", "index", "weight"} of each.
+Json NeuronWordListJson(const std::vector<NeuronWord>& words, const TextPool& pool);
+
 }  // namespace cliplens

@@ -21,12 +21,12 @@ Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, const 
   return json;
 }
 
-Json MergeJson(const Store& merged, Index stores) {
+Json MergeJson(const Manifest& merged, Index stores, const std::string& out) {
   return {{"format", "cliplens.merge/1"},
           {"stores", stores},
-          {"images", merged.info().images},
-          {"shards", merged.num_shards()},
-          {"out", merged.directory().string()}};
+          {"images", merged.info.images},
+          {"shards", merged.shards.size()},
+          {"out", out}};
 }
 
 Json VerifyJson(const std::string& store, const std::vector<Problem>& problems,

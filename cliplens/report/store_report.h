@@ -8,6 +8,7 @@
 
 #include "cliplens/app/search_index.h"
 #include "cliplens/decompose/decompose.h"
+#include "cliplens/decompose/manifest.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/decompose/verify.h"
 #include "cliplens/io/json.h"
@@ -20,7 +21,7 @@ namespace cliplens {
 Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, const LeftOut& left_out,
                    double seconds, const std::string& out);
 // "cliplens.merge/1" of `stores` stores.
-Json MergeJson(const Store& merged, Index stores);
+Json MergeJson(const Manifest& merged, Index stores, const std::string& out);
 // "cliplens.verify/1".
 Json VerifyJson(const std::string& store, const std::vector<Problem>& problems,
                 const std::vector<std::string>& strays);
