@@ -1,9 +1,13 @@
 #include "cliplens/analysis/class_maps.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <utility>
 
+#include "cliplens/analysis/neuron_scores.h"
 #include "cliplens/analysis/token_map.h"
+#include "cliplens/base/error.h"
 #include "cliplens/model/nn/product.h"
 
 namespace cliplens {
@@ -68,6 +72,59 @@ std::vector<double> PatchText(const Readout& readout, const Captures& c,
   return scores;
 }
 
+void CheckNeuronMaps(const ClipModel& model, NeuronMaps& neurons) {
+  if (neurons.store == nullptr) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "maps by neurons: name a store of neurons, whose directions are used");
+  }
+  const StoreInfo& info = neurons.store->info();
+  if (info.fingerprint != model.fingerprint()) {
+    throw Error(ErrorCode::kInvalidArgument, "{} is of model {} ({}), not of {} ({})",
+                neurons.store->directory().string(), info.model_name, info.fingerprint,
+                model.name(), model.fingerprint());
+  }
+  if (neurons.layers.empty()) neurons.layers = neurons.store->layers();
+}
+
+// For each class the neurons of largest |⟨r_n, w_c⟩|; ties go to the lower.
+std::vector<std::vector<NeuronId>> NeuronsOfClasses(const Array<float, 2>& classifier,
+                                                    const NeuronMaps& neurons) {
+  std::vector<NeuronId> ids;
+  Matrix along(0, classifier.dim(0));
+  for (Index l = neurons.layers.begin; l < neurons.layers.end; ++l) {
+    const Array<float, 2>& top = neurons.store->directions(l).top;
+    const Matrix of_layer = nn::Product(nn::Of(top.view()), nn::Of(classifier.view()).Transposed());
+    along.conservativeResize(along.rows() + of_layer.rows(), Eigen::NoChange);
+    along.bottomRows(of_layer.rows()) = of_layer;
+    for (Index n = 0; n < top.dim(0); ++n) {
+      ids.push_back({static_cast<int>(l), static_cast<int>(n)});
+    }
+  }
+  std::vector<std::vector<NeuronId>> of_class;
+  for (Index c = 0; c < along.cols(); ++c) {
+    std::vector<Index> order(ids.size());
+    std::iota(order.begin(), order.end(), Index{0});
+    std::ranges::stable_sort(order, std::greater<>(),
+                             [&](Index i) { return std::abs(along(i, c)); });
+    order.resize(std::min(order.size(), ToSize(neurons.top)));
+    std::vector<NeuronId>& chosen = of_class.emplace_back();
+    for (const Index i : order) chosen.push_back(At(ids, i));
+  }
+  return of_class;
+}
+
+// By token, over some neurons.
+std::vector<double> MeanActivation(const Captures& c, const std::vector<NeuronId>& neurons) {
+  std::vector<double> mean(ToSize(c.hidden.dim(1)), 0.0);
+  for (const NeuronId id : neurons) {
+    const auto hidden = c.hidden[id.layer];
+    for (Index i = 0; i < std::ssize(mean); ++i) {
+      At(mean, i) += hidden(i, id.neuron) / static_cast<double>(neurons.size());
+    }
+  }
+  return mean;
+}
+
 }  // namespace
 
 const char* NameOf(MapMethod method) {
@@ -80,6 +137,10 @@ const char* NameOf(MapMethod method) {
       return "rollout";
     case MapMethod::kPatchText:
       return "patch-text";
+    case MapMethod::kNeurons:
+      return "neurons";
+    case MapMethod::kNeuronEffects:
+      return "neuron-effects";
     case MapMethod::kBackground:
       return "background";
   }
@@ -87,13 +148,26 @@ const char* NameOf(MapMethod method) {
 }
 
 ClassMaps::ClassMaps(const ClipModel& model, ArrayView<const float, 2> classifier, MapMethod method,
-                     std::vector<HeadId> heads, int threads)
+                     std::vector<HeadId> heads, int threads, const NeuronMaps& neurons)
     : model_(model),
       classifier_({classifier.dim(0), classifier.dim(1)},
                   std::vector<float>(classifier.flat().begin(), classifier.flat().end())),
       directions_(Contrasts(classifier)),
       method_(method),
-      heads_(std::move(heads)) {
+      heads_(std::move(heads)),
+      neurons_(neurons) {
+  if (method == MapMethod::kNeurons) {
+    CheckNeuronMaps(model, neurons_);
+    of_class_ = NeuronsOfClasses(classifier_, neurons_);
+  }
+  if (method == MapMethod::kNeuronEffects) {
+    if (neurons_.layers.empty()) {
+      throw Error(ErrorCode::kInvalidArgument, "maps by neurons' effects: name their layers");
+    }
+    for (Index l = neurons_.layers.begin; l < neurons_.layers.end; ++l) {
+      paths_.emplace_back(model.image_tower(), model.image_readout(), l, threads);
+    }
+  }
   if (method == MapMethod::kDecomposition) {
     weights_.emplace(model.image_readout(), directions_, threads);
   }
@@ -111,6 +185,10 @@ CaptureRequest ClassMaps::captures() const {
       return {.attention = kAllLayers};
     case MapMethod::kPatchText:
       return {.last = true};
+    case MapMethod::kNeurons:
+      return {.hidden = neurons_.layers};
+    case MapMethod::kNeuronEffects:
+      return NeuronPaths::CapturesFor(neurons_.layers);
     case MapMethod::kBackground:
       break;
   }
@@ -141,6 +219,18 @@ Array<double, 2> ClassMaps::MapOf(const Captures& captures, Index c) const {
       return GridOf(Rollout(captures), layout);
     case MapMethod::kPatchText:
       return GridOf(PatchText(model_.image_readout(), captures, directions_.row(c)), layout);
+    case MapMethod::kNeurons:
+      return GridOf(MeanActivation(captures, At(of_class_, c)), layout);
+    case MapMethod::kNeuronEffects: {
+      const std::span<const float> row = directions_.row(c);
+      const Vector direction =
+          Eigen::Map<const Eigen::VectorXf>(row.data(), std::ssize(row)).cast<double>();
+      Vector tokens = Vector::Zero(captures.pattern.dim(2));
+      for (const NeuronPaths& paths : paths_) {
+        tokens += TokensOfAllNeurons(paths, captures, direction);
+      }
+      return GridOf({tokens.data(), ToSize(tokens.size())}, layout);
+    }
     case MapMethod::kBackground:
       break;
   }

@@ -13,6 +13,8 @@
 #include "cliplens/base/array.h"
 #include "cliplens/base/component.h"
 #include "cliplens/model/clip.h"
+#include "cliplens/neurons/neuron_id.h"
+#include "cliplens/neurons/neuron_store.h"
 
 namespace cliplens {
 
@@ -24,16 +26,28 @@ enum class MapMethod {
   kRollout,        // "Quantifying Attention Flow in Transformers" (arXiv 2005.00928): the product
                    // of (A_l + 1)/2 over the layers, A_l the mean over heads, its class row
   kPatchText,      // unit embeddings of the last layer's patch tokens · (w_ĉ − w̄)
+  kNeurons,        // the mean activation of the neurons whose directions are most along w_ĉ, of
+                   // either sign (arXiv 2406.04341, section 4.3)
+  kNeuronEffects,  // what neurons of some layers bring to the class through later heads, by patch:
+                   // Σ_n ⟨φ_n, w_ĉ − w̄⟩ without its constants, exact and signed
   kBackground,     // no object anywhere
 };
 const char* NameOf(MapMethod method);  // "decomposition", "raw-attention", …
 
+// Of kNeurons and kNeuronEffects.
+struct NeuronMaps {
+  const NeuronStore* store = nullptr;  // whose directions kNeurons uses; of the model
+  LayerRange layers = {};              // of kNeuronEffects; of the store with kNeurons
+  Index top = 200;                     // neurons that kNeurons takes
+};
+
 class ClassMaps {
  public:
   // classifier: unit rows [C, E]; with one row alone nothing is subtracted. `heads` (all when
-  // empty) counts for kDecomposition. Throws as TokenWeights.
+  // empty) counts for kDecomposition. Throws as TokenWeights and NeuronPaths;
+  // Error(kInvalidArgument) for a store of another model, or without layers.
   ClassMaps(const ClipModel& model, ArrayView<const float, 2> classifier, MapMethod method,
-            std::vector<HeadId> heads, int threads);
+            std::vector<HeadId> heads, int threads, const NeuronMaps& neurons = {});
 
   // The captures that the map needs.
   CaptureRequest captures() const;
@@ -49,6 +63,9 @@ class ClassMaps {
   MapMethod method_;
   std::vector<HeadId> heads_;
   std::optional<TokenWeights> weights_;  // of the directions
+  NeuronMaps neurons_;
+  std::vector<NeuronPaths> paths_;               // of kNeuronEffects
+  std::vector<std::vector<NeuronId>> of_class_;  // of kNeurons: the neurons of each class
 };
 
 }  // namespace cliplens

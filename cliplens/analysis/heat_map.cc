@@ -32,15 +32,14 @@ HeatMap Combine(const HeatMap& a, const HeatMap& b, F&& f) {
 
 }  // namespace
 
-TokenPass PassOf(const ClipModel& model, const Image& picture, int threads,
-                 const std::string& name, const CaptureRequest& captures) {
+TokenPass PassOf(const ClipModel& model, const Image& picture, int threads, const std::string& name,
+                 const CaptureRequest& captures) {
   TokenPass pass;
   pass.embedding = Array<float, 2>({1, model.config().embed_width});
   const Array<float, 3> pixels = Preprocess(picture, model.config().preprocess);
   Passes passes(model, threads);
   passes.ForImages(1, [&](Index, Index, Workspace& workspace) {
-    model.EmbedImages({&pixels, 1}, pass.embedding, workspace, captures,
-                      {&pass.captures, 1});
+    model.EmbedImages({&pixels, 1}, pass.embedding, workspace, captures, {&pass.captures, 1});
   });
   CheckEmbedding(pass.embedding.row(0), Printable(name));
   return pass;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -81,23 +82,26 @@ double AveragePrecision(std::vector<std::uint32_t> keys, std::array<Index, 2> ze
 
 }  // namespace
 
-ScaledMap ScaleMap(ArrayView<const double, 2> map) {
+const char* NameOf(MapCut cut) { return cut == MapCut::kHalf ? "half" : "mean"; }
+
+ScaledMap ScaleMap(ArrayView<const double, 2> map, MapCut cut) {
+  const double least = cut == MapCut::kMean ? 0.0 : std::numeric_limits<double>::lowest();
   ScaledMap scaled;
   scaled.values = Array<double, 2>({map.dim(0), map.dim(1)});
   const auto [lowest, highest] = std::ranges::minmax_element(map.flat());
-  const double low = std::max(*lowest, 0.0);
-  const double high = std::max(*highest, 0.0);
+  const double low = std::max(*lowest, least);
+  const double high = std::max(*highest, least);
   if (high <= low) {
     scaled.empty = true;
     return scaled;
   }
   double sum = 0;
   std::ranges::transform(map.flat(), scaled.values.flat().begin(), [&](double v) {
-    const double value = (std::max(v, 0.0) - low) / (high - low);
+    const double value = (std::max(v, least) - low) / (high - low);
     sum += value;
     return value;
   });
-  scaled.mean = sum / static_cast<double>(map.size());
+  scaled.threshold = cut == MapCut::kMean ? sum / static_cast<double>(map.size()) : 0.5;
   return scaled;
 }
 
@@ -117,7 +121,7 @@ PictureSegmentation CompareWithMask(const ScaledMap& map, const MaskPixels& mask
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::int8_t truth = mask.flat()[i];
     if (truth < 0) continue;
-    ++count[truth == 1 ? 1 : 0][values[i] > map.mean ? 1 : 0];
+    ++count[truth == 1 ? 1 : 0][values[i] > map.threshold ? 1 : 0];
     if (const auto value = static_cast<float>(values[i]); value > 0) {
       keys.push_back(Keyed(value, truth == 1));
     } else {

@@ -11,14 +11,21 @@
 
 namespace cliplens {
 
-// A map clipped below at 0 and scaled to 0…1. A map that is constant, or nowhere above 0, is all 0
-// and `empty` (the paper's code divides 0 by 0 there).
+// What of a map is object.
+enum class MapCut {
+  kMean,  // clipped below at 0 and scaled to 0…1, above its mean (arXiv 2310.05916)
+  kHalf,  // scaled from its least to its largest value, above one half (arXiv 2406.04341)
+};
+const char* NameOf(MapCut cut);  // "mean", "half"
+
+// A map scaled to 0…1. A map that is constant, or with kMean nowhere above 0, is all 0 and `empty`
+// (the papers' codes divide 0 by 0 there).
 struct ScaledMap {
   Array<double, 2> values;
-  double mean = 0;  // values above it are object
+  double threshold = 0;  // values above it are object
   bool empty = false;
 };
-ScaledMap ScaleMap(ArrayView<const double, 2> map);
+ScaledMap ScaleMap(ArrayView<const double, 2> map, MapCut cut = MapCut::kMean);
 
 // One picture's pixels. Index 0 is background, 1 object.
 struct PictureSegmentation {

@@ -131,7 +131,7 @@ class Evaluation {
           maps_.MapOf(At(batch.captures, k), options_.truth ? outcome.label : answer);
       if (options_.keep_maps) outcome.map.assign(grid.flat().begin(), grid.flat().end());
       outcome.right = outcome.label == answer;
-      outcome.figures = CompareWithMask(ScaleMap(ResizeMap(grid, side, side)), mask);
+      outcome.figures = CompareWithMask(ScaleMap(ResizeMap(grid, side, side), options_.cut), mask);
       outcome.kind = Outcome::Kind::kDone;
     }
   }
@@ -152,7 +152,8 @@ SegmentationResult EvaluateSegmentation(const ClipModel& model, const ImageSet& 
                                         ArrayView<const float, 2> classifier,
                                         const ClassLabels& labels,
                                         const SegmentationOptions& options) {
-  const ClassMaps maps(model, classifier, options.method, options.heads, options.threads);
+  const ClassMaps maps(model, classifier, options.method, options.heads, options.threads,
+                       options.neurons);
   Evaluation evaluation(model, set, maps, labels, options);
   SegmentationResult result;
   evaluation.Run(result);

@@ -29,6 +29,8 @@ namespace cliplens {
 
 struct SegmentationOptions {
   MapMethod method = MapMethod::kDecomposition;
+  MapCut cut = MapCut::kMean;
+  NeuronMaps neurons = {};  // of the methods by neurons
   MapGeometry geometry = MapGeometry::kAligned;
   std::vector<HeadId> heads = {};  // all when empty
   bool truth = false;              // maps of the picture's label instead of the model's answer

@@ -28,7 +28,7 @@ void Paint(const ScaledMap& scaled, MaskedPicture& out) {
       const Index at_y = rows.begin + y;
       const Index at_x = columns.begin + x;
       out.values(at_y, at_x) = static_cast<float>(scaled.values(y, x));
-      if (scaled.values(y, x) <= scaled.mean) continue;
+      if (scaled.values(y, x) <= scaled.threshold) continue;
       At(out.image.pixels, at_y * out.image.width + at_x) = 255;
       ++out.mask.object_pixels;
     }
@@ -72,7 +72,7 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
   const Array<double, 2> on_picture =
       MapOnPicture(maps.MapOf(pass.captures, chosen), region, width, height);
   const ScaledMap scaled = ScaleMap(SeenOf(on_picture, out.mask.region));
-  out.mask.mean = scaled.mean;
+  out.mask.mean = scaled.threshold;
   out.mask.empty = scaled.empty;
   out.image.pixels.assign(ToSize(width * height), 0);
   Paint(scaled, out);

@@ -1,7 +1,7 @@
 // Neurons on single pictures: where they fire, which are active in a picture, what they say of it.
 //
 //   const NeuronStore store = NeuronStore::Open("nstore/");
-//   const NeuronShown shown = ShowNeuron(store, model, {.neuron = "L9.N2914"}, {});
+//   const NeuronShown shown = ShowNeuron(store, lazy, {.neuron = "L9.N2914"}, {});
 //   for (const TopPicture& p : shown.pictures) Print(p.path, p.along);
 #pragma once
 

@@ -73,6 +73,8 @@ struct EvaluateOptions {
   SegmentationChoice segmentation;
   int ignore = -1;
   std::string maps;
+  std::string neurons;
+  std::string layers;
 };
 
 void Run(EvaluateOptions& options, const Common& common) {
@@ -88,6 +90,14 @@ void Run(EvaluateOptions& options, const Common& common) {
   if (options.ignore >= 0) segmentation.ignore = options.ignore;
   segmentation.keep_maps = !options.maps.empty();
   const ClipModel model = LoadModel(options.model);
+  std::optional<NeuronStore> neurons;
+  if (!options.neurons.empty()) {
+    neurons = NeuronStore::Open(options.neurons);
+    segmentation.neurons.store = &*neurons;
+  }
+  if (!options.layers.empty()) {
+    segmentation.neurons.layers = ParseNeuronLayers(options.layers, model.config().vision.layers);
+  }
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, segmentation.on_error);
   const SegmentationReport report =
       SegmentPictures(model, *set, options.segmentation, WorkOf(common));
@@ -143,14 +153,29 @@ void AddEvaluateSegmentation(CLI::App& app, Common& common) {
   AddHeadChoice(verb, options->segmentation.heads);
   SegmentationOptions& segmentation = options->segmentation.options;
   std::map<std::string, MapMethod> methods;
-  for (const MapMethod method :
-       {MapMethod::kDecomposition, MapMethod::kRawAttention, MapMethod::kRollout,
-        MapMethod::kPatchText, MapMethod::kBackground}) {
+  for (const MapMethod method : {MapMethod::kDecomposition, MapMethod::kRawAttention,
+                                 MapMethod::kRollout, MapMethod::kPatchText, MapMethod::kNeurons,
+                                 MapMethod::kNeuronEffects, MapMethod::kBackground}) {
     methods[NameOf(method)] = method;
   }
   verb->add_option("--method", segmentation.method, "Where maps come from")
       ->transform(CLI::CheckedTransformer(methods))
-      ->option_text("decomposition|raw-attention|rollout|patch-text|background [decomposition]");
+      ->option_text(
+          "decomposition|raw-attention|rollout|patch-text|neurons|neuron-effects|background "
+          "[decomposition]");
+  verb->add_option("--neurons", options->neurons,
+                   "Store of neurons whose directions --method neurons uses");
+  verb->add_option("--layers", options->layers,
+                   "Layers of neurons: 8-10, 9, last-3 (default: all of the store)");
+  AddNumber(verb, "--top-neurons", segmentation.neurons.top, 1, 1'000'000,
+            "Neurons of a class that --method neurons takes");
+  std::map<std::string, MapCut> cuts;
+  for (const MapCut cut : {MapCut::kMean, MapCut::kHalf}) cuts[NameOf(cut)] = cut;
+  verb->add_option("--cut", segmentation.cut,
+                   "What is object: above the mean of what is above 0, or above one half of the "
+                   "map's range")
+      ->transform(CLI::CheckedTransformer(cuts))
+      ->option_text("mean|half [mean]");
   std::map<std::string, MapGeometry> geometries;
   for (const MapGeometry geometry :
        {MapGeometry::kAligned, MapGeometry::kSquash, MapGeometry::kReference}) {

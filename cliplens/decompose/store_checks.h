@@ -3,7 +3,7 @@
 //   StoreChecks checks("store", manifest);
 //   checks.CheckNames();
 //   checks.CheckCounts();
-//   checks.Check(kBasisFile, [&] { CheckHash("store/basis.safetensors", manifest.basis_checksum); });
+//   checks.Check(kBasisFile, [&] { CheckHash(directory / kBasisFile, manifest.basis_checksum); });
 //   for (const Problem& problem : checks.problems()) Print(problem.message);
 #pragma once
 

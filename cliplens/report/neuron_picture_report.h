@@ -1,6 +1,6 @@
 // A neuron on its pictures, a picture's neurons, and cues of words: tables, JSON and a sheet.
 //
-//   const NeuronShown shown = ShowNeuron(store, model, {.neuron = "L9.N2914", .maps = true}, {});
+//   const NeuronShown shown = ShowNeuron(neurons, lazy, {.neuron = "L9.N2914", .maps = true}, {});
 //   Print(NeuronShownTable(shown));
 //   WriteFileAtomically("neuron.png", EncodePng(NeuronShownSheet(shown)));
 #pragma once

@@ -1,6 +1,6 @@
 // Neurons as tables, JSON (docs/json.md), CSV, arrays and curves.
 //
-//   const NeuronWordsReport words = DescribeNeurons(store, model, {.texts = "general"}, {});
+//   const NeuronWordsReport words = DescribeNeurons(neurons, model, {.texts = "general"}, {});
 //   Print(NeuronWordsTable(words, /*most=*/20));
 //   WriteFileAtomically("words.npz", NeuronWordsNpz(words));
 #pragma once

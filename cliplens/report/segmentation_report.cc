@@ -42,6 +42,7 @@ Json SegmentationJson(const SegmentationReport& report) {
                {"heads", report.heads},
                {"method", NameOf(report.options.method)},
                {"geometry", NameOf(report.options.geometry)},
+               {"cut", NameOf(report.options.cut)},
                {"class_of_map", report.options.truth ? "label" : "answer"},
                {"images_without_mask", result.without_mask},
                {"images_without_label", result.without_label},
@@ -54,10 +55,11 @@ Json SegmentationJson(const SegmentationReport& report) {
 
 std::string SegmentationTable(const SegmentationReport& report) {
   const SegmentationResult& result = report.result;
-  std::string out =
-      fmt::format("{} of {}, geometry {}; bounds hold 95 %\n\n", NameOf(report.options.method),
-                  report.options.truth ? "the picture's label" : "the class that the model answers",
-                  NameOf(report.options.geometry));
+  std::string out = fmt::format(
+      "{} of {}, geometry {}, cut at {}; bounds hold 95 %\n\n", NameOf(report.options.method),
+      report.options.truth ? "the picture's label" : "the class that the model answers",
+      NameOf(report.options.geometry),
+      report.options.cut == MapCut::kMean ? "the mean" : "one half");
   Table table({{"pictures"},
                {"number", Align::kRight},
                {"pixel accuracy, %", Align::kRight},

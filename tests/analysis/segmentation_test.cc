@@ -36,7 +36,7 @@ Image Gray(Index width, Index height, std::vector<std::uint8_t> pixels) {
 // Test 8 of the specification, by hand: map [[0, .2], [.6, 1]], mask [[0, 1], [1, 1]].
 TEST(SegmentationTest, FiguresOfOnePictureByHand) {
   const ScaledMap map = ScaleMap(Map({2, 2}, {0, 0.2, 0.6, 1}));
-  EXPECT_DOUBLE_EQ(map.mean, 0.45);
+  EXPECT_DOUBLE_EQ(map.threshold, 0.45);
   EXPECT_FALSE(map.empty);
   const PictureSegmentation p = CompareWithMask(map, Mask({2, 2}, {0, 1, 1, 1}));
   EXPECT_EQ(p.counted, 4);
@@ -73,7 +73,7 @@ TEST(SegmentationTest, AConstantBeforeTheClipChangesTheMask) {
     Map map({1, 4}, {-0.5, 0.1, 0.4, 1.0});
     for (double& v : map.flat()) v += constant;
     const ScaledMap scaled = ScaleMap(map);
-    return std::ranges::count_if(scaled.values.flat(), [&](double v) { return v > scaled.mean; });
+    return std::ranges::count_if(scaled.values.flat(), [&](double v) { return v > scaled.threshold; });
   };
   EXPECT_EQ(object_pixels(0), 2);  // .1, .4, 1 above 0: mean .375
   EXPECT_EQ(object_pixels(-0.35), 1);
