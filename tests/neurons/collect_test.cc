@@ -17,6 +17,7 @@
 #include "cliplens/model/picture_loop.h"
 #include "cliplens/neurons/neuron_id.h"
 #include "cliplens/neurons/neuron_store.h"
+#include "cliplens/neurons/neuron_verify.h"
 
 namespace cliplens {
 namespace {
@@ -181,6 +182,34 @@ TEST_F(CollectTest, DamagedFilesAreRefused) {
     });
     WriteFileAtomically(file, bytes);
   }
+}
+
+TEST_F(CollectTest, VerifyFindsEveryDamage) {
+  Collect(Options("store"));
+  const auto problems = [&](const ClipModel* model = nullptr) {
+    std::string names;
+    for (const Problem& problem :
+         VerifyNeuronStore(path("store"), {.model = model, .progress = {}})) {
+      names += problem.file + " ";
+    }
+    return names;
+  };
+  EXPECT_EQ(problems(&*model_), "");
+  for (const char* name :
+       {"basis.safetensors", "stats.safetensors", "shard-00001.safetensors", "items-00002.jsonl"}) {
+    const fs::path file = path("store") / name;
+    const std::string bytes = ReadTextFile(file, Index{1} << 30);
+    std::string damaged = bytes;
+    damaged[damaged.size() / 2] ^= 1;
+    WriteFileAtomically(file, damaged);
+    EXPECT_EQ(problems(), std::string(name) + " ");
+    WriteFileAtomically(file, bytes);
+  }
+  RandomModel{.layers = 4, .seed = 9}.Write(path("other"));
+  const ClipModel other = ClipModel::Load(path("other"));
+  EXPECT_EQ(problems(&other), " ");
+  WriteFileAtomically(path("store") / "shard-00009.safetensors", "stray");
+  EXPECT_EQ(problems(), "shard-00009.safetensors ");
 }
 
 TEST(NeuronNames, AreReadAndPrinted) {
