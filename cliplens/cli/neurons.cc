@@ -75,6 +75,9 @@ void AddCollect(CLI::App& app, Common& common) {
   AddNumber(verb, "--top", options->top, 0, 1'000'000'000,
             "Pictures of largest effect that a direction is made of; 0: 100, or a tenth of the "
             "pictures where that is less");
+  verb->add_flag("--stats-only", options->collect.stats_only,
+                 "Keep statistics only: store and memory do not grow with the pictures, which are "
+                 "encoded twice");
   verb->add_flag("--resume", options->collect.resume,
                  "Go on with what an interrupted run with the same arguments left");
   verb->add_option("--shard", options->part,

@@ -529,14 +529,12 @@ FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index
   return block;
 }
 
-std::vector<Item> ReadItemsFile(const fs::path& path, Index images, const std::string& checksum) {
-  const std::string text = ReadTextFile(path, kMaxItemsBytes);
-  if (HashBytes(AsBytes(text)) != checksum) CheckHash(path, checksum);
+std::vector<Item> ParseItems(std::string_view text, const std::string& name) {
   std::vector<Item> items;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string where = fmt::format("{}: line {}", path.string(), items.size() + 1);
-    const Json line = ParseJson(std::string_view(text).substr(begin, end - begin), where);
+    const std::string where = fmt::format("{}: line {}", name, items.size() + 1);
+    const Json line = ParseJson(text.substr(begin, end - begin), where);
     Item item;
     item.path = JsonField<std::string>(line, "path", where);
     if (line.contains("label")) item.label = JsonField<std::string>(line, "label", where);
@@ -551,6 +549,13 @@ std::vector<Item> ReadItemsFile(const fs::path& path, Index images, const std::s
     items.push_back(std::move(item));
     begin = end + 1;
   }
+  return items;
+}
+
+std::vector<Item> ReadItemsFile(const fs::path& path, Index images, const std::string& checksum) {
+  const std::string text = ReadTextFile(path, kMaxItemsBytes);
+  if (HashBytes(AsBytes(text)) != checksum) CheckHash(path, checksum);
+  std::vector<Item> items = ParseItems(text, path.string());
   if (static_cast<Index>(items.size()) != images) {
     throw Error(ErrorCode::kCorruptData, "{}: {} lines, the manifest says {}; make it again",
                 path.string(), items.size(), images);

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cliplens/decompose/factor_block.h"
@@ -74,6 +75,8 @@ struct ShardTensors {
 };
 ShardTensors TensorsOf(const FactorBlock& block, StoreType type);
 FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index images);
+// The items of such lines; `name` stands in messages.
+std::vector<Item> ParseItems(std::string_view text, const std::string& name);
 // The lines of an items file, whose text must have the checksum.
 std::vector<Item> ReadItemsFile(const std::filesystem::path& path, Index images,
                                 const std::string& checksum);

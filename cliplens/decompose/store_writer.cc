@@ -305,6 +305,12 @@ void StoreWriter::AddRange(Index number, const WriteFile& checkpoint,
   if (!before.empty() && before != file) fs::remove(path() / before, ignored);
 }
 
+void StoreWriter::AddSkipped(Index number, std::vector<SkippedPicture> skipped) {
+  Range range = {std::nullopt, std::move(skipped), ""};
+  RecordSkipped(number, range);
+  done_[number] = std::move(range);
+}
+
 void StoreWriter::CopyShard(const fs::path& from, ShardInfo shard) {
   const auto number = static_cast<Index>(done_.size());
   const auto copy = [&](std::string& name, const std::string& to, const std::string& checksum) {

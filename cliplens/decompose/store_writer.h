@@ -72,6 +72,8 @@ class StoreWriter {
                 std::vector<SkippedPicture> skipped);
   // The same with stats_only: `checkpoint` is of all ranges so far.
   void AddRange(Index range, const WriteFile& checkpoint, std::vector<SkippedPicture> skipped);
+  // The same where nothing of a range is kept but what it skipped, all at the end of a run.
+  void AddSkipped(Index range, std::vector<SkippedPicture> skipped);
   // Copies a shard of the store in `from`, checked, behind those that are there; `shard.source` is
   // a set of this store. It is not recorded: a store that is cut off must be written anew.
   void CopyShard(const std::filesystem::path& from, ShardInfo shard);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "cliplens/base/error.h"
@@ -182,14 +184,120 @@ void AddNeuronRanges(const ClipModel& model, const ImageSet& set, const CollectO
   }
 }
 
+std::vector<NeuronPaths> PathsOf(const ClipModel& model, LayerRange layers, int threads) {
+  model.PrepareForImages(threads);
+  std::vector<NeuronPaths> paths;
+  for (Index l = layers.begin; l < layers.end; ++l) {
+    paths.emplace_back(model.image_tower(), model.image_readout(), l, threads);
+  }
+  return paths;
+}
+
+[[noreturn]] void ThrowNoPicture(const ImageSet& set, const std::vector<SkippedPicture>& skipped) {
+  throw Error(ErrorCode::kCorruptData, "{}: none of the pictures can be read; the first: {}",
+              set.root(), skipped.empty() ? "" : skipped.front().message);
+}
+
+// The pictures that statistics name, by their numbers among those.
+void KeepNamed(const ImageSet& set, const std::vector<SkippedPicture>& skipped,
+               NeuronStatistics& statistics) {
+  std::set<Index> named;
+  for (const NeuronDirections& layer : statistics.layers) {
+    named.insert(layer.top_pictures.flat().begin(), layer.top_pictures.flat().end());
+  }
+  // The place in the set of each number, which does not count skipped pictures.
+  std::map<Index, Index> number_of;
+  auto next_skipped = skipped.begin();
+  Index number = 0;
+  for (Index i = 0; i < set.size(); ++i) {
+    if (next_skipped != skipped.end() && next_skipped->index == i) {
+      ++next_skipped;
+      continue;
+    }
+    if (named.contains(number)) {
+      number_of.emplace(number, std::ssize(statistics.items));
+      statistics.items.push_back(set.item(i));
+    }
+    ++number;
+  }
+  for (NeuronDirections& layer : statistics.layers) {
+    for (std::int64_t& picture : layer.top_pictures.flat()) picture = number_of.at(picture);
+  }
+}
+
+// Two passes over the pictures, of which only statistics stay.
+CollectResult RunStatistics(const ClipModel& model, const ImageSet& set,
+                            const CollectOptions& options, const StoreInfo& info) {
+  const int threads = ResolveThreads(options.threads);
+  const std::vector<NeuronPaths> paths = PathsOf(model, options.layers, threads);
+  StoreWriter writer(options.out, info, PartialDirectory::Mode::kNew, "remove it and run again",
+                     [&](const fs::path& file) { WriteNeuronBasis(file, paths); });
+  const std::vector<NeuronPaths> stored = ReadNeuronBasis(
+      writer.path() / kBasisFile, options.layers, model.image_tower().config().heads);
+  std::vector<RunningDirections> running;
+  for (const NeuronPaths& p : stored) running.emplace_back(p, info.neurons->top);
+  RunningMoments embeddings(stored.front().embed_width());
+  CollectResult result{.top = info.neurons->top};
+  const DataSource& source = info.data.front();
+  ProgressCount progress(SinkOf(options, "collect"), 2 * source.set_images);
+  PictureLoop loop(
+      model, set,
+      {.captures = NeuronPaths::CapturesFor(options.layers), .threads = options.threads});
+  for (int pass = 0; pass < 2; ++pass) {
+    Index first = 0;
+    for (Index r = 0; r < source.ranges(); ++r) {
+      const Index begin = r * source.shard_images;
+      const Index end = std::min(begin + source.shard_images, source.set_images);
+      NeuronRange range = CollectRange(paths, loop, begin, end, options.on_error, progress);
+      const Index count = range.block.pictures();
+      for (std::size_t l = 0; l < running.size() && count > 0; ++l) {
+        if (pass == 0) {
+          running[l].AddMoments(range.block.alpha[l], range.block.shared[l], threads);
+        } else {
+          running[l].AddEffects(range.block.alpha[l], range.block.shared[l], first, threads);
+        }
+      }
+      first += count;
+      if (pass > 0) continue;
+      embeddings.Add(range.block.embedding.view());
+      result.oriented += range.oriented;
+      std::ranges::move(range.incomplete, std::back_inserter(result.incomplete));
+      std::ranges::move(range.skipped, std::back_inserter(result.skipped));
+    }
+    if (pass == 0) {
+      result.pictures = first;
+      if (first == 0) ThrowNoPicture(set, result.skipped);
+      for (RunningDirections& layer : running) layer.BeginEffects(threads);
+    } else if (first != result.pictures) {
+      throw Error(ErrorCode::kPrecondition,
+                  "{}: {} pictures could be read at first, {} when they were read again; collect "
+                  "again while nothing changes them",
+                  set.root(), result.pictures, first);
+    }
+  }
+  NeuronStatistics statistics{.embedding = embeddings.Finish(), .layers = {}};
+  for (RunningDirections& layer : running) statistics.layers.push_back(layer.Finish(threads));
+  KeepNamed(set, result.skipped, statistics);
+  for (Index r = 0; r < source.ranges(); ++r) {
+    const Index end = (r + 1) * source.shard_images;
+    std::vector<SkippedPicture> skipped;
+    for (const SkippedPicture& picture : result.skipped) {
+      if (picture.index < end && picture.index >= end - source.shard_images) {
+        skipped.push_back(picture);
+      }
+    }
+    if (!skipped.empty()) writer.AddSkipped(r, std::move(skipped));
+  }
+  writer.Finish(result.pictures, {}, [&](const fs::path& file) {
+    return WriteNeuronStatistics(file, stored, statistics);
+  });
+  return result;
+}
+
 CollectResult RunCollection(const ClipModel& model, const ImageSet& set,
                             const CollectOptions& options, const StoreInfo& info) {
   const int threads = ResolveThreads(options.threads);
-  model.PrepareForImages(threads);
-  std::vector<NeuronPaths> paths;
-  for (Index l = options.layers.begin; l < options.layers.end; ++l) {
-    paths.emplace_back(model.image_tower(), model.image_readout(), l, threads);
-  }
+  const std::vector<NeuronPaths> paths = PathsOf(model, options.layers, threads);
   StoreWriter writer(
       options.out, info,
       options.resume ? PartialDirectory::Mode::kResume : PartialDirectory::Mode::kNew,
@@ -206,8 +314,7 @@ CollectResult RunCollection(const ClipModel& model, const ImageSet& set,
     }
     if (result.pictures == 0 && !info.part) {
       writer.Drop();
-      throw Error(ErrorCode::kCorruptData, "{}: none of the pictures can be read; the first: {}",
-                  set.root(), result.skipped.empty() ? "" : result.skipped.front().message);
+      ThrowNoPicture(set, result.skipped);
     }
     // Directions are those of the basis as it is stored.
     std::vector<NeuronPaths> stored;
@@ -245,6 +352,12 @@ CollectResult CollectNeurons(const ClipModel& model, const ImageSet& set,
                 set.root(), top, set.size(), set.size());
   }
   info.neurons = {options.layers, top};
+  info.stats_only = options.stats_only;
+  if (options.stats_only && info.part) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "parts of a set with statistics only: effects are measured about the mean of the "
+                "whole, which no part knows; collect the whole, or parts without --stats-only");
+  }
   std::error_code ignored;
   if (options.resume && fs::exists(options.out, ignored)) {
     const NeuronStore store = NeuronStore::Open(options.out);
@@ -255,7 +368,8 @@ CollectResult CollectNeurons(const ClipModel& model, const ImageSet& set,
     }
     return result;
   }
-  return RunCollection(model, set, options, info);
+  return options.stats_only ? RunStatistics(model, set, options, info)
+                            : RunCollection(model, set, options, info);
 }
 
 void MergeNeuronStores(std::span<const fs::path> inputs, const fs::path& output, int threads,

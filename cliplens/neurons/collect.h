@@ -35,6 +35,9 @@ struct CollectOptions {
   Index shard_images = kNeuronShardImages;
   std::optional<StorePart> part = {};  // of the set; all of it otherwise
   bool resume = false;                 // goes on with what an interrupted run left
+  // Keeps statistics only: the store's size, and the memory, do not grow with the pictures. Each
+  // picture is encoded twice, a run that was cut off begins anew, and parts cannot be made.
+  bool stats_only = false;
   OnError on_error = OnError::kStop;
   int threads = 0;
   // The sink of a stage: "collect" (pictures) and "directions" (neurons); may be empty.
@@ -56,7 +59,7 @@ struct CollectResult {
 // threads, on parts (once merged) or on interruptions. After an error the finished shards stay in
 // `OUT.partial` for a run with `resume`, and the message says so. Throws as StoreWriter, a
 // picture's own error with OnError::kStop or when no picture can be read, and
-// Error(kInvalidArgument) for a `top` above the number of pictures.
+// Error(kInvalidArgument) for a `top` above the number of pictures, and for parts with stats_only.
 CollectResult CollectNeurons(const ClipModel& model, const ImageSet& set,
                              const CollectOptions& options);
 

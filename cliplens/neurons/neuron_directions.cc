@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "cliplens/base/error.h"
@@ -49,14 +50,56 @@ First FirstOf(const Matrix& moments) {
   return {eigen.vectors.col(0), eigen.values[0] / trace};
 }
 
-// What is the same for all neurons.
+// What is the same for all neurons of a layer.
 struct Layer {
   const NeuronPaths& paths;
-  const NeuronFactors& factors;
   Index top;
   RowVector mean_shared;
-  Span kappa;         // of paths.shared()
-  Matrix kappa_rows;  // [pictures, r] κ less its mean
+  Span kappa;  // of paths.shared()
+
+  Layer(const NeuronPaths& of, Index most, RowVector mean)
+      : paths(of), top(most), mean_shared(std::move(mean)), kappa(SpanOf(of.shared())) {}
+  // κ less its mean, of some pictures, along its span [B, r]. `shared` [B, 2J+3].
+  Matrix KappaRows(ArrayView<const float, 2> shared) const {
+    Matrix centred = AsEigen(shared).cast<double>();
+    centred.rowwise() -= mean_shared;
+    return nn::Product(nn::Of(centred), nn::Of(kappa.coordinates));
+  }
+};
+
+// Orthonormal coordinates of a neuron's effects: along what D_n has beside the span of κ, then
+// along that span.
+struct NeuronCoordinates {
+  Matrix from_alpha;  // [J, c]
+  Matrix basis;       // [c, E]
+
+  NeuronCoordinates(const Layer& layer, Index n) {
+    const Matrix directions = layer.paths.Directions(n);
+    const Matrix along = nn::Product(nn::Of(directions), nn::Of(layer.kappa.rows).Transposed());
+    const Span own = SpanOf(directions - nn::Product(nn::Of(along), nn::Of(layer.kappa.rows)));
+    from_alpha.resize(directions.rows(), own.rows.rows() + along.cols());
+    from_alpha << own.coordinates, along;
+    basis.resize(from_alpha.cols(), directions.cols());
+    basis << own.rows, layer.kappa.rows;
+  }
+  // Effects [B, c] of α less its mean [B, J].
+  Matrix Effects(const Matrix& centred, const Matrix& kappa_rows) const {
+    Matrix effects = Matrix::Zero(centred.rows(), from_alpha.cols());
+    effects.rightCols(kappa_rows.cols()) = kappa_rows;
+    nn::AddProduct(nn::Of(centred), nn::Of(from_alpha), effects);
+    return effects;
+  }
+};
+
+// What all pictures say of one neuron, in its coordinates.
+struct NeuronSummary {
+  double pictures = 0;
+  RowVector mean_alpha;     // [J]
+  Matrix moments;           // [c, c] Σ φ̃ φ̃^T
+  Matrix together;          // [J, c] Σ α̃ φ̃^T
+  std::vector<Index> most;  // the pictures of largest effect, largest first
+  std::vector<double> norms;
+  Matrix rows;  // [k, c] their effects
 };
 
 // Turns a unit `direction` [E] so that more than half of the rows, whose coordinates are `along`,
@@ -74,66 +117,88 @@ void Orient(Vector& along, RowVector& direction) {
   direction = -direction;
 }
 
-void FillNeuron(const Layer& layer, Index n, ArrayView<const float, 2> alpha,
-                NeuronDirections& out) {
-  const Index pictures = alpha.dim(0);
-  const Index channels = alpha.dim(1);
-  Matrix centred = AsEigen(alpha).cast<double>();
-  const RowVector mean = centred.colwise().mean();
-  centred.rowwise() -= mean;
-  std::copy_n(mean.data(), channels, out.mean_alpha.row(n).data());
-
-  // Coordinates of φ̃: along the span of κ, and along what D_n has beside it.
-  const Matrix directions = layer.paths.Directions(n);
-  const Index shared = layer.kappa.rows.rows();
-  const Matrix along_kappa =
-      nn::Product(nn::Of(directions), nn::Of(layer.kappa.rows).Transposed());  // [J, r]
-  const Span own = SpanOf(directions - nn::Product(nn::Of(along_kappa), nn::Of(layer.kappa.rows)));
-  const Index rank = own.rows.rows();
-  Matrix from_alpha(channels, rank + shared);
-  from_alpha << own.coordinates, along_kappa;
-  Matrix basis(rank + shared, directions.cols());
-  basis << own.rows, layer.kappa.rows;
-  Matrix effects = Matrix::Zero(pictures, rank + shared);
-  effects.rightCols(shared) = layer.kappa_rows;
-  nn::AddProduct(nn::Of(centred), nn::Of(from_alpha), effects);
-
-  const Vector norms = effects.rowwise().norm();
-  std::vector<Index> order(ToSize(pictures));
-  std::iota(order.begin(), order.end(), Index{0});
-  const auto more = [&](Index a, Index b) {
-    return norms[a] != norms[b] ? norms[a] > norms[b] : a < b;
-  };
-  std::ranges::partial_sort(order, order.begin() + layer.top, more);
-  Matrix most(layer.top, effects.cols());
-  for (Index i = 0; i < layer.top; ++i) most.row(i) = effects.row(At(order, i));
-
+void PutNeuron(const NeuronCoordinates& coordinates, const NeuronSummary& summary, Index n,
+               NeuronDirections& out) {
+  std::ranges::copy(summary.mean_alpha, out.mean_alpha.row(n).data());
   const auto write = [&](const Matrix& moments, Array<float, 2>& direction,
                          std::vector<float>& explained) {
     const First first = FirstOf(moments);
-    Vector along = most * first.direction;
-    RowVector unit = first.direction.transpose() * basis;
+    Vector along = summary.rows * first.direction;
+    RowVector unit = first.direction.transpose() * coordinates.basis;
     Orient(along, unit);
     std::ranges::transform(unit, direction.row(n).begin(),
                            [](double v) { return static_cast<float>(v); });
     At(explained, n) = static_cast<float>(first.explained);
     return along;
   };
-  const Matrix moments = nn::Product(nn::Of(effects).Transposed(), nn::Of(effects));
-  write(moments, out.all, out.all_explained);
-  const Vector along =
-      write(nn::Product(nn::Of(most).Transposed(), nn::Of(most)), out.top, out.top_explained);
-  for (Index i = 0; i < layer.top; ++i) {
-    out.top_pictures(n, i) = At(order, i);
-    out.top_norm(n, i) = static_cast<float>(norms[At(order, i)]);
+  write(summary.moments, out.all, out.all_explained);
+  const Vector along = write(nn::Product(nn::Of(summary.rows).Transposed(), nn::Of(summary.rows)),
+                             out.top, out.top_explained);
+  for (Index i = 0; i < std::ssize(summary.most); ++i) {
+    out.top_pictures(n, i) = At(summary.most, i);
+    out.top_norm(n, i) = static_cast<float>(At(summary.norms, i));
     out.top_along(n, i) = static_cast<float>(along[i]);
   }
-  const double variance = moments.trace() / static_cast<double>(pictures);
+  const double variance = summary.moments.trace() / summary.pictures;
   At(out.variance, n) = static_cast<float>(variance);
-  const Matrix together = nn::Product(nn::Of(centred).Transposed(), nn::Of(effects));
-  for (Index j = 0; j < channels; ++j) {
-    const double share = together.row(j).dot(from_alpha.row(j)) / static_cast<double>(pictures);
+  for (Index j = 0; j < out.channel_share.dim(1); ++j) {
+    const double share =
+        summary.together.row(j).dot(coordinates.from_alpha.row(j)) / summary.pictures;
     out.channel_share(n, j) = variance > 0 ? static_cast<float>(share / variance) : 0.0f;
+  }
+}
+
+// Of all pictures at once.
+NeuronSummary SummaryOf(const Layer& layer, const NeuronCoordinates& coordinates,
+                        const Matrix& kappa_rows, ArrayView<const float, 2> alpha) {
+  NeuronSummary summary;
+  Matrix centred = AsEigen(alpha).cast<double>();
+  summary.pictures = static_cast<double>(centred.rows());
+  summary.mean_alpha = centred.colwise().mean();
+  centred.rowwise() -= summary.mean_alpha;
+  const Matrix effects = coordinates.Effects(centred, kappa_rows);
+  const Vector norms = effects.rowwise().norm();
+  summary.most.resize(ToSize(effects.rows()));
+  std::iota(summary.most.begin(), summary.most.end(), Index{0});
+  std::ranges::partial_sort(summary.most, summary.most.begin() + layer.top, [&](Index a, Index b) {
+    return norms[a] != norms[b] ? norms[a] > norms[b] : a < b;
+  });
+  summary.most.resize(ToSize(layer.top));
+  summary.rows.resize(layer.top, effects.cols());
+  for (Index i = 0; i < layer.top; ++i) {
+    summary.rows.row(i) = effects.row(At(summary.most, i));
+    summary.norms.push_back(norms[At(summary.most, i)]);
+  }
+  summary.moments = nn::Product(nn::Of(effects).Transposed(), nn::Of(effects));
+  summary.together = nn::Product(nn::Of(centred).Transposed(), nn::Of(effects));
+  return summary;
+}
+
+NeuronDirections MakeDirections(const NeuronPaths& paths, Index top, const RowVector& mean_shared) {
+  const Index neurons = paths.neurons();
+  NeuronDirections out;
+  out.mean_alpha = Array<double, 2>({neurons, paths.channels()});
+  out.mean_shared.assign(mean_shared.begin(), mean_shared.end());
+  out.top = Array<float, 2>({neurons, paths.embed_width()});
+  out.all = Array<float, 2>({neurons, paths.embed_width()});
+  out.channel_share = Array<float, 2>({neurons, paths.channels()});
+  out.top_pictures = Array<std::int64_t, 2>({neurons, top});
+  out.top_norm = Array<float, 2>({neurons, top});
+  out.top_along = Array<float, 2>({neurons, top});
+  for (std::vector<float>* values : {&out.top_explained, &out.all_explained, &out.variance}) {
+    values->resize(ToSize(neurons));
+  }
+  return out;
+}
+
+void CheckEnough(Index pictures, Index top) {
+  if (top < 1) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "a direction from the {} pictures of largest effect; ask for one or more", top);
+  }
+  if (pictures < 2) {
+    throw Error(ErrorCode::kPrecondition,
+                "{} pictures: a neuron's effect varies over two at least; collect more", pictures);
   }
 }
 
@@ -146,49 +211,163 @@ EmbeddingMoments MomentsOfEmbeddings(ArrayView<const float, 2> embeddings) {
   return {{mean.begin(), mean.end()}, rows.squaredNorm() / static_cast<double>(rows.rows())};
 }
 
+void RunningMoments::Add(ArrayView<const float, 2> embeddings) {
+  const Matrix rows = AsEigen(embeddings).cast<double>();
+  sum_ += rows.colwise().sum();
+  squares_ += rows.squaredNorm();
+  count_ += rows.rows();
+}
+
+EmbeddingMoments RunningMoments::Finish() const {
+  const auto count = static_cast<double>(count_);
+  const RowVector mean = sum_ / count;
+  return {{mean.begin(), mean.end()}, std::max(0.0, squares_ / count - mean.squaredNorm())};
+}
+
 NeuronDirections DirectionsOf(const NeuronPaths& paths, const NeuronFactors& factors, Index top,
                               int threads, ProgressCount& progress) {
-  if (top < 1) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "a direction from the {} pictures of largest effect; ask for one or more", top);
-  }
-  if (factors.pictures < 2) {
-    throw Error(ErrorCode::kPrecondition,
-                "{} pictures: a neuron's effect varies over two at least; collect more",
-                factors.pictures);
-  }
-  const Index neurons = paths.neurons();
-  const Index channels = paths.channels();
-  const Index width = paths.embed_width();
+  CheckEnough(factors.pictures, top);
   top = std::min(top, factors.pictures);
-
-  Matrix shared = AsEigen(factors.shared.view()).cast<double>();
-  Layer layer{paths, factors, top, shared.colwise().mean(), SpanOf(paths.shared()), {}};
-  shared.rowwise() -= layer.mean_shared;
-  layer.kappa_rows = nn::Product(nn::Of(shared), nn::Of(layer.kappa.coordinates));
-
-  NeuronDirections out;
-  out.mean_alpha = Array<double, 2>({neurons, channels});
-  out.mean_shared.assign(layer.mean_shared.begin(), layer.mean_shared.end());
-  out.top = Array<float, 2>({neurons, width});
-  out.all = Array<float, 2>({neurons, width});
-  out.channel_share = Array<float, 2>({neurons, channels});
-  out.top_pictures = Array<std::int64_t, 2>({neurons, top});
-  out.top_norm = Array<float, 2>({neurons, top});
-  out.top_along = Array<float, 2>({neurons, top});
-  for (std::vector<float>* values : {&out.top_explained, &out.all_explained, &out.variance}) {
-    values->resize(ToSize(neurons));
-  }
-  const Index bytes = factors.pictures * channels * Index{sizeof(float)};
+  const Layer layer(paths, top, AsEigen(factors.shared.view()).cast<double>().colwise().mean());
+  const Matrix kappa_rows = layer.KappaRows(factors.shared.view());
+  NeuronDirections out = MakeDirections(paths, top, layer.mean_shared);
+  const Index neurons = paths.neurons();
+  const Index bytes = factors.pictures * paths.channels() * Index{sizeof(float)};
   const Index at_a_time = std::clamp<Index>(kAlphaBytes / bytes, 1, 64);
   ParallelFor(threads, (neurons + at_a_time - 1) / at_a_time, [&](Index task, int) {
     const Index first = task * at_a_time;
     const Index count = std::min(at_a_time, neurons - first);
     const Array<float, 3> alpha = factors.alpha(first, count);
-    for (Index n = 0; n < count; ++n) {
-      FillNeuron(layer, first + n, alpha.view()[n], out);
+    for (Index n = first; n < first + count; ++n) {
+      const NeuronCoordinates coordinates(layer, n);
+      PutNeuron(coordinates, SummaryOf(layer, coordinates, kappa_rows, alpha.view()[n - first]), n,
+                out);
       progress.Add(1);
     }
+  });
+  return out;
+}
+
+// What is kept of a layer while pictures come in. Flat in the number of pictures.
+struct RunningDirections::State {
+  // A picture of large effect.
+  struct Entry {
+    Index picture;
+    double norm;
+    RowVector row;  // its effect, in the neuron's coordinates
+  };
+  // Better entries first.
+  static bool Before(const Entry& a, const Entry& b) {
+    return a.norm != b.norm ? a.norm > b.norm : a.picture < b.picture;
+  }
+
+  std::vector<Matrix> alpha_alpha;   // [F] of [J, J] Σ α α^T
+  std::vector<Matrix> alpha_shared;  // [F] of [J, 2J+3]
+  Matrix shared_shared;
+  Matrix sum_alpha;  // [F, J]
+  RowVector sum_shared;
+  // Of the second pass:
+  std::optional<Layer> layer;
+  std::vector<NeuronCoordinates> coordinates;
+  std::vector<std::vector<Entry>> most;  // [F] heaps whose first entry is the least
+};
+
+RunningDirections::RunningDirections(const NeuronPaths& paths, Index top)
+    : paths_(paths), top_(top), state_(std::make_unique<State>()) {
+  const Index channels = paths.channels();
+  const Index shared = paths.shared().rows();
+  state_->alpha_alpha.assign(ToSize(paths.neurons()), Matrix::Zero(channels, channels));
+  state_->alpha_shared.assign(ToSize(paths.neurons()), Matrix::Zero(channels, shared));
+  state_->shared_shared = Matrix::Zero(shared, shared);
+  state_->sum_alpha = Matrix::Zero(paths.neurons(), channels);
+  state_->sum_shared = RowVector::Zero(shared);
+}
+RunningDirections::~RunningDirections() = default;
+RunningDirections::RunningDirections(RunningDirections&&) noexcept = default;
+
+void RunningDirections::AddMoments(const Array<float, 3>& alpha, const Array<float, 2>& shared,
+                                   int threads) {
+  State& s = *state_;
+  pictures_ += shared.dim(0);
+  const Matrix constants = AsEigen(shared.view()).cast<double>();
+  s.sum_shared += constants.colwise().sum();
+  nn::AddProduct(nn::Of(constants).Transposed(), nn::Of(constants), s.shared_shared);
+  ParallelFor(threads, paths_.neurons(), [&](Index n, int) {
+    const Matrix own = AsEigen(alpha.view()[n]).cast<double>();
+    s.sum_alpha.row(n) += own.colwise().sum();
+    nn::AddProduct(nn::Of(own).Transposed(), nn::Of(own), At(s.alpha_alpha, n));
+    nn::AddProduct(nn::Of(own).Transposed(), nn::Of(constants), At(s.alpha_shared, n));
+  });
+}
+
+void RunningDirections::BeginEffects(int threads) {
+  State& s = *state_;
+  CheckEnough(pictures_, top_);
+  top_ = std::min(top_, pictures_);
+  const auto count = static_cast<double>(pictures_);
+  s.layer.emplace(paths_, top_, s.sum_shared / count);
+  s.most.resize(ToSize(paths_.neurons()));
+  std::vector<std::optional<NeuronCoordinates>> made(ToSize(paths_.neurons()));
+  ParallelFor(threads, paths_.neurons(), [&](Index n, int) { At(made, n).emplace(*s.layer, n); });
+  for (std::optional<NeuronCoordinates>& c : made) s.coordinates.push_back(std::move(*c));
+}
+
+void RunningDirections::AddEffects(const Array<float, 3>& alpha, const Array<float, 2>& shared,
+                                   Index first, int threads) {
+  State& s = *state_;
+  const Matrix kappa_rows = s.layer->KappaRows(shared.view());
+  const auto count = static_cast<double>(pictures_);
+  ParallelFor(threads, paths_.neurons(), [&](Index n, int) {
+    Matrix centred = AsEigen(alpha.view()[n]).cast<double>();
+    centred.rowwise() -= s.sum_alpha.row(n) / count;
+    const Matrix effects = At(s.coordinates, n).Effects(centred, kappa_rows);
+    std::vector<State::Entry>& heap = At(s.most, n);
+    for (Index b = 0; b < effects.rows(); ++b) {
+      const State::Entry entry{first + b, effects.row(b).norm(), {}};
+      const bool room = std::ssize(heap) < top_;
+      if (!room && !State::Before(entry, heap.front())) continue;
+      if (!room) {
+        std::ranges::pop_heap(heap, State::Before);
+        heap.pop_back();
+      }
+      heap.push_back({entry.picture, entry.norm, effects.row(b)});
+      std::ranges::push_heap(heap, State::Before);
+    }
+  });
+}
+
+NeuronDirections RunningDirections::Finish(int threads) {
+  State& s = *state_;
+  NeuronDirections out = MakeDirections(paths_, top_, s.layer->mean_shared);
+  const auto count = static_cast<double>(pictures_);
+  const Matrix& along_kappa = s.layer->kappa.coordinates;  // [2J+3, r]
+  const Matrix shared_centred = s.shared_shared - s.sum_shared.transpose() * s.sum_shared / count;
+  const Matrix kappa_moments = along_kappa.transpose() * shared_centred * along_kappa;  // [r, r]
+  ParallelFor(threads, paths_.neurons(), [&](Index n, int) {
+    const NeuronCoordinates& c = At(s.coordinates, n);
+    const Index r = along_kappa.cols();
+    NeuronSummary summary;
+    summary.pictures = count;
+    summary.mean_alpha = s.sum_alpha.row(n) / count;
+    const Matrix own =
+        At(s.alpha_alpha, n) - s.sum_alpha.row(n).transpose() * s.sum_alpha.row(n) / count;
+    const Matrix mixed =
+        (At(s.alpha_shared, n) - s.sum_alpha.row(n).transpose() * s.sum_shared / count) *
+        along_kappa;  // [J, r]
+    summary.together = own * c.from_alpha;
+    summary.together.rightCols(r) += mixed;
+    summary.moments = c.from_alpha.transpose() * summary.together;
+    summary.moments.bottomRows(r) += mixed.transpose() * c.from_alpha;
+    summary.moments.bottomRightCorner(r, r) += kappa_moments;
+    std::vector<State::Entry>& most = At(s.most, n);
+    std::ranges::sort(most, State::Before);
+    summary.rows.resize(std::ssize(most), c.from_alpha.cols());
+    for (Index i = 0; i < std::ssize(most); ++i) {
+      summary.most.push_back(At(most, i).picture);
+      summary.norms.push_back(At(most, i).norm);
+      summary.rows.row(i) = At(most, i).row;
+    }
+    PutNeuron(c, summary, n, out);
   });
   return out;
 }

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "cliplens/base/progress.h"
@@ -38,6 +39,18 @@ struct EmbeddingMoments {
   double variance = 0;       // mean of |e − mean|²
 };
 EmbeddingMoments MomentsOfEmbeddings(ArrayView<const float, 2> embeddings);
+// The same of rows [B, E] that come in blocks.
+class RunningMoments {
+ public:
+  explicit RunningMoments(Index width) : sum_(RowVector::Zero(width)) {}
+  void Add(ArrayView<const float, 2> embeddings);
+  EmbeddingMoments Finish() const;
+
+ private:
+  RowVector sum_;
+  double squares_ = 0;
+  Index count_ = 0;
+};
 
 // Of F neurons with J channels; k pictures of largest effect.
 struct NeuronDirections {
@@ -60,6 +73,34 @@ struct NeuronDirections {
 // Error(kPrecondition) for fewer than two pictures, Error(kInvalidArgument) for a `top` below 1.
 NeuronDirections DirectionsOf(const NeuronPaths& paths, const NeuronFactors& factors, Index top,
                               int threads, ProgressCount& progress);
+
+// The same from pictures that come in blocks, twice: what is kept does not grow with their number.
+// It is F · (J² + J(2J+3)) numbers of second moments, and of each neuron's k largest effects
+// k(3J+3) numbers at most.
+class RunningDirections {
+ public:
+  // `paths` must outlive this.
+  RunningDirections(const NeuronPaths& paths, Index top);
+  ~RunningDirections();
+  RunningDirections(RunningDirections&&) noexcept;
+
+  Index pictures() const { return pictures_; }
+  // The first pass: α [F, B, J] and shared [B, 2J+3] of some pictures.
+  void AddMoments(const Array<float, 3>& alpha, const Array<float, 2>& shared, int threads);
+  // Ends it. Throws as DirectionsOf.
+  void BeginEffects(int threads);
+  // The second: the same pictures, of which the block's first has this number.
+  void AddEffects(const Array<float, 3>& alpha, const Array<float, 2>& shared, Index first,
+                  int threads);
+  NeuronDirections Finish(int threads);
+
+ private:
+  struct State;
+  const NeuronPaths& paths_;
+  Index top_;
+  Index pictures_ = 0;
+  std::unique_ptr<State> state_;
+};
 
 // Effects less their mean, in fp64, [pictures, E] of one neuron: what the directions are made of.
 // `alpha` [pictures, J], `shared` [pictures, 2J+3].

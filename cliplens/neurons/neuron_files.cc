@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
 
 namespace cliplens {
@@ -20,6 +21,7 @@ class NeuronFile {
  public:
   explicit NeuronFile(const std::filesystem::path& path) : file_(path) {}
 
+  bool Has(const std::string& name) const { return file_.contains(name); }
   const TensorEntry& Find(const std::string& name, std::size_t axes) const {
     const TensorEntry& entry = file_.at(name);
     if (entry.shape.size() != axes ||
@@ -186,14 +188,23 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
 
 namespace {
 
-// The tensors refer to `variance` as well, which holds one number.
+// What tensors refer to beside the statistics.
+struct Written {
+  std::vector<double> variance;  // one number
+  std::string items;             // lines as in a store's items file
+};
+
 std::vector<TensorToWrite> TensorsOf(std::span<const NeuronPaths> paths,
-                                     const NeuronStatistics& statistics,
-                                     std::vector<double>& variance) {
+                                     const NeuronStatistics& statistics, Written& written) {
   std::vector<TensorToWrite> tensors;
-  variance = {statistics.embedding.variance};
+  written.variance = {statistics.embedding.variance};
   tensors.push_back(TensorOf("embedding_mean", statistics.embedding.mean));
-  tensors.push_back(TensorOf("embedding_variance", variance));
+  tensors.push_back(TensorOf("embedding_variance", written.variance));
+  for (const Item& item : statistics.items) written.items += ItemLine(item);
+  if (!written.items.empty()) {
+    tensors.push_back(
+        {"items", DataType::kU8, {std::ssize(written.items)}, AsBytes(written.items)});
+  }
   for (std::size_t l = 0; l < paths.size(); ++l) {
     const NeuronDirections& d = statistics.layers[l];
     const auto add = [&](const char* what, const auto& values) {
@@ -219,13 +230,13 @@ std::vector<TensorToWrite> TensorsOf(std::span<const NeuronPaths> paths,
 std::string WriteNeuronStatistics(const std::filesystem::path& file,
                                   std::span<const NeuronPaths> paths,
                                   const NeuronStatistics& statistics) {
-  std::vector<double> variance;
-  return WriteSafetensors(file, TensorsOf(paths, statistics, variance));
+  Written written;
+  return WriteSafetensors(file, TensorsOf(paths, statistics, written));
 }
 
 std::string ChecksumOf(std::span<const NeuronPaths> paths, const NeuronStatistics& statistics) {
-  std::vector<double> variance;
-  return HashBytes(SafetensorsBytes(TensorsOf(paths, statistics, variance)));
+  Written written;
+  return HashBytes(SafetensorsBytes(TensorsOf(paths, statistics, written)));
 }
 
 NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
@@ -233,6 +244,12 @@ NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
   const NeuronFile statistics(file);
   NeuronStatistics read;
   read.embedding.mean = statistics.Numbers<double>("embedding_mean", {paths.front().embed_width()});
+  if (statistics.Has("items")) {
+    const std::vector<std::uint8_t> bytes =
+        statistics.Numbers<std::uint8_t>("items", statistics.Find("items", 1).shape);
+    read.items = ParseItems({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                            file.string() + ": items");
+  }
   read.embedding.variance = statistics.Numbers<double>("embedding_variance", {1}).front();
   for (const NeuronPaths& p : paths) {
     const Index neurons = p.neurons();

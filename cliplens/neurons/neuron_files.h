@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cliplens/dataset/image_set.h"
 #include "cliplens/io/safetensors.h"
 #include "cliplens/neurons/neuron_directions.h"
 #include "cliplens/neurons/neuron_paths.h"
@@ -41,6 +42,8 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
 struct NeuronStatistics {
   EmbeddingMoments embedding;
   std::vector<NeuronDirections> layers;  // of each layer
+  // With statistics only: the pictures that `top_pictures` names, which are numbers of this list.
+  std::vector<Item> items = {};
 };
 // Writing returns the file's checksum; reading checks every shape.
 std::string WriteNeuronStatistics(const std::filesystem::path& file,

@@ -190,6 +190,7 @@ Array<float, 2> NeuronStore::ReadEmbeddings() const {
 }
 
 std::vector<Item> NeuronStore::ReadItems() const {
+  if (info_.stats_only) return statistics_.items;
   std::vector<Item> items;
   for (const ShardInfo& shard : shards_) {
     std::vector<Item> some =

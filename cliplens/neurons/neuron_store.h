@@ -47,6 +47,7 @@ class NeuronStore {
   Array<float, 3> ReadAlpha(Index layer, Index first, Index count) const;
   Array<float, 2> ReadShared(Index layer) const;  // [pictures, 2J+3]
   Array<float, 2> ReadEmbeddings() const;         // [pictures, E] unit rows
+  // Of all pictures; with statistics only, of those that NeuronDirections::top_pictures names.
   std::vector<Item> ReadItems() const;
 
  private:

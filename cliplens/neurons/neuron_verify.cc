@@ -69,6 +69,7 @@ void CheckNeuronStatistics(StoreChecks& checks, std::span<const NeuronPaths> pat
   CheckHash(checks.directory() / kStatisticsFile, manifest.statistics_checksum);
   if (manifest.info.part) return;  // it has none
   (void)ReadNeuronStatistics(checks.directory() / kStatisticsFile, paths);
+  if (manifest.info.stats_only) return;  // there is nothing to compute them from
   std::vector<NeuronShard> shards;
   for (const ShardInfo& shard : manifest.shards) {
     shards.push_back({checks.directory() / shard.file, shard.images, shard.checksum});

@@ -184,6 +184,50 @@ TEST_F(CollectTest, DamagedFilesAreRefused) {
   }
 }
 
+// The same statistics, from two passes and without what each picture gives.
+TEST_F(CollectTest, StatisticsAloneAreThoseOfTheStore) {
+  WriteFileAtomically(path("pictures") / "006.png", "no picture");
+  CollectOptions options = Options("whole");
+  options.on_error = OnError::kSkip;
+  Collect(options);
+  options.out = path("few");
+  options.stats_only = true;
+  const CollectResult result = Collect(options);
+  EXPECT_EQ(result.pictures, 13);
+  ASSERT_EQ(result.skipped.size(), 1U);
+  const NeuronStore whole = NeuronStore::Open(path("whole"));
+  const NeuronStore few = NeuronStore::Open(path("few"));
+  EXPECT_EQ(few.info().skipped.front().picture.path, "006.png");
+  EXPECT_FALSE(fs::exists(path("few") / "shard-00000.safetensors"));
+  EXPECT_NEAR(few.embedding().variance, whole.embedding().variance, 1e-12);
+  const std::vector<Item> all = whole.ReadItems();
+  const std::vector<Item> named = few.ReadItems();
+  for (Index layer = 1; layer < 3; ++layer) {
+    const NeuronDirections& a = whole.directions(layer);
+    const NeuronDirections& b = few.directions(layer);
+    const auto near = [](std::span<const float> x, std::span<const float> y, double tolerance) {
+      ASSERT_EQ(x.size(), y.size());
+      for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], y[i], tolerance);
+    };
+    near(a.top.flat(), b.top.flat(), 1e-6);
+    near(a.all.flat(), b.all.flat(), 1e-5);
+    near(a.top_norm.flat(), b.top_norm.flat(), 1e-8);
+    near(a.top_along.flat(), b.top_along.flat(), 1e-8);
+    near(a.channel_share.flat(), b.channel_share.flat(), 1e-5);
+    near(a.variance, b.variance, 1e-8);
+    near(a.all_explained, b.all_explained, 1e-5);
+    near(a.top_explained, b.top_explained, 1e-5);
+    for (std::size_t i = 0; i < a.top_pictures.flat().size(); ++i) {
+      EXPECT_EQ(At(all, a.top_pictures.flat()[i]).path, At(named, b.top_pictures.flat()[i]).path);
+    }
+  }
+  EXPECT_TRUE(VerifyNeuronStore(path("few"), {.model = &*model_, .progress = {}}).empty());
+  ExpectError(ErrorCode::kPrecondition, "statistics only", [&] { (void)few.ReadShared(1); });
+  options.part = StorePart{0, 2};
+  options.out = path("part");
+  ExpectError(ErrorCode::kInvalidArgument, "which no part knows", [&] { Collect(options); });
+}
+
 TEST_F(CollectTest, VerifyFindsEveryDamage) {
   Collect(Options("store"));
   const auto problems = [&](const ClipModel* model = nullptr) {
