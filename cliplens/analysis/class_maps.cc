@@ -78,6 +78,11 @@ void CheckNeuronMaps(const ClipModel& model, NeuronMaps& neurons) {
                 "maps by neurons: name a store of neurons, whose directions are used");
   }
   const StoreInfo& info = neurons.store->info();
+  if (info.neurons->text) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{} is of the text tower's neurons; name one of pictures",
+                neurons.store->directory().string());
+  }
   if (info.fingerprint != model.fingerprint()) {
     throw Error(ErrorCode::kInvalidArgument, "{} is of model {} ({}), not of {} ({})",
                 neurons.store->directory().string(), info.model_name, info.fingerprint,

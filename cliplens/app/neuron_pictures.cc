@@ -98,6 +98,7 @@ NeuronShown ShowNeuron(const NeuronStore& store, const LazyModel& model,
                               .norm = d.top_norm(id.neuron, i),
                               .along = d.top_along(id.neuron, i)});
   }
+  if (choice.maps) RequirePictures(store, "maps");
   if (choice.maps) MapPictures(store, model, choice.images, id, work.threads, shown);
   return shown;
 }
@@ -105,6 +106,7 @@ NeuronShown ShowNeuron(const NeuronStore& store, const LazyModel& model,
 Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, const Image& picture,
                            const std::string& path, const DiscoveryChoice& choice,
                            const Work& work) {
+  RequirePictures(store, "concepts of a picture");
   NeuronWordsChoice words = choice.words;
   words.neurons = choice.layers;
   const std::vector<NeuronId> ids = NeuronsNamed(store, words.neurons);

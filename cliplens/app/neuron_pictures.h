@@ -88,8 +88,8 @@ struct NeuronCueChoice {
   std::string from;     // class B, a text
   std::string layers = {};
   NeuronWordsChoice words = {.count = 32};  // but for `neurons`
-  Index neurons = 100;                       // of largest |⟨r, A − B⟩|
-  Index count = 20;                          // words
+  Index neurons = 100;                      // of largest |⟨r, A − B⟩|
+  Index count = 20;                         // words
   // Words are left out whose embedding is at least so like that of A: the cosine about the mean of
   // the pool.
   double similar = 0.6;

@@ -46,6 +46,7 @@ struct NeuronAccuracy {
       : input(OpenAccuracy(store.info(), store.ReadItems(), store.directory().string(),
                            model.ForRows(), choice.classes, work)),
         layers(store.layers()) {
+    RequirePictures(store, "accuracy");
     if (!choice.layers.empty()) layers = ParseNeuronLayers(choice.layers, TowerLayers(store));
     CheckStored(store, layers);
     if (choice.directions.empty()) return;
@@ -91,6 +92,13 @@ WordsOfPath WordsOf(const PursuitPath& path) {
     found.cosine = std::sqrt(std::max(0.0, 1 - rest / path.squared_length));
   }
   return found;
+}
+
+void RequirePictures(const NeuronStore& store, const char* what) {
+  if (!store.info().neurons->text) return;
+  throw Error(ErrorCode::kUnsupported,
+              "{}: {} is of the text tower's neurons on texts; name a store of pictures", what,
+              store.directory().string());
 }
 
 std::vector<NeuronId> NeuronsNamed(const NeuronStore& store, const std::string& names) {

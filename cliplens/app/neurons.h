@@ -20,6 +20,9 @@
 
 namespace cliplens {
 
+// Throws Error(kUnsupported), which opens with `what`, for a store of the text tower's neurons.
+void RequirePictures(const NeuronStore& store, const char* what);
+
 // Neurons by name: "L9.N4,L10" (a neuron, all of a layer), "9-10", "last-2"; empty: all that the
 // store has. In order, each once. Throws Error(kInvalidArgument) for a name or layer that it has
 // not.

@@ -10,6 +10,7 @@
 
 #include "cliplens/app/models.h"
 #include "cliplens/app/pictures.h"
+#include "cliplens/app/shipped.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parse_number.h"
 #include "cliplens/cli/options.h"
@@ -27,6 +28,8 @@ struct CollectArguments {
   ModelChoice model;
   ImagesChoice images;
   CollectOptions collect;
+  std::string texts;
+  bool truncate = false;
   std::string layers = "last-3";
   std::string part;
   Index top = 0;
@@ -35,28 +38,38 @@ struct CollectArguments {
 void Run(CollectArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   CollectOptions& collect = options.collect;
-  collect.layers = ParseNeuronLayers(options.layers, model.config().vision.layers);
-  const std::unique_ptr<ImageSet> set = OpenImages(options.images, collect.on_error);
+  const bool text = !options.texts.empty();
+  collect.layers = ParseNeuronLayers(options.layers,
+                                     (text ? model.config().text : model.config().vision).layers);
   if (!options.part.empty()) collect.part = ParseStorePart(options.part);
   if (options.top > 0) collect.top = options.top;
   collect.threads = common.threads;
   collect.progress = [&](const char* stage) { return Progress(common, stage); };
   const auto start = std::chrono::steady_clock::now();
-  const CollectResult result = CollectNeurons(model, *set, collect);
+  CollectResult result;
+  LeftOut left_out;
+  if (text) {
+    const std::string file = TextsPath(options.texts);
+    result = CollectNeuronsOfTexts(model, ReadTextPool(file, WarnOfBlankLines), file,
+                                   options.truncate, collect);
+  } else {
+    const std::unique_ptr<ImageSet> set = OpenImages(options.images, collect.on_error);
+    result = CollectNeurons(model, *set, collect);
+    left_out = set->left_out();
+  }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  WarnOfLosses(set->left_out(), result.oriented, result.skipped, result.incomplete,
+  WarnOfLosses(left_out, result.oriented, result.skipped, result.incomplete,
                result.pictures + static_cast<Index>(result.skipped.size()));
-  if (common.json) {
-    return PrintJson(CollectJson(model, collect, result, set->left_out(), seconds));
-  }
+  if (common.json) return PrintJson(CollectJson(model, collect, result, left_out, seconds));
+  const char* const items = text ? "texts" : "pictures";
   if (result.complete_already) {
-    Print(fmt::format("{} was complete already: {} pictures\n", collect.out.string(),
-                      result.pictures));
+    Print(fmt::format("{} was complete already: {} {}\n", collect.out.string(), result.pictures,
+                      items));
     return;
   }
-  Print(fmt::format("neurons of layers {} to {} on {} pictures collected in {:.1f} s into {}\n",
-                    collect.layers.begin, collect.layers.end - 1, result.pictures, seconds,
+  Print(fmt::format("neurons of layers {} to {} on {} {} collected in {:.1f} s into {}\n",
+                    collect.layers.begin, collect.layers.end - 1, result.pictures, items, seconds,
                     collect.out.string()));
 }
 
@@ -66,7 +79,11 @@ void AddCollect(CLI::App& app, Common& common) {
       "cliplens neurons collect pictureworld --images photos/ --layers last-3 --out nstore");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
-  AddImagesOption(verb, options->images);
+  CLI::App* group = AddOneOf(verb, "What the model looks at");
+  AddImagesOption(verb, options->images, group);
+  group->add_option("--texts", options->texts,
+                    "Text pool: neurons of the text tower, on these texts");
+  verb->add_flag("--truncate", options->truncate, "Cut texts longer than the context");
   verb->add_option("--out", options->collect.out, "Store directory to make")->required();
   verb->add_option("--layers", options->layers,
                    "Layers whose neurons are wanted: 8-10, 9, last-3 or all (the last layer has no "

@@ -90,7 +90,9 @@ DataSource ParseData(const Json& json, const std::string& name) {
 }
 
 Json NeuronsJson(const NeuronRun& run) {
-  return {{"first_layer", run.layers.begin}, {"end_layer", run.layers.end}, {"top", run.top}};
+  Json json = {{"first_layer", run.layers.begin}, {"end_layer", run.layers.end}, {"top", run.top}};
+  if (run.text) json["tower"] = "text";
+  return json;
 }
 
 NeuronRun ParseNeurons(const Json& json, const std::string& name) {
@@ -98,6 +100,7 @@ NeuronRun ParseNeurons(const Json& json, const std::string& name) {
   run.layers = {Number(json, "first_layer", kMaxLayers, name),
                 Number(json, "end_layer", kMaxLayers, name)};
   run.top = Number(json, "top", kMaxImages, name);
+  run.text = json.contains("tower") && Text(json, "tower", name) == "text";
   if (run.layers.empty() || run.top == 0) {
     throw Error(ErrorCode::kCorruptData, "{}: neurons of layers {} to {}, {} pictures of each",
                 name, run.layers.begin, run.layers.end, run.top);

@@ -68,6 +68,7 @@ struct SkippedItem {
 struct NeuronRun {
   LayerRange layers;  // whose MLPs' neurons
   Index top = 0;      // pictures of largest effect that a neuron's direction is made of
+  bool text = false;  // of the text tower, and of texts instead of pictures
 };
 
 // The manifest without the list of files.

@@ -14,6 +14,7 @@
 #include "cliplens/io/output_files.h"
 #include "cliplens/model/nn/matmul.h"
 #include "cliplens/model/picture_loop.h"
+#include "cliplens/model/unit_row.h"
 #include "cliplens/neurons/neuron_store.h"
 
 namespace cliplens {
@@ -82,8 +83,27 @@ struct NeuronRange {
   Index oriented = 0;
 };
 
-NeuronRange CollectRange(std::span<const NeuronPaths> paths, PictureLoop& loop, Index begin,
-                         Index end, OnError on_error, ProgressCount& progress) {
+// Where passes come from: pictures of the image tower, or texts of the text tower.
+struct PassSource {
+  const Tower& tower;
+  const Readout& readout;
+  const ImageSet& set;  // what is collected, by name
+  // Encodes items [begin, end) and fills rows 0 … of the block.
+  std::function<NeuronRange(std::span<const NeuronPaths> paths, Index begin, Index end,
+                            ProgressCount& progress)>
+      collect;
+};
+
+void CheckFinite(const NeuronBlock& block, Index b, const std::string& path) {
+  if (AllFinite(block, b)) return;
+  throw Error(ErrorCode::kUnsupported,
+              "{}: what neurons do on it is not finite; the model's activations overflow: check "
+              "the weights",
+              path);
+}
+
+NeuronRange CollectPictures(std::span<const NeuronPaths> paths, PictureLoop& loop, Index begin,
+                            Index end, OnError on_error, ProgressCount& progress) {
   const Index count = end - begin;
   NeuronRange out{.block = MakeNeuronBlock(paths, count),
                   .items = std::vector<Item>(ToSize(count))};
@@ -96,12 +116,7 @@ NeuronRange CollectRange(std::span<const NeuronPaths> paths, PictureLoop& loop, 
       FillCoefficients(paths, At(batch.captures, k), batch.embeddings.row(k), scratch, out.block,
                        b);
       Item& item = At(batch.items, k);
-      if (!AllFinite(out.block, b)) {
-        throw Error(ErrorCode::kUnsupported,
-                    "{}: what neurons do on this picture is not finite; the model's activations "
-                    "overflow on it: check the weights",
-                    item.path);
-      }
+      CheckFinite(out.block, b, item.path);
       At(out.items, b) = std::move(item);
       At(read, b) = 1;
     }
@@ -119,6 +134,56 @@ NeuronRange CollectRange(std::span<const NeuronPaths> paths, PictureLoop& loop, 
   }
   out.block = SelectPictures(out.block, kept);
   out.items = std::move(items);
+  return out;
+}
+
+// Texts under the names that a store gives them.
+class TextSet : public ImageSet {
+ public:
+  TextSet(const TextPool& pool, const fs::path& file) : pool_(pool), file_(file.string()) {}
+
+  Index size() const override { return std::ssize(pool_.texts); }
+  Item item(Index i) const override {
+    Item item;
+    item.path = path(i);
+    if (At(pool_.properties, i)) item.attributes["property"] = *At(pool_.properties, i);
+    return item;
+  }
+  std::string path(Index i) const override {
+    const Index line = pool_.lines.empty() ? i + 1 : At(pool_.lines, i);
+    return fmt::format("{}: {}", line, At(pool_.texts, i));
+  }
+  std::vector<std::uint8_t> Read(Index) const override { return {}; }
+  std::optional<std::vector<std::uint8_t>> ReadMask(Index) const override { return std::nullopt; }
+  std::string kind() const override { return "texts"; }
+  std::string root() const override { return file_; }
+
+ private:
+  const TextPool& pool_;
+  std::string file_;
+};
+
+NeuronRange CollectTexts(const ClipModel& model, std::span<const NeuronPaths> paths,
+                         const TextSet& set, std::span<const Tokens> tokens, Index begin,
+                         LayerRange layers, int threads, ProgressCount& progress) {
+  const Index count = std::ssize(tokens);
+  NeuronRange out{.block = MakeNeuronBlock(paths, count)};
+  for (Index i = 0; i < count; ++i) out.items.push_back(set.item(begin + i));
+  const CaptureRequest request = NeuronPaths::CapturesFor(layers);
+  Passes passes(model, threads);
+  passes.ForTexts(model, tokens, [&](Index first, Index last, Workspace& workspace) {
+    Array<float, 2> rows({last - first, model.config().embed_width});
+    std::vector<Captures> captures(ToSize(last - first));
+    model.EmbedTokens(tokens.subspan(ToSize(first), ToSize(last - first)), rows.view(), workspace,
+                      request, captures);
+    CoefficientScratch scratch;
+    for (Index k = 0; k < last - first; ++k) {
+      CheckEmbedding(rows.row(k), At(out.items, first + k).path);
+      FillCoefficients(paths, At(captures, k), rows.row(k), scratch, out.block, first + k);
+      CheckFinite(out.block, first + k, At(out.items, first + k).path);
+      progress.Add(1);
+    }
+  });
   return out;
 }
 
@@ -153,8 +218,8 @@ Index PicturesOf(const std::vector<NeuronShard>& shards) {
 }
 
 // Reads and encodes what is not done yet.
-void AddNeuronRanges(const ClipModel& model, const ImageSet& set, const CollectOptions& options,
-                     const StoreInfo& info, std::span<const NeuronPaths> paths, StoreWriter& writer,
+void AddNeuronRanges(const PassSource& passes, const CollectOptions& options, const StoreInfo& info,
+                     std::span<const NeuronPaths> paths, StoreWriter& writer,
                      CollectResult& result) {
   const DataSource& source = info.data.front();
   const StorePart part = info.part.value_or(StorePart{});
@@ -165,9 +230,6 @@ void AddNeuronRanges(const ClipModel& model, const ImageSet& set, const CollectO
     return std::min((range + 1) * source.shard_images, source.set_images);
   };
   ProgressCount progress(SinkOf(options, "collect"), end_of(end - 1) - begin_of(first));
-  PictureLoop loop(
-      model, set,
-      {.captures = NeuronPaths::CapturesFor(options.layers), .threads = options.threads});
   for (Index r = first; r < end; ++r) {
     const auto done = writer.done().find(r);
     if (done != writer.done().end() &&
@@ -176,19 +238,18 @@ void AddNeuronRanges(const ClipModel& model, const ImageSet& set, const CollectO
       progress.Skip(end_of(r) - begin_of(r));
       continue;
     }
-    NeuronRange range =
-        CollectRange(paths, loop, begin_of(r), end_of(r), options.on_error, progress);
+    NeuronRange range = passes.collect(paths, begin_of(r), end_of(r), progress);
     result.oriented += range.oriented;
     std::ranges::move(range.incomplete, std::back_inserter(result.incomplete));
     writer.AddRange(r, TensorsOf(range.block, paths), range.items, std::move(range.skipped));
   }
 }
 
-std::vector<NeuronPaths> PathsOf(const ClipModel& model, LayerRange layers, int threads) {
-  model.PrepareForImages(threads);
+std::vector<NeuronPaths> PathsOf(const PassSource& passes, LayerRange layers, int threads) {
+  passes.tower.Pack(threads);
   std::vector<NeuronPaths> paths;
   for (Index l = layers.begin; l < layers.end; ++l) {
-    paths.emplace_back(model.image_tower(), model.image_readout(), l, threads);
+    paths.emplace_back(passes.tower, passes.readout, l, threads);
   }
   return paths;
 }
@@ -226,29 +287,27 @@ void KeepNamed(const ImageSet& set, const std::vector<SkippedPicture>& skipped,
 }
 
 // Two passes over the pictures, of which only statistics stay.
-CollectResult RunStatistics(const ClipModel& model, const ImageSet& set,
-                            const CollectOptions& options, const StoreInfo& info) {
+CollectResult RunStatistics(const PassSource& passes, const CollectOptions& options,
+                            const StoreInfo& info) {
+  const ImageSet& set = passes.set;
   const int threads = ResolveThreads(options.threads);
-  const std::vector<NeuronPaths> paths = PathsOf(model, options.layers, threads);
+  const std::vector<NeuronPaths> paths = PathsOf(passes, options.layers, threads);
   StoreWriter writer(options.out, info, PartialDirectory::Mode::kNew, "remove it and run again",
                      [&](const fs::path& file) { WriteNeuronBasis(file, paths); });
-  const std::vector<NeuronPaths> stored = ReadNeuronBasis(
-      writer.path() / kBasisFile, options.layers, model.image_tower().config().heads);
+  const std::vector<NeuronPaths> stored =
+      ReadNeuronBasis(writer.path() / kBasisFile, options.layers, passes.tower.config().heads);
   std::vector<RunningDirections> running;
   for (const NeuronPaths& p : stored) running.emplace_back(p, info.neurons->top);
   RunningMoments embeddings(stored.front().embed_width());
   CollectResult result{.top = info.neurons->top};
   const DataSource& source = info.data.front();
   ProgressCount progress(SinkOf(options, "collect"), 2 * source.set_images);
-  PictureLoop loop(
-      model, set,
-      {.captures = NeuronPaths::CapturesFor(options.layers), .threads = options.threads});
   for (int pass = 0; pass < 2; ++pass) {
     Index first = 0;
     for (Index r = 0; r < source.ranges(); ++r) {
       const Index begin = r * source.shard_images;
       const Index end = std::min(begin + source.shard_images, source.set_images);
-      NeuronRange range = CollectRange(paths, loop, begin, end, options.on_error, progress);
+      NeuronRange range = passes.collect(paths, begin, end, progress);
       const Index count = range.block.pictures();
       for (std::size_t l = 0; l < running.size() && count > 0; ++l) {
         if (pass == 0) {
@@ -294,10 +353,10 @@ CollectResult RunStatistics(const ClipModel& model, const ImageSet& set,
   return result;
 }
 
-CollectResult RunCollection(const ClipModel& model, const ImageSet& set,
-                            const CollectOptions& options, const StoreInfo& info) {
+CollectResult RunCollection(const PassSource& passes, const CollectOptions& options,
+                            const StoreInfo& info) {
   const int threads = ResolveThreads(options.threads);
-  const std::vector<NeuronPaths> paths = PathsOf(model, options.layers, threads);
+  const std::vector<NeuronPaths> paths = PathsOf(passes, options.layers, threads);
   StoreWriter writer(
       options.out, info,
       options.resume ? PartialDirectory::Mode::kResume : PartialDirectory::Mode::kNew,
@@ -305,7 +364,7 @@ CollectResult RunCollection(const ClipModel& model, const ImageSet& set,
       [&](const fs::path& file) { WriteNeuronBasis(file, paths); });
   CollectResult result{.top = info.neurons->top};
   try {
-    AddNeuronRanges(model, set, options, info, paths, writer, result);
+    AddNeuronRanges(passes, options, info, paths, writer, result);
     const std::vector<NeuronShard> shards = ShardsOf(writer);
     result.pictures = PicturesOf(shards);
     result.shards = std::ssize(shards);
@@ -314,13 +373,13 @@ CollectResult RunCollection(const ClipModel& model, const ImageSet& set,
     }
     if (result.pictures == 0 && !info.part) {
       writer.Drop();
-      ThrowNoPicture(set, result.skipped);
+      ThrowNoPicture(passes.set, result.skipped);
     }
     // Directions are those of the basis as it is stored.
     std::vector<NeuronPaths> stored;
     if (!info.part) {
-      stored = ReadNeuronBasis(writer.path() / kBasisFile, options.layers,
-                               model.image_tower().config().heads);
+      stored =
+          ReadNeuronBasis(writer.path() / kBasisFile, options.layers, passes.tower.config().heads);
     }
     writer.Finish(
         result.pictures, {},
@@ -333,25 +392,24 @@ CollectResult RunCollection(const ClipModel& model, const ImageSet& set,
   return result;
 }
 
-}  // namespace
-
-CollectResult CollectNeurons(const ClipModel& model, const ImageSet& set,
-                             const CollectOptions& options) {
+CollectResult Collect(const ClipModel& model, const PassSource& passes, bool text,
+                      const CollectOptions& options) {
   constexpr Index kTenth = 10;
+  const ImageSet& set = passes.set;
+  const char* const items = text ? "texts" : "pictures";
   if (set.size() < 2) {
-    throw Error(ErrorCode::kPrecondition,
-                "{}: {} pictures; what a neuron does varies over two at least", set.root(),
-                set.size());
+    throw Error(ErrorCode::kPrecondition, "{}: {} {}; what a neuron does varies over two at least",
+                set.root(), set.size(), items);
   }
   StoreInfo info = DescribeRun(model, set, options.shard_images, options.part);
   const Index top = options.top.value_or(std::clamp<Index>(set.size() / kTenth, 2, kTopPictures));
   if (top > set.size() || top < 1) {
     throw Error(ErrorCode::kInvalidArgument,
-                "{}: the {} pictures of largest effect are asked for, and it has {}; give --top a "
-                "number from 1 to {}",
-                set.root(), top, set.size(), set.size());
+                "{}: the {} {} of largest effect are asked for, and it has {}; give --top a number "
+                "from 1 to {}",
+                set.root(), top, items, set.size(), set.size());
   }
-  info.neurons = {options.layers, top};
+  info.neurons = {options.layers, top, text};
   info.stats_only = options.stats_only;
   if (options.stats_only && info.part) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -368,8 +426,38 @@ CollectResult CollectNeurons(const ClipModel& model, const ImageSet& set,
     }
     return result;
   }
-  return options.stats_only ? RunStatistics(model, set, options, info)
-                            : RunCollection(model, set, options, info);
+  return options.stats_only ? RunStatistics(passes, options, info)
+                            : RunCollection(passes, options, info);
+}
+
+}  // namespace
+
+CollectResult CollectNeurons(const ClipModel& model, const ImageSet& set,
+                             const CollectOptions& options) {
+  PictureLoop loop(
+      model, set,
+      {.captures = NeuronPaths::CapturesFor(options.layers), .threads = options.threads});
+  const PassSource passes{
+      model.image_tower(), model.image_readout(), set,
+      [&](std::span<const NeuronPaths> paths, Index begin, Index end, ProgressCount& progress) {
+        return CollectPictures(paths, loop, begin, end, options.on_error, progress);
+      }};
+  return Collect(model, passes, /*text=*/false, options);
+}
+
+CollectResult CollectNeuronsOfTexts(const ClipModel& model, const TextPool& pool,
+                                    const fs::path& file, bool truncate,
+                                    const CollectOptions& options) {
+  const TextSet set(pool, file);
+  const std::vector<Tokens> tokens = model.TokenizeTexts(pool.texts, truncate, options.threads);
+  const PassSource passes{
+      model.text_tower(), model.text_readout(), set,
+      [&](std::span<const NeuronPaths> paths, Index begin, Index end, ProgressCount& progress) {
+        return CollectTexts(model, paths, set,
+                            std::span(tokens).subspan(ToSize(begin), ToSize(end - begin)), begin,
+                            options.layers, options.threads, progress);
+      }};
+  return Collect(model, passes, /*text=*/true, options);
 }
 
 void MergeNeuronStores(std::span<const fs::path> inputs, const fs::path& output, int threads,

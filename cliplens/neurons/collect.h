@@ -16,6 +16,7 @@
 #include "cliplens/base/progress.h"
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/on_error.h"
+#include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store_info.h"
 #include "cliplens/model/clip.h"
 
@@ -62,6 +63,14 @@ struct CollectResult {
 // Error(kInvalidArgument) for a `top` above the number of pictures, and for parts with stats_only.
 CollectResult CollectNeurons(const ClipModel& model, const ImageSet& set,
                              const CollectOptions& options);
+
+// The same of the text tower's neurons and the texts of a pool, which was read from `file`. An
+// item's path is the number of the text's line and the text; its attribute is the property.
+// `truncate` cuts texts longer than the context. Throws as CollectNeurons and
+// ClipModel::TokenizeTexts.
+CollectResult CollectNeuronsOfTexts(const ClipModel& model, const TextPool& pool,
+                                    const std::filesystem::path& file, bool truncate,
+                                    const CollectOptions& options);
 
 // Merges stores of neurons of one model, as MergeStores does: parts of a set give the store that
 // one run would have made, byte for byte. `progress` counts neurons.

@@ -47,7 +47,8 @@ class NeuronPaths {
   // What a pass must capture for the neurons of `layers` of a tower.
   static CaptureRequest CapturesFor(LayerRange layers);
 
-  // Throws Error(kInvalidArgument) for a layer that is not there or has no attention after it.
+  // Of either tower. Throws Error(kInvalidArgument) for a layer that is not there or has no
+  // attention after it.
   NeuronPaths(const Tower& tower, const Readout& readout, Index layer, int threads);
   // Of stored parts; see values(), writes(), shared().
   NeuronPaths(Index layer, Index heads, std::vector<Matrix> values, std::vector<Matrix> writes,

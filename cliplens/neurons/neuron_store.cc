@@ -96,7 +96,8 @@ NeuronFactors FactorsOfShards(std::span<const NeuronShard> shards, const NeuronP
 
 Index HeadsOf(const StoreInfo& info, const fs::path& directory) {
   const std::string name = (directory / kManifestFile).string();
-  return JsonField<std::int64_t>(JsonField<Json>(info.model_config, "vision", name), "heads", name);
+  const char* const tower = info.neurons && info.neurons->text ? "text" : "vision";
+  return JsonField<std::int64_t>(JsonField<Json>(info.model_config, tower, name), "heads", name);
 }
 
 NeuronStatistics StatisticsOfShards(std::span<const NeuronShard> shards,

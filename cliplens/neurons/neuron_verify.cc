@@ -51,7 +51,10 @@ void CompareNeuronBasis(const StoreChecks& checks, const ClipModel& model,
     if (!same) checks.FailModel("its basis differs from the model's");
   };
   for (const NeuronPaths& stored : paths) {
-    const NeuronPaths made(model.image_tower(), model.image_readout(), stored.layer(), threads);
+    const bool text = checks.manifest().info.neurons->text;
+    const NeuronPaths made(text ? model.text_tower() : model.image_tower(),
+                           text ? model.text_readout() : model.image_readout(), stored.layer(),
+                           threads);
     if (made.values().size() != stored.values().size()) {
       checks.FailModel("its basis has other layers");
     }

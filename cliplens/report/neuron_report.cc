@@ -43,8 +43,9 @@ std::vector<const NeuronWords*> ByVariance(const NeuronWordsReport& report) {
 
 // What directions were made of.
 std::string DirectionsText(const StoreInfo& store) {
-  return fmt::format("{} pictures of {}; directions from the {} of largest effect\n", store.images,
-                     store.model_name, std::min(store.neurons->top, store.images));
+  return fmt::format("{} {} of {}; directions from the {} of largest effect\n", store.images,
+                     store.neurons->text ? "texts" : "pictures", store.model_name,
+                     std::min(store.neurons->top, store.images));
 }
 
 std::string EndsText(const NeuronWordsReport& report) {

@@ -228,6 +228,31 @@ TEST_F(CollectTest, StatisticsAloneAreThoseOfTheStore) {
   ExpectError(ErrorCode::kInvalidArgument, "which no part knows", [&] { Collect(options); });
 }
 
+TEST_F(CollectTest, NeuronsOfTheTextTowerOnTexts) {
+  TextPool pool{.name = "pool", .texts = {"red", "a bed", "seven", "red", "a"}, .properties = {}};
+  pool.properties.assign(5, std::nullopt);
+  pool.properties[1] = "object";
+  CollectOptions options = Options("texts");
+  options.layers = {0, 1};
+  const CollectResult result =
+      CollectNeuronsOfTexts(*model_, pool, path("pool.txt"), /*truncate=*/false, options);
+  EXPECT_EQ(result.pictures, 5);
+  const NeuronStore store = NeuronStore::Open(path("texts"));
+  EXPECT_TRUE(store.info().neurons->text);
+  const std::vector<Item> items = store.ReadItems();
+  EXPECT_EQ(items[1].path, "2: a bed");
+  EXPECT_EQ(items[1].attributes["property"], "object");
+  const Array<float, 2> rows = model_->EmbedTexts(pool.texts, false, 1);
+  const Array<float, 2> stored = store.ReadEmbeddings();
+  for (Index i = 0; i < 5; ++i) {
+    for (Index e = 0; e < rows.dim(1); ++e) EXPECT_NEAR(stored(i, e), rows(i, e), 1e-6);
+  }
+  // Equal texts have equal coefficients.
+  const Array<float, 3> alpha = store.ReadAlpha(0, 3, 1);
+  for (Index j = 0; j < alpha.dim(2); ++j) EXPECT_NEAR(alpha(0, 0, j), alpha(0, 3, j), 1e-6);
+  EXPECT_TRUE(VerifyNeuronStore(path("texts"), {.model = &*model_, .progress = {}}).empty());
+}
+
 TEST_F(CollectTest, VerifyFindsEveryDamage) {
   Collect(Options("store"));
   const auto problems = [&](const ClipModel* model = nullptr) {

@@ -181,6 +181,28 @@ TEST(NeuronPaths, EffectsAreTheirDefinition) {
   }
 }
 
+// The text tower by the same formulas: its pooled row is the end of the text.
+TEST(NeuronPaths, EffectsInTheTextTowerAreTheirDefinition) {
+  Loaded loaded({});
+  const NeuronPaths paths(loaded.model->text_tower(), loaded.model->text_readout(), 0, 1);
+  for (const char* text : {"a bed", "red"}) {
+    const Tokens tokens = loaded.model->tokenizer().Encode(text);
+    Captures captures;
+    Array<float, 2> rows({1, loaded.model->config().embed_width});
+    Workspace workspace;
+    loaded.model->EmbedTokens({&tokens, 1}, rows, workspace, paths.captures(), {&captures, 1});
+    EXPECT_EQ(captures.pattern.dim(2), tokens.end + 1);
+    const Definition definition(loaded.tensors, loaded.model->config().text,
+                                loaded.model->config().embed_width, "text", captures);
+    const NeuronCoefficients c = paths.CoefficientsOf(captures);
+    for (Index n = 0; n < paths.neurons(); ++n) {
+      const Vector effect =
+          (c.alpha.row(n) * paths.Directions(n) + c.shared * paths.shared()).transpose();
+      EXPECT_LT(RelativeError(effect, definition.Effect(0, n)), 1e-12) << text << n;
+    }
+  }
+}
+
 // Σ_n φ_n is the whole MLP pushed through the heads; κ is counted once a neuron.
 TEST(NeuronPaths, EffectsOfAllNeuronsAreTheMlpPushedThrough) {
   for (const RandomModel& shape : kShapes) {
