@@ -135,6 +135,7 @@ void CheckAblation(const NeuronStore& store, const NeuronStore& directions, Inde
                 directions.directory().string(), directions.info().model_name,
                 directions.info().fingerprint);
   }
+  store.RequireFactors();
   const NeuronPaths& paths = store.paths(layer);
   (void)directions.paths(layer);
   CheckLabelsOf("neurons", store.pictures(), labels, classifier.dim(0));

@@ -46,7 +46,6 @@ struct NeuronAccuracy {
       : input(OpenAccuracy(store.info(), store.ReadItems(), store.directory().string(),
                            model.ForRows(), choice.classes, work)),
         layers(store.layers()) {
-    RequirePictures(store, "accuracy");
     if (!choice.layers.empty()) layers = ParseNeuronLayers(choice.layers, TowerLayers(store));
     CheckStored(store, layers);
     if (choice.directions.empty()) return;
@@ -167,6 +166,8 @@ NeuronWordsReport DescribeNeurons(const NeuronStore& store, const RowModel& mode
 
 NeuronAblationReport AblateNeuronLayers(const NeuronStore& store, const LazyModel& model,
                                         const NeuronAblationChoice& choice, const Work& work) {
+  RequirePictures(store, "accuracy");
+  store.RequireFactors();
   const NeuronAccuracy accuracy(store, model, choice, work);
   const NeuronStore& directions = accuracy.directions(store);
   NeuronAblationReport report{
@@ -192,6 +193,8 @@ std::vector<NeuronReconstructionReport> ReconstructNeurons(const NeuronStore& st
   for (const std::string& texts : choice.texts) {
     pools.push_back(ReadTextPool(TextsPath(texts), work.on_blank));
   }
+  RequirePictures(store, "accuracy");
+  store.RequireFactors();
   const NeuronAccuracy accuracy(store, model, choice.ablation, work);
   const NeuronStore& directions = accuracy.directions(store);
   std::vector<PursuitAtoms> atoms;

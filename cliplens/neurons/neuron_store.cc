@@ -151,12 +151,7 @@ Index NeuronStore::NumberOf(Index layer) const {
 
 const std::shared_ptr<const ShardSequence>& NeuronStore::Files::Of(const NeuronStore& store) {
   std::call_once(once, [&] {
-    if (store.info_.stats_only) {
-      throw Error(ErrorCode::kPrecondition,
-                  "{}: has statistics only; collect without --stats-only for what neurons do on "
-                  "single pictures",
-                  store.directory_.string());
-    }
+    store.RequireFactors();
     std::vector<NeuronShard> named;
     for (const ShardInfo& shard : store.shards_) {
       named.push_back({store.directory_ / shard.file, shard.images, shard.checksum});
@@ -164,6 +159,14 @@ const std::shared_ptr<const ShardSequence>& NeuronStore::Files::Of(const NeuronS
     shards = std::make_shared<const ShardSequence>(named);
   });
   return shards;
+}
+
+void NeuronStore::RequireFactors() const {
+  if (!info_.stats_only) return;
+  throw Error(ErrorCode::kPrecondition,
+              "{}: has statistics only; collect without --stats-only for what neurons do on single "
+              "pictures",
+              directory_.string());
 }
 
 NeuronFactors NeuronStore::FactorsOf(Index layer) const {

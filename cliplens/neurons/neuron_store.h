@@ -35,6 +35,8 @@ class NeuronStore {
   const NeuronDirections& directions(Index layer) const;
   const EmbeddingMoments& embedding() const { return statistics_.embedding; }
 
+  // Throws Error(kPrecondition) for a store with statistics only.
+  void RequireFactors() const;
   // All pictures' coefficients of one layer. Throws Error(kPrecondition) for a store with
   // statistics only.
   NeuronFactors FactorsOf(Index layer) const;

@@ -82,11 +82,12 @@ std::string NeuronShownTable(const NeuronShown& shown) {
   const NeuronWords& neuron = words.neurons.front();
   const double total = words.embedding_variance;
   std::string out = fmt::format(
-      "{}  {} of the embeddings' variance; {} of it along one direction, {} on the {} pictures of "
+      "{}  {} of the embeddings' variance; {} of it along one direction, {} on the {} {} of "
       "largest effect\n",
       NeuronName(neuron.id), FormatPercent(total > 0 ? neuron.variance / total : 0, 2),
       FormatPercent(neuron.all_explained), FormatPercent(neuron.top_explained),
-      std::min(words.store.neurons->top, words.store.images));
+      std::min(words.store.neurons->top, words.store.images),
+      words.store.neurons->text ? "texts" : "pictures");
   out += fmt::format("texts, cosine {} of their sum: {}\n\n", FormatNumber(neuron.cosine, 2),
                      NeuronWordsText(neuron.words, words.pool));
   Table heads({{"carried by"}, {"share of it", Align::kRight}, {"cosine", Align::kRight}});
@@ -94,7 +95,9 @@ std::string NeuronShownTable(const NeuronShown& shown) {
     heads.AddRow({HeadName(head.id), FormatPercent(head.share), FormatNumber(head.cosine, 2)});
   }
   out += heads.Render() + "\n";
-  Table pictures({{"picture"}, {"effect", Align::kRight}, {"along the direction", Align::kRight}});
+  Table pictures({{words.store.neurons->text ? "text" : "picture"},
+                  {"effect", Align::kRight},
+                  {"along the direction", Align::kRight}});
   for (const TopPicture& picture : shown.pictures) {
     pictures.AddRow(
         {Printable(picture.path), FormatNumber(picture.norm, 4), FormatNumber(picture.along, 4)});
