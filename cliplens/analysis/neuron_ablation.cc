@@ -72,9 +72,9 @@ class EffectSummation {
     Matrix effects = constants.middleRows(begin, count);
     nn::AddProduct(nn::Of(centred), nn::Of(directions), effects);
     sums.all.middleRows(begin, count) += effects;
-    const double threshold = directions_.threshold(n);
+    const float threshold = directions_.threshold(n);  // one of these norms, rounded
     for (Index b = 0; b < count; ++b) {
-      if (effects.row(b).norm() <= threshold) continue;
+      if (static_cast<float>(effects.row(b).norm()) <= threshold) continue;
       sums.significant.row(begin + b) += effects.row(b);
       At(sums.exceeding, begin + b) += 1;
     }

@@ -129,7 +129,7 @@ Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, con
     for (Index n = 0; n < paths.neurons(); ++n) {
       const RowVector effect = c.alpha.row(n) * paths.Directions(n) + constants;
       const double norm = effect.norm();
-      if (norm <= d.threshold(n)) continue;
+      if (static_cast<float>(norm) <= d.threshold(n)) continue;
       active.push_back({.neuron = {.id = {static_cast<int>(l), static_cast<int>(n)}, .words = {}},
                         .norm = norm,
                         .along = effect.dot(RowOf(d.top.row(n)))});

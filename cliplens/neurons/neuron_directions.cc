@@ -38,14 +38,52 @@ Span SpanOf(const Matrix& a) {
   return span;
 }
 
+// Orthonormal columns that span those of `a` [n, k], by Gram and Schmidt, twice.
+Matrix OrthonormalOf(const Matrix& a) {
+  Matrix q = a;
+  for (Index k = 0; k < q.cols(); ++k) {
+    for (int pass = 0; pass < 2; ++pass) {
+      for (Index j = 0; j < k; ++j) q.col(k) -= q.col(j).dot(q.col(k)) * q.col(j);
+    }
+    const double length = q.col(k).norm();
+    // A column that depends on those before it adds nothing.
+    q.col(k) = length > 1e-300 ? Vector(q.col(k) / length) : Vector(Vector::Zero(q.rows()));
+  }
+  return q;
+}
+
 // The first singular direction of rows with second moments m, its sign as it comes.
 struct First {
   Vector direction;
   double explained = 0;
 };
+// Subspace iteration with as many vectors as make it converge fast, since neurons have few
+// directions; the whole decomposition, ten times as long, where it does not.
 First FirstOf(const Matrix& moments) {
+  constexpr Index kVectors = 8;
+  constexpr int kIterations = 60;
+  constexpr double kResidual = 1e-13;
   const double trace = moments.trace();
-  if (!(trace > 0)) return {Vector::Zero(moments.rows()), 0};
+  const Index size = moments.rows();
+  if (!(trace > 0)) return {Vector::Zero(size), 0};
+  if (size > 2 * kVectors) {
+    std::vector<Index> order(ToSize(size));
+    std::iota(order.begin(), order.end(), Index{0});
+    std::ranges::stable_sort(order, std::greater<>(), [&](Index i) { return moments(i, i); });
+    Matrix vectors = Matrix::Zero(size, kVectors);
+    for (Index k = 0; k < kVectors; ++k) vectors(At(order, k), k) = 1;
+    for (int i = 0; i < kIterations; ++i) {
+      const Matrix image = nn::Product(nn::Of(moments), nn::Of(vectors));
+      const SymmetricEigen ritz =
+          EigenOfSymmetric(nn::Product(nn::Of(vectors).Transposed(), nn::Of(image)));
+      const Vector first = ritz.vectors.col(0);
+      const Vector direction = vectors * first;
+      if ((image * first - ritz.values[0] * direction).norm() <= kResidual * ritz.values[0]) {
+        return {direction.normalized(), ritz.values[0] / trace};
+      }
+      vectors = OrthonormalOf(image);
+    }
+  }
   const SymmetricEigen eigen = EigenOfSymmetric(moments);
   return {eigen.vectors.col(0), eigen.values[0] / trace};
 }

@@ -9,7 +9,8 @@
 // largest |φ̃_n|; r_n is the first right singular vector of these k rows, which are not centred
 // again. Its sign is such that more than half of the k rows point along it; where as many point
 // along as against, it is the one whose largest number is negative (in the public code such a tie
-// turns the sign that the decomposition happened to give). The same is computed from all pictures.
+// turns the sign that the decomposition happened to give). The same is computed from all pictures,
+// and its sign set by the same k rows.
 //
 // Effects lie in few dimensions, whatever E: those of D_n and of κ. All sums are fp64 in
 // orthonormal coordinates of that space; no effect [pictures, E] is formed.

@@ -101,7 +101,7 @@ TEST_F(NeuronAnalysisTest, RowsAreTheSumsOfTheirEffects) {
         Eigen::Map<const Eigen::RowVectorXf>(d.top.row(n).data(), whole.cols()).cast<double>();
     along += effect * direction.transpose() * direction;
     for (Index b = 0; b < kPictures; ++b) {
-      if (effect.row(b).norm() <= d.threshold(n)) continue;
+      if (static_cast<float>(effect.row(b).norm()) <= d.threshold(n)) continue;
       significant.row(b) += effect.row(b);
       exceeding += At(labels_, b) >= 0 ? 1 : 0;
     }
