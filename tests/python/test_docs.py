@@ -342,7 +342,7 @@ RUNS = [
     "label whole --properties world/texts/properties.txt --heads last-2 --out labels.json",
     "heatmap pictureworld --image faulty/single-000000.png --text duck --text swan --against snow",
     "explain pictureworld --image faulty/single-000000.png --text duck --labels labels.json",
-    "explain pictureworld --image photos/single-000000.png --classes classes.txt",
+    "explain pictureworld --image photos/single-000000.png --classes classes.txt --through L4",
     "report whole --texts texts.txt --out report.html",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
     "search whole --item 3 -k 3",
@@ -359,6 +359,22 @@ RUNS = [
     "describe pictureworld --images faulty --on-error skip --texts classes.txt --minus ragged",
     "weights pictureworld --texts gaps.txt --heads L5 --directions 2",
     "weights pictureworld --texts classes.txt --heads L5.H0",
+    "neurons collect pictureworld --images world/sets/birds --layers last-2 --out neurons",
+    "neurons collect pictureworld --images faulty --on-error skip --layers 4 --out few-neurons",
+    "neurons collect pictureworld --images ragged --on-error skip --layers 4 --out ragged.neurons",
+    "neurons words neurons --texts gaps.txt --count 2",
+    "neurons show neurons L4.N5 --texts gaps.txt --maps fires.png",
+    "neurons ablate neurons --classes world/texts/birds.txt --templates simple --layers 4"
+    " --directions few-neurons",
+    "neurons reconstruct neurons --classes world/texts/birds.txt --templates simple --layers 4"
+    " --directions few-neurons --texts gaps.txt --counts 1,2",
+    "neurons discover neurons --image photos/single-000000.png --texts gaps.txt --count 2",
+    "neurons cue neurons 'a duck' 'a swan' --texts gaps.txt --words 2 --score faulty"
+    " --on-error skip",
+    "neurons cue neurons 'a duck' 'a swan' --texts texts.txt --words 2 --score ragged"
+    " --on-error skip",
+    "neurons weights pictureworld --texts gaps.txt --layers 4 --count 2",
+    "verify neurons",
     "export store --out arrays",
     "export store --format faiss --heads L5.H3 --out L5.H3.faiss",
     "demo --out demo",
@@ -421,7 +437,8 @@ PARTS = {"Component": ("cliplens.report/1", ["components[]"]),
 # What only the route has, and what only the verb.
 ROUTE_ONLY = {"Component": r"layer|head", "Head": r"format|label.*|texts\[\]\.(highest|lowest).*",
               "OpenedEdit": r"edit\..*|other_means"}
-VERB_ONLY = {"Search": r"index", "Head": r"format|heads\[\]\.texts\[\]\.held_out",
+VERB_ONLY = {"Search": r"index", "Explanation": r"through\..*",
+             "Head": r"format|heads\[\]\.texts\[\]\.held_out",
              "GroupRow": r"rows\[\]\.weighted"}
 
 
