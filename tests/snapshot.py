@@ -419,6 +419,37 @@ def add_searches():
     add("match.random", "match store.gelu/store store.quick/store --most-images 70")
 
 
+def add_neurons():
+    for model in MODELS:
+        store = f"neurons.{model}/store"
+        add(f"neurons.{model}", f"neurons collect {model} --images world/sets/birds --out @/store"
+                                f" --layers last-2; verify @/store --model {model}")
+        add(f"neurons.words.{model}", f"neurons words {store} {PHRASES} --count 3 --csv @/w.csv"
+                                      " --npz @/w.npz")
+        add(f"neurons.ablate.{model}", f"neurons ablate {store} {BIRDS} --svg @/a.svg"
+                                       " --csv @/a.csv")
+        add(f"neurons.weights.{model}", f"neurons weights {model} {PHRASES} --pairs 5 --png @/w.png"
+                                        " --csv @/w.csv")
+    birds = "neurons.pictureworld-birds/store"
+    add("neurons.parts", "neurons collect gelu --images photos --out @/p1 --layers all --top 3"
+                         " --shard 1/2 --shard-images 6;"
+                         " neurons collect gelu --images photos --out @/p0 --layers all --top 3"
+                         " --shard 0/2 --shard-images 6; merge @/p1 @/p0 --out @/store")
+    add("neurons.reference", f"neurons words {birds} {PHRASES} --neurons L4.N1,L3 --count 3"
+                             " --normalize reference --directions all")
+    add("neurons.show", f"neurons show {birds} L4.N132 {PHRASES} --maps @/fires.png")
+    add("neurons.reconstruct", f"neurons reconstruct {birds} {PHRASES} {BIRDS} --counts 1,8"
+                               " --layers 4 --csv @/r.csv")
+    add("neurons.raw", f"neurons reconstruct {birds} {PHRASES} {BIRDS} --counts 8 --layers 4 --raw")
+    add("neurons.discover", f"neurons discover {birds} {PICTURE} {PHRASES} --count 8")
+    add("neurons.cue", f"neurons cue {birds} 'a duck' 'a crab' {PHRASES} --words 8 --score photos")
+    add("neurons.explain", f"explain pictureworld {PICTURE} --text 'a duck' --through L3")
+    segment = f"evaluate segmentation pictureworld --images world/sets/single {OBJECTS}"
+    add("neurons.segment", f"{segment} --method neurons --neurons neurons.pictureworld/store"
+                           " --cut half --maps @/maps.npy")
+    add("neurons.effects", f"{segment} --method neuron-effects --layers 3-4 --maps @/maps.npy")
+
+
 def add_pages():
     add("report.gelu", "report store.gelu/store --texts texts.txt --out @/report.html")
     add("report.birds", f"report store.pictureworld-birds/store {PHRASES} --heads last-2 --count 5"
@@ -436,7 +467,9 @@ def add_help():
                  "evaluate labels", "evaluate groups", "evaluate segmentation", "edit",
                  "edit suggest", "edit make", "edit show", "search", "match", "heatmap", "explain",
                  "segment", "report", "export", "serve", "demo", "describe", "weights",
-                 "compare"):
+                 "compare", "neurons", "neurons collect", "neurons words", "neurons show",
+                 "neurons ablate", "neurons reconstruct", "neurons discover", "neurons cue",
+                 "neurons weights"):
         add("help." + verb.replace(" ", "-"), f"{verb} --help")
 
 
@@ -467,13 +500,17 @@ def add_refusals():
             "class": f"explain gelu {PICTURE} --classes classes.txt --class nothing",
             "direction": f"heatmap gelu {PICTURE} --direction L2.H1:99 --npy @/map.npy"
                          " --span span.gelu/span.json",
+            "neuron": "neurons words neurons.gelu/store --texts texts.txt --neurons L0.N9999",
+            "neurons": "neurons words photos.gelu/store --texts texts.txt",
+            "heads": "span neurons.gelu/store --texts texts.txt",
+            "last": "neurons collect gelu --images photos --out @/store --layers 2",
             "attribute": f"evaluate groups {birds} {BIRDS} --attribute nothing",
     }.items():
         add(f"refused.{name}", command)
 
 
-for part in (add_models, add_stores, add_words, add_edits, add_pictures, add_searches, add_pages,
-             add_help, add_refusals):
+for part in (add_models, add_stores, add_words, add_edits, add_pictures, add_searches, add_neurons,
+             add_pages, add_help, add_refusals):
     part()
 
 SERVE = ("store.pictureworld-birds/store store.gelu/store quick --labels"
@@ -527,7 +564,7 @@ class Workplace:
     def write(self, path, data):
         path = self.out / path
         path.parent.mkdir(parents=True, exist_ok=True)
-        binary = path.suffix in (".npy", ".png", ".safetensors", ".faiss")
+        binary = path.suffix in (".npy", ".npz", ".png", ".safetensors", ".faiss")
         path.write_bytes(data if binary else self.scrubbed(data))
 
     def program(self, words):
