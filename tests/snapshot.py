@@ -437,6 +437,9 @@ def add_neurons():
                          " --shard 0/2 --shard-images 6; merge @/p1 @/p0 --out @/store")
     add("neurons.stats", "neurons collect quick --images photos --out @/store --stats-only"
                          f"; neurons words @/store {PHRASES} --count 2; verify @/store")
+    add("neurons.texts", f"neurons collect gelu {PHRASES} --out @/store --layers all"
+                         f"; neurons words @/store {PHRASES} --count 2; verify @/store --model gelu"
+                         f"; neurons show @/store L0.N3 {PHRASES}")
     add("neurons.reference", f"neurons words {birds} {PHRASES} --neurons L4.N1,L3 --count 3"
                              " --normalize reference --directions all")
     add("neurons.show", f"neurons show {birds} L4.N132 {PHRASES} --maps @/fires.png")

@@ -373,6 +373,7 @@ RUNS = [
     " --on-error skip",
     "neurons cue neurons 'a duck' 'a swan' --texts texts.txt --words 2 --score ragged"
     " --on-error skip",
+    "neurons collect pictureworld --texts gaps.txt --out text-neurons --layers 0",
     "neurons weights pictureworld --texts gaps.txt --layers 4 --count 2",
     "verify neurons",
     "export store --out arrays",
