@@ -74,8 +74,9 @@ std::vector<double> PatchText(const Readout& readout, const Captures& c,
 
 void CheckNeuronMaps(const ClipModel& model, NeuronMaps& neurons) {
   if (neurons.store == nullptr) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "maps by neurons: name a store of neurons, whose directions are used");
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "maps by neurons: name a store of neurons with --neurons, whose directions are used");
   }
   const StoreInfo& info = neurons.store->info();
   if (info.neurons->text) {
@@ -89,6 +90,18 @@ void CheckNeuronMaps(const ClipModel& model, NeuronMaps& neurons) {
                 model.name(), model.fingerprint());
   }
   if (neurons.layers.empty()) neurons.layers = neurons.store->layers();
+  for (Index l = neurons.layers.begin; l < neurons.layers.end; ++l) {
+    const NeuronPaths& paths = neurons.store->paths(l);
+    if (paths.neurons() == model.config().vision.mlp_width &&
+        paths.embed_width() == model.config().embed_width) {
+      continue;
+    }
+    throw Error(ErrorCode::kCorruptData,
+                "{}: {} neurons of layer {} and embeddings of {}, its model has {} and {}; collect "
+                "again",
+                neurons.store->directory().string(), paths.neurons(), l, paths.embed_width(),
+                model.config().vision.mlp_width, model.config().embed_width);
+  }
 }
 
 // For each class the neurons of largest |⟨r_n, w_c⟩|; ties go to the lower.
@@ -167,7 +180,8 @@ ClassMaps::ClassMaps(const ClipModel& model, ArrayView<const float, 2> classifie
   }
   if (method == MapMethod::kNeuronEffects) {
     if (neurons_.layers.empty()) {
-      throw Error(ErrorCode::kInvalidArgument, "maps by neurons' effects: name their layers");
+      throw Error(ErrorCode::kInvalidArgument,
+                  "maps by neurons' effects: name their layers with --layers");
     }
     for (Index l = neurons_.layers.begin; l < neurons_.layers.end; ++l) {
       paths_.emplace_back(model.image_tower(), model.image_readout(), l, threads);

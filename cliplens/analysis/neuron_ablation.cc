@@ -46,9 +46,7 @@ class EffectSummation {
     for (Index first = 0; first < paths_.neurons(); first += kNeuronsAtATime) {
       const Index count = std::min(kNeuronsAtATime, paths_.neurons() - first);
       const Array<float, 3> alpha = factors.alpha(first, count);
-      std::vector<Matrix> of_neuron(ToSize(count));
-      ParallelFor(threads_, count,
-                  [&](Index n, int) { At(of_neuron, n) = paths_.Directions(first + n); });
+      const std::vector<Matrix> of_neuron = paths_.Directions(first, count);
       ParallelFor(threads_, (pictures + kPicturesATask - 1) / kPicturesATask, [&](Index task, int) {
         const Index begin = task * kPicturesATask;
         const Index end = std::min(begin + kPicturesATask, pictures);
@@ -137,7 +135,17 @@ void CheckAblation(const NeuronStore& store, const NeuronStore& directions, Inde
   }
   store.RequireFactors();
   const NeuronPaths& paths = store.paths(layer);
-  (void)directions.paths(layer);
+  const NeuronPaths& others = directions.paths(layer);
+  if (store.info().neurons->text != directions.info().neurons->text ||
+      others.neurons() != paths.neurons() || others.channels() != paths.channels() ||
+      others.embed_width() != paths.embed_width()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{} has {} neurons of layer {} of the {} tower, {} has {} of the {} tower; "
+                "directions must be of the same neurons",
+                store.directory().string(), paths.neurons(), layer,
+                store.info().neurons->text ? "text" : "image", directions.directory().string(),
+                others.neurons(), directions.info().neurons->text ? "text" : "image");
+  }
   CheckLabelsOf("neurons", store.pictures(), labels, classifier.dim(0));
   if (classifier.dim(1) != paths.embed_width()) {
     throw Error(ErrorCode::kInvalidArgument, "neurons: a classifier of width {}, embeddings of {}",

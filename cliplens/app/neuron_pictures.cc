@@ -73,6 +73,13 @@ void MapPictures(const NeuronStore& store, const LazyModel& model, const std::st
       ++shown.missing;
     }
   }
+  if (shown.missing < std::ssize(shown.pictures)) return;
+  throw Error(
+      ErrorCode::kNotFound,
+      "{}: none of the neuron's pictures can be read there, the first is {}; name the place "
+      "of the store's pictures with --images",
+      images.empty() ? store.info().data.front().root : images,
+      Printable(shown.pictures.front().path));
 }
 
 }  // namespace

@@ -117,7 +117,10 @@ std::vector<NeuronId> NeuronsNamed(const NeuronStore& store, const std::string& 
     name.erase(0, name.find_first_not_of(' '));
     name.erase(name.find_last_not_of(' ') + 1);
     begin = end + 1;
-    if (name.find(".N") == std::string::npos) {
+    const bool layers = !name.empty() && name.find('.') == std::string::npos &&
+                        (name.starts_with("last-") || name == "all" || name.front() == 'L' ||
+                         (name.front() >= '0' && name.front() <= '9'));
+    if (layers) {
       add_layers(ParseNeuronLayers(name, TowerLayers(store)));
       continue;
     }

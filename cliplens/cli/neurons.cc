@@ -68,9 +68,12 @@ void Run(CollectArguments& options, const Common& common) {
                       items));
     return;
   }
-  Print(fmt::format("neurons of layers {} to {} on {} {} collected in {:.1f} s into {}\n",
-                    collect.layers.begin, collect.layers.end - 1, result.pictures, items, seconds,
-                    collect.out.string()));
+  const LayerRange& layers = collect.layers;
+  const std::string named = layers.size() == 1
+                                ? fmt::format("layer {}", layers.begin)
+                                : fmt::format("layers {} to {}", layers.begin, layers.end - 1);
+  Print(fmt::format("neurons of {} on {} {} collected in {:.1f} s into {}\n", named,
+                    result.pictures, items, seconds, collect.out.string()));
 }
 
 void AddCollect(CLI::App& app, Common& common) {

@@ -12,10 +12,12 @@
 #include "cliplens/decompose/merge.h"
 #include "cliplens/decompose/store_writer.h"
 #include "cliplens/io/output_files.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/model/nn/matmul.h"
 #include "cliplens/model/picture_loop.h"
 #include "cliplens/model/unit_row.h"
 #include "cliplens/neurons/neuron_store.h"
+#include "cliplens/neurons/neuron_verify.h"
 
 namespace cliplens {
 namespace fs = std::filesystem;
@@ -292,8 +294,11 @@ CollectResult RunStatistics(const PassSource& passes, const CollectOptions& opti
   const ImageSet& set = passes.set;
   const int threads = ResolveThreads(options.threads);
   const std::vector<NeuronPaths> paths = PathsOf(passes, options.layers, threads);
-  StoreWriter writer(options.out, info, PartialDirectory::Mode::kNew, "remove it and run again",
-                     [&](const fs::path& file) { WriteNeuronBasis(file, paths); });
+  // What a run leaves that is cut off is of no use to the next.
+  StoreWriter writer(
+      options.out, info,
+      options.resume ? PartialDirectory::Mode::kResume : PartialDirectory::Mode::kNew,
+      "remove it and run again", [&](const fs::path& file) { WriteNeuronBasis(file, paths); });
   const std::vector<NeuronPaths> stored =
       ReadNeuronBasis(writer.path() / kBasisFile, options.layers, passes.tower.config().heads);
   std::vector<RunningDirections> running;
@@ -420,7 +425,16 @@ CollectResult Collect(const ClipModel& model, const PassSource& passes, bool tex
   if (options.resume && fs::exists(options.out, ignored)) {
     const NeuronStore store = NeuronStore::Open(options.out);
     CheckSameRun(info, store.info(), options.out.string());
-    CollectResult result{.pictures = store.pictures(), .top = top, .complete_already = true};
+    const std::vector<Problem> problems =
+        VerifyNeuronStore(options.out, {.threads = options.threads, .progress = {}});
+    if (!problems.empty()) {
+      throw Error(problems.front().code, "{}; remove {} and run again", problems.front().message,
+                  options.out.string());
+    }
+    CollectResult result{.pictures = store.pictures(),
+                         .shards = store.num_shards(),
+                         .top = top,
+                         .complete_already = true};
     for (const SkippedItem& skipped : store.info().skipped) {
       result.skipped.push_back(skipped.picture);
     }
@@ -463,6 +477,12 @@ CollectResult CollectNeuronsOfTexts(const ClipModel& model, const TextPool& pool
 void MergeNeuronStores(std::span<const fs::path> inputs, const fs::path& output, int threads,
                        const ProgressSink& progress) {
   const MergePlan plan = PlanMerge(inputs, StoreKind::kNeurons);
+  if (plan.info.stats_only) {
+    throw Error(ErrorCode::kPrecondition,
+                "{}: has statistics only, and effects are measured about the mean of all pictures; "
+                "collect all pictures in one run, or without --stats-only",
+                PathText(plan.inputs.front().directory));
+  }
   const fs::path& first = plan.inputs.front().directory;
   CheckHash(first / kBasisFile, plan.inputs.front().manifest.basis_checksum);
   const std::vector<NeuronPaths> paths = NeuronStore::Open(first).AllPaths();

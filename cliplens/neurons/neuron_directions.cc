@@ -17,6 +17,7 @@ namespace {
 constexpr double kSpanTolerance = 1e-13;
 // Memory for the coefficients that one thread holds at a time.
 constexpr Index kAlphaBytes = Index{64} << 20;
+constexpr Index kNeuronsAtATime = 32;
 
 // Orthonormal rows Q [r, E] that span the rows of `a` [n, E], and a Q^T [n, r].
 struct Span {
@@ -111,8 +112,8 @@ struct NeuronCoordinates {
   Matrix from_alpha;  // [J, c]
   Matrix basis;       // [c, E]
 
-  NeuronCoordinates(const Layer& layer, Index n) {
-    const Matrix directions = layer.paths.Directions(n);
+  // `directions`: D [J, E].
+  NeuronCoordinates(const Layer& layer, const Matrix& directions) {
     const Matrix along = nn::Product(nn::Of(directions), nn::Of(layer.kappa.rows).Transposed());
     const Span own = SpanOf(directions - nn::Product(nn::Of(along), nn::Of(layer.kappa.rows)));
     from_alpha.resize(directions.rows(), own.rows.rows() + along.cols());
@@ -271,13 +272,14 @@ NeuronDirections DirectionsOf(const NeuronPaths& paths, const NeuronFactors& fac
   NeuronDirections out = MakeDirections(paths, top, layer.mean_shared);
   const Index neurons = paths.neurons();
   const Index bytes = factors.pictures * paths.channels() * Index{sizeof(float)};
-  const Index at_a_time = std::clamp<Index>(kAlphaBytes / bytes, 1, 64);
+  const Index at_a_time = std::clamp<Index>(kAlphaBytes / bytes, 1, kNeuronsAtATime);
   ParallelFor(threads, (neurons + at_a_time - 1) / at_a_time, [&](Index task, int) {
     const Index first = task * at_a_time;
     const Index count = std::min(at_a_time, neurons - first);
     const Array<float, 3> alpha = factors.alpha(first, count);
+    const std::vector<Matrix> of_neurons = paths.Directions(first, count);
     for (Index n = first; n < first + count; ++n) {
-      const NeuronCoordinates coordinates(layer, n);
+      const NeuronCoordinates coordinates(layer, At(of_neurons, n - first));
       PutNeuron(coordinates, SummaryOf(layer, coordinates, kappa_rows, alpha.view()[n - first]), n,
                 out);
       progress.Add(1);
@@ -346,7 +348,13 @@ void RunningDirections::BeginEffects(int threads) {
   s.layer.emplace(paths_, top_, s.sum_shared / count);
   s.most.resize(ToSize(paths_.neurons()));
   std::vector<std::optional<NeuronCoordinates>> made(ToSize(paths_.neurons()));
-  ParallelFor(threads, paths_.neurons(), [&](Index n, int) { At(made, n).emplace(*s.layer, n); });
+  const Index tasks = (paths_.neurons() + kNeuronsAtATime - 1) / kNeuronsAtATime;
+  ParallelFor(threads, tasks, [&](Index task, int) {
+    const Index first = task * kNeuronsAtATime;
+    const Index some = std::min(kNeuronsAtATime, paths_.neurons() - first);
+    const std::vector<Matrix> of_neurons = paths_.Directions(first, some);
+    for (Index n = 0; n < some; ++n) At(made, first + n).emplace(*s.layer, At(of_neurons, n));
+  });
   for (std::optional<NeuronCoordinates>& c : made) s.coordinates.push_back(std::move(*c));
 }
 

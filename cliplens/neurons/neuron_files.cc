@@ -1,6 +1,7 @@
 #include "cliplens/neurons/neuron_files.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -21,6 +22,7 @@ class NeuronFile {
  public:
   explicit NeuronFile(const std::filesystem::path& path) : file_(path) {}
 
+  Index size() const { return std::ssize(file_.tensors()); }
   bool Has(const std::string& name) const { return file_.contains(name); }
   const TensorEntry& Find(const std::string& name, std::size_t axes) const {
     const TensorEntry& entry = file_.at(name);
@@ -41,7 +43,9 @@ class NeuronFile {
     return entry;
   }
   std::vector<float> Floats(const std::string& name, const std::vector<Index>& shape) const {
-    return file_.ReadAsFloat(Find(name, shape));
+    std::vector<float> values = file_.ReadAsFloat(Find(name, shape));
+    CheckFinite(name, std::span<const float>(values));
+    return values;
   }
   Matrix Rows(const std::string& name, Index rows, Index columns) const {
     const std::vector<float> values = Floats(name, {rows, columns});
@@ -50,12 +54,21 @@ class NeuronFile {
   template <typename T>
   std::vector<T> Numbers(const std::string& name, const std::vector<Index>& shape) const {
     const std::vector<double> values = file_.ReadNumbers(Find(name, shape));
+    CheckFinite(name, std::span<const double>(values));
     std::vector<T> out(values.size());
     std::ranges::transform(values, out.begin(), [](double v) { return static_cast<T>(v); });
     return out;
   }
 
  private:
+  template <typename T>
+  void CheckFinite(const std::string& name, std::span<const T> values) const {
+    if (std::ranges::all_of(values, [](T v) { return std::isfinite(v); })) return;
+    throw Error(ErrorCode::kCorruptData,
+                "{}: a number of tensor '{}' is not finite; restore it or collect again",
+                file_.path().string(), name);
+  }
+
   SafetensorsFile file_;
 };
 
@@ -171,6 +184,13 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
   for (Index l = first + 1; l < end; ++l) {
     writes.push_back(basis.Rows(Named("writes", l), width, embed_width));
   }
+  const Index others = end - 1 - first;
+  const Index chosen = layers.size();
+  const Index known = chosen + others + chosen * others - chosen * (chosen - 1) / 2;
+  if (basis.size() != known) {
+    throw Error(ErrorCode::kCorruptData, "{}: {} tensors, {} were expected; collect again",
+                file.string(), basis.size(), known);
+  }
   std::vector<NeuronPaths> paths;
   for (Index l = layers.begin; l < layers.end; ++l) {
     std::vector<Matrix> values;
@@ -240,7 +260,7 @@ std::string ChecksumOf(std::span<const NeuronPaths> paths, const NeuronStatistic
 }
 
 NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
-                                      std::span<const NeuronPaths> paths) {
+                                      std::span<const NeuronPaths> paths, Index pictures) {
   const NeuronFile statistics(file);
   NeuronStatistics read;
   read.embedding.mean = statistics.Numbers<double>("embedding_mean", {paths.front().embed_width()});
@@ -272,6 +292,13 @@ NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
     d.channel_share = rows("channel_share", channels);
     d.top_pictures = Array<std::int64_t, 2>(
         {neurons, top}, statistics.Numbers<std::int64_t>(name("top_pictures"), {neurons, top}));
+    const Index named = read.items.empty() ? pictures : std::ssize(read.items);
+    if (!std::ranges::all_of(d.top_pictures.flat(),
+                             [&](std::int64_t i) { return i >= 0 && i < named; })) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: tensor '{}' names pictures that are not there; restore it or collect again",
+                  file.string(), name("top_pictures"));
+    }
     d.top_norm = rows("top_norm", top);
     d.top_along = rows("top_along", top);
     read.layers.push_back(std::move(d));

@@ -49,8 +49,9 @@ struct NeuronStatistics {
 std::string WriteNeuronStatistics(const std::filesystem::path& file,
                                   std::span<const NeuronPaths> paths,
                                   const NeuronStatistics& statistics);
+// Throws Error(kCorruptData) for numbers that are not finite, and for pictures beyond `pictures`.
 NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
-                                      std::span<const NeuronPaths> paths);
+                                      std::span<const NeuronPaths> paths, Index pictures);
 // The checksum of the file that WriteNeuronStatistics writes.
 std::string ChecksumOf(std::span<const NeuronPaths> paths, const NeuronStatistics& statistics);
 

@@ -31,7 +31,7 @@ NeuronId ParseNeuron(std::string_view text, Index layers, Index neurons) {
   }
   if (!layer || !neuron) {
     throw Error(ErrorCode::kInvalidArgument,
-                "no neuron '{}'; a layer and a number are wanted, as L9.N2914",
+                "no neuron '{}'; a layer and a number are wanted, as L9.N2914 (a whole layer: L9)",
                 Printable(std::string(text)));
   }
   if (*layer < 0 || *layer >= layers || *neuron < 0 || *neuron >= neurons) {

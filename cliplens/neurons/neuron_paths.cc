@@ -97,6 +97,21 @@ NeuronPaths::NeuronPaths(Index layer, Index heads, std::vector<Matrix> values,
       writes_(std::move(writes)),
       shared_(std::move(shared)) {}
 
+std::vector<Matrix> NeuronPaths::Directions(Index first, Index count) const {
+  const Index width = head_width();
+  std::vector<Matrix> directions(ToSize(count), Matrix(channels(), embed_width()));
+  for (Index j = 0; j < channels(); ++j) {
+    const Matrix& value = At(values_, j / heads_);
+    const Matrix& write = At(writes_, j / heads_);
+    const Index column = j % heads_ * width;
+    const Matrix written = nn::Product(
+        nn::Operand<double>{value.row(first).data() + column, count, width, value.cols(), 1},
+        nn::Operand<double>{write.row(column).data(), width, write.cols(), write.cols(), 1});
+    for (Index n = 0; n < count; ++n) At(directions, n).row(j) = written.row(n);
+  }
+  return directions;
+}
+
 Matrix NeuronPaths::Directions(Index neuron) const {
   const Index width = head_width();
   Matrix directions(channels(), embed_width());

@@ -63,8 +63,9 @@ class NeuronPaths {
     return {static_cast<int>(layer_ + 1 + channel / heads_), static_cast<int>(channel % heads_)};
   }
 
-  // D [J, E] of one neuron.
+  // D [J, E] of one neuron, and of neurons [first, first + count), which is faster than one by one.
   Matrix Directions(Index neuron) const;
+  std::vector<Matrix> Directions(Index first, Index count) const;
   // D [F, E] of all neurons through one channel.
   Matrix DirectionsOfChannel(Index channel) const;
   // ⟨D_{n,j}, t⟩ [F, J] of a direction t [E].

@@ -1,6 +1,7 @@
 #include "cliplens/neurons/neuron_store.h"
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 #include <utility>
 
@@ -18,6 +19,14 @@ const TensorEntry& FindTensor(const SafetensorsFile& file, const std::string& na
   throw Error(ErrorCode::kCorruptData,
               "{}: tensor '{}' has shape {}, the manifest asks for {}; collect again",
               file.path().string(), name, ShapeText(entry.shape), ShapeText(shape));
+}
+
+void CheckFiniteIn(const SafetensorsFile& file, const std::string& name,
+                   std::span<const float> values) {
+  if (std::ranges::all_of(values, [](float v) { return std::isfinite(v); })) return;
+  throw Error(ErrorCode::kCorruptData,
+              "{}: a number of tensor '{}' is not finite; restore it or collect again",
+              file.path().string(), name);
 }
 
 // Shards one behind the other. They are opened for each reading, so that no number of them is too
@@ -49,6 +58,7 @@ struct ShardSequence {
       const SafetensorsFile file(shard.file);
       const std::vector<float> values =
           file.ReadAsFloat(FindTensor(file, name, {shard.pictures, width}));
+      CheckFiniteIn(file, name, values);
       to = std::ranges::copy(values, to).out;
     }
     return out;
@@ -64,6 +74,7 @@ struct ShardSequence {
       const TensorEntry& entry =
           FindTensor(file, AlphaName(paths.layer()), {paths.neurons(), shard.pictures, channels});
       const std::vector<float> values = file.ReadAsFloat(entry, first * size, count * size);
+      CheckFiniteIn(file, AlphaName(paths.layer()), values);
       for (Index n = 0; n < count; ++n) {
         std::copy_n(values.data() + n * size, size, out.view()[n].row(before).data());
       }
@@ -128,7 +139,8 @@ NeuronStore NeuronStore::Open(const fs::path& directory) {
       ReadNeuronBasis(directory / kBasisFile, store.layers(), HeadsOf(store.info_, directory));
   CheckHash(directory / kStatisticsFile, manifest.statistics_checksum);
   if (store.info_.part) return store;  // it has none
-  store.statistics_ = ReadNeuronStatistics(directory / kStatisticsFile, store.paths_);
+  store.statistics_ =
+      ReadNeuronStatistics(directory / kStatisticsFile, store.paths_, store.info_.images);
   return store;
 }
 

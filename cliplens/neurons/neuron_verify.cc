@@ -71,7 +71,7 @@ void CheckNeuronStatistics(StoreChecks& checks, std::span<const NeuronPaths> pat
   const Manifest& manifest = checks.manifest();
   CheckHash(checks.directory() / kStatisticsFile, manifest.statistics_checksum);
   if (manifest.info.part) return;  // it has none
-  (void)ReadNeuronStatistics(checks.directory() / kStatisticsFile, paths);
+  (void)ReadNeuronStatistics(checks.directory() / kStatisticsFile, paths, manifest.info.images);
   if (manifest.info.stats_only) return;  // there is nothing to compute them from
   std::vector<NeuronShard> shards;
   for (const ShardInfo& shard : manifest.shards) {

@@ -84,7 +84,7 @@ std::string NeuronShownTable(const NeuronShown& shown) {
   std::string out = fmt::format(
       "{}  {} of the embeddings' variance; {} of it along one direction, {} on the {} {} of "
       "largest effect\n",
-      NeuronName(neuron.id), FormatPercent(total > 0 ? neuron.variance / total : 0, 2),
+      NeuronName(neuron.id), FormatPercent(total > 0 ? neuron.variance / total : 0, 4),
       FormatPercent(neuron.all_explained), FormatPercent(neuron.top_explained),
       std::min(words.store.neurons->top, words.store.images),
       words.store.neurons->text ? "texts" : "pictures");
@@ -233,7 +233,8 @@ std::string NeuronCueTable(const NeuronCue& cue, const std::optional<CueScores>&
       "most\n",
       cue.from, cue.towards, cue.neurons);
   if (cue.left_out > 0) {
-    out += fmt::format("{} words too like '{}' are left out\n", cue.left_out, cue.towards);
+    out += fmt::format("{} word{} too like '{}' left out\n", cue.left_out,
+                       cue.left_out == 1 ? "" : "s", cue.towards);
   }
   out += "\n";
   Table words({{"score", Align::kRight}, {"word"}});

@@ -156,7 +156,7 @@ std::string NeuronWordsTable(const NeuronWordsReport& report, Index most) {
   for (const NeuronWords* neuron : order) {
     const bool top = report.choice.pictures == NeuronPictures::kTop;
     table.AddRow({NeuronName(neuron->id),
-                  FormatPercent(total > 0 ? neuron->variance / total : 0, 2),
+                  FormatPercent(total > 0 ? neuron->variance / total : 0, 3),
                   FormatPercent(top ? neuron->top_explained : neuron->all_explained),
                   FormatNumber(neuron->cosine, 2), NeuronWordsText(neuron->words, report.pool)});
   }
@@ -250,7 +250,7 @@ std::string NeuronAblationTable(const NeuronAblationReport& report) {
 
 Curve NeuronAblationCurve(const NeuronAblationReport& report) {
   const std::vector<const char*> names = {"all neurons", "significant", "the others",
-                                          "one direction each"};
+                                          "one direction"};
   Curve curve{.title = "Accuracy when effects of a layer's neurons are replaced by their means",
               .x_title = "layer",
               .y_title = "accuracy, %",

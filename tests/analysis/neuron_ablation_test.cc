@@ -243,9 +243,9 @@ TEST_F(NeuronAnalysisTest, MapsOfClassesByNeurons) {
     }
     EXPECT_NEAR(mean(i / 3, i % 3), wanted, 1e-6);
   }
-  ExpectError(ErrorCode::kInvalidArgument, "name a store of neurons",
+  ExpectError(ErrorCode::kInvalidArgument, "--neurons",
               [&] { ClassMaps(*model_, classes_, MapMethod::kNeurons, {}, 1); });
-  ExpectError(ErrorCode::kInvalidArgument, "name their layers",
+  ExpectError(ErrorCode::kInvalidArgument, "--layers",
               [&] { ClassMaps(*model_, classes_, MapMethod::kNeuronEffects, {}, 1); });
 }
 

@@ -287,7 +287,6 @@ def test_accuracy_needs_the_effects_on_each_picture(place, tmp_path, verb, more)
     says_one_line(result, 5, "statistics only")
 
 
-@pytest.mark.xfail(strict=True, reason="the message is about 0 pictures")
 def test_statistics_only_cannot_be_merged(place, tmp_path):
     (tmp_path / "one").mkdir()
     for i, picture in enumerate(sorted((place / "photos").rglob("*.png"))[:8]):
@@ -378,7 +377,6 @@ def test_what_needs_pictures_refuses_the_text_tower(place, of_texts, tmp_path):
         says_one_line(run("neurons", *line), 7, str(of_texts), "text tower")
 
 
-@pytest.mark.xfail(strict=True, reason="figures of numbers out of bounds, with status 0")
 def test_directions_of_the_text_tower_are_refused(place, of_texts, tmp_path):
     good("neurons", "collect", "pictureworld", "--images", place / "photos", "--out",
          tmp_path / "early", "--layers", "0-1")
@@ -534,7 +532,6 @@ def test_maps_where_pictures_have_moved(place, tmp_path):
         p["path"] != gone for p in moved["pictures"]]
 
 
-@pytest.mark.xfail(strict=True, reason="an empty sheet is written, with status 0")
 def test_maps_where_no_picture_is_the_stores(place, tmp_path):
     says_one_line(run("neurons", "show", place / "store", "L4.N3", "--texts", POOL, "--images",
                       ROOT / "world/sets/birds", "--maps", tmp_path / "a.png"), 3, "birds")
@@ -634,7 +631,6 @@ def significant_part(stored, layer, effects):
     return (effects * (norms > stored.stat("top_norm", layer)[:, -1:])[..., None]).sum(0)
 
 
-@pytest.mark.xfail(strict=True, reason="norms in fp64 are held against thresholds rounded to fp32")
 def test_the_last_of_the_top_pictures_is_not_above_its_own_effect(place, stored, classes):
     report = answer(*of_classes(place, ("neurons", "ablate")))
     for layer, part in zip(LAYERS, report["layers"]):
@@ -873,7 +869,6 @@ def test_a_run_that_is_killed_goes_on(place, tmp_path):
     says_one_line(run(*collect(place, out)), 5, "exists already")
 
 
-@pytest.mark.xfail(strict=True, reason="shards of a finished store are not checked")
 def test_resume_checks_all_of_a_finished_store(place, tmp_path):
     shutil.copytree(place / "store", tmp_path / "store")
     shard = tmp_path / "store/shard-00001.safetensors"
@@ -926,15 +921,13 @@ def test_a_forged_copy_without_a_change_is_whole(place, tmp_path):
     ("stats", "direction_top.L4", (0, 0), np.nan, 4), ("stats", "variance.L4", 0, 2.0, 4),
     ("stats", "mean_alpha.L3", (0, 0), np.inf, 4), ("stats", "top_pictures.L4", (0, 0), -1, 4),
     ("shard", "alpha.L4", (0, 0, 0), np.nan, 4), ("shard", "embedding", (0, 0), np.inf, 4),
-    pytest.param("basis", "values.L4.L5", (0, 0), np.nan, 4,
-                 marks=pytest.mark.xfail(strict=True, reason="an internal error, 70"))])
+    ("basis", "values.L4.L5", (0, 0), np.nan, 4)])
 def test_verify_finds_forged_numbers(place, tmp_path, file, name, at, value, status):
     store = forged(place / "store", setting(file, name, at, value), tmp_path / "x")
     result = run("verify", store)
     assert result.returncode == status and file in result.stderr, (result.returncode, result.stderr)
 
 
-@pytest.mark.xfail(strict=True, reason="numbers and sizes of such a store are not checked")
 @pytest.mark.parametrize("change, line", [
     (setting("stats", "top_pictures.L4", (0, 0), 10**9), "neurons show x L4.N0 --texts POOL"),
     (setting("stats", "top_pictures.L4", (0, 0), -1), "neurons show x L4.N0 --texts POOL"),
@@ -1046,13 +1039,11 @@ def test_explain_through_no_layer(refusing, layer, words):
                       layer, cwd=refusing), 2, *words)
 
 
-@pytest.mark.xfail(strict=True, reason="the message speaks of layers only")
 def test_a_head_instead_of_a_neuron(refusing):
     says_one_line(run("neurons", "words", "store", "--texts", "texts.txt", "--neurons", "L4.H3",
                       cwd=refusing), 2, "L4.H3", "L9.N2914")
 
 
-@pytest.mark.xfail(strict=True, reason="two decimals of a percentage are too few")
 def test_no_share_is_shown_as_nothing(place):
     out = good("neurons", "words", place / "store", "--texts", POOL, "--count", 1, "--most", 768)
     assert " 0.00 %" not in out
