@@ -73,7 +73,8 @@ TEST(SegmentationTest, AConstantBeforeTheClipChangesTheMask) {
     Map map({1, 4}, {-0.5, 0.1, 0.4, 1.0});
     for (double& v : map.flat()) v += constant;
     const ScaledMap scaled = ScaleMap(map);
-    return std::ranges::count_if(scaled.values.flat(), [&](double v) { return v > scaled.threshold; });
+    return std::ranges::count_if(scaled.values.flat(),
+                                 [&](double v) { return v > scaled.threshold; });
   };
   EXPECT_EQ(object_pixels(0), 2);  // .1, .4, 1 above 0: mean .375
   EXPECT_EQ(object_pixels(-0.35), 1);
