@@ -302,6 +302,7 @@ CollectResult RunStatistics(const PassSource& passes, const CollectOptions& opti
   const std::vector<NeuronPaths> stored =
       ReadNeuronBasis(writer.path() / kBasisFile, options.layers, passes.tower.config().heads);
   std::vector<RunningDirections> running;
+  running.reserve(stored.size());
   for (const NeuronPaths& p : stored) running.emplace_back(p, info.neurons->top);
   RunningMoments embeddings(stored.front().embed_width());
   CollectResult result{.top = info.neurons->top};

@@ -159,6 +159,7 @@ void WriteNeuronBasis(const std::filesystem::path& file, std::span<const NeuronP
                        AsFloats(first.writes()[at]));
   }
   std::vector<TensorToWrite> tensors;
+  tensors.reserve(parts.size());
   for (const auto& [name, values] : parts) tensors.push_back(TensorOf(name, values));
   WriteSafetensors(file, tensors);
 }
