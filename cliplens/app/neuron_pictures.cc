@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <ranges>
 #include <utility>
 
 #include "cliplens/analysis/neuron_scores.h"
@@ -175,7 +174,8 @@ Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, con
   for (const Discovered& d : ranked) {
     if (d.score > 0 && std::ssize(found.concepts) < choice.concepts) found.concepts.push_back(d);
   }
-  for (const Discovered& d : ranked | std::views::reverse) {
+  std::ranges::reverse(ranked);
+  for (const Discovered& d : ranked) {
     if (d.score < 0 && std::ssize(found.against) < choice.concepts) found.against.push_back(d);
   }
   return found;
