@@ -169,6 +169,7 @@ Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, con
   active.resize(std::min(active.size(), ToSize(choice.neurons)));
   found.strongest = std::move(active);
   std::vector<Discovered> ranked;
+  ranked.reserve(scores.size());
   for (const auto& [text, score] : scores) ranked.push_back({text, score});
   std::ranges::stable_sort(ranked, std::greater<>(), &Discovered::score);
   for (const Discovered& d : ranked) {

@@ -201,6 +201,7 @@ std::vector<NeuronReconstructionReport> ReconstructNeurons(const NeuronStore& st
   const NeuronAccuracy accuracy(store, model, choice.ablation, work);
   const NeuronStore& directions = accuracy.directions(store);
   std::vector<PursuitAtoms> atoms;
+  atoms.reserve(pools.size());
   for (const TextPool& pool : pools) {
     atoms.emplace_back(RowsOfPool(model.ForRows(), pool, choice.ablation.classes.truncate, work),
                        choice.scale);
