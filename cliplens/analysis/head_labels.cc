@@ -19,10 +19,9 @@ constexpr std::size_t kEvidence = 8;
 constexpr double kSecond = 0.5;
 constexpr double kLeastConfidence = 0.5;  // of a label
 
-// What of a property's share its answers owe to chance.
-double Owed(const PropertyShare& property, const TextEvidence& evidence) {
-  return TurnedPart(evidence) * property.turned;
-}
+// What two properties both explain counts as far as it exceeds this many standard errors of a
+// share.
+constexpr double kErrors = 3;
 
 Index LargestOf(const std::vector<double>& shares) {
   Index best = 0;
@@ -30,6 +29,29 @@ Index LargestOf(const std::vector<double>& shares) {
     if (shares[p] > At(shares, best)) best = static_cast<Index>(p);
   }
   return best;
+}
+
+Index LargestNet(const HeadLabel& head) {
+  std::vector<double> net;
+  for (const PropertyShare& property : head.properties) net.push_back(property.net);
+  return LargestOf(net);
+}
+
+double GroupsOf(const Grouping& grouping) {
+  std::vector<bool> seen(ToSize(grouping.groups), false);
+  for (const std::int32_t g : grouping.group_of) At(seen, g) = true;
+  return static_cast<double>(std::ranges::count(seen, true));
+}
+
+// How a head varies.
+struct HeadSpread {
+  Matrix covariance;      // [r, r], times the number of pictures
+  double directions = 0;  // the effective number in which it varies
+};
+HeadSpread SpreadOf(const HeadRows& rows) {
+  HeadSpread spread{nn::Product(nn::Of(rows.y).Transposed(), nn::Of(rows.y))};
+  spread.directions = rows.total * rows.total / spread.covariance.squaredNorm();
+  return spread;
 }
 
 void PutEvidence(const HeadRows& rows, const AskedPictures& pictures, HeadLabel& head) {
@@ -56,7 +78,8 @@ void PutEvidence(const HeadRows& rows, const AskedPictures& pictures, HeadLabel&
   }
 }
 
-// Sets share, chance and net share of each property; returns the shares on parts of the pictures.
+// Sets share, chance and net share of each property, the latter with `shared` 0; returns the shares
+// on parts of the pictures.
 std::vector<SlicedShare> PutShares(const HeadRows& rows, const AskedPictures& pictures,
                                    HeadLabel& head) {
   std::vector<SlicedShare> sliced;
@@ -69,28 +92,75 @@ std::vector<SlicedShare> PutShares(const HeadRows& rows, const AskedPictures& pi
       property.turned += share / static_cast<double>(pictures.turned.size());
       property.chance = std::max(property.chance, share);
     }
-    property.net = property.share.value - Owed(property, pictures.evidence[p]);
+    property.net = property.share.value - TurnedPart(pictures.evidence[p]) * property.turned;
   }
   return sliced;
 }
 
-// Sets what the other properties explain beyond the guess, the rival among them, and what the
-// guess explains beyond the rival.
+const Grouping& Answers(const AskedPictures& pictures, Index p) {
+  return At(pictures.properties, p).answers;
+}
+
+// What property p explains of rows without the means of another's groups, as a share of `rows`.
+double BeyondOf(const HeadRows& rest, const AskedPictures& pictures, Index p,
+                const HeadRows& rows) {
+  return ShareOf(rest, Answers(pictures, p)) * rest.total / rows.total;
+}
+
+// Sets what the other properties explain beyond the guess, and the rival among them.
 void PutRival(const HeadRows& rows, const AskedPictures& pictures, HeadLabel& head) {
-  const auto answers = [&](Index p) -> const Grouping& {
-    return At(pictures.properties, p).answers;
-  };
-  const auto beyond = [&](const HeadRows& rest, Index p) {
-    return ShareOf(rest, answers(p)) * rest.total / rows.total;
-  };
-  const HeadRows rest = Within(rows, answers(head.guess));
-  for (Index p = 0; p < static_cast<Index>(head.properties.size()); ++p) {
+  const HeadRows rest = Within(rows, Answers(pictures, head.guess));
+  head.rival = -1;
+  for (Index p = 0; p < std::ssize(head.properties); ++p) {
     if (p == head.guess) continue;
     PropertyShare& property = At(head.properties, p);
-    property.beyond = beyond(rest, p);
+    property.beyond = BeyondOf(rest, pictures, p, rows);
     if (head.rival < 0 || property.beyond > At(head.properties, head.rival).beyond) head.rival = p;
   }
-  At(head.properties, head.guess).beyond = beyond(Within(rows, answers(head.rival)), head.guess);
+}
+
+// What the guess shares with a property of better evidence, which would be ahead without it.
+struct Overlap {
+  Index with = -1;   // of several the one of the largest net share; -1: none
+  double share = 0;  // of the head's variance, beyond what may be chance
+};
+Overlap OverlapOf(const AskedPictures& pictures, const HeadSpread& spread, const HeadLabel& head) {
+  const auto images = static_cast<double>(pictures.index.size());
+  const auto groups = [&](Index p) { return GroupsOf(Answers(pictures, p)); };
+  const auto error = [&](Index p) { return ErrorOfShare(images, groups(p), spread.directions); };
+  const auto owed = [&](Index p) { return TurnedPart(At(pictures.evidence, p)); };
+  const PropertyShare& guess = At(head.properties, head.guess);
+  const double freedom = images - groups(head.guess);
+  Overlap found;
+  if (freedom <= 0) return found;
+  for (Index p = 0; p < std::ssize(head.properties); ++p) {
+    if (p == head.guess || owed(p) >= owed(head.guess)) continue;
+    const PropertyShare& other = At(head.properties, p);
+    // The means of the guess's groups take a part of everything that is left; corrected for it.
+    const double overlap = other.share.value - other.beyond * (images - 1) / freedom -
+                           kErrors * std::max(error(head.guess), error(p));
+    if (overlap <= 0 || other.net <= guess.net - overlap) continue;
+    if (found.with < 0 || other.net > At(head.properties, found.with).net) found = {p, overlap};
+  }
+  return found;
+}
+
+// Sets the guess, the rival, and what each property explains beyond the guess. What two properties
+// both explain belongs to the one whose texts describe the pictures better: where this decides
+// between them, the other's net share is reduced by it, once.
+void PutGuess(const HeadRows& rows, const AskedPictures& pictures, const HeadSpread& spread,
+              HeadLabel& head) {
+  while (true) {
+    head.guess = LargestNet(head);
+    PutRival(rows, pictures, head);
+    PropertyShare& guess = At(head.properties, head.guess);
+    const Overlap overlap = OverlapOf(pictures, spread, head);
+    if (overlap.with < 0 || guess.shared > 0) break;
+    guess.shared = overlap.share;
+    guess.net -= overlap.share;
+  }
+  At(head.properties, head.guess).beyond =
+      BeyondOf(Within(rows, Answers(pictures, head.rival)), pictures, head.guess, rows);
 }
 
 // The share of the halves of pictures and of texts whose guess is that of all.
@@ -100,7 +170,8 @@ double Stability(const HeadRows& rows, const AskedPictures& pictures,
   const auto count = [&](const auto& share_of) {
     std::vector<double> net;
     for (std::size_t p = 0; p < sliced.size(); ++p) {
-      net.push_back(share_of(p) - Owed(head.properties[p], pictures.evidence[p]));
+      const PropertyShare& property = head.properties[p];
+      net.push_back(share_of(p) - (property.share.value - property.net));
     }
     same += LargestOf(net) == head.guess ? 1 : 0;
   };
@@ -113,19 +184,11 @@ double Stability(const HeadRows& rows, const AskedPictures& pictures,
   return same / static_cast<double>(pictures.halves.size() + pictures.text_halves.size());
 }
 
-double GroupsOf(const Grouping& grouping) {
-  std::vector<bool> seen(ToSize(grouping.groups), false);
-  for (const std::int32_t g : grouping.group_of) At(seen, g) = true;
-  return static_cast<double>(std::ranges::count(seen, true));
-}
-
-LabelFigures FiguresOf(const HeadRows& rows, const Matrix& from_text, const AskedPictures& pictures,
-                       const HeadLabel& head) {
-  const Matrix covariance = nn::Product(nn::Of(rows.y).Transposed(), nn::Of(rows.y));
-  const double directions = rows.total * rows.total / covariance.squaredNorm();
-  const auto images = static_cast<double>(rows.y.rows());
+LabelFigures FiguresOf(const HeadSpread& spread, const Matrix& from_text,
+                       const AskedPictures& pictures, const HeadLabel& head) {
+  const auto images = static_cast<double>(pictures.index.size());
   const auto error = [&](Index p) {
-    return ErrorOfShare(images, GroupsOf(At(pictures.properties, p).answers), directions);
+    return ErrorOfShare(images, GroupsOf(Answers(pictures, p)), spread.directions);
   };
   Index next = -1;
   for (Index p = 0; p < std::ssize(head.properties); ++p) {
@@ -141,7 +204,7 @@ LabelFigures FiguresOf(const HeadRows& rows, const Matrix& from_text, const Aske
           .error = error(head.guess),
           .next_error = error(next),
           .stability = head.stability,
-          .head_alignment = AlignmentOf(in_head, covariance, texts.cols()),
+          .head_alignment = AlignmentOf(in_head, spread.covariance, texts.cols()),
           .text_alignment = At(pictures.evidence, head.guess).alignment,
           .text_peak = At(pictures.evidence, head.guess).peak,
           .table_alignment = pictures.table_alignment,
@@ -160,10 +223,8 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
   const HeadRows rows = ReadHeadRows(store, id, ln, pictures.index, coordinates);
   if (rows.total == 0) return head;
   const std::vector<SlicedShare> sliced = PutShares(rows, pictures, head);
-  std::vector<double> net;
-  for (const PropertyShare& property : head.properties) net.push_back(property.net);
-  head.guess = LargestOf(net);
-  PutRival(rows, pictures, head);
+  const HeadSpread spread = SpreadOf(rows);
+  PutGuess(rows, pictures, spread, head);
   const PropertyShare& best = At(head.properties, head.guess);
   head.coverage = best.share.value;
   const PropertyShare& next = At(head.properties, head.rival);
@@ -171,7 +232,7 @@ HeadLabel LabelHead(const Store& store, HeadId id, ArrayView<const float, 2> ln,
     head.second = head.rival;
   }
   head.stability = Stability(rows, pictures, sliced, head);
-  head.figures = FiguresOf(rows, coordinates.from_text, pictures, head);
+  head.figures = FiguresOf(spread, coordinates.from_text, pictures, head);
   head.confidence = ConfidenceOf(head.figures);
   if (head.confidence >= kLeastConfidence) head.label = head.guess;
   PutEvidence(rows, pictures, head);

@@ -48,7 +48,11 @@ struct PropertyShare {
   double beyond = 0;
   double chance = 0;  // the largest share that the same texts gave, turned at random four times
   double turned = 0;  // the mean of these four
-  // The share less what the property's answers owe to chance: by it properties are ranked.
+  // What a property whose texts describe the pictures better explains too, where this decides
+  // between the two; else 0.
+  double shared = 0;
+  // The share less what the property's answers owe to chance, and less `shared`: by it properties
+  // are ranked.
   double net = 0;
 };
 
@@ -76,8 +80,9 @@ struct HeadLabel {
 
 // The model's own zero-shot answers stand in for truth. For each property, a picture belongs to the
 // group of the property's text that is nearest to its embedding. The best guess for a head is the
-// property whose groups explain most of its variance, less what answers without meaning explain. It
-// is the label if its confidence is at least one half. docs/labels.md has the method and the
+// property whose groups explain most of its variance, less what answers without meaning explain;
+// what two properties both explain counts for the one whose texts describe the pictures better. The
+// guess is the label if its confidence is at least one half. docs/labels.md has the method and the
 // calibration of the confidence.
 //   texts: unit rows [M, E], one for each text of the pool that `table` was made from
 // Throws Error(kInvalidArgument) where shapes do not fit, and as Store::ReadHead does.

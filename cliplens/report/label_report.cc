@@ -70,6 +70,7 @@ Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vecto
                                   {"beyond", property.beyond},
                                   {"chance", property.chance},
                                   {"turned", property.turned},
+                                  {"shared", property.shared},
                                   {"net", property.net}});
   }
   for (const LabelEvidence& text : head.texts) {
@@ -177,9 +178,9 @@ Json LabelOverviewJson(const Json& labels, const LabelFile& file) {
 }
 
 std::string LabelCsv(const LabelReport& report) {
-  std::string csv =
-      CsvRow({"head", "label", "guess", "second", "confidence", "stability", "coverage", "rival",
-              "property", "share", "share_low", "share_high", "beyond", "chance", "turned", "net"});
+  std::string csv = CsvRow({"head", "label", "guess", "second", "confidence", "stability",
+                            "coverage", "rival", "property", "share", "share_low", "share_high",
+                            "beyond", "chance", "turned", "shared", "net"});
   const auto name = [&](Index property) {
     return property < 0 ? std::string() : Name(report, property);
   };
@@ -192,7 +193,7 @@ std::string LabelCsv(const LabelReport& report) {
                   name(head.rival), report.table.names[p], CsvNumber(property.share.value),
                   CsvNumber(property.share.low), CsvNumber(property.share.high),
                   CsvNumber(property.beyond), CsvNumber(property.chance),
-                  CsvNumber(property.turned), CsvNumber(property.net)});
+                  CsvNumber(property.turned), CsvNumber(property.shared), CsvNumber(property.net)});
     }
   }
   return csv;

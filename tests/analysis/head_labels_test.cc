@@ -1,6 +1,8 @@
 #include "cliplens/analysis/head_labels.h"
 
+#include <algorithm>
 #include <cmath>
+#include <random>
 #include <string>
 
 #include "tests/expect_error.h"
@@ -84,6 +86,38 @@ TEST(HeadLabels, AHeadOfTwoPropertiesNamesBoth) {
   EXPECT_NEAR(both.properties[1].share.value, 0.5, 0.05);
   EXPECT_NEAR(both.properties[0].beyond, 0.5, 0.05);
   EXPECT_LT(both.confidence, Labels(store)[0].confidence);
+}
+
+// 16 words more, each near a colour and a shape: what their answers explain of a head is what colour
+// and shape explain, though they describe the pictures worse.
+TEST(HeadLabels, WhatTwoPropertiesExplainBelongsToTheOneOfBetterEvidence) {
+  const TemporaryDirectory directory;
+  const Store store = PlantedStore{.images = 1000}.Write(directory.path() / "store");
+  TextPool pool = PlantedPool();
+  Array<float, 2> texts({8 + 16, 8});
+  const Array<float, 2> planted = PlantedStore::Texts();
+  for (Index t = 0; t < 8; ++t) std::ranges::copy(planted.row(t), texts.row(t).data());
+  std::mt19937_64 engine(3);
+  for (Index t = 0; t < 16; ++t) {
+    pool.texts.push_back("word" + std::to_string(t));
+    pool.properties.emplace_back("word");
+    const auto row = texts.row(8 + t);
+    for (float& x : row) x = static_cast<float>(static_cast<double>(engine() >> 11) * 0x1p-52 - 1);
+    row[t / 4] += 1;
+    row[4 + t % 4] += 1;
+    const float length = AsEigen(texts.view()).row(8 + t).norm();
+    for (float& x : row) x /= length;
+  }
+  const HeadLabel both = LabelHeads(store, {{0, 2}}, PropertiesOf(pool), texts, {})[0];
+  const PropertyShare& colour = both.properties[0];
+  const PropertyShare& word = both.properties[2];
+  EXPECT_GT(word.share.value, colour.share.value + 0.1);
+  EXPECT_GT(word.net + word.shared, colour.net + 0.05);  // ahead, but for the overlap
+  EXPECT_LT(both.guess, 2);
+  EXPECT_NEAR(word.shared, 0.5, 0.1);
+  EXPECT_LT(word.net, colour.net);
+  EXPECT_EQ(colour.shared, 0);
+  EXPECT_EQ(both.figures.net, At(both.properties, both.guess).net);
 }
 
 TEST(HeadLabels, NoiseGetsAGuessAndNoLabel) {

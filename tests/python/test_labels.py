@@ -98,7 +98,8 @@ def test_shares_of_own_answers_are_those_in_e_dimensions(made):
             assert p["share"]["value"] == pytest.approx(shares[p["property"]], abs=1e-6), head["head"]
             assert p["turned"] <= p["chance"] + 1e-12
             part = part_of_turned(embedding, texts[[q == p["property"] for q in properties]])
-            assert p["net"] <= p["share"]["value"] - part * p["turned"] + 1e-6
+            assert p["shared"] >= 0
+            assert p["net"] <= p["share"]["value"] - part * p["turned"] - p["shared"] + 1e-6
             over = head["rival"] if p["property"] == first else first
             assert p["beyond"] == pytest.approx(
                 beyond(rows, answers[over], answers[p["property"]]), abs=1e-6), head["head"]
