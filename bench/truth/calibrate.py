@@ -23,15 +23,15 @@ from bench.truth.stores import ROOT, Bench
 
 SHIPPED = ("pictureworld", "pictureworld-2", "pictureworld-roles", "pictureworld-birds")
 FIT = (*SHIPPED, "m1", "m3", "m1-60", "m1-300", "m1-1000", "m3-60", "m3-300", "m3-1000", "r1", "r3")
-KEPT = ("m2", "m4", "m6", "m2-300", "m2-1000", "m4-300", "m4-1000", "r2", "r4")
+KEPT = ("m2", "m4", "m5", "m6", "m2-300", "m2-1000", "m4-300", "m4-1000", "r2", "r4")
 PENALTY = 1e-3  # of squared coefficients of features with unit spread
 FEW, MANY = 8, 1500  # pictures
 ABSENT = "table without the head's own property"  # where every label is wrong
 SCARCE = 6  # properties
 
-FEATURES = ("Share", "Stability", "Lead", "Significance", "Head", "Peak", "PeakTexts", "Table",
-            "Properties", "FewProperties", "ScarceShare", "ScarceHead", "ScarcePeak", "FewOnce",
-            "FewTwice", "FewShare", "FewStability", "FewHead", "FewPeak", "FewTable")
+FEATURES = ("Share", "Significance", "Head", "Peak", "PeakTexts", "Table", "Properties",
+            "FewProperties", "ScarceShare", "ScarceHead", "ScarcePeak", "FewOnce", "FewTwice",
+            "FewShare", "FewStability", "FewHead", "FewPeak", "FewTable")
 
 
 def features(figures):
@@ -39,8 +39,6 @@ def features(figures):
     f = {key: np.array([case[key] for case in figures]) for key in figures[0]}
     few = np.clip(np.log(MANY / np.maximum(f["images"], 1)) / np.log(MANY / FEW), 0, 1)
     share = np.log(np.maximum(f["net"], 1e-3))
-    lead = np.sqrt(np.clip((f["net"] - f["next_net"]) /
-                           np.sqrt(f["error"] ** 2 + f["next_error"] ** 2 + 1e-4), 0, 25))
     significance = np.clip(np.log(np.maximum(f["share"], 1e-3) / np.maximum(f["error"], 1e-4)), -2, 6)
     head = np.clip(np.log(f["head_alignment"] + 0.05), -1, 2)
     texts = np.clip(np.log(f["text_alignment"] + 0.05), 0, 1.5)
@@ -48,9 +46,9 @@ def features(figures):
     table = np.clip(f["table_alignment"], 0, 1.5)
     scarce = np.log(np.maximum(1, SCARCE / f["properties"]))
     return np.column_stack([
-        share, f["stability"], lead, significance, head, peak, peak * texts, table,
-        np.log(f["properties"]), scarce, scarce * share, scarce * head, scarce * peak, few,
-        few * few, few * share, few * f["stability"], few * head, few * peak, few * table])
+        share, significance, head, peak, peak * texts, table, np.log(f["properties"]), scarce,
+        scarce * share, scarce * head, scarce * peak, few, few * few, few * share,
+        few * f["stability"], few * head, few * peak, few * table])
 
 
 def fit(x, right, weights):

@@ -21,6 +21,7 @@ RANKERS = {
     "share − turned texts' mean": lambda p: p["share"]["value"] - p["turned"],
     "share − turned texts' largest": lambda p: p["share"]["value"] - p["chance"],
     "lower bound of the share": lambda p: p["share"]["low"],
+    "net share before overlaps": lambda p: p["net"] + p["shared"],
     "net share": lambda p: p["net"],
 }
 

@@ -190,16 +190,20 @@ LabelFigures FiguresOf(const HeadSpread& spread, const Matrix& from_text,
   const auto error = [&](Index p) {
     return ErrorOfShare(images, GroupsOf(Answers(pictures, p)), spread.directions);
   };
+  // With what they gave up: a guess that owes its place to an overlap has no lead.
+  const auto whole_net = [&](Index p) {
+    return At(head.properties, p).net + At(head.properties, p).shared;
+  };
   Index next = -1;
   for (Index p = 0; p < std::ssize(head.properties); ++p) {
     if (p == head.guess) continue;
-    if (next < 0 || At(head.properties, p).net > At(head.properties, next).net) next = p;
+    if (next < 0 || whole_net(p) > whole_net(next)) next = p;
   }
   const PropertyShare& guess = At(head.properties, head.guess);
   const Matrix& texts = At(pictures.centred, head.guess);
   const Matrix in_head = nn::Product(nn::Of(texts), nn::Of(from_text).Transposed());
   return {.net = guess.net,
-          .next_net = At(head.properties, next).net,
+          .next_net = whole_net(next),
           .share = guess.share.value,
           .error = error(head.guess),
           .next_error = error(next),

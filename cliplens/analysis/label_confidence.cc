@@ -16,12 +16,11 @@ constexpr double kFew = 8, kMany = 1500;  // pictures
 constexpr double kScarce = 6;             // properties
 constexpr double kLeastShare = 1e-3;      // shares below are noise
 // Coefficients of the confidence: bench/truth/calibrate.py.
-constexpr double kIntercept = -3.922, kShare = 0.496, kStability = -0.324, kLead = 0.287,
-                 kSignificance = -0.099, kHead = 1.604, kPeak = 9.653, kPeakTexts = 3.899,
-                 kTable = 1.03, kProperties = -0.069, kFewProperties = 0.65, kScarceShare = -0.233,
-                 kScarceHead = -1.077, kScarcePeak = -3.903, kFewOnce = -0.103, kFewTwice = 0.375,
-                 kFewShare = -0.206, kFewStability = 1.62, kFewHead = 0.527, kFewPeak = -5.137,
-                 kFewTable = -1.877;
+constexpr double kIntercept = -2.812, kShare = 0.852, kSignificance = 0.139, kHead = 1.015,
+                 kPeak = 8.948, kPeakTexts = 4.163, kTable = 1.085, kProperties = -0.087,
+                 kFewProperties = 0.234, kScarceShare = -0.353, kScarceHead = -0.849,
+                 kScarcePeak = -3.767, kFewOnce = -0.637, kFewTwice = -0.075, kFewShare = -0.568,
+                 kFewStability = 0.972, kFewHead = 1.072, kFewPeak = -4.52, kFewTable = -1.848;
 
 }  // namespace
 
@@ -50,8 +49,6 @@ double ConfidenceOf(const LabelFigures& f) {
   const double few =
       std::clamp(std::log(kMany / std::max(f.images, 1.0)) / std::log(kMany / kFew), 0.0, 1.0);
   const double share = std::log(std::max(f.net, kLeastShare));
-  const double lead = std::sqrt(
-      std::clamp((f.net - f.next_net) / std::hypot(f.error, f.next_error, 0.01), 0.0, 25.0));
   const double significance =
       std::clamp(std::log(std::max(f.share, kLeastShare) / std::max(f.error, 1e-4)), -2.0, 6.0);
   const double head = std::clamp(std::log(f.head_alignment + 0.05), -1.0, 2.0);
@@ -61,9 +58,8 @@ double ConfidenceOf(const LabelFigures& f) {
   const double properties = std::max(f.properties, 2.0);
   const double scarce = std::log(std::max(1.0, kScarce / properties));
   const double logit =
-      kIntercept + kShare * share + kStability * f.stability + kLead * lead +
-      kSignificance * significance + kHead * head + kPeak * peak + kPeakTexts * peak * texts +
-      kTable * table + kProperties * std::log(properties) +
+      kIntercept + kShare * share + kSignificance * significance + kHead * head + kPeak * peak +
+      kPeakTexts * peak * texts + kTable * table + kProperties * std::log(properties) +
       scarce * (kFewProperties + kScarceShare * share + kScarceHead * head + kScarcePeak * peak) +
       few * (kFewOnce + kFewTwice * few + kFewShare * share + kFewStability * f.stability +
              kFewHead * head + kFewPeak * peak + kFewTable * table);

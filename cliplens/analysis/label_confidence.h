@@ -28,10 +28,10 @@ double AlignmentOf(const Matrix& texts, const Matrix& covariance, Index width);
 // in (0, 1]: answers that mean nothing still divide the pictures by what the embedding is made of.
 double TurnedPart(const TextEvidence& evidence);
 
-// What a confidence is computed from.
+// What a confidence is computed from, and the next property, which has no part in it.
 struct LabelFigures {
   double net = 0;       // of the guess: share − turned part · share of the turned texts
-  double next_net = 0;  // the largest of the other properties
+  double next_net = 0;  // the largest of the other properties, with what they gave up
   double share = 0;     // of the guess
   double error = 0;     // standard error of the guess's share if it had nothing to do with the head
   double next_error = 0;  // of the other property's share

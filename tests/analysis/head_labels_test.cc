@@ -88,8 +88,8 @@ TEST(HeadLabels, AHeadOfTwoPropertiesNamesBoth) {
   EXPECT_LT(both.confidence, Labels(store)[0].confidence);
 }
 
-// 16 words more, each near a colour and a shape: what their answers explain of a head is what colour
-// and shape explain, though they describe the pictures worse.
+// 16 words more, each near a colour and a shape: what their answers explain of a head is what
+// colour and shape explain, though they describe the pictures worse.
 TEST(HeadLabels, WhatTwoPropertiesExplainBelongsToTheOneOfBetterEvidence) {
   const TemporaryDirectory directory;
   const Store store = PlantedStore{.images = 1000}.Write(directory.path() / "store");

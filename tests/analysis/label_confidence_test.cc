@@ -93,9 +93,11 @@ TEST(LabelConfidence, GrowsWithWhatSpeaksForTheGuess) {
   other = usual;
   other.text_peak = 0;
   EXPECT_LT(ConfidenceOf(other), p);
-  other = usual;
-  other.next_net = 0.19;
-  EXPECT_LT(ConfidenceOf(other), p);
+  LabelFigures few = usual;
+  few.images = 12;
+  other = few;
+  other.stability = 0.5;
+  EXPECT_LT(ConfidenceOf(other), ConfidenceOf(few));
   other = usual;
   other.net = 0.02;
   other.share = 0.02;
