@@ -282,6 +282,8 @@ std::vector<PursuitPath> Pursue(const PursuitAtoms& atoms, Index targets, Index 
 
 }  // namespace
 
+const char* NameOf(TextScale scale) { return scale == TextScale::kUnit ? "unit" : "reference"; }
+
 PursuitAtoms::PursuitAtoms(ArrayView<const float, 2> texts, TextScale scale) {
   if (texts.size() == 0) {
     throw Error(ErrorCode::kInvalidArgument, "matching pursuit: {} texts of width {}; give a pool",

@@ -39,6 +39,8 @@ enum class TextScale {
   kReference,
 };
 
+const char* NameOf(TextScale scale);  // "unit", "reference"
+
 // Texts as the pursuit reads them. Memory: 12 · M · E bytes.
 class PursuitAtoms {
  public:

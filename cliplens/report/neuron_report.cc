@@ -15,7 +15,6 @@
 namespace cliplens {
 namespace {
 
-const char* NameOf(TextScale scale) { return scale == TextScale::kUnit ? "unit" : "reference"; }
 const char* NameOf(NeuronPictures pictures) {
   return pictures == NeuronPictures::kTop ? "top" : "all";
 }

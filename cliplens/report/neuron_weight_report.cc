@@ -29,7 +29,7 @@ Json NeuronWeightsJson(const NeuronWeightsReport& report) {
   Json json = {{"format", "cliplens.neurons.weights/1"},
                {"model", ModelJson(report.model_name, report.fingerprint)},
                {"pool", PoolJson(report.pool)},
-               {"normalize", report.scale == TextScale::kUnit ? "unit" : "reference"},
+               {"normalize", NameOf(report.scale)},
                {"layers", Json::array()}};
   for (const NeuronLayerWeights& layer : report.layers) {
     Json entry = {{"layer", layer.layer},
