@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/finite.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/basis.h"
 #include "cliplens/model/nn/product.h"
@@ -42,8 +43,7 @@ void CheckSpace(const SearchSpace& space, Index embed_width) {
   }
   const Array<float, 2>& directions = space.directions;
   if (directions.size() > 0 &&
-      (directions.dim(1) != embed_width || space.heads.empty() ||
-       !std::ranges::all_of(directions.flat(), [](float v) { return std::isfinite(v); }))) {
+      (directions.dim(1) != embed_width || space.heads.empty() || !AllFinite(directions.flat()))) {
     throw Error(ErrorCode::kInvalidArgument,
                 "search: {} directions of {} numbers for {} heads; they are for heads, and each "
                 "has {} finite numbers",

@@ -105,38 +105,24 @@ void CheckFinite(const FactorBlock& block, Index b, const std::string& path, Sto
 
 FactorRange DecomposeRange(const Decomposer& decomposer, PictureLoop& loop,
                            const RangeRequest& request, ProgressCount& progress) {
-  const Index count = request.end - request.begin;
   FactorRange out{.range = request.range,
-                  .block = MakeBlock(decomposer.basis().sizes(), count),
-                  .items = std::vector<Item>(ToSize(count))};
-  std::vector<char> read(ToSize(count), 0);
-  PictureErrors errors(request.on_error);
-  loop.Run(request.begin, request.end, errors, progress, [&](const PictureBatch& batch) {
-    Decomposer::Scratch scratch;
-    for (Index k = 0; k < batch.size(); ++k) {
-      const Index b = At(batch.index, k) - request.begin;
-      decomposer.Fill(At(batch.captures, k), batch.embeddings.row(k), scratch, out.block, b);
-      // What is stored is what is measured: a store of halves has the statistics and the
-      // certificate of its halves.
-      if (request.type == StoreType::kF16) RoundToHalf(out.block, b);
-      Item& item = At(batch.items, k);
-      CheckFinite(out.block, b, item.path, request.type);
-      At(out.items, b) = std::move(item);
-      At(read, b) = 1;
-    }
-  });
-  out.oriented = errors.oriented();
-  out.skipped = errors.skipped();
-  if (out.skipped.empty()) return out;
-  std::vector<Index> kept;
-  std::vector<Item> items;
-  for (std::size_t b = 0; b < read.size(); ++b) {
-    if (read[b] == 0) continue;
-    kept.push_back(static_cast<Index>(b));
-    items.push_back(std::move(out.items[b]));
-  }
-  out.block = SelectRows(out.block, kept);
-  out.items = std::move(items);
+                  .block = MakeBlock(decomposer.basis().sizes(), request.end - request.begin)};
+  PictureRange read = loop.RunRange(
+      request.begin, request.end, request.on_error, progress, [&](const PictureBatch& batch) {
+        Decomposer::Scratch scratch;
+        for (Index k = 0; k < batch.size(); ++k) {
+          const Index b = At(batch.index, k) - request.begin;
+          decomposer.Fill(At(batch.captures, k), batch.embeddings.row(k), scratch, out.block, b);
+          // What is stored is what is measured: a store of halves has the statistics and the
+          // certificate of its halves.
+          if (request.type == StoreType::kF16) RoundToHalf(out.block, b);
+          CheckFinite(out.block, b, At(batch.items, k).path, request.type);
+        }
+      });
+  if (!read.skipped.empty()) out.block = SelectRows(out.block, read.kept);
+  out.items = std::move(read.items);
+  out.skipped = std::move(read.skipped);
+  out.oriented = read.oriented;
   return out;
 }
 

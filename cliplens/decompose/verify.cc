@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "cliplens/base/finite.h"
 #include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/decompose/statistics.h"
@@ -16,10 +17,6 @@
 namespace cliplens {
 namespace fs = std::filesystem;
 namespace {
-
-bool AllFinite(std::span<const float> values) {
-  return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
-}
 
 class Verifier {
  public:

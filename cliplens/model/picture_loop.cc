@@ -31,6 +31,28 @@ void PictureLoop::Run(Index begin, Index end, PictureErrors& errors, ProgressCou
   });
 }
 
+PictureRange PictureLoop::RunRange(Index begin, Index end, OnError on_error,
+                                   ProgressCount& progress, const Use& use) {
+  std::vector<std::optional<Item>> read(ToSize(end - begin));
+  PictureErrors errors(on_error);
+  Run(begin, end, errors, progress, [&](const PictureBatch& batch) {
+    use(batch);
+    for (Index k = 0; k < batch.size(); ++k) {
+      At(read, At(batch.index, k) - begin) = std::move(At(batch.items, k));
+    }
+  });
+  PictureRange range;
+  for (std::size_t i = 0; i < read.size(); ++i) {
+    if (!read[i]) continue;
+    range.items.push_back(std::move(*read[i]));
+    range.kept.push_back(static_cast<Index>(i));
+  }
+  range.skipped = errors.skipped();
+  range.incomplete = errors.incomplete();
+  range.oriented = errors.oriented();
+  return range;
+}
+
 void PictureLoop::RunPass(Index begin, Index end, PictureErrors& errors, Memory& memory,
                           Workspace& workspace, const Use& use) const {
   memory.index.clear();

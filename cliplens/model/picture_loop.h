@@ -44,6 +44,14 @@ struct PictureLoopOptions {
   int threads = 0;
 };
 
+// What became of the pictures of a range, in their order.
+struct PictureRange {
+  std::vector<Item> items;  // of the pictures that were read
+  std::vector<Index> kept;  // their places in the range
+  std::vector<SkippedPicture> skipped, incomplete;
+  Index oriented = 0;  // PictureErrors::oriented
+};
+
 class PictureLoop {
  public:
   // Encoder and set must outlive this.
@@ -53,6 +61,10 @@ class PictureLoop {
   // Calls `use` for the batches of pictures [begin, end), from several threads at once. `errors`
   // gets the pictures that cannot be read and stops or goes on, as its policy says.
   void Run(Index begin, Index end, PictureErrors& errors, ProgressCount& progress, const Use& use);
+
+  // Run with errors of its own. `use` fills rows of the caller's and leaves the items to this.
+  PictureRange RunRange(Index begin, Index end, OnError on_error, ProgressCount& progress,
+                        const Use& use);
 
  private:
   // Memory of one pass, kept between passes.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/finite.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/decompose/merge.h"
@@ -38,7 +39,8 @@ void FillCoefficients(std::span<const NeuronPaths> paths, const Captures& captur
                       NeuronBlock& block, Index b) {
   for (std::size_t l = 0; l < paths.size(); ++l) {
     const NeuronPaths& p = paths[l];
-    scratch.attention = p.Attention(captures).cast<float>();
+    const Matrix attention = p.Attention(captures);
+    scratch.attention = attention.cast<float>();
     const ArrayView<const float, 2> hidden = captures.hidden[p.layer()];  // [N, F]
     scratch.through.resize(p.channels(), p.neurons());
     nn::Gemm({.m = p.channels(),
@@ -55,26 +57,23 @@ void FillCoefficients(std::span<const NeuronPaths> paths, const Captures& captur
       float* to = alpha[n].row(b).data();
       for (Index j = 0; j < p.channels(); ++j) to[j] = scratch.through(j, n);
     }
-    const RowVector shared = p.SharedOf(captures);
+    const RowVector shared = p.SharedOf(captures, attention);
     std::ranges::transform(shared, block.shared[l].row(b).begin(),
                            [](double v) { return static_cast<float>(v); });
   }
   std::ranges::copy(embedding, block.embedding.row(b).data());
 }
 
-bool AllFinite(const NeuronBlock& block, Index b) {
-  const auto finite = [](std::span<const float> values) {
-    return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
-  };
+bool IsFinite(const NeuronBlock& block, Index b) {
   for (const Array<float, 3>& alpha : block.alpha) {
     for (Index n = 0; n < alpha.dim(0); ++n) {
-      if (!finite(alpha.view()[n].row(b))) return false;
+      if (!AllFinite(alpha.view()[n].row(b))) return false;
     }
   }
   for (const Array<float, 2>& shared : block.shared) {
-    if (!finite(shared.row(b))) return false;
+    if (!AllFinite(shared.row(b))) return false;
   }
-  return finite(block.embedding.row(b));
+  return AllFinite(block.embedding.row(b));
 }
 
 struct NeuronRange {
@@ -97,7 +96,7 @@ struct PassSource {
 };
 
 void CheckFinite(const NeuronBlock& block, Index b, const std::string& path) {
-  if (AllFinite(block, b)) return;
+  if (IsFinite(block, b)) return;
   throw Error(ErrorCode::kUnsupported,
               "{}: what neurons do on it is not finite; the model's activations overflow: check "
               "the weights",
@@ -106,36 +105,21 @@ void CheckFinite(const NeuronBlock& block, Index b, const std::string& path) {
 
 NeuronRange CollectPictures(std::span<const NeuronPaths> paths, PictureLoop& loop, Index begin,
                             Index end, OnError on_error, ProgressCount& progress) {
-  const Index count = end - begin;
-  NeuronRange out{.block = MakeNeuronBlock(paths, count),
-                  .items = std::vector<Item>(ToSize(count))};
-  std::vector<char> read(ToSize(count), 0);
-  PictureErrors errors(on_error);
-  loop.Run(begin, end, errors, progress, [&](const PictureBatch& batch) {
+  NeuronRange out{.block = MakeNeuronBlock(paths, end - begin)};
+  PictureRange read = loop.RunRange(begin, end, on_error, progress, [&](const PictureBatch& batch) {
     CoefficientScratch scratch;
     for (Index k = 0; k < batch.size(); ++k) {
       const Index b = At(batch.index, k) - begin;
       FillCoefficients(paths, At(batch.captures, k), batch.embeddings.row(k), scratch, out.block,
                        b);
-      Item& item = At(batch.items, k);
-      CheckFinite(out.block, b, item.path);
-      At(out.items, b) = std::move(item);
-      At(read, b) = 1;
+      CheckFinite(out.block, b, At(batch.items, k).path);
     }
   });
-  out.oriented = errors.oriented();
-  out.skipped = errors.skipped();
-  out.incomplete = errors.incomplete();
-  if (out.skipped.empty()) return out;
-  std::vector<Index> kept;
-  std::vector<Item> items;
-  for (std::size_t b = 0; b < read.size(); ++b) {
-    if (read[b] == 0) continue;
-    kept.push_back(static_cast<Index>(b));
-    items.push_back(std::move(out.items[b]));
-  }
-  out.block = SelectPictures(out.block, kept);
-  out.items = std::move(items);
+  if (!read.skipped.empty()) out.block = SelectPictures(out.block, read.kept);
+  out.items = std::move(read.items);
+  out.skipped = std::move(read.skipped);
+  out.incomplete = std::move(read.incomplete);
+  out.oriented = read.oriented;
   return out;
 }
 
@@ -486,7 +470,8 @@ void MergeNeuronStores(std::span<const fs::path> inputs, const fs::path& output,
   }
   const fs::path& first = plan.inputs.front().directory;
   CheckHash(first / kBasisFile, plan.inputs.front().manifest.basis_checksum);
-  const std::vector<NeuronPaths> paths = NeuronStore::Open(first).AllPaths();
+  const std::vector<NeuronPaths> paths =
+      ReadNeuronBasis(first / kBasisFile, plan.info.neurons->layers, HeadsOf(plan.info, first));
   StoreWriter writer(output, plan.info, PartialDirectory::Mode::kNew, "remove it and merge again",
                      [&](const fs::path& file) { WriteNeuronBasis(file, paths); });
   for (const MergeInput& input : plan.inputs) {

@@ -85,7 +85,6 @@ class RunningDirections {
   ~RunningDirections();
   RunningDirections(RunningDirections&&) noexcept;
 
-  Index pictures() const { return pictures_; }
   // The first pass: α [F, B, J] and shared [B, 2J+3] of some pictures.
   void AddMoments(const Array<float, 3>& alpha, const Array<float, 2>& shared, int threads);
   // Ends it. Throws as DirectionsOf.

@@ -1,7 +1,6 @@
 #include "cliplens/neurons/neuron_files.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -9,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/finite.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
 
@@ -17,60 +17,20 @@ namespace {
 
 std::string Named(const char* what, Index layer) { return fmt::format("{}.L{}", what, layer); }
 
-// Reads tensors of a file by name, each of an expected shape.
-class NeuronFile {
- public:
-  explicit NeuronFile(const std::filesystem::path& path) : file_(path) {}
+Matrix RowsIn(const NeuronFile& file, const std::string& name, Index rows, Index columns) {
+  const std::vector<float> values = file.Floats(name, {rows, columns});
+  return AsEigen(ArrayView<const float, 2>(values.data(), {rows, columns})).cast<double>();
+}
 
-  Index size() const { return std::ssize(file_.tensors()); }
-  bool Has(const std::string& name) const { return file_.contains(name); }
-  const TensorEntry& Find(const std::string& name, std::size_t axes) const {
-    const TensorEntry& entry = file_.at(name);
-    if (entry.shape.size() != axes ||
-        std::ranges::any_of(entry.shape, [](Index n) { return n < 1; })) {
-      throw Error(ErrorCode::kCorruptData, "{}: tensor '{}' has shape {}, {} axes were expected",
-                  file_.path().string(), name, ShapeText(entry.shape), axes);
-    }
-    return entry;
-  }
-  const TensorEntry& Find(const std::string& name, const std::vector<Index>& shape) const {
-    const TensorEntry& entry = file_.at(name);
-    if (entry.shape != shape) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: tensor '{}' has shape {}, {} was expected; collect again",
-                  file_.path().string(), name, ShapeText(entry.shape), ShapeText(shape));
-    }
-    return entry;
-  }
-  std::vector<float> Floats(const std::string& name, const std::vector<Index>& shape) const {
-    std::vector<float> values = file_.ReadAsFloat(Find(name, shape));
-    CheckFinite(name, std::span<const float>(values));
-    return values;
-  }
-  Matrix Rows(const std::string& name, Index rows, Index columns) const {
-    const std::vector<float> values = Floats(name, {rows, columns});
-    return AsEigen(ArrayView<const float, 2>(values.data(), {rows, columns})).cast<double>();
-  }
-  template <typename T>
-  std::vector<T> Numbers(const std::string& name, const std::vector<Index>& shape) const {
-    const std::vector<double> values = file_.ReadNumbers(Find(name, shape));
-    CheckFinite(name, std::span<const double>(values));
-    std::vector<T> out(values.size());
-    std::ranges::transform(values, out.begin(), [](double v) { return static_cast<T>(v); });
-    return out;
-  }
-
- private:
-  template <typename T>
-  void CheckFinite(const std::string& name, std::span<const T> values) const {
-    if (std::ranges::all_of(values, [](T v) { return std::isfinite(v); })) return;
-    throw Error(ErrorCode::kCorruptData,
-                "{}: a number of tensor '{}' is not finite; restore it or collect again",
-                file_.path().string(), name);
-  }
-
-  SafetensorsFile file_;
-};
+// Whole numbers.
+template <typename T>
+std::vector<T> WholeIn(const NeuronFile& file, const std::string& name,
+                       const std::vector<Index>& shape) {
+  const std::vector<double> values = file.Doubles(name, shape);
+  std::vector<T> out(values.size());
+  std::ranges::transform(values, out.begin(), [](double v) { return static_cast<T>(v); });
+  return out;
+}
 
 template <typename T>
 constexpr DataType TypeOf() {
@@ -98,6 +58,50 @@ Array<float, 2> AsFloats(const Matrix& values) {
 }
 
 }  // namespace
+
+const TensorEntry& NeuronFile::Find(const std::string& name, std::size_t axes) const {
+  const TensorEntry& entry = file_.at(name);
+  if (entry.shape.size() != axes ||
+      std::ranges::any_of(entry.shape, [](Index n) { return n < 1; })) {
+    throw Error(ErrorCode::kCorruptData, "{}: tensor '{}' has shape {}, {} axes were expected",
+                file_.path().string(), name, ShapeText(entry.shape), axes);
+  }
+  return entry;
+}
+
+const TensorEntry& NeuronFile::Find(const std::string& name,
+                                    const std::vector<Index>& shape) const {
+  const TensorEntry& entry = file_.at(name);
+  if (entry.shape != shape) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: tensor '{}' has shape {}, {} was expected; collect again",
+                file_.path().string(), name, ShapeText(entry.shape), ShapeText(shape));
+  }
+  return entry;
+}
+
+template <typename T>
+std::vector<T> NeuronFile::Checked(const std::string& name, std::vector<T> values) const {
+  if (AllFinite(std::span<const T>(values))) return values;
+  throw Error(ErrorCode::kCorruptData,
+              "{}: a number of tensor '{}' is not finite; restore it or collect again",
+              file_.path().string(), name);
+}
+
+std::vector<float> NeuronFile::Floats(const std::string& name,
+                                      const std::vector<Index>& shape) const {
+  return Checked(name, file_.ReadAsFloat(Find(name, shape)));
+}
+
+std::vector<float> NeuronFile::Floats(const std::string& name, const std::vector<Index>& shape,
+                                      Index first, Index count) const {
+  return Checked(name, file_.ReadAsFloat(Find(name, shape), first, count));
+}
+
+std::vector<double> NeuronFile::Doubles(const std::string& name,
+                                        const std::vector<Index>& shape) const {
+  return Checked(name, file_.ReadNumbers(Find(name, shape)));
+}
 
 std::string AlphaName(Index layer) { return Named("alpha", layer); }
 std::string SharedName(Index layer) { return Named("shared", layer); }
@@ -183,7 +187,7 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
   const Index end = first + 1 + channels / heads;
   std::vector<Matrix> writes;
   for (Index l = first + 1; l < end; ++l) {
-    writes.push_back(basis.Rows(Named("writes", l), width, embed_width));
+    writes.push_back(RowsIn(basis, Named("writes", l), width, embed_width));
   }
   const Index others = end - 1 - first;
   const Index chosen = layers.size();
@@ -196,13 +200,13 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
   for (Index l = layers.begin; l < layers.end; ++l) {
     std::vector<Matrix> values;
     for (Index later = l + 1; later < end; ++later) {
-      values.push_back(basis.Rows(Named("values", l) + Named("", later), neurons, width));
+      values.push_back(RowsIn(basis, Named("values", l) + Named("", later), neurons, width));
     }
     const Index own = (end - 1 - l) * heads;
     paths.emplace_back(
         l, heads, std::move(values),
         std::vector<Matrix>(writes.begin() + static_cast<std::ptrdiff_t>(l - first), writes.end()),
-        basis.Rows(SharedName(l), 2 * own + 3, embed_width));
+        RowsIn(basis, SharedName(l), 2 * own + 3, embed_width));
   }
   return paths;
 }
@@ -264,14 +268,14 @@ NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
                                       std::span<const NeuronPaths> paths, Index pictures) {
   const NeuronFile statistics(file);
   NeuronStatistics read;
-  read.embedding.mean = statistics.Numbers<double>("embedding_mean", {paths.front().embed_width()});
+  read.embedding.mean = statistics.Doubles("embedding_mean", {paths.front().embed_width()});
   if (statistics.Has("items")) {
     const std::vector<std::uint8_t> bytes =
-        statistics.Numbers<std::uint8_t>("items", statistics.Find("items", 1).shape);
+        WholeIn<std::uint8_t>(statistics, "items", statistics.Find("items", 1).shape);
     read.items = ParseItems({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
                             file.string() + ": items");
   }
-  read.embedding.variance = statistics.Numbers<double>("embedding_variance", {1}).front();
+  read.embedding.variance = statistics.Doubles("embedding_variance", {1}).front();
   for (const NeuronPaths& p : paths) {
     const Index neurons = p.neurons();
     const Index channels = p.channels();
@@ -282,9 +286,9 @@ NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
     };
     const Index top = statistics.Find(name("top_norm"), 2).shape[1];
     NeuronDirections d;
-    d.mean_alpha = Array<double, 2>(
-        {neurons, channels}, statistics.Numbers<double>(name("mean_alpha"), {neurons, channels}));
-    d.mean_shared = statistics.Numbers<double>(name("mean_shared"), {p.shared().rows()});
+    d.mean_alpha = Array<double, 2>({neurons, channels},
+                                    statistics.Doubles(name("mean_alpha"), {neurons, channels}));
+    d.mean_shared = statistics.Doubles(name("mean_shared"), {p.shared().rows()});
     d.top = rows("direction_top", width);
     d.all = rows("direction_all", width);
     d.top_explained = statistics.Floats(name("explained_top"), {neurons});
@@ -292,7 +296,7 @@ NeuronStatistics ReadNeuronStatistics(const std::filesystem::path& file,
     d.variance = statistics.Floats(name("variance"), {neurons});
     d.channel_share = rows("channel_share", channels);
     d.top_pictures = Array<std::int64_t, 2>(
-        {neurons, top}, statistics.Numbers<std::int64_t>(name("top_pictures"), {neurons, top}));
+        {neurons, top}, WholeIn<std::int64_t>(statistics, name("top_pictures"), {neurons, top}));
     const Index named = read.items.empty() ? pictures : std::ssize(read.items);
     if (!std::ranges::all_of(d.top_pictures.flat(),
                              [&](std::int64_t i) { return i >= 0 && i < named; })) {

@@ -16,6 +16,30 @@
 
 namespace cliplens {
 
+// Tensors of a store's file by name. Throws Error(kCorruptData) for another shape than is expected
+// and for numbers that are not finite.
+class NeuronFile {
+ public:
+  explicit NeuronFile(const std::filesystem::path& path) : file_(path) {}
+
+  Index size() const { return std::ssize(file_.tensors()); }
+  bool Has(const std::string& name) const { return file_.contains(name); }
+  // With so many axes, none of them empty; or of this shape.
+  const TensorEntry& Find(const std::string& name, std::size_t axes) const;
+  const TensorEntry& Find(const std::string& name, const std::vector<Index>& shape) const;
+  // The values; `count` of them from number `first` on.
+  std::vector<float> Floats(const std::string& name, const std::vector<Index>& shape) const;
+  std::vector<float> Floats(const std::string& name, const std::vector<Index>& shape, Index first,
+                            Index count) const;
+  std::vector<double> Doubles(const std::string& name, const std::vector<Index>& shape) const;
+
+ private:
+  template <typename T>
+  std::vector<T> Checked(const std::string& name, std::vector<T> values) const;
+
+  SafetensorsFile file_;
+};
+
 // The coefficients of some pictures, as a shard holds them.
 struct NeuronBlock {
   std::vector<Array<float, 3>> alpha;   // of each layer [F, B, J]

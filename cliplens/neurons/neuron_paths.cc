@@ -179,8 +179,7 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
   return attention;
 }
 
-RowVector NeuronPaths::SharedOf(const Captures& captures) const {
-  const Matrix attention = Attention(captures);
+RowVector NeuronPaths::SharedOf(const Captures& captures, const Matrix& attention) const {
   const Index channels = this->channels();
   RowVector shared(2 * channels + 3);
   for (Index j = 0; j < channels; ++j) {
@@ -205,7 +204,7 @@ NeuronCoefficients NeuronPaths::CoefficientsOf(const Captures& captures) const {
   const Matrix attention = Attention(captures);
   const ArrayView<const float, 2> hidden = captures.hidden[layer_];  // [N, F]
   return {.alpha = nn::Product(nn::Of(hidden).Transposed(), nn::Of(attention).Transposed()),
-          .shared = SharedOf(captures)};
+          .shared = SharedOf(captures, attention)};
 }
 
 RowVector SumOfEffects(const NeuronPaths& paths, const NeuronCoefficients& coefficients) {

@@ -75,7 +75,8 @@ class NeuronPaths {
   NeuronCoefficients CoefficientsOf(const Captures& captures) const;
   // a_{j,i}/(σ_p n) [J, N]: α_{n,j} = Σ_i c_{i,n} a_{j,i}.
   Matrix Attention(const Captures& captures) const;
-  RowVector SharedOf(const Captures& captures) const;
+  // `attention` is Attention(captures).
+  RowVector SharedOf(const Captures& captures, const Matrix& attention) const;
 
   // W_V diag(γ_1) w_n of each later layer [F, H·K].
   const std::vector<Matrix>& values() const { return values_; }

@@ -1,7 +1,6 @@
 #include "cliplens/neurons/neuron_store.h"
 
 #include <algorithm>
-#include <cmath>
 #include <mutex>
 #include <utility>
 
@@ -11,23 +10,6 @@
 namespace cliplens {
 namespace fs = std::filesystem;
 namespace {
-
-const TensorEntry& FindTensor(const SafetensorsFile& file, const std::string& name,
-                              const std::vector<Index>& shape) {
-  const TensorEntry& entry = file.at(name);
-  if (entry.shape == shape) return entry;
-  throw Error(ErrorCode::kCorruptData,
-              "{}: tensor '{}' has shape {}, the manifest asks for {}; collect again",
-              file.path().string(), name, ShapeText(entry.shape), ShapeText(shape));
-}
-
-void CheckFiniteIn(const SafetensorsFile& file, const std::string& name,
-                   std::span<const float> values) {
-  if (std::ranges::all_of(values, [](float v) { return std::isfinite(v); })) return;
-  throw Error(ErrorCode::kCorruptData,
-              "{}: a number of tensor '{}' is not finite; restore it or collect again",
-              file.path().string(), name);
-}
 
 // Shards one behind the other. They are opened for each reading, so that no number of them is too
 // large.
@@ -55,10 +37,8 @@ struct ShardSequence {
     Array<float, 2> out({total, width});
     float* to = out.data();
     for (const NeuronShard& shard : shards) {
-      const SafetensorsFile file(shard.file);
       const std::vector<float> values =
-          file.ReadAsFloat(FindTensor(file, name, {shard.pictures, width}));
-      CheckFiniteIn(file, name, values);
+          NeuronFile(shard.file).Floats(name, {shard.pictures, width});
       to = std::ranges::copy(values, to).out;
     }
     return out;
@@ -69,12 +49,11 @@ struct ShardSequence {
     Array<float, 3> out({count, total, channels});
     Index before = 0;
     for (const NeuronShard& shard : shards) {
-      const SafetensorsFile file(shard.file);
       const Index size = shard.pictures * channels;
-      const TensorEntry& entry =
-          FindTensor(file, AlphaName(paths.layer()), {paths.neurons(), shard.pictures, channels});
-      const std::vector<float> values = file.ReadAsFloat(entry, first * size, count * size);
-      CheckFiniteIn(file, AlphaName(paths.layer()), values);
+      const std::vector<float> values =
+          NeuronFile(shard.file)
+              .Floats(AlphaName(paths.layer()), {paths.neurons(), shard.pictures, channels},
+                      first * size, count * size);
       for (Index n = 0; n < count; ++n) {
         std::copy_n(values.data() + n * size, size, out.view()[n].row(before).data());
       }
@@ -100,10 +79,6 @@ struct NeuronStore::Files {
   std::once_flag once;
   std::shared_ptr<const ShardSequence> shards;
 };
-
-NeuronFactors FactorsOfShards(std::span<const NeuronShard> shards, const NeuronPaths& paths) {
-  return FactorsIn(std::make_shared<const ShardSequence>(shards), paths);
-}
 
 Index HeadsOf(const StoreInfo& info, const fs::path& directory) {
   const std::string name = (directory / kManifestFile).string();

@@ -73,7 +73,6 @@ struct NeuronShard {
   Index pictures = 0;
   std::string checksum;  // checked when the shard is opened
 };
-NeuronFactors FactorsOfShards(std::span<const NeuronShard> shards, const NeuronPaths& paths);
 // What they say of all pictures together; `progress` counts neurons. Throws as DirectionsOf.
 NeuronStatistics StatisticsOfShards(std::span<const NeuronShard> shards,
                                     std::span<const NeuronPaths> paths, Index top, int threads,

@@ -1,11 +1,11 @@
 #include "cliplens/neurons/neuron_verify.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <set>
 #include <utility>
 
+#include "cliplens/base/finite.h"
 #include "cliplens/decompose/store_checks.h"
 #include "cliplens/neurons/neuron_store.h"
 
@@ -27,7 +27,7 @@ void CheckNeuronShard(const StoreChecks& checks, const ShardInfo& shard,
                   NameOf(entry.type), ShapeText(shape));
     }
     const std::vector<float> values = file.ReadAsFloat(entry);
-    if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); })) {
+    if (!AllFinite(std::span(values))) {
       checks.Fail(shard.file, "a number of '{}' is not finite", name);
     }
   };
