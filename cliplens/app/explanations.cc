@@ -9,8 +9,8 @@ namespace cliplens {
 namespace {
 
 ScoreThrough SplitThrough(const ClipModel& model, const TokenPass& pass, const Explanation& whole,
-                          std::span<const float> direction, Index layer, Index top, int threads) {
-  const NeuronPaths paths(model.image_tower(), model.image_readout(), layer, threads);
+                          std::span<const float> direction, const NeuronPaths& paths, Index top) {
+  const Index layer = paths.layer();
   const Vector text =
       Eigen::Map<const Eigen::VectorXf>(direction.data(), std::ssize(direction)).cast<double>();
   ScoreThrough through;
@@ -57,8 +57,12 @@ ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
   report.grid = model.config().grid();
   report.explanation = Explain(model, pass, named.statement, threads);
   if (choice.through) {
+    std::optional<NeuronPaths> made;
+    if (choice.paths == nullptr) {
+      made.emplace(model.image_tower(), model.image_readout(), *choice.through, threads);
+    }
     report.through = SplitThrough(model, pass, report.explanation, named.statement.direction,
-                                  *choice.through, choice.top, threads);
+                                  made ? *made : *choice.paths, choice.top);
   }
   return report;
 }

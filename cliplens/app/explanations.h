@@ -27,6 +27,7 @@ struct ScoreThrough {
   double mlps = 0, input = 0;  // directly
   std::vector<Index> neurons;  // the strongest
   Array<double, 2> tokens;     // [neurons, N] what each token brings to them; the class token first
+  std::map<Index, std::string> words = {};  // of the strongest, where a store of them tells
   // Of all of the above: the score up to rounding.
   double sum() const { return scores.sum() + later_heads + other_heads + mlps + input; }
 };
@@ -53,7 +54,8 @@ struct ExplanationChoice {
   bool truncate = false;                // a text longer than the context is cut
   // A layer whose neurons the score is split over; the pass must have CapturesThrough(layer).
   std::optional<Index> through = {};
-  Index top = 8;  // neurons
+  const NeuronPaths* paths = nullptr;  // of that layer, if they are there already
+  Index top = 8;                       // neurons
 };
 // Leaves the picture and the labels of heads empty. Throws as TextAgainst, ClassAgainst and
 // Explain, and with `through` as NeuronPaths and ScoreNeurons.

@@ -11,6 +11,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/model/picture_loop.h"
+#include "cliplens/model/resize.h"
 
 namespace cliplens {
 namespace {
@@ -36,63 +37,91 @@ std::vector<CarryingHead> HeadsCarrying(const NeuronStore& store, NeuronId id,
   return heads;
 }
 
-// Where a neuron fires in a picture of a set; nothing if it cannot be read.
-bool MapPicture(const ClipModel& model, const ImageSet& set, Index number, NeuronId id, int threads,
-                TopPicture& top) {
-  PictureErrors errors(OnError::kSkip);
-  Item item;
-  const std::optional<Image> image = errors.Read(set, number, &item);
-  if (!image) return false;
-  const TokenPass pass = PassOf(model, *image, threads, item.path, CapturesThrough(id.layer));
-  const auto hidden = pass.captures.hidden[id.layer];
-  const Index grid = model.config().grid();
-  top.picture = MappedPictureOf(model, *image, item.path);
-  top.fires = Array<double, 2>({grid, grid});
-  top.class_token = hidden(0, id.neuron);
-  for (Index i = 0; i < grid * grid; ++i) {
-    top.fires(i / grid, i % grid) = hidden(i + 1, id.neuron);
-  }
-  return true;
+// The picture with its longer side at most `side` pixels.
+MappedPicture Shrunk(MappedPicture picture, Index side) {
+  const Index longest = std::max(picture.rgb.width, picture.rgb.height);
+  if (side <= 0 || longest <= side) return picture;
+  const auto fit = [&](Index n) { return std::max<Index>(1, (n * side + longest / 2) / longest); };
+  const Index width = fit(picture.rgb.width), height = fit(picture.rgb.height);
+  const double x = static_cast<double>(width) / static_cast<double>(picture.rgb.width);
+  const double y = static_cast<double>(height) / static_cast<double>(picture.rgb.height);
+  picture.rgb = Resize(picture.rgb, width, height, Interpolation::kBicubic);
+  const GridRegion& r = picture.region;
+  picture.region = {r.left * x, r.top * y, r.right * x, r.bottom * y};
+  return picture;
 }
 
-void MapPictures(const NeuronStore& store, const LazyModel& model, const std::string& images,
-                 NeuronId id, int threads, NeuronShown& shown) {
-  const std::unique_ptr<ImageSet> set = OpenImagesOf(store.info(), images);
-  if (!set) {
-    throw Error(ErrorCode::kNotFound,
-                "{}: the pictures of this store are gone from {}; say where they are with --images",
-                store.directory().string(), store.info().data.front().root);
+// The layers of neurons that pictures are mapped for.
+LayerRange LayersOf(std::span<const NeuronShown> shown) {
+  LayerRange layers = {shown.front().words.neurons.front().id.layer, 0};
+  for (const NeuronShown& one : shown) {
+    const Index layer = one.words.neurons.front().id.layer;
+    layers = {std::min(layers.begin, layer), std::max(layers.end, layer + 1)};
   }
-  std::map<std::string, Index> number_of;
-  for (Index i = 0; i < set->size(); ++i) number_of.emplace(set->path(i), i);
-  for (TopPicture& picture : shown.pictures) {
-    const auto found = number_of.find(picture.path);
-    if (found == number_of.end() ||
-        !MapPicture(model.Get(), *set, found->second, id, threads, picture)) {
-      ++shown.missing;
-    }
-  }
-  if (shown.missing < std::ssize(shown.pictures)) return;
-  throw Error(
-      ErrorCode::kNotFound,
-      "{}: none of the neuron's pictures can be read there, the first is {}; name the place "
-      "of the store's pictures with --images",
-      images.empty() ? store.info().data.front().root : images,
-      Printable(shown.pictures.front().path));
+  return layers;
 }
 
 }  // namespace
 
-NeuronShown ShowNeuron(const NeuronStore& store, const LazyModel& model,
+NeuronFiring FiringOf(const Captures& captures, Index grid, NeuronId id) {
+  const auto hidden = captures.hidden[id.layer];
+  NeuronFiring firing{id, Array<double, 2>({grid, grid}), hidden(0, id.neuron)};
+  for (Index i = 0; i < grid * grid; ++i) {
+    firing.patches(i / grid, i % grid) = hidden(i + 1, id.neuron);
+  }
+  return firing;
+}
+
+void MapNeurons(const ClipModel& model, const ImageSet& set, Index map_side, const Work& work,
+                std::span<NeuronShown> shown) {
+  if (shown.empty()) return;
+  struct Place {
+    NeuronShown* neuron;
+    TopPicture* picture;
+  };
+  std::map<std::string, std::vector<Place>> places;
+  for (NeuronShown& one : shown) {
+    for (TopPicture& picture : one.pictures) places[picture.path].push_back({&one, &picture});
+  }
+  std::map<std::string, Index> number_of;
+  for (Index i = 0; i < set.size(); ++i) number_of.emplace(set.path(i), i);
+  const CaptureRequest captures = {.hidden = LayersOf(shown)};
+  const ProgressSink progress = work.Stage("pictures");
+  PictureErrors errors(OnError::kSkip);
+  Index done = 0;
+  for (const auto& [path, wanted] : places) {
+    Item item;
+    std::optional<Image> image;
+    if (const auto found = number_of.find(path); found != number_of.end()) {
+      image = errors.Read(set, found->second, &item);
+    }
+    if (image) {
+      const TokenPass pass = PassOf(model, *image, work.threads, path, captures);
+      const MappedPicture mapped = Shrunk(MappedPictureOf(model, *image, path), map_side);
+      for (const Place& place : wanted) {
+        const NeuronFiring firing =
+            FiringOf(pass.captures, model.config().grid(), place.neuron->words.neurons.front().id);
+        place.picture->picture = mapped;
+        place.picture->fires = firing.patches;
+        place.picture->class_token = firing.class_token;
+      }
+    } else {
+      for (const Place& place : wanted) ++place.neuron->missing;
+    }
+    if (progress) progress(++done, std::ssize(places));
+  }
+}
+
+NeuronShown ShowNeuron(const NeuronStore& store, const NeuronPool& pool,
                        const NeuronShowChoice& choice, const Work& work) {
   NeuronWordsChoice words = choice.words;
   words.neurons = choice.neuron;
-  NeuronShown shown{.words = {}, .heads = {}, .pictures = {}};
   if (NeuronsNamed(store, choice.neuron).size() != 1) {
     throw Error(ErrorCode::kInvalidArgument, "'{}': one neuron is wanted, as L9.N2914",
                 Printable(choice.neuron));
   }
-  shown.words = DescribeNeurons(store, model.ForRows(), words, work);
+  NeuronShown shown{
+      .words = DescribeNeurons(store, pool, words, work), .heads = {}, .pictures = {}};
   const NeuronId id = shown.words.neurons.front().id;
   shown.heads = HeadsCarrying(store, id, RowOf(shown.words.directions.row(0)), choice.heads);
   const NeuronDirections& d = store.directions(id.layer);
@@ -104,9 +133,30 @@ NeuronShown ShowNeuron(const NeuronStore& store, const LazyModel& model,
                               .norm = d.top_norm(id.neuron, i),
                               .along = d.top_along(id.neuron, i)});
   }
-  if (choice.maps) RequirePictures(store, "maps");
-  if (choice.maps) MapPictures(store, model, choice.images, id, work.threads, shown);
   return shown;
+}
+
+NeuronShown ShowNeuron(const NeuronStore& store, const LazyModel& model,
+                       const NeuronShowChoice& choice, const Work& work) {
+  (void)NeuronsNamed(store, choice.neuron);  // before the texts are embedded
+  NeuronShown shown =
+      ShowNeuron(store, OpenNeuronPool(model.ForRows(), choice.words, work), choice, work);
+  if (!choice.maps) return shown;
+  RequirePictures(store, "maps");
+  const std::unique_ptr<ImageSet> set = OpenImagesOf(store.info(), choice.images);
+  if (!set) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: the pictures of this store are gone from {}; say where they are with --images",
+                store.directory().string(), store.info().data.front().root);
+  }
+  MapNeurons(model.Get(), *set, choice.map_side, work, {&shown, 1});
+  if (shown.missing < std::ssize(shown.pictures)) return shown;
+  throw Error(
+      ErrorCode::kNotFound,
+      "{}: none of the neuron's pictures can be read there, the first is {}; name the place "
+      "of the store's pictures with --images",
+      choice.images.empty() ? store.info().data.front().root : choice.images,
+      Printable(shown.pictures.front().path));
 }
 
 Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, const Image& picture,

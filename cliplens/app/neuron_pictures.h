@@ -6,6 +6,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct NeuronShowChoice {
   Index heads = 8;               // that carry it, the strongest
   Index pictures = 9;            // of largest effect, at most those of the store's `top`
   bool maps = false;             // and where the neuron fires in them
+  Index map_side = 0;            // longest side of the pictures under the maps; 0: as they are
   std::string images = {};       // where the pictures are; empty: where the store says
 };
 // A head that carries what a neuron writes.
@@ -49,6 +51,23 @@ struct NeuronShown {
 // Throws as DescribeNeurons; with `maps` Error(kNotFound) where the store's pictures are gone.
 NeuronShown ShowNeuron(const NeuronStore& store, const LazyModel& model,
                        const NeuronShowChoice& choice, const Work& work);
+// With a pool that is open and without maps.
+NeuronShown ShowNeuron(const NeuronStore& store, const NeuronPool& pool,
+                       const NeuronShowChoice& choice, const Work& work);
+
+// Adds the maps of all pictures that can be read, and counts the others in `missing`. A picture is
+// read and passed once, however many neurons show it. The stage is "pictures".
+void MapNeurons(const ClipModel& model, const ImageSet& set, Index map_side, const Work& work,
+                std::span<NeuronShown> shown);
+
+// A neuron's activation behind the non-linearity.
+struct NeuronFiring {
+  NeuronId id;
+  Array<double, 2> patches;  // [g, g]
+  double class_token = 0;
+};
+// `captures` of a pass that keeps the hidden rows of the neuron's layer.
+NeuronFiring FiringOf(const Captures& captures, Index grid, NeuronId id);
 
 struct DiscoveryChoice {
   NeuronWordsChoice words = {.count = 32};  // but for `neurons`

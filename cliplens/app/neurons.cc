@@ -144,18 +144,35 @@ Array<float, 2> DirectionsOfNeurons(const NeuronStore& store, const std::vector<
   return rows;
 }
 
+NeuronPool MakeNeuronPool(TextPool pool, ArrayView<const float, 2> rows, TextScale scale) {
+  return {.pool = std::move(pool), .scale = scale, .atoms = PursuitAtoms(rows, scale)};
+}
+
+NeuronPool OpenNeuronPool(const RowModel& model, const NeuronWordsChoice& choice,
+                          const Work& work) {
+  TextPool pool = ReadTextPool(TextsPath(choice.texts), work.on_blank);
+  const Array<float, 2> rows = RowsOfPool(model, pool, choice.truncate, work);
+  return MakeNeuronPool(std::move(pool), rows, choice.scale);
+}
+
 NeuronWordsReport DescribeNeurons(const NeuronStore& store, const RowModel& model,
+                                  const NeuronWordsChoice& choice, const Work& work) {
+  (void)NeuronsNamed(store, choice.neurons);  // before the texts are embedded
+  return DescribeNeurons(store, OpenNeuronPool(model, choice, work), choice, work);
+}
+
+NeuronWordsReport DescribeNeurons(const NeuronStore& store, const NeuronPool& pool,
                                   const NeuronWordsChoice& choice, const Work& work) {
   const std::vector<NeuronId> ids = NeuronsNamed(store, choice.neurons);
   NeuronWordsReport report{.store = store.info(),
                            .embedding_variance = store.embedding().variance,
-                           .pool = ReadTextPool(TextsPath(choice.texts), work.on_blank),
+                           .pool = pool.pool,
                            .choice = choice,
                            .neurons = {},
                            .directions = DirectionsOfNeurons(store, ids, choice.pictures)};
-  const PursuitAtoms atoms(RowsOfPool(model, report.pool, choice.truncate, work), choice.scale);
+  report.choice.scale = pool.scale;
   const std::vector<PursuitPath> paths = MatchingPursuit(
-      atoms, report.directions.view(),
+      pool.atoms, report.directions.view(),
       {.count = choice.count, .threads = work.threads, .progress = work.Stage("words")});
   for (std::size_t i = 0; i < ids.size(); ++i) {
     NeuronWords& neuron = report.neurons.emplace_back(FiguresOfNeuron(store, ids[i]));

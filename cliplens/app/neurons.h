@@ -40,6 +40,17 @@ struct NeuronWordsChoice {
   bool truncate = false;  // texts longer than the context are cut
 };
 
+// A pool of texts, ready to describe many directions.
+struct NeuronPool {
+  TextPool pool;
+  TextScale scale = TextScale::kUnit;
+  PursuitAtoms atoms;
+};
+// `rows`: those of the pool's texts, [M, E] unit. Throws as PursuitAtoms.
+NeuronPool MakeNeuronPool(TextPool pool, ArrayView<const float, 2> rows, TextScale scale);
+// The pool of `choice`. The stage is "texts". Throws as ReadTextPool, CachedTexts and PursuitAtoms.
+NeuronPool OpenNeuronPool(const RowModel& model, const NeuronWordsChoice& choice, const Work& work);
+
 struct NeuronWord {
   Index text = 0;     // in the pool
   double weight = 0;  // of the text about the pool's mean; of either sign
@@ -72,6 +83,9 @@ struct NeuronWordsReport {
 // The stages are "texts" and "words". Throws as NeuronsNamed, ReadTextPool, CachedTexts and
 // MatchingPursuit.
 NeuronWordsReport DescribeNeurons(const NeuronStore& store, const RowModel& model,
+                                  const NeuronWordsChoice& choice, const Work& work);
+// With a pool that is open, whose texts and scale count instead of those of `choice`.
+NeuronWordsReport DescribeNeurons(const NeuronStore& store, const NeuronPool& pool,
                                   const NeuronWordsChoice& choice, const Work& work);
 
 // The directions of some neurons of one kind, one below the other [neurons, E].

@@ -132,6 +132,8 @@ ReportExtras OpenExtras(const Store& store, const ClipModel& model, const Extras
                                        .texts = choice.texts},
                                       work);
   }
+  if (!choice.neurons.store.empty())
+    extras.neurons = OpenReportNeurons(model, choice.neurons, work);
   return extras;
 }
 

@@ -18,6 +18,7 @@
 #include "cliplens/app/explanations.h"
 #include "cliplens/app/groups.h"
 #include "cliplens/app/labels.h"
+#include "cliplens/app/neuron_lists.h"
 #include "cliplens/app/work.h"
 #include "cliplens/base/progress.h"
 #include "cliplens/decompose/store.h"
@@ -74,6 +75,7 @@ struct ReportExtras {
   std::optional<GroupReport> groups;
   std::optional<ReportScores> scores;
   std::optional<ComparisonReport> comparison;
+  std::optional<ReportNeurons> neurons;
 };
 
 // Which further analyses are wanted.
@@ -87,10 +89,11 @@ struct ExtrasChoice {
   std::vector<std::string> texts = {};
   std::string beside = {};  // a store of a second model, which is compared with the first
   ModelChoice model = {}, beside_model = {};  // for it
+  ReportNeuronsChoice neurons = {};           // with a store: the neurons that matter most
 };
-// The stages are those of MakeLabels, OpenAccuracy, MakeGroups, and "ablation". Throws as they,
-// Ablate, MakeScores and CompareStores do, and Error(kInvalidArgument) for groups without classes
-// and for an edit without groups.
+// The stages are those of MakeLabels, OpenAccuracy, MakeGroups, OpenReportNeurons, and "ablation".
+// Throws as they, Ablate, MakeScores and CompareStores do, and Error(kInvalidArgument) for groups
+// without classes and for an edit without groups.
 ReportExtras OpenExtras(const Store& store, const ClipModel& model, const ExtrasChoice& choice,
                         const Work& work);
 

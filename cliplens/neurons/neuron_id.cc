@@ -80,4 +80,11 @@ LayerRange ParseNeuronLayers(std::string_view text, Index layers) {
   return {*first, *last + 1};
 }
 
+Index ParseNeuronLayer(std::string_view text, Index layers) {
+  const LayerRange range = ParseNeuronLayers(text, layers);
+  if (range.size() == 1) return range.begin;
+  throw Error(ErrorCode::kInvalidArgument, "{}: one layer is wanted, as L{}", Printable(text),
+              range.begin);
+}
+
 }  // namespace cliplens

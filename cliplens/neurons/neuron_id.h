@@ -27,5 +27,7 @@ NeuronId ParseNeuron(std::string_view text, Index layers, Index neurons);
 // "all" (all but the last). Throws Error(kInvalidArgument) for other text and for layers that are
 // not there; the last layer has no attention after it, which the message says.
 LayerRange ParseNeuronLayers(std::string_view text, Index layers);
+// The same where it is one layer.
+Index ParseNeuronLayer(std::string_view text, Index layers);
 
 }  // namespace cliplens
