@@ -33,6 +33,8 @@ struct ReportArguments {
 void Run(ReportArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   options.extras.model = options.model;
+  options.extras.neurons.texts = options.texts;
+  options.extras.neurons.truncate = options.extras.classes.truncate;
   const std::vector<HeadId> heads = HeadsIn(store).Parse(options.extras.heads);
   RefuseExisting(options.out);
   const TextPool pool = ReadTextPool(TextsPath(options.texts), WarnOfBlankLines);
@@ -57,6 +59,14 @@ void Run(ReportArguments& options, const Common& common) {
         fmt::format("{} of the {} pictures of the page cannot be shown (the first: {}); say with "
                     "--images where they lie now",
                     shown.missing, shown.asked, shown.first_reason));
+  }
+  if (const auto& neurons = input.extras.neurons; neurons && neurons->missing > 0) {
+    PrintProblem(fmt::format(
+        "{} of the {} maps of neurons cannot be drawn{}; say with --neuron-images where the "
+        "pictures of {} lie now",
+        neurons->missing, neurons->maps + neurons->missing,
+        neurons->problem.empty() ? "" : " (" + neurons->problem + ")",
+        options.extras.neurons.store));
   }
   if (common.json) return PrintJson(ReportJson(input, std::ssize(page), options.out));
   Print(fmt::format("report of {} heads on {} pictures: {}\n", heads.size(), store.info().images,
@@ -101,6 +111,13 @@ void AddReport(CLI::App& app, Common& common) {
   verb->add_option("--beside-model", options->extras.beside_model.model,
                    "The second store's model (default: what the store names)")
       ->needs(beside);
+  CLI::Option* neurons =
+      verb->add_option("--neurons", options->extras.neurons.store,
+                       "Store of neurons of the same model; the page then shows those that matter "
+                       "most in each layer, and which of them feed a head");
+  verb->add_option("--neuron-images", options->extras.neurons.images,
+                   "The pictures of the store of neurons, where they have moved")
+      ->needs(neurons);
   AddModelOption(verb, options->model);
 }
 

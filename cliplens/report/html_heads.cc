@@ -8,6 +8,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/report/html_sections.h"
 #include "cliplens/report/markup.h"
+#include "cliplens/report/neuron_section.h"
 
 namespace cliplens {
 namespace {
@@ -134,6 +135,7 @@ void PutCard(std::string& out, const ReportInput& input, const RankedHeads::Rank
   out += "<div class=\"columns\"><div>\n";
   PutTexts(out, input.pool, head);
   PutProperties(out, input.pool, head);
+  if (input.extras.neurons) out += FeedersOfCard(*input.extras.neurons, head.id);
   out += "</div>\n";
   if (!head.extremes.empty()) {
     out += "<div class=\"pictures\">\n";

@@ -14,6 +14,7 @@
 #include "cliplens/report/html_sections.h"
 #include "cliplens/report/html_shares.h"
 #include "cliplens/report/markup.h"
+#include "cliplens/report/neuron_section.h"
 #include "cliplens/report/score_section.h"
 
 namespace cliplens {
@@ -135,6 +136,7 @@ class Page {
     if (input_.extras.ablation) out_ += "<a href=\"#ablation\">Ablation</a>";
     if (input_.extras.groups) out_ += "<a href=\"#groups\">Groups</a>";
     if (input_.extras.scores) out_ += "<a href=\"#scores\">One score</a>";
+    if (input_.extras.neurons) out_ += "<a href=\"#neurons\">Neurons</a>";
     if (input_.extras.comparison) out_ += "<a href=\"#beside\">Before and after</a>";
     out_ +=
         "<a href=\"#glance\">All heads</a><a href=\"#heads\">Head by head</a><a "
@@ -189,6 +191,7 @@ class Page {
     if (extras.ablation) out_ += AblationSection(extras.ablation->setting, extras.ablation->result);
     if (extras.groups) out_ += GroupSection(*extras.groups);
     if (extras.scores) out_ += ScoreSection(*extras.scores, listed_);
+    if (extras.neurons) out_ += NeuronSection(*extras.neurons, listed_);
     if (extras.comparison) out_ += ComparisonSection(*extras.comparison, listed_, pictures_);
   }
 

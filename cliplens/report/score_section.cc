@@ -96,7 +96,7 @@ std::string ImageTag(const Image& image, const std::string& what) {
          EncodeBase64(EncodeWebp(image, kWebpQuality)) + "\">";
 }
 
-std::string ScaleLegend(double scale) {
+std::string ScaleLegend(double scale, std::string_view says) {
   std::string out;
   Put(out,
       "<p class=\"legend\"><span>\u2212{0:g}</span><svg class=\"scale\" viewBox=\"0 0 100 1\" "
@@ -108,10 +108,8 @@ std::string ScaleLegend(double scale) {
     Put(out, "<path fill=\"#{:02x}{:02x}{:02x}\" d=\"M{} 0h2.6v1h-2.6z\"/>", color.red, color.green,
         color.blue, 2.5 * i);
   }
-  Put(out,
-      "</svg><span>+{:g}</span><span class=\"muted\">of the score, by patch; zero in the "
-      "middle</span></p>\n",
-      scale);
+  Put(out, "</svg><span>+{:g}</span><span class=\"muted\">{}; zero in the middle</span></p>\n",
+      scale, says);
   return out;
 }
 

@@ -16,8 +16,8 @@ namespace cliplens {
 
 // A picture in the page itself; `what` is said in its place.
 std::string ImageTag(const Image& image, const std::string& what);
-// The colours of maps whose full colour is `scale`.
-std::string ScaleLegend(double scale);
+// The colours of maps whose full colour is `scale`; `says` what it is of.
+std::string ScaleLegend(double scale, std::string_view says = "of the score, by patch");
 
 // `listed`: heads with a card on the page, to which names link.
 std::string ScoreSection(const ReportScores& scores, const std::set<HeadId>& listed);

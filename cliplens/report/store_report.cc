@@ -65,14 +65,21 @@ Json IndexJson(const SearchIndex& index, const std::string& out, const std::stri
 }
 
 Json ReportJson(const ReportInput& input, Index bytes, const std::string& out) {
-  return {{"format", "cliplens.report/1"},
-          {"heads", input.heads.size()},
-          {"images", input.store.images},
-          {"components", ComponentsJson(input.shares)},
-          {"bytes", bytes},
-          {"pictures", input.thumbnails.asked - input.thumbnails.missing},
-          {"pictures_missing", input.thumbnails.missing},
-          {"out", out}};
+  Json json = {{"format", "cliplens.report/1"},
+               {"heads", input.heads.size()},
+               {"images", input.store.images},
+               {"components", ComponentsJson(input.shares)},
+               {"bytes", bytes},
+               {"pictures", input.thumbnails.asked - input.thumbnails.missing},
+               {"pictures_missing", input.thumbnails.missing},
+               {"out", out}};
+  if (const auto& neurons = input.extras.neurons) {
+    json["neurons"] = {{"shown", neurons->shown.size()},
+                       {"images", neurons->store.images},
+                       {"maps", neurons->maps},
+                       {"maps_missing", neurons->missing}};
+  }
+  return json;
 }
 
 Json DemoJson(const DemoReport& report) {

@@ -537,6 +537,58 @@ def test_maps_where_no_picture_is_the_stores(place, tmp_path):
                       ROOT / "world/sets/birds", "--maps", tmp_path / "a.png"), 3, "birds")
 
 
+def test_the_report_shows_the_neurons_that_matter(place, stored, tmp_path):
+    shutil.copytree(place / "photos", tmp_path / "here")
+    good("decompose", "pictureworld", "--images", tmp_path / "here", "--out", tmp_path / "heads")
+    good(*collect(tmp_path, tmp_path / "store", images="here"))
+    page = tmp_path / "page.html"
+    report = ("report", tmp_path / "heads", "--texts", POOL, "--neurons", tmp_path / "store",
+              "--out", page)
+    told = answer(*report)
+    assert told["neurons"] == {"shown": 12, "images": PICTURES, "maps": 12 * TOP, "maps_missing": 0}
+    html = page.read_text()
+    cards = re.findall(r'<article class="head" id="(L\d+\.N\d+)"(.*?)</article>', html, re.S)
+    want = [f"L{layer}.N{n}" for layer in LAYERS
+            for n in np.argsort(-stored.stat("variance", layer), kind="stable")[:6]]
+    assert [name for name, _ in cards] == want
+    for name, card in cards:
+        assert card.count("<img ") == TOP and len(re.findall(r'class="text"', card)) == 8
+        shown = answer("neurons", "show", tmp_path / "store", name, "--texts", POOL, "--heads", 5)
+        assert [re.escape(h["head"]) for h in shown["heads"]] == [
+            re.escape(h) for h in re.findall(r'<a href="#(L\d+\.H\d+)">', card)]
+        assert f"cosine of its texts</dt><dd>{shown['cosine']:.2f}</dd>" in card
+    # A head says which neurons feed it; those with a card are linked.
+    head = re.search(r'<article class="head" id="L5\.H4"(.*?)</article>', html, re.S)[1]
+    fed = re.findall(r"L\d\.N\d+", head.partition("Fed by neurons")[2].partition("</p>")[0])
+    through = {}
+    for layer in LAYERS:
+        at = [tuple(c) for c in stored.channels(layer)].index((5, 4))
+        for n, share in enumerate(stored.stat("channel_share", layer)[:, at]):
+            through[f"L{layer}.N{n}"] = share.astype(float) * stored.stat("variance", layer)[n]
+    assert list(dict.fromkeys(fed)) == sorted(through, key=lambda n: -abs(through[n]))[:5]
+    # Pictures that have moved.
+    (tmp_path / "here").rename(tmp_path / "there")
+    page.unlink()
+    result = run(*report, "--images", tmp_path / "there")
+    assert result.returncode == 0 and "--neuron-images" in result.stderr, result.stderr
+    assert "are gone from" in page.read_text()
+    page.unlink()
+    moved = answer(*report, "--images", tmp_path / "there", "--neuron-images", tmp_path / "there")
+    assert moved["neurons"] == told["neurons"]
+    page.unlink()
+    # Neurons of another model, of texts, of one part; a store of heads.
+    other = list(collect(tmp_path, tmp_path / "other", images="there"))
+    other[2] = "pictureworld-2"
+    good(*other)
+    for wrong, *says in ((tmp_path / "other", "pictureworld-2", "this model"),
+                         (tmp_path / "heads", "heads"), (tmp_path / "none", "none")):
+        result = run(*report[:4], "--neurons", wrong, "--out", page)
+        assert result.returncode in (2, 3, 7), result
+        for part in says:
+            assert part in result.stderr, result.stderr
+        assert not page.exists()
+
+
 def test_discover(place, stored, words):
     item = stored.paths.index(sorted(stored.paths)[3])
     arguments = ("neurons", "discover", place / "store", "--image",
