@@ -111,8 +111,10 @@ void AddServe(CLI::App& app, Common& common) {
       app, common, "serve", "A local page to explore models and stores in the browser",
       "cliplens serve store --labels labels.json --texts world/texts/phrases.txt "
       "--classes world/texts/objects.txt");
-  verb->add_option("SOURCE", options->sources.sources,
-                   "Store directories and models, as many as are to be compared")
+  verb->add_option(
+          "SOURCE", options->sources.sources,
+          "Store directories and models, as many as are to be compared; a store of neurons "
+          "is shown with those of its model")
       ->required();
   AddNumber(verb, "--port", options->port, 0, 65'535, "Port to listen on (0: any that is free)");
   verb->add_option("--listen", options->listen,

@@ -119,12 +119,15 @@ Json ThroughJson(const ScoreThrough& through) {
                        {"score", through.scores.pairs(neuron, static_cast<Index>(j))}});
     }
     const std::span<const double> tokens = through.tokens.row(n);
-    json["strongest"].push_back(
-        {{"neuron", fmt::format("L{}.N{}", through.layer, neuron)},
-         {"score", through.scores.of_neuron(neuron)},
-         {"heads", std::move(heads)},
-         {"class_token", tokens.front()},
-         {"patches", std::vector<double>(tokens.begin() + 1, tokens.end())}});
+    Json one = {{"neuron", fmt::format("L{}.N{}", through.layer, neuron)},
+                {"score", through.scores.of_neuron(neuron)},
+                {"heads", std::move(heads)},
+                {"class_token", tokens.front()},
+                {"patches", std::vector<double>(tokens.begin() + 1, tokens.end())}};
+    if (const auto words = through.words.find(neuron); words != through.words.end()) {
+      one["words"] = words->second;
+    }
+    json["strongest"].push_back(std::move(one));
   }
   return json;
 }

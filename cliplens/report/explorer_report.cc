@@ -1,9 +1,13 @@
 #include "cliplens/report/explorer_report.h"
 
+#include <algorithm>
+
 #include "cliplens/base/version.h"
 #include "cliplens/report/edit_report.h"
 #include "cliplens/report/group_report.h"
+#include "cliplens/report/heat_map_report.h"
 #include "cliplens/report/json.h"
+#include "cliplens/report/neuron_report.h"
 #include "cliplens/report/search_report.h"
 
 namespace cliplens {
@@ -19,6 +23,14 @@ Json ScoredItemsJson(const std::vector<ScoredItem>& items, const PathOfItem& pat
 }
 
 Json NullIfEmpty(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json NeuronStoreJson(const StoreInfo& info, bool pictures) {
+  return {{"layers", {info.neurons->layers.begin, info.neurons->layers.end - 1}},
+          {"images", info.images},
+          {"data", DataJson(info)},
+          {"top", std::min(info.neurons->top, info.images)},
+          {"pictures", pictures}};
+}
 
 Json SourceJson(const SourceReport& source) {
   Json json = {{"id", source.id},
@@ -40,6 +52,8 @@ Json SourceJson(const SourceReport& source) {
   json["embed_width"] = source.embed_width;
   json["stats_only"] = source.store && source.store->stats_only;
   json["pictures"] = source.pictures;
+  json["neurons"] =
+      source.neurons ? NeuronStoreJson(*source.neurons, source.neuron_pictures) : Json(nullptr);
   json["labels"] = !source.label_job.empty() ? "running" : source.labelled ? "done" : "none";
   json["label_job"] = NullIfEmpty(source.label_job);
   json["preparing"] = NullIfEmpty(source.preparing);
@@ -92,6 +106,48 @@ Json ServeJson(const std::string& address, int port) {
 
 Json SentPictureJson(const std::string& id, Index width, Index height) {
   return {{"format", "cliplens.picture/1"}, {"picture", id}, {"width", width}, {"height", height}};
+}
+
+Json NeuronListJson(const NeuronList& list) {
+  Json json = {{"format", "cliplens.neurons.list/1"},
+               {"model", ModelJson(list.store)},
+               {"data", DataJson(list.store)},
+               {"images", list.store.images},
+               {"pool", PoolJson(list.pool)},
+               {"head", list.head ? Json(HeadName(*list.head)) : Json(nullptr)},
+               {"layers", Json::array()},
+               {"total", list.total},
+               {"from", list.from},
+               {"neurons", Json::array()}};
+  for (const NeuronLayer& layer : list.layers) {
+    json["layers"].push_back(
+        {{"layer", layer.layer}, {"neurons", layer.neurons}, {"share", layer.share}});
+  }
+  for (const ListedNeuron& listed : list.neurons) {
+    const NeuronWords& neuron = listed.neuron;
+    Json one = {
+        {"neuron", NeuronName(neuron.id)},
+        {"share", listed.share},
+        {"top_explained", neuron.top_explained},
+        {"all_explained", neuron.all_explained},
+        {"cosine", neuron.cosine},
+        {"strongest", {{"head", HeadName(listed.strongest.id)}, {"share", listed.strongest.share}}},
+        {"texts", NeuronWordListJson(neuron.words, list.pool)}};
+    if (list.head) one["through"] = listed.through;
+    json["neurons"].push_back(std::move(one));
+  }
+  return json;
+}
+
+Json FiringsJson(const MappedPicture& picture, const std::vector<NeuronFiring>& firings) {
+  Json json = MappedPictureJson("cliplens.neurons.fires/1", picture);
+  json["neurons"] = Json::array();
+  for (const NeuronFiring& firing : firings) {
+    json["neurons"].push_back({{"neuron", NeuronName(firing.id)},
+                               {"fires", GridJson(firing.patches)},
+                               {"class_token", firing.class_token}});
+  }
+  return json;
 }
 
 const char* NameOf(JobState state) {

@@ -11,6 +11,7 @@
 
 #include "cliplens/analysis/groups.h"
 #include "cliplens/analysis/variance.h"
+#include "cliplens/app/neuron_lists.h"
 #include "cliplens/app/report_content.h"
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/text_pool.h"
@@ -30,6 +31,8 @@ struct SourceReport {
   int layers = 0, heads = 0;
   Index image_size = 0, patch_size = 0, embed_width = 0;
   bool pictures = false;                // they can be shown
+  std::optional<StoreInfo> neurons;     // of the model's image tower
+  bool neuron_pictures = false;         // those of `neurons` can be shown
   bool labelled = false;                // the heads have labels
   std::vector<std::string> properties;  // of the labels
   std::string label_job, preparing;     // jobs that run; empty: none
@@ -76,6 +79,11 @@ Json OverviewJson(const StoreInfo& store, const std::vector<ComponentShare>& sha
 Json HeadJson(const StoreInfo& store, const TextPool& pool, const ReportHead& head,
               const std::vector<ComponentShare>& shares, const PathOfItem& path_of,
               const Json& label);
+
+// "cliplens.neurons.list/1".
+Json NeuronListJson(const NeuronList& list);
+// "cliplens.neurons.fires/1": where neurons fire in one picture.
+Json FiringsJson(const MappedPicture& picture, const std::vector<NeuronFiring>& firings);
 
 struct ItemList {
   struct Entry {

@@ -149,6 +149,20 @@ const std::vector<Explorer::Route>& Explorer::Routes() {
        [](Explorer& e, const Parts& p, const Request& r) {
          return JsonResponse(SearchOf(e.SourceNamed(p[0]), Arguments(r)));
        }},
+      {"GET", "/sources/{source}/neurons", Body::kNone, true,
+       [](Explorer& e, const Parts& p, const Request& r) {
+         return JsonResponse(NeuronListOf(e.SourceNamed(p[0]), r));
+       }},
+      {"GET", "/sources/{source}/neurons/{neuron}", Body::kNone, true,
+       [](Explorer& e, const Parts& p, const Request& r) {
+         return JsonResponse(NeuronOf(e.SourceNamed(p[0]), p[1], r));
+       }},
+      {"GET", "/sources/{source}/neuron-pictures/{item}", Body::kNone, false,
+       [](Explorer& e, const Parts& p, const Request& r) { return e.NeuronPicture(p, r); }},
+      {"POST", "/sources/{source}/fires", Body::kJson, true,
+       [](Explorer& e, const Parts& p, const Request& r) {
+         return JsonResponse(FiringsOf(e.SourceNamed(p[0]), Arguments(r)));
+       }},
       {"POST", "/sources/{source}/labels", Body::kJson, false,
        [](Explorer& e, const Parts& p, const Request&) {
          return JsonResponse({{"job", e.SourceNamed(p[0]).StartLabels()}}, 202);
@@ -217,6 +231,7 @@ Explorer::Explorer(std::vector<SourceOptions> sources, ExplorerOptions options)
   shared_.exif_orientation = options.exif_orientation;
   for (SourceOptions& source : sources) {
     if (source.store && TurnsUpright(*source.store)) shared_.exif_orientation = true;
+    if (source.neurons && TurnsUpright(source.neurons->info())) shared_.exif_orientation = true;
     sources_.push_back(
         std::make_unique<Source>(fmt::format("s{}", sources_.size()), std::move(source), shared_));
   }
@@ -393,6 +408,15 @@ Response Explorer::ItemPicture(const Parts& parts, const Request& request) {
   const std::string path = source.item(number).path;
   return SmallOrWhole(fmt::format("{} {}", source.id(), number), path, request,
                       source.TurnsUpright(), [&] { return source.PictureBytes(number); });
+}
+
+Response Explorer::NeuronPicture(const Parts& parts, const Request& request) {
+  Source& source = SourceNamed(parts[0]);
+  const Index number = NumberOf(parts[1], "picture");
+  const std::string path = source.neuron_item(number).path;
+  return SmallOrWhole(fmt::format("{} neurons {}", source.id(), number), path, request,
+                      source.NeuronPicturesUpright(),
+                      [&] { return source.NeuronPictureBytes(number); });
 }
 
 Response Explorer::SendPicture(const Request& request) {

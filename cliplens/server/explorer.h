@@ -69,6 +69,7 @@ class Explorer : public Handler {
 
   Response Sources();
   Response ItemPicture(const Parts& parts, const Request& request);
+  Response NeuronPicture(const Parts& parts, const Request& request);
   Response SendPicture(const Request& request);
   Response SentPictureOf(const Parts& parts, const Request& request);
   Response Events(const std::string& job);

@@ -9,6 +9,7 @@
 #include "cliplens/app/pictures.h"
 #include "cliplens/app/shipped.h"
 #include "cliplens/base/error.h"
+#include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/json.h"
 
@@ -46,6 +47,51 @@ SourceOptions OpenModel(const std::string& name, ModelChoice choice) {
   return source;
 }
 
+// A store of neurons, to stand beside the sources of its model.
+struct NeuronSource {
+  std::string path;
+  std::shared_ptr<const NeuronStore> store;
+  std::shared_ptr<const ImageSet> pictures;
+};
+
+NeuronSource OpenNeurons(const std::string& path) {
+  NeuronSource neurons{path, std::make_shared<const NeuronStore>(NeuronStore::Open(path)), {}};
+  RequirePictures(*neurons.store, "the explorer");
+  (void)neurons.store->directions(neurons.store->layers().begin);  // not one part of a set
+  neurons.pictures = OpenImagesOf(neurons.store->info(), "");
+  return neurons;
+}
+
+std::string FingerprintOf(const SourceOptions& source) {
+  return source.store ? source.store->info().fingerprint : source.model.Get().fingerprint();
+}
+
+// To each source of the same model, or with a source of its own where there is none.
+void AddNeurons(const NeuronSource& neurons, const SourcesChoice& choice,
+                const OnBlankLines& on_blank, std::vector<SourceOptions>& sources) {
+  const StoreInfo& info = neurons.store->info();
+  std::vector<SourceOptions*> of_model;
+  for (SourceOptions& source : sources) {
+    if (FingerprintOf(source) == info.fingerprint) of_model.push_back(&source);
+  }
+  if (of_model.empty()) {
+    SourceOptions& own = sources.emplace_back();
+    own.name = neurons.path;
+    own.model = LazyModel(info, neurons.path, choice.model);
+    of_model.push_back(&own);
+  }
+  for (SourceOptions* const source : of_model) {
+    if (source->neurons) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "{}: {} shows neurons of this model already; open one store of neurons a model",
+                  neurons.path, source->name);
+    }
+    source->neurons = neurons.store;
+    source->neuron_pictures = neurons.pictures;
+    if (!source->pool) source->pool = ReadTextPool(TextsPath(choice.texts, "general"), on_blank);
+  }
+}
+
 }  // namespace
 
 std::vector<SourceOptions> OpenSources(const SourcesChoice& choice, const OnBlankLines& on_blank) {
@@ -55,8 +101,13 @@ std::vector<SourceOptions> OpenSources(const SourcesChoice& choice, const OnBlan
     classes->truncate = true;
   }
   std::vector<SourceOptions> sources;
+  std::vector<NeuronSource> neurons;
   bool labelled = false;
   for (const std::string& path : choice.sources) {
+    if (KindOf(path) == StoreKind::kNeurons) {
+      neurons.push_back(OpenNeurons(path));
+      continue;
+    }
     SourceOptions source =
         IsStore(path) ? OpenStore(path, choice, on_blank) : OpenModel(path, choice.model);
     source.name = path;
@@ -64,6 +115,14 @@ std::vector<SourceOptions> OpenSources(const SourcesChoice& choice, const OnBlan
     source.label = choice.classes.label;
     labelled |= source.labels.has_value();
     sources.push_back(std::move(source));
+  }
+  for (const NeuronSource& one : neurons) {
+    const std::size_t others = sources.size();
+    AddNeurons(one, choice, on_blank, sources);
+    if (sources.size() > others) {
+      sources.back().classes = classes;
+      sources.back().label = choice.classes.label;
+    }
   }
   if (!labelled && !choice.labels.empty()) {
     throw Error(ErrorCode::kInvalidArgument,

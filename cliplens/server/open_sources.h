@@ -13,7 +13,7 @@
 namespace cliplens::server {
 
 struct SourcesChoice {
-  std::vector<std::string> sources;      // store directories and models
+  std::vector<std::string> sources;      // stores, also of neurons, and models
   std::string texts = {};                // pool that heads are described with; empty: general
   std::string properties = {};           // property table; empty: the shipped one
   std::vector<std::string> labels = {};  // files that `cliplens label --out` wrote, one a model
@@ -23,7 +23,8 @@ struct SourcesChoice {
 };
 // Models are loaded at their first use; those of stores are the stores' own or `model`. Throws as
 // Store::Open, ReadTextPool, ReadClasses and LabelsFromJson, and Error(kInvalidArgument) for labels
-// of other models than those of the stores.
+// of other models than those of the stores. A store of neurons is shown with the sources of its
+// model; of two for one model the second is an Error(kInvalidArgument).
 std::vector<SourceOptions> OpenSources(const SourcesChoice& choice,
                                        const OnBlankLines& on_blank = {});
 

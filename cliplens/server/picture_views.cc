@@ -11,6 +11,7 @@
 #include "cliplens/base/index.h"
 #include "cliplens/report/explanation_report.h"
 #include "cliplens/report/heat_map_report.h"
+#include "cliplens/report/neuron_report.h"
 #include "cliplens/report/segmentation_report.h"
 #include "cliplens/server/views.h"
 
@@ -52,6 +53,24 @@ ScoredTexts ScoredTextsOf(Source& source, const Arguments& request) {
 std::vector<ClassScore> ScoresBy(const ClipModel& model, std::span<const float> row,
                                  const ScoredTexts& texts) {
   return TopClasses(row, texts.rows, model.logit_scale(), static_cast<Index>(texts.names.size()));
+}
+
+// Words of the strongest neurons, where a store of neurons has their layer.
+void AddWords(Source& source, ScoreThrough& through) {
+  constexpr Index kWords = 3;
+  if (!source.options().neurons || !source.options().pool) return;
+  const NeuronStore& store = source.neurons();
+  if (!store.layers().contains(through.layer) || through.neurons.empty()) return;
+  NeuronWordsChoice choice{.count = kWords};
+  for (const Index neuron : through.neurons) {
+    choice.neurons +=
+        fmt::format("{}L{}.N{}", choice.neurons.empty() ? "" : ",", through.layer, neuron);
+  }
+  const NeuronWordsReport words =
+      DescribeNeurons(store, source.neuron_pool(), choice, {.threads = source.threads()});
+  for (const NeuronWords& neuron : words.neurons) {
+    through.words[neuron.id.neuron] = NeuronWordsText(neuron.words, words.pool);
+  }
 }
 
 }  // namespace
@@ -106,10 +125,18 @@ Response HeatMapOf(Source& source, const Arguments& request, bool png) {
 
 Response ExplanationOf(Source& source, const Arguments& request, bool png) {
   const ShownPicture picture = source.Picture(request.Object("picture"));
-  const auto pass = source.Pass(picture);
   const ClipModel& model = source.model();
+  std::optional<Index> through;
+  std::shared_ptr<const NeuronPaths> paths;
+  if (const std::string layer = request.Text("through", ""); !layer.empty()) {
+    through = ParseNeuronLayer(layer, model.config().vision.layers);
+    paths = source.Paths(*through);
+  }
+  const auto pass = source.Pass(picture, through);
   ExplanationChoice choice{.against = request.Text("against", ""),
-                           .truncate = request.Flag("truncate")};
+                           .truncate = request.Flag("truncate"),
+                           .through = through,
+                           .paths = paths.get()};
   if (request.Has("text")) {
     choice.text = request.Text("text");
   } else {
@@ -117,9 +144,11 @@ Response ExplanationOf(Source& source, const Arguments& request, bool png) {
     choice.class_name = request.Text("class", "");
   }
   const Index top = request.Count("top", 8, 1, kMostResults);
+  choice.top = top;
   ExplanationReport report = ExplainPicture(model, *pass, choice, source.threads());
   report.picture = MappedPictureOf(model, picture.image, picture.path);
   report.top = top;
+  if (report.through) AddWords(source, *report.through);
   if (const auto labels = source.labels()) report.labels = NamesOfHeads(labels->file);
   if (png) return PngResponse(ExplanationSheet(report));
   return JsonResponse(ExplanationJson(report));

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "cliplens/analysis/groups.h"
+#include "cliplens/analysis/neuron_scores.h"
 #include "cliplens/app/labels.h"
 #include "cliplens/app/pictures.h"
 #include "cliplens/base/error.h"
@@ -29,7 +30,8 @@ Index Integer(const Json& object, const char* key, const std::string& name) {
 Index BytesOf(const TokenPass& pass) {
   const Captures& c = pass.captures;
   return static_cast<Index>(sizeof(float)) *
-         (c.z.size() + c.z_self.size() + c.parts.size() + c.pattern.size() + c.value.size());
+         (c.z.size() + c.z_self.size() + c.parts.size() + c.pattern.size() + c.value.size() +
+          c.norm1.size() + c.hidden.size());
 }
 
 std::string KeyOf(const SearchSpace& space) {
@@ -80,6 +82,8 @@ Source::Source(std::string id, SourceOptions options, Shared& shared)
   report_.layers = model_heads_.layers;
   report_.heads = model_heads_.heads;
   report_.pictures = options_.pictures != nullptr;
+  if (options_.neurons) report_.neurons = options_.neurons->info();
+  report_.neuron_pictures = options_.neuron_pictures != nullptr;
   if (options_.pool) report_.pool = options_.pool->name;
   if (options_.properties) report_.properties_name = options_.properties->name;
   if (options_.classes) {
@@ -112,6 +116,30 @@ const Store& Source::store() const {
               options_.name);
 }
 
+const NeuronStore& Source::neurons() const {
+  if (options_.neurons) return *options_.neurons;
+  throw Error(
+      ErrorCode::kPrecondition,
+      "{}: no store of its neurons was opened: make one with 'cliplens neurons collect' and "
+      "name it beside",
+      options_.name);
+}
+
+const NeuronPool& Source::neuron_pool() {
+  const Array<float, 2>& rows = texts();
+  return neuron_pool_.Get([&] { return MakeNeuronPool(*options_.pool, rows, TextScale::kUnit); });
+}
+
+std::shared_ptr<const NeuronPaths> Source::Paths(Index layer) {
+  const std::string key = fmt::format("{}", layer);
+  if (auto found = paths_.Find(key)) return found;
+  NeuronPaths paths(model().image_tower(), model().image_readout(), layer, threads());
+  Index numbers = paths.shared().size();
+  for (const Matrix& values : paths.values()) numbers += values.size();
+  for (const Matrix& writes : paths.writes()) numbers += writes.size();
+  return paths_.Add(key, std::move(paths), numbers * static_cast<Index>(sizeof(double)));
+}
+
 void Source::Prepare() {
   if (!options_.pool && !options_.classes && !is_store()) return;
   const std::scoped_lock lock(mutex_);
@@ -124,7 +152,7 @@ void Source::PrepareNow(const ProgressSink& progress) {
   if (is_store() && store().info().images >= 2) shares();  // the first view's
   const Work work{.threads = threads(), .progress = [&](const char*) { return progress; }};
   const RowModel model = options_.model.ForRows();
-  if (options_.pool && is_store()) {
+  if (options_.pool) {
     Array<float, 2> rows = RowsOfPool(model, *options_.pool, /*truncate=*/true, work);
     const std::scoped_lock lock(mutex_);
     texts_ = std::move(rows);
@@ -353,6 +381,37 @@ std::vector<std::uint8_t> Source::PictureBytes(Index number) {
   return options_.pictures->Read(place);
 }
 
+Item Source::neuron_item(Index number) {
+  const std::vector<Item>& items = neuron_items_.Get([&] { return neurons().ReadItems(); });
+  if (number >= 0 && number < std::ssize(items)) return At(items, number);
+  throw Error(ErrorCode::kNotFound, "there is no picture {}; the store of neurons has {}", number,
+              items.size());
+}
+
+std::vector<std::uint8_t> Source::NeuronPictureBytes(Index number) {
+  const Item named = neuron_item(number);
+  const ImageSet* const set = options_.neuron_pictures.get();
+  if (set == nullptr) {
+    throw Error(ErrorCode::kNotFound,
+                "the pictures of the store of neurons are not there any more");
+  }
+  const auto& places = places_of_neurons_.Get([&] {
+    std::unordered_map<std::string, Index> of_path;
+    for (Index i = 0; i < set->size(); ++i) of_path.emplace(set->path(i), i);
+    return of_path;
+  });
+  const auto place = places.find(named.path);
+  if (place == places.end()) {
+    throw Error(ErrorCode::kNotFound, "{}: not among the pictures of {}", Printable(named.path),
+                set->root());
+  }
+  return set->Read(place->second);
+}
+
+bool Source::NeuronPicturesUpright() const {
+  return options_.neurons && cliplens::TurnsUpright(options_.neurons->info());
+}
+
 bool Source::TurnsUpright() const { return is_store() && cliplens::TurnsUpright(store()); }
 
 Image Source::Decode(std::span<const std::uint8_t> bytes, const std::string& path, bool upright) {
@@ -372,10 +431,18 @@ ShownPicture Source::Picture(const Arguments& picture) {
     shown.key = id;
     return shown;
   }
+  if (picture.Has("neuron_picture")) {
+    const Index number = picture.Count("neuron_picture", -1, 0, Index{1} << 40);
+    shown.path = neuron_item(number).path;
+    shown.image = Decode(NeuronPictureBytes(number), shown.path, NeuronPicturesUpright());
+    shown.key = fmt::format("neuron picture {}", number);
+    return shown;
+  }
   const Index number = picture.Count("item", -1, 0, Index{1} << 40);
   if (number < 0) {
     throw Error(ErrorCode::kInvalidArgument,
-                "name the picture: {{\"item\": NUMBER}} or {{\"picture\": ID}}");
+                "name the picture: {{\"item\": NUMBER}}, {{\"neuron_picture\": NUMBER}} or "
+                "{{\"picture\": ID}}");
   }
   shown.path = item(number).path;
   shown.image = Decode(PictureBytes(number), shown.path, TurnsUpright());
@@ -383,11 +450,15 @@ ShownPicture Source::Picture(const Arguments& picture) {
   return shown;
 }
 
-std::shared_ptr<const TokenPass> Source::Pass(const ShownPicture& picture) {
-  if (auto found = passes_.Find(picture.key)) return found;
-  TokenPass pass = PassOf(model(), picture.image, threads(), picture.path);
+std::shared_ptr<const TokenPass> Source::Pass(const ShownPicture& picture,
+                                              std::optional<Index> through) {
+  const std::string key =
+      through ? fmt::format("{} through {}", picture.key, *through) : picture.key;
+  if (auto found = passes_.Find(key)) return found;
+  TokenPass pass = PassOf(model(), picture.image, threads(), picture.path,
+                          through ? CapturesThrough(*through) : TokenCaptures());
   const Index bytes = BytesOf(pass);
-  return passes_.Add(picture.key, std::move(pass), bytes);
+  return passes_.Add(key, std::move(pass), bytes);
 }
 
 std::shared_ptr<const LoadedLabels> Source::NeedLabels() {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "cliplens/analysis/heat_map.h"
@@ -20,11 +21,13 @@
 #include "cliplens/analysis/variance.h"
 #include "cliplens/app/heads.h"
 #include "cliplens/app/models.h"
+#include "cliplens/app/neurons.h"
 #include "cliplens/app/texts.h"
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/labels.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/decompose/store.h"
+#include "cliplens/neurons/neuron_store.h"
 #include "cliplens/server/arguments.h"
 #include "cliplens/server/jobs.h"
 #include "cliplens/server/labels.h"
@@ -39,13 +42,15 @@ struct NotReady {
 };
 
 struct SourceOptions {
-  std::string name;                    // as people call it
-  std::optional<Store> store;          // nothing: a model alone
-  LazyModel model;                     // of the store, or alone
-  std::unique_ptr<ImageSet> pictures;  // of the store; null where they are gone
-  std::optional<TextPool> pool;        // that heads are described with
-  std::optional<TextPool> properties;  // that heads are labelled with
-  std::optional<LoadedLabels> labels;  // made before
+  std::string name;                                      // as people call it
+  std::optional<Store> store;                            // nothing: a model alone
+  LazyModel model;                                       // of the store, or alone
+  std::unique_ptr<ImageSet> pictures;                    // of the store; null where they are gone
+  std::shared_ptr<const NeuronStore> neurons = {};       // of the model's image tower, or null
+  std::shared_ptr<const ImageSet> neuron_pictures = {};  // of `neurons`; null where they are gone
+  std::optional<TextPool> pool;                          // that heads are described with
+  std::optional<TextPool> properties;                    // that heads are labelled with
+  std::optional<LoadedLabels> labels;                    // made before
   std::optional<ClassTexts> classes;
   std::string label;  // attribute that holds the label; empty: the label
 };
@@ -120,6 +125,13 @@ class Source {
   // The classes. Throws as texts().
   const Classifier& classifier();
 
+  // The neurons' store. Throws Error(kPrecondition) where none was opened.
+  const NeuronStore& neurons() const;
+  // The pool that neurons are described with. Throws as texts().
+  const NeuronPool& neuron_pool();
+  // What neurons of a layer write; the last layers are kept. Throws as NeuronPaths.
+  std::shared_ptr<const NeuronPaths> Paths(Index layer);
+
   // The unit row [E] of a text; the last ones are kept. Throws as EmbedWords.
   std::vector<float> RowOfText(const std::string& text, bool truncate);
 
@@ -161,11 +173,18 @@ class Source {
   // The bytes of a picture of the store. Throws Error(kNotFound) where they are gone.
   std::vector<std::uint8_t> PictureBytes(Index number);
 
-  // The picture that {"item": n} or {"picture": id} names.
+  // A picture of the store of neurons, which may be of other pictures. Throw as item() and
+  // PictureBytes().
+  Item neuron_item(Index number);
+  std::vector<std::uint8_t> NeuronPictureBytes(Index number);
+  bool NeuronPicturesUpright() const;
+
+  // The picture that {"item": n}, {"neuron_picture": n} or {"picture": id} names.
   Image Decode(std::span<const std::uint8_t> bytes, const std::string& path, bool upright);
   ShownPicture Picture(const Arguments& picture);
-  // Its forward pass; the last ones are kept.
-  std::shared_ptr<const TokenPass> Pass(const ShownPicture& picture);
+  // Its forward pass; the last ones are kept. With a layer also what CapturesThrough(layer) keeps.
+  std::shared_ptr<const TokenPass> Pass(const ShownPicture& picture,
+                                        std::optional<Index> through = {});
   // The heads of {"heads": ...}, {"property": ...} (those labelled with it), and all for
   // {"embedding": true} or nothing; `text` as people read it.
   struct Place {
@@ -198,6 +217,9 @@ class Source {
   Lazy<MatchedLabels> matched_labels_;
   Lazy<std::vector<std::string>> attributes_;
   Lazy<std::vector<Index>> places_in_set_;
+  Lazy<NeuronPool> neuron_pool_;
+  Lazy<std::vector<Item>> neuron_items_;
+  Lazy<std::unordered_map<std::string, Index>> places_of_neurons_;
   Lazy<std::unique_ptr<Live>> live_;
   BoundedCache<RankedItems> rankings_{Index{6} << 20};
   BoundedCache<GroupRow> base_rows_{Index{2} << 20};
@@ -205,6 +227,7 @@ class Source {
   BoundedCache<AttributeGroups> groups_{Index{16} << 20};
   BoundedCache<std::vector<Item>> items_{Index{16} << 20};
   BoundedCache<TokenPass> passes_{Index{96} << 20};
+  BoundedCache<NeuronPaths> paths_{Index{384} << 20};
   BoundedCache<SearchVectors> vectors_{Index{32} << 20};
 
   mutable std::mutex mutex_;

@@ -110,7 +110,7 @@ Json SearchOf(Source& source, const Arguments& request) {
       const std::string text = query.Text("text");
       name = "\"" + text + "\"";
       made.query = made.vectors->OfText(source.RowOfText(text, request.Flag("truncate")));
-    } else if (query.Has("picture")) {
+    } else if (query.Has("picture") || query.Has("neuron_picture")) {
       const ShownPicture picture = source.Picture(query);
       const auto pass = source.Pass(picture);
       name = picture.path;

@@ -18,6 +18,11 @@ Json ItemListOf(Source& source, const Request& request);
 Json SearchOf(Source& source, const Arguments& request);
 Json MatchOf(Source& source, Source& other);
 
+// Views of neurons (neuron_views.cc).
+Json NeuronListOf(Source& source, const Request& request);
+Json NeuronOf(Source& source, const std::string& neuron, const Request& request);
+Json FiringsOf(Source& source, const Arguments& request);
+
 // Views of one picture (picture_views.cc). With `png` a figure instead of the numbers.
 ScoresReport PictureScoresOf(Source& source, const Arguments& request);
 Response HeatMapOf(Source& source, const Arguments& request, bool png);

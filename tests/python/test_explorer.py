@@ -183,13 +183,16 @@ def place(tmp_path_factory):
         run("decompose", model, "--images", BIRDS, "--out", folder / model)
     run("label", folder / "pictureworld-birds", "--properties", TEXTS / "properties.txt", "--out",
         folder / "labels.json")
+    run("neurons", "collect", "pictureworld-birds", "--images", BIRDS, "--layers", "last-2", "--out",
+        folder / "neurons")
     (folder / "phrases.txt").write_text((TEXTS / "phrases.txt").read_text() + "\n\n")
     return folder
 
 
 @pytest.fixture(scope="module")
 def server(place):
-    s = Server(place / "pictureworld-birds", place / "pictureworld", "pictureworld-birds",
+    s = Server(place / "pictureworld-birds", place / "neurons", place / "pictureworld",
+               "pictureworld-birds",
                "--labels", place / "labels.json", "--texts", place / "phrases.txt",
                "--properties", TEXTS / "properties.txt", *CLASSES)
     s.wait_until_ready()
@@ -231,7 +234,8 @@ def bodies(server, picture):
         "scores": {"picture": {"item": 5}, "texts": [], "edit": edit},
         "heatmap": {"picture": oriented, "texts": ["a duck", "the sea"], "against": {"text": "a cat"},
                     "in": {"heads": "last-2"}},
-        "explain": {"picture": oriented, "text": "a duck", "against": "a gull"},
+        "explain": {"picture": oriented, "text": "a duck", "against": "a gull", "through": "L4"},
+        "fires": {"picture": oriented, "neurons": ["L4.N7", "L3.N0"]},
         "segment": {"picture": oriented, "text": None, "in": {"embedding": True}},
     }
 
@@ -246,7 +250,7 @@ def test_every_route_answers_as_the_openapi_file_says(server, picture):
     assert json.loads(body) == OPENAPI
     good = bodies(server, picture)
     job = server.post(SOURCE + "/labels", {}, status=202)["job"]
-    fill = {"{source}": "s0", "{head}": "L5.H3", "{item}": "7", "{job}": job,
+    fill = {"{source}": "s0", "{head}": "L5.H3", "{neuron}": "L4.N7", "{item}": "7", "{job}": job,
             "{picture}": server.send(picture)["picture"]}
     for path, methods in OPENAPI["paths"].items():
         real = path
@@ -256,6 +260,7 @@ def test_every_route_answers_as_the_openapi_file_says(server, picture):
         for method, operation in methods.items():
             if method == "get":
                 real += "?with=s0" if path.endswith("/match") else ""
+                real += "?head=L5.H3" if path.endswith("/neurons") else ""
                 answer, body = server.ask("GET", API + real)
                 kind = answer.headers["Content-Type"].split(";")[0]
                 assert kind in operation["responses"]["200"]["content"], (real, kind)
@@ -324,6 +329,134 @@ def test_numbers_are_those_of_the_command_line(server, place, picture):
                                             "attribute": "place_kind"})
     rows = {row["name"]: row for row in groups["rows"]}
     assert edited["groups"]["rows"] == [rows["base"], rows["edit"]]
+
+
+def test_neurons_are_those_of_the_command_line(server, place, picture):
+    store, pool = place / "neurons", place / "phrases.txt"
+    words = cli("neurons", "words", store, "--texts", pool, "--count", 4)
+    by_name = {n["neuron"]: n for n in words["neurons"]}
+    ranked = sorted(words["neurons"], key=lambda n: -n["variance"])
+    listed = server.get(SOURCE + "/neurons?count=30")
+    assert listed["total"] == len(ranked)
+    assert sum(layer["neurons"] for layer in listed["layers"]) == len(ranked)
+    assert [n["neuron"] for n in listed["neurons"]] == [n["neuron"] for n in ranked[:30]]
+    for n in listed["neurons"]:
+        told = by_name[n["neuron"]]
+        assert n["texts"] == told["texts"] and n["cosine"] == told["cosine"]
+        assert n["share"] == pytest.approx(told["variance"] / words["embedding_variance"], rel=1e-12)
+    rest = server.get(SOURCE + "/neurons?count=1000&from=30&layers=4")["neurons"]
+    assert [n["neuron"] for n in rest] == [n["neuron"] for n in ranked
+                                           if n["neuron"].startswith("L4.")][30:]
+    # Those that feed a head: its part of each neuron.
+    feed = server.get(SOURCE + "/neurons?head=L5.H3&count=1000")["neurons"]
+    assert [abs(n["through"]) for n in feed] == sorted((abs(n["through"]) for n in feed),
+                                                       reverse=True)
+    for n in (feed[0], feed[7]):
+        shown = cli("neurons", "show", store, n["neuron"], "--texts", pool, "--heads", 100)
+        part = next(h["share"] for h in shown["heads"] if h["head"] == "L5.H3")
+        assert n["through"] == pytest.approx(n["share"] * part, rel=1e-6)
+        most = max(shown["heads"], key=lambda h: abs(h["share"]))
+        assert n["strongest"] == {"head": most["head"], "share": most["share"]}
+    assert all(n["neuron"].startswith("L3.")
+               for n in server.get(SOURCE + "/neurons?head=L4.H0")["neurons"])
+    # One of them, with its maps.
+    name = ranked[0]["neuron"]
+    shown = cli("neurons", "show", store, name, "--texts", pool, "--count", 12, "--heads", 12,
+                "--pictures", 3, "--maps", place / "neuron.png")
+    mine = server.get(SOURCE + f"/neurons/{name}?pictures=3")
+    for key in ("texts", "heads", "variance", "cosine", "threshold", "top_explained"):
+        assert mine[key] == shown[key]
+    for hit, theirs in zip(mine["pictures"], shown["pictures"], strict=True):
+        assert hit == {key: theirs[key] for key in ("item", "path", "norm", "along")}
+        ref = {"neuron_picture": hit["item"]}
+        fires = server.post(SOURCE + "/fires", {"picture": ref, "neurons": [name]})
+        assert fires["image"] == hit["path"]
+        assert fires["neurons"] == [{"neuron": name, "fires": theirs["fires"],
+                                     "class_token": theirs["class_token"]}]
+        _, small = server.ask("GET", API + SOURCE + f"/neuron-pictures/{hit['item']}?side=32")
+        assert max(Image.open(io.BytesIO(small)).size) == 32
+    # A score through the neurons of a layer, and what they are about.
+    explain = cli("explain", "pictureworld-birds", "--image", place / "bird.png", "--text", "a duck",
+                  "--through", "L4", "--top", 5)
+    sent = {"picture": server.send(picture)["picture"]}
+    split = server.post(SOURCE + "/explain", {"picture": sent, "text": "a duck", "through": "L4",
+                                              "top": 5})["through"]
+    told = [n.pop("words") for n in split["strongest"]]
+    assert split == explain["through"]
+    three = cli("neurons", "words", store, "--texts", pool, "--count", 3, "--neurons",
+                split["strongest"][0]["neuron"])["neurons"][0]["texts"]
+    assert told[0].startswith(f"{three[0]['text']} {three[0]['weight']:+.2f}")
+    # Without words for a layer that the store has not.
+    split = server.post(SOURCE + "/explain", {"picture": sent, "text": "a duck", "through": "1"})
+    assert split["through"]["layer"] == 1 and "words" not in split["through"]["strongest"][0]
+
+
+def test_neurons_that_are_not_there(server, place):
+    def refused(path, status, *says, body=None):
+        answer = server.post(path, body, status=status) if body else server.get(path, status=status)
+        for part in says:
+            assert part in answer["error"]["message"], answer
+
+    refused("/sources/s1/neurons", 409, "cliplens neurons collect", "pictureworld")
+    refused("/sources/s1/neurons/L4.N1", 409, "cliplens neurons collect")
+    refused(SOURCE + "/neurons?layers=0", 400, "0")
+    refused(SOURCE + "/neurons?layers=5", 400, "5")
+    refused(SOURCE + "/neurons?head=L3.H0", 400, "L3.H0", "from 4 on")
+    refused(SOURCE + "/neurons?head=L5", 400, "one head")
+    refused(SOURCE + "/neurons?head=nonsense", 400, "nonsense")
+    refused(SOURCE + "/neurons?count=0", 400, "count")
+    refused(SOURCE + "/neurons/L4.N99999", 400, "99999")
+    refused(SOURCE + "/neurons/L4", 400, "L4")
+    refused(SOURCE + "/neurons/<b>", 400)
+    refused(SOURCE + "/neuron-pictures/999999999", 404, "999999999")
+    item = {"item": 1}
+    refused(SOURCE + "/fires", 400, "at least one", body={"picture": item, "neurons": []})
+    refused(SOURCE + "/fires", 400, body={"picture": item, "neurons": ["L4.N1"] * 17})
+    refused(SOURCE + "/fires", 400, "L6", body={"picture": item, "neurons": ["L6.N1"]})
+    refused(SOURCE + "/fires", 404, body={"picture": {"neuron_picture": 10 ** 9},
+                                          "neurons": ["L4.N1"]})
+    refused(SOURCE + "/explain", 400, "no attention comes after it",
+            body={"picture": item, "text": "a duck", "through": "L5"})
+    refused(SOURCE + "/explain", 400, "one layer",
+            body={"picture": item, "text": "a duck", "through": "3-4"})
+
+
+def test_stores_of_neurons_that_cannot_be_shown(place, tmp_path):
+    def refused(*arguments):
+        result = run("serve", *arguments, "--port", "0", check=False)
+        assert result.returncode not in (0, 1, 127), result.stderr
+        return result.stderr.decode()
+
+    pool = tmp_path / "few.txt"
+    pool.write_text("a duck\na gull\na wren\n")
+    run("neurons", "collect", "pictureworld-birds", "--texts", pool, "--layers", "1", "--top", "2",
+        "--out", tmp_path / "texts")
+    assert "text tower" in refused(tmp_path / "texts")
+    run("neurons", "collect", "pictureworld-birds", "--images", BIRDS, "--layers", "4", "--top", "5",
+        "--shard", "0/2", "--out", tmp_path / "part")
+    assert "merge" in refused(place / "pictureworld-birds", tmp_path / "part")
+    assert "one store of neurons a model" in refused(place / "pictureworld-birds", place / "neurons",
+                                                     place / "neurons")
+
+
+def test_a_store_of_neurons_alone(place, tmp_path):
+    import shutil
+    shutil.copytree(BIRDS, tmp_path / "birds")
+    run("neurons", "collect", "pictureworld-birds", "--images", tmp_path / "birds", "--layers", "4",
+        "--stats-only", "--out", tmp_path / "neurons")
+    shutil.rmtree(tmp_path / "birds")
+    server = Server(tmp_path / "neurons", "--texts", place / "phrases.txt")
+    try:
+        server.wait_until_ready()
+        source = server.get("/sources")["sources"][0]
+        assert source["kind"] == "model" and source["neurons"]["pictures"] is False
+        first = server.get(SOURCE + "/neurons?count=1")["neurons"][0]
+        hit = server.get(SOURCE + f"/neurons/{first['neuron']}")["pictures"][0]
+        message = server.get(SOURCE + f"/neuron-pictures/{hit['item']}", status=404)
+        assert "not there any more" in message["error"]["message"]
+        assert server.get(SOURCE + "/overview", status=409)
+    finally:
+        assert server.stop() == 0
 
 
 def test_long_texts_are_cut_where_that_is_asked_for(server, place, picture):

@@ -4,7 +4,7 @@
 //
 //   const { data, text } = await api.overview('s0', signal);
 import { cutsLongTexts, parse } from './lib/route';
-import type { Edit, EditRequest, ExplainRequest, HeatmapRequest, paths, Picture, ScoresRequest, SearchRequest, SegmentRequest } from './api_types';
+import type { Edit, EditRequest, ExplainRequest, FiresRequest, HeatmapRequest, paths, Picture, ScoresRequest, SearchRequest, SegmentRequest } from './api_types';
 
 // What an operation O of openapi.json takes in its path, in its query and as its body, and what it answers.
 type InPath<O> = O extends { parameters: { path: infer P } } ? P : Record<never, never>;
@@ -85,6 +85,11 @@ export const api = {
   overview: (source: string, signal?: AbortSignal) => get('/sources/{source}/overview', { source }, undefined, signal),
   head: (source: string, head: string, signal?: AbortSignal) =>
     get('/sources/{source}/heads/{head}', { source, head }, { count: 20, pictured: 5, pictures: 8 }, signal),
+  neurons: (source: string, query: { layers?: string; head?: string; from: number; count: number; words: number }, signal?: AbortSignal) =>
+    get('/sources/{source}/neurons', { source }, query, signal),
+  neuron: (source: string, neuron: string, signal?: AbortSignal) =>
+    get('/sources/{source}/neurons/{neuron}', { source, neuron }, { words: 12, heads: 12, pictures: 9 }, signal),
+  fires: (source: string, body: FiresRequest, signal?: AbortSignal) => post('/sources/{source}/fires', { source }, body, signal),
   items: (source: string, from: number, count: number, find: string, signal?: AbortSignal) =>
     get('/sources/{source}/items', { source }, { from, count, find: find || undefined }, signal),
   search: (source: string, body: SearchRequest, signal?: AbortSignal) => post('/sources/{source}/search', { source }, body, signal),
@@ -111,5 +116,6 @@ export const api = {
 // Address of a picture, for <img>; without a side its bytes as they are.
 export function pictureUrl(source: string, picture: Picture, side?: number): string {
   return base + ('item' in picture ? address('/sources/{source}/items/{item}/picture', { source, item: picture.item }, { side })
-    : address('/pictures/{picture}', picture, { side }));
+    : 'neuron_picture' in picture ? address('/sources/{source}/neuron-pictures/{item}', { source, item: picture.neuron_picture }, { side })
+      : address('/pictures/{picture}', picture, { side }));
 }

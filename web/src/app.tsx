@@ -9,13 +9,14 @@ import { named, forget, go, pictureOf, pictureParams, setParams, useAnswer, useR
 import { CompareView } from './views/compare';
 import { EditView } from './views/edit';
 import { HeadView } from './views/head';
+import { NeuronsView } from './views/neurons';
 import { OverviewView } from './views/overview';
 import { PictureView } from './views/picture';
 import { PicturesView } from './views/pictures';
 import { PropertyView } from './views/property';
 
 const kNames: Record<View, string> = {
-  overview: 'Overview', head: 'Head', pictures: 'Pictures', picture: 'Picture', property: 'Property', edit: 'Edit', compare: 'Compare',
+  overview: 'Overview', head: 'Head', pictures: 'Pictures', picture: 'Picture', property: 'Property', neurons: 'Neurons', edit: 'Edit', compare: 'Compare',
 };
 
 export function App() {
@@ -90,6 +91,7 @@ function Views({ source, route, several }: { source: Source; route: Route; sever
     ...(withPictures(source) ? [['pictures', '', {}] as [View, string, Record<string, string | null>]] : []),
     ['picture', '', { ...carried, text: texts }],
     ...(store ? [['property', '', { ...carried, text: one(route, 'text') }] as [View, string, Record<string, string | null>], ['edit', '', { ...carried, text: texts, off: one(route, 'off') }] as [View, string, Record<string, string | string[] | null>]] : []),
+    ...(source.neurons ? [['neurons', '', {}] as [View, string, Record<string, string | null>]] : []),
     ...(store && several ? [['compare', '', { ...carried, text: texts }] as [View, string, Record<string, string | string[] | null>]] : []),
   ];
   return (
@@ -101,11 +103,13 @@ function Views({ source, route, several }: { source: Source; route: Route; sever
 
 function Shown({ page }: { page: Page }) {
   const { route, source } = page;
-  const view = source.kind === 'model' && route.view !== 'picture' ? 'overview' : route.view;
+  const alone = route.view === 'picture' || (route.view === 'neurons' && source.neurons !== null);
+  const view = source.kind === 'model' && !alone ? 'overview' : route.view;
   switch (view) {
     case 'head': return <HeadView page={page} key={source.id} />;
     case 'pictures': return withPictures(source) ? <PicturesView page={page} key={source.id} /> : <OverviewView page={page} key={source.id} />;
     case 'picture': return <PictureView page={page} key={source.id} />;
+    case 'neurons': return source.neurons ? <NeuronsView page={page} key={source.id} /> : <OverviewView page={page} key={source.id} />;
     case 'property': return <PropertyView page={page} key={source.id} />;
     case 'edit': return source.stats_only
       ? <p class="muted lead">This store has statistics only, so edits cannot be followed picture by picture. Decompose without --stats-only.</p>

@@ -140,13 +140,18 @@ export function useAnswer<T>(
 export function pictureOf(route: Route): Picture | null {
   const item = one(route, 'item');
   if (item !== null && /^\d{1,9}$/.test(item)) return { item: Number(item) };
+  const ofNeurons = one(route, 'neuron-picture');
+  if (ofNeurons !== null && /^\d{1,9}$/.test(ofNeurons)) return { neuron_picture: Number(ofNeurons) };
   const picture = one(route, 'picture');
   return picture ? { picture } : null;
 }
 export const pictureParams = (ref: Picture | null): Record<string, string | null> => ({
   item: ref && 'item' in ref ? String(ref.item) : null,
   picture: ref && 'picture' in ref ? ref.picture : null,
+  'neuron-picture': ref && 'neuron_picture' in ref ? String(ref.neuron_picture) : null,
 });
+export const saysPicture = (ref: Picture): string =>
+  'item' in ref ? `Picture ${ref.item}` : 'neuron_picture' in ref ? `Picture ${ref.neuron_picture} of the neurons` : 'Your picture';
 
 export function placeOf(route: Route): Place {
   const property = one(route, 'by-property');

@@ -22,7 +22,7 @@ const world = path.join(root, 'world');
 const classes = path.join(world, 'texts/objects.txt'), templates = path.join(world, 'texts/objects.templates.txt');
 const phrases = path.join(world, 'texts/phrases.txt'), properties = path.join(world, 'texts/properties.txt');
 const store = path.join(work, 'test'), second = path.join(work, 'second'), odd = path.join(work, 'odd');
-const labels = path.join(work, 'labels.json');
+const labels = path.join(work, 'labels.json'), neurons = path.join(work, 'neurons');
 const kEvil = '<img src=x onerror=alert(1)>.png';
 const kHead = 'L5.H3', kItem = 5;
 
@@ -71,10 +71,11 @@ cli('decompose', 'pictureworld', '--images', path.join(world, 'sets/test'), '--o
 cli('decompose', 'pictureworld-2', '--images', path.join(world, 'sets/test'), '--out', second, '--quiet');
 cli('decompose', 'pictureworld', '--images', oddPictures, '--out', odd, '--quiet');
 cli('label', store, '--properties', properties, '--out', labels, '--quiet');
+cli('neurons', 'collect', 'pictureworld', '--images', path.join(world, 'sets/test'), '--layers', 'last-2', '--out', neurons, '--quiet');
 
 const port = await freePort();
 const base = `http://127.0.0.1:${port}`;
-const server = spawn(program, ['serve', store, second, odd, '--port', String(port), '--classes', classes, '--templates', templates, '--texts', phrases, '--properties', properties], { stdio: ['ignore', 'pipe', 'pipe'] });
+const server = spawn(program, ['serve', store, second, odd, neurons, '--port', String(port), '--classes', classes, '--templates', templates, '--texts', phrases, '--properties', properties], { stdio: ['ignore', 'pipe', 'pipe'] });
 let serverSaid = '';
 server.stdout.on('data', (chunk) => { serverSaid += chunk; });
 server.stderr.on('data', (chunk) => { serverSaid += chunk; });
@@ -423,6 +424,53 @@ await test('property: heat map and segmentation of a text by its heads are the c
 
 // ---- Edit
 
+await test('neurons: those that matter most, by layer and by head, are the command line’s', async () => {
+  await view('#/s0/neurons', 'table.neurons');
+  await settled();
+  const words = json('neurons', 'words', neurons, '--texts', phrases, '--count', '4');
+  const ranked = [...words.neurons].sort((a, b) => b.variance - a.variance);
+  for (const n of ranked.slice(0, 10)) {
+    same(await row('table.neurons', n.neuron, 1), n.variance / words.embedding_variance, n.neuron);
+    assert.ok((await row('table.neurons', n.neuron, 5)).startsWith(n.texts[0].text), n.neuron);
+  }
+  await page.getByLabel('Layer').selectOption('3');
+  await page.locator('h1:has-text("layer 3")').waitFor();
+  await settled();
+  const third = ranked.filter((n) => n.neuron.startsWith('L3.'));
+  assert.equal(await page.locator('table.neurons tbody th').first().textContent(), third[0].neuron);
+  await page.getByRole('link', { name: 'next →' }).click();
+  await page.locator(`table.neurons th:has-text("${third[50].neuron}")`).waitFor();
+  // From a head to the neurons that feed it, and on to one of them and back.
+  await view(`#/s0/head/L5.H4`, 'section[aria-labelledby=fed-title] table');
+  await settled();
+  const first = await page.locator('section[aria-labelledby=fed-title] tbody tr').first().locator('td, th').allTextContents();
+  const shown = json('neurons', 'show', neurons, first[0], '--texts', phrases, '--count', '12', '--heads', '12');
+  same(first[1], shown.variance / shown.embedding_variance * shown.heads.find((h) => h.head === 'L5.H4').share, first[0]);
+  await page.getByRole('link', { name: first[0], exact: true }).click();
+  await page.locator(`h1:has-text("${first[0]}")`).waitFor();
+  await settled();
+  for (const h of shown.heads.slice(0, 5)) same(await row('section[aria-labelledby=carriers-title] table', h.head, 1), h.share, h.head);
+  for (const t of shown.texts.slice(0, 5)) same(await row('section[aria-labelledby=texts-title] table', t.text, 1), t.weight, t.text);
+  await page.locator('.firings canvas >> nth=8').waitFor();
+  await page.locator('section[aria-labelledby=carriers-title]').getByRole('link', { name: 'L5.H4' }).click();
+  await page.locator('h1:has-text("L5.H4")').waitFor();
+});
+
+await test('picture: the neurons that speak for a text are the command line’s, and show their patches', async () => {
+  const text = 'a picture of coffee';
+  await view(`#/s0/picture?item=${kItem}&text=${text.replaceAll(' ', '+')}&through=L3`, 'table.neurons tbody tr');
+  await settled();
+  const through = json('explain', 'pictureworld', '--image', ofItem, '--text', text, '--through', 'L3').through;
+  for (const n of through.strongest.slice(0, 8)) same(await row('table.neurons', n.neuron, 2), n.score, n.neuron);
+  const before = await page.locator('canvas').first().evaluate((c) => c.toDataURL());
+  await page.locator('table.neurons tbody tr').first().focus();
+  await page.locator(`.look .caption:has-text("what ${through.strongest[0].neuron} brings")`).waitFor();
+  assert.notEqual(await page.locator('canvas').first().evaluate((c) => c.toDataURL()), before);
+  await page.getByLabel('Neurons of a layer').selectOption('none');
+  await page.locator('table.neurons').waitFor({ state: 'detached' });
+  assert.match(page.url(), /through=none/);
+});
+
 await test('edit: a head is switched, and accuracy, groups, ranking and scores follow', async () => {
   await view(`#/s0/edit?attribute=style&item=${kItem}`, '.effect');
   await settled();
@@ -546,7 +594,7 @@ await test('the gallery draws only what is in sight, and is walked by keyboard',
 });
 
 await test('landmarks, names and one heading of the first rank in every view', async () => {
-  for (const name of ['overview', `head/${kHead}`, 'pictures', `picture?item=${kItem}`, `property/background?item=${kItem}`, 'edit', 'compare']) {
+  for (const name of ['overview', `head/${kHead}`, 'pictures', `picture?item=${kItem}`, `property/background?item=${kItem}`, 'neurons', 'neurons/L4.N132', 'edit', 'compare']) {
     await view(`#/s0/${name}`, 'h1');
     await settled();
     const faults = await page.evaluate(() => {
@@ -588,7 +636,7 @@ await test('no view is wider than its window, from 360 pixels to 4K, light and d
     overview: ['#/s0/overview?by=label', 'table.map'], head: [`#/s0/head/${kHead}?text=something+on+a+lake`, '.thumbs'], pictures: ['#/s0/pictures', '.tile img'],
     picture: [`#/s0/picture?item=${kItem}&text=a+picture+of+coffee&text=in+the+desert&text=a+picture+of+a+sunflower&show=a+picture+of+coffee`, '.components'],
     property: [`#/s0/property/background?item=${kItem}`, '.thumbs'], edit: [`#/s0/edit?off=L5.H4%2CL4.MLP&query=a+picture+of+a+duck&item=${kItem}`, 'ol.thumbs'],
-    compare: [`#/s0/compare?with=s1&item=${kItem}`, '.matrix'],
+    compare: [`#/s0/compare?with=s1&item=${kItem}`, '.matrix'], neurons: ['#/s0/neurons?head=L5.H4', 'table.neurons'], neuron: ['#/s0/neurons/L4.N132', '.firings canvas >> nth=8'],
   };
   for (const [kind, options] of Object.entries({
     light: {}, dark: { colorScheme: 'dark' }, narrow: { viewport: { width: 360, height: 740 } }, wide: { viewport: { width: 3840, height: 2160 } },

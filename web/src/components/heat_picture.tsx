@@ -116,11 +116,11 @@ export function HeatPicture({ source, picture, size, region, map, scale, patch, 
   );
 }
 
-export function HeatScale({ scale }: { scale: number }) {
+export function HeatScale({ scale, says = 'score of one patch; zero in the middle', unit = 'of the score' }: { scale: number; says?: string; unit?: string }) {
   return (
-    <div class="heat-scale" role="img" aria-label={`Colours from −${scale} (blue, against) over 0 to ${scale} (red, for), in units of the score`}>
+    <div class="heat-scale" role="img" aria-label={`Colours from −${scale} (blue, against) over 0 to ${scale} (red, for), in units ${unit}`}>
       <span>−{scale}</span><i /><span>+{scale}</span>
-      <small>score of one patch; zero in the middle</small>
+      <small>{says}</small>
     </div>
   );
 }

@@ -79,7 +79,7 @@ export function PictureChoice({ page, picture, onPick, label, clear = true, anyw
     else dialog.current?.close();
   }, [open]);
 
-  const current = picture === null ? null : 'item' in picture ? `picture ${picture.item} of the store` : 'a picture of yours';
+  const current = picture === null ? null : 'item' in picture ? `picture ${picture.item} of the store` : 'neuron_picture' in picture ? `picture ${picture.neuron_picture} of the neurons` : 'a picture of yours';
   return (
     <div class={`choice${over ? ' over' : ''}`} role="group" aria-label={label}
       onDragOver={(event) => event.preventDefault()}

@@ -7,8 +7,8 @@ import { link } from '../lib/route';
 
 export function Thumb({ source, picture, alt, side = 96 }: { source: Source; picture: Picture; alt: string; side?: number }) {
   const [gone, setGone] = useState(false);
-  if (gone || ('item' in picture && source.pictures === false)) {
-    return <span class="t gone" role="img" aria-label={alt}><span>{'item' in picture ? picture.item : '?'}</span></span>;
+  if (gone || ('item' in picture && source.pictures === false) || ('neuron_picture' in picture && source.neurons?.pictures === false)) {
+    return <span class="t gone" role="img" aria-label={alt}><span>{'item' in picture ? picture.item : 'neuron_picture' in picture ? picture.neuron_picture : '?'}</span></span>;
   }
   return <img class="t" src={pictureUrl(source.id, picture, side)} alt={alt} title={alt} loading="lazy" decoding="async" onError={() => setGone(true)} />;
 }

@@ -2,7 +2,7 @@
 //
 //   parse('#/s0/head/L5.H3?text=a+duck')  → {source: 's0', view: 'head', name: 'L5.H3', params: [['text', 'a duck']]}
 
-export const kViews = ['overview', 'head', 'pictures', 'picture', 'property', 'edit', 'compare'] as const;
+export const kViews = ['overview', 'head', 'pictures', 'picture', 'property', 'neurons', 'edit', 'compare'] as const;
 export type View = (typeof kViews)[number];
 export interface Route { source: string; view: View; name: string; params: [string, string][] }
 

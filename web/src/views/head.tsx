@@ -8,9 +8,10 @@ import { PictureChoice } from '../components/picture_choice';
 import { describe, Provenance } from '../components/provenance';
 import { Answered, Status } from '../components/status';
 import { TextField } from '../components/texts_field';
+import { NeuronTable } from '../components/neuron_table';
 import { Thumbs } from '../components/thumb';
 import { barFigure } from '../lib/figures';
-import { bare, percent, range, score } from '../lib/format';
+import { bare, count, percent, range, score } from '../lib/format';
 import { link, one } from '../lib/route';
 import { fileName } from '../lib/save';
 import { pictureOf, pictureParams, useAnswer, type Page } from '../state';
@@ -53,6 +54,7 @@ export function HeadView({ page }: { page: Page }) {
               : <section aria-label="Label"><h2>Label</h2><p class="muted">This store has no labels yet. <a href={link(source.id, 'overview')}>The overview</a> starts labelling.</p></section>}
           </div>
           <Ends page={page} head={head} />
+          {source.neurons && source.neurons.layers[0]! < layer && <FedBy page={page} head={name} />}
           <Provenance computed={head} source={source} />
         </Answered>
       )}
@@ -148,6 +150,22 @@ function Ends({ page, head }: { page: Page; head: Head }) {
   );
 }
 
+// The neurons of which this head carries most.
+function FedBy({ page, head }: { page: Page; head: string }) {
+  const { source } = page;
+  const query = { head, from: 0, count: 8, words: 3 };
+  const asked = useAnswer(`neurons ${source.id} ${JSON.stringify(query)}`, (signal) => api.neurons(source.id, query, signal));
+  return (
+    <section aria-labelledby="fed-title">
+      <h2 id="fed-title">Neurons that feed it</h2>
+      <Status asked={asked} what="the neurons" />
+      {asked.data && <NeuronTable source={source} list={asked.data} />}
+      {asked.data && <p><a href={link(source.id, 'neurons', '', { head })}>All {count(asked.data.total)} neurons by what {head} carries of them</a></p>}
+      {asked.data && <Provenance computed={asked.data} source={source} />}
+    </section>
+  );
+}
+
 function Nearest({ page, head }: { page: Page; head: string }) {
   const { route, set, limits } = page;
   const picture = pictureOf(route), text = one(route, 'text');
@@ -159,10 +177,10 @@ function Nearest({ page, head }: { page: Page; head: string }) {
       <p class="muted note">Pictures of the store that are most like a picture or a text in what this head writes.</p>
       <div class="asks">
         <PictureChoice page={page} picture={picture} label="By a picture" onPick={(p) => set({ ...pictureParams(p), text: null }, true)} />
-        {<TextField label="By a text" value={picture ? '' : (text ?? '')} button="Find" placeholder="something red" most={limits.text_bytes} onSubmit={(t) => set({ text: t || null, item: null, picture: null }, true)} />}
+        {<TextField label="By a text" value={picture ? '' : (text ?? '')} button="Find" placeholder="something red" most={limits.text_bytes} onSubmit={(t) => set({ text: t || null, item: null, picture: null, 'neuron-picture': null }, true)} />}
       </div>
       {query && <Neighbours page={page} query={query} place={{ heads: head }} definition={definition}
-        title={'text' in query ? `Nearest to “${query.text}”` : 'item' in query ? `Nearest to picture ${query.item}` : 'Nearest to your picture'} />}
+        title={'text' in query ? `Nearest to “${query.text}”` : 'item' in query ? `Nearest to picture ${query.item}` : 'neuron_picture' in query ? `Nearest to picture ${query.neuron_picture} of the neurons` : 'Nearest to your picture'} />}
     </section>
   );
 }

@@ -15,7 +15,7 @@ import { barFigure } from '../lib/figures';
 import { percent, plus, score } from '../lib/format';
 import { all, link, one } from '../lib/route';
 import { canvasBlob, fileName } from '../lib/save';
-import { pictureOf, pictureParams, placeOf, useAnswer, type Page } from '../state';
+import { pictureOf, pictureParams, placeOf, saysPicture, useAnswer, type Page } from '../state';
 
 const kMaps = 6;
 
@@ -27,7 +27,7 @@ export function PictureView({ page }: { page: Page }) {
     <>
       <header class="top small">
         <p class="eyebrow">Picture</p>
-        <h1 tabIndex={-1}>{picture === null ? 'Choose a picture' : 'item' in picture ? `Picture ${picture.item}` : 'Your picture'}</h1>
+        <h1 tabIndex={-1}>{picture === null ? 'Choose a picture' : saysPicture(picture)}</h1>
       </header>
       <div class="asks">
         <PictureChoice page={page} picture={picture} label="Picture" clear={false} onPick={(p) => set(pictureParams(p), true)} />
@@ -49,6 +49,8 @@ function Analysis({ page, picture, texts }: { page: Page; picture: Picture; text
   const shown = (wanted !== null && rows.some((r) => r.text === wanted) ? wanted : rows[0]?.text) ?? null;
   const contrast = one(route, 'against') ?? (byClasses ? 'mean' : '');
   const place = placeOf(route);
+  // The layer whose neurons the score is split over, as L9.
+  const through = throughOf(page);
 
   // Classes are drawn against their mean, what speaks for one rather than the others; texts as they are.
   const named = byClasses ? rows.slice(0, kMaps).map((r) => r.text) : texts.slice(0, kMaps);
@@ -60,14 +62,15 @@ function Analysis({ page, picture, texts }: { page: Page; picture: Picture; text
   };
   const heat = useAnswer(heatAsk && `heatmap ${source.id} ${JSON.stringify(heatAsk)}`, (signal) => api.heatmap(source.id, heatAsk!, signal));
   const explainAsk: ExplainRequest | null = !ready ? null : byClasses
-    ? { picture, class: shown, against: contrast, top: 8 }
-    : { picture, text: shown, against: contrast && contrast !== 'classes' ? contrast : null, top: 8 };
+    ? { picture, class: shown, against: contrast, through, top: 8 }
+    : { picture, text: shown, against: contrast && contrast !== 'classes' ? contrast : null, through, top: 8 };
   const explain = useAnswer(explainAsk && `explain ${source.id} ${JSON.stringify(explainAsk)}`, (signal) => api.explain(source.id, explainAsk!, signal));
 
   const [patch, setPatch] = useState<Patch | null>(null);
   const pinned = one(route, 'word');
   const [pointed, setPointed] = useState<number | null>(null);
   const word = pointed ?? (pinned !== null && explain.data && Number(pinned) < explain.data.words.length ? Number(pinned) : null);
+  const [neuron, setNeuron] = useState<string | null>(null);
   const canvas = useRef<HTMLCanvasElement | null>(null);
 
   const maps = heat.data?.maps ?? [];
@@ -77,9 +80,10 @@ function Analysis({ page, picture, texts }: { page: Page; picture: Picture; text
   const geometry = heat.data ?? explain.data;
   const g = current?.map.length ?? explain.data?.map.length ?? source.grid;
   const fold = (row: number[] | undefined) => row && row.length === g * g ? Array.from({ length: g }, (_, y) => row.slice(y * g, y * g + g)) : null;
-  const map = word !== null && explain.data ? fold(explain.data.patch_word[word]) : fromExplain ? (explain.data?.map ?? null) : (current?.map ?? null);
+  const speaking = neuron === null ? null : (explain.data?.through?.strongest.find((n) => n.neuron === neuron) ?? null);
+  const map = speaking ? fold(speaking.patches) : word !== null && explain.data ? fold(explain.data.patch_word[word]) : fromExplain ? (explain.data?.map ?? null) : (current?.map ?? null);
   // One scale for all texts, so that maps can be compared; words have a scale of their own.
-  const scale = roundUp(word !== null && explain.data ? largest(explain.data.patch_word) : fromExplain ? largest(explain.data?.map ?? []) : Math.max(0, ...maps.map((m) => largest(m.map))));
+  const scale = roundUp(speaking ? Math.max(...explain.data!.through!.strongest.map((n) => largest([n.patches]))) : word !== null && explain.data ? largest(explain.data.patch_word) : fromExplain ? largest(explain.data?.map ?? []) : Math.max(0, ...maps.map((m) => largest(m.map))));
   useEffect(() => setPatch(null), [g]);
   // What the patch brings to each text that has a map.
   const here = (text: string): number | null => {
@@ -87,8 +91,8 @@ function Analysis({ page, picture, texts }: { page: Page; picture: Picture; text
     return (patch && values?.[patch.row]?.[patch.column]) ?? null;
   };
 
-  const name = fileName(source.name, 'item' in picture ? `picture-${picture.item}` : 'picture', shown ?? '');
-  const what = word !== null && explain.data ? `the word “${explain.data.words[word]!.text}”` : shown !== null ? `“${shown}”${contrast ? ` against ${contrast === 'classes' || contrast === 'mean' ? 'the mean of the classes' : contrast === 'runner-up' ? 'the runner-up' : `“${contrast}”`}` : ''}` : 'the picture';
+  const name = fileName(source.name, 'item' in picture ? `picture-${picture.item}` : 'neuron_picture' in picture ? `neurons-${picture.neuron_picture}` : 'picture', shown ?? '');
+  const what = speaking ? `what ${speaking.neuron} brings to “${shown}”` : word !== null && explain.data ? `the word “${explain.data.words[word]!.text}”` : shown !== null ? `“${shown}”${contrast ? ` against ${contrast === 'classes' || contrast === 'mean' ? 'the mean of the classes' : contrast === 'runner-up' ? 'the runner-up' : `“${contrast}”`}` : ''}` : 'the picture';
 
   return (
     <div class="picture-view">
@@ -96,7 +100,7 @@ function Analysis({ page, picture, texts }: { page: Page; picture: Picture; text
         <h2 id="map-title" class="hide">Heat map</h2>
         <HeatPicture source={source} picture={picture} size={geometry} region={geometry?.region ?? null} map={map} scale={scale}
           patch={patch} onPatch={setPatch} label={`Heat map of ${what} over the picture`} canvasRef={canvas} />
-        <p class="caption" aria-live="polite"><b>{what}</b>{current && word === null && !fromExplain ? <> · score {score(current.score)}, patches {score(current.map_sum)}</> : null}</p>
+        <p class="caption" aria-live="polite"><b>{what}</b>{current && word === null && !speaking && !fromExplain ? <> · score {score(current.score)}, patches {score(current.map_sum)}</> : null}</p>
         {map && <HeatScale scale={scale} />}
         <div class="tools">
           <Contrast page={page} byClasses={byClasses} shown={shown} value={contrast} />
@@ -106,7 +110,7 @@ function Analysis({ page, picture, texts }: { page: Page; picture: Picture; text
         <div class="foot">
           <Provenance computed={heat.data ? { ...heat.data } : null} source={source} more={current ? [current.heads.length === source.layers * source.heads ? 'all heads' : current.heads.join(' ')] : []} />
           <Exports name={fileName(name, 'heatmap')} what="the heat map" json={heat.answer?.text}
-            png={heatAsk ? (word !== null || fromExplain ? () => canvasBlob(canvas.current!) : () => api.heatmapPng(source.id, heatAsk)) : undefined}
+            png={heatAsk ? (word !== null || speaking || fromExplain ? () => canvasBlob(canvas.current!) : () => api.heatmapPng(source.id, heatAsk)) : undefined}
             table={heat.data ? () => ({ header: ['text', 'against', 'row', 'column', 'score'], rows: heat.data!.maps.flatMap((m) => m.map.flatMap((r, y) => r.map((v, x) => [m.text, m.against ?? '', y, x, v]))) }) : undefined} />
         </div>
       </section>
@@ -126,6 +130,7 @@ function Analysis({ page, picture, texts }: { page: Page; picture: Picture; text
         {explain.data && (
           <Answered asked={explain}>
             <Components page={page} explain={explain.data} json={explain.answer!.text} name={name} only={current && !('heads' in place && place.heads === 'all') ? new Set(current.heads) : null} ask={explainAsk!} />
+            <Through page={page} through={through} explain={explain.data} json={explain.answer!.text} name={name} pointed={neuron} onPoint={setNeuron} />
             <Words explain={explain.data} word={word} pinned={pinned} onPoint={setPointed} onPin={(w) => set({ word: w })} patch={patch} g={g} />
             <Provenance computed={explain.data} source={source} more={[`score ${score(explain.data.score)}`]} />
           </Answered>
@@ -236,6 +241,65 @@ function Components({ page, explain, json, name, only, ask }: { page: Page; expl
       </div>
       <p class="muted note">“{explain.text}”{explain.against ? <> against {explain.against_kind === 'mean' ? 'the mean of the classes' : <>“{explain.against}”</>}</> : ''}: {score(explain.score)}. All components add up to it{only ? '; shown are the chosen heads' : ''}.</p>
       <div class="columns">{side('For', pro, 'for')}{side('Against', con, 'against')}</div>
+    </section>
+  );
+}
+
+// The layer that the address names, as long as attention comes after it; the last of the store of neurons otherwise.
+function throughOf(page: Page): string | null {
+  const { source, route } = page;
+  const wanted = one(route, 'through');
+  if (wanted === 'none') return null;
+  if (wanted !== null && /^L\d+$/.test(wanted) && Number(wanted.slice(1)) < source.layers - 1) return wanted;
+  return source.neurons ? `L${source.neurons.layers[1]}` : null;
+}
+
+function Through({ page, through, explain, json, name, pointed, onPoint }: {
+  page: Page; through: string | null; explain: Explanation; json: string; name: string; pointed: string | null; onPoint: (neuron: string | null) => void;
+}) {
+  const { source, set } = page;
+  const split = explain.through;
+  const neurons = split?.strongest ?? [];
+  const end = Math.max(1e-9, ...neurons.map((n) => Math.abs(n.score)));
+  const strongest = (heads: { head: string; score: number }[]) => heads.reduce((a, b) => (Math.abs(b.score) > Math.abs(a.score) ? b : a));
+  const stored = source.neurons && split && split.layer >= source.neurons.layers[0]! && split.layer <= source.neurons.layers[1]!;
+  return (
+    <section aria-labelledby="through-title">
+      <div class="title"><h2 id="through-title">Neurons that speak for it, and against</h2>
+        {split && <Exports name={fileName(name, 'neurons')} what="the neurons" json={json}
+          svg={() => barFigure({ title: `${explain.text}: neurons of layer ${split.layer}`, note: describe(explain, source), signed: true, format: (v) => plus(v), rows: neurons.map((n) => ({ name: n.neuron, note: n.words ?? '', value: n.score })) })}
+          table={() => ({ header: ['neuron', 'score', 'head', 'score_through_head', 'words'], rows: neurons.flatMap((n) => n.heads.map((h) => [n.neuron, n.score, h.head, h.score, n.words ?? ''])) })} />}
+      </div>
+      <div class="tools"><label>Neurons of{' '}
+        <select aria-label="Neurons of a layer" value={through ?? 'none'} onChange={(event) => set({ through: event.currentTarget.value })}>
+          <option value="none">no layer</option>
+          {Array.from({ length: source.layers - 1 }, (_, l) => <option key={l} value={`L${l}`}>layer {l}</option>).reverse()}
+        </select>
+      </label></div>
+      {split && (
+        <>
+          <p class="muted note">What the neurons of layer {split.layer} bring through the attention of later layers: {plus(split.neurons)} of {score(explain.score)}. The same heads bring {plus(split.later_heads)} from elsewhere, heads up to layer {split.layer} {plus(split.other_heads)}, MLPs {plus(split.mlps)}, INPUT {plus(split.input)}, constants {plus(split.constants)}. Point at a neuron to see its patches.</p>
+          <table class="texts neurons">
+            <caption class="hide">Neurons of largest score</caption>
+            <thead><tr><th scope="col">neuron</th><th scope="col">its texts</th><th scope="col" class="number">score</th><th scope="col" class="number">mostly through</th><th scope="col" class="meter"><span class="hide">bar</span></th></tr></thead>
+            <tbody>
+              {neurons.map((n) => {
+                const by = strongest(n.heads);
+                return (
+                  <tr key={n.neuron} class={pointed === n.neuron ? 'chosen' : undefined} tabIndex={0} aria-label={`${n.neuron}, ${plus(n.score)}`}
+                    onPointerEnter={() => onPoint(n.neuron)} onPointerLeave={() => onPoint(null)} onFocus={() => onPoint(n.neuron)} onBlur={() => onPoint(null)}>
+                    <th scope="row">{stored ? <a href={link(source.id, 'neurons', n.neuron)}>{n.neuron}</a> : n.neuron}</th>
+                    <td class="text"><bdi>{n.words ?? ''}</bdi></td>
+                    <td class="number">{plus(n.score)}</td>
+                    <td class="number">{source.kind === 'store' ? <a href={link(source.id, 'head', by.head)}>{by.head}</a> : by.head} <small>{plus(by.score)}</small></td>
+                    <td class="meter"><SignedBar part={n.score / end} /></td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </>
+      )}
     </section>
   );
 }
