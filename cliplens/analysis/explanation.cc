@@ -24,6 +24,9 @@ const char* NameOf(TextPartKind kind) {
 
 Statement TextStatement(const ClipModel& model, const std::string& text, int threads,
                         bool truncate) {
+  if (model.text_rows() != nullptr) {  // there are no words to split it over
+    return WholeStatement(text, model.text_rows()->Find(text));
+  }
   const TokenPass pass = PassOf(model, text, threads, truncate);
   const Array<float, 2> tokens = TokenContributions(model.text_readout(), pass.captures);
   const std::vector<TextWord> words = model.tokenizer().Words(pass.tokens);

@@ -92,6 +92,7 @@ Classifier CachedClassifier(const RowModel& model, const ClassFile& classes,
 
 Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string>& texts,
                            int threads, bool truncate) {
+  if (model.text_rows() != nullptr) return model.EmbedTexts(texts, truncate, threads);
   const std::vector<Tokens> tokens = model.TokenizeTexts(texts, truncate, threads);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i].count > 2) continue;  // more than a start and an end

@@ -10,8 +10,12 @@
 
 namespace cliplens {
 ClipModel LoadModel(const ModelChoice& choice) {
-  return ClipModel::Load(ModelPath(choice.model), ParsePrecision(choice.precision),
-                         choice.architecture, choice.weights);
+  ClipModel model = ClipModel::Load(ModelPath(choice.model), ParsePrecision(choice.precision),
+                                    choice.architecture, choice.weights);
+  if (!choice.text_rows.empty()) {
+    model.UseTextRows(TextRows::Read({choice.text_rows.begin(), choice.text_rows.end()}));
+  }
+  return model;
 }
 
 ClipModel LoadModelOf(const StoreInfo& info, const std::string& place, const ModelChoice& choice) {
@@ -70,7 +74,8 @@ LazyModel::LazyModel(const Store& store, const ModelChoice& choice)
     : LazyModel(store.info(), store.directory().string(), choice) {}
 
 LazyModel::LazyModel(const StoreInfo& info, const std::string& place, const ModelChoice& choice)
-    : LazyModel(info.fingerprint, ParsePrecision(choice.precision),
+    // Rows of texts are a part of what makes rows; they are known when they have been read.
+    : LazyModel(choice.text_rows.empty() ? info.fingerprint : "", ParsePrecision(choice.precision),
                 [info, place, choice] { return LoadModelOf(info, place, choice); }) {}
 
 const ClipModel& LazyModel::Get() const { return state_->Get(); }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cliplens/decompose/store.h"
 #include "cliplens/model/clip.h"
@@ -22,6 +23,7 @@ struct ModelChoice {
   std::string weights = {};        // of a checkpoint with several models: what stands before its
                                    // names
   std::string precision = "fp32";  // fp32, bf16, or auto: bf16 where the processor has it
+  std::vector<std::string> text_rows = {};  // .npy files of rows of texts made elsewhere
 };
 
 // Throws as ModelPath, ParsePrecision and ClipModel::Load.

@@ -39,8 +39,8 @@ void Run(CollectArguments& options, const Common& common) {
   const ClipModel model = LoadModel(options.model);
   CollectOptions& collect = options.collect;
   const bool text = !options.texts.empty();
-  collect.layers = ParseNeuronLayers(options.layers,
-                                     (text ? model.config().text : model.config().vision).layers);
+  collect.layers = ParseNeuronLayers(
+      options.layers, (text ? model.text_tower() : model.image_tower()).config().layers);
   if (!options.part.empty()) collect.part = ParseStorePart(options.part);
   if (options.top > 0) collect.top = options.top;
   collect.threads = common.threads;

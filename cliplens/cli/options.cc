@@ -20,12 +20,26 @@ constexpr char kWeightsHelp[] =
 
 }  // namespace
 
+namespace {
+
+void AddTextRows(CLI::App* verb, ModelChoice& choice) {
+  verb->add_option(
+          "--text-rows", choice.text_rows,
+          "FILE.npy of rows of the texts in FILE.txt beside it, made elsewhere, for a model "
+          "whose text tower is not evaluated; may be given several times")
+      ->allow_extra_args(false)
+      ->take_all();
+}
+
+}  // namespace
+
 void AddModelArgument(CLI::App* verb, ModelChoice& choice) {
   verb->add_option("MODEL", choice.model,
                    "Model directory, checkpoint file, shipped model or hf:ORG/NAME")
       ->required();
   verb->add_option("--arch", choice.architecture, kArchitectureHelp);
   verb->add_option("--weights", choice.weights, kWeightsHelp);
+  AddTextRows(verb, choice);
 }
 
 void AddModelOption(CLI::App* verb, ModelChoice& choice) {
@@ -33,6 +47,7 @@ void AddModelOption(CLI::App* verb, ModelChoice& choice) {
       verb->add_option("--model", choice.model, "The model, where the store's own has moved");
   verb->add_option("--arch", choice.architecture, kArchitectureHelp)->needs(model);
   verb->add_option("--weights", choice.weights, kWeightsHelp)->needs(model);
+  AddTextRows(verb, choice);
 }
 
 void AddPrecisionOption(CLI::App* verb, ModelChoice& choice) {

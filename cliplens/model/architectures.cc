@@ -12,7 +12,7 @@ namespace {
 // clang-format off
 constexpr Architecture kArchitectures[] = {
     // name, E, side, patch; image tower: layers, width, head, MLP; text: layers, width, heads;
-    // QuickGELU, LayerScale
+    // QuickGELU, LayerScale, another text tower
     {"ViT-B-16-plus-240", 640, 240, 16, 12, 896, 64, 3584, 12, 640, 10},
     {"ViT-B-16-plus", 640, 224, 16, 12, 896, 64, 3584, 12, 640, 10},
     {"ViT-B-16-quickgelu", 512, 224, 16, 12, 768, 64, 3072, 12, 512, 8, true},
@@ -45,6 +45,13 @@ constexpr Architecture kArchitectures[] = {
     {"ViT-bigG-14", 1280, 224, 14, 48, 1664, 104, 8192, 32, 1280, 20},
     {"ViT-e-14", 1280, 224, 14, 56, 1792, 112, 15360, 36, 1280, 20},
     {"ViT-g-14", 1024, 224, 14, 40, 1408, 88, 6144, 24, 1024, 16},
+    {"mt5-base-ViT-B-32", 512, 224, 32, 12, 768, 64, 3072, 0, 0, 0, false, false, "google/mt5-base"},
+    {"mt5-xl-ViT-H-14", 1024, 224, 14, 32, 1280, 80, 5120, 0, 0, 0, false, false, "google/mt5-xl"},
+    {"nllb-clip-base", 512, 224, 32, 12, 768, 64, 3072, 0, 0, 0, false, false, "facebook/nllb-200-distilled-600M"},
+    {"nllb-clip-large", 1024, 224, 14, 32, 1280, 80, 5120, 0, 0, 0, false, false, "facebook/nllb-200-distilled-1.3B"},
+    {"roberta-ViT-B-32", 512, 224, 32, 12, 768, 64, 3072, 0, 0, 0, true, false, "roberta-base"},
+    {"xlm-roberta-base-ViT-B-32", 512, 224, 32, 12, 768, 64, 3072, 0, 0, 0, false, false, "xlm-roberta-base"},
+    {"xlm-roberta-large-ViT-H-14", 1024, 224, 14, 32, 1280, 80, 5120, 0, 0, 0, false, false, "xlm-roberta-large"},
 };
 // clang-format on
 
@@ -61,9 +68,7 @@ constexpr Refused kRefused[] = {
     {"SigLIP", false, "SigLIP models pool by attention and have a tokenizer of their own"},
     {"CLIPA", false, "CLIPA models pool the mean of all tokens and have a tokenizer of their own"},
     {"worldwide", false, "its text tower pools by another rule and has a tokenizer of its own"},
-    {"roberta", false, "Hugging Face text towers are not evaluated"},
-    {"mt5", true, "Hugging Face text towers are not evaluated"},
-    {"nllb", true, "Hugging Face text towers are not evaluated"},
+    {"nllb", true, "its image tower is SigLIP's, which pools by attention"},
     {"EVA", true, "image towers from timm are not evaluated"},
     {"MobileCLIP", true, "image towers from timm are not evaluated"},
     {"PE-", true, "image towers from timm are not evaluated"},
@@ -88,6 +93,10 @@ ModelConfig ConfigOf(const Architecture& a) {
                    .layer_scale = a.layer_scale};
   config.patch_size = a.patch_size;
   config.preprocess.image_size = a.image_size;
+  if (!a.other_text.empty()) {
+    config.other_text = OtherTextTower(a.other_text);
+    return config;
+  }
   config.text = {.layers = a.text_layers,
                  .width = a.text_width,
                  .heads = a.text_heads,

@@ -28,6 +28,7 @@ struct Architecture {
   Index text_heads;
   bool quick_gelu = false;
   bool layer_scale = false;
+  std::string_view other_text = {};  // Hugging Face's text tower, which is not evaluated
 };
 
 std::span<const Architecture> Architectures();

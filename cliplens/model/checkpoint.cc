@@ -91,6 +91,11 @@ void CheckLeftOver(const OpenedCheckpoint& opened, const std::set<std::string, s
     if (std::ranges::find(opened.family->without_weights, last) !=
         opened.family->without_weights.end())
       continue;
+    const std::string_view other = opened.family->other_text;
+    if (!opened.checkpoint.config.has_text() && !other.empty() &&
+        std::string_view(name).substr(opened.prefix.size()).starts_with(other)) {
+      continue;
+    }
     throw Error(ErrorCode::kCorruptData,
                 "{}: tensor '{}' {} has no place in the model of its configuration; the two do not "
                 "belong together, or the model has parts that this version does not evaluate",
@@ -140,6 +145,7 @@ void FoldLayerScales(Checkpoint& checkpoint) {
 
 // The stored number is a logarithm: every score is multiplied by its exponential.
 void CheckLogitScale(const OpenedCheckpoint& opened) {
+  if (!opened.checkpoint.config.logit_scale) return;
   const float stored = opened.checkpoint.tensors.at("logit_scale").values.at(0);
   const float scale = std::exp(stored);
   if (std::isfinite(scale) && scale > 0) return;

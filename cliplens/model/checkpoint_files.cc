@@ -29,11 +29,13 @@ constexpr Index kMaxConfigBytes = Index{1} << 20;
 // Tensors that OpenAI's archives have beside the weights.
 constexpr const char* kOpenAiMarks[] = {"input_resolution", "context_length", "vocab_size"};
 
-// Throws for a model whose tensors say that it is not evaluated.
-void RefuseKnown(const TensorFile& file, std::string_view prefix) {
+// Throws for a model whose tensors say that it is not evaluated; `with_text`: as its text tower is
+// to be.
+void RefuseKnown(const TensorFile& file, std::string_view prefix, bool with_text) {
   for (const auto& [name, info] : file.tensors()) {
     if (!name.starts_with(prefix)) continue;
     for (const RefusedTensor& refused : RefusedTensors()) {
+      if (refused.text && !with_text) continue;
       if (name.find(refused.part, prefix.size()) == std::string::npos) continue;
       throw Error(ErrorCode::kUnsupported, "{}: {} (tensor '{}'); such models are not supported",
                   PathText(file.FileOf(name)), refused.reason, Printable(name));
@@ -90,10 +92,10 @@ void FindFamily(OpenedCheckpoint& opened) {
   std::erase_if(found, [](const FoundModel& model) { return model.second.starts_with("optim"); });
   if (!found.empty()) {
     std::tie(opened.family, opened.prefix) = ChooseModel(found, opened.checkpoint.weights, where);
-    RefuseKnown(file, opened.prefix);
+    RefuseKnown(file, opened.prefix, /*with_text=*/false);
     return;
   }
-  RefuseKnown(file, "");
+  RefuseKnown(file, "", /*with_text=*/true);
   std::vector<std::string_view> anchors;
   for (const TensorFamily& family : TensorFamilies()) anchors.push_back(family.anchor);
   throw Error(ErrorCode::kUnsupported, "{}: no CLIP model: neither '{}' is among its {} tensors{}",
@@ -179,6 +181,8 @@ std::vector<std::string_view> Fitting(const OpenedCheckpoint& opened) {
   std::vector<std::string_view> fit;
   for (const Architecture& a : Architectures()) {
     const ModelConfig config = ConfigOf(a);
+    // Of a model with CLIP's own text tower the image tower alone would fit.
+    if (!config.has_text() && tensors.contains(opened.prefix + "ln_final.weight")) continue;
     const auto name = [&](const TensorRow& row, Index layer) {
       return opened.prefix + NamesInFile(row, layer)[0];
     };
@@ -411,6 +415,7 @@ OpenedCheckpoint OpenCheckpoint(const fs::path& path, const std::string& archite
   } else {
     OpenFile(opened, architecture);
   }
+  if (opened.file && c.config.has_text()) RefuseKnown(*opened.file, opened.prefix, true);
   return opened;
 }
 

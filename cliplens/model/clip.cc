@@ -8,6 +8,7 @@
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/model/nn/kernels.h"
 #include "cliplens/model/nn/matmul.h"
 #include "cliplens/model/unit_row.h"
@@ -49,14 +50,52 @@ ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
              3 * config().patch_size * config().patch_size, Precision::kF32),
       vision_(config().vision, config().activation, checkpoint_->tensors, "vision",
               /*causal=*/false, precision),
-      text_(config().text, config().activation, checkpoint_->tensors, "text", /*causal=*/true,
-            precision),
       vision_readout_(config().vision, tensors(), "vision", config().embed_width,
                       config().tokens()),
-      text_readout_(config().text, tensors(), "text", config().embed_width, /*tokens=*/0),
-      tokenizer_(std::make_shared<LazyTokenizer>()) {}
+      tokenizer_(std::make_shared<LazyTokenizer>()) {
+  if (!config().has_text()) return;
+  text_.emplace(config().text, config().activation, checkpoint_->tensors, "text", /*causal=*/true,
+                precision);
+  text_readout_.emplace(config().text, tensors(), "text", config().embed_width, /*tokens=*/0);
+}
+
+namespace {
+
+[[noreturn]] void ThrowNoText(const ClipModel& model) {
+  throw Error(ErrorCode::kUnsupported,
+              "{}: {}, which is not evaluated; give rows of texts that were made elsewhere: "
+              "--text-rows FILE.npy, with the texts in FILE.txt beside it",
+              model.name(), model.config().other_text);
+}
+
+}  // namespace
+
+const Readout& ClipModel::text_readout() const {
+  if (!text_readout_) ThrowNoText(*this);
+  return *text_readout_;
+}
+
+const Tower& ClipModel::text_tower() const {
+  if (!text_) ThrowNoText(*this);
+  return *text_;
+}
+
+void ClipModel::UseTextRows(TextRows rows) {
+  if (rows.width() != config().embed_width) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: rows of {} numbers, embeddings of {} have {}; they are of another model",
+                Printable(rows.files().front().string()), rows.width(), name(),
+                config().embed_width);
+  }
+  text_rows_ = std::make_shared<const TextRows>(std::move(rows));
+}
+
+std::string ClipModel::text_fingerprint() const {
+  return text_rows_ ? fingerprint() + " " + text_rows_->digest() : fingerprint();
+}
 
 const Tokenizer& ClipModel::tokenizer() const {
+  if (!config().has_text()) ThrowNoText(*this);
   std::call_once(tokenizer_->once, [&] {
     const std::filesystem::path& directory = checkpoint_->vocabulary;
     Tokenizer loaded =
@@ -78,6 +117,8 @@ EncoderIdentity ClipModel::identity() const {
 }
 
 double ClipModel::logit_scale() const {
+  constexpr double kUsual = 100;  // what CLIP models are trained up to
+  if (!config().logit_scale) return kUsual;
   return std::exp(static_cast<double>(tensors().at("logit_scale").values.at(0)));
 }
 
@@ -197,8 +238,8 @@ void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> e
   }
   const auto count = static_cast<Index>(items.size());
   const EncodeOutput output{{w.rows.Grow(count * width), {count, width}}, captures};
-  text_.Run(items, request, output, w);
-  EmbedPooled(text_readout_, output, embeddings);
+  text_tower().Run(items, request, output, w);
+  EmbedPooled(text_readout(), output, embeddings);
 }
 
 std::vector<Tokens> ClipModel::TokenizeTexts(std::span<const std::string> texts, bool truncate,
@@ -220,6 +261,13 @@ std::vector<Tokens> ClipModel::TokenizeTexts(std::span<const std::string> texts,
 
 Array<float, 2> ClipModel::EmbedTexts(std::span<const std::string> texts, bool truncate,
                                       int threads, const ProgressSink& progress) const {
+  if (text_rows_) {
+    Array<float, 2> found({static_cast<Index>(texts.size()), config().embed_width});
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      std::ranges::copy(text_rows_->Find(texts[i]), found.row(static_cast<Index>(i)).data());
+    }
+    return found;
+  }
   const std::vector<Tokens> tokens = TokenizeTexts(texts, truncate, threads);
   const auto count = static_cast<Index>(texts.size());
   Array<float, 2> rows({count, config().embed_width});

@@ -23,6 +23,7 @@
 #include "cliplens/base/progress.h"
 #include "cliplens/model/checkpoint.h"
 #include "cliplens/model/encoder.h"
+#include "cliplens/model/text_rows.h"
 #include "cliplens/model/tokenizer.h"
 #include "cliplens/model/tower.h"
 
@@ -50,13 +51,22 @@ class ClipModel : public ImageEncoder {
   // Tower): vectors, embeddings, projections and the attentions' output matrices.
   const TensorMap& tensors() const { return checkpoint_->tensors; }
   const Tokenizer& tokenizer() const;
-  double logit_scale() const;  // exp of the stored logarithm
+  double logit_scale() const;  // exp of the stored logarithm; 100 where there is none
 
   const Readout& image_readout() const override { return vision_readout_; }
-  const Readout& text_readout() const { return text_readout_; }
+  // Throw Error(kUnsupported) for a model whose text tower is not evaluated.
+  const Readout& text_readout() const;
   // The towers, for analyses that need a layer's weights (Tower::Weight, NormGain).
   const Tower& image_tower() const { return vision_; }
-  const Tower& text_tower() const { return text_; }
+  const Tower& text_tower() const;
+
+  // From now on texts have these rows, and the text tower is not asked. Throws
+  // Error(kInvalidArgument) for rows of another width than the embedding's.
+  void UseTextRows(TextRows rows);
+  const TextRows* text_rows() const { return text_rows_.get(); }
+  // What tells rows of texts of this model from those of others: the fingerprint, or that and the
+  // digest of the rows in use.
+  std::string text_fingerprint() const;
 
   // Pictures of a batch, chosen by measurement (docs/speed.md). One on processors where a picture's
   // numbers would depend on the others of its batch.
@@ -77,7 +87,8 @@ class ClipModel : public ImageEncoder {
   std::vector<Tokens> TokenizeTexts(std::span<const std::string> texts, bool truncate,
                                     int threads) const;
 
-  // Texts → [M, E].
+  // Texts → [M, E]. Throws Error(kUnsupported), which says what to do, for a model without a text
+  // tower, and as TextRows::Find.
   Array<float, 2> EmbedTexts(std::span<const std::string> texts, bool truncate, int threads,
                              const ProgressSink& progress = {}) const;
 
@@ -86,8 +97,10 @@ class ClipModel : public ImageEncoder {
   Precision precision_;
   nn::Weights patch_;  // the patch embedding, fp32 in any precision
   Tower vision_;
-  Tower text_;
-  Readout vision_readout_, text_readout_;
+  std::optional<Tower> text_;  // where it is evaluated
+  Readout vision_readout_;
+  std::optional<Readout> text_readout_;
+  std::shared_ptr<const TextRows> text_rows_;
   struct LazyTokenizer;
   std::shared_ptr<LazyTokenizer> tokenizer_;
 };

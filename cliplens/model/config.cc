@@ -138,10 +138,10 @@ void ReadOpenClipVision(ConfigReader& vision, const std::string& name, ModelConf
                  "timm_drop_path"});
 }
 
-void ReadOpenClipText(ConfigReader& text, const std::string& name, ModelConfig& config) {
+void ReadOpenClipText(ConfigReader& text, ModelConfig& config) {
   if (text.Has("hf_model_name")) {
-    throw Error(ErrorCode::kUnsupported, "{}: Hugging Face text towers ({}) are not supported",
-                name, JsonExcerpt(text.json("hf_model_name")));
+    config.other_text = OtherTextTower(Printable(text.Text("hf_model_name", ""), 80));
+    return;
   }
   config.text.layers = text.Integer("layers", 12, 1, kMaxLayers);
   config.text.width = text.Integer("width", 512, 1, kMaxWidth);
@@ -171,8 +171,7 @@ void RefuseOtherClasses(ConfigReader& config) {
   if (!config.Has("architectures") || !config.json("architectures").is_array()) return;
   constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
       {"CLIPForImageClassification", "an image tower with a classifier and no text tower"},
-      {"CLIPVisionModel", "an image tower alone"},
-      {"CLIPVisionModelWithProjection", "an image tower alone"},
+      {"CLIPVisionModel", "an image tower alone, without its projection"},
       {"CLIPTextModel", "a text tower alone"},
       {"CLIPTextModelWithProjection", "a text tower alone"}};
   for (const Json& class_name : config.json("architectures")) {
@@ -181,13 +180,17 @@ void RefuseOtherClasses(ConfigReader& config) {
       throw Error(
           ErrorCode::kUnsupported,
           "{}: 'architectures' is {}: {}; a CLIPModel is wanted, with both towers and their "
-          "projections",
+          "projections, or a CLIPVisionModelWithProjection",
           config.name(), JsonExcerpt(config.json("architectures")), what);
     }
   }
 }
 
 }  // namespace
+
+std::string OtherTextTower(std::string_view name) {
+  return fmt::format("its text tower is {}, one of Hugging Face's", name);
+}
 
 ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   ConfigReader top(file, name);
@@ -200,14 +203,13 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
     throw Error(ErrorCode::kCorruptData, "{}: there is no 'embed_dim' in it", name);
   }
   config.activation = model.Bool("quick_gelu", false) ? Activation::kQuickGelu : Activation::kGelu;
-  model.Only("custom_text", false);
-
   ConfigReader vision(model.Object("vision_cfg"), name + ": vision_cfg");
   ReadOpenClipVision(vision, name, config);
   ConfigReader text(model.Object("text_cfg"), name + ": text_cfg");
-  ReadOpenClipText(text, name, config);
-  model.Finish({"init_logit_scale", "init_logit_bias", "nonscalar_logit_scale", "cast_dtype",
-                "output_dict", "preprocess_cfg"});
+  ReadOpenClipText(text, config);
+  if (config.has_text()) model.Only("custom_text", false);
+  model.Finish({"custom_text", "init_logit_scale", "init_logit_bias", "nonscalar_logit_scale",
+                "cast_dtype", "output_dict", "preprocess_cfg"});
 
   if (top.Has("preprocess_cfg")) {
     ConfigReader preprocess(top.Object("preprocess_cfg"), name + ": preprocess_cfg");
@@ -219,10 +221,11 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
 ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
   ConfigReader top(file, name);
   const std::string type = top.Text("model_type", "");
-  if (type != "clip") {
+  const bool alone = type == "clip_vision_model";
+  if (type != "clip" && !alone) {
     throw Error(ErrorCode::kUnsupported,
-                "{}: 'model_type' is '{}'; of Hugging Face's models CLIPModel (\"clip\") is "
-                "supported",
+                "{}: 'model_type' is '{}'; of Hugging Face's models CLIPModel (\"clip\") and "
+                "CLIPVisionModelWithProjection (\"clip_vision_model\") are supported",
                 name, Printable(type));
   }
   RefuseOtherClasses(top);
@@ -232,7 +235,9 @@ ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
     if (top.Has(older)) return top.Object(older);
     return top.Has(key) ? top.Object(key) : empty;
   };
-  ConfigReader vision(part("vision_config", "vision_config_dict"), name + ": vision_config");
+  // The image tower's own file is its configuration, with the same settings.
+  ConfigReader vision(alone ? file : part("vision_config", "vision_config_dict"),
+                      alone ? name : name + ": vision_config");
   ConfigReader text(part("text_config", "text_config_dict"), name + ": text_config");
   ModelConfig config;
   config.embed_width = top.Integer("projection_dim", 512, 1, kMaxWidth);
@@ -255,9 +260,14 @@ ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
                 Printable(act));
   };
   config.vision = tower(vision, 768, 12, 3072);
-  config.text = tower(text, 512, 8, 2048);
   config.activation = activation(vision);
-  if (activation(text) != config.activation) {
+  if (alone) {
+    config.other_text = "it is an image tower without a text tower";
+    config.logit_scale = false;
+  } else {
+    config.text = tower(text, 512, 8, 2048);
+  }
+  if (!alone && activation(text) != config.activation) {
     throw Error(ErrorCode::kUnsupported,
                 "{}: 'hidden_act' is {} in the image tower and {} in the text tower; only models "
                 "with one activation are supported",
@@ -268,6 +278,7 @@ ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
   config.patch_size = vision.Square("patch_size", 32, kMaxImageSize);
   config.preprocess.image_size = vision.Square("image_size", 224, kMaxImageSize);
   CheckPatches(config, vision.name());
+  if (alone) return config;
   config.context_length = text.Integer("max_position_embeddings", 77, 2, kMaxContext);
   config.vocabulary_size = text.Integer("vocab_size", 49'408, 1, kMaxVocabulary);
   config.eos_token_id = text.Integer("eos_token_id", 49'407, 0, kMaxVocabulary);
@@ -290,12 +301,15 @@ Json ToJson(const ModelConfig& config) {
   vision["patch_size"] = config.patch_size;
   vision["tokens"] = config.tokens();
   vision["ln_pre"] = config.ln_pre;
-  Json text = tower(config.text);
-  text["context_length"] = config.context_length;
-  text["vocabulary_size"] = config.vocabulary_size;
-  text["tokenizer_rule"] =
-      config.tokenizer_rule == TokenizerRule::kHuggingFace ? "hugging_face" : "open_clip";
-  text["eos_token_id"] = config.eos_token_id;
+  Json text = nullptr;
+  if (config.has_text()) {
+    text = tower(config.text);
+    text["context_length"] = config.context_length;
+    text["vocabulary_size"] = config.vocabulary_size;
+    text["tokenizer_rule"] =
+        config.tokenizer_rule == TokenizerRule::kHuggingFace ? "hugging_face" : "open_clip";
+    text["eos_token_id"] = config.eos_token_id;
+  }
   return Json{{"embed_width", config.embed_width},
               {"activation", config.activation == Activation::kQuickGelu ? "quick_gelu" : "gelu"},
               {"vision", vision},

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "cliplens/base/array.h"
 #include "cliplens/io/json.h"
@@ -53,6 +54,10 @@ struct ModelConfig {
   bool ln_pre = true;           // a LayerNorm in front of block 0; false: open_clip's no_ln_pre
   PreprocessConfig preprocess;  // its image_size is S
 
+  // Why the text tower is not evaluated ("its text tower is roberta-base"); empty: it is. Texts are
+  // then rows that were made elsewhere (text_rows.h), and the tensors of the text tower are not
+  // read.
+  std::string other_text = {};
   TowerConfig text;
   Index context_length = 0;
   Index vocabulary_size = 0;
@@ -64,10 +69,16 @@ struct ModelConfig {
   // first row with this id, the rule of transformers' CLIPTextModel, whose default is 49,407.
   Index eos_token_id = 2;
 
+  bool logit_scale = true;  // the checkpoint has one
+
+  bool has_text() const { return other_text.empty(); }
   TokenLayout layout() const { return {.prefix = 1, .grid = preprocess.image_size / patch_size}; }
   Index grid() const { return layout().grid; }
   Index tokens() const { return layout().tokens(); }  // N
 };
+
+// ModelConfig::other_text of open_clip's models whose text tower is one of Hugging Face's.
+std::string OtherTextTower(std::string_view name);
 
 // `name` stands in the messages. Accepts the file with or without the level "model_cfg".
 // Throws Error(kUnsupported) that names a setting which this version does not evaluate (ignoring it
@@ -77,7 +88,8 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name);
 // `config.json` of a Hugging Face CLIPModel, with transformers' defaults for what is absent.
 // Preprocessing keeps its default with the model's own picture size, since another file describes
 // it (ParseHuggingFacePreprocessor). Settings that transformers' CLIPModel does not read are
-// ignored. Errors as above; another model_type than "clip" is Error(kUnsupported).
+// ignored. Also that of a CLIPVisionModelWithProjection, which has no text tower. Errors as above;
+// another model_type than "clip" and "clip_vision_model" is Error(kUnsupported).
 ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name);
 
 // The configuration as it is written into stores and printed by `info --json`.

@@ -52,7 +52,7 @@ constexpr Row kOpenClip[] = {
     {"text.ln_post.gain", "ln_final.weight", "D"},
     {"text.ln_post.bias", "ln_final.bias", "D"},
     {"text.projection", "text_projection", "D,E"},
-    {"logit_scale", "logit_scale", ""},
+    {"logit_scale", "logit_scale", "", TensorUse::kLogitScale},
 };
 
 constexpr Row kHuggingFaceBlock[] = {
@@ -87,7 +87,7 @@ constexpr Row kHuggingFace[] = {
     {"text.ln_post.gain", "text_model.final_layer_norm.weight", "D"},
     {"text.ln_post.bias", "text_model.final_layer_norm.bias", "D"},
     {"text.projection", "text_projection.weight", "D,E", TensorUse::kAlways, true},
-    {"logit_scale", "logit_scale", ""},
+    {"logit_scale", "logit_scale", "", TensorUse::kLogitScale},
 };
 
 constexpr std::string_view kOpenClipNoWeights[] = {"attn_mask", "logit_bias", "input_resolution",
@@ -122,8 +122,8 @@ constexpr RefusedTensor kRefusedTensors[] = {
     {"text_decoder.", "it is a CoCa model, with a text decoder"},
     {"visual.trunk.", "its image tower is one of timm's"},
     {"vision_model.head.", "it is a SigLIP model, which pools by attention"},
-    {"text.transformer.", "its text tower is of another class (custom_text)"},
-    {"text.encoder.", "its text tower is of another class (custom_text)"},
+    {"text.transformer.", "its text tower is of another class (custom_text)", true},
+    {"text.encoder.", "its text tower is of another class (custom_text)", true},
     {"qformer.", "it is a BLIP-2 model"},
     {"audio_branch.", "it is a CLAP model, which embeds sounds, not pictures"},
     {"audio_model.", "it is a CLAP model, which embeds sounds, not pictures"},
@@ -141,9 +141,9 @@ const TowerConfig& TowerOf(const TensorRow& row, const ModelConfig& config) {
 std::span<const TensorFamily> TensorFamilies() {
   static const TensorFamily families[] = {
       {"open_clip", "visual.class_embedding", TableOf(kOpenClip, kOpenClipBlock),
-       kOpenClipNoWeights},
+       kOpenClipNoWeights, "text."},
       {"Hugging Face", "vision_model.embeddings.class_embedding",
-       TableOf(kHuggingFace, kHuggingFaceBlock), kHuggingFaceNoWeights},
+       TableOf(kHuggingFace, kHuggingFaceBlock), kHuggingFaceNoWeights, ""},
   };
   return families;
 }
@@ -153,7 +153,10 @@ const TensorFamily& HuggingFaceFamily() { return TensorFamilies()[1]; }
 std::span<const RefusedTensor> RefusedTensors() { return kRefusedTensors; }
 
 bool Uses(const ModelConfig& config, const TensorRow& row) {
+  if (!config.has_text() && row.name.starts_with("text.")) return false;
   switch (row.use) {
+    case TensorUse::kLogitScale:
+      return config.logit_scale;
     case TensorUse::kLnPre:
       return config.ln_pre;
     case TensorUse::kLayerScale:

@@ -20,7 +20,7 @@
 namespace cliplens {
 
 // Which models have a tensor.
-enum class TensorUse { kAlways, kLnPre, kLayerScale };
+enum class TensorUse { kAlways, kLnPre, kLayerScale, kLogitScale };
 
 struct TensorRow {
   std::string name;  // ours: "vision.block.{}.attn.in.weight"
@@ -42,6 +42,8 @@ struct TensorFamily {
   std::vector<TensorRow> rows;  // of both towers
   // The last parts of names of tensors that hold no weights.
   std::span<const std::string_view> without_weights;
+  // What names of the text tower begin with where it is one that is not evaluated.
+  std::string_view other_text;
 };
 
 std::span<const TensorFamily> TensorFamilies();
@@ -52,6 +54,7 @@ const TensorFamily& HuggingFaceFamily();
 struct RefusedTensor {
   std::string_view part;
   const char* reason;
+  bool text = false;  // of a text tower
 };
 std::span<const RefusedTensor> RefusedTensors();
 

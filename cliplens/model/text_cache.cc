@@ -79,7 +79,7 @@ fs::path CacheDirectory() {
 }
 
 RowModel::RowModel(const ClipModel& loaded)
-    : fingerprint(loaded.fingerprint()),
+    : fingerprint(loaded.text_fingerprint()),
       precision(loaded.precision()),
       load([&loaded]() -> const ClipModel& { return loaded; }) {}
 

@@ -17,6 +17,13 @@ std::vector<std::int32_t> IdsOf(const Tokens& tokens) {
   return {tokens.ids.begin(), tokens.ids.begin() + tokens.count};
 }
 
+std::string TextTowerText(const ModelConfig& c) {
+  if (!c.has_text()) return "none that is evaluated: " + c.other_text;
+  return fmt::format("{} layers x {} heads of {}, width {}, MLP {}, context {}, vocabulary {}",
+                     c.text.layers, c.text.heads, c.text.head_width(), c.text.width,
+                     c.text.mlp_width, c.context_length, c.vocabulary_size);
+}
+
 }  // namespace
 
 Json InfoJson(const ModelInfo& info) {
@@ -47,17 +54,16 @@ std::string InfoTable(const ModelInfo& info) {
       "{}\n  layout         {}\n  files          {}\n  fingerprint    {}\n  image tower    {} "
       "layers x {} heads of {}, width {}, MLP {}, {}\n"
       "  picture        {} x {}, patches of {}, {} tokens\n"
-      "  text tower     {} layers x {} heads of {}, width {}, MLP {}, context {}, vocabulary {}\n"
-      "  embedding      {}\n  logit scale    {:.2f}\n"
+      "  text tower     {}\n"
+      "  embedding      {}\n  logit scale    {:.2f}{}\n"
       "  parameters     {} (image tower {}, text tower {})\n\n"
       "Numerical rank of each head's contributions (at most K+3 = {}):\n",
       info.name, info.layout, fmt::join(info.files, "\n                 "), info.fingerprint,
       c.vision.layers, c.vision.heads, c.vision.head_width(), c.vision.width, c.vision.mlp_width,
       c.activation == Activation::kQuickGelu ? "QuickGELU" : "GELU", c.preprocess.image_size,
-      c.preprocess.image_size, c.patch_size, c.tokens(), c.text.layers, c.text.heads,
-      c.text.head_width(), c.text.width, c.text.mlp_width, c.context_length, c.vocabulary_size,
-      c.embed_width, info.logit_scale, info.parameters, info.vision_parameters,
-      info.text_parameters, info.factor_width);
+      c.preprocess.image_size, c.patch_size, c.tokens(), TextTowerText(c), c.embed_width,
+      info.logit_scale, c.logit_scale ? "" : " (the checkpoint has none)", info.parameters,
+      info.vision_parameters, info.text_parameters, info.factor_width);
   std::vector<TableColumn> columns = {{"layer"}};
   for (Index h = 0; h < info.ranks.dim(1); ++h) {
     columns.push_back({fmt::format("H{}", h), Align::kRight});

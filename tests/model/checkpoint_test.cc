@@ -101,7 +101,6 @@ TEST(Checkpoint, UnsupportedSettingsAreNamed) {
   with("vision_cfg", "width", std::uint64_t{1} << 63);
   ExpectError(ErrorCode::kCorruptData, "'width' is 9223372036854775808",
               [&] { LoadCheckpoint(directory.path()); });
-  with("text_cfg", "hf_model_name", "roberta-base");
   ExpectError(ErrorCode::kUnsupported, "roberta-base", [&] { LoadCheckpoint(directory.path()); });
   // Patch dropout does nothing outside of training.
   with("vision_cfg", "patch_dropout", 0.5);
@@ -771,6 +770,8 @@ TEST(Architectures, ByName) {
   EXPECT_EQ(FindArchitecture("ViT-bigG-14").vision.mlp_width, 8192);
   EXPECT_EQ(FindArchitecture("ViT-L-14-quickgelu").activation, Activation::kQuickGelu);
   EXPECT_TRUE(FindArchitecture("ViT-M-16-alt").vision.layer_scale);
+  EXPECT_FALSE(FindArchitecture("xlm-roberta-base-ViT-B-32").has_text());
+  EXPECT_TRUE(FindArchitecture("ViT-B-32").has_text());
   ExpectError(ErrorCode::kUnsupported, "ResNet", [] { FindArchitecture("RN50"); });
   ExpectError(ErrorCode::kUnsupported, "CoCa", [] { FindArchitecture("coca_ViT-B-32"); });
   ExpectError(ErrorCode::kUnsupported, "SigLIP", [] { FindArchitecture("ViT-B-16-SigLIP"); });

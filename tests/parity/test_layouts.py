@@ -4,6 +4,7 @@ and the same fingerprint for the same weights."""
 from __future__ import annotations
 
 import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -97,25 +98,28 @@ def test_architectures_are_open_clips():
     rows = {}
     source = pathlib.Path(__file__).parents[2] / "cliplens/model/architectures.cc"
     for line in source.read_text().splitlines():
-        if line.startswith('    {"ViT-'):
+        if re.match(r'    {"[\w-]+", \d+, ', line):
             name, *values = line.strip().strip("{},").replace('"', "").split(", ")
-            rows[name] = [int(v) for v in values[:10]] + [v == "true" for v in values[10:]]
-    assert len(rows) >= 30
+            rows[name] = ([int(v) for v in values[:10]] + [v == "true" for v in values[10:12]]
+                          + values[12:])
+    assert len(rows) >= 37
     for name in open_clip.list_models():
         cfg = open_clip.get_model_config(name)
         vision, text = cfg["vision_cfg"], cfg["text_cfg"]
-        evaluated = (name.startswith("ViT-") and not cfg.get("custom_text")
-                     and "timm_model_name" not in vision and "hf_tokenizer_name" not in text
-                     and "pool_type" not in vision)
-        assert evaluated == (name in rows), name
+        other = text.get("hf_model_name")
+        evaluated = ("timm_model_name" not in vision and isinstance(vision["layers"], int)
+                     and "pool_type" not in vision and "multimodal_cfg" not in cfg
+                     and (other or "hf_tokenizer_name" not in text))
+        assert bool(evaluated) == (name in rows), name
         if not evaluated:
             continue
         row = rows.pop(name)
         row += [False] * (12 - len(row))
+        towers = [0, 0, 0] if other else [text["layers"], text["width"], text["heads"]]
         assert row == [
             cfg["embed_dim"], vision["image_size"], vision["patch_size"], vision["layers"],
             vision["width"], vision.get("head_width", 64),
-            int(vision["width"] * vision.get("mlp_ratio", 4.0)), text["layers"], text["width"],
-            text["heads"], cfg.get("quick_gelu", False), "ls_init_value" in vision], name
-        assert text["context_length"] == 77 and text["vocab_size"] == 49408
+            int(vision["width"] * vision.get("mlp_ratio", 4.0)), *towers,
+            cfg.get("quick_gelu", False), "ls_init_value" in vision, *([other] if other else [])], name
+        assert other or text["context_length"] == 77 and text["vocab_size"] == 49408
     assert not rows
