@@ -72,12 +72,8 @@ std::vector<double> PatchText(const Readout& readout, const Captures& c,
   return scores;
 }
 
+// Checks the store, and sets the layers to its own where none are named.
 void CheckNeuronMaps(const ClipModel& model, NeuronMaps& neurons) {
-  if (neurons.store == nullptr) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        "maps by neurons: name a store of neurons with --neurons, whose directions are used");
-  }
   const StoreInfo& info = neurons.store->info();
   if (info.neurons->text) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -172,18 +168,27 @@ ClassMaps::ClassMaps(const ClipModel& model, ArrayView<const float, 2> classifie
                   std::vector<float>(classifier.flat().begin(), classifier.flat().end())),
       directions_(Contrasts(classifier)),
       method_(method),
-      heads_(std::move(heads)),
-      neurons_(neurons) {
-  if (method == MapMethod::kNeurons) {
-    CheckNeuronMaps(model, neurons_);
-    of_class_ = NeuronsOfClasses(classifier_, neurons_);
+      heads_(std::move(heads)) {
+  if (method == MapMethod::kNeurons || method == MapMethod::kNeuronEffects) {
+    NeuronMaps checked = neurons;
+    if (checked.store != nullptr) CheckNeuronMaps(model, checked);
+    layers_ = checked.layers;
+    if (method == MapMethod::kNeurons) {
+      if (checked.store == nullptr) {
+        throw Error(
+            ErrorCode::kInvalidArgument,
+            "maps by neurons: name a store of neurons with --neurons, whose directions are used");
+      }
+      of_class_ = NeuronsOfClasses(classifier_, checked);
+    }
   }
   if (method == MapMethod::kNeuronEffects) {
-    if (neurons_.layers.empty()) {
+    if (layers_.empty()) {
       throw Error(ErrorCode::kInvalidArgument,
-                  "maps by neurons' effects: name their layers with --layers");
+                  "maps by neurons' effects: name their layers with --layers, or with --neurons "
+                  "a store that has them");
     }
-    for (Index l = neurons_.layers.begin; l < neurons_.layers.end; ++l) {
+    for (Index l = layers_.begin; l < layers_.end; ++l) {
       paths_.emplace_back(model.image_tower(), model.image_readout(), l, threads);
     }
   }
@@ -205,9 +210,9 @@ CaptureRequest ClassMaps::captures() const {
     case MapMethod::kPatchText:
       return {.last = true};
     case MapMethod::kNeurons:
-      return {.hidden = neurons_.layers};
+      return {.hidden = layers_};
     case MapMethod::kNeuronEffects:
-      return NeuronPaths::CapturesFor(neurons_.layers);
+      return NeuronPaths::CapturesFor(layers_);
     case MapMethod::kBackground:
       break;
   }

@@ -36,19 +36,21 @@ const char* NameOf(MapMethod method);  // "decomposition", "raw-attention", …
 
 // Of kNeurons and kNeuronEffects.
 struct NeuronMaps {
-  const NeuronStore* store = nullptr;  // whose directions kNeurons uses; of the model
-  LayerRange layers = {};              // of kNeuronEffects; of the store with kNeurons
+  const NeuronStore* store = nullptr;  // of the model; kNeurons needs its directions
+  LayerRange layers = {};              // empty: all that the store has
   Index top = 200;                     // neurons that kNeurons takes
 };
 
 class ClassMaps {
  public:
   // classifier: unit rows [C, E]; with one row alone nothing is subtracted. `heads` (all when
-  // empty) counts for kDecomposition. Throws as TokenWeights and NeuronPaths;
-  // Error(kInvalidArgument) for a store of another model, or without layers.
+  // empty) counts for kDecomposition. The store of `neurons` may be closed afterwards. Throws as
+  // TokenWeights and NeuronPaths; Error(kInvalidArgument) for a store of another model, or without
+  // layers.
   ClassMaps(const ClipModel& model, ArrayView<const float, 2> classifier, MapMethod method,
             std::vector<HeadId> heads, int threads, const NeuronMaps& neurons = {});
 
+  MapMethod method() const { return method_; }
   // The captures that the map needs.
   CaptureRequest captures() const;
   // For each embedding [B, E] the class whose text is nearest; ties go to the lower one.
@@ -62,8 +64,8 @@ class ClassMaps {
   Array<float, 2> directions_;  // w_c − w̄
   MapMethod method_;
   std::vector<HeadId> heads_;
-  std::optional<TokenWeights> weights_;  // of the directions
-  NeuronMaps neurons_;
+  std::optional<TokenWeights> weights_;          // of the directions
+  LayerRange layers_;                            // of neurons
   std::vector<NeuronPaths> paths_;               // of kNeuronEffects
   std::vector<std::vector<NeuronId>> of_class_;  // of kNeurons: the neurons of each class
 };

@@ -149,11 +149,8 @@ class Evaluation {
 }  // namespace
 
 SegmentationResult EvaluateSegmentation(const ClipModel& model, const ImageSet& set,
-                                        ArrayView<const float, 2> classifier,
-                                        const ClassLabels& labels,
+                                        const ClassMaps& maps, const ClassLabels& labels,
                                         const SegmentationOptions& options) {
-  const ClassMaps maps(model, classifier, options.method, options.heads, options.threads,
-                       options.neurons);
   Evaluation evaluation(model, set, maps, labels, options);
   SegmentationResult result;
   evaluation.Run(result);

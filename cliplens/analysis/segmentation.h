@@ -1,7 +1,7 @@
 // Zero-shot segmentation: heat maps of classes, turned into masks and compared with known ones.
 //
-//   const SegmentationResult r =
-//       EvaluateSegmentation(model, *set, classifier, ClassLabels(classes), {});
+//   const ClassMaps maps(model, classifier, MapMethod::kDecomposition, /*heads=*/{}, threads);
+//   const SegmentationResult r = EvaluateSegmentation(model, *set, maps, ClassLabels(classes), {});
 //   Print(r.all.mean_iou.value);
 //
 // "Interpreting CLIP's Image Representation via Text-Based Decomposition" (arXiv 2310.05916),
@@ -28,13 +28,10 @@
 namespace cliplens {
 
 struct SegmentationOptions {
-  MapMethod method = MapMethod::kDecomposition;
   MapCut cut = MapCut::kMean;
-  NeuronMaps neurons = {};  // of the methods by neurons
   MapGeometry geometry = MapGeometry::kAligned;
-  std::vector<HeadId> heads = {};  // all when empty
-  bool truth = false;              // maps of the picture's label instead of the model's answer
-  std::string label = {};          // attribute that holds the label; empty: the picture's own
+  bool truth = false;      // maps of the picture's label instead of the model's answer
+  std::string label = {};  // attribute that holds the label; empty: the picture's own
   bool keep_maps = false;
   std::optional<int> ignore = {};     // instead of the set's own
   OnError on_error = OnError::kStop;  // of pictures; a mask that cannot be used always stops
@@ -67,8 +64,7 @@ struct SegmentationResult {
 // Throws Error(kCorruptData) for a mask of another size than its picture, Error(kNotFound) when no
 // picture has a mask, or with `truth` none a label that is a class.
 SegmentationResult EvaluateSegmentation(const ClipModel& model, const ImageSet& set,
-                                        ArrayView<const float, 2> classifier,
-                                        const ClassLabels& labels,
+                                        const ClassMaps& maps, const ClassLabels& labels,
                                         const SegmentationOptions& options);
 
 }  // namespace cliplens

@@ -1,7 +1,10 @@
 #include "cliplens/app/masks.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 
+#include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
 #include "cliplens/dataset/on_error.h"
 #include "cliplens/io/file_name.h"
@@ -20,7 +23,7 @@ Array<double, 2> SeenOf(const Array<double, 2>& on_picture, const PixelRegion& r
   return seen;
 }
 
-// The scaled map on the picture, and the mask of what lies above its mean.
+// The scaled map on the picture, and the mask of what lies above its threshold.
 void Paint(const ScaledMap& scaled, MaskedPicture& out) {
   const auto [columns, rows] = out.mask.region;
   for (Index y = 0; y < rows.size(); ++y) {
@@ -35,10 +38,47 @@ void Paint(const ScaledMap& scaled, MaskedPicture& out) {
   }
 }
 
+// Options that the method does not look at would be left out in silence.
+void CheckChoice(const MapChoice& choice) {
+  const bool heads = choice.heads.heads != "all" || !choice.heads.property.empty();
+  if (choice.method != MapMethod::kDecomposition && heads) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--method {} looks at no choice of heads; leave {} out", NameOf(choice.method),
+                choice.heads.property.empty() ? "--heads" : "--property");
+  }
+  const bool neurons =
+      choice.method == MapMethod::kNeurons || choice.method == MapMethod::kNeuronEffects;
+  if (!neurons && (!choice.neurons.empty() || !choice.layers.empty())) {
+    throw Error(ErrorCode::kInvalidArgument, "--method {} looks at no neurons; leave {} out",
+                NameOf(choice.method), choice.neurons.empty() ? "--layers" : "--neurons");
+  }
+}
+
 }  // namespace
+
+ClassMaps OpenMaps(const ClipModel& model, ArrayView<const float, 2> rows, const MapChoice& choice,
+                   int threads) {
+  CheckChoice(choice);
+  NeuronMaps neurons{.top = choice.top_neurons};
+  std::optional<NeuronStore> store;
+  if (!choice.neurons.empty()) {
+    store = NeuronStore::Open(choice.neurons);
+    neurons.store = &*store;
+  }
+  if (!choice.layers.empty()) {
+    neurons.layers = ParseNeuronLayers(choice.layers, model.config().vision.layers);
+  }
+  return {model, rows, choice.method, ChooseHeads(choice.heads, HeadsIn(model)), threads, neurons};
+}
 
 MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const Image& picture,
                           const std::string& path, const MaskChoice& choice, int threads) {
+  const ClassMaps maps(model, choice.rows(), MapMethod::kDecomposition, choice.heads, threads);
+  return MaskPicture(model, maps, pass, picture, path, choice);
+}
+
+MaskedPicture MaskPicture(const ClipModel& model, const ClassMaps& maps, const TokenPass& pass,
+                          const Image& picture, const std::string& path, const MaskChoice& choice) {
   const Index width = picture.width;
   const Index height = picture.height;
   MaskedPicture out{.mask = {.model_name = model.name(),
@@ -48,6 +88,8 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
                              .height = height,
                              .oriented = OrientedIn(picture),
                              .text = choice.text,
+                             .method = maps.method(),
+                             .cut = choice.cut,
                              .heads = choice.heads_text,
                              .region = {}},
                     .image = {.mode = PixelMode::kGray,
@@ -57,8 +99,6 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
                               .palette = {},
                               .clear_color = std::nullopt},
                     .values = Array<float, 2>({height, width})};
-  const ClassMaps maps(model, choice.classes != nullptr ? choice.classes->rows : choice.row,
-                       MapMethod::kDecomposition, choice.heads, threads);
   Index chosen = 0;
   if (choice.classes != nullptr) {
     out.mask.classes = std::ssize(choice.classes->names);
@@ -71,8 +111,11 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
   out.mask.region = PixelsOf(region, width, height);
   const Array<double, 2> on_picture =
       MapOnPicture(maps.MapOf(pass.captures, chosen), region, width, height);
-  const ScaledMap scaled = ScaleMap(SeenOf(on_picture, out.mask.region));
-  out.mask.mean = scaled.threshold;
+  const ScaledMap scaled = ScaleMap(SeenOf(on_picture, out.mask.region), choice.cut);
+  const std::span<const double> values = scaled.values.flat();
+  out.mask.mean =
+      std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  out.mask.threshold = scaled.threshold;
   out.mask.empty = scaled.empty;
   out.image.pixels.assign(ToSize(width * height), 0);
   Paint(scaled, out);
@@ -82,12 +125,12 @@ MaskedPicture MaskPicture(const ClipModel& model, const TokenPass& pass, const I
 SegmentationReport SegmentPictures(const ClipModel& model, const ImageSet& set,
                                    const SegmentationChoice& choice, const Work& work) {
   SegmentationOptions options = choice.options;
-  options.heads = ChooseHeads(choice.heads, HeadsIn(model));
   options.label = choice.classes.label;
   options.threads = work.threads;
   options.progress = work.Stage("pictures");
   const ClassTexts classes = ReadClasses(choice.classes, work.on_blank);
-  const Array<float, 2> rows = EmbedClasses(model, classes, work).rows;
+  const ClassMaps maps =
+      OpenMaps(model, EmbedClasses(model, classes, work).rows, choice.maps, work.threads);
   return {.model_name = model.name(),
           .fingerprint = model.fingerprint(),
           .kind = set.kind(),
@@ -96,9 +139,10 @@ SegmentationReport SegmentPictures(const ClipModel& model, const ImageSet& set,
           .classes_name = classes.file.name,
           .classes = std::ssize(classes.file.names),
           .templates = std::ssize(classes.templates),
-          .heads = choice.heads.Text(),
+          .method = choice.maps.method,
+          .heads = choice.maps.heads.Text(),
           .options = options,
-          .result = EvaluateSegmentation(model, set, rows, ClassLabels(classes.file), options),
+          .result = EvaluateSegmentation(model, set, maps, ClassLabels(classes.file), options),
           .left_out = set.left_out()};
 }
 

@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "cliplens/analysis/zero_shot.h"
-#include "cliplens/app/heads.h"
 #include "cliplens/app/masks.h"
 #include "cliplens/app/models.h"
 #include "cliplens/app/pictures.h"
@@ -24,7 +23,8 @@ namespace {
 
 struct SegmentOptions {
   ModelChoice model;
-  HeadChoice heads;
+  MapChoice maps;
+  MapCut cut = MapCut::kMean;
   std::string image;
   std::string text;
   ClassChoice classes;  // no label is asked for
@@ -40,11 +40,11 @@ void Run(const SegmentOptions& options, const Common& common) {
   }
   OutputFiles files({options.out, options.npy});
   const ClipModel model = LoadModel(options.model);
-  const std::vector<HeadId> heads = ChooseHeads(options.heads, HeadsIn(model));
   const Image image =
       ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
   WarnOfOriented(OrientedIn(image));
-  MaskChoice choice{.text = options.text, .heads = heads, .heads_text = options.heads.Text()};
+  MaskChoice choice{
+      .text = options.text, .heads_text = options.maps.heads.Text(), .cut = options.cut};
   std::optional<Classifier> classes;
   if (options.text.empty()) {
     classes = OpenClassifier(model, options.classes, WorkOf(common));
@@ -53,18 +53,22 @@ void Run(const SegmentOptions& options, const Common& common) {
   } else {
     choice.row = model.EmbedTexts({&options.text, 1}, options.classes.truncate, common.threads);
   }
-  const TokenPass pass = PassOf(model, image, common.threads, options.image);
-  const MaskedPicture masked =
-      MaskPicture(model, pass, image, options.image, choice, common.threads);
+  const ClassMaps maps = OpenMaps(model, choice.rows(), options.maps, common.threads);
+  const TokenPass pass = PassOf(model, image, common.threads, options.image, maps.captures());
+  const MaskedPicture masked = MaskPicture(model, maps, pass, image, options.image, choice);
   const PictureMask& mask = masked.mask;
   files.Write(options.out, EncodePng(masked.image));
   WriteNpy(files, options.npy, masked.values.flat(), masked.values.shape());
   files.Commit();
   if (common.json) return PrintJson(PictureMaskJson(mask));
-  Print(fmt::format("{}: {} of {} pixels are '{}'{}{}\n", options.out, mask.object_pixels,
-                    image.width * image.height, mask.text,
-                    mask.answer ? fmt::format(", the answer among {} classes", mask.classes) : "",
-                    mask.empty ? "; the map has no value above 0" : ""));
+  Print(fmt::format(
+      "{}: {} of {} pixels are '{}'{}{}{}\n", options.out, mask.object_pixels,
+      image.width * image.height, mask.text,
+      mask.answer ? fmt::format(", the answer among {} classes", mask.classes) : "",
+      mask.method == MapMethod::kDecomposition ? "" : fmt::format(", by {}", NameOf(mask.method)),
+      !mask.empty                 ? ""
+      : mask.cut == MapCut::kMean ? "; the map has no value above 0"
+                                  : "; the map is constant"));
 }
 
 struct EvaluateOptions {
@@ -73,31 +77,14 @@ struct EvaluateOptions {
   SegmentationChoice segmentation;
   int ignore = -1;
   std::string maps;
-  std::string neurons;
-  std::string layers;
 };
 
 void Run(EvaluateOptions& options, const Common& common) {
   OutputFiles files({options.maps});
-  const HeadChoice& heads = options.segmentation.heads;
   SegmentationOptions& segmentation = options.segmentation.options;
-  if (segmentation.method != MapMethod::kDecomposition &&
-      (heads.heads != "all" || !heads.property.empty())) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "--method {} looks at no choice of heads; leave {} out",
-                NameOf(segmentation.method), heads.property.empty() ? "--heads" : "--property");
-  }
   if (options.ignore >= 0) segmentation.ignore = options.ignore;
   segmentation.keep_maps = !options.maps.empty();
   const ClipModel model = LoadModel(options.model);
-  std::optional<NeuronStore> neurons;
-  if (!options.neurons.empty()) {
-    neurons = NeuronStore::Open(options.neurons);
-    segmentation.neurons.store = &*neurons;
-  }
-  if (!options.layers.empty()) {
-    segmentation.neurons.layers = ParseNeuronLayers(options.layers, model.config().vision.layers);
-  }
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, segmentation.on_error);
   const SegmentationReport report =
       SegmentPictures(model, *set, options.segmentation, WorkOf(common));
@@ -110,6 +97,35 @@ void Run(EvaluateOptions& options, const Common& common) {
   Print(SegmentationTable(report));
 }
 
+// --method and what it looks at, and --cut.
+void AddMapOptions(CLI::App* verb, MapChoice& choice, MapCut& cut) {
+  AddHeadChoice(verb, choice.heads);
+  std::map<std::string, MapMethod> methods;
+  for (const MapMethod method : {MapMethod::kDecomposition, MapMethod::kRawAttention,
+                                 MapMethod::kRollout, MapMethod::kPatchText, MapMethod::kNeurons,
+                                 MapMethod::kNeuronEffects, MapMethod::kBackground}) {
+    methods[NameOf(method)] = method;
+  }
+  verb->add_option("--method", choice.method, "Where maps come from")
+      ->transform(CLI::CheckedTransformer(methods))
+      ->option_text(
+          "decomposition|raw-attention|rollout|patch-text|neurons|neuron-effects|background "
+          "[decomposition]");
+  verb->add_option("--neurons", choice.neurons,
+                   "Store of neurons whose directions --method neurons uses");
+  verb->add_option("--layers", choice.layers,
+                   "Layers of neurons: 8-10, 9, last-3 (default: all of the store)");
+  AddNumber(verb, "--top-neurons", choice.top_neurons, 1, 1'000'000,
+            "Neurons of a class that --method neurons takes");
+  std::map<std::string, MapCut> cuts;
+  for (const MapCut one : {MapCut::kMean, MapCut::kHalf}) cuts[NameOf(one)] = one;
+  verb->add_option("--cut", cut,
+                   "What is object: above the mean of what is above 0, or above one half of the "
+                   "map's range")
+      ->transform(CLI::CheckedTransformer(cuts))
+      ->option_text("mean|half [mean]");
+}
+
 }  // namespace
 
 void AddSegment(CLI::App& app, Common& common) {
@@ -119,7 +135,7 @@ void AddSegment(CLI::App& app, Common& common) {
       "world/texts/objects.txt --out mask.png");
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
-  AddHeadChoice(verb, options->heads);
+  AddMapOptions(verb, options->maps, options->cut);
   verb->add_option("--image", options->image, "The picture")->required();
   AddExifOption(verb, options->exif_orientation);
   CLI::Option* text = verb->add_option("--text", options->text,
@@ -150,32 +166,8 @@ void AddEvaluateSegmentation(CLI::App& app, Common& common) {
   AddPrecisionOption(verb, options->model);
   AddImagesOption(verb, options->images);
   AddClassOptions(verb, options->segmentation.classes);
-  AddHeadChoice(verb, options->segmentation.heads);
   SegmentationOptions& segmentation = options->segmentation.options;
-  std::map<std::string, MapMethod> methods;
-  for (const MapMethod method : {MapMethod::kDecomposition, MapMethod::kRawAttention,
-                                 MapMethod::kRollout, MapMethod::kPatchText, MapMethod::kNeurons,
-                                 MapMethod::kNeuronEffects, MapMethod::kBackground}) {
-    methods[NameOf(method)] = method;
-  }
-  verb->add_option("--method", segmentation.method, "Where maps come from")
-      ->transform(CLI::CheckedTransformer(methods))
-      ->option_text(
-          "decomposition|raw-attention|rollout|patch-text|neurons|neuron-effects|background "
-          "[decomposition]");
-  verb->add_option("--neurons", options->neurons,
-                   "Store of neurons whose directions --method neurons uses");
-  verb->add_option("--layers", options->layers,
-                   "Layers of neurons: 8-10, 9, last-3 (default: all of the store)");
-  AddNumber(verb, "--top-neurons", segmentation.neurons.top, 1, 1'000'000,
-            "Neurons of a class that --method neurons takes");
-  std::map<std::string, MapCut> cuts;
-  for (const MapCut cut : {MapCut::kMean, MapCut::kHalf}) cuts[NameOf(cut)] = cut;
-  verb->add_option("--cut", segmentation.cut,
-                   "What is object: above the mean of what is above 0, or above one half of the "
-                   "map's range")
-      ->transform(CLI::CheckedTransformer(cuts))
-      ->option_text("mean|half [mean]");
+  AddMapOptions(verb, options->segmentation.maps, segmentation.cut);
   std::map<std::string, MapGeometry> geometries;
   for (const MapGeometry geometry :
        {MapGeometry::kAligned, MapGeometry::kSquash, MapGeometry::kReference}) {

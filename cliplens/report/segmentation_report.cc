@@ -40,7 +40,7 @@ Json SegmentationJson(const SegmentationReport& report) {
                {"classes", {{"name", report.classes_name}, {"classes", report.classes}}},
                {"templates", report.templates},
                {"heads", report.heads},
-               {"method", NameOf(report.options.method)},
+               {"method", NameOf(report.method)},
                {"geometry", NameOf(report.options.geometry)},
                {"cut", NameOf(report.options.cut)},
                {"class_of_map", report.options.truth ? "label" : "answer"},
@@ -55,11 +55,11 @@ Json SegmentationJson(const SegmentationReport& report) {
 
 std::string SegmentationTable(const SegmentationReport& report) {
   const SegmentationResult& result = report.result;
-  std::string out = fmt::format(
-      "{} of {}, geometry {}, cut at {}; bounds hold 95 %\n\n", NameOf(report.options.method),
-      report.options.truth ? "the picture's label" : "the class that the model answers",
-      NameOf(report.options.geometry),
-      report.options.cut == MapCut::kMean ? "the mean" : "one half");
+  std::string out =
+      fmt::format("{} of {}, geometry {}, cut at {}; bounds hold 95 %\n\n", NameOf(report.method),
+                  report.options.truth ? "the picture's label" : "the class that the model answers",
+                  NameOf(report.options.geometry),
+                  report.options.cut == MapCut::kMean ? "the mean" : "one half");
   Table table({{"pictures"},
                {"number", Align::kRight},
                {"pixel accuracy, %", Align::kRight},
@@ -87,13 +87,16 @@ Json PictureMaskJson(const PictureMask& mask) {
       {"text", mask.text},
       {"answer", mask.answer},
       {"classes", mask.classes},
+      {"method", NameOf(mask.method)},
       {"heads", mask.heads},
+      {"cut", NameOf(mask.cut)},
       {"region",
        {{"left", mask.region.x.begin},
         {"top", mask.region.y.begin},
         {"right", mask.region.x.end},
         {"bottom", mask.region.y.end}}},
       {"mean", mask.mean},
+      {"threshold", mask.threshold},
       {"empty", mask.empty},
       {"object_pixels", mask.object_pixels}};
   PutOriented(json, mask.oriented);

@@ -213,12 +213,14 @@ class SegmentationModelTest : public testing::Test {
     directory_.Write("set/" + name, std::string(bytes.begin(), bytes.end()));
   }
 
-  SegmentationResult Evaluate(const SegmentationOptions& options) {
+  SegmentationResult Evaluate(const SegmentationOptions& options,
+                              MapMethod method = MapMethod::kDecomposition) {
     const std::vector<std::string> names = {"red", "a", "b c"};
     const std::vector<std::string> templates = {"{}"};
     const auto classifier = MakeClassifier(*model_, names, templates, false, 1);
     ClassFile classes{.name = "classes.txt", .names = names, .labels = names};
-    return EvaluateSegmentation(*model_, *OpenImageSet(directory_.path() / "set"), classifier,
+    const ClassMaps maps(*model_, classifier, method, {}, options.threads);
+    return EvaluateSegmentation(*model_, *OpenImageSet(directory_.path() / "set"), maps,
                                 ClassLabels(classes), options);
   }
 
@@ -231,7 +233,7 @@ TEST_F(SegmentationModelTest, FiguresAreOfTheSetNotMeansOfPictures) {
   Add("red/1", 21, 21, 7);
   Add("red/2", 42, 42, 28);
   Add("a/3", 21, 21, 0);  // no mask
-  const SegmentationResult result = Evaluate({.method = MapMethod::kBackground});
+  const SegmentationResult result = Evaluate({}, MapMethod::kBackground);
   EXPECT_EQ(result.all.pictures, 2);
   EXPECT_EQ(result.without_mask, 1);
   EXPECT_EQ(result.all.empty_maps, 2);
@@ -262,8 +264,8 @@ TEST_F(SegmentationModelTest, EveryMethodGivesFiguresForAnyThreads) {
   for (const MapMethod method : {MapMethod::kDecomposition, MapMethod::kRawAttention,
                                  MapMethod::kRollout, MapMethod::kPatchText}) {
     for (const bool truth : {false, true}) {
-      const SegmentationResult one = Evaluate({.method = method, .truth = truth, .threads = 1});
-      const SegmentationResult two = Evaluate({.method = method, .truth = truth, .threads = 2});
+      const SegmentationResult one = Evaluate({.truth = truth, .threads = 1}, method);
+      const SegmentationResult two = Evaluate({.truth = truth, .threads = 2}, method);
       EXPECT_EQ(one.all.pictures, 6) << NameOf(method);
       EXPECT_GT(one.all.mean_ap.value, 0);
       EXPECT_EQ(one.all.mean_ap.value, two.all.mean_ap.value) << NameOf(method);

@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.segmentation import metrics
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("CLIPLENS_PROGRAM", ROOT / "build/release/bin/cliplens")).resolve()
 PICTURES, TOP, LAYERS, LAST = 24, 6, (3, 4), 5
@@ -1059,6 +1061,8 @@ def refusing(place, tmp_path_factory):
                                ("pictureworld", "four", "4")):
         good("neurons", "collect", model, "--images", place / "photos", "--out", folder / out,
              "--layers", layers)
+    good("neurons", "collect", "pictureworld", "--texts", folder / "texts.txt", "--out",
+         folder / "spoken", "--layers", "1")
     labels = {p.parent.name for p in some}
     (folder / "classes.txt").write_text("".join(f"{label}\n" for label in sorted(labels)))
     return folder
@@ -1081,6 +1085,49 @@ def test_verbs_of_other_stores_refuse_one_of_neurons(refusing, line, status):
     result = run(*line.split(), cwd=refusing)
     says_one_line(result, status, "store", "neurons")
     assert not (refusing / "x").exists()
+
+
+SEGMENT_REFUSED = {
+    "no store": (2, "--method neurons", ("--neurons",)),
+    "no layers": (2, "--method neuron-effects", ("--layers", "--neurons")),
+    "a store of heads": (7, "--method neurons --neurons heads",
+                         ("heads", "cliplens neurons collect")),
+    "another model's store": (2, "--method neurons --neurons birds", ("birds", "pictureworld")),
+    "another model's layers": (2, "--method neuron-effects --neurons birds",
+                               ("birds", "pictureworld")),
+    "texts' neurons": (2, "--method neurons --neurons spoken", ("spoken", "of pictures")),
+    "a layer that the store lacks": (2, "--method neurons --neurons store --layers 1",
+                                     ("store", "no layer 1")),
+    "the last layer": (2, "--method neuron-effects --layers 5", ("layer 5 is the last",)),
+    "neurons without use": (2, "--neurons store", ("--method decomposition", "--neurons")),
+    "layers without use": (2, "--method rollout --layers 3", ("--method rollout", "--layers")),
+    "heads without use": (2, "--method neurons --neurons store --heads last-1",
+                          ("--method neurons", "--heads")),
+}
+
+
+@pytest.mark.parametrize("verb", ["segment pictureworld --image a.png --text duck --out x.png",
+                                  "evaluate segmentation pictureworld --images photos --classes "
+                                  "classes.txt --templates simple"])
+@pytest.mark.parametrize("case", SEGMENT_REFUSED)
+def test_maps_that_cannot_be_made(refusing, case, verb):
+    status, more, words = SEGMENT_REFUSED[case]
+    says_one_line(run(*verb.split(), *more.split(), cwd=refusing), status, *words)
+    assert not (refusing / "x.png").exists()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_mask_by_neurons_effects_is_what_all_neurons_bring(place, stored, layer, tmp_path):
+    of = ("pictureworld", "--image", place / "photos" / stored.paths[2], "--text",
+          "a picture of a crab")
+    said = answer("segment", *of, "--method", "neuron-effects", "--layers", layer, "--npy",
+                  tmp_path / "map.npy", "--out", tmp_path / "mask.png")
+    through = answer("explain", *of, "--through", f"L{layer}", "--top", 384)["through"]
+    patches = np.sum([n["patches"] for n in through["strongest"]], 0).reshape(8, 8)
+    expected = np.maximum(metrics.enlarged(patches, 80), 0)
+    np.testing.assert_allclose(np.load(tmp_path / "map.npy"), expected / expected.max(), atol=1e-5)
+    with Image.open(tmp_path / "mask.png") as mask:
+        assert (np.asarray(mask) == 255).sum() == said["object_pixels"] > 0
 
 
 @pytest.mark.parametrize("layer, words", [("L5", ("layer 5 is the last",)),

@@ -144,6 +144,38 @@ def test_maps_and_figures_are_those_of_the_definition(case):
             assert said["all"][name]["value"] == pytest.approx(value, abs=2e-4), (method, name)
 
 
+def by_neurons(folder, model, pictures):
+    """Options of maps by neurons; the store is made once."""
+    if not (folder / "neurons").exists():
+        cliplens("neurons", "collect", model, "--images", pictures, "--out", folder / "neurons",
+                 "--layers", "last-2")
+    return {"neurons": ("--neurons", folder / "neurons", "--top-neurons", 5),
+            "neuron-effects": ("--neurons", folder / "neurons")}
+
+
+@pytest.mark.parametrize("cut", ["mean", "half"])
+@pytest.mark.parametrize("method", [*METHODS, "neurons", "neuron-effects"])
+def test_segment_and_evaluate_segmentation_have_the_same_maps(case, method, cut, tmp_path):
+    _, model, pictures = case
+    path = sorted(p for p in pictures.rglob("*.png") if ".mask." not in p.name)[0]
+    how = ("--method", method, "--cut", cut, *by_neurons(*case).get(method, ()))
+    cliplens("evaluate", "segmentation", model, "--images", pictures, *CLASSES, *how, "--maps",
+             tmp_path / "maps.npy")
+    said = cliplens("segment", model, "--image", path, *CLASSES, *how, "--out",
+                    tmp_path / "mask.png", "--npy", tmp_path / "map.npy")
+    mask, values = np.asarray(Image.open(tmp_path / "mask.png")), np.load(tmp_path / "map.npy")
+    expected = metrics.enlarged(np.load(tmp_path / "maps.npy")[0].astype(np.float64), 80)
+    if cut == "mean":
+        expected = np.maximum(expected, 0)
+    expected = (expected - expected.min()) / (expected.max() - expected.min())
+    assert np.abs(values - expected).max() < 1e-5
+    assert (said["method"], said["cut"]) == (method, cut)
+    assert said["mean"] == pytest.approx(expected.mean(), abs=1e-6)
+    assert said["threshold"] == (said["mean"] if cut == "mean" else 0.5)
+    clear = np.abs(expected - said["threshold"]) > 1e-5
+    assert ((mask == 255) == (expected > said["threshold"]))[clear].all()
+
+
 def test_segment_writes_the_mask_of_the_map(case):
     folder, model, pictures = case
     path = sorted(p for p in pictures.rglob("*.png") if ".mask." not in p.name)[0]
