@@ -224,10 +224,16 @@ struct ReconstructNeuronsArguments {
   bool raw = false;
   std::string out;
   std::string csv;
+  std::string svg;
 };
 
 void Run(ReconstructNeuronsArguments& options, const Common& common) {
-  OutputFiles files({options.out, options.csv});
+  if (!options.svg.empty() && options.choice.texts.size() > kMostCurveSeries) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--svg draws {} pools at most, {} are named; name fewer --texts", kMostCurveSeries,
+                options.choice.texts.size());
+  }
+  OutputFiles files({options.out, options.csv, options.svg});
   const NeuronStore store = NeuronStore::Open(options.store);
   const LazyModel model(store.info(), options.store, options.model);
   options.choice.scale = ScaleNamed(options.scale);
@@ -237,6 +243,9 @@ void Run(ReconstructNeuronsArguments& options, const Common& common) {
   const Json json = NeuronReconstructionJson(reports);
   files.Write(options.out, DumpJson(json) + "\n");
   files.Write(options.csv, NeuronReconstructionCsv(reports));
+  if (!options.svg.empty()) {
+    files.Write(options.svg, RenderPanels(NeuronReconstructionCurves(reports)));
+  }
   files.Commit();
   if (common.json) return PrintJson(json);
   Print(NeuronReconstructionTable(reports));
@@ -258,6 +267,8 @@ void AddReconstructNeurons(CLI::App& app, Common& common) {
                  "Project effects on the sum of texts as it is, as the paper's code does");
   verb->add_option("--out", options->out, "JSON file to write beside what is printed");
   verb->add_option("--csv", options->csv, "CSV file to write");
+  verb->add_option("--svg", options->svg,
+                   "SVG file to write, accuracy by number of texts, a figure for each layer");
 }
 
 void AddWordOptions(CLI::App* verb, NeuronWordsChoice& words, std::string& scale) {

@@ -37,7 +37,7 @@ CLI::App* AddVerb(CLI::App& app, Common& common, const std::string& name,
 }
 
 void RefuseEmptyOutputs(const CLI::App& verb) {
-  for (const char* name : {"--out", "--csv", "--npy", "--maps"}) {
+  for (const char* name : {"--out", "--csv", "--npy", "--npz", "--svg", "--png", "--maps"}) {
     const CLI::Option* option = verb.get_option_no_throw(name);
     if (option != nullptr && option->count() > 0 && option->as<std::string>().empty()) {
       throw Error(ErrorCode::kInvalidArgument, "{}: no file is named", name);

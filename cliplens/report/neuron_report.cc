@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/io/npz.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/report/ablation_report.h"
 #include "cliplens/report/csv.h"
 #include "cliplens/report/json.h"
@@ -30,6 +31,8 @@ const char* NameOf(PursuitEnd end) {
   }
   return "count";
 }
+
+Estimate InPercent(const Estimate& e) { return {100 * e.value, 100 * e.low, 100 * e.high}; }
 
 // Neurons by variance, largest first.
 std::vector<const NeuronWords*> ByVariance(const NeuronWordsReport& report) {
@@ -259,11 +262,11 @@ Curve NeuronAblationCurve(const NeuronAblationReport& report) {
   for (std::size_t i = 0; i < names.size(); ++i) {
     CurveSeries series{names[i], {}};
     for (const NeuronAblation& layer : report.layers) {
-      const Estimate& e = layer.rows[i + 1].accuracy;
-      series.points.push_back({100 * e.value, 100 * e.low, 100 * e.high});
+      series.points.push_back(InPercent(layer.rows[i + 1].accuracy));
     }
     curve.series.push_back(std::move(series));
   }
+  curve.lines = {{"as it is", 100 * report.layers.front().rows[0].accuracy.value}};
   return curve;
 }
 
@@ -313,6 +316,29 @@ std::string NeuronReconstructionCsv(const std::vector<NeuronReconstructionReport
     line("", "direction", report.direction);
   }
   return csv;
+}
+
+std::vector<Curve> NeuronReconstructionCurves(
+    const std::vector<NeuronReconstructionReport>& reports) {
+  std::vector<Curve> curves;
+  curves.reserve(reports.size());
+  for (const NeuronReconstructionReport& report : reports) {
+    Curve curve{.title = fmt::format("Accuracy when neurons of layer {} keep a few texts each",
+                                     report.layer),
+                .x_title = "texts a neuron",
+                .y_title = "accuracy, %",
+                .series = {},
+                .counts = report.counts,
+                .lines = {{"effects replaced", 100 * report.nothing.accuracy.value},
+                          {"the direction itself", 100 * report.direction.accuracy.value},
+                          {"as it is", 100 * report.base.accuracy.value}}};
+    for (const NeuronPoolReconstruction& pool : report.pools) {
+      CurveSeries& series = curve.series.emplace_back(CurveSeries{Printable(pool.pool, 32), {}});
+      for (const AblationRow& row : pool.rows) series.points.push_back(InPercent(row.accuracy));
+    }
+    curves.push_back(std::move(curve));
+  }
+  return curves;
 }
 
 std::string NeuronReconstructionTable(const std::vector<NeuronReconstructionReport>& reports) {

@@ -35,13 +35,17 @@ std::vector<std::uint8_t> NeuronWordsNpz(const NeuronWordsReport& report);
 Json NeuronAblationJson(const NeuronAblationReport& report);
 std::string NeuronAblationCsv(const NeuronAblationReport& report);
 std::string NeuronAblationTable(const NeuronAblationReport& report);
-// Accuracy by layer, a line for each row but the first: figure 3 of the paper.
+// Accuracy by layer, a series for each row but the first, a line for that: figure 3 of the paper.
 Curve NeuronAblationCurve(const NeuronAblationReport& report);
 
 // "cliplens.neurons.reconstruct/1".
 Json NeuronReconstructionJson(const std::vector<NeuronReconstructionReport>& reports);
 std::string NeuronReconstructionCsv(const std::vector<NeuronReconstructionReport>& reports);
 std::string NeuronReconstructionTable(const std::vector<NeuronReconstructionReport>& reports);
+// Accuracy by the number of texts, a figure for each layer and a series for each pool: figure 4 of
+// the paper.
+std::vector<Curve> NeuronReconstructionCurves(
+    const std::vector<NeuronReconstructionReport>& reports);
 
 // Words with their weights, in one line.
 std::string NeuronWordsText(const std::vector<NeuronWord>& words, const TextPool& pool);

@@ -745,6 +745,52 @@ def test_ablate_with_the_directions_of_other_pictures(place, tmp_path):
     assert other["layers"][0]["significant"] != own["layers"][0]["significant"]
 
 
+def test_figures_of_accuracy(place, tmp_path):
+    """A figure for each layer, a series for each pool, and lines."""
+    svg, counts = tmp_path / "r.svg", (1, 2, 8)
+    verb = of_classes(place, ("neurons", "reconstruct"), "--texts", POOL, "--texts",
+                      place / "lines.txt", "--counts", "1,2,8")
+    (place / "lines.txt").write_text("a duck\na crab\nin the snow\nat sunset\n")
+    report = answer(*verb, "--svg", svg)
+    drawn = svg.read_text()
+    assert drawn.count("<svg") == 1 and drawn.count("<g ") == len(LAYERS)
+    assert drawn.count("<circle") == len(LAYERS) * 2 * len(counts)
+    for text in ("phrases.txt", "lines.txt", "effects replaced", "the direction itself", "as it is",
+                 "texts a neuron", *counts):
+        assert drawn.count(f">{text}<") >= len(LAYERS), text
+    for layer in LAYERS:
+        assert f"neurons of layer {layer} keep" in drawn
+    # Heights of points and lines are those of the figures, on one axis.
+    values = [r["accuracy"]["value"] for part in report["layers"] for pool in part["pools"]
+              for r in pool["rows"]]
+    heights = [float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', drawn)]
+    values += [part[name]["accuracy"]["value"] for part in report["layers"]
+               for name in ("nothing", "direction", "base")]
+    lines = re.findall(r'd="M64\.0 ([\d.]+)h560\.0" [^>]*dasharray', drawn)
+    heights += [float(y) for y in lines]
+    axis = {(float(y) - 4, float(v)) for y, v in re.findall(
+        r'<text x="56\.0" y="([\d.]+)" text-anchor="end"[^>]*>([\d.]+)<', drawn)}
+    slope, offset = np.polyfit(*zip(*axis), 1)
+    np.testing.assert_allclose(slope * np.array(heights) + offset, 100 * np.array(values), atol=0.2)
+    good(*of_classes(place, ("neurons", "ablate"), "--svg", tmp_path / "a.svg"))
+    assert ">as it is<" in (tmp_path / "a.svg").read_text()
+
+
+def test_more_pools_than_a_figure_has_are_refused_at_once(place, tmp_path):
+    pools = [w for _ in range(5) for w in ("--texts", POOL)]
+    says_one_line(run(*of_classes(place, ("neurons", "reconstruct"), *pools, "--svg",
+                                  tmp_path / "r.svg")), 2, "--svg", "4 pools", "--texts")
+    assert not (tmp_path / "r.svg").exists()
+
+
+@pytest.mark.parametrize("line", [
+    "neurons ablate store --classes classes.txt --svg", "neurons words store --texts texts.txt --npz",
+    "neurons reconstruct store --classes classes.txt --svg",
+    "neurons weights pictureworld --texts texts.txt --png"])
+def test_a_file_without_a_name(refusing, line):
+    says_one_line(run(*line.split(), "", cwd=refusing), 2, line.split()[-1], "no file is named")
+
+
 def test_reconstruct(place, stored, classes, atoms):
     verb = of_classes(place, ("neurons", "reconstruct"), "--layers", "4", "--texts", POOL,
                       "--counts", "1,4")
