@@ -106,10 +106,11 @@ std::string NeuronWeightsTable(const NeuronWeightsReport& report) {
 
 Image NeuronFeedSheet(const NeuronWeightsReport& report) {
   constexpr Index kMargin = 28;
-  constexpr Index kHeader = 92;
+  constexpr Index kHeader = 110;
   constexpr Index kLeft = 96;
   constexpr Index kRow = 22;
-  constexpr Index kGap = 18;  // between layers of heads
+  constexpr Index kGap = 18;     // between layers of heads
+  constexpr Index kNumber = 16;  // that a head's number takes
   constexpr Index kFooter = 56;
   Index layers = 0;
   Index heads = 0;
@@ -124,6 +125,9 @@ Image NeuronFeedSheet(const NeuronWeightsReport& report) {
   const Index first = report.layers.empty() ? 0 : report.layers.front().layer + 1;
   const Index cell = std::clamp<Index>(900 / std::max<Index>(1, (layers - first) * heads), 6, 22);
   const Index width = cell * heads;
+  // Every so many heads have their number above them: as many as there is room for.
+  Index numbered = 1;
+  while (numbered * cell < kNumber) numbered *= 2;
   Canvas canvas(std::max<Index>(kMargin + kLeft + (layers - first) * (width + kGap) + kMargin, 660),
                 kHeader + std::ssize(report.layers) * kRow + kFooter);
   canvas.Text({.x = kMargin, .y = 32, .size = 18}, "Which later heads a layer's neurons feed");
@@ -133,8 +137,16 @@ Image NeuronFeedSheet(const NeuronWeightsReport& report) {
                           report.model_name));
   for (Index l = first; l < layers; ++l) {
     const Index x = kMargin + kLeft + (l - first) * (width + kGap);
-    canvas.Text({.x = x, .y = kHeader - 10, .size = 12, .color = kMuted},
+    canvas.Text({.x = x, .y = kHeader - 26, .size = 12, .color = kMuted},
                 fmt::format("heads of L{}", l), width + kGap);
+    for (Index h = 0; h < heads; h += numbered) {
+      canvas.Text({.x = x + h * cell + cell / 2,
+                   .y = kHeader - 7,
+                   .size = 10,
+                   .color = kMuted,
+                   .align = TextAlign::kMiddle},
+                  fmt::format("{}", h));
+    }
   }
   for (Index r = 0; r < std::ssize(report.layers); ++r) {
     const NeuronLayerWeights& layer = At(report.layers, r);

@@ -819,7 +819,10 @@ def test_weights(place, stored, atoms, tmp_path):
                     "--pairs", 6, "--count", 3, "--feeders", 2, "--png", tmp_path / "w.png",
                     "--csv", tmp_path / "w.csv")
     with Image.open(tmp_path / "w.png") as image:
-        assert image.format == "PNG"
+        # Above the cells each head has its number.
+        ink = (np.asarray(image.convert("L"))[96:106] < 200).any(0)
+    runs = np.flatnonzero(np.diff(ink.astype(int)) == 1)
+    assert len(runs) == len({h["head"] for p in report["layers"] for h in p["heads"]})
     lines = list(csv.DictReader(io.StringIO((tmp_path / "w.csv").read_text())))
     assert len(lines) == 2 * 6 * 3
     for layer, part in zip(LAYERS, report["layers"]):
