@@ -30,17 +30,20 @@ std::vector<HeadFeed> FeedsOf(const NeuronPaths& paths, const Matrix& norms, Ind
 
 NeuronWeightsReport DescribeNeuronWeights(const ClipModel& model, const NeuronWeightsChoice& choice,
                                           const Work& work) {
-  const LayerRange layers = ParseNeuronLayers(choice.layers, model.config().vision.layers);
+  const Tower& tower = choice.text ? model.text_tower() : model.image_tower();
+  const Readout& readout = choice.text ? model.text_readout() : model.image_readout();
+  const LayerRange layers = ParseNeuronLayers(choice.layers, tower.config().layers);
   NeuronWeightsReport report{.model_name = model.name(),
                              .fingerprint = model.fingerprint(),
+                             .text = choice.text,
                              .pool = ReadTextPool(TextsPath(choice.texts), work.on_blank),
                              .scale = choice.scale,
                              .layers = {}};
   const PursuitAtoms atoms(RowsOfPool(model, report.pool, choice.truncate, work), choice.scale);
   const int threads = ResolveThreads(work.threads);
-  model.PrepareForImages(threads);
+  tower.Pack(threads);
   for (Index l = layers.begin; l < layers.end; ++l) {
-    const NeuronPaths paths(model.image_tower(), model.image_readout(), l, threads);
+    const NeuronPaths paths(tower, readout, l, threads);
     const Matrix norms = PairNorms(paths, threads);
     const std::vector<NeuronPair> strongest = StrongestPairs(norms, choice.pairs);
     Matrix directions(std::ssize(strongest), paths.embed_width());

@@ -18,6 +18,7 @@ namespace cliplens {
 struct NeuronWeightsChoice {
   std::string texts = "general";  // a pool, as TextsPath takes it
   std::string layers = "last-3";  // as ParseNeuronLayers takes them
+  bool text = false;              // of the text tower
   Index pairs = 20;               // of each layer, the strongest
   Index count = 5;                // texts of each
   Index feeders = 5;              // neurons of each head, the strongest
@@ -47,6 +48,7 @@ struct NeuronLayerWeights {
 };
 struct NeuronWeightsReport {
   std::string model_name, fingerprint;
+  bool text = false;
   TextPool pool;
   TextScale scale = TextScale::kUnit;
   std::vector<NeuronLayerWeights> layers;

@@ -424,6 +424,7 @@ void AddCue(CLI::App& app, Common& common) {
 struct NeuronWeightsArguments {
   ModelChoice model;
   NeuronWeightsChoice weights;
+  std::string tower = "image";
   std::string scale = "unit";
   std::string out;
   std::string csv;
@@ -434,6 +435,7 @@ void Run(NeuronWeightsArguments& options, const Common& common) {
   OutputFiles files({options.out, options.csv, options.png});
   const ClipModel model = LoadModel(options.model);
   options.weights.scale = ScaleNamed(options.scale);
+  options.weights.text = options.tower == "text";
   const NeuronWeightsReport report = DescribeNeuronWeights(model, options.weights, WorkOf(common));
   const Json json = NeuronWeightsJson(report);
   files.Write(options.out, DumpJson(json) + "\n");
@@ -451,6 +453,10 @@ void AddNeuronWeights(CLI::App& app, Common& common) {
   AddModelArgument(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddTextsOption(verb, options->weights.texts);
+  verb->add_option("--tower", options->tower,
+                   "Whose neurons: the image tower's or the text tower's")
+      ->check(CLI::IsMember({"image", "text"}))
+      ->capture_default_str();
   verb->add_option("--layers", options->weights.layers, "Layers: 8-10, 9, last-3 or all")
       ->capture_default_str();
   AddNumber(verb, "--pairs", options->weights.pairs, 1, 1'000'000,

@@ -28,6 +28,7 @@ std::vector<const HeadFeed*> ByStrength(const NeuronLayerWeights& layer) {
 Json NeuronWeightsJson(const NeuronWeightsReport& report) {
   Json json = {{"format", "cliplens.neurons.weights/1"},
                {"model", ModelJson(report.model_name, report.fingerprint)},
+               {"tower", report.text ? "text" : "image"},
                {"pool", PoolJson(report.pool)},
                {"normalize", NameOf(report.scale)},
                {"layers", Json::array()}};
@@ -75,8 +76,9 @@ std::string NeuronWeightsTable(const NeuronWeightsReport& report) {
   constexpr std::size_t kHeads = 8;
   std::string out;
   for (const NeuronLayerWeights& layer : report.layers) {
-    out += fmt::format("{}neurons of layer {}: what they write through later heads\n\n",
-                       out.empty() ? "" : "\n", layer.layer);
+    out +=
+        fmt::format("{}neurons of layer {}{}: what they write through later heads\n\n",
+                    out.empty() ? "" : "\n", layer.layer, report.text ? " of the text tower" : "");
     Table pairs(
         {{"neuron"}, {"head"}, {"norm", Align::kRight}, {"cosine", Align::kRight}, {"texts"}});
     for (const PairWords& pair : layer.pairs) {
@@ -132,9 +134,9 @@ Image NeuronFeedSheet(const NeuronWeightsReport& report) {
                 kHeader + std::ssize(report.layers) * kRow + kFooter);
   canvas.Text({.x = kMargin, .y = 32, .size = 18}, "Which later heads a layer's neurons feed");
   canvas.Text({.x = kMargin, .y = 52, .size = 12, .color = kMuted},
-              fmt::format("model {}  \u00b7  root of the mean square of what a neuron writes "
+              fmt::format("model {}{}  \u00b7  root of the mean square of what a neuron writes "
                           "through a head",
-                          report.model_name));
+                          report.model_name, report.text ? ", text tower" : ""));
   for (Index l = first; l < layers; ++l) {
     const Index x = kMargin + kLeft + (l - first) * (width + kGap);
     canvas.Text({.x = x, .y = kHeader - 26, .size = 12, .color = kMuted},

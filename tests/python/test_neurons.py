@@ -841,6 +841,32 @@ def test_weights(place, stored, atoms, tmp_path):
             assert head["neurons"] == [f"L{layer}.N{n}" for n in np.argsort(-norms[:, j])[:2]]
 
 
+def test_weights_of_the_text_tower(place, atoms, tmp_path):
+    good("neurons", "collect", "pictureworld", "--texts", POOL, "--out", tmp_path / "spoken",
+         "--layers", "1")
+    report = answer("neurons", "weights", "pictureworld", "--tower", "text", "--texts", POOL,
+                    "--layers", "1", "--pairs", 6, "--count", 3, "--feeders", 2)
+    assert report["tower"] == "text"
+    basis = tensors(tmp_path / "spoken/basis.safetensors")
+    values, writes = basis["values.L1.L2"].astype(float), basis["writes.L2"].astype(float)
+    width = 32
+    d = np.stack([values[:, h:h + width] @ writes[h:h + width]
+                  for h in range(0, values.shape[1], width)], 1)
+    norms = np.linalg.norm(d, axis=2)
+    [part] = report["layers"]
+    assert part["neurons"] == len(values) and len(part["heads"]) == d.shape[1]
+    for pair, flat in zip(part["pairs"], np.argsort(-norms, axis=None)[:6]):
+        n, h = divmod(int(flat), d.shape[1])
+        assert (pair["neuron"], pair["head"]) == (f"L1.N{n}", f"L2.H{h}")
+        assert pair["norm"] == pytest.approx(norms[n, h], rel=1e-5)
+        assert_same_words(pair["texts"], atoms["unit"], d[n, h] / norms[n, h], 3)
+    out = good("neurons", "weights", "pictureworld", "--tower", "text", "--texts", POOL, "--layers",
+               "1", "--png", tmp_path / "w.png")
+    assert out.startswith("neurons of layer 1 of the text tower")
+    says_one_line(run("neurons", "weights", "pictureworld", "--tower", "text", "--texts", POOL,
+                      "--layers", "2"), 2, "layer 2 is the last")
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_explain_through(place, stored, layer):
     item, text = 7, "a picture of a duck"
