@@ -50,6 +50,7 @@ Statement TextStatement(const ClipModel& model, const std::string& text, int thr
                       statement.rows.row(count + rest).data());
   }
   statement.direction.assign(pass.embedding.flat().begin(), pass.embedding.flat().end());
+  statement.texts = {{text, truncate}};
   return statement;
 }
 
@@ -75,6 +76,14 @@ Statement Difference(const Statement& a, const Statement& b) {
     out.parts.push_back(std::move(part));
   }
   out.rows = {{a.rows.dim(0) + b.rows.dim(0), a.rows.dim(1)}, std::move(rows)};
+  if (out.texts.empty() || b.texts.empty()) {
+    out.texts.clear();
+    return out;
+  }
+  for (StatementText text : b.texts) {
+    text.against = !text.against;
+    out.texts.push_back(std::move(text));
+  }
   return out;
 }
 

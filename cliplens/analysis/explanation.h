@@ -35,11 +35,20 @@ struct TextPart {
   bool against = false;  // its contribution is subtracted
 };
 
+// A text that a direction is made of.
+struct StatementText {
+  std::string text;
+  bool truncate = false;
+  bool against = false;  // its embedding is subtracted
+};
+
 // A direction of the joint space as a sum of parts.
 struct Statement {
   std::vector<TextPart> parts;
   Array<float, 2> rows;          // [parts, E] of each, signed
   std::vector<float> direction;  // [E] as the model itself gives it: the sum of the rows
+  // Whose embeddings add up to it; empty where a part of it is kWhole.
+  std::vector<StatementText> texts = {};
 };
 
 // A text as its words, INPUT and MLPs of the text tower. Throws as PassOf.

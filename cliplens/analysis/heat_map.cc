@@ -45,7 +45,8 @@ TokenPass PassOf(const ClipModel& model, const Image& picture, int threads, cons
   return pass;
 }
 
-TokenPass PassOf(const ClipModel& model, const std::string& text, int threads, bool truncate) {
+TokenPass PassOf(const ClipModel& model, const std::string& text, int threads, bool truncate,
+                 const CaptureRequest& captures) {
   TokenPass pass;
   pass.embedding = Array<float, 2>({1, model.config().embed_width});
   const std::vector<Tokens> tokens = model.TokenizeTexts({&text, 1}, truncate, threads);
@@ -53,7 +54,7 @@ TokenPass PassOf(const ClipModel& model, const std::string& text, int threads, b
   pass.pooled = pass.tokens.end;
   Passes passes(model, threads);
   passes.ForTexts(model, tokens, [&](Index, Index, Workspace& workspace) {
-    model.EmbedTokens(tokens, pass.embedding, workspace, TokenCaptures(), {&pass.captures, 1});
+    model.EmbedTokens(tokens, pass.embedding, workspace, captures, {&pass.captures, 1});
   });
   CheckEmbedding(pass.embedding.row(0), fmt::format("text '{}'", Printable(text)));
   return pass;

@@ -33,7 +33,7 @@ TokenPass PassOf(const ClipModel& model, const Image& picture, int threads,
                  const CaptureRequest& captures = TokenCaptures());
 // Throws as ClipModel::TokenizeTexts.
 TokenPass PassOf(const ClipModel& model, const std::string& text, int threads,
-                 bool truncate = false);
+                 bool truncate = false, const CaptureRequest& captures = TokenCaptures());
 
 struct HeatMap {
   double score = 0;       // ⟨e, w⟩ of the embedding that the forward pass gives

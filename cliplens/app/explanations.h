@@ -17,16 +17,21 @@
 
 namespace cliplens {
 
-// The part of the score that the neurons of one layer bring through the heads of later ones.
+// The part of the score that the neurons of one layer bring through the heads of later ones: of
+// the image tower, or of the text's own pass, whose components add up to the score as well. Where
+// a text is subtracted, what its pass brings is too.
 struct ScoreThrough {
   Index layer = 0;
+  bool text = false;  // of the text tower
   NeuronScores scores;
   std::vector<HeadId> heads;   // of the channels
   double later_heads = 0;      // what those heads bring from elsewhere
   double other_heads = 0;      // of layers up to this one
   double mlps = 0, input = 0;  // directly
   std::vector<Index> neurons;  // the strongest
-  Array<double, 2> tokens;     // [neurons, N] what each token brings to them; the class token first
+  // What each token brings to them, the class token first [neurons, N]; of texts, each word.
+  Array<double, 2> tokens;
+  std::vector<TextPart> text_words = {};    // of texts
   std::map<Index, std::string> words = {};  // of the strongest, where a store of them tells
   // Of all of the above: the score up to rounding.
   double sum() const { return scores.sum() + later_heads + other_heads + mlps + input; }
@@ -52,13 +57,17 @@ struct ExplanationChoice {
   std::string class_name = {};          // empty: the picture's best class
   std::string against = {};             // as TextAgainst and ClassAgainst take it
   bool truncate = false;                // a text longer than the context is cut
-  // A layer whose neurons the score is split over; the pass must have CapturesThrough(layer).
+  // A layer whose neurons the score is split over; the pass must have CapturesThrough(layer),
+  // unless it is one of the text tower.
   std::optional<Index> through = {};
-  const NeuronPaths* paths = nullptr;  // of that layer, if they are there already
-  Index top = 8;                       // neurons
+  bool through_text = false;
+  const NeuronPaths* paths =
+      nullptr;    // of that layer of the image tower, if they are there already
+  Index top = 8;  // neurons
 };
 // Leaves the picture and the labels of heads empty. Throws as TextAgainst, ClassAgainst and
-// Explain, and with `through` as NeuronPaths and ScoreNeurons.
+// Explain, with `through` as NeuronPaths and ScoreNeurons, and Error(kInvalidArgument) with
+// `through_text` for classes that are no texts: of several templates, or a mean of classes.
 ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
                                  const ExplanationChoice& choice, int threads);
 

@@ -1,6 +1,7 @@
 // cliplens explain MODEL --image F (--text T | --classes FILE)
 #include <map>
 #include <optional>
+#include <string_view>
 
 #include "cliplens/app/explanations.h"
 #include "cliplens/app/heads.h"
@@ -11,6 +12,7 @@
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/output_files.h"
+#include "cliplens/io/printable.h"
 #include "cliplens/neurons/neuron_id.h"
 #include "cliplens/report/explanation_report.h"
 
@@ -31,6 +33,22 @@ struct ExplainArguments {
   bool exif_orientation = false;
 };
 
+// "L9" of the image tower, "text:L9" of the text tower.
+void SetThrough(const std::string& through, const ModelConfig& config, ExplanationChoice& choice) {
+  if (through.empty()) return;
+  constexpr std::string_view kText = "text:";
+  std::string_view layer = through;
+  choice.through_text = layer.starts_with(kText);
+  if (choice.through_text) layer.remove_prefix(kText.size());
+  const LayerRange layers =
+      ParseNeuronLayers(layer, (choice.through_text ? config.text : config.vision).layers);
+  if (layers.size() != 1) {
+    throw Error(ErrorCode::kInvalidArgument, "--through {}: one layer is wanted, as L9 or text:L9",
+                Printable(through));
+  }
+  choice.through = layers.begin;
+}
+
 void Run(const ExplainArguments& options, const Common& common) {
   if (options.text.empty() && options.classes.classes.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "give --text with a word in it, or --classes");
@@ -45,17 +63,10 @@ void Run(const ExplainArguments& options, const Common& common) {
                            .against = options.against,
                            .truncate = options.classes.truncate,
                            .top = options.top};
-  if (!options.through.empty()) {
-    const LayerRange layers = ParseNeuronLayers(options.through, model.config().vision.layers);
-    if (layers.size() != 1) {
-      throw Error(ErrorCode::kInvalidArgument, "--through {}: one layer is wanted, as L9",
-                  options.through);
-    }
-    choice.through = layers.begin;
-  }
-  const TokenPass pass =
-      PassOf(model, picture, common.threads, options.image,
-             choice.through ? CapturesThrough(*choice.through) : TokenCaptures());
+  SetThrough(options.through, model.config(), choice);
+  const TokenPass pass = PassOf(
+      model, picture, common.threads, options.image,
+      choice.through && !choice.through_text ? CapturesThrough(*choice.through) : TokenCaptures());
   std::optional<Classifier> classes;
   if (!options.classes.classes.empty()) {
     classes = OpenClassifier(model, options.classes, WorkOf(common));
@@ -102,8 +113,8 @@ void AddExplain(CLI::App& app, Common& common) {
                    "File that 'cliplens label STORE --out FILE' wrote, to name heads by");
   AddNumber(verb, "--top", options->top, 1, 100'000, "Components to list on each side");
   verb->add_option("--through", options->through,
-                   "A layer, as L9: the score is also split over its neurons and the later heads "
-                   "that carry what they write");
+                   "A layer, as L9, or text:L9 of the text tower: the score is also split over its "
+                   "neurons and the later heads that carry what they write");
   verb->add_option("--out", options->out, "PNG to write");
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -14,6 +15,8 @@ namespace cliplens {
 namespace {
 
 std::string Number(double v) { return FormatNumber(v, 4); }
+// What one neuron brings is small.
+std::string NeuronNumber(double v) { return FormatNumber(v, 5); }
 
 std::string Title(const ExplanationReport& report) {
   if (report.against.empty()) return report.text;
@@ -56,26 +59,48 @@ void AddComponents(std::string& out, const ExplanationReport& report, bool again
   out += table.Render() + "\n";
 }
 
+// Numbers of tokens by what they bring, of either sign, largest first; ties go to the lower.
+std::vector<Index> StrongestTokensOf(std::span<const double> tokens, Index count) {
+  std::vector<Index> order(tokens.size());
+  std::iota(order.begin(), order.end(), Index{0});
+  std::ranges::stable_sort(order, std::greater<>(),
+                           [&](Index i) { return std::abs(At(tokens, i)); });
+  order.resize(std::min(order.size(), ToSize(count)));
+  return order;
+}
+
 // "0.0312 through L10.H3": the head that carries most of what a neuron brings.
 std::string StrongestHead(const ScoreThrough& through, Index neuron) {
   Index head = 0;
   through.scores.pairs.row(neuron).cwiseAbs().maxCoeff(&head);
-  return fmt::format("{} through {}", Number(through.scores.pairs(neuron, head)),
+  return fmt::format("{} through {}", NeuronNumber(through.scores.pairs(neuron, head)),
                      HeadName(At(through.heads, head)));
 }
 
-std::string StrongestToken(const ScoreThrough& through, Index row, Index grid) {
+// "0.0312 at 3, 4; -0.0104 at the class token": the tokens that bring most of what a neuron brings,
+// patches by row and column.
+std::string StrongestTokens(const ScoreThrough& through, Index row, Index grid) {
+  constexpr Index kTokens = 3;
+  std::string out;
   const std::span<const double> tokens = through.tokens.row(row);
-  const Index strongest =
-      std::ranges::max_element(tokens, {}, [](double v) { return std::abs(v); }) - tokens.begin();
-  if (strongest == 0) return fmt::format("{} at the class token", Number(tokens[0]));
-  return fmt::format("{} at row {}, column {}", Number(At(tokens, strongest)),
-                     (strongest - 1) / grid + 1, (strongest - 1) % grid + 1);
+  for (const Index token : StrongestTokensOf(tokens, kTokens)) {
+    std::string place = "the class token";
+    if (through.text) {
+      const TextPart& word = At(through.text_words, token);
+      place = fmt::format("{}'{}'", word.against ? "\u2212 " : "", Printable(word.text));
+    } else if (token > 0) {
+      place = fmt::format("{}, {}", (token - 1) / grid + 1, (token - 1) % grid + 1);
+    }
+    out +=
+        fmt::format("{}{} at {}", out.empty() ? "" : "; ", NeuronNumber(At(tokens, token)), place);
+  }
+  return out;
 }
 
 std::string ThroughTable(const ScoreThrough& through, Index grid) {
   const Index layer = through.layer;
-  std::string out = fmt::format("through the neurons of layer {} and the heads after it\n", layer);
+  std::string out = fmt::format("through the neurons of layer {}{} and the heads after it\n", layer,
+                                through.text ? " of the text tower" : "");
   Table parts({{"part"}, {"score", Align::kRight}});
   parts.AddRow({fmt::format("{} neurons of layer {}, through later heads",
                             through.scores.pairs.rows(), layer),
@@ -87,17 +112,22 @@ std::string ThroughTable(const ScoreThrough& through, Index grid) {
   parts.AddRow({"INPUT", Number(through.input)});
   parts.AddRow({"all", Number(through.sum())});
   out += parts.Render() + "\n";
-  Table neurons({{"neuron"}, {"score", Align::kRight}, {"strongest head"}, {"strongest token"}});
+  Table neurons({{"neuron"},
+                 {"score", Align::kRight},
+                 {"strongest head"},
+                 {through.text ? "strongest words" : "strongest patches (row, column)"}});
   for (Index n = 0; n < std::ssize(through.neurons); ++n) {
     const Index neuron = At(through.neurons, n);
-    neurons.AddRow({fmt::format("L{}.N{}", layer, neuron), Number(through.scores.of_neuron(neuron)),
-                    StrongestHead(through, neuron), StrongestToken(through, n, grid)});
+    neurons.AddRow({fmt::format("L{}.N{}", layer, neuron),
+                    NeuronNumber(through.scores.of_neuron(neuron)), StrongestHead(through, neuron),
+                    StrongestTokens(through, n, grid)});
   }
   return out + neurons.Render();
 }
 
 Json ThroughJson(const ScoreThrough& through) {
-  Json json = {{"layer", through.layer},
+  Json json = {{"tower", through.text ? "text" : "image"},
+               {"layer", through.layer},
                {"neurons", through.scores.pairs.sum()},
                {"constants", through.scores.constants},
                {"later_heads", through.later_heads},
@@ -121,9 +151,18 @@ Json ThroughJson(const ScoreThrough& through) {
     const std::span<const double> tokens = through.tokens.row(n);
     Json one = {{"neuron", fmt::format("L{}.N{}", through.layer, neuron)},
                 {"score", through.scores.of_neuron(neuron)},
-                {"heads", std::move(heads)},
-                {"class_token", tokens.front()},
-                {"patches", std::vector<double>(tokens.begin() + 1, tokens.end())}};
+                {"heads", std::move(heads)}};
+    if (through.text) {
+      one["by_word"] = Json::array();
+      for (std::size_t w = 0; w < through.text_words.size(); ++w) {
+        one["by_word"].push_back({{"text", through.text_words[w].text},
+                                  {"against", through.text_words[w].against},
+                                  {"score", tokens[w]}});
+      }
+    } else {
+      one["class_token"] = tokens.front();
+      one["patches"] = std::vector<double>(tokens.begin() + 1, tokens.end());
+    }
     if (const auto words = through.words.find(neuron); words != through.words.end()) {
       one["words"] = words->second;
     }

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "tests/expect_error.h"
+#include "tests/neuron_definition.h"
 #include "tests/random_model.h"
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
@@ -13,107 +14,6 @@
 
 namespace cliplens {
 namespace {
-
-Vector AsVector(std::span<const float> values) {
-  return Eigen::Map<const Eigen::VectorXf>(values.data(), std::ssize(values)).cast<double>();
-}
-
-// The plain formulas of the definition (neuron_paths.h), with every constant split evenly.
-class Definition {
- public:
-  Definition(const TensorMap& tensors, const TowerConfig& config, Index embed_width,
-             std::string prefix, Captures captures)
-      : tensors_(tensors),
-        config_(config),
-        embed_width_(embed_width),
-        prefix_(std::move(prefix)),
-        captures_(std::move(captures)) {}
-
-  // What `term` [D] of the residual stream, one of `parts` terms of a layer's input, does through
-  // head h of layer l: its row stands at every token i as term(i).
-  template <typename Term>
-  Vector Through(Index l, Index h, double parts, const Term& term) const {
-    const Index width = config_.width;
-    const Index head_width = config_.head_width();
-    const Vector gain = Get(Block(l, "ln1.gain"));
-    const Vector bias = Get(Block(l, "ln1.bias"));
-    const Matrix value = Get(Block(l, "attn.in.weight"), 3 * width, width)
-                             .middleRows(2 * width + h * head_width, head_width);
-    const Vector value_bias =
-        Get(Block(l, "attn.in.bias")).segment(2 * width + h * head_width, head_width);
-    const Matrix out =
-        Get(Block(l, "attn.out.weight"), width, width).middleCols(h * head_width, head_width);
-    const Vector out_bias = Get(Block(l, "attn.out.bias"));
-    Vector mixed = Vector::Zero(head_width);
-    double attended = 0;
-    for (Index i = 0; i < captures_.pattern.dim(2); ++i) attended += captures_.pattern[l](h, i);
-    for (Index i = 0; i < captures_.pattern.dim(2); ++i) {
-      const double mean = captures_.norm1[l](i, 0);
-      const double sigma = captures_.norm1[l](i, 1);
-      const Vector normed =
-          gain.cwiseProduct(((term(i).array() - mean / parts) / sigma).matrix()) + bias / parts;
-      mixed +=
-          double{captures_.pattern[l](h, i)} / attended * (value * normed + value_bias / parts);
-    }
-    const double heads = static_cast<double>(config_.heads);
-    const Vector written = out * mixed + out_bias / (parts * heads);
-    const double terms = parts * heads * (1.0 + 2.0 * static_cast<double>(config_.layers));
-    const ReadoutScale& scale = captures_.scale;
-    const Vector read =
-        Get(".ln_post.gain")
-            .cwiseProduct(((written.array() - scale.mean / terms) / scale.sigma).matrix()) +
-        Get(".ln_post.bias") / terms;
-    return Get(".projection", width, embed_width_).transpose() * read / scale.norm;
-  }
-
-  // φ of a neuron, or of all of them as one.
-  Vector Effect(Index layer, Index neuron) const {
-    const Matrix out = MlpOut(layer);
-    const Vector bias = Get(Block(layer, "mlp.out.bias")) / Neurons();
-    return SumOverHeads(layer, Neurons(), [&](Index i) {
-      return Vector(double{captures_.hidden[layer](i, neuron)} * out.col(neuron) + bias);
-    });
-  }
-  Vector WholeMlp(Index layer) const {
-    const Matrix out = MlpOut(layer);
-    const Vector bias = Get(Block(layer, "mlp.out.bias"));
-    return SumOverHeads(layer, 1, [&](Index i) {
-      return Vector(out * AsVector(captures_.hidden[layer].row(i)) + bias);
-    });
-  }
-  Matrix MlpOut(Index layer) const {
-    return Get(Block(layer, "mlp.out.weight"), config_.width, config_.mlp_width);
-  }
-  double Neurons() const { return static_cast<double>(config_.mlp_width); }
-  const Captures& captures() const { return captures_; }
-
-  std::string Block(Index l, const char* part) const {
-    return ".block." + std::to_string(l) + "." + part;
-  }
-  Vector Get(const std::string& name) const { return AsVector(tensors_.at(prefix_ + name).values); }
-  Matrix Get(const std::string& name, Index rows, Index columns) const {
-    const std::vector<float>& values = tensors_.at(prefix_ + name).values;
-    return AsEigen(ArrayView<const float, 2>(values.data(), {rows, columns})).cast<double>();
-  }
-
- private:
-  // `neurons`: how many neurons a component's term is split into.
-  template <typename Term>
-  Vector SumOverHeads(Index layer, double neurons, const Term& term) const {
-    Vector sum = Vector::Zero(embed_width_);
-    for (Index l = layer + 1; l < config_.layers; ++l) {
-      const double parts = (1.0 + 2.0 * static_cast<double>(l)) * neurons;
-      for (Index h = 0; h < config_.heads; ++h) sum += Through(l, h, parts, term);
-    }
-    return sum;
-  }
-
-  const TensorMap& tensors_;
-  const TowerConfig& config_;
-  Index embed_width_;
-  std::string prefix_;
-  Captures captures_;
-};
 
 struct Loaded {
   explicit Loaded(const RandomModel& shape) {
@@ -131,10 +31,10 @@ struct Loaded {
     Array<float, 2> rows({1, model->config().embed_width});
     Workspace workspace;
     model->EmbedImages({&pixels, 1}, rows, workspace, request, {&captures, 1});
-    embedding = AsVector(rows.row(0));
+    embedding = VectorOfRow(rows.row(0));
     return captures;
   }
-  Definition DefinitionOf(const CaptureRequest& request) {
+  NeuronDefinition DefinitionOf(const CaptureRequest& request) {
     return {tensors, model->config().vision, model->config().embed_width, "vision", Pass(request)};
   }
 
@@ -169,7 +69,7 @@ TEST(NeuronPaths, EffectsAreTheirDefinition) {
     for (Index layer = 0; layer + 1 < shape.layers; ++layer) {
       const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
       EXPECT_EQ(paths.channels(), (shape.layers - 1 - layer) * shape.heads);
-      const Definition definition = loaded.DefinitionOf(paths.captures());
+      const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
       const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
       for (Index n = 0; n < paths.neurons(); ++n) {
         const Vector effect =
@@ -192,8 +92,8 @@ TEST(NeuronPaths, EffectsInTheTextTowerAreTheirDefinition) {
     Workspace workspace;
     loaded.model->EmbedTokens({&tokens, 1}, rows, workspace, paths.captures(), {&captures, 1});
     EXPECT_EQ(captures.pattern.dim(2), tokens.end + 1);
-    const Definition definition(loaded.tensors, loaded.model->config().text,
-                                loaded.model->config().embed_width, "text", captures);
+    const NeuronDefinition definition(loaded.tensors, loaded.model->config().text,
+                                      loaded.model->config().embed_width, "text", captures);
     const NeuronCoefficients c = paths.CoefficientsOf(captures);
     for (Index n = 0; n < paths.neurons(); ++n) {
       const Vector effect =
@@ -208,7 +108,7 @@ TEST(NeuronPaths, EffectsOfAllNeuronsAreTheMlpPushedThrough) {
   for (const RandomModel& shape : kShapes) {
     Loaded loaded(shape);
     const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), 0, 1);
-    const Definition definition = loaded.DefinitionOf(paths.captures());
+    const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
     const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
     EXPECT_LT(RelativeError(SumOfEffects(paths, c).transpose(), definition.WholeMlp(0)), 1e-12);
   }
@@ -220,7 +120,7 @@ TEST(NeuronPaths, TermsOfAHeadsInputAddUpToItsContribution) {
   Loaded loaded(shape);
   CaptureRequest request = TokenCaptures();
   request.norm1 = request.hidden = request.z_rows = kAllLayers;
-  const Definition definition = loaded.DefinitionOf(request);
+  const NeuronDefinition definition = loaded.DefinitionOf(request);
   const Captures& captures = definition.captures();
   const Index layer = 2;
   const Index width = shape.width;
@@ -232,7 +132,7 @@ TEST(NeuronPaths, TermsOfAHeadsInputAddUpToItsContribution) {
     readout.factor().Fill(captures.z[layer].row(h), captures.scale, u);
     Vector wanted = Vector::Zero(shape.embed_width);
     for (Index k = 0; k < readout.factor().width(); ++k) {
-      wanted += At(u, k) * AsVector(basis.view()[layer][h].row(k));
+      wanted += At(u, k) * VectorOfRow(basis.view()[layer][h].row(k));
     }
     const double parts = 1.0 + 2.0 * static_cast<double>(layer);
     Vector sum = Vector::Zero(shape.embed_width);
@@ -243,10 +143,10 @@ TEST(NeuronPaths, TermsOfAHeadsInputAddUpToItsContribution) {
       const Vector out_bias = definition.Get(definition.Block(l, "attn.out.bias"));
       const Vector mlp_bias = definition.Get(definition.Block(l, "mlp.out.bias"));
       const auto attention = [&](Index i) {
-        return Vector(out * AsVector(captures.z_rows[l].row(i)) + out_bias);
+        return Vector(out * VectorOfRow(captures.z_rows[l].row(i)) + out_bias);
       };
       const auto neurons = [&](Index i) {
-        return Vector(mlp * AsVector(captures.hidden[l].row(i)) + mlp_bias);
+        return Vector(mlp * VectorOfRow(captures.hidden[l].row(i)) + mlp_bias);
       };
       sum += definition.Through(layer, h, parts, attention);
       sum += definition.Through(layer, h, parts, neurons);
@@ -260,12 +160,12 @@ TEST(NeuronPaths, TermsOfAHeadsInputAddUpToItsContribution) {
     const Captures with_last = loaded.Pass(last);
     Matrix stream = Matrix::Zero(left.rows(), width);
     for (Index i = 0; i < left.rows(); ++i) {
-      stream.row(i) = AsVector(with_last.last.row(i)).transpose();
+      stream.row(i) = VectorOfRow(with_last.last.row(i)).transpose();
       const Matrix out = definition.Get(definition.Block(layer, "attn.out.weight"), width, width);
-      stream.row(i) -= (out * AsVector(captures.z_rows[layer].row(i)) +
+      stream.row(i) -= (out * VectorOfRow(captures.z_rows[layer].row(i)) +
                         definition.Get(definition.Block(layer, "attn.out.bias")))
                            .transpose();
-      stream.row(i) -= (definition.MlpOut(layer) * AsVector(captures.hidden[layer].row(i)) +
+      stream.row(i) -= (definition.MlpOut(layer) * VectorOfRow(captures.hidden[layer].row(i)) +
                         definition.Get(definition.Block(layer, "mlp.out.bias")))
                            .transpose();
     }
@@ -287,8 +187,8 @@ TEST(NeuronPaths, AreTheGradientWithAttentionHeld) {
   const Index token = 3;
   const auto effect = [&](float c) {
     captures.hidden[1](token, neuron) = c;
-    return Definition(loaded.tensors, loaded.model->config().vision,
-                      loaded.model->config().embed_width, "vision", captures)
+    return NeuronDefinition(loaded.tensors, loaded.model->config().vision,
+                            loaded.model->config().embed_width, "vision", captures)
         .Effect(1, neuron);
   };
   const Vector gradient = effect(2) - effect(1);

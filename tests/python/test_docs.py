@@ -343,6 +343,7 @@ RUNS = [
     "heatmap pictureworld --image faulty/single-000000.png --text duck --text swan --against snow",
     "explain pictureworld --image faulty/single-000000.png --text duck --labels labels.json",
     "explain pictureworld --image photos/single-000000.png --classes classes.txt --through L4",
+    "explain pictureworld --image photos/single-000000.png --text 'a duck' --through text:L1",
     "report whole --texts texts.txt --out report.html",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
     "search whole --item 3 -k 3",

@@ -907,6 +907,70 @@ def test_explain_through_against_another_class(place, stored):
     assert abs(through["sum"] - report["score"]) < 1e-6
 
 
+def spoken_scores(folder, texts, image):
+    """Of each text ⟨φ, image⟩ by neuron and head [F, J] of layer 0 of the text tower, without
+    constants, from a store of neurons."""
+    (folder / "spoken.txt").write_text("".join(text + "\n" for text in texts))
+    good("neurons", "collect", "pictureworld", "--texts", folder / "spoken.txt", "--layers", "0",
+         "--out", folder / "spoken")
+    basis, shard = (tensors(folder / "spoken" / f"{name}.safetensors")
+                    for name in ("basis", "shard-00000"))
+    against = []
+    for later in (1, 2):
+        values = basis[f"values.L0.L{later}"].astype(float)
+        written = basis[f"writes.L{later}"].astype(float) @ image
+        against += [values[:, h:h + 32] @ written[h:h + 32] for h in range(0, len(written), 32)]
+    return [shard["alpha.L0"][:, i] * np.stack(against, 1) for i in range(len(texts))]
+
+
+@pytest.mark.parametrize("against", [(), ("--against", "a picture of a crab")])
+def test_explain_through_the_text_tower(place, stored, tmp_path, against):
+    item, text = 7, "a picture of a duck"
+    of = ("explain", "pictureworld", "--image", place / "photos" / stored.paths[item], "--text",
+          text, *against, "--through", "text:L0", "--top", 256)
+    report = answer(*of)
+    through = report["through"]
+    assert (through["tower"], through["layer"]) == ("text", 0)
+    parts = ("neurons", "constants", "later_heads", "other_heads", "mlps", "input")
+    assert abs(sum(through[p] for p in parts) - report["score"]) < 1e-6
+    assert abs(through["sum"] - report["score"]) < 1e-6
+    # The text's MLPs and INPUT are those that are shown beside its words.
+    for kind, part in (("mlps", "mlps"), ("input", "input")):
+        shown = sum(w["score"] for w in report["words"] if w["kind"] == kind)
+        assert through[part] == pytest.approx(shown, abs=1e-6)
+    pairs = spoken_scores(tmp_path, [text, "a picture of a crab"], stored.embedding[item])
+    pairs = pairs[0] - pairs[1] if against else pairs[0]
+    assert through["neurons"] == pytest.approx(pairs.sum(), abs=1e-6)
+    np.testing.assert_allclose([h["score"] for h in through["by_head"]], pairs.sum(0), atol=1e-6)
+    assert len(through["strongest"]) == len(pairs) == 256
+    words = [(w["text"], w["against"]) for w in report["words"] if w["kind"] == "word"]
+    for one in through["strongest"]:
+        n = int(one["neuron"].split("N")[1])
+        np.testing.assert_allclose([h["score"] for h in one["heads"]], pairs[n], atol=1e-6)
+        assert [(w["text"], w["against"]) for w in one["by_word"]] == words
+        assert sum(w["score"] for w in one["by_word"]) == pytest.approx(one["score"], abs=1e-6)
+        assert "patches" not in one and "class_token" not in one
+    sizes = [abs(one["score"]) for one in through["strongest"]]
+    assert sizes == sorted(sizes, reverse=True)
+    out = good(*of)
+    assert "through the neurons of layer 0 of the text tower" in out
+    best = max(through["strongest"][0]["by_word"], key=lambda w: abs(w["score"]))
+    assert f"{best['score']:.5f} at {'− ' * best['against']}'{best['text']}'" in out
+
+
+def test_the_table_names_the_strongest_patches(place, stored):
+    of = ("explain", "pictureworld", "--image", place / "photos" / stored.paths[7], "--text",
+          "a picture of a duck", "--through", "L4", "--top", 5)
+    out = good(*of)
+    for one in answer(*of)["through"]["strongest"]:
+        tokens = np.array([one["class_token"], *one["patches"]])
+        wanted = [f"{tokens[i]:.5f} at " + ("the class token" if i == 0 else
+                                            f"{(i - 1) // 8 + 1}, {(i - 1) % 8 + 1}")
+                  for i in np.argsort(-np.abs(tokens), kind="stable")[:3]]
+        [line] = re.findall(f"^{one['neuron']} .*", out, re.MULTILINE)
+        assert line.rstrip().endswith("; ".join(wanted)), line
+
+
 # Stores survive.
 
 def files_of(store):
@@ -1207,10 +1271,25 @@ def test_the_mask_by_neurons_effects_is_what_all_neurons_bring(place, stored, la
 
 @pytest.mark.parametrize("layer, words", [("L5", ("layer 5 is the last",)),
                                           ("17", ("no layer 17",)),
+                                          ("text:L2", ("layer 2 is the last",)),
+                                          ("text:5", ("no layer 5",)),
+                                          ("text:0-1", ("text:0-1", "one layer", "text:L9")),
+                                          ("words:1", ("'words:1'",)),
                                           ("3-4", ("3-4", "one layer", "L9"))])
 def test_explain_through_no_layer(refusing, layer, words):
     says_one_line(run("explain", "pictureworld", "--image", "a.png", "--text", "duck", "--through",
                       layer, cwd=refusing), 2, *words)
+
+
+def test_a_class_of_several_templates_has_no_pass(refusing):
+    (refusing / "two.txt").write_text("a {}\nthe {}\n")
+    classes = ("explain", "pictureworld", "--image", "a.png", "--classes", "classes.txt")
+    says_one_line(run(*classes, "--templates", "two.txt", "--through", "text:L0", cwd=refusing), 2,
+                  "--through text:L0", "mean of texts", "--text")
+    says_one_line(run(*classes, "--templates", "simple", "--against", "mean", "--through",
+                      "text:L0", cwd=refusing), 2, "--through text:L0", "mean")
+    assert run(*classes, "--templates", "simple", "--through", "text:L0",
+               cwd=refusing).returncode == 0
 
 
 def test_a_head_instead_of_a_neuron(refusing):
