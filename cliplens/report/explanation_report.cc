@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -10,13 +9,12 @@
 #include "cliplens/io/printable.h"
 #include "cliplens/report/markup.h"
 #include "cliplens/report/table.h"
+#include "cliplens/report/through_report.h"
 
 namespace cliplens {
 namespace {
 
 std::string Number(double v) { return FormatNumber(v, 4); }
-// What one neuron brings is small.
-std::string NeuronNumber(double v) { return FormatNumber(v, 5); }
 
 std::string Title(const ExplanationReport& report) {
   if (report.against.empty()) return report.text;
@@ -57,118 +55,6 @@ void AddComponents(std::string& out, const ExplanationReport& report, bool again
     table.AddRow(cells);
   }
   out += table.Render() + "\n";
-}
-
-// Numbers of tokens by what they bring, of either sign, largest first; ties go to the lower.
-std::vector<Index> StrongestTokensOf(std::span<const double> tokens, Index count) {
-  std::vector<Index> order(tokens.size());
-  std::iota(order.begin(), order.end(), Index{0});
-  std::ranges::stable_sort(order, std::greater<>(),
-                           [&](Index i) { return std::abs(At(tokens, i)); });
-  order.resize(std::min(order.size(), ToSize(count)));
-  return order;
-}
-
-// "0.0312 through L10.H3": the head that carries most of what a neuron brings.
-std::string StrongestHead(const ScoreThrough& through, Index neuron) {
-  Index head = 0;
-  through.scores.pairs.row(neuron).cwiseAbs().maxCoeff(&head);
-  return fmt::format("{} through {}", NeuronNumber(through.scores.pairs(neuron, head)),
-                     HeadName(At(through.heads, head)));
-}
-
-// "0.0312 at 3, 4; -0.0104 at the class token": the tokens that bring most of what a neuron brings,
-// patches by row and column.
-std::string StrongestTokens(const ScoreThrough& through, Index row, Index grid) {
-  constexpr Index kTokens = 3;
-  std::string out;
-  const std::span<const double> tokens = through.tokens.row(row);
-  for (const Index token : StrongestTokensOf(tokens, kTokens)) {
-    std::string place = "the class token";
-    if (through.text) {
-      const TextPart& word = At(through.text_words, token);
-      place = fmt::format("{}'{}'", word.against ? "\u2212 " : "", Printable(word.text));
-    } else if (token > 0) {
-      place = fmt::format("{}, {}", (token - 1) / grid + 1, (token - 1) % grid + 1);
-    }
-    out +=
-        fmt::format("{}{} at {}", out.empty() ? "" : "; ", NeuronNumber(At(tokens, token)), place);
-  }
-  return out;
-}
-
-std::string ThroughTable(const ScoreThrough& through, Index grid) {
-  const Index layer = through.layer;
-  std::string out = fmt::format("through the neurons of layer {}{} and the heads after it\n", layer,
-                                through.text ? " of the text tower" : "");
-  Table parts({{"part"}, {"score", Align::kRight}});
-  parts.AddRow({fmt::format("{} neurons of layer {}, through later heads",
-                            through.scores.pairs.rows(), layer),
-                Number(through.scores.pairs.sum())});
-  parts.AddRow({"their share of constants", Number(through.scores.constants)});
-  parts.AddRow({"what later heads bring from elsewhere", Number(through.later_heads)});
-  parts.AddRow({fmt::format("heads of layers 0 to {}", layer), Number(through.other_heads)});
-  parts.AddRow({"MLPs", Number(through.mlps)});
-  parts.AddRow({"INPUT", Number(through.input)});
-  parts.AddRow({"all", Number(through.sum())});
-  out += parts.Render() + "\n";
-  Table neurons({{"neuron"},
-                 {"score", Align::kRight},
-                 {"strongest head"},
-                 {through.text ? "strongest words" : "strongest patches (row, column)"}});
-  for (Index n = 0; n < std::ssize(through.neurons); ++n) {
-    const Index neuron = At(through.neurons, n);
-    neurons.AddRow({fmt::format("L{}.N{}", layer, neuron),
-                    NeuronNumber(through.scores.of_neuron(neuron)), StrongestHead(through, neuron),
-                    StrongestTokens(through, n, grid)});
-  }
-  return out + neurons.Render();
-}
-
-Json ThroughJson(const ScoreThrough& through) {
-  Json json = {{"tower", through.text ? "text" : "image"},
-               {"layer", through.layer},
-               {"neurons", through.scores.pairs.sum()},
-               {"constants", through.scores.constants},
-               {"later_heads", through.later_heads},
-               {"other_heads", through.other_heads},
-               {"mlps", through.mlps},
-               {"input", through.input},
-               {"sum", through.sum()},
-               {"by_head", Json::array()},
-               {"strongest", Json::array()}};
-  for (std::size_t j = 0; j < through.heads.size(); ++j) {
-    json["by_head"].push_back({{"head", HeadName(through.heads[j])},
-                               {"score", through.scores.of_channel(static_cast<Index>(j))}});
-  }
-  for (Index n = 0; n < std::ssize(through.neurons); ++n) {
-    const Index neuron = At(through.neurons, n);
-    Json heads = Json::array();
-    for (std::size_t j = 0; j < through.heads.size(); ++j) {
-      heads.push_back({{"head", HeadName(through.heads[j])},
-                       {"score", through.scores.pairs(neuron, static_cast<Index>(j))}});
-    }
-    const std::span<const double> tokens = through.tokens.row(n);
-    Json one = {{"neuron", fmt::format("L{}.N{}", through.layer, neuron)},
-                {"score", through.scores.of_neuron(neuron)},
-                {"heads", std::move(heads)}};
-    if (through.text) {
-      one["by_word"] = Json::array();
-      for (std::size_t w = 0; w < through.text_words.size(); ++w) {
-        one["by_word"].push_back({{"text", through.text_words[w].text},
-                                  {"against", through.text_words[w].against},
-                                  {"score", tokens[w]}});
-      }
-    } else {
-      one["class_token"] = tokens.front();
-      one["patches"] = std::vector<double>(tokens.begin() + 1, tokens.end());
-    }
-    if (const auto words = through.words.find(neuron); words != through.words.end()) {
-      one["words"] = words->second;
-    }
-    json["strongest"].push_back(std::move(one));
-  }
-  return json;
 }
 
 ArrayView<const double, 2> GridView(const double* values, Index grid) {
@@ -296,7 +182,7 @@ double LargestOf(std::span<const double> values) {
 }
 
 // The sheet, drawn from top to bottom: a title; the picture, its map and the components side by
-// side; a small map for each word; a legend.
+// side; a small map for each word; a legend; with `through` a layer's neurons.
 class ExplanationDrawing {
  public:
   explicit ExplanationDrawing(const ExplanationReport& report)
@@ -308,13 +194,17 @@ class ExplanationDrawing {
         small_(FitInto(report.picture.rgb, kSmallSide)),
         upper_(std::max(size_.height + 60, Bars() * kRow + 62)),
         rows_((parts_ + kColumns - 1) / kColumns),
-        canvas_(kWidth, kHeader + upper_ + 34 + rows_ * CellHeight() + 62) {}
+        words_end_(kHeader + upper_ + 34 + rows_ * CellHeight() + 62),
+        canvas_(kWidth, words_end_ + HeightOfNeurons()) {}
 
   Image Draw() {
     DrawTitle();
     DrawMaps();
     DrawComponents();
     DrawWords();
+    if (report_.through) {
+      DrawThrough(canvas_, *report_.through, report_.picture, kMargin, words_end_ + 12, kRoom);
+    }
     return canvas_.image();
   }
 
@@ -337,6 +227,9 @@ class ExplanationDrawing {
 
   Index Bars() const { return std::ssize(for_) + std::ssize(against_); }
   Index CellHeight() const { return small_.height + 44; }
+  Index HeightOfNeurons() const {
+    return report_.through ? 12 + ThroughHeight(*report_.through, report_.picture, kRoom) : 0;
+  }
 
   void DrawTitle() {
     const Explanation& e = report_.explanation;
@@ -435,6 +328,7 @@ class ExplanationDrawing {
   FittedSize size_, small_;
   Index upper_;  // height of the upper part
   Index rows_;   // of words
+  Index words_end_;
   Canvas canvas_;
 };
 

@@ -27,8 +27,8 @@ std::string PartText(const TextPart& part);
 std::string ExplanationTable(const ExplanationReport& report);
 // "cliplens.explain/1".
 Json ExplanationJson(const ExplanationReport& report);
-// The picture, the map of all words together, the components for and against, and a map for each
-// word.
+// The picture, the map of all words together, the components for and against, a map for each word,
+// and with `through` the strongest neurons.
 Image ExplanationSheet(const ExplanationReport& report);
 
 }  // namespace cliplens

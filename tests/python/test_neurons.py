@@ -958,6 +958,22 @@ def test_explain_through_the_text_tower(place, stored, tmp_path, against):
     assert f"{best['score']:.5f} at {'− ' * best['against']}'{best['text']}'" in out
 
 
+@pytest.mark.parametrize("through, more", [("L4", 5), ("L4", 300), ("text:L1", 5)])
+def test_the_sheet_shows_the_strongest_neurons(place, stored, tmp_path, through, more):
+    """Below what it shows without them."""
+    of = ("explain", "pictureworld", "--image", place / "photos" / stored.paths[7], "--text",
+          "a picture of a duck", "--top", more)
+    good(*of, "--out", tmp_path / "plain.png")
+    good(*of, "--through", through, "--out", tmp_path / "through.png")
+    plain, sheet = (np.asarray(Image.open(tmp_path / f"{n}.png").convert("RGB")).astype(int)
+                    for n in ("plain", "through"))
+    assert (sheet[:len(plain)] == plain).all() and sheet.shape[1] == plain.shape[1]
+    added = sheet[len(plain):]
+    assert 200 < len(added) < 900
+    coloured = np.abs(added[..., 0] - added[..., 2]) > 40
+    assert coloured[:-60].sum() > 100  # above the legend
+
+
 def test_the_table_names_the_strongest_patches(place, stored):
     of = ("explain", "pictureworld", "--image", place / "photos" / stored.paths[7], "--text",
           "a picture of a duck", "--through", "L4", "--top", 5)
