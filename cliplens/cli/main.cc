@@ -42,6 +42,16 @@ void CheckStack() {
   }
 }
 
+// "cliplens neurons words": the program, the verb that was called, and the verb under that.
+std::string CalledVerb(const CLI::App& app) {
+  std::string called = "cliplens";
+  for (const CLI::App* verb = &app; !verb->get_subcommands().empty();) {
+    verb = verb->get_subcommands().front();
+    called += " " + verb->get_name();
+  }
+  return called;
+}
+
 bool HasVerb(const CLI::App& app, const std::string& name) {
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   return std::ranges::any_of(verbs, [&](const CLI::App* v) { return v->get_name() == name; });
@@ -120,10 +130,8 @@ int main(int argc, char** argv) {
   } catch (const ReaderGone&) {
     return EndForReader(common.exit_status);
   } catch (const CLI::ParseError& e) {
-    const std::string verb =
-        app.get_subcommands().empty() ? "" : " " + app.get_subcommands().front()->get_name();
     return Fail(InfoOf(ErrorCode::kInvalidArgument),
-                fmt::format("{}; see: cliplens{} --help", e.what(), verb));
+                fmt::format("{}; see: {} --help", e.what(), CalledVerb(app)));
   } catch (const std::exception& e) {
     const Error error = ErrorFrom(e);
     return Fail(InfoOf(error.code()), error.what());
