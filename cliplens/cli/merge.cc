@@ -27,8 +27,9 @@ void Run(const MergeArguments& options, const Common& common) {
   const Manifest merged =
       ReadManifest(options.out, neurons ? StoreKind::kNeurons : StoreKind::kFactors);
   if (common.json) return PrintJson(MergeJson(merged, std::ssize(inputs), options.out));
-  Print(fmt::format("{} stores with {} pictures merged into {}\n", inputs.size(),
-                    merged.info.images, options.out));
+  const bool texts = merged.info.neurons && merged.info.neurons->text;
+  Print(fmt::format("{} stores with {} {} merged into {}\n", inputs.size(), merged.info.images,
+                    texts ? "texts" : "pictures", options.out));
 }
 
 }  // namespace
