@@ -234,6 +234,7 @@ Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, con
 
 NeuronCue FindCue(const NeuronStore& store, const ClipModel& model, const NeuronCueChoice& choice,
                   const Work& work) {
+  RequirePictures(store, "cues of pictures");
   const Array<float, 2> rows =
       EmbedWords(model, {choice.towards, choice.from}, work.threads, choice.words.truncate);
   const Vector direction = (RowOf(rows.row(0)) - RowOf(rows.row(1))).transpose();
