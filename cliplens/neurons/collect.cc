@@ -278,11 +278,12 @@ CollectResult RunStatistics(const PassSource& passes, const CollectOptions& opti
   const ImageSet& set = passes.set;
   const int threads = ResolveThreads(options.threads);
   const std::vector<NeuronPaths> paths = PathsOf(passes, options.layers, threads);
-  // What a run leaves that is cut off is of no use to the next.
+  // What a run leaves that is cut off is of no use to the next, which begins anew.
   StoreWriter writer(
       options.out, info,
       options.resume ? PartialDirectory::Mode::kResume : PartialDirectory::Mode::kNew,
-      "remove it and run again", [&](const fs::path& file) { WriteNeuronBasis(file, paths); });
+      "statistics only cannot be gone on with: begin anew by --resume, or remove it",
+      [&](const fs::path& file) { WriteNeuronBasis(file, paths); });
   const std::vector<NeuronPaths> stored =
       ReadNeuronBasis(writer.path() / kBasisFile, options.layers, passes.tower.config().heads);
   std::vector<RunningDirections> running;

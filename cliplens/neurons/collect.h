@@ -37,7 +37,8 @@ struct CollectOptions {
   std::optional<StorePart> part = {};  // of the set; all of it otherwise
   bool resume = false;                 // goes on with what an interrupted run left
   // Keeps statistics only: the store's size, and the memory, do not grow with the pictures. Each
-  // picture is encoded twice, a run that was cut off begins anew, and parts cannot be made.
+  // picture is encoded twice, a run that was cut off begins anew, also with `resume`, and parts
+  // cannot be made.
   bool stats_only = false;
   OnError on_error = OnError::kStop;
   int threads = 0;
