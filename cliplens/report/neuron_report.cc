@@ -63,6 +63,16 @@ std::string EndsText(const NeuronWordsReport& report) {
       ended, report.neurons.size(), report.choice.count);
 }
 
+// Sums of nearly as many texts as the embedding has numbers fit any direction, by texts that cancel
+// each other.
+std::string ManyTextsText(Index count, Index width) {
+  if (4 * count < 3 * width) return "";
+  return fmt::format(
+      "\n{} texts are nearly as many as an embedding has numbers, {}: such sums fit anything, with "
+      "large weights that cancel each other; {} or fewer say more\n",
+      count, width, width / 4);
+}
+
 }  // namespace
 
 std::string NeuronWordsText(const std::vector<NeuronWord>& words, const TextPool& pool) {
@@ -162,7 +172,7 @@ std::string NeuronWordsTable(const NeuronWordsReport& report, Index most) {
                   FormatPercent(top ? neuron->top_explained : neuron->all_explained),
                   FormatNumber(neuron->cosine, 2), NeuronWordsText(neuron->words, report.pool)});
   }
-  return out + table.Render();
+  return out + table.Render() + ManyTextsText(report.choice.count, report.directions.dim(1));
 }
 
 std::vector<std::uint8_t> NeuronWordsNpz(const NeuronWordsReport& report) {

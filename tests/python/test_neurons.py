@@ -1078,6 +1078,53 @@ def test_a_run_that_is_killed_goes_on(place, tmp_path):
     says_one_line(run(*collect(place, out)), 5, "exists already")
 
 
+def test_a_run_with_statistics_only_that_is_killed_begins_anew(place, tmp_path):
+    out = tmp_path / "out"
+    command = [PROGRAM, *map(str, collect(place, out, "--stats-only", "--threads", 1))]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               env=dict(os.environ, CLIPLENS_SHARE=str(ROOT)))
+    while process.poll() is None and not (tmp_path / "out.partial/progress.json").exists():
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and not out.exists()
+    says_one_line(run(*collect(place, out, "--stats-only")), 5, "out.partial", "begin anew",
+                  "--resume", "remove it")
+    says_one_line(run(*collect(place, out, "--resume")), 2, "out.partial", "'stats_only'")
+    done = answer(*collect(place, out, "--stats-only", "--resume"))
+    assert (done["images"], done["resumed_shards"]) == (PICTURES, 0)
+    good(*collect(place, tmp_path / "once", "--stats-only"))
+    assert files_of(out) == files_of(tmp_path / "once")
+    assert answer(*collect(place, out, "--stats-only", "--resume"))["complete_already"]
+
+
+def test_stores_of_texts_merge_as_texts(place, tmp_path):
+    for name, lines in (("a", "a duck\na crab\n"), ("b", "in the snow\nat sunset\n")):
+        (tmp_path / f"{name}.txt").write_text(lines)
+        good("neurons", "collect", "pictureworld", "--texts", tmp_path / f"{name}.txt", "--out",
+             tmp_path / name, "--layers", "1", "--top", 2)
+    said = good("merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "both")
+    assert said == f"2 stores with 4 texts merged into {tmp_path / 'both'}\n"
+    good("verify", tmp_path / "both")
+
+
+def test_many_texts_a_neuron_say_that_weights_get_large(place):
+    words = ("neurons", "words", place / "store", "--texts", POOL, "--neurons", "L4.N1", "--count")
+    assert "cancel each other" not in good(*words, 95)
+    for count in (96, 128, 4096):
+        assert f"\n{count} texts are nearly as many as an embedding has numbers, 128" in good(
+            *words, count)
+
+
+@pytest.mark.parametrize("line, help_of", [
+    ("neurons words --bogus", "neurons words"), ("neurons words x --count 0", "neurons words"),
+    ("neurons bogus", "neurons"), ("neurons", "neurons"),
+    ("evaluate segmentation --bogus", "evaluate segmentation"), ("embed --bogus", "embed")])
+def test_what_cannot_be_parsed_names_the_help_of_its_verb(line, help_of):
+    says_one_line(run(*line.split()), 2, f"; see: cliplens {help_of} --help\n")
+    assert good(*help_of.split(), "--help")
+
+
 def test_resume_checks_all_of_a_finished_store(place, tmp_path):
     shutil.copytree(place / "store", tmp_path / "store")
     shard = tmp_path / "store/shard-00001.safetensors"
@@ -1195,6 +1242,8 @@ REFUSED = {
                                   ("none.png",)),
     "a layer that discover lacks": (2, "discover store --image a.png --texts texts.txt --layers 1",
                                     ("store", "no layer 1")),
+    "a cue by neurons of texts": (7, "cue spoken duck crab --texts texts.txt",
+                                  ("spoken", "text tower's neurons", "store of pictures")),
     "no pictures to score": (3, "cue store duck crab --texts texts.txt --score none", ("none",)),
     "weights of the last layer": (2, "weights pictureworld --layers last-1,5 --texts texts.txt",
                                   ("last-1,5",)),
