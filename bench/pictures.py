@@ -5,7 +5,7 @@
 
 Random parts of the picture world's test set (1,180 pictures; birds: 200) are decomposed and asked as
 a user would; what the program says of n pictures is compared with what all of them give. All that it
-makes lies in build/pictures. About two minutes on two idle cores.
+makes lies in build/pictures. About three minutes on two idle cores.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ MODELS = ("pictureworld", "pictureworld-2")
 NUMBERS = (8, 16, 27, 50, 100, 200, 400, 800)
 BIRDS = (25, 50, 100, 150)
 TEXTS_OF_SPAN = 5
+NEURON_LAYER = 4  # of pictureworld, with one layer after it
 NEIGHBOURS = 5
 SMALL = 100  # figures that are cheap on fewer pictures have more draws
 
@@ -227,6 +228,81 @@ def suggested(bench, name):
     return answer["lean"], [head["head"] for head in answer["heads"] if head["chosen"]]
 
 
+# Neurons.
+
+def safetensors(path):
+    """{name: array} of numbers in fp32 and fp64."""
+    data = path.read_bytes()
+    begin = 8 + int.from_bytes(data[:8], "little")
+    kinds = {"F32": "<f4", "F64": "<f8"}
+    return {name: np.frombuffer(data, kinds[e["dtype"]], int(np.prod(e["shape"])),
+                                begin + e["data_offsets"][0]).reshape(e["shape"]).astype(float)
+            for name, e in json.loads(data[8:begin]).items() if e.get("dtype") in kinds}
+
+
+def neuron_words(bench, name):
+    """The store of neurons of some pictures, and what `words` says of it."""
+    path = bench.folder / f"neurons-{name}"
+    made = bench.run("neurons", "collect", MODELS[0], "--images", bench.folder / name, "--layers",
+                     NEURON_LAYER, "--out", path)
+    said = bench.run("neurons", "words", path, "--texts", PHRASES, "--count", TEXTS_OF_SPAN)
+    return path, made["top"], said["neurons"]
+
+
+class WholeNeurons:
+    def __init__(self, bench):
+        path, _, said = neuron_words(bench, "all")
+        heads = json.loads((path / "manifest.json").read_text())["model"]["config"]["vision"]["heads"]
+        basis = safetensors(path / "basis.safetensors")
+        shards = [safetensors(shard) for shard in sorted(path.glob("shard-*.safetensors"))]
+        layer = f"L{NEURON_LAYER}"
+        values, writes = basis[f"values.{layer}.L{NEURON_LAYER + 1}"], basis[f"writes.L{NEURON_LAYER + 1}"]
+        alpha = np.concatenate([shard[f"alpha.{layer}"] for shard in shards], 1)  # [F, B, J]
+        alpha -= alpha.mean(1, keepdims=True)
+        shared = np.concatenate([shard[f"shared.{layer}"] for shard in shards])
+        constants = (shared - shared.mean(0)) @ basis[f"shared.{layer}"]  # [B, E]
+        directions = np.stack([v @ w for v, w in zip(np.split(values, heads, 1),
+                                                     np.split(writes, heads, 0))], 1)  # [F, J, E]
+        self.effects = alpha @ directions + constants  # [F, B, E]
+        self.variance = (self.effects**2).sum(2).mean(1)
+        self.top = safetensors(path / "stats.safetensors")[f"direction_top.{layer}"]
+        self.texts = [{text["index"] for text in neuron["texts"]} for neuron in said]
+
+    def compare(self, found):
+        """Of what a part of the pictures says: how many pictures a direction is made of, its cosine
+        with that of all, the share of the effects on all pictures along it, texts in common; means
+        over the neurons, weighted by their variance."""
+        path, top, said = found
+        directions = safetensors(path / "stats.safetensors")[f"direction_top.L{NEURON_LAYER}"]
+        cosine = np.abs((directions * self.top).sum(1))
+        along = ((self.effects @ directions[:, :, None])[..., 0]**2).mean(1) / self.variance
+        common = [len(texts & {text["index"] for text in neuron["texts"]})
+                  for texts, neuron in zip(self.texts, said)]
+        return top, *(np.average(v, weights=self.variance) for v in (cosine, along, common))
+
+
+def measure_neurons(bench, sets):
+    whole = WholeNeurons(bench)
+    found = {}
+    for name, chosen in sets.items():
+        if name != "all":
+            found.setdefault(len(chosen), []).append(whole.compare(neuron_words(bench, name)))
+    all_of_them = bench.folder / "neurons-all"
+    top = json.loads((all_of_them / "manifest.json").read_text())["neurons"]["top"]
+    said = [{"texts": [{"index": i} for i in texts]} for texts in whole.texts]
+    found[len(sets["all"])] = [whole.compare((all_of_them, top, said))]
+    return found
+
+
+def random_sets(pictures, random):
+    """Numbers of pictures by name of a set."""
+    sets = {"all": np.arange(len(pictures))}
+    for n in NUMBERS:
+        for draw in range(draws(n)):
+            sets[f"{n}-{draw}"] = np.sort(random.permutation(len(pictures))[:n])
+    return sets
+
+
 def measure(bench):
     random = np.random.default_rng(1)
     pictures = members(ROOT / "world" / "sets" / "test")
@@ -236,10 +312,7 @@ def measure(bench):
         "on the grass\tland\nin the forest\tland\nin the desert\tland\n")
     for seed in (1, 2):
         random_model(ROOT / "models" / "pictureworld", bench.folder / f"random-{seed}", seed)
-    sets = {"all": np.arange(len(pictures))}
-    for n in NUMBERS:
-        for draw in range(draws(n)):
-            sets[f"{n}-{draw}"] = np.sort(random.permutation(len(pictures))[:n])
+    sets = random_sets(pictures, random)
     for name, chosen in sets.items():
         write_set(bench.folder / name, [pictures[i] for i in chosen])
     bird_sets = {"birds-all": np.arange(len(birds))}
@@ -249,7 +322,8 @@ def measure(bench):
     for name, chosen in bird_sets.items():
         write_set(bench.folder / name, [birds[i] for i in chosen])
 
-    results = {"span": {}, "match": {}, "random": {}, "ablate": {}, "search": {}, "edit": {}}
+    results = {"span": {}, "match": {}, "random": {}, "ablate": {}, "search": {}, "edit": {},
+               "neurons": measure_neurons(bench, sets)}
     whole = {model: Whole(bench, model) for model in MODELS}
     for one in whole.values():
         if one.items != [name for name, _ in pictures]:
@@ -321,6 +395,16 @@ def held(bounds, truth):
     return percent(b["low"] <= t <= b["high"] for b, t in zip(bounds, truth))
 
 
+def neuron_table(results):
+    rows = []
+    for n, some in sorted(results.items()):
+        top, cosine, along, common = np.mean(some, 0)
+        rows.append([n, f"{top:.0f}", f"{cosine:.2f}", f"{100 * along:.0f} %",
+                     f"{common:.1f} of {TEXTS_OF_SPAN}"])
+    return table(["pictures", "of largest effect, a direction is made of", "its cosine with all's",
+                  "effects on all 1,180 along it", "texts in common with all's"], rows)
+
+
 def sections(results):
     """{heading: (table, figure)}"""
     found = {}
@@ -342,6 +426,8 @@ def sections(results):
     found["span"] = (table(["model", "pictures", "sum of five texts", "held out",
                             "what they explain of all 1,180", "texts in common with all's"], rows),
                      figures.curves(lines, "pictures", "share of the heads' variance"))
+
+    found["neurons"] = (neuron_table(results["neurons"]), None)
 
     rows, lines = [], []
     for n in numbers:
