@@ -118,8 +118,8 @@ TEST(MatchingPursuit, IsTheDefinition) {
   }
 }
 
-// Texts in the same order and the same weights, in data that tests/parity/write_pursuit_cases.py
-// wrote.
+// Test 7 of the specification of neurons: texts in the same order and the same weights, in data
+// that tests/parity/write_pursuit_cases.py wrote.
 TEST(MatchingPursuit, IsThatOfScikitLearn) {
   const std::filesystem::path folder =
       std::filesystem::path(CLIPLENS_SOURCE_DIR) / "tests/data/pursuit";
@@ -157,7 +157,7 @@ TEST(MatchingPursuit, IsThatOfScikitLearn) {
   EXPECT_EQ(ended_early, 18);  // all of the two pools of 20 texts, and sums of texts
 }
 
-// The first texts of a long path are the short path, to the bit.
+// Test 7: the first texts of a long path are the short path, to the bit.
 TEST(MatchingPursuit, AShortPathIsTheBeginningOfALongOne) {
   const PursuitAtoms atoms(PoolOfTexts(300, 40, 3));
   const Matrix targets = RandomTargets(5, 40, 4);
@@ -227,7 +227,7 @@ TEST(MatchingPursuit, TiesGoToTheLowerIndex) {
   EXPECT_EQ(tied[0].texts, (std::vector<Index>{0}));
 }
 
-// Of doubled texts the first alone is chosen; a path ends where only doubles are left.
+// Test 7: of doubled texts the first alone is chosen; a path ends where only doubles are left.
 TEST(MatchingPursuit, DoubledTextsEndAPath) {
   const Array<float, 2> once = PoolOfTexts(12, 40, 9);
   Array<float, 2> twice({24, 40});

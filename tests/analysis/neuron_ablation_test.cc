@@ -119,8 +119,8 @@ TEST_F(NeuronAnalysisTest, RowsAreTheSumsOfTheirEffects) {
   EXPECT_NEAR(found.significant.value, exceeding / (10 * 30.0), 1e-12);
 }
 
-// What is significant and what is not make up the whole; a whole basis of directions gives back
-// what was replaced.
+// Test 6 of the specification of neurons: what is significant and what is not make up the whole; a
+// whole basis of directions gives back what was replaced.
 TEST_F(NeuronAnalysisTest, PartsMakeUpTheWhole) {
   const NeuronPaths& paths = store_->paths(kLayer);
   std::vector<NeuronReplacement> basis;

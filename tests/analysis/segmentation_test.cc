@@ -46,6 +46,38 @@ TEST(SegmentationTest, FiguresOfOnePictureByHand) {
   EXPECT_NEAR(p.average_precision, 0.8541667, 1e-7);
 }
 
+// Test 9 of the specification of neurons, by hand: a map of 4 x 4 from -2 to 6, above one half of
+// its range where it is above 2.
+TEST(SegmentationTest, FiguresOfOnePictureAboveOneHalfByHand) {
+  const ScaledMap map =
+      ScaleMap(Map({4, 4}, {-2, 0, 2, 6, 0, 2, 4, 6, -2, -2, 2.5, 3, 5, 0, 0, 0}), MapCut::kHalf);
+  EXPECT_DOUBLE_EQ(map.threshold, 0.5);
+  EXPECT_DOUBLE_EQ(map.values(0, 0), 0);
+  EXPECT_DOUBLE_EQ(map.values(0, 2), 0.5);
+  EXPECT_DOUBLE_EQ(map.values(0, 3), 1);
+  const PictureSegmentation p =
+      CompareWithMask(map, Mask({4, 4}, {0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1, -1, 0, 0, 0, 1}));
+  EXPECT_EQ(p.counted, 15);
+  EXPECT_EQ(p.right, 13);
+  EXPECT_EQ(p.intersection, (std::array<Index, 2>{9, 4}));
+  EXPECT_EQ(p.union_, (std::array<Index, 2>{11, 6}));
+  EXPECT_NEAR(p.average_precision, 0.8483710, 1e-6);
+}
+
+// A map that is the same everywhere has no range to scale, by either rule.
+TEST(SegmentationTest, AConstantMapIsNoNumberDividedByZero) {
+  for (const MapCut cut : {MapCut::kMean, MapCut::kHalf}) {
+    for (const double value : {-3.0, 0.0, 0.25}) {
+      const ScaledMap map = ScaleMap(Map({2, 2}, {value, value, value, value}), cut);
+      EXPECT_TRUE(map.empty);
+      for (const double v : map.values.flat()) EXPECT_EQ(v, 0);
+      const PictureSegmentation p = CompareWithMask(map, Mask({2, 2}, {0, 1, 1, 0}));
+      EXPECT_EQ(p.intersection, (std::array<Index, 2>{2, 0}));
+      EXPECT_TRUE(std::isfinite(p.average_precision));
+    }
+  }
+}
+
 TEST(SegmentationTest, IgnoredPixelsCountNowhere) {
   const ScaledMap map = ScaleMap(Map({2, 3}, {0, 0.2, 0.9, 0.6, 1, 0}));
   const PictureSegmentation p = CompareWithMask(map, Mask({2, 3}, {0, 1, -1, 1, 1, -1}));

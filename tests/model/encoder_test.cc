@@ -2,6 +2,7 @@
 // than it was asked for.
 #include "cliplens/model/encoder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -124,6 +125,36 @@ TEST_F(EncoderTest, NormsAndHiddenRowsAreThoseOfTheResidual) {
     }
     for (Index d = 0; d < 12; ++d) EXPECT_NEAR(c.last(0, d), At(x, d), kTolerance);
   }
+}
+
+// The class token's row lies at a thousand and varies by a third: the mean of squares less the
+// square of the mean would lose its moments in fp32.
+TEST(EncoderMoments, AreOfTwoPasses) {
+  TemporaryDirectory directory;
+  const RandomModel shape{.ln_pre = false};
+  shape.Write(directory.path());
+  std::vector<RandomModel::Held> held = shape.Weights();
+  const auto find = [&](const char* name) -> std::vector<float>& {
+    return std::ranges::find(held, name, &RandomModel::Held::ours)->values;
+  };
+  for (float& v : find("vision.class")) v += 1000;
+  RandomModel::WriteTensors(directory.path() / "open_clip_model.safetensors", held);
+  const ClipModel model = ClipModel::Load(directory.path());
+  const Array<float, 3> pixels({3, 21, 21}, 0.5f);
+  Array<float, 2> rows({1, model.config().embed_width});
+  Captures captures;
+  Workspace workspace;
+  model.EmbedImages({&pixels, 1}, rows, workspace, {.norm1 = kAllLayers}, {&captures, 1});
+  std::vector<double> x;
+  for (std::size_t d = 0; d < 12; ++d) {
+    x.push_back(find("vision.class")[d] + find("vision.position")[d]);
+  }
+  double mean = 0;
+  double variance = 0;
+  for (const double v : x) mean += v / 12;
+  for (const double v : x) variance += (v - mean) * (v - mean) / 12;
+  EXPECT_NEAR(captures.norm1[0](0, 0), mean, 1e-3);
+  EXPECT_NEAR(captures.norm1[0](0, 1) / std::sqrt(variance + 1e-5), 1, 1e-3);
 }
 
 // What stands before LayerNorm 1 is known of every token without computing the last block for all.

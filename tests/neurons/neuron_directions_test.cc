@@ -66,6 +66,7 @@ Vector RowAsVector(std::span<const float> row) {
   return Eigen::Map<const Eigen::VectorXf>(row.data(), std::ssize(row)).cast<double>();
 }
 
+// Test 5 of the specification of neurons; of a tie of signs below.
 TEST(NeuronDirections, AreTheSingularVectorsOfTheEffects) {
   Planted planted;
   constexpr Index kTop = 7;
@@ -120,7 +121,7 @@ TEST(NeuronDirections, ChannelsShareTheVariance) {
   }
 }
 
-// As many pictures along as against: the direction whose largest number is negative.
+// Test 5: as many pictures along as against, the direction whose largest number is negative.
 TEST(NeuronDirections, ATieOfSignsTurnsTheDirection) {
   Planted planted;
   for (float& v : planted.factors.shared.flat()) v = 0;

@@ -1,4 +1,9 @@
 // Effects of neurons, held against their definition written out token by token in fp64.
+//
+// The tests of the specification of neurons, by number: 1 to 4 and 10 are here, 5 is in
+// neuron_directions_test.cc, 6 in tests/analysis/neuron_ablation_test.cc, 7 in
+// matching_pursuit_test.cc, 8 in tests/python/test_neurons.py, 9 in segmentation_test.cc. In fp32
+// and against other libraries they are in tests/parity/test_neurons.py.
 #include "cliplens/neurons/neuron_paths.h"
 
 #include <optional>
@@ -63,6 +68,7 @@ double RelativeError(const Vector& found, const Vector& wanted) {
   return (found - wanted).norm() / wanted.norm();
 }
 
+// Test 1, in fp64.
 TEST(NeuronPaths, EffectsAreTheirDefinition) {
   for (const RandomModel& shape : kShapes) {
     Loaded loaded(shape);
@@ -103,7 +109,7 @@ TEST(NeuronPaths, EffectsInTheTextTowerAreTheirDefinition) {
   }
 }
 
-// Σ_n φ_n is the whole MLP pushed through the heads; κ is counted once a neuron.
+// Test 3: Σ_n φ_n is the whole MLP pushed through the heads; κ is counted once a neuron.
 TEST(NeuronPaths, EffectsOfAllNeuronsAreTheMlpPushedThrough) {
   for (const RandomModel& shape : kShapes) {
     Loaded loaded(shape);
@@ -114,7 +120,8 @@ TEST(NeuronPaths, EffectsOfAllNeuronsAreTheMlpPushedThrough) {
   }
 }
 
-// All terms of a head's input together, INPUT, attentions and MLPs, give the head's contribution.
+// Test 2: all terms of a head's input together, INPUT, attentions and MLPs, give the head's
+// contribution.
 TEST(NeuronPaths, TermsOfAHeadsInputAddUpToItsContribution) {
   const RandomModel shape;
   Loaded loaded(shape);
@@ -176,7 +183,7 @@ TEST(NeuronPaths, TermsOfAHeadsInputAddUpToItsContribution) {
   }
 }
 
-// ∂/∂c of the path with attention, moments and length held: a_j D_j of each token.
+// Test 4: ∂/∂c of the path with attention, moments and length held: a_j D_j of each token.
 TEST(NeuronPaths, AreTheGradientWithAttentionHeld) {
   const RandomModel shape = kShapes[1];
   Loaded loaded(shape);
@@ -216,6 +223,7 @@ TEST(NeuronPaths, DirectionsByChannelAndAgainstTextsAgree) {
   EXPECT_EQ(paths.head(5), (HeadId{3, 1}));
 }
 
+// Test 10; a tower of one layer is in collect_test.cc.
 TEST(NeuronPaths, RefusesTheLastLayerAndForeignCaptures) {
   Loaded loaded({});
   const Tower& tower = loaded.model->image_tower();

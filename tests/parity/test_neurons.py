@@ -191,6 +191,7 @@ def cases(cliplens, tmp_path_factory, model_folders, pictures):
 
 @pytest.mark.parametrize("model", CASES)
 def test_effects_are_those_of_the_definition(measured, cases, model):
+    """Test 1 of the specification of neurons, in fp32; also of weights with QuickGELU."""
     case = cases(model)
     for part, store in case.stores.items():
         wanted = case.effects[part]
@@ -257,6 +258,7 @@ def relative(got: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def test_directions_are_those_of_numpy(measured, shipped, centred, directions):
+    """Test 5."""
     stored = shipped.stores["train"].statistics
     # Pictures whose norms are equal up to rounding may stand in either order.
     norms = np.linalg.norm(centred["train"], axis=2).T
@@ -285,7 +287,7 @@ def test_directions_are_those_of_numpy(measured, shipped, centred, directions):
 
 @pytest.mark.parametrize("scale", ["unit", "reference"])
 def test_words_are_those_of_scikit_learn(measured, cliplens, shipped, tmp_path, scale):
-    """Texts and weights of every neuron, on the program's directions and embeddings."""
+    """Test 7: texts and weights of every neuron, on the program's directions and embeddings."""
     count = 12
     pool = TEXTS / "phrases.txt"
     found = cliplens.json("neurons", "words", shipped.stores["train"].directory, "--texts", pool,
@@ -329,7 +331,7 @@ def classifier_of(recorder: Recorder, directory) -> np.ndarray:
 
 def test_accuracies_are_those_of_the_definition(measured, cliplens, shipped, centred, directions,
                                                 model_folders):
-    """The five rows on other pictures than those that directions are made of."""
+    """Test 6: the five rows on other pictures than those that directions are made of."""
     stores = shipped.stores
     found = cliplens.json("neurons", "ablate", stores["test"].directory, "--directions",
                           stores["train"].directory, "--classes", CLASSES, "--templates", TEMPLATES)

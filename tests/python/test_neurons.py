@@ -483,6 +483,73 @@ def test_a_pool_with_doubled_lines_says_so(place, tmp_path):
         assert neuron["end"] == "no_text" and len({t["text"] for t in neuron["texts"]}) == 2
 
 
+def test_lines_of_a_pool_that_end_in_blanks_or_a_tab(place, words, tmp_path):
+    """Test 8 of the specification of neurons: each neuron has as many texts as were asked for, the
+    largest weight first, and blanks at the end of a line are no part of its text."""
+    pool = tmp_path / "pool.txt"
+    pool.write_text("".join(text + end for text, end in zip(TEXTS, ("\t\n", " \n", "\n", " \t\n") *
+                                                            len(TEXTS))))
+    found = answer("neurons", "words", place / "store", "--texts", pool, "--count", 4)
+    assert found["neurons"] == words["neurons"]
+    assert all(len(n["texts"]) == 4 for n in found["neurons"])
+
+
+def test_words_are_of_embeddings_in_fp32(place, stored, atoms, words):
+    """The paper's code embeds the pool in fp16, whose weights are others."""
+    rows = embedded(place, TEXTS)
+    assert np.load(place / "rows.npy").dtype == np.float32
+    halves = rows.astype(np.float16).astype(float)
+    halves = unit(halves - halves.mean(0))
+    errors = {"single": [], "half": []}
+    for neuron in words["neurons"][:40]:
+        layer, n = map(int, re.findall(r"\d+", neuron["neuron"]))
+        direction = stored.stat("direction_top", layer)[n].astype(float)
+        chosen = [t["index"] for t in neuron["texts"]]
+        for name, pool in (("single", atoms["unit"]), ("half", halves)):
+            weights = np.linalg.lstsq(pool[chosen].T, direction, rcond=None)[0]
+            errors[name].append(np.abs(weights - [t["weight"] for t in neuron["texts"]]).max())
+    assert max(errors["single"]) < 2e-6 < 5e-6 < min(errors["half"])
+
+
+def test_classes_are_embedded_in_fp32(place, stored, classes):
+    """As the pool: scores are those of fp32 rows, closer than fp16 could be."""
+    report = answer(*of_classes(place, ("neurons", "ablate"), "--layers", "4"))
+    base = report["layers"][0]["rows"][0]["score"]["value"]
+    halves = classes[0].astype(np.float16).astype(float), classes[1]
+    single, half = (measured(stored.embedding, stored, c)[1] for c in (classes, halves))
+    assert abs(base - single) < 1e-8 < 3e-7 < abs(base - half)
+
+
+def test_words_need_neither_classes_nor_the_pictures(place, tmp_path):
+    shutil.copytree(place / "photos", tmp_path / "here")
+    good(*collect(tmp_path, tmp_path / "store", images="here"))
+    (tmp_path / "here").rename(tmp_path / "gone")
+    more = ("--texts", POOL, "--count", 2)
+    assert len(answer("neurons", "words", tmp_path / "store", *more)["neurons"]) == 768
+    assert answer("neurons", "show", tmp_path / "store", "L4.N3", *more)["pictures"]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_split_of_cifar_is_recorded(tmp_path, split):
+    """The paper's code reads the test split of CIFAR and calls it train."""
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    random = np.random.default_rng(3)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        records = random.integers(0, 256, (4, 3073), np.uint8)
+        records[:, 0] = (0, 1, 0, 1)
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+    (folder / "batches.meta.txt").write_text("airplane\nautomobile\n")
+    good("neurons", "collect", "pictureworld", "--images", folder, "--split", split, "--layers", "4",
+         "--out", tmp_path / "store")
+    store = Stored(tmp_path / "store")
+    [data] = store.manifest["data"]
+    assert (data["kind"], data["split"]) == ("cifar-10", split)
+    wanted = "test_batch" if split == "test" else "data_batch_"
+    assert len(store.paths) == (4 if split == "test" else 20)
+    assert all(path.startswith(wanted) for path in store.paths)
+
+
 # One neuron, one picture, two classes.
 
 def test_show(place, stored, atoms, tmp_path):
