@@ -34,19 +34,14 @@ struct ExplainArguments {
 };
 
 // "L9" of the image tower, "text:L9" of the text tower.
-void SetThrough(const std::string& through, const ModelConfig& config, ExplanationChoice& choice) {
+void SetThrough(const std::string& through, const ClipModel& model, ExplanationChoice& choice) {
   if (through.empty()) return;
   constexpr std::string_view kText = "text:";
   std::string_view layer = through;
   choice.through_text = layer.starts_with(kText);
   if (choice.through_text) layer.remove_prefix(kText.size());
-  const LayerRange layers =
-      ParseNeuronLayers(layer, (choice.through_text ? config.text : config.vision).layers);
-  if (layers.size() != 1) {
-    throw Error(ErrorCode::kInvalidArgument, "--through {}: one layer is wanted, as L9 or text:L9",
-                Printable(through));
-  }
-  choice.through = layers.begin;
+  const Tower& tower = choice.through_text ? model.text_tower() : model.image_tower();
+  choice.through = ParseNeuronLayer(layer, tower.config().layers);
 }
 
 void Run(const ExplainArguments& options, const Common& common) {
@@ -63,7 +58,7 @@ void Run(const ExplainArguments& options, const Common& common) {
                            .against = options.against,
                            .truncate = options.classes.truncate,
                            .top = options.top};
-  SetThrough(options.through, model.config(), choice);
+  SetThrough(options.through, model, choice);
   const TokenPass pass = PassOf(
       model, picture, common.threads, options.image,
       choice.through && !choice.through_text ? CapturesThrough(*choice.through) : TokenCaptures());
