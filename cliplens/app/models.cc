@@ -11,7 +11,7 @@
 namespace cliplens {
 ClipModel LoadModel(const ModelChoice& choice) {
   ClipModel model = ClipModel::Load(ModelPath(choice.model), ParsePrecision(choice.precision),
-                                    choice.architecture, choice.weights);
+                                    choice.architecture, choice.weights, choice.image_size);
   if (!choice.text_rows.empty()) {
     model.UseTextRows(TextRows::Read({choice.text_rows.begin(), choice.text_rows.end()}));
   }
@@ -32,6 +32,7 @@ ClipModel LoadModelOf(const StoreInfo& info, const std::string& place, const Mod
                   named.model, info.model_name);
     }
   }
+  if (named.image_size == 0) named.image_size = info.model_image_size;
   ClipModel loaded = LoadModel(named);
   if (loaded.fingerprint() != info.fingerprint) {
     throw Error(ErrorCode::kInvalidArgument,

@@ -39,6 +39,9 @@ void AddModelArgument(CLI::App* verb, ModelChoice& choice) {
       ->required();
   verb->add_option("--arch", choice.architecture, kArchitectureHelp);
   verb->add_option("--weights", choice.weights, kWeightsHelp);
+  AddNumber(verb, "--image-size", choice.image_size, 0, 4096,
+            "Pixels along a side of the pictures that the model reads, other than its own (0); its "
+            "position embeddings are resized as open_clip does");
   AddTextRows(verb, choice);
 }
 

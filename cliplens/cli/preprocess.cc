@@ -26,7 +26,8 @@ struct PreprocessArguments {
 
 void Run(const PreprocessArguments& options, const Common& common) {
   const PreprocessConfig config =
-      LoadConfig(ModelPath(options.model.model), options.model.architecture, options.model.weights)
+      LoadConfig(ModelPath(options.model.model), options.model.architecture, options.model.weights,
+                 options.model.image_size)
           .preprocess;
   RefuseExisting(options.out);
   const Image image = ReadPicture(options.image, config, options.exif_orientation);

@@ -11,6 +11,7 @@
 #include "cliplens/io/printable.h"
 #include "cliplens/io/random_access_file.h"
 #include "cliplens/io/sealed_json.h"
+#include "cliplens/model/preprocess_config.h"
 
 namespace cliplens {
 namespace fs = std::filesystem;
@@ -123,6 +124,7 @@ Json ModelJson(const StoreInfo& info) {
                 {"fingerprint", info.fingerprint},
                 {"config", info.model_config}};
   if (!info.model_weights.empty()) model["weights"] = info.model_weights;
+  if (info.model_image_size > 0) model["image_size"] = info.model_image_size;
   return model;
 }
 
@@ -378,6 +380,8 @@ void ParseRun(const Json& json, const std::string& name, StoreInfo& info) {
   info.model_path = Text(model, "path", name);
   info.model_architecture = Text(model, "architecture", name);
   if (model.contains("weights")) info.model_weights = Text(model, "weights", name);
+  if (model.contains("image_size"))
+    info.model_image_size = Number(model, "image_size", kMaxImageSize, name);
   info.fingerprint = Text(model, "fingerprint", name);
   info.model_config = JsonField<Json>(model, "config", name);
   info.precision = Text(json, "precision", name);

@@ -13,6 +13,8 @@
 #include "cliplens/io/json.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/model/checkpoint_files.h"
+#include "cliplens/model/position_grid.h"
+#include "cliplens/model/preprocess_config.h"
 #include "cliplens/model/tensor_table.h"
 
 namespace cliplens {
@@ -156,6 +158,33 @@ void CheckLogitScale(const OpenedCheckpoint& opened) {
               PathText(opened.file->FileOf(name)), Printable(name), stored, scale);
 }
 
+// Pictures of another size from now on.
+void ResizePictures(Checkpoint& checkpoint, Index image_size) {
+  ModelConfig& config = checkpoint.config;
+  PreprocessConfig& preprocess = config.preprocess;
+  if (image_size < config.patch_size || image_size > kMaxImageSize) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: pictures of {} x {} asked for; {} (a patch) to {} are possible",
+                PathText(checkpoint.path), image_size, image_size, config.patch_size,
+                kMaxImageSize);
+  }
+  // A margin that the crop takes off stays in proportion; 0 stands for the size itself.
+  if (preprocess.resize_size > 0) {
+    preprocess.resize_size =
+        std::max<Index>(1, (preprocess.resize_size * image_size + preprocess.image_size / 2) /
+                               preprocess.image_size);
+  }
+  const TokenLayout layout = config.layout();
+  preprocess.image_size = image_size;
+  checkpoint.image_size = image_size;
+  if (config.grid() == layout.grid || checkpoint.tensors.empty()) return;
+  Tensor& positions = checkpoint.tensors.at("vision.position");
+  const Array<float, 2> resized = ResizePositions(
+      {positions.values.data(), {layout.tokens(), config.vision.width}}, layout, config.grid());
+  positions = {{config.tokens(), config.vision.width},
+               {resized.flat().begin(), resized.flat().end()}};
+}
+
 std::string Fingerprint(const Checkpoint& checkpoint) {
   const ModelConfig& c = checkpoint.config;
   const auto tower = [](const TowerConfig& t) {
@@ -238,12 +267,15 @@ void BalanceScales(Checkpoint& checkpoint) {
 }  // namespace
 
 ModelConfig LoadConfig(const fs::path& path, const std::string& architecture,
-                       const std::string& weights) {
-  return OpenCheckpoint(path, architecture, weights, /*with_weights=*/false).checkpoint.config;
+                       const std::string& weights, Index image_size) {
+  Checkpoint checkpoint =
+      OpenCheckpoint(path, architecture, weights, /*with_weights=*/false).checkpoint;
+  if (image_size > 0) ResizePictures(checkpoint, image_size);
+  return checkpoint.config;
 }
 
 Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
-                          const std::string& weights) {
+                          const std::string& weights, Index image_size) {
   OpenedCheckpoint opened = OpenCheckpoint(path, architecture, weights, /*with_weights=*/true);
   Checkpoint& checkpoint = opened.checkpoint;
   std::set<std::string, std::less<>> used;
@@ -256,6 +288,7 @@ Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
   CheckLeftOver(opened, used);
   CheckLogitScale(opened);
   FoldLayerScales(checkpoint);
+  if (image_size > 0) ResizePictures(checkpoint, image_size);
   checkpoint.fingerprint = Fingerprint(checkpoint);
   BalanceScales(checkpoint);
   return std::move(checkpoint);

@@ -39,8 +39,9 @@ struct ClipModel::LazyTokenizer {
 };
 
 ClipModel ClipModel::Load(const std::filesystem::path& path, Precision precision,
-                          const std::string& architecture, const std::string& weights) {
-  return ClipModel(LoadCheckpoint(path, architecture, weights), precision);
+                          const std::string& architecture, const std::string& weights,
+                          Index image_size) {
+  return ClipModel(LoadCheckpoint(path, architecture, weights, image_size), precision);
 }
 
 ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
@@ -113,7 +114,13 @@ const Tokenizer& ClipModel::tokenizer() const {
 }
 
 EncoderIdentity ClipModel::identity() const {
-  return {name(), path(), architecture(), checkpoint_->weights, fingerprint(), precision()};
+  return {.name = name(),
+          .path = path(),
+          .architecture = architecture(),
+          .weights = checkpoint_->weights,
+          .image_size = checkpoint_->image_size,
+          .fingerprint = fingerprint(),
+          .precision = precision()};
 }
 
 double ClipModel::logit_scale() const {

@@ -34,7 +34,8 @@ class ClipModel : public ImageEncoder {
   // See LoadCheckpoint. The tokenizer is read at its first use, so pictures need none.
   // Error(kUnsupported) for bfloat16 on a processor without it.
   static ClipModel Load(const std::filesystem::path& path, Precision precision = Precision::kF32,
-                        const std::string& architecture = "", const std::string& weights = "");
+                        const std::string& architecture = "", const std::string& weights = "",
+                        Index image_size = 0);
   explicit ClipModel(Checkpoint checkpoint, Precision precision = Precision::kF32);
 
   EncoderIdentity identity() const override;

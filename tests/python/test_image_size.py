@@ -1,0 +1,66 @@
+"""`--image-size`: pictures of another size than the model was trained on, and stores of them."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(os.environ.get("CLIPLENS_PROGRAM", ROOT / "build/release/bin/cliplens")).resolve()
+MODEL = "pictureworld"
+
+
+def run(*arguments):
+    return subprocess.run([PROGRAM, *map(str, arguments)], text=True, capture_output=True, timeout=300,
+                          env=dict(os.environ, CLIPLENS_SHARE=str(ROOT)))
+
+
+def answer(*arguments):
+    result = run(*arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_a_store_reads_pictures_as_it_was_made(tmp_path):
+    store = tmp_path / "store"
+    made = answer("decompose", MODEL, "--images", ROOT / "world/sets/birds", "--image-size", 120,
+                  "--out", store)
+    assert made["certificate"]["max"] < 1e-5
+    manifest = json.loads((store / "manifest.json").read_text())
+    assert manifest["model"]["image_size"] == 120
+    assert manifest["model"]["config"]["vision"]["tokens"] == 145
+    own, other = answer("info", MODEL), answer("info", MODEL, "--image-size", 120)
+    assert other["fingerprint"] == manifest["model"]["fingerprint"] != own["fingerprint"]
+    assert other["config"]["vision"]["image_size"] == 120
+    # Its model is loaded so again, and rows of a picture are those of the store.
+    answer("verify", store)
+    assert len(answer("search", store, "--text", "a duck", "-k", 3)["results"]) == 3
+    nearest = answer("search", store, "--item", 7, "-k", 1)["results"][0]
+    report = tmp_path / "r.html"
+    answer("report", store, "--texts", ROOT / "world/texts/phrases.txt", "--heads", "L5", "--count", 2,
+           "--out", report)
+    assert nearest["item"] != 7 and "image 120" in report.read_text()
+
+
+def test_maps_have_the_patches_of_that_size(tmp_path):
+    picture = tmp_path / "a.png"
+    Image.effect_noise((200, 160), 80).convert("RGB").save(picture)
+    for size, grid in ((120, 12), (45, 4), (10, 1)):
+        heat = answer("heatmap", MODEL, "--image-size", size, "--image", picture, "--text", "a duck")
+        assert len(heat["map"]) == grid and len(heat["map"][0]) == grid
+    neurons = tmp_path / "neurons"
+    answer("neurons", "collect", MODEL, "--image-size", 40, "--layers", 4, "--images",
+           ROOT / "world/sets/birds", "--stats-only", "--out", neurons)
+    found = answer("neurons", "discover", neurons, "--image", picture, "--texts",
+                   ROOT / "world/texts/phrases.txt")
+    assert found["neurons"] == 384
+
+
+def test_its_own_size_and_sizes_that_cannot_be():
+    own = answer("info", MODEL)
+    assert answer("info", MODEL, "--image-size", 80)["fingerprint"] == own["fingerprint"]
+    for size, says in ((9, "10 (a patch) to 4096"), (5000, "--image-size"), (-1, "--image-size")):
+        result = run("info", MODEL, "--image-size", size)
+        assert result.returncode == 2 and says in result.stderr, result
