@@ -295,7 +295,7 @@ RUNS = [
     "decompose pictureworld --images world/sets/birds --out other",
     "merge store other --out whole",
     "decompose pictureworld --images faulty --out half --shard 0/2 --shard-images 2 --on-error skip"
-    " --weights .",
+    " --weights . --image-size 80",
     "decompose pictureworld --images photos.csv --split test --out split --path-column path"
     " --allow-absolute --exif-orientation",
     "decompose pictureworld --images ragged --out ragged.store --on-error skip",
@@ -344,7 +344,6 @@ RUNS = [
     "explain pictureworld --image faulty/single-000000.png --text duck --labels labels.json",
     "explain pictureworld --image photos/single-000000.png --classes classes.txt --through L4",
     "explain pictureworld --image photos/single-000000.png --text 'a duck' --through text:L1",
-    "report whole --texts texts.txt --out report.html",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
     "search whole --item 3 -k 3",
     "search whole --item 3 --property object --labels labels.json -k 3",
@@ -365,6 +364,7 @@ RUNS = [
     "neurons collect pictureworld --images ragged --on-error skip --layers 4 --out ragged.neurons",
     "neurons words neurons --texts gaps.txt --count 2",
     "neurons show neurons L4.N5 --texts gaps.txt --maps fires.png",
+    "report whole --texts texts.txt --neurons few-neurons --out report.html",
     "neurons ablate neurons --classes world/texts/birds.txt --templates simple --layers 4"
     " --directions few-neurons",
     "neurons reconstruct neurons --classes world/texts/birds.txt --templates simple --layers 4"
@@ -438,8 +438,9 @@ PARTS = {"Component": ("cliplens.report/1", ["components[]"]),
          "GroupRow": ("cliplens.groups/2", ["rows[]"])}
 # What only the route has, and what only the verb.
 ROUTE_ONLY = {"Component": r"layer|head", "Head": r"format|label.*|texts\[\]\.(highest|lowest).*",
-              "OpenedEdit": r"edit\..*|other_means"}
-VERB_ONLY = {"Search": r"index", "Explanation": r"through\..*",
+              "Explanation": r"through\.strongest\[\]\.words", "OpenedEdit": r"edit\..*|other_means"}
+VERB_ONLY = {"Search": r"index", "Explanation": r"through\.strongest\[\]\.by_word.*",
+             "Neuron": r"pictures\[\]\.(fires|class_token)",
              "Head": r"format|heads\[\]\.texts\[\]\.held_out",
              "GroupRow": r"rows\[\]\.weighted"}
 
