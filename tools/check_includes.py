@@ -38,6 +38,8 @@ EXTERNAL = {
     "zstd.h": "io",
     "hdf5.h": "io",
     "utf8proc.h": "io",
+    "curl/": "io",
+    "openssl/": "io",
     "sentencepiece_processor.h": "model",
     "hwy/": "model/nn",
     "oneapi/": "model/nn",

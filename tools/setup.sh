@@ -7,7 +7,7 @@ build="build-essential cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-d
 libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev libavif-dev libheif-dev
 libopenjp2-7-dev libgif-dev liblcms2-dev libzip-dev zlib1g-dev libsnappy-dev libzstd-dev libhdf5-dev
 libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
-libutf8proc-dev libfaiss-dev libfreetype-dev fonts-dejavu-core libboost-dev
+libutf8proc-dev libcurl4-openssl-dev libssl-dev libfaiss-dev libfreetype-dev fonts-dejavu-core libboost-dev
 python3-pip"
 test="$build libgtest-dev clang-format clang-tidy libomp-14-dev python3-venv nodejs npm ca-certificates"
 web="$build nodejs npm ca-certificates chromium"
