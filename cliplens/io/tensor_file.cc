@@ -1,6 +1,7 @@
 #include "cliplens/io/tensor_file.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -43,35 +44,50 @@ class SafetensorsTensors : public TensorFile {
   std::map<std::string, TensorInfo> infos_;
 };
 
+// Tensors and the files that an index says they lie in, in its order.
+std::vector<std::pair<std::string, std::string>> ReadWeightMap(const std::filesystem::path& index) {
+  const std::string where = PathText(index);
+  const Json json = ReadJsonFile(index, kMaxIndexBytes);
+  const Json map = JsonField<Json>(json, "weight_map", where);
+  if (!map.is_object()) {
+    throw Error(ErrorCode::kCorruptData, "{}: 'weight_map' is no object", where);
+  }
+  std::vector<std::pair<std::string, std::string>> places;
+  places.reserve(map.size());
+  for (const auto& [name, file] : map.items()) {
+    if (!file.is_string()) {
+      throw Error(ErrorCode::kCorruptData, "{}: tensor '{}' is in no file", where, Printable(name));
+    }
+    const std::string shard = file.get<std::string>();
+    // A name with a folder in it could lead out of the model's own.
+    if (shard.empty() || shard.find('/') != std::string::npos || shard == "." || shard == ".." ||
+        shard.find('\0') != std::string::npos) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: tensor '{}' is said to be in '{}', which is no name of a file beside it",
+                  where, Printable(name), Printable(shard));
+    }
+    places.emplace_back(name, shard);
+  }
+  if (places.empty()) {
+    throw Error(ErrorCode::kCorruptData, "{}: names no files", where);
+  }
+  return places;
+}
+
+[[noreturn]] void ThrowManyParts(const std::filesystem::path& index) {
+  throw Error(ErrorCode::kExhausted, "{}: names more than {} files", PathText(index), kMaxShards);
+}
+
 // Several files and the JSON that says which tensor lies in which.
 class ShardedTensors : public TensorFile {
  public:
   explicit ShardedTensors(const std::filesystem::path& index) : index_(index) {
     const std::string where = PathText(index);
-    const Json json = ReadJsonFile(index, kMaxIndexBytes);
-    const Json map = JsonField<Json>(json, "weight_map", where);
-    if (!map.is_object()) {
-      throw Error(ErrorCode::kCorruptData, "{}: 'weight_map' is no object", where);
-    }
     std::map<std::string, std::size_t> known;
-    for (const auto& [name, file] : map.items()) {
-      if (!file.is_string()) {
-        throw Error(ErrorCode::kCorruptData, "{}: tensor '{}' is in no file", where,
-                    Printable(name));
-      }
-      const std::string shard = file.get<std::string>();
-      // A name with a folder in it could lead out of the model's own.
-      if (shard.empty() || shard.find('/') != std::string::npos || shard == "." || shard == ".." ||
-          shard.find('\0') != std::string::npos) {
-        throw Error(ErrorCode::kCorruptData,
-                    "{}: tensor '{}' is said to be in '{}', which is no name of a file beside it",
-                    where, Printable(name), Printable(shard));
-      }
+    for (const auto& [name, shard] : ReadWeightMap(index)) {
       auto found = known.find(shard);
       if (found == known.end()) {
-        if (known.size() == kMaxShards) {
-          throw Error(ErrorCode::kExhausted, "{}: names more than {} files", where, kMaxShards);
-        }
+        if (known.size() == kMaxShards) ThrowManyParts(index);
         found = known.emplace(shard, shards_.size()).first;
         shards_.push_back(Open(index.parent_path() / shard, where));
       }
@@ -85,9 +101,6 @@ class ShardedTensors : public TensorFile {
       }
       infos_.emplace(name, tensor->second);
       place_.emplace(name, found->second);
-    }
-    if (shards_.empty()) {
-      throw Error(ErrorCode::kCorruptData, "{}: names no files", where);
     }
   }
 
@@ -140,6 +153,13 @@ class ShardedTensors : public TensorFile {
 };
 
 }  // namespace
+
+std::vector<std::string> PartsOfIndex(const std::filesystem::path& index) {
+  std::set<std::string> parts;
+  for (auto& [name, part] : ReadWeightMap(index)) parts.insert(std::move(part));
+  if (parts.size() > kMaxShards) ThrowManyParts(index);
+  return {parts.begin(), parts.end()};
+}
 
 std::unique_ptr<TensorFile> OpenTensorFile(const std::filesystem::path& path) {
   if (path.extension() == ".json") return std::make_unique<ShardedTensors>(path);

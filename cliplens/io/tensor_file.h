@@ -51,4 +51,8 @@ class TensorFile {
 // Throws Error that names the file: kNotFound, kCorruptData, kUnsupported.
 std::unique_ptr<TensorFile> OpenTensorFile(const std::filesystem::path& path);
 
+// The names of the files that an index names, each once, in alphabetical order. Throws
+// Error(kCorruptData) for a name that leads elsewhere and for what is no index.
+std::vector<std::string> PartsOfIndex(const std::filesystem::path& index);
+
 }  // namespace cliplens
