@@ -6,6 +6,7 @@
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -394,6 +395,35 @@ std::string NameOfModel(const fs::path& path, bool directory) {
 
 }  // namespace
 
+std::span<const ModelFileNames> ModelFiles() {
+  static const std::vector<ModelFileNames> names = [] {
+    std::vector<ModelFileNames> all;
+    all.reserve(std::size(kDirectories));
+    for (const DirectoryLayout& layout : kDirectories) {
+      all.push_back({layout.config, layout.weights});
+    }
+    return all;
+  }();
+  return names;
+}
+
+bool HoldsModel(const fs::path& directory) {
+  std::error_code ignored;
+  const auto has = [&](const std::string& file) { return fs::exists(directory / file, ignored); };
+  for (const ModelFileNames& names : ModelFiles()) {
+    if (!has(names.config)) continue;
+    const auto weights = std::ranges::find_if(names.weights, has);
+    if (weights == names.weights.end()) continue;
+    if (!std::string_view(*weights).ends_with(".json")) return true;
+    try {
+      return std::ranges::all_of(PartsOfIndex(directory / *weights), has);
+    } catch (const Error&) {
+      return true;  // what is wrong with it is said when it is read
+    }
+  }
+  return false;
+}
+
 OpenedCheckpoint OpenCheckpoint(const fs::path& path, const std::string& architecture,
                                 const std::string& weights, bool with_weights) {
   OpenedCheckpoint opened;
@@ -405,7 +435,8 @@ OpenedCheckpoint OpenCheckpoint(const fs::path& path, const std::string& archite
   if (!fs::exists(path, ignored)) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no such model; give a directory, a checkpoint file, the name of a shipped "
-                "model, or hf:ORG/NAME for one in the Hugging Face cache",
+                "model, or hf:ORG/NAME or open_clip's ARCH/TAG for one that 'cliplens pull' has "
+                "fetched",
                 PathText(path));
   }
   const bool directory = fs::is_directory(path, ignored);

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "cliplens/io/tensor_file.h"
@@ -28,5 +29,16 @@ struct OpenedCheckpoint {
 // opened, and `family` and `file` are null.
 OpenedCheckpoint OpenCheckpoint(const std::filesystem::path& path, const std::string& architecture,
                                 const std::string& weights, bool with_weights);
+
+// The names of a directory's files.
+struct ModelFileNames {
+  const char* config;
+  std::span<const char* const> weights;  // the first that is there counts; *.index.json lists parts
+};
+// Those of each layout; the first that has both counts.
+std::span<const ModelFileNames> ModelFiles();
+
+// Whether a directory has a configuration and weights, all parts of them.
+bool HoldsModel(const std::filesystem::path& directory);
 
 }  // namespace cliplens

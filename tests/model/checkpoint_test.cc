@@ -790,7 +790,13 @@ TEST_F(LayoutTest, ModelsInTheHubCache) {
   Write(repository + "refs/main", commit);
   const Checkpoint got = LoadCheckpoint(find("hf:org/some-Model.v1"));
   EXPECT_EQ(got.name, "org/some-Model.v1");
-  ExpectError(ErrorCode::kNotFound, "snapshot_download(\"org/other\")",
+  Write(repository + "refs/v1.0", commit);
+  const std::string by_commit = "hf:org/some-Model.v1@" + commit;
+  for (const char* name : {"hf:org/some-Model.v1@v1.0", by_commit.c_str()}) {
+    EXPECT_EQ(find(name).filename(), commit);
+  }
+  ExpectError(ErrorCode::kNotFound, "no branch v2", [&] { find("hf:org/some-Model.v1@v2"); });
+  ExpectError(ErrorCode::kNotFound, "get it: cliplens pull hf:org/other",
               [&] { find("hf:org/other"); });
   for (const char* name : {"hf:", "hf:org", "hf:org/", "hf:../x", "hf:org/..", "hf:org/a/b",
                            "hf:/etc/passwd", "hf:org/a--b", "hf:org/a b"}) {
@@ -798,6 +804,11 @@ TEST_F(LayoutTest, ModelsInTheHubCache) {
   }
   Write(repository + "refs/main", "../../../etc");
   ExpectError(ErrorCode::kCorruptData, "no commit", [&] { find("hf:org/some-Model.v1"); });
+  const std::string partial(40, 'c');
+  Write(repository + "snapshots/" + partial + "/open_clip_config.json", "{}");
+  Write(repository + "refs/main", partial);
+  ExpectError(ErrorCode::kNotFound, "lacks the configuration or weights; get it: cliplens pull",
+              [&] { find("hf:org/some-Model.v1"); });
   Write(repository + "refs/main", std::string(40, 'b'));
   ExpectError(ErrorCode::kNotFound, "no snapshot", [&] { find("hf:org/some-Model.v1"); });
   ::unsetenv("HF_HUB_CACHE");
