@@ -120,6 +120,7 @@
 #include "cliplens/app/neuron_weights.h"
 #include "cliplens/app/neurons.h"
 #include "cliplens/app/pictures.h"
+#include "cliplens/app/pull.h"
 #include "cliplens/app/report_content.h"
 #include "cliplens/app/search.h"
 #include "cliplens/app/shipped.h"

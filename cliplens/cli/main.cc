@@ -84,12 +84,14 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "A model is a directory, a checkpoint file (with --arch), the name of a shipped model, or\n"
-      "hf:ORG/NAME for one in the local Hugging Face cache; pictures are a file,\na folder or "
-      "WebDataset .tar shards. cliplens VERB --help has an example of "
+      "hf:ORG/NAME or ARCH/TAG for one that 'cliplens pull' fetches; pictures are a file,\na "
+      "folder "
+      "or WebDataset .tar shards. cliplens VERB --help has an example of "
       "each verb.\nExit status: 0 done, 2 invalid argument, 3 not found, 4 corrupt data, 5 "
       "precondition,\n6 exhausted, 7 unsupported, 70 internal.");
   Common common;
   AddDemo(app, common);
+  AddPull(app, common);
   AddInfo(app, common);
   AddTokenize(app, common);
   AddPreprocess(app, common);

@@ -101,6 +101,7 @@ void AddLabel(CLI::App& app, Common& common);
 void AddMerge(CLI::App& app, Common& common);
 void AddNeurons(CLI::App& app, Common& common);
 void AddPreprocess(CLI::App& app, Common& common);
+void AddPull(CLI::App& app, Common& common);
 void AddReconstruct(CLI::App& app, Common& common);
 void AddReport(CLI::App& app, Common& common);
 void AddSearch(CLI::App& app, Common& common);

@@ -108,4 +108,30 @@ Json PixelsJson(const Image& picture, const std::string& path, const Array<float
   return json;
 }
 
+Json PullJson(const PulledModel& model) {
+  Json files = Json::array();
+  for (const PulledFile& file : model.files) {
+    files.push_back({{"name", file.name}, {"bytes", file.bytes}, {"fetched", file.fetched}});
+  }
+  return {{"format", "cliplens.pull/1"}, {"name", model.name},     {"repository", model.repository},
+          {"revision", model.revision},  {"commit", model.commit}, {"path", model.path.string()},
+          {"files", std::move(files)}};
+}
+
+std::string PullText(const PulledModel& model) {
+  Index bytes = 0;
+  Index fetched = 0;
+  Index count = 0;
+  for (const PulledFile& file : model.files) {
+    bytes += file.bytes;
+    if (!file.fetched) continue;
+    fetched += file.bytes;
+    ++count;
+  }
+  constexpr double kMegabyte = 1e6;
+  return fmt::format("{}: {} files of {:.1f} MB, {} of {:.1f} MB fetched now\n{}\n", model.name,
+                     model.files.size(), static_cast<double>(bytes) / kMegabyte, count,
+                     static_cast<double>(fetched) / kMegabyte, model.path.string());
+}
+
 }  // namespace cliplens

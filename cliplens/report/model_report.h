@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cliplens/app/model_info.h"
+#include "cliplens/app/pull.h"
 #include "cliplens/dataset/text_pool.h"
 #include "cliplens/io/image.h"
 #include "cliplens/io/json.h"
@@ -26,5 +27,9 @@ std::string TokensTable(const std::vector<Tokens>& tokens);
 // "cliplens.preprocess/1" of a picture at `path`, its tensor written to `out`.
 Json PixelsJson(const Image& picture, const std::string& path, const Array<float, 3>& pixels,
                 const std::string& out);
+
+// What was fetched of the hub: "cliplens.pull/1", and a few lines.
+Json PullJson(const PulledModel& model);
+std::string PullText(const PulledModel& model);
 
 }  // namespace cliplens

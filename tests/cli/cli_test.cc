@@ -85,7 +85,7 @@ TEST_F(CliTest, HelpAndVersion) {
        {"demo",    "info",    "tokenize", "preprocess",  "embed",  "classify",        "decompose",
         "merge",   "span",    "ablate",   "reconstruct", "label",  "evaluate labels", "search",
         "match",   "heatmap", "explain",  "report",      "export", "verify",          "describe",
-        "weights", "compare"}) {
+        "weights", "compare", "pull"}) {
     // A verb of two words stands in the help of its first.
     const std::string_view words = verb;
     const std::string_view first = words.substr(0, words.find(' '));

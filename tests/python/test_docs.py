@@ -74,6 +74,8 @@ def make_workplace(folder):
     (folder / "faulty" / picture_names(folder)[1]).write_bytes(b"no picture")
     carry_orientation(folder / "faulty" / picture_names(folder)[0])
     make_ragged(folder)
+    repository = folder / "hub/models--org--model"
+    shutil.copytree(ROOT / "models/pictureworld", repository / "snapshots" / ("a" * 40))
     (folder / "bin").mkdir()
     (folder / "bin/cliplens").symlink_to(Path(PROGRAM).resolve())
 
@@ -126,7 +128,8 @@ def picture_names(folder):
 
 
 def run(command, folder):
-    environment = dict(os.environ, CLIPLENS_SHARE=str(ROOT),
+    environment = dict(os.environ, CLIPLENS_SHARE=str(ROOT), HF_HUB_CACHE=str(folder / "hub"),
+                       HF_HUB_OFFLINE="1",
                        PATH=f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}")
     return subprocess.run(["bash", "-c", command], cwd=folder, env=environment, text=True,
                           capture_output=True, timeout=600)
@@ -284,6 +287,7 @@ def tables_of(page):
 
 RUNS = [
     "info pictureworld",
+    "pull hf:org/model",  # from a cache, offline
     "tokenize pictureworld --texts texts.txt",
     "preprocess pictureworld --image faulty/single-000000.png --out x.npy",
     "embed pictureworld --images photos --out photos.npy",
