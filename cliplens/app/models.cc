@@ -5,34 +5,81 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "cliplens/app/shipped.h"
 #include "cliplens/base/error.h"
+#include "cliplens/model/hub_cache.h"
 
 namespace cliplens {
+namespace {
+
+bool IsThere(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
+}  // namespace
+
+FoundModel FindModel(const ModelChoice& choice) {
+  FoundModel found;
+  if (!IsPullName(choice.model) || (!IsHubName(choice.model) && IsThere(choice.model))) {
+    found.path = ModelPath(choice.model);
+  } else {
+    try {
+      found = FindPulled(choice.model);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kNotFound || !choice.fetch) throw;
+      choice.fetch(choice.model);
+      found = FindPulled(choice.model);
+    }
+  }
+  if (!choice.architecture.empty()) found.architecture = choice.architecture;
+  return found;
+}
+
 ClipModel LoadModel(const ModelChoice& choice) {
-  ClipModel model = ClipModel::Load(ModelPath(choice.model), ParsePrecision(choice.precision),
-                                    choice.architecture, choice.weights, choice.image_size);
+  const FoundModel found = FindModel(choice);
+  ClipModel model = ClipModel::Load(found.path, ParsePrecision(choice.precision),
+                                    found.architecture, choice.weights, choice.image_size);
   if (!choice.text_rows.empty()) {
     model.UseTextRows(TextRows::Read({choice.text_rows.begin(), choice.text_rows.end()}));
   }
   return model;
 }
 
-ClipModel LoadModelOf(const StoreInfo& info, const std::string& place, const ModelChoice& choice) {
+ModelChoice ModelOf(const StoreInfo& info, const ModelChoice& choice) {
   ModelChoice named = choice;
   if (named.model.empty()) {
     named.model = info.model_path;
     named.architecture = info.model_architecture;
     named.weights = info.model_weights;
-    std::error_code ignored;
-    if (!std::filesystem::exists(named.model, ignored)) {
-      throw Error(ErrorCode::kNotFound,
-                  "{}: the model {} of this store is not there any more; say where it is with "
-                  "--model",
-                  named.model, info.model_name);
+    if (!IsThere(named.model)) {
+      // Another cache may have it, and the hub has what the cache had.
+      const std::string hub = HubNameOfSnapshot(named.model);
+      const auto gone = [&](const std::string& next) {
+        return Error(ErrorCode::kNotFound,
+                     "{}: the model {} of this store is not there any more; {}say where it is with "
+                     "--model",
+                     named.model, info.model_name, next);
+      };
+      if (hub.empty()) throw gone("");
+      named.model = hub;
+      try {
+        FindModel(named);
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::kNotFound || choice.fetch) throw;
+        named.model = info.model_path;
+        throw gone(fmt::format("get it: cliplens pull {}, or ", hub));
+      }
     }
   }
   if (named.image_size == 0) named.image_size = info.model_image_size;
+  return named;
+}
+
+ClipModel LoadModelOf(const StoreInfo& info, const std::string& place, const ModelChoice& choice) {
+  const ModelChoice named = ModelOf(info, choice);
   ClipModel loaded = LoadModel(named);
   if (loaded.fingerprint() != info.fingerprint) {
     throw Error(ErrorCode::kInvalidArgument,

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "cliplens/app/pull.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/model/clip.h"
 #include "cliplens/model/text_cache.h"
@@ -17,7 +18,7 @@
 namespace cliplens {
 
 struct ModelChoice {
-  std::string model = {};          // as ModelPath takes it
+  std::string model = {};          // as ModelPath takes it, or ARCH/TAG (app/pull.h)
   std::string architecture = {};   // of a checkpoint file without a configuration: a name of
                                    // open_clip's, openai, or a JSON file
   std::string weights = {};        // of a checkpoint with several models: what stands before its
@@ -25,10 +26,18 @@ struct ModelChoice {
   std::string precision = "fp32";  // fp32, bf16, or auto: bf16 where the processor has it
   Index image_size = 0;            // pixels of a side that the model is to read; 0: its own
   std::vector<std::string> text_rows = {};  // .npy files of rows of texts made elsewhere
+  // Fetches a model of the hub, by name, that is not in the cache. Empty: it is an error.
+  std::function<void(const std::string& name)> fetch = {};
 };
 
-// Throws as ModelPath, ParsePrecision and ClipModel::Load.
+// The files of a model, and the architecture that they need. Throws as ModelPath and FindPulled.
+FoundModel FindModel(const ModelChoice& choice);
+
+// Throws as FindModel, ParsePrecision and ClipModel::Load.
 ClipModel LoadModel(const ModelChoice& choice);
+
+// The model that LoadModelOf loads, by name, with its files there: fetched if the choice says how.
+ModelChoice ModelOf(const StoreInfo& info, const ModelChoice& choice);
 
 // The model that made a store: the one chosen, else what the manifest names. Throws as LoadModel,
 // Error(kNotFound) when what the manifest names is gone, and Error(kInvalidArgument) when the

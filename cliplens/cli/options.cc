@@ -4,8 +4,10 @@
 #include <map>
 #include <string>
 
+#include "cliplens/app/pull.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parse_number.h"
+#include "cliplens/cli/verb.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens::cli {
@@ -18,9 +20,18 @@ constexpr char kWeightsHelp[] =
     "Of a checkpoint with several models, such as weights and their moving average: the one under "
     "this name (model_ema)";
 
-}  // namespace
-
-namespace {
+// --pull.
+void AddPullOption(CLI::App* verb, ModelChoice& choice) {
+  verb->add_flag_callback(
+      "--pull",
+      [verb, &choice] {
+        choice.fetch = [quiet = verb->count("--quiet") > 0](const std::string& name) {
+          const Common common{.quiet = quiet};
+          PullModel(name, {}, WorkOf(common));
+        };
+      },
+      "Fetch a model of the hub that is not in the cache, as 'cliplens pull' does");
+}
 
 void AddTextRows(CLI::App* verb, ModelChoice& choice) {
   verb->add_option(
@@ -35,7 +46,7 @@ void AddTextRows(CLI::App* verb, ModelChoice& choice) {
 
 void AddModelArgument(CLI::App* verb, ModelChoice& choice) {
   verb->add_option("MODEL", choice.model,
-                   "Model directory, checkpoint file, shipped model or hf:ORG/NAME")
+                   "Model directory, checkpoint file, shipped model, hf:ORG/NAME or ARCH/TAG")
       ->required();
   verb->add_option("--arch", choice.architecture, kArchitectureHelp);
   verb->add_option("--weights", choice.weights, kWeightsHelp);
@@ -43,6 +54,7 @@ void AddModelArgument(CLI::App* verb, ModelChoice& choice) {
             "Pixels along a side of the pictures that the model reads, other than its own (0); its "
             "position embeddings are resized as open_clip does");
   AddTextRows(verb, choice);
+  AddPullOption(verb, choice);
 }
 
 void AddModelOption(CLI::App* verb, ModelChoice& choice) {
@@ -51,6 +63,7 @@ void AddModelOption(CLI::App* verb, ModelChoice& choice) {
   verb->add_option("--arch", choice.architecture, kArchitectureHelp)->needs(model);
   verb->add_option("--weights", choice.weights, kWeightsHelp)->needs(model);
   AddTextRows(verb, choice);
+  AddPullOption(verb, choice);
 }
 
 void AddPrecisionOption(CLI::App* verb, ModelChoice& choice) {

@@ -18,7 +18,8 @@
 
 namespace cliplens::cli {
 
-// The argument MODEL, or the option --model of verbs on a store, each with --arch and --weights.
+// The argument MODEL, or the option --model of verbs on a store, each with --arch, --weights and
+// --pull.
 void AddModelArgument(CLI::App* verb, ModelChoice& choice);
 void AddModelOption(CLI::App* verb, ModelChoice& choice);
 // --precision fp32|bf16|auto.

@@ -5,7 +5,6 @@
 
 #include "cliplens/app/models.h"
 #include "cliplens/app/pictures.h"
-#include "cliplens/app/shipped.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
 #include "cliplens/io/image.h"
@@ -25,9 +24,9 @@ struct PreprocessArguments {
 };
 
 void Run(const PreprocessArguments& options, const Common& common) {
+  const FoundModel model = FindModel(options.model);
   const PreprocessConfig config =
-      LoadConfig(ModelPath(options.model.model), options.model.architecture, options.model.weights,
-                 options.model.image_size)
+      LoadConfig(model.path, model.architecture, options.model.weights, options.model.image_size)
           .preprocess;
   RefuseExisting(options.out);
   const Image image = ReadPicture(options.image, config, options.exif_orientation);

@@ -36,13 +36,18 @@ SourceOptions OpenStore(const std::string& path, const SourcesChoice& choice,
   source.pool = ReadTextPool(TextsPath(choice.texts, "general"), on_blank);
   source.properties = ReadTextPool(TextsPath(choice.properties, "properties"), on_blank);
   source.labels = LabelsFor(choice.labels, HeadsIn(*source.store));
-  source.model = LazyModel(*source.store, choice.model);
+  ModelChoice model =
+      choice.model.fetch ? ModelOf(source.store->info(), choice.model) : choice.model;
+  model.fetch = {};  // answers wait for no network
+  source.model = LazyModel(*source.store, model);
   return source;
 }
 
 SourceOptions OpenModel(const std::string& name, ModelChoice choice) {
   SourceOptions source;
   choice.model = name;
+  if (choice.fetch) FindModel(choice);
+  choice.fetch = {};  // answers wait for no network
   source.model = LazyModel(choice);
   return source;
 }
