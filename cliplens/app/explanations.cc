@@ -77,14 +77,15 @@ struct SpokenPass {
 // picture's embedding is the direction.
 ScoreThrough SplitThroughText(const ClipModel& model, const TokenPass& picture,
                               const NamedStatement& named, Index layer, Index top, int threads) {
+  const Readout& readout = model.text_readout();
   if (named.statement.texts.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "--through text:L{}: '{}'{} is a mean of texts, which has no pass of its own; "
-                "explain a --text, or classes with one template against another class",
+                "--through text:L{}: '{}'{} is a mean of texts or a row that was made elsewhere, "
+                "which has no pass of its own; explain a --text, or classes with one template "
+                "against another class",
                 layer, Printable(named.text),
                 named.against.empty() ? "" : fmt::format(" or '{}'", Printable(named.against)));
   }
-  const Readout& readout = model.text_readout();
   const NeuronPaths paths(model.text_tower(), readout, layer, threads);
   const Vector image = AsVector(picture.embedding.row(0));
   const TokenWeights weights(readout, picture.embedding, threads);

@@ -22,6 +22,7 @@ import pytest
 from PIL import Image
 
 from bench.segmentation import metrics
+from test_text_rows import without_text_tower
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("CLIPLENS_PROGRAM", ROOT / "build/release/bin/cliplens")).resolve()
@@ -1422,6 +1423,18 @@ def test_a_class_of_several_templates_has_no_pass(refusing):
                       "text:L0", cwd=refusing), 2, "--through text:L0", "mean")
     assert run(*classes, "--templates", "simple", "--through", "text:L0",
                cwd=refusing).returncode == 0
+
+
+@pytest.mark.parametrize("line", [
+    "explain image --image a.png --text duck --through text:L0", "neurons weights image --tower text",
+    "explain image --image a.png --text duck --through text:L0 --text-rows rows.npy"])
+def test_a_model_without_a_text_tower_has_no_neurons_of_it(refusing, tmp_path, line):
+    without_text_tower(tmp_path / "image")
+    (tmp_path / "rows.txt").write_text("duck\n")
+    good("embed", "pictureworld", "--texts", tmp_path / "rows.txt", "--out", tmp_path / "rows.npy")
+    for name in ("image", "rows.npy"):
+        line = f"{line} ".replace(f" {name} ", f" {tmp_path}/{name} ")
+    says_one_line(run(*line.split(), cwd=refusing), 7, "roberta-base", "not evaluated")
 
 
 def test_a_head_instead_of_a_neuron(refusing):
