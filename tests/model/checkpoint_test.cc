@@ -101,7 +101,6 @@ TEST(Checkpoint, UnsupportedSettingsAreNamed) {
   with("vision_cfg", "width", std::uint64_t{1} << 63);
   ExpectError(ErrorCode::kCorruptData, "'width' is 9223372036854775808",
               [&] { LoadCheckpoint(directory.path()); });
-  ExpectError(ErrorCode::kUnsupported, "roberta-base", [&] { LoadCheckpoint(directory.path()); });
   // Patch dropout does nothing outside of training.
   with("vision_cfg", "patch_dropout", 0.5);
   LoadCheckpoint(directory.path());
