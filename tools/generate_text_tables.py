@@ -13,6 +13,8 @@ that it runs on, and each file names their versions:
   mojibake_tables.inc  single-byte code pages and ftfy's test for mojibake, as a state machine
   hugging_face_classes.inc  letters, numbers, white space, lower case and the characters that
                        normalization knows, of the `tokenizers` package that transformers runs on
+  hugging_face_marks.inc  what joins with its neighbour to one grapheme, punctuation, control
+                       characters and marks, of the same package
 
 Needs Python 3.11 with ftfy, regex and tokenizers installed.
 """
@@ -49,6 +51,7 @@ def versions():
         "mojibake_tables.inc": f"Python {PYTHON}, ftfy {ftfy.__version__}",
         "hugging_face_classes.inc": f"tokenizers {tokenizers.__version__}, Python {PYTHON} "
         f"(Unicode {unicodedata.unidata_version})",
+        "hugging_face_marks.inc": f"tokenizers {tokenizers.__version__}",
     }
 
 
@@ -301,6 +304,87 @@ def hugging_face_classes():
 # ---------------------------------------------------------------------------------------------
 
 
+# Bits of the rows of hugging_face_marks.inc; cliplens/model/text/hugging_face.h names the same.
+G_EXTENDS, G_PREPENDS, G_CONTROL = (1 << i for i in range(3))
+BERT_SPACE, BERT_PUNCTUATION, BERT_REMOVED, BERT_MARK = (1 << i for i in range(4))
+
+
+def one_rule(key, value):
+    """A precompiled map of characters, as sentencepiece writes them, that maps `key` alone."""
+    units = [0] * 256 * (len(key) + 2)  # each byte's unit in a block of its own
+    at = 0
+    for i, byte in enumerate(key):
+        offset = (at & ~0xFF) ^ 256 * (i + 1)
+        units[at] |= offset << 10
+        at ^= offset ^ byte
+        units[at] = byte
+    offset = (at & ~0xFF) ^ 256 * (len(key) + 1)
+    units[at] |= offset << 10 | 1 << 8
+    units[at ^ offset] = 1 << 31
+    blob = b"".join(unit.to_bytes(4, "little") for unit in units)
+    return normalizers.Precompiled(len(blob).to_bytes(4, "little") + blob + value + b"\0")
+
+
+def grapheme_classes():
+    """A rule for "a" swallows what stands behind it in the same grapheme."""
+    values = [0] * (LAST + 1)
+    swallow = one_rule(b"a", b"X").normalize_str
+    for c in code_points():
+        char = chr(c)
+        if c == 0:
+            values[c] = G_CONTROL
+        elif swallow("a" + char) == "X":
+            values[c] = G_EXTENDS
+        elif swallow(char + "a\u0301") == char + "X\u0301":
+            values[c] = G_PREPENDS
+        elif unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp"):
+            if one_rule(char.encode(), b"X").normalize_str(char + "\u0301") == "X\u0301":
+                values[c] = G_CONTROL
+    return values
+
+
+def bert_classes():
+    values = [0] * (LAST + 1)
+
+    def bert(**on):
+        off = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+        return normalizers.BertNormalizer(**(off | on)).normalize_str
+
+    clean, strip = bert(clean_text=True), bert(strip_accents=True)
+    words, blanks = pre_tokenizers.BertPreTokenizer(), pre_tokenizers.WhitespaceSplit()
+    for c in code_points():
+        char = chr(c)
+        pieces = [piece for piece, _ in words.pre_tokenize_str(f"a{char}b")]
+        space = pieces == ["a", "b"]
+        if space != (len(blanks.pre_tokenize_str(f"a{char}b")) == 2):
+            raise SystemExit(f"U+{c:04X} is white space to one of two splits")
+        cleaned = clean(f"a{char}b")
+        if cleaned != ("a b" if space else f"a{char}b") and cleaned != "ab":
+            raise SystemExit(f"U+{c:04X} becomes another character in the clean-up")
+        values[c] = (BERT_SPACE * space + BERT_PUNCTUATION * (pieces == ["a", char, "b"])
+                     + BERT_REMOVED * (cleaned == "ab") + BERT_MARK * (strip(char) == ""))
+    return values
+
+
+def hugging_face_marks():
+    out = header(
+        "hugging_face_marks.inc",
+        [
+            "{first code point, bits}, each row up to the next one. Graphemes: 1 joins with what",
+            "stands before it, 2 with what follows, 4 joins with nothing. Then: 1 white space,",
+            "2 punctuation, 4 removed by BERT's clean-up, 8 a mark without width.",
+            "Derived from the Unicode Character Database (Unicode License v3).",
+        ],
+    )
+    for name, values in (("kGraphemeClasses", grapheme_classes()), ("kBertClasses", bert_classes())):
+        out += f"constexpr ClassRange {name}[] = {{\n"
+        out += rows([f"{{{first:#x},{bits}}}" for first, bits in to_ranges(values)]) + "};\n"
+    return out
+
+
+# ---------------------------------------------------------------------------------------------
+
+
 def parse(pattern):
     return sre_parser.parse(pattern.pattern, pattern.flags)
 
@@ -528,6 +612,7 @@ def main():
         ("unicode_classes.inc", unicode_classes),
         ("mojibake_tables.inc", mojibake_tables),
         ("hugging_face_classes.inc", hugging_face_classes),
+        ("hugging_face_marks.inc", hugging_face_marks),
     ):
         text = make()
         path = FOLDER / name

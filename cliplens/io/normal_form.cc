@@ -31,9 +31,8 @@ void AppendDecomposed(char32_t c, int options, std::vector<utf8proc_int32_t>& ou
   out.insert(out.end(), parts.begin(), parts.begin() + count);
 }
 
-// Sorts runs of marks by combining class, then composes. The library's own sort takes quadratic
-// time on a long run, so it is given sorted text.
-void AppendComposed(std::vector<utf8proc_int32_t>& decomposed, std::u32string& out) {
+// Sorts runs of marks by combining class. The library's own sort takes quadratic time on a long run.
+void SortMarks(std::vector<utf8proc_int32_t>& decomposed) {
   const auto is_mark = [](utf8proc_int32_t c) {
     return CombiningClass(static_cast<char32_t>(c)) != 0;
   };
@@ -45,11 +44,19 @@ void AppendComposed(std::vector<utf8proc_int32_t>& decomposed, std::u32string& o
     });
     begin = std::find_if(end, decomposed.end(), is_mark);
   }
-  const utf8proc_ssize_t count =
-      utf8proc_normalize_utf32(decomposed.data(), static_cast<utf8proc_ssize_t>(decomposed.size()),
-                               static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
-  if (count < 0) {
-    throw Error(ErrorCode::kInternal, "text cannot be composed: {}", utf8proc_errmsg(count));
+}
+
+// Takes what was decomposed, in order and, for a composed form, composed.
+void AppendForm(std::vector<utf8proc_int32_t>& decomposed, bool compose, std::u32string& out) {
+  SortMarks(decomposed);
+  auto count = static_cast<utf8proc_ssize_t>(decomposed.size());
+  if (compose) {
+    count = utf8proc_normalize_utf32(
+        decomposed.data(), count,
+        static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+    if (count < 0) {
+      throw Error(ErrorCode::kInternal, "text cannot be composed: {}", utf8proc_errmsg(count));
+    }
   }
   for (utf8proc_ssize_t i = 0; i < count; ++i) {
     out.push_back(static_cast<char32_t>(At(decomposed, i)));
@@ -85,13 +92,17 @@ std::string NormalizedText(std::string_view text) {
   return out;
 }
 
-std::u32string ComposedForm(std::u32string_view text, bool (*unknown)(char32_t)) {
+std::u32string NormalFormOf(std::u32string_view text, NormalForm form, bool (*unknown)(char32_t)) {
   // Below U+0300 nothing decomposes into characters that would not compose again, and no mark is
-  // there to compose with.
-  constexpr char32_t kFirstMark = 0x300;
-  if (std::all_of(text.begin(), text.end(), [](char32_t c) { return c < kFirstMark; })) {
+  // there to compose with; other forms leave ASCII alone.
+  const char32_t first_changed = form == NormalForm::kC ? 0x300 : 0x80;
+  if (std::all_of(text.begin(), text.end(), [&](char32_t c) { return c < first_changed; })) {
     return std::u32string(text);
   }
+  const bool compose = form == NormalForm::kC || form == NormalForm::kKC;
+  const bool compatible = form == NormalForm::kKC || form == NormalForm::kKD;
+  const int options =
+      (compatible ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT : UTF8PROC_DECOMPOSE) | UTF8PROC_STABLE;
   std::u32string out;
   out.reserve(text.size());
   std::vector<utf8proc_int32_t> decomposed;
@@ -99,21 +110,25 @@ std::u32string ComposedForm(std::u32string_view text, bool (*unknown)(char32_t))
   for (char32_t c : text) {
     if (unknown(c)) {
       // The library may know it as a mark; to the version that is followed nothing joins with it.
-      AppendComposed(decomposed, out);
+      AppendForm(decomposed, compose, out);
       out.push_back(c);
     } else {
-      AppendDecomposed(c, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, decomposed);
+      AppendDecomposed(c, options, decomposed);
     }
   }
-  AppendComposed(decomposed, out);
+  AppendForm(decomposed, compose, out);
   return out;
+}
+
+std::u32string ComposedForm(std::u32string_view text, bool (*unknown)(char32_t)) {
+  return NormalFormOf(text, NormalForm::kC, unknown);
 }
 
 std::u32string CompatibilityFormOf(char32_t c) {
   std::vector<utf8proc_int32_t> decomposed;
   AppendDecomposed(c, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, decomposed);
   std::u32string out;
-  AppendComposed(decomposed, out);
+  AppendForm(decomposed, /*compose=*/true, out);
   return out;
 }
 

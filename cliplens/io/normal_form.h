@@ -11,8 +11,13 @@ namespace cliplens {
 // Normalization Form C of UTF-8; text that is not UTF-8 stays as it is.
 std::string NormalizedText(std::string_view text);
 
-// Normalization Form C (UAX #15), in time O(n log n) on any text. Characters that are `unknown`
-// neither decompose nor compose and keep their place.
+// The forms of UAX #15: decomposed or composed, and K: characters of the same meaning made one.
+enum class NormalForm { kC, kD, kKC, kKD };
+
+// In time O(n log n) on any text. Characters that are `unknown` neither decompose nor compose and
+// keep their place.
+std::u32string NormalFormOf(std::u32string_view text, NormalForm form, bool (*unknown)(char32_t));
+// Normalization Form C.
 std::u32string ComposedForm(std::u32string_view text, bool (*unknown)(char32_t));
 
 // Normalization Form KC of one character.

@@ -5,23 +5,15 @@
 //   pairs.Encode("duck", ids);   // du ck</w>
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cliplens/model/pair_merges.h"
 #include "cliplens/model/vocabulary.h"
 
 namespace cliplens {
-
-// The order of merges if the same pair occurs several times in a word. It matters if two merges
-// make the same token: a new pair may then rank before the pair that was just merged.
-enum class MergeOrder {
-  kWholeWord,  // all occurrences, from left to right, then the pairs that they make (open_clip)
-  kOneByOne,   // the leftmost alone, then whatever ranks lowest (Hugging Face's tokenizers)
-};
 
 // Splits words into the tokens of a vocabulary ("Neural Machine Translation of Rare Words with
 // Subword Units", arXiv 1508.07909): it merges the neighbouring pair of the lowest rank until no
@@ -37,26 +29,10 @@ class BytePairs {
   void Encode(std::string_view word, std::vector<std::int32_t>& ids) const;
 
  private:
-  struct Merge {
-    std::int32_t rank;    // kNoRank for pairs that do not merge
-    std::int32_t symbol;  // the result
-  };
-  struct Slot {
-    std::uint64_t key;
-    Merge merge;
-  };
-
-  Merge Find(std::int32_t left, std::int32_t right) const;
-  void Insert(std::int32_t left, std::int32_t right, Merge merge);
-  // Both leave the word's final symbols at the front of `symbols` and return their number.
-  std::size_t MergeShort(std::span<std::int32_t> symbols) const;
-  std::size_t MergeLong(std::span<std::int32_t> symbols) const;
-
   // Symbols are numbered: 256 bytes, 256 bytes that end a word, then what merges make.
   std::vector<std::int32_t> id_of_;  // [symbols], kNoId for bytes without a token
-  std::vector<Slot> slots_;          // open addressing; a power of two, at most half full
-  std::string name_;                 // of the vocabulary
-  MergeOrder order_;
+  PairMerges merges_;
+  std::string name_;  // of the vocabulary
 };
 
 }  // namespace cliplens

@@ -18,6 +18,7 @@ struct LowerCaseRange {
 };
 
 #include "cliplens/model/text/hugging_face_classes.inc"
+#include "cliplens/model/text/hugging_face_marks.inc"
 
 char32_t LowerOf(char32_t c) {
   if (c < 0x80) return c >= U'A' && c <= U'Z' ? c + 0x20 : c;
@@ -35,6 +36,39 @@ bool IsWhiteSpace(char32_t c) {
          0;
 }
 
+bool IsFlagLetter(char32_t c) { return c >= 0x1F1E6 && c <= 0x1F1FF; }
+
+// The letters of Hangul: a first consonant, a vowel, a last consonant, and whole syllables without
+// and with a last consonant.
+enum class Hangul { kNone, kFirst, kVowel, kLast, kOpen, kClosed };
+
+Hangul HangulOf(char32_t c) {
+  if (c < 0x1100 || c > 0xD7FB) return Hangul::kNone;
+  if (c <= 0x115F || (c >= 0xA960 && c <= 0xA97C)) return Hangul::kFirst;
+  if (c <= 0x11A7 || (c >= 0xD7B0 && c <= 0xD7C6)) return Hangul::kVowel;
+  if (c <= 0x11FF || c >= 0xD7CB) return Hangul::kLast;
+  if (c < 0xAC00 || c > 0xD7A3) return Hangul::kNone;
+  return (c - 0xAC00) % 28 == 0 ? Hangul::kOpen : Hangul::kClosed;
+}
+
+bool HangulJoins(char32_t before, char32_t c) {
+  const Hangul next = HangulOf(c);
+  if (next == Hangul::kNone) return false;
+  switch (HangulOf(before)) {
+    case Hangul::kNone:
+      return false;
+    case Hangul::kFirst:
+      return next != Hangul::kLast;
+    case Hangul::kVowel:
+    case Hangul::kOpen:
+      return next == Hangul::kVowel || next == Hangul::kLast;
+    case Hangul::kLast:
+    case Hangul::kClosed:
+      return next == Hangul::kLast;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::uint8_t HuggingFaceClassOf(char32_t c) {
@@ -42,9 +76,58 @@ std::uint8_t HuggingFaceClassOf(char32_t c) {
   return table[c];
 }
 
+std::uint8_t GraphemeClassOf(char32_t c) {
+  static const ClassTable table(kGraphemeClasses);
+  return table[c];
+}
+
+std::size_t GraphemeLength(std::u32string_view text) {
+  std::size_t length = 1;
+  std::uint8_t kind = GraphemeClassOf(text[0]);
+  bool flag = IsFlagLetter(text[0]);  // a first of two
+  for (; length < text.size(); ++length) {
+    const char32_t before = text[length - 1];
+    const char32_t c = text[length];
+    const std::uint8_t next = GraphemeClassOf(c);
+    if (before == U'\r' && c == U'\n') continue;
+    if (kind == kGraphemeControl || next == kGraphemeControl) break;
+    const bool pair = flag && IsFlagLetter(c);
+    if (next != kGraphemeExtends && kind != kGraphemePrepends && !pair &&
+        !HangulJoins(before, c)) {
+      break;
+    }
+    flag = IsFlagLetter(c) && !pair;
+    kind = next;
+  }
+  return length;
+}
+
+std::uint8_t BertClassOf(char32_t c) {
+  static const ClassTable table(kBertClasses);
+  return table[c];
+}
+
+std::u32string HuggingFaceForm(std::u32string_view text, NormalForm form) {
+  return NormalFormOf(text, form, [](char32_t c) {
+    return (HuggingFaceClassOf(c) & kHuggingFaceUnknown) != 0;
+  });
+}
+
+std::u32string LowerForHuggingFace(std::u32string_view text) {
+  std::u32string out;
+  out.reserve(text.size());
+  for (const char32_t c : text) {
+    if (c == kCapitalIWithDot) {
+      out += U"i\u0307";  // the one character whose lower case is longer
+    } else {
+      out.push_back(LowerOf(c));
+    }
+  }
+  return out;
+}
+
 std::u32string NormalizeForHuggingFace(std::u32string_view text) {
-  const std::u32string composed = NormalizeNfc(
-      text, [](char32_t c) { return (HuggingFaceClassOf(c) & kHuggingFaceUnknown) != 0; });
+  const std::u32string composed = HuggingFaceForm(text, NormalForm::kC);
   std::u32string out;
   out.reserve(composed.size());
   bool in_space = false;
