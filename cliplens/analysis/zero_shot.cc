@@ -95,7 +95,7 @@ Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string
   if (model.text_rows() != nullptr) return model.EmbedTexts(texts, truncate, threads);
   const std::vector<Tokens> tokens = model.TokenizeTexts(texts, truncate, threads);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i].count > 2) continue;  // more than a start and an end
+    if (tokens[i].words > 0) continue;
     throw Error(ErrorCode::kInvalidArgument, "text '{}' has no word in it; write one",
                 Printable(texts[i]));
   }

@@ -31,7 +31,8 @@ void AppendDecomposed(char32_t c, int options, std::vector<utf8proc_int32_t>& ou
   out.insert(out.end(), parts.begin(), parts.begin() + count);
 }
 
-// Sorts runs of marks by combining class. The library's own sort takes quadratic time on a long run.
+// Sorts runs of marks by combining class. The library's own sort takes quadratic time on a long
+// run.
 void SortMarks(std::vector<utf8proc_int32_t>& decomposed) {
   const auto is_mark = [](utf8proc_int32_t c) {
     return CombiningClass(static_cast<char32_t>(c)) != 0;

@@ -10,16 +10,10 @@
 #include <vector>
 
 #include "cliplens/base/array.h"
+#include "cliplens/model/tokenizer_settings.h"
 #include "cliplens/model/vocabulary.h"
 
 namespace cliplens {
-
-// A token that is found in the text itself, ahead of any splitting into words.
-struct AddedToken {
-  std::string text;
-  std::int32_t id;
-  bool normalized;  // searched for after normalization, so in upper or lower case
-};
 
 struct HuggingFaceVocabulary {
   Vocabulary words;               // ids and merges of the model; start and end as spelled

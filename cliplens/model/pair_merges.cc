@@ -97,7 +97,8 @@ std::size_t PairMerges::ApplyToLong(std::span<std::int32_t> symbols) const {
     next[at(i)] = i + 1;
   }
   for (std::int32_t i = 0; i < count; ++i) {
-    if (const Merge merge = find(i); merge.rank != kNoRank) initial.push_back(PairKey(merge.rank, i));
+    if (const Merge merge = find(i); merge.rank != kNoRank)
+      initial.push_back(PairKey(merge.rank, i));
   }
   std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> queue(
       std::greater<>(), std::move(initial));

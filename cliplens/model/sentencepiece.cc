@@ -60,7 +60,8 @@ UnigramPiece ReadPiece(std::span<const std::uint8_t> message, std::size_t id,
   std::uint64_t kind = 1;
   ForFields(message, name, [&](const ProtoField& field) {
     if (field.number == 1) piece.text = TextOf(field.bytes);
-    if (field.number == 2) piece.score = std::bit_cast<float>(static_cast<std::uint32_t>(field.value));
+    if (field.number == 2)
+      piece.score = std::bit_cast<float>(static_cast<std::uint32_t>(field.value));
     if (field.number == 3) kind = field.value;
   });
   if (kind < 1 || kind > 6) {

@@ -172,21 +172,6 @@ std::u32string FixSegment(std::u32string text, bool unescape, RepairBudget& budg
   }
 }
 
-// Words with one space between them, none around them.
-std::u32string JoinWords(std::u32string_view text) {
-  std::u32string out;
-  out.reserve(text.size());
-  for (char32_t c : text) {
-    if (!IsSpace(c)) {
-      out.push_back(c);
-    } else if (!out.empty() && out.back() != U' ') {
-      out.push_back(U' ');
-    }
-  }
-  if (!out.empty() && out.back() == U' ') out.pop_back();
-  return out;
-}
-
 }  // namespace
 
 std::u32string FixText(std::u32string_view text) {
@@ -209,10 +194,39 @@ std::u32string FixText(std::u32string_view text) {
   return out;
 }
 
-std::u32string CleanText(std::string_view text) {
+std::u32string CleanText(std::string_view text) { return CleanText(text, TextCleaning::kLower); }
+
+std::u32string CleanText(std::string_view text, TextCleaning cleaning) {
+  if (cleaning == TextCleaning::kNone) return DecodeUtf8(text);
   std::u32string clean = FixText(DecodeUtf8(text));
   if (clean.find(U'&') != clean.npos) clean = UnescapeHtml(UnescapeHtml(clean));
-  return Lower(JoinWords(clean));
+  if (cleaning == TextCleaning::kCanonicalize) {
+    std::replace(clean.begin(), clean.end(), U'_', U' ');
+    RemoveAsciiPunctuation(clean);
+    return JoinWords(Lower(clean));
+  }
+  clean = JoinWords(clean);
+  return cleaning == TextCleaning::kLower ? Lower(clean) : clean;
+}
+
+void RemoveAsciiPunctuation(std::u32string& text) {
+  std::erase_if(text, [](char32_t c) {
+    return c > U' ' && c < 0x7F && !IsAsciiLetter(c) && !(c >= U'0' && c <= U'9');
+  });
+}
+
+std::u32string JoinWords(std::u32string_view text) {
+  std::u32string out;
+  out.reserve(text.size());
+  for (char32_t c : text) {
+    if (!IsSpace(c)) {
+      out.push_back(c);
+    } else if (!out.empty() && out.back() != U' ') {
+      out.push_back(U' ');
+    }
+  }
+  if (!out.empty() && out.back() == U' ') out.pop_back();
+  return out;
 }
 
 }  // namespace cliplens

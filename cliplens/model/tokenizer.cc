@@ -11,6 +11,7 @@
 #include "cliplens/io/printable.h"
 #include "cliplens/model/byte_pairs.h"
 #include "cliplens/model/clip_vocabulary.h"
+#include "cliplens/model/file_tokenizer.h"
 #include "cliplens/model/hugging_face_split.h"
 #include "cliplens/model/hugging_face_vocabulary.h"
 #include "cliplens/model/text/unicode.h"
@@ -185,6 +186,7 @@ void Tokenizer::Impl::EncodeHuggingFace(std::string_view text,
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::Tokenizer(std::unique_ptr<FileTokenizer> files) : files_(std::move(files)) {}
 Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
@@ -227,7 +229,12 @@ Tokenizer Tokenizer::LoadHuggingFace(const std::filesystem::path& directory, Ind
       std::make_unique<Impl>(ReadHuggingFaceVocabulary(directory), context_length, eos_token_id));
 }
 
+Tokenizer Tokenizer::LoadFiles(const std::filesystem::path& directory, const TextRule& rule) {
+  return Tokenizer(std::make_unique<FileTokenizer>(FileTokenizer::Load(directory, rule)));
+}
+
 Tokens Tokenizer::Encode(std::string_view text) const {
+  if (files_) return files_->Encode(text);
   if (text.size() > kMaxTextBytes) {
     throw Error(ErrorCode::kExhausted, "a text of {} bytes; {} are the most that are read",
                 text.size(), kMaxTextBytes);
@@ -248,6 +255,7 @@ Tokens Tokenizer::Encode(std::string_view text) const {
   ids.resize(std::min(ids.size(), length - 1));
   ids.push_back(impl_->end);
   tokens.count = static_cast<Index>(ids.size());
+  tokens.words = tokens.count - 2;
   const auto pooled = impl_->pool_highest ? std::max_element(ids.begin(), ids.end())
                                           : std::find(ids.begin(), ids.end(), impl_->end);
   tokens.end = pooled - ids.begin();
@@ -256,6 +264,7 @@ Tokens Tokenizer::Encode(std::string_view text) const {
 }
 
 std::vector<TextWord> Tokenizer::Words(const Tokens& tokens) const {
+  if (files_) return files_->Words(tokens);
   std::vector<TextWord> words;
   bool open = false;  // the last word goes on
   for (Index i = 0; i <= tokens.end; ++i) {
@@ -289,7 +298,11 @@ std::vector<TextWord> Tokenizer::Words(const Tokens& tokens) const {
   return words;
 }
 
-Index Tokenizer::vocabulary_size() const { return impl_->vocabulary_size; }
-Index Tokenizer::context_length() const { return impl_->context_length; }
+Index Tokenizer::vocabulary_size() const {
+  return files_ ? files_->vocabulary_size() : impl_->vocabulary_size;
+}
+Index Tokenizer::context_length() const {
+  return files_ ? files_->context_length() : impl_->context_length;
+}
 
 }  // namespace cliplens

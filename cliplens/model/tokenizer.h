@@ -1,4 +1,4 @@
-// CLIP's byte-pair tokenizer.
+// The tokenizer of a model: CLIP's byte pairs, and those of CLIP's relatives.
 //
 //   const Tokenizer tokenizer = Tokenizer::Load("models/pictureworld", 32);
 //   Tokens t = tokenizer.Encode("a photo of a cat");   // ids [context], EOT position
@@ -8,25 +8,29 @@
 // (cliplens/model/text_clean.h, byte_pairs.h). By kHuggingFace, ids equal those of transformers'
 // CLIPTokenizer (hugging_face_vocabulary.h, hugging_face_split.h). tests/parity compares both on
 // every code point and on texts of many scripts, with Python 3.11, ftfy 6.3.1 and regex 2026.11.15,
-// and with transformers 5.23 on tokenizers 0.23.
+// and with transformers 5.23 on tokenizers 0.23. LoadFiles reads the tokenizers of other models
+// (sentencepiece, Gemma, WordPiece), with the ids of transformers and sentencepiece.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cliplens/base/array.h"
+#include "cliplens/model/text_clean.h"
 
 namespace cliplens {
 
 struct Tokens {
   std::vector<std::int32_t> ids;  // [context]: start, text, end, padding
   Index count = 0;                // of the ids without the padding
+  Index words = 0;                // of the ids that the text itself gave, without start and end
   // The row that is pooled: that of the first end token, or as ModelConfig::eos_token_id says. Ids
-  // follow it only if the text itself spells an end token.
+  // follow it only if the text itself spells an end token, or padding is attended to (TextRule).
   Index end = 0;
   bool truncated = false;  // the text was longer than the context
 };
@@ -39,6 +43,26 @@ struct TextWord {
 // The words that stand for the start and the end of a text.
 inline constexpr char kStartWord[] = "\u2039start\u203a";
 inline constexpr char kEndWord[] = "\u2039end\u203a";
+// And for the padding of models that attend to it, all of it together.
+inline constexpr char kPaddingWord[] = "\u2039padding\u203a";
+
+// What a model's configuration says of its texts; the tokenizer's files say the rest.
+struct TextRule {
+  Index context_length = 0;
+  TextCleaning cleaning = TextCleaning::kNone;
+  // The model attends to padding (SigLIP, CLIPA): each text has all places, the last is pooled.
+  bool fills_context = false;
+  // open_clip's "strip_sep_token": the separator's id becomes 0.
+  bool strips_separator = false;
+  // Ids in place of those that the files name: of the padding, and of the token whose first row is
+  // pooled.
+  std::optional<std::int32_t> pad = {}, end = {};
+  // transformers' class that reads the files, in place of the one that tokenizer_config.json names
+  // ("Siglip2Tokenizer").
+  std::string tokenizer_class = {};
+};
+
+class FileTokenizer;
 
 class Tokenizer {
  public:
@@ -55,6 +79,10 @@ class Tokenizer {
   // then pool the same row for every text.
   static Tokenizer LoadHuggingFace(const std::filesystem::path& directory, Index context_length,
                                    Index eos_token_id);
+  // The tokenizer whose files are in a directory: `tokenizer.json`, or sentencepiece's
+  // `spiece.model` or `sentencepiece.bpe.model`, or `vocab.txt`, with tokenizer_config.json. See
+  // FileTokenizer.
+  static Tokenizer LoadFiles(const std::filesystem::path& directory, const TextRule& rule);
   // From the lines of a merges file; ids as open_clip numbers them.
   static Tokenizer FromMerges(const std::vector<std::pair<std::string, std::string>>& merges,
                               Index context_length);
@@ -68,7 +96,8 @@ class Tokenizer {
   // Error(kExhausted) above 64 MiB or when its repair would take hours.
   Tokens Encode(std::string_view text) const;
 
-  // The words of a text that Encode gave, from its start to the token that is pooled.
+  // The words of a text that Encode gave, from its start to the token that is pooled. Where padding
+  // is attended to, that is the last, and the padding is one word, kPaddingWord.
   std::vector<TextWord> Words(const Tokens& tokens) const;
 
   // The highest id plus one: the number of rows that a token embedding needs.
@@ -78,7 +107,9 @@ class Tokenizer {
  private:
   struct Impl;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
+  explicit Tokenizer(std::unique_ptr<FileTokenizer> files);
   std::unique_ptr<Impl> impl_;
+  std::unique_ptr<FileTokenizer> files_;  // instead of impl_
 };
 
 }  // namespace cliplens

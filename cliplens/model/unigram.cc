@@ -104,10 +104,9 @@ void Unigram::FindBest(std::string_view text, std::vector<Best>& best) const {
     bool alone = false;  // the character is a piece of its own
     trie_.ForPrefixes(text.substr(begin), [&](std::size_t length, std::int32_t id) {
       const UnigramPiece& piece = At(vocabulary_.pieces, id);
-      const bool bonus = vocabulary_.rule == UnigramRule::kSentencePiece &&
-                         piece.kind == PieceKind::kUserDefined;
-      const double score =
-          bonus ? static_cast<double>(length) * highest_score_ - 0.1 : piece.score;
+      const bool bonus =
+          vocabulary_.rule == UnigramRule::kSentencePiece && piece.kind == PieceKind::kUserDefined;
+      const double score = bonus ? static_cast<double>(length) * highest_score_ - 0.1 : piece.score;
       offer(length, score + before, id);
       alone = alone || length == character;
     });

@@ -189,16 +189,24 @@ Vocabulary ReadModel(const Json& model, const Json& ids, const std::string& name
   Vocabulary vocabulary;
   vocabulary.name = name;
   ReadIds(ids, name, vocabulary);
-  const Json merges = JsonField<Json>(model, "merges", name);
-  if (!merges.is_array()) {
+  const auto found = model.find("merges");
+  if (found == model.end() || !found->is_array()) {
     throw Error(ErrorCode::kCorruptData, "{}: \"merges\" must be an array", name);
   }
+  const Json& merges = *found;
   vocabulary.merges.reserve(merges.size());
   for (std::size_t i = 0; i < merges.size(); ++i) {
     vocabulary.merges.push_back(ReadMerge(merges[i], i, name));
   }
   CheckMerges(vocabulary, name);
   return vocabulary;
+}
+
+void FindUnknown(const Json& model, Vocabulary& vocabulary) {
+  const auto unknown = model.find("unk_token");
+  if (unknown == model.end() || !unknown->is_string()) return;
+  const auto found = vocabulary.ids.find(unknown->get<std::string>());
+  if (found != vocabulary.ids.end()) vocabulary.unknown = found->second;
 }
 
 Json CheckedModel(const Json& tokenizer, const std::string& name) {
@@ -231,11 +239,7 @@ Vocabulary ReadTokenizerJson(const std::filesystem::path& path) {
   }
   Vocabulary vocabulary = ReadModel(model, ids, name);
   FindSpecials(path.parent_path(), vocabulary);
-  if (const auto unknown = model.find("unk_token");
-      unknown != model.end() && unknown->is_string()) {
-    const auto found = vocabulary.ids.find(unknown->get<std::string>());
-    if (found != vocabulary.ids.end()) vocabulary.unknown = found->second;
-  }
+  FindUnknown(model, vocabulary);
   return vocabulary;
 }
 
@@ -341,6 +345,14 @@ Vocabulary ReadVocabularyPair(const std::filesystem::path& directory) {
 Vocabulary ReadTokenizerModel(const Json& tokenizer, const std::string& name) {
   const Json model = CheckedModel(tokenizer, name);
   return ReadModel(model, JsonField<Json>(model, "vocab", name), name);
+}
+
+Vocabulary ReadBytePairModel(const Json& model, const std::string& name) {
+  const Json none;
+  const auto ids = model.find("vocab");
+  Vocabulary vocabulary = ReadModel(model, ids == model.end() ? none : *ids, name);
+  FindUnknown(model, vocabulary);
+  return vocabulary;
 }
 
 std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory) {

@@ -65,4 +65,8 @@ std::optional<Vocabulary> ReadVocabulary(const std::filesystem::path& directory)
 Vocabulary ReadVocabularyPair(const std::filesystem::path& directory);
 Vocabulary ReadTokenizerModel(const Json& tokenizer, const std::string& name);
 
+// The "model" of a tokenizer.json of the kind BPE, whatever its settings and however its tokens are
+// written: ids, merges, the unknown token. Throws as above.
+Vocabulary ReadBytePairModel(const Json& model, const std::string& name);
+
 }  // namespace cliplens

@@ -92,8 +92,7 @@ std::size_t GraphemeLength(std::u32string_view text) {
     if (before == U'\r' && c == U'\n') continue;
     if (kind == kGraphemeControl || next == kGraphemeControl) break;
     const bool pair = flag && IsFlagLetter(c);
-    if (next != kGraphemeExtends && kind != kGraphemePrepends && !pair &&
-        !HangulJoins(before, c)) {
+    if (next != kGraphemeExtends && kind != kGraphemePrepends && !pair && !HangulJoins(before, c)) {
       break;
     }
     flag = IsFlagLetter(c) && !pair;
@@ -108,9 +107,8 @@ std::uint8_t BertClassOf(char32_t c) {
 }
 
 std::u32string HuggingFaceForm(std::u32string_view text, NormalForm form) {
-  return NormalFormOf(text, form, [](char32_t c) {
-    return (HuggingFaceClassOf(c) & kHuggingFaceUnknown) != 0;
-  });
+  return NormalFormOf(
+      text, form, [](char32_t c) { return (HuggingFaceClassOf(c) & kHuggingFaceUnknown) != 0; });
 }
 
 std::u32string LowerForHuggingFace(std::u32string_view text) {

@@ -1,0 +1,742 @@
+#include "cliplens/model/file_tokenizer.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+
+#include "cliplens/base/error.h"
+#include "cliplens/base/index.h"
+#include "cliplens/io/file.h"
+#include "cliplens/io/printable.h"
+#include "cliplens/model/added_token_finder.h"
+#include "cliplens/model/character_pairs.h"
+#include "cliplens/model/sentencepiece.h"
+#include "cliplens/model/text/unicode.h"
+#include "cliplens/model/text_steps.h"
+#include "cliplens/model/tokenizer_json.h"
+#include "cliplens/model/tokenizer_settings.h"
+#include "cliplens/model/unigram.h"
+#include "cliplens/model/word_pieces.h"
+
+namespace cliplens {
+namespace {
+
+constexpr Index kMostPlaces = Index{1} << 20;
+constexpr std::size_t kMaxEncodedBytes = std::size_t{4} << 20;
+constexpr std::int64_t kMostExtraIds = 10'000;
+
+// Who sets normalization and splitting.
+enum class TokenizerClass { kFile, kT5, kXlmRoberta, kGemma, kSiglip2, kBert, kSiglip };
+
+// Steps as tokenizer.json writes them.
+Json Step(const char* type) { return {{"type", type}}; }
+Json Metaspace(bool prepend) {
+  return {{"type", "Metaspace"},
+          {"replacement", kPieceBlank},
+          {"prepend_scheme", prepend ? "always" : "never"},
+          {"split", true}};
+}
+
+std::string ClassName(const TokenizerSettings& settings, const TextRule& rule) {
+  std::string name = rule.tokenizer_class;
+  const auto found = settings.config.find("tokenizer_class");
+  if (name.empty() && found != settings.config.end() && found->is_string()) {
+    name = found->get<std::string>();
+  }
+  if (name.ends_with("TokenizerFast") && name != "PreTrainedTokenizerFast") {
+    name.resize(name.size() - std::string_view("Fast").size());
+  }
+  return name;
+}
+
+bool HasFile(const std::filesystem::path& directory, const char* file) {
+  return Exists(directory / file);
+}
+
+TokenizerClass FindClass(const std::filesystem::path& directory, const TokenizerSettings& settings,
+                         const TextRule& rule) {
+  const std::string name = ClassName(settings, rule);
+  constexpr std::array<std::pair<const char*, TokenizerClass>, 10> kClasses = {
+      {{"T5Tokenizer", TokenizerClass::kT5},
+       {"MT5Tokenizer", TokenizerClass::kT5},
+       {"XLMRobertaTokenizer", TokenizerClass::kXlmRoberta},
+       {"GemmaTokenizer", TokenizerClass::kGemma},
+       {"Siglip2Tokenizer", TokenizerClass::kSiglip2},
+       {"BertTokenizer", TokenizerClass::kBert},
+       {"SiglipTokenizer", TokenizerClass::kSiglip},
+       {"PreTrainedTokenizerFast", TokenizerClass::kFile},
+       {"PreTrainedTokenizer", TokenizerClass::kFile},
+       {"TokenizersBackend", TokenizerClass::kFile}}};
+  for (const auto& [known, value] : kClasses) {
+    if (name == known) return value;
+  }
+  if (!name.empty()) {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: 'tokenizer_class' is \"{}\"; only the tokenizers of T5, XLM-RoBERTa, Gemma, "
+                "SigLIP, BERT and PreTrainedTokenizerFast are supported",
+                settings.config_name, Printable(name));
+  }
+  if (HasFile(directory, "tokenizer.json")) return TokenizerClass::kFile;
+  if (HasFile(directory, "vocab.txt")) return TokenizerClass::kBert;
+  if (HasFile(directory, "sentencepiece.bpe.model")) return TokenizerClass::kXlmRoberta;
+  if (HasFile(directory, "spiece.model")) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: the file that says how spiece.model is read (\"tokenizer_class\") is missing "
+                "beside it; copy it from the same tokenizer",
+                settings.config_name);
+  }
+  throw Error(ErrorCode::kNotFound,
+              "{}: no tokenizer (tokenizer.json, spiece.model, sentencepiece.bpe.model or "
+              "vocab.txt, with tokenizer_config.json); copy the files of the model's tokenizer "
+              "there",
+              PathText(directory));
+}
+
+// The special tokens that a class has by itself.
+void SetDefaults(TokenizerClass kind, TokenizerSettings& settings) {
+  const auto set = [&](const char* role, const char* text, bool strips = false) {
+    settings.roles.try_emplace(
+        role, TokenText{.text = text, .strips_left = strips, .strips_right = strips});
+  };
+  switch (kind) {
+    case TokenizerClass::kFile:
+      break;
+    case TokenizerClass::kT5:
+      set("eos_token", "</s>");
+      set("unk_token", "<unk>");
+      set("pad_token", "<pad>");
+      break;
+    case TokenizerClass::kXlmRoberta:
+      set("bos_token", "<s>");
+      set("eos_token", "</s>");
+      set("sep_token", "</s>");
+      set("cls_token", "<s>");
+      set("unk_token", "<unk>");
+      set("pad_token", "<pad>");
+      set("mask_token", "<mask>");
+      break;
+    case TokenizerClass::kGemma:
+    case TokenizerClass::kSiglip2:
+      set("unk_token", "<unk>");
+      set("bos_token", "<bos>");
+      set("eos_token", "<eos>");
+      set("pad_token", "<pad>");
+      set("mask_token", "<mask>");
+      break;
+    case TokenizerClass::kBert:
+      set("unk_token", "[UNK]");
+      set("sep_token", "[SEP]");
+      set("pad_token", "[PAD]");
+      set("cls_token", "[CLS]");
+      set("mask_token", "[MASK]");
+      break;
+    case TokenizerClass::kSiglip:
+      set("eos_token", "</s>", /*strips=*/true);
+      set("unk_token", "<unk>", /*strips=*/true);
+      set("pad_token", "</s>", /*strips=*/true);
+      break;
+  }
+}
+
+// T5's tokens "<extra_id_0>", "<extra_id_1>" ...: as many as 'extra_ids' says, 100 by default.
+std::vector<std::string> ExtraIds(const TokenizerSettings& settings) {
+  std::int64_t count = 100;
+  if (settings.config.contains("extra_ids")) {
+    count = JsonField<std::int64_t>(settings.config, "extra_ids", settings.config_name);
+  }
+  if (count < 0 || count > kMostExtraIds) {
+    throw Error(ErrorCode::kCorruptData, "{}: 'extra_ids' is {}, from 0 to {} were expected",
+                settings.config_name, count, kMostExtraIds);
+  }
+  std::vector<std::string> tokens;
+  tokens.reserve(ToSize(count));
+  for (std::int64_t i = 0; i < count; ++i) tokens.push_back(fmt::format("<extra_id_{}>", i));
+  return tokens;
+}
+
+// The pieces of a sentencepiece model as tokenizers evaluates them.
+UnigramVocabulary PiecesOf(const SentencePieceModel& model) {
+  if (!model.is_unigram) {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: the model is no unigram model; save the tokenizer by transformers, which "
+                "writes a tokenizer.json that is read",
+                model.name);
+  }
+  UnigramVocabulary vocabulary;
+  vocabulary.pieces = model.pieces;
+  for (UnigramPiece& piece : vocabulary.pieces) piece.kind = PieceKind::kNormal;
+  return vocabulary;
+}
+
+// The byte that a token "<0x41>" stands for.
+std::optional<char> ByteOfToken(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || !token.ends_with('>')) return std::nullopt;
+  unsigned byte = 0;
+  const auto [stop, error] = std::from_chars(token.data() + 3, token.data() + 5, byte, 16);
+  if (error != std::errc() || stop != token.data() + 5) return std::nullopt;
+  return static_cast<char>(byte);
+}
+
+}  // namespace
+
+struct FileTokenizer::Impl {
+  using Model = std::variant<std::monostate, Unigram, CharacterPairs, WordPieces, SentencePiece>;
+
+  // One way in each of these sets the model, the steps and the tokens in front and behind.
+  void LoadUnigram(const std::optional<Json>& file);
+  void LoadGemma(const Json& file);
+  void LoadBert(const std::optional<Json>& file);
+  void LoadSiglip();
+  void LoadFileAlone(const Json& file);
+
+  void SetUnigram(UnigramVocabulary vocabulary, const std::string& model_name);
+  void SetCharacterPairs(Vocabulary vocabulary, const CharacterPairRule& pair_rule);
+  void SetWordPieces(WordPieceVocabulary vocabulary);
+  void AddTokens(const std::unordered_map<std::string, std::int32_t>& ids);
+  void SetRule();
+
+  std::optional<std::int32_t> RoleId(const char* role) const;
+  std::int32_t RequiredRole(const char* role) const;
+  std::string_view Spelling(std::int32_t id) const;
+
+  void EncodeText(std::string_view text, std::size_t most, std::vector<std::int32_t>& ids) const;
+  void EncodeSiglip(std::string_view text, std::size_t most, std::vector<std::int32_t>& ids) const;
+  void EncodeWord(std::string_view word, std::vector<std::int32_t>& ids) const;
+
+  std::filesystem::path directory;
+  std::string name;  // of the vocabulary's file
+  TextRule rule;
+  TokenizerSettings settings;
+  TokenizerClass kind = TokenizerClass::kFile;
+
+  Model model;
+  TextSteps steps;
+  TokenTemplate frame;
+  AddedTokenFinder as_written, normalized;  // added tokens
+  std::unordered_map<std::string, std::int32_t> added_ids;
+  std::unordered_map<std::int32_t, std::string> added;
+  std::vector<std::string> spelling;  // by id, except of a unigram model
+  std::string continuing;             // WordPiece's prefix
+  Index vocabulary_size = 0;
+  std::int32_t pad = 0;
+  std::int32_t end = -1;        // pooled
+  std::int32_t separator = -1;  // becomes 0
+  // Of SiglipTokenizer, which puts the unknown token in front of each text for sentencepiece and
+  // takes what that gave off again.
+  std::string unknown_text;
+  std::size_t unknown_length = 0;
+  std::int32_t blank = -1;
+};
+
+void FileTokenizer::Impl::AddTokens(const std::unordered_map<std::string, std::int32_t>& ids) {
+  for (const auto& [token, id] : ids) vocabulary_size = std::max(vocabulary_size, Index{id} + 1);
+  TokenAdder adder(ids);
+  adder.AddAll(settings);
+  std::vector<AddedToken> raw;
+  std::vector<AddedToken> changed;
+  for (AddedToken token : adder.added()) {
+    added.insert_or_assign(token.id, token.text);
+    added_ids.emplace(token.text, token.id);
+    vocabulary_size = std::max(vocabulary_size, Index{token.id} + 1);
+    if (token.normalized) steps.Normalize(token.text);
+    if (!token.text.empty()) (token.normalized ? changed : raw).push_back(std::move(token));
+  }
+  as_written = AddedTokenFinder(std::move(raw));
+  normalized = AddedTokenFinder(std::move(changed));
+}
+
+std::optional<std::int32_t> FileTokenizer::Impl::RoleId(const char* role) const {
+  const auto found = settings.roles.find(role);
+  if (found == settings.roles.end() || !found->second) return std::nullopt;
+  const auto id = added_ids.find(found->second->text);
+  if (id == added_ids.end()) return std::nullopt;
+  return id->second;
+}
+
+std::int32_t FileTokenizer::Impl::RequiredRole(const char* role) const {
+  const std::optional<std::int32_t> id = RoleId(role);
+  if (!id) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: no token is named as '{}', which the model's texts need; name it there",
+                settings.config_name, role);
+  }
+  return *id;
+}
+
+void FileTokenizer::Impl::SetUnigram(UnigramVocabulary vocabulary, const std::string& model_name) {
+  std::unordered_map<std::string, std::int32_t> ids;
+  ids.reserve(vocabulary.pieces.size());
+  for (std::size_t id = 0; id < vocabulary.pieces.size(); ++id) {
+    ids.insert_or_assign(vocabulary.pieces[id].text, static_cast<std::int32_t>(id));
+  }
+  model.emplace<Unigram>(std::move(vocabulary), model_name);
+  name = model_name;
+  AddTokens(ids);
+}
+
+void FileTokenizer::Impl::SetCharacterPairs(Vocabulary vocabulary,
+                                            const CharacterPairRule& pair_rule) {
+  model.emplace<CharacterPairs>(vocabulary, pair_rule);
+  name = vocabulary.name;
+  for (const auto& [token, id] : vocabulary.ids) {
+    vocabulary_size = std::max(vocabulary_size, Index{id} + 1);
+  }
+  spelling.resize(ToSize(vocabulary_size));
+  for (const auto& [token, id] : vocabulary.ids) At(spelling, id) = token;
+  AddTokens(vocabulary.ids);
+}
+
+void FileTokenizer::Impl::SetWordPieces(WordPieceVocabulary vocabulary) {
+  continuing = vocabulary.prefix;
+  for (const auto& [token, id] : vocabulary.ids) {
+    vocabulary_size = std::max(vocabulary_size, Index{id} + 1);
+  }
+  spelling.resize(ToSize(vocabulary_size));
+  for (const auto& [token, id] : vocabulary.ids) At(spelling, id) = token;
+  AddTokens(vocabulary.ids);
+  model.emplace<WordPieces>(std::move(vocabulary));
+}
+
+void FileTokenizer::Impl::LoadUnigram(const std::optional<Json>& file) {
+  const bool t5 = kind == TokenizerClass::kT5;
+  UnigramVocabulary vocabulary;
+  std::string model_name = PathText(directory / "tokenizer.json");
+  const std::vector<std::string> extra_ids = t5 ? ExtraIds(settings) : std::vector<std::string>();
+  if (file) {
+    const Json& json = TokenizerModel(*file, model_name);
+    if (KindOf(json, model_name) != ModelKind::kUnigram) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: model.type is not Unigram, as the tokenizer_class of {} has it; take both "
+                  "from the same tokenizer",
+                  model_name, settings.config_name);
+    }
+    vocabulary = ReadUnigramModel(json, model_name);
+    steps.AddNormalizer(FindPrecompiled(*file), model_name);
+  } else {
+    const std::filesystem::path path =
+        directory / (t5 ? "spiece.model" : "sentencepiece.bpe.model");
+    const SentencePieceModel pieces = ReadSentencePieceModel(path);
+    model_name = pieces.name;
+    vocabulary = PiecesOf(pieces);
+    for (const UnigramPiece& piece : pieces.pieces) {
+      if (piece.kind == PieceKind::kControl || piece.kind == PieceKind::kUserDefined) {
+        settings.extra.push_back({.text = piece.text});
+      }
+    }
+    if (!pieces.character_map.empty()) steps.AddCharacterMap(pieces.character_map, model_name);
+    if (t5) {
+      for (auto text = extra_ids.rbegin(); text != extra_ids.rend(); ++text) {
+        vocabulary.pieces.push_back({.text = *text});
+      }
+    } else {
+      // fairseq's four tokens in place of sentencepiece's three.
+      const auto text_of = [&](const char* role) {
+        const auto& token = settings.roles.at(role);
+        return UnigramPiece{.text = token ? token->text : ""};
+      };
+      vocabulary.pieces.erase(
+          vocabulary.pieces.begin(),
+          vocabulary.pieces.begin() + std::min<std::ptrdiff_t>(3, std::ssize(vocabulary.pieces)));
+      vocabulary.pieces.insert(
+          vocabulary.pieces.begin(),
+          {text_of("bos_token"), text_of("pad_token"), text_of("eos_token"), text_of("unk_token")});
+      vocabulary.pieces.push_back(text_of("mask_token"));
+    }
+  }
+  for (const std::string& token : extra_ids) settings.extra.push_back({.text = token});
+  vocabulary.unknown = t5 ? 2 : 3;
+  vocabulary.byte_fallback = false;
+  steps.AddSplit(Step("WhitespaceSplit"), model_name);
+  steps.AddSplit(Metaspace(t5 || settings.Flag("add_prefix_space", true)), model_name);
+  SetUnigram(std::move(vocabulary), model_name);
+  if (!t5) frame.front.push_back(RequiredRole("bos_token"));
+  frame.behind.push_back(RequiredRole("eos_token"));
+}
+
+void FileTokenizer::Impl::LoadGemma(const Json& file) {
+  const std::string file_name = PathText(directory / "tokenizer.json");
+  const Json& json = TokenizerModel(file, file_name);
+  if (KindOf(json, file_name) != ModelKind::kBytePairs) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: model.type is not BPE, as the tokenizer_class of {} has it; take both from "
+                "the same tokenizer",
+                file_name, settings.config_name);
+  }
+  Vocabulary vocabulary = ReadBytePairModel(json, file_name);
+  vocabulary.unknown.reset();
+  const auto& unknown = settings.roles.at("unk_token");
+  if (unknown) {
+    const auto found = vocabulary.ids.find(unknown->text);
+    if (found != vocabulary.ids.end()) vocabulary.unknown = found->second;
+  }
+  if (kind == TokenizerClass::kSiglip2) steps.AddNormalizer(Step("Lowercase"), file_name);
+  steps.AddNormalizer(
+      {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kPieceBlank}}, file_name);
+  SetCharacterPairs(std::move(vocabulary), {.byte_fallback = true, .fuse_unknown = true});
+  if (const auto processor = file.find("post_processor"); processor != file.end()) {
+    frame = ReadTemplate(*processor, file_name);
+  }
+}
+
+void FileTokenizer::Impl::LoadBert(const std::optional<Json>& file) {
+  WordPieceVocabulary vocabulary;
+  if (file) {
+    name = PathText(directory / "tokenizer.json");
+    const Json& json = TokenizerModel(*file, name);
+    if (KindOf(json, name) != ModelKind::kWordPieces) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: model.type is not WordPiece, as the tokenizer_class of {} has it; take both "
+                  "from the same tokenizer",
+                  name, settings.config_name);
+    }
+    vocabulary.ids = ReadWordPieceModel(json, name).ids;
+  } else {
+    name = PathText(directory / "vocab.txt");
+    vocabulary = ReadVocabText(directory / "vocab.txt");
+  }
+  const auto& unknown = settings.roles.at("unk_token");
+  const auto found = vocabulary.ids.find(unknown ? unknown->text : "");
+  if (found == vocabulary.ids.end()) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: the unknown token \"{}\" is none of the vocabulary's; fetch the file again",
+                name, unknown ? Printable(unknown->text) : "");
+  }
+  vocabulary.unknown = found->second;
+  const bool lower = settings.Flag("do_lower_case", true);
+  steps.AddNormalizer({{"type", "BertNormalizer"},
+                       {"clean_text", true},
+                       {"handle_chinese_chars", settings.Flag("tokenize_chinese_chars", true)},
+                       {"strip_accents", settings.Flag("strip_accents", lower)},
+                       {"lowercase", lower}},
+                      name);
+  steps.AddSplit(Step("BertPreTokenizer"), name);
+  SetWordPieces(std::move(vocabulary));
+  frame.front.push_back(RequiredRole("cls_token"));
+  frame.behind.push_back(RequiredRole("sep_token"));
+}
+
+void FileTokenizer::Impl::LoadFileAlone(const Json& file) {
+  const std::string file_name = PathText(directory / "tokenizer.json");
+  const auto member = [&](const char* key) {
+    const auto found = file.find(key);
+    return found == file.end() ? Json() : *found;
+  };
+  steps.AddNormalizer(member("normalizer"), file_name);
+  steps.AddSplit(member("pre_tokenizer"), file_name);
+  frame = ReadTemplate(member("post_processor"), file_name);
+  const std::vector<TokenText> own = ReadAddedTokens(file, file_name);
+  const Json& json = TokenizerModel(file, file_name);
+  // Tokens of the file come first, and the settings' change how they are looked for.
+  std::map<std::int64_t, TokenText> others;
+  std::swap(others, settings.added);
+  std::int64_t place = 0;
+  for (const TokenText& token : own) settings.added.emplace(place++, token);
+  for (const auto& [id, token] : others) settings.added.emplace(place++, token);
+  switch (KindOf(json, file_name)) {
+    case ModelKind::kUnigram:
+      SetUnigram(ReadUnigramModel(json, file_name), file_name);
+      break;
+    case ModelKind::kBytePairs:
+      SetCharacterPairs(ReadBytePairModel(json, file_name), ReadCharacterPairRule(json, file_name));
+      break;
+    case ModelKind::kWordPieces:
+      name = file_name;
+      SetWordPieces(ReadWordPieceModel(json, file_name));
+      break;
+  }
+}
+
+void FileTokenizer::Impl::LoadSiglip() {
+  const SentencePieceModel pieces = ReadSentencePieceModel(directory / "spiece.model");
+  name = pieces.name;
+  std::unordered_map<std::string, std::int32_t> ids;
+  ids.reserve(pieces.pieces.size());
+  for (std::size_t id = 0; id < pieces.pieces.size(); ++id) {
+    ids.emplace(pieces.pieces[id].text, static_cast<std::int32_t>(id));
+  }
+  const SentencePiece& encoder = model.emplace<SentencePiece>(pieces);
+  AddTokens(ids);
+  if (const auto found = ids.find(std::string(kPieceBlank)); found != ids.end()) {
+    blank = found->second;
+  }
+  unknown_text = Spelling(RequiredRole("unk_token"));
+  std::vector<std::int32_t> unknown;
+  encoder.Encode(unknown_text, unknown);
+  unknown_length = unknown.size();
+  frame.behind.push_back(RequiredRole("eos_token"));
+}
+
+void FileTokenizer::Impl::SetRule() {
+  // transformers sets the template anew where the settings say what stands around a text.
+  if (settings.config.contains("add_bos_token") || settings.config.contains("add_eos_token")) {
+    if (kind != TokenizerClass::kSiglip) {
+      frame = {};
+      const std::optional<std::int32_t> bos = RoleId("bos_token");
+      const std::optional<std::int32_t> eos = RoleId("eos_token");
+      if (bos && settings.Flag("add_bos_token", false)) frame.front.push_back(*bos);
+      if (eos && settings.Flag("add_eos_token", false)) frame.behind.push_back(*eos);
+    }
+  }
+  pad = rule.pad ? *rule.pad : RequiredRole("pad_token");
+  if (rule.strips_separator) separator = RequiredRole("sep_token");
+  if (!rule.fills_context) end = rule.end ? *rule.end : RequiredRole("eos_token");
+  const auto specials = static_cast<Index>(frame.front.size() + frame.behind.size());
+  if (rule.context_length <= specials || rule.context_length > kMostPlaces) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "a context of {} tokens; it must be from {} to {}, as the model's configuration "
+                "says",
+                rule.context_length, specials + 1, kMostPlaces);
+  }
+  if (!rule.fills_context &&
+      std::find(frame.behind.begin(), frame.behind.end(), end) == frame.behind.end()) {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: no text ends in the token {}, whose row the model pools; put the id of the "
+                "end token into the model's configuration, or 'add_eos_token' into {}",
+                name, end, settings.config_name);
+  }
+  for (const std::int32_t id : frame.front)
+    vocabulary_size = std::max(vocabulary_size, Index{id} + 1);
+  for (const std::int32_t id : frame.behind) {
+    vocabulary_size = std::max(vocabulary_size, Index{id} + 1);
+  }
+  vocabulary_size = std::max(vocabulary_size, Index{pad} + 1);
+}
+
+std::string_view FileTokenizer::Impl::Spelling(std::int32_t id) const {
+  const auto found = added.find(id);
+  if (found != added.end()) return found->second;
+  const std::vector<UnigramPiece>* pieces = nullptr;
+  if (const auto* unigram = std::get_if<Unigram>(&model)) {
+    pieces = &unigram->vocabulary().pieces;
+  } else if (const auto* sentencepiece = std::get_if<SentencePiece>(&model)) {
+    pieces = &sentencepiece->unigram().vocabulary().pieces;
+  }
+  if (id < 0) return "";
+  if (pieces != nullptr) return ToSize(id) < pieces->size() ? At(*pieces, id).text : "";
+  return ToSize(id) < spelling.size() ? std::string_view(At(spelling, id)) : "";
+}
+
+void FileTokenizer::Impl::EncodeWord(std::string_view word, std::vector<std::int32_t>& ids) const {
+  if (const auto* unigram = std::get_if<Unigram>(&model)) {
+    unigram->Encode(word, ids);
+  } else if (const auto* pairs = std::get_if<CharacterPairs>(&model)) {
+    pairs->Encode(word, ids);
+  } else if (const auto* pieces = std::get_if<WordPieces>(&model)) {
+    pieces->Encode(word, ids);
+  }
+}
+
+void FileTokenizer::Impl::EncodeText(std::string_view text, std::size_t most,
+                                     std::vector<std::int32_t>& ids) const {
+  const auto token = [&](std::int32_t id) {
+    ids.push_back(id);
+    return ids.size() <= most;
+  };
+  const char* start = text.data();
+  std::string changed;
+  as_written.Split(
+      text,
+      [&](std::string_view part) {
+        const bool first = part.data() == start;
+        changed.assign(part);
+        steps.Normalize(changed);
+        const char* changed_start = changed.data();
+        return normalized.Split(
+            changed,
+            [&](std::string_view words) {
+              return steps.Split(words, first && words.data() == changed_start,
+                                 [&](std::string_view word) {
+                                   EncodeWord(word, ids);
+                                   return ids.size() <= most;
+                                 });
+            },
+            token);
+      },
+      token);
+}
+
+void FileTokenizer::Impl::EncodeSiglip(std::string_view text, std::size_t most,
+                                       std::vector<std::int32_t>& ids) const {
+  const SentencePiece& encoder = std::get<SentencePiece>(model);
+  std::string marked(kPieceBlank);
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t found = std::min(text.find(kPieceBlank, at), text.size());
+    marked += text.substr(at, found - at);
+    at = found;
+    if (found == text.size()) break;
+    marked += ' ';
+    at += kPieceBlank.size();
+  }
+  bool special_second = false;
+  std::vector<std::int32_t> pieces;
+  as_written.Split(
+      marked,
+      [&](std::string_view part) {
+        std::u32string characters = DecodeUtf8(part);
+        if (settings.Flag("do_lower_case", true)) characters = Lower(characters);
+        RemoveAsciiPunctuation(characters);
+        pieces.clear();
+        encoder.Encode(unknown_text + EncodeUtf8(JoinWords(characters)), pieces);
+        const std::size_t skipped = pieces.size() >= unknown_length ? unknown_length : 0;
+        ids.insert(ids.end(), pieces.begin() + static_cast<std::ptrdiff_t>(skipped), pieces.end());
+        return ids.size() <= most + 1;
+      },
+      [&](std::int32_t id) {
+        ids.push_back(id);
+        special_second = special_second || ids.size() == 2;
+        return ids.size() <= most + 1;
+      });
+  if (special_second && ids[0] == blank) ids.erase(ids.begin());
+}
+
+FileTokenizer::FileTokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+FileTokenizer::~FileTokenizer() = default;
+FileTokenizer::FileTokenizer(FileTokenizer&&) noexcept = default;
+FileTokenizer& FileTokenizer::operator=(FileTokenizer&&) noexcept = default;
+
+FileTokenizer FileTokenizer::Load(const std::filesystem::path& directory, const TextRule& rule) {
+  auto impl = std::make_unique<Impl>();
+  impl->directory = directory;
+  impl->rule = rule;
+  const std::optional<Json> file =
+      ReadObjectIfThere(directory, "tokenizer.json", kMaxTokenizerJsonBytes);
+  impl->settings = ReadTokenizerSettings(directory, file);
+  impl->kind = FindClass(directory, impl->settings, rule);
+  SetDefaults(impl->kind, impl->settings);
+  const auto need = [&](const char* what) -> const Json& {
+    if (!file) {
+      throw Error(ErrorCode::kNotFound,
+                  "{}: tokenizer.json is missing, from which the tokenizer of {} is read; save the "
+                  "tokenizer by transformers, which writes it",
+                  PathText(directory), what);
+    }
+    return *file;
+  };
+  switch (impl->kind) {
+    case TokenizerClass::kT5:
+    case TokenizerClass::kXlmRoberta:
+      impl->LoadUnigram(file);
+      break;
+    case TokenizerClass::kGemma:
+    case TokenizerClass::kSiglip2:
+      impl->LoadGemma(need("Gemma"));
+      break;
+    case TokenizerClass::kBert:
+      impl->LoadBert(file);
+      break;
+    case TokenizerClass::kSiglip:
+      impl->LoadSiglip();
+      break;
+    case TokenizerClass::kFile:
+      impl->LoadFileAlone(need("this class"));
+      break;
+  }
+  impl->SetRule();
+  return FileTokenizer(std::move(impl));
+}
+
+Tokens FileTokenizer::Encode(std::string_view text) const {
+  const Impl& impl = *impl_;
+  if (text.size() > kMaxEncodedBytes) {
+    throw Error(ErrorCode::kExhausted, "a text of {} bytes; {} are the most that are read",
+                text.size(), kMaxEncodedBytes);
+  }
+  const std::string clean = EncodeUtf8(CleanText(text, impl.rule.cleaning));
+  const auto context = ToSize(impl.rule.context_length);
+  const std::size_t room = context - impl.frame.front.size() - impl.frame.behind.size();
+  std::vector<std::int32_t> own;
+  const bool siglip = impl.kind == TokenizerClass::kSiglip;
+  if (siglip) {
+    impl.EncodeSiglip(clean, room, own);
+  } else {
+    impl.EncodeText(clean, room, own);
+  }
+
+  Tokens tokens;
+  tokens.truncated = own.size() > room;
+  own.resize(std::min(own.size(), room));
+  tokens.words = static_cast<Index>(own.size());
+  std::vector<std::int32_t>& ids = tokens.ids;
+  ids.reserve(context);
+  ids = impl.frame.front;
+  ids.insert(ids.end(), own.begin(), own.end());
+  // SiglipTokenizer leaves a text as it is that ends in the end token already.
+  const bool ended = siglip && !own.empty() && own.back() == impl.frame.behind.back();
+  if (!ended) ids.insert(ids.end(), impl.frame.behind.begin(), impl.frame.behind.end());
+  if (ended) --tokens.words;
+  if (impl.separator >= 0) std::replace(ids.begin(), ids.end(), impl.separator, 0);
+  tokens.count = static_cast<Index>(ids.size());
+  // A separator that became padding is padding.
+  const auto text_end = static_cast<Index>(impl.frame.front.size()) + tokens.words;
+  while (impl.separator >= 0 && tokens.count > text_end &&
+         ids[ToSize(tokens.count) - 1] == impl.pad) {
+    --tokens.count;
+  }
+  tokens.end = impl.rule.fills_context
+                   ? impl.rule.context_length - 1
+                   : static_cast<Index>(std::find(ids.begin(), ids.end(), impl.end) - ids.begin());
+  ids.resize(context, impl.pad);
+  return tokens;
+}
+
+std::vector<TextWord> FileTokenizer::Words(const Tokens& tokens) const {
+  const Impl& impl = *impl_;
+  const auto front = static_cast<Index>(impl.frame.front.size());
+  std::vector<TextWord> words;
+  const auto add = [&](std::string text, Index place) {
+    words.push_back({std::move(text), place, place + 1});
+  };
+  bool open = false;  // the last word may go on
+  for (Index i = 0; i <= tokens.end; ++i) {
+    const std::int32_t id = tokens.ids.at(ToSize(i));
+    if (i >= tokens.count) {
+      words.push_back({kPaddingWord, i, tokens.end + 1});
+      break;
+    }
+    if (i < front || i >= front + tokens.words || i == tokens.end) {
+      add(i < front ? kStartWord : kEndWord, i);
+      open = false;
+      continue;
+    }
+    std::string_view token = impl.Spelling(id);
+    if (impl.added.contains(id)) {
+      add(std::string(token), i);
+      open = false;
+      continue;
+    }
+    bool begins = !open;
+    if (!impl.continuing.empty()) {
+      begins = !token.starts_with(impl.continuing);
+      if (!begins) token.remove_prefix(impl.continuing.size());
+    } else if (token.starts_with(kPieceBlank)) {
+      begins = true;
+      token.remove_prefix(kPieceBlank.size());
+    }
+    std::string text(token);
+    if (const std::optional<char> byte = ByteOfToken(token)) text = std::string(1, *byte);
+    if (begins || words.empty()) {
+      add(std::move(text), i);
+    } else {
+      words.back().text += text;
+      words.back().end = i + 1;
+    }
+    open = true;
+  }
+  // A blank that stands alone.
+  for (TextWord& word : words) {
+    if (word.text.empty()) word.text = kPieceBlank;
+  }
+  return words;
+}
+
+Index FileTokenizer::vocabulary_size() const { return impl_->vocabulary_size; }
+Index FileTokenizer::context_length() const { return impl_->rule.context_length; }
+
+}  // namespace cliplens
