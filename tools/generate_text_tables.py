@@ -226,6 +226,11 @@ def unknown_to_normalization():
         if len(parts) == 2 and unicodedata.normalize("NFC", parts) == chr(c) != nfc(parts):
             unknown.update([c, ord(parts[1])])
 
+    nfkc = normalizers.NFKC().normalize_str
+    for c in code_points():
+        if nfkc(chr(c)) == chr(c) != unicodedata.normalize("NFKC", chr(c)):
+            unknown.add(c)
+
     # The rest must behave as in Python: the order of each pair of classes, and every composition.
     classes = {unicodedata.combining(chr(c)): chr(c) for c in marks if c not in unknown}
 

@@ -215,6 +215,7 @@ struct FileTokenizer::Impl {
   TextRule rule;
   TokenizerSettings settings;
   TokenizerClass kind = TokenizerClass::kFile;
+  bool has_file = false;  // tokenizer.json
 
   Model model;
   TextSteps steps;
@@ -474,15 +475,15 @@ void FileTokenizer::Impl::LoadSiglip() {
 }
 
 void FileTokenizer::Impl::SetRule() {
-  // transformers sets the template anew where the settings say what stands around a text.
-  if (settings.config.contains("add_bos_token") || settings.config.contains("add_eos_token")) {
-    if (kind != TokenizerClass::kSiglip) {
-      frame = {};
-      const std::optional<std::int32_t> bos = RoleId("bos_token");
-      const std::optional<std::int32_t> eos = RoleId("eos_token");
-      if (bos && settings.Flag("add_bos_token", false)) frame.front.push_back(*bos);
-      if (eos && settings.Flag("add_eos_token", false)) frame.behind.push_back(*eos);
-    }
+  // Without tokenizer.json the settings may say what stands around a text.
+  const bool says =
+      settings.config.contains("add_bos_token") || settings.config.contains("add_eos_token");
+  if (says && !has_file && kind != TokenizerClass::kSiglip) {
+    frame = {};
+    const std::optional<std::int32_t> bos = RoleId("bos_token");
+    const std::optional<std::int32_t> eos = RoleId("eos_token");
+    if (bos && settings.Flag("add_bos_token", false)) frame.front.push_back(*bos);
+    if (eos && settings.Flag("add_eos_token", false)) frame.behind.push_back(*eos);
   }
   pad = rule.pad ? *rule.pad : RequiredRole("pad_token");
   if (rule.strips_separator) separator = RequiredRole("sep_token");
@@ -498,8 +499,8 @@ void FileTokenizer::Impl::SetRule() {
       std::find(frame.behind.begin(), frame.behind.end(), end) == frame.behind.end()) {
     throw Error(ErrorCode::kUnsupported,
                 "{}: no text ends in the token {}, whose row the model pools; put the id of the "
-                "end token into the model's configuration, or 'add_eos_token' into {}",
-                name, end, settings.config_name);
+                "tokenizer's end token into the model's configuration",
+                name, end);
   }
   for (const std::int32_t id : frame.front)
     vocabulary_size = std::max(vocabulary_size, Index{id} + 1);
@@ -609,6 +610,7 @@ FileTokenizer FileTokenizer::Load(const std::filesystem::path& directory, const 
       ReadObjectIfThere(directory, "tokenizer.json", kMaxTokenizerJsonBytes);
   impl->settings = ReadTokenizerSettings(directory, file);
   impl->kind = FindClass(directory, impl->settings, rule);
+  impl->has_file = file.has_value();
   SetDefaults(impl->kind, impl->settings);
   const auto need = [&](const char* what) -> const Json& {
     if (!file) {

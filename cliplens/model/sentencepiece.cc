@@ -87,6 +87,13 @@ UnigramVocabulary VocabularyOf(const SentencePieceModel& model) {
                                .byte_fallback = model.byte_fallback,
                                .rule = UnigramRule::kSentencePiece};
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    if (model.pieces[id].kind == PieceKind::kUserDefined) {
+      throw Error(
+          ErrorCode::kUnsupported,
+          "{}: piece {} (\"{}\") is user-defined, which is not followed; save the tokenizer "
+          "by transformers, which writes a tokenizer.json that is read",
+          model.name, id, Printable(model.pieces[id].text));
+    }
     if (model.pieces[id].kind != PieceKind::kUnknown) continue;
     if (vocabulary.unknown) {
       throw Error(ErrorCode::kCorruptData,
@@ -147,24 +154,15 @@ SentencePiece::SentencePiece(const SentencePieceModel& model)
       blank_in_front_(model.blank_in_front),
       blank_behind_(model.blank_behind),
       single_blanks_(model.single_blanks),
-      blank_(model.escape_blanks ? kPieceBlank : std::string_view(" ")) {
-  std::vector<std::pair<std::string_view, std::int32_t>> symbols;
-  const std::vector<UnigramPiece>& pieces = unigram_.vocabulary().pieces;
-  for (std::size_t id = 0; id < pieces.size(); ++id) {
-    if (pieces[id].kind != PieceKind::kUserDefined) continue;
-    symbols.emplace_back(pieces[id].text, static_cast<std::int32_t>(id));
-  }
-  user_defined_ = PieceTrie(std::move(symbols));
-}
+      blank_(model.escape_blanks ? kPieceBlank : std::string_view(" ")) {}
 
 // What the text begins with and what it becomes.
 CharacterMap::Match SentencePiece::TakeCharacter(std::string_view text) const {
-  CharacterMap::Match match;
-  user_defined_.ForPrefixes(text, [&](std::size_t length, std::int32_t) { match.length = length; });
-  if (match.length == 0) match = map_.Longest(text);
-  if (match.length > 0 && match.replacement.data() != nullptr) return match;
-  if (match.length == 0) match.length = std::max<std::size_t>(Utf8SequenceLength(text), 1);
-  match.replacement = text.substr(0, match.length);
+  CharacterMap::Match match = map_.Longest(text);
+  if (match.length == 0) {
+    match.length = std::max<std::size_t>(Utf8SequenceLength(text), 1);
+    match.replacement = text.substr(0, match.length);
+  }
   return match;
 }
 

@@ -15,7 +15,6 @@
 
 #include "cliplens/base/array.h"
 #include "cliplens/model/character_map.h"
-#include "cliplens/model/piece_trie.h"
 #include "cliplens/model/unigram.h"
 
 namespace cliplens {
@@ -48,8 +47,8 @@ SentencePieceModel ParseSentencePieceModel(std::string_view bytes, const std::st
 // Ids equal those of the sentencepiece package. Immutable once built.
 class SentencePiece {
  public:
-  // Error(kUnsupported) unless the model is a unigram model, Error(kCorruptData) as Unigram and
-  // CharacterMap have it.
+  // Error(kUnsupported) unless the model is a unigram model without user-defined pieces,
+  // Error(kCorruptData) as Unigram and CharacterMap have it.
   explicit SentencePiece(const SentencePieceModel& model);
 
   // Appends the ids of UTF-8.
@@ -65,7 +64,6 @@ class SentencePiece {
 
   Unigram unigram_;
   CharacterMap map_;
-  PieceTrie user_defined_;  // which normalization leaves alone
   bool blank_in_front_, blank_behind_, single_blanks_;
   std::string_view blank_;
 };

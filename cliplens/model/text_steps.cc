@@ -143,8 +143,6 @@ void TextSteps::AddNormalizer(const Json& step, const std::string& name) {
     out.form = form->second;
   } else if (type == "Lowercase") {
     out.change = Change::kLower;
-  } else if (type == "StripAccents") {
-    out.change = Change::kRemoveMarks;
   } else if (type == "Strip") {
     out.change = Change::kStrip;
     out.left = StepFlag(step, "strip_left", true, name);
@@ -320,12 +318,6 @@ void TextSteps::Apply(const Normalizer& step, std::string& text) {
     case Change::kLower:
       text = EncodeUtf8(LowerForHuggingFace(Decoded(text)));
       break;
-    case Change::kRemoveMarks: {
-      std::u32string characters = Decoded(text);
-      std::erase_if(characters, [](char32_t c) { return (BertClassOf(c) & kBertMark) != 0; });
-      text = EncodeUtf8(characters);
-      break;
-    }
     case Change::kStrip: {
       std::u32string characters = Decoded(text);
       const auto kept = [](char32_t c) { return !IsStepBlank(c); };

@@ -40,7 +40,7 @@ class TextSteps {
   bool Split(std::string_view text, bool at_start, const OnWord& on_word) const;
 
  private:
-  enum class Change { kForm, kLower, kStrip, kRemoveMarks, kReplace, kPrepend, kMap, kBert };
+  enum class Change { kForm, kLower, kStrip, kReplace, kPrepend, kMap, kBert };
   enum class Pattern { kText, kBlanks, kWhiteSpace };  // as it stands, " {2,}", "\s+"
   enum class Join { kRemoved, kIsolated, kPrevious, kNext, kContiguous };
   enum class Cut { kWhiteSpace, kBert, kText, kMetaspace };

@@ -20,10 +20,6 @@ constexpr double kUnknownPenalty = 10;
 
 std::string ByteToken(unsigned byte) { return fmt::format("<0x{:02X}>", byte); }
 
-bool IsFoundInTexts(PieceKind kind) {
-  return kind == PieceKind::kNormal || kind == PieceKind::kUserDefined;
-}
-
 }  // namespace
 
 // The best split of the text up to a place.
@@ -44,7 +40,6 @@ Unigram::Unigram(UnigramVocabulary vocabulary, const std::string& name)
                 name, *vocabulary_.unknown, count);
   }
   double lowest = std::numeric_limits<double>::infinity();
-  highest_score_ = std::numeric_limits<float>::min();
   std::vector<std::pair<std::string_view, std::int32_t>> found;
   found.reserve(pieces.size());
   for (std::int32_t id = 0; id < count; ++id) {
@@ -54,11 +49,9 @@ Unigram::Unigram(UnigramVocabulary vocabulary, const std::string& name)
                   id, Printable(piece.text),
                   piece.text.empty() ? "is empty" : "has a score that is no number");
     }
-    if (!sentencepiece || piece.kind == PieceKind::kNormal) {
-      lowest = std::min(lowest, piece.score);
-      highest_score_ = std::max(highest_score_, piece.score);
-    }
-    if (!sentencepiece || IsFoundInTexts(piece.kind)) found.emplace_back(piece.text, id);
+    if (sentencepiece && piece.kind != PieceKind::kNormal) continue;
+    lowest = std::min(lowest, piece.score);
+    found.emplace_back(piece.text, id);
   }
   unknown_score_ = (std::isinf(lowest) ? 0 : lowest) - kUnknownPenalty;
   if (sentencepiece) unknown_score_ = static_cast<float>(unknown_score_);
@@ -97,17 +90,14 @@ void Unigram::FindBest(std::string_view text, std::vector<Best>& best) const {
     const std::size_t character = std::max<std::size_t>(Utf8SequenceLength(text.substr(begin)), 1);
     const auto offer = [&](std::size_t length, double score, std::int32_t id) {
       Best& end = best[begin + length];
-      if (end.begin < 0 || score > end.score) {
-        end = {static_cast<Real>(score), static_cast<std::int32_t>(begin), id};
+      const double rounded = static_cast<Real>(score);
+      if (end.begin < 0 || rounded > end.score) {
+        end = {rounded, static_cast<std::int32_t>(begin), id};
       }
     };
     bool alone = false;  // the character is a piece of its own
     trie_.ForPrefixes(text.substr(begin), [&](std::size_t length, std::int32_t id) {
-      const UnigramPiece& piece = At(vocabulary_.pieces, id);
-      const bool bonus =
-          vocabulary_.rule == UnigramRule::kSentencePiece && piece.kind == PieceKind::kUserDefined;
-      const double score = bonus ? static_cast<double>(length) * highest_score_ - 0.1 : piece.score;
-      offer(length, score + before, id);
+      offer(length, At(vocabulary_.pieces, id).score + before, id);
       alone = alone || length == character;
     });
     if (!alone) offer(character, unknown_score_ + before, vocabulary_.unknown.value_or(-1));

@@ -38,8 +38,7 @@ enum class UnigramRule {
   // Hugging Face's tokenizers: sums in fp64; every piece counts, whatever its kind. A run of
   // characters without piece becomes bytes or one unknown token.
   kTokenizers,
-  // sentencepiece itself: sums rounded to fp32; control, unknown, byte and unused pieces are not
-  // found in texts, user-defined ones always are.
+  // sentencepiece itself: sums rounded to fp32; only normal pieces are found in texts.
   kSentencePiece,
 };
 
@@ -77,7 +76,6 @@ class Unigram {
   PieceTrie trie_;
   std::array<std::int32_t, 256> bytes_{};  // ids, -1 for those without piece
   double unknown_score_ = 0;
-  double highest_score_ = 0;
 };
 
 }  // namespace cliplens

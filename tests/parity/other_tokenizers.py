@@ -157,7 +157,7 @@ def write_all(folder: pathlib.Path) -> dict[str, Layout]:
     forms = json.loads((folder / "t5-saved/tokenizer.json").read_text())
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         forms["normalizer"] = {"type": "Sequence", "normalizers": [
-            {"type": form}, {"type": "StripAccents"}, {"type": "Lowercase"},
+            {"type": form}, {"type": "Lowercase"},
             {"type": "Prepend", "prepend": "x "},
             {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}]}
         forms["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [
@@ -195,7 +195,6 @@ def write_all(folder: pathlib.Path) -> dict[str, Layout]:
     for name, options in {"": {}, ", identity": dict(normalization_rule_name="identity"),
                           ", case folded": dict(normalization_rule_name="nmt_nfkc_cf"),
                           ", with bytes": dict(byte_fallback=True, character_coverage=0.98),
-                          ", with symbols": dict(user_defined_symbols=["cat", "do", "▁s"]),
                           ", without prefix": dict(add_dummy_prefix=False),
                           ", all blanks": dict(remove_extra_whitespaces=False),
                           ", suffixes": dict(treat_whitespace_as_suffix=True)}.items():
