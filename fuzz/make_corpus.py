@@ -4,6 +4,7 @@ Small valid files of every kind that a reader knows, and some that it refuses. F
 begin with `found-` are inputs that a fuzzer found; they are kept as they are.
 """
 
+import base64
 import gzip
 import io
 import json
@@ -258,6 +259,99 @@ def make_tokenizer():
         put("tokenizer", name, text)
     put("tokenizer", "not-utf8", b"a\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80b")
     put("tokenizer", "long", "lower and " * 60)
+
+
+def proto(number, value):
+    """A field of a protocol buffer: bytes, a float or a whole number."""
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    return varint(number << 3) + varint(value)
+
+
+def character_map(key, value):
+    """sentencepiece's map of characters with one rule: each byte's unit in a block of its own."""
+    units, at = [0] * 256 * (len(key) + 2), 0
+    for i, byte in enumerate(key):
+        offset = (at & ~0xFF) ^ 256 * (i + 1)
+        units[at] |= offset << 10
+        at ^= offset ^ byte
+        units[at] = byte
+    offset = (at & ~0xFF) ^ 256 * (len(key) + 1)
+    units[at] |= offset << 10 | 1 << 8
+    units[at ^ offset] = 1 << 31
+    array = struct.pack(f"<{len(units)}I", *units)
+    return struct.pack("<I", len(array)) + array + value + b"\0"
+
+
+def sentencepiece(pieces, rule=b"", trainer=b"", normalizer=b""):
+    out = b"".join(proto(1, proto(1, text.encode()) + proto(2, float(score)) + proto(3, kind))
+                   for text, score, kind in pieces)
+    return out + proto(2, trainer) + proto(3, (proto(2, rule) if rule else b"") + normalizer)
+
+
+PIECES = [("<pad>", 0, 3), ("</s>", 0, 3), ("<unk>", 0, 2), ("▁", -2, 1), ("▁a", -1, 1),
+          ("▁cat", -3, 1), ("c", -4, 1), ("at", -2.5, 1), ("fi", -3, 1)]
+SIGLIP = {"tokenizer_class": "SiglipTokenizer"}
+
+
+def make_sentencepiece():
+    put("sentencepiece", "plain", sentencepiece(PIECES))
+    put("sentencepiece", "map", sentencepiece(PIECES, character_map("ﬁ".encode(), b"fi")))
+    put("sentencepiece", "bytes", sentencepiece(
+        PIECES + [(f"<0x{b:02X}>", 0, 6) for b in range(256)], trainer=proto(35, 1)))
+    put("sentencepiece", "blanks", sentencepiece(
+        PIECES, trainer=proto(24, 1), normalizer=proto(3, 1) + proto(4, 0) + proto(5, 0)))
+
+
+def make_token_files():
+    model = sentencepiece(PIECES, character_map("ﬁ".encode(), b"fi"))
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    put("token_files", "t5", parts(spiece_model=model, tokenizer_config_json=json.dumps(
+        {"tokenizer_class": "T5Tokenizer", "extra_ids": 2})))
+    put("token_files", "siglip", parts(spiece_model=model, tokenizer_config_json=json.dumps(SIGLIP)))
+    xlm = sentencepiece([("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3)] + PIECES[3:])
+    put("token_files", "xlm", parts(**{"sentencepiece.bpe_model": xlm}))
+    unigram = {"type": "Unigram", "unk_id": 2, "vocab": [[t, s] for t, s, _ in PIECES]}
+    template = {"type": "TemplateProcessing", "single": [
+        {"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}],
+        "special_tokens": {"</s>": {"ids": [1]}}}
+    rule = base64.b64encode(character_map(b"e", b"c")).decode()
+    steps = [{"type": "Precompiled", "precompiled_charsmap": rule},
+             {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+             {"type": "NFKC"}, {"type": "Lowercase"}, {"type": "Prepend", "prepend": "▁"},
+             {"type": "Strip", "strip_left": True, "strip_right": True}]
+    splits = [{"type": "WhitespaceSplit"},
+              {"type": "Split", "pattern": {"String": "t"}, "behavior": "MergedWithPrevious"},
+              {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}]
+    put("token_files", "steps", parts(
+        tokenizer_json=json.dumps({
+            "model": unigram, "normalizer": {"type": "Sequence", "normalizers": steps},
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": splits},
+            "post_processor": template, "added_tokens": [
+                {"id": 1, "content": "</s>"},
+                {"id": 9, "content": "<x>", "lstrip": True, "rstrip": True, "normalized": True}]}),
+        tokenizer_config_json=json.dumps(special)))
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "a", "c", "t", "at", "cat", "▁", "▁a"]
+    tokens += [f"<0x{b:02X}>" for b in (0xE7, 0x8C, 0xAB)]
+    put("token_files", "gemma", parts(
+        tokenizer_json=json.dumps({"model": {
+            "type": "BPE", "vocab": {t: i for i, t in enumerate(tokens)}, "byte_fallback": True,
+            "merges": ["a t", ["c", "at"], "▁ a"], "unk_token": "<unk>", "fuse_unk": True},
+            "added_tokens": [], "post_processor": {
+                "type": "BertProcessing", "cls": ["<bos>", 2], "sep": ["<eos>", 1]}}),
+        tokenizer_config_json=json.dumps({"tokenizer_class": "Siglip2Tokenizer"})))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##t", "ca", "猫", ","]
+    put("token_files", "bert", parts(vocab_txt="\n".join(words)))
+    put("token_files", "bert-json", parts(
+        tokenizer_json=json.dumps({"added_tokens": [], "model": {
+            "type": "WordPiece", "vocab": {t: i for i, t in enumerate(words)},
+            "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 9}, "normalizer": {"type": "BertNormalizer"},
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": {"type": "BertProcessing", "cls": ["[CLS]", 2], "sep": ["[SEP]", 3]}}),
+        tokenizer_config_json=json.dumps({"pad_token": "[PAD]", "eos_token": "[SEP]"})))
 
 
 def make_texts():

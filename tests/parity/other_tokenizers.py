@@ -33,6 +33,12 @@ class Layout:
     encode: Callable[[list[str]], list[list[int]]]
 
 
+# A small map of characters in place of sentencepiece's own, which takes 240 KB.
+RULES = {"\t": " ", "\n": " ", "\r": " ", "\u3000": " ", "\xa0": " ", "ﬁ": "fi", "㍿": "株式会社",
+         "e\u0301": "é", "E\u0301": "É", "\u200b": "", "™": "TM"} | {
+    chr(c + 0xFEE0): chr(c) for c in range(0x21, 0x7F)}
+
+
 def corpus(lines: int = 1500) -> list[str]:
     rng = random.Random(5)
     out = [line.split("\t")[0] for path in sorted((ROOT / "world/texts").glob("*.txt"))
