@@ -40,9 +40,9 @@ TextRule RuleOf(const Json& json) {
 }
 
 // The files of a small tokenizer, to be changed.
-class Files {
+class TokenizerFiles {
  public:
-  explicit Files(const std::string& name) {
+  explicit TokenizerFiles(const std::string& name) {
     for (const auto& entry : std::filesystem::directory_iterator(kTokenizers / name)) {
       std::filesystem::copy(entry.path(), path() / entry.path().filename());
     }
@@ -89,7 +89,7 @@ TEST(FileTokenizer, IdsAreTheReferencesForEveryKindOfFile) {
 }
 
 TEST(FileTokenizer, PaddingBelongsToTheTextWhereItIsAttendedTo) {
-  const Files files("t5");
+  const TokenizerFiles files("t5");
   const Tokenizer filled = files.Load();
   const Tokens tokens = filled.Encode("a photo of a cat");
   EXPECT_EQ(tokens.end, 23);
@@ -121,18 +121,22 @@ TEST(FileTokenizer, WordsAreNamedByTheirTokens) {
   using Texts = std::vector<std::string>;
   const std::string start = kStartWord, end = kEndWord, padding = kPaddingWord;
   const TextRule pooled{.context_length = 24};
-  EXPECT_EQ(texts_of(Files("xlm").Load(pooled), "two dogs"), (Texts{start, "two", "dogs", end}));
-  EXPECT_EQ(texts_of(Files("bert").Load(), "Two dogs, s\xC3\xA9t"),
+  EXPECT_EQ(texts_of(TokenizerFiles("xlm").Load(pooled), "two dogs"),
+            (Texts{start, "two", "dogs", end}));
+  EXPECT_EQ(texts_of(TokenizerFiles("bert").Load(), "Two dogs, s\xC3\xA9t"),
             (Texts{start, "two", "dogs", ",", "set", end, padding}));
-  EXPECT_EQ(texts_of(Files("bert").Load(
+  EXPECT_EQ(texts_of(TokenizerFiles("bert").Load(
                          {.context_length = 24, .fills_context = true, .strips_separator = true}),
                      "two"),
             (Texts{start, "two", padding}));
   // Characters without a piece of their own are put together again from their bytes.
-  EXPECT_EQ(texts_of(Files("siglip2").Load(), "a \xF0\x9F\x90\xB1 b").at(1), "\xF0\x9F\x90\xB1");
-  EXPECT_EQ(texts_of(Files("siglip").Load(), "a \xF0\x9F\x90\xB1 b").at(1), "\xF0\x9F\x90\xB1");
+  EXPECT_EQ(texts_of(TokenizerFiles("siglip2").Load(), "a \xF0\x9F\x90\xB1 b").at(1),
+            "\xF0\x9F\x90\xB1");
+  EXPECT_EQ(texts_of(TokenizerFiles("siglip").Load(), "a \xF0\x9F\x90\xB1 b").at(1),
+            "\xF0\x9F\x90\xB1");
   // A token that is written in the text is a word.
-  EXPECT_EQ(texts_of(Files("xlm").Load({.context_length = 24, .fills_context = true}), "a<mask>b"),
+  EXPECT_EQ(texts_of(TokenizerFiles("xlm").Load({.context_length = 24, .fills_context = true}),
+                     "a<mask>b"),
             (Texts{start, "a", "<mask>", "b", end, padding}));
 }
 
@@ -141,7 +145,7 @@ TEST(FileTokenizer, LongTextsAreCutAndEndInTheEnd) {
   for (int i = 0; i < 100; ++i) text += "a cat ";
   for (const char* name : {"t5", "t5-saved", "xlm", "siglip", "bert", "siglip2"}) {
     SCOPED_TRACE(name);
-    const Tokenizer tokenizer = Files(name).Load();
+    const Tokenizer tokenizer = TokenizerFiles(name).Load();
     const Tokens tokens = tokenizer.Encode(text);
     EXPECT_TRUE(tokens.truncated);
     EXPECT_EQ(tokens.count, 24);
@@ -150,7 +154,7 @@ TEST(FileTokenizer, LongTextsAreCutAndEndInTheEnd) {
 }
 
 TEST(FileTokenizer, TheRuleMayNamePaddingAndPooledToken) {
-  const Files files("xlm");
+  const TokenizerFiles files("xlm");
   EXPECT_EQ(files.Load({.context_length = 24, .pad = 7}).Encode("a").ids.back(), 7);
   ExpectError(ErrorCode::kUnsupported, "no text ends in the token 9",
               [&] { files.Load({.context_length = 24, .end = 9}); });
@@ -162,13 +166,13 @@ TEST(FileTokenizer, WhatIsMissingIsNamed) {
   const TemporaryDirectory empty;
   ExpectError(ErrorCode::kNotFound, "no tokenizer (tokenizer.json",
               [&] { Tokenizer::LoadFiles(empty.path(), {.context_length = 8}); });
-  const Files t5("t5");
+  const TokenizerFiles t5("t5");
   std::filesystem::remove(t5.path() / "tokenizer_config.json");
   ExpectError(ErrorCode::kNotFound, "how spiece.model is read", [&] { t5.Load(); });
-  const Files gemma("siglip2");
+  const TokenizerFiles gemma("siglip2");
   std::filesystem::remove(gemma.path() / "tokenizer.json");
   ExpectError(ErrorCode::kNotFound, "tokenizer.json is missing", [&] { gemma.Load(); });
-  const Files siglip("siglip");
+  const TokenizerFiles siglip("siglip");
   std::filesystem::remove(siglip.path() / "spiece.model");
   ExpectError(ErrorCode::kNotFound, "spiece.model", [&] { siglip.Load(); });
 }
@@ -204,7 +208,7 @@ TEST(FileTokenizer, WhatIsNotFollowedIsRefusedByName) {
   };
   for (const auto& [name, file, words, change] : cases) {
     SCOPED_TRACE(words);
-    const Files files(name);
+    const TokenizerFiles files(name);
     files.Change(file, change);
     ExpectError(ErrorCode::kUnsupported, words, [&] { files.Load(); });
   }
@@ -242,20 +246,20 @@ TEST(FileTokenizer, FilesThatContradictThemselvesAreRefused) {
   };
   for (const auto& [name, words, change] : cases) {
     SCOPED_TRACE(words);
-    const Files files(name);
+    const TokenizerFiles files(name);
     files.Change("tokenizer.json", change);
     ExpectError(ErrorCode::kCorruptData, words, [&] { files.Load(); });
   }
-  const Files bert("bert");
+  const TokenizerFiles bert("bert");
   bert.Write("vocab.txt", "");
   ExpectError(ErrorCode::kCorruptData, "vocab.txt", [&] { bert.Load(); });
-  const Files deep("steps");
+  const TokenizerFiles deep("steps");
   deep.Write("tokenizer.json", std::string(5000, '['));
   ExpectError(ErrorCode::kCorruptData, "nested deeper", [&] { deep.Load(); });
 }
 
 TEST(FileTokenizer, ATextMustBeUtf8AndOfBoundedLength) {
-  const Tokenizer tokenizer = Files("t5").Load();
+  const Tokenizer tokenizer = TokenizerFiles("t5").Load();
   ExpectError(ErrorCode::kInvalidArgument, "byte 1", [&] { tokenizer.Encode("a\xFF"); });
   ExpectError(ErrorCode::kExhausted, "4194304",
               [&] { tokenizer.Encode(std::string((4 << 20) + 1, 'a')); });
