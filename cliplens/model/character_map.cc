@@ -36,6 +36,9 @@ CharacterMap CharacterMap::Parse(std::string_view bytes, const std::string& name
   std::memcpy(map.units_.data(), bytes.data() + sizeof size, size);
   map.replacements_ = bytes.substr(sizeof size + size);
   map.Check(name);
+  for (char c = 0x20; c < 0x7F; ++c) {
+    if (map.Shortest(std::string_view(&c, 1)).length > 0) map.keeps_ascii_ = false;
+  }
   return map;
 }
 

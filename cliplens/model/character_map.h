@@ -34,6 +34,8 @@ class CharacterMap {
   Match Shortest(std::string_view text) const;
 
   bool empty() const { return units_.empty(); }
+  // Whether each character from U+0020 to U+007E by itself stays as it is.
+  bool keeps_ascii() const { return keeps_ascii_; }
 
  private:
   Match Find(std::string_view text, int most) const;
@@ -42,6 +44,7 @@ class CharacterMap {
 
   std::vector<std::uint32_t> units_;
   std::string replacements_;
+  bool keeps_ascii_ = true;
 };
 
 }  // namespace cliplens

@@ -39,7 +39,12 @@ class CharacterPairs {
   std::unordered_map<std::string, std::int32_t> whole_;       // all tokens, if merges are ignored
   std::array<std::int32_t, 256> bytes_{};                     // ids, -1 for those without token
   std::int32_t unknown_;                                      // -1: none
+  std::array<std::int32_t, 128> ascii_{};                     // of characters_, -1 for none
   PairMerges merges_;
+  // The neighbours, as characters, that some merge joins. Between others a text is cut, so that
+  // what is merged is short.
+  PairMerges joints_;
+  bool cuts_ = true;
 };
 
 }  // namespace cliplens

@@ -650,7 +650,14 @@ Tokens FileTokenizer::Encode(std::string_view text) const {
     throw Error(ErrorCode::kExhausted, "a text of {} bytes; {} are the most that are read",
                 text.size(), kMaxEncodedBytes);
   }
-  const std::string clean = EncodeUtf8(CleanText(text, impl.rule.cleaning));
+  std::string clean;
+  if (impl.rule.cleaning != TextCleaning::kNone) {
+    clean = EncodeUtf8(CleanText(text, impl.rule.cleaning));
+  } else if (FindInvalidUtf8(text) == std::string_view::npos) {
+    clean = text;
+  } else {
+    DecodeUtf8(text);  // names the byte
+  }
   const auto context = ToSize(impl.rule.context_length);
   const std::size_t room = context - impl.frame.front.size() - impl.frame.behind.size();
   std::vector<std::int32_t> own;

@@ -37,6 +37,10 @@ class PairMerges {
   // Symbols are not negative. A pair that is there already keeps its merge.
   void Insert(std::int32_t left, std::int32_t right, Merge merge);
 
+  bool Has(std::int32_t left, std::int32_t right) const {
+    return Find(left, right).rank != kNoRank;
+  }
+
   // Merges the neighbouring pair of the lowest rank until no pair is left that merges. Leaves the
   // word's final symbols at the front of `symbols`, of which there are at most kNoRank, and returns
   // their number. O(n log n).

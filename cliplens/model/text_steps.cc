@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "cliplens/base/ascii.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
 #include "cliplens/io/code_points.h"
@@ -31,6 +32,11 @@ void CheckStepBytes(const std::string& text) {
 bool IsAsciiText(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+// Whether every character is one of U+0020 to U+007E.
+bool IsPlainText(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
 }
 
 std::u32string Decoded(std::string_view text) {
@@ -231,7 +237,7 @@ void TextSteps::AddSplit(const Json& step, const std::string& name) {
 // with; the characters of others are looked up one by one.
 void TextSteps::ApplyMap(const CharacterMap& map, std::string& text) {
   constexpr std::size_t kWholeGrapheme = 6;
-  if (map.empty()) return;
+  if (map.empty() || (map.keeps_ascii() && IsPlainText(text))) return;
   const std::u32string characters = Decoded(text);
   std::u32string_view rest = characters;
   std::string out;
@@ -284,11 +290,21 @@ void TextSteps::Replace(const Normalizer& step, std::string& text) {
   std::string out;
   out.reserve(text.size());
   std::string_view rest = text;
+  if (step.pattern == Pattern::kText) {
+    while (true) {
+      const std::size_t found = std::min(rest.find(step.from), rest.size());
+      out += rest.substr(0, found);
+      if (found == rest.size()) break;
+      out += step.to;
+      rest.remove_prefix(found + step.from.size());
+      CheckStepBytes(out);
+    }
+    text = std::move(out);
+    return;
+  }
   while (!rest.empty()) {
     std::size_t taken = 0;
-    if (step.pattern == Pattern::kText) {
-      if (rest.starts_with(step.from)) taken = step.from.size();
-    } else if (step.pattern == Pattern::kBlanks) {
+    if (step.pattern == Pattern::kBlanks) {
       taken = std::min(rest.find_first_not_of(' '), rest.size());
       if (taken < 2) taken = 0;
     } else {
@@ -316,6 +332,10 @@ void TextSteps::Apply(const Normalizer& step, std::string& text) {
       if (!IsAsciiText(text)) text = EncodeUtf8(HuggingFaceForm(Decoded(text), step.form));
       break;
     case Change::kLower:
+      if (IsAsciiText(text)) {
+        text = LowerAscii(text);
+        break;
+      }
       text = EncodeUtf8(LowerForHuggingFace(Decoded(text)));
       break;
     case Change::kStrip: {
@@ -352,13 +372,17 @@ void TextSteps::Normalize(std::string& text) const {
   for (const Normalizer& step : normalizers_) Apply(step, text);
 }
 
-void TextSteps::Apply(const Splitter& step, const Part& part, std::vector<Part>& out) {
+bool TextSteps::SplitFrom(std::size_t place, std::string_view text, bool at_start,
+                          const OnWord& on_word) const {
+  if (text.empty()) return true;
+  if (place == splitters_.size()) return on_word(text);
+  const Splitter& step = splitters_[place];
   std::string replaced;  // kMetaspace
-  std::string_view text = part.text;
   if (step.cut == Cut::kMetaspace) {
     const bool prepend =
-        step.prepend == Prepend::kAlways || (step.prepend == Prepend::kFirst && part.at_start);
+        step.prepend == Prepend::kAlways || (step.prepend == Prepend::kFirst && at_start);
     replaced.reserve(text.size() + 16);
+    if (prepend && text[0] != ' ' && !text.starts_with(step.text)) replaced = step.text;
     for (const char c : text) {
       if (c == ' ') {
         replaced += step.text;
@@ -366,92 +390,58 @@ void TextSteps::Apply(const Splitter& step, const Part& part, std::vector<Part>&
         replaced += c;
       }
     }
-    if (prepend && !replaced.empty() && !replaced.starts_with(step.text)) {
-      replaced.insert(0, step.text);
-    }
     CheckStepBytes(replaced);
-    if (!step.split) {
-      if (!replaced.empty()) out.push_back({std::move(replaced), part.at_start});
-      return;
-    }
     text = replaced;
+    if (!step.split) return SplitFrom(place + 1, text, at_start, on_word);
   }
 
   // The next delimiter, from `at` on: [begin, end); empty at the end of the text.
   struct Range {
     std::size_t begin, end;
+    Join join;
   };
   const auto next = [&](std::size_t at) -> Range {
     if (step.cut == Cut::kText || step.cut == Cut::kMetaspace) {
       const std::size_t found = text.find(step.text, at);
-      if (found == std::string_view::npos) return {text.size(), text.size()};
-      return {found, found + step.text.size()};
+      if (found == std::string_view::npos) return {text.size(), text.size(), step.join};
+      return {found, found + step.text.size(), step.join};
     }
     while (at < text.size()) {
       const std::size_t length = SequenceLength(text.substr(at));
       const std::uint8_t kind = BertClassOf(CodePointOf(text.substr(at, length)));
-      if ((kind & kBertSpace) != 0) return {at, at + length};
-      if (step.cut == Cut::kBert && (kind & kBertPunctuation) != 0) return {at, at + length};
+      if ((kind & kBertSpace) != 0) return {at, at + length, Join::kRemoved};
+      if (step.cut == Cut::kBert && (kind & kBertPunctuation) != 0) {
+        return {at, at + length, Join::kIsolated};
+      }
       at += length;
     }
-    return {at, at};
+    return {at, at, step.join};
   };
-  const auto add = [&](std::size_t begin, std::size_t end) {
-    if (begin < end) {
-      out.push_back({std::string(text.substr(begin, end - begin)), part.at_start && begin == 0});
-    }
+  const auto give = [&](std::size_t begin, std::size_t end) {
+    return SplitFrom(place + 1, text.substr(begin, end - begin), at_start && begin == 0, on_word);
   };
   std::size_t begin = 0;
   for (std::size_t at = 0; at < text.size();) {
     Range found = next(at);
-    Join join = step.join;
-    if (step.cut == Cut::kBert && found.begin < found.end) {
-      const std::string_view character = text.substr(found.begin, found.end - found.begin);
-      const bool space = (BertClassOf(CodePointOf(character)) & kBertSpace) != 0;
-      join = space ? Join::kRemoved : Join::kIsolated;
+    if (found.join == Join::kContiguous) {
+      for (Range more = next(found.end); more.begin == found.end && more.begin < more.end;
+           more = next(found.end)) {
+        found.end = more.end;
+      }
     }
     at = found.end;
-    switch (join) {
-      case Join::kRemoved:
-        add(begin, found.begin);
-        begin = found.end;
-        break;
-      case Join::kContiguous:
-        while (found.end < text.size() && next(found.end).begin == found.end) {
-          found.end = next(found.end).end;
-        }
-        at = found.end;
-        [[fallthrough]];
-      case Join::kIsolated:
-        add(begin, found.begin);
-        add(found.begin, found.end);
-        begin = found.end;
-        break;
-      case Join::kPrevious:
-        add(begin, found.end);
-        begin = found.end;
-        break;
-      case Join::kNext:
-        add(begin, found.begin);
-        begin = found.begin;
-        break;
+    const bool with_delimiter = found.join == Join::kPrevious;
+    if (!give(begin, with_delimiter ? found.end : found.begin)) return false;
+    begin = found.join == Join::kNext ? found.begin : found.end;
+    if (found.join == Join::kIsolated || found.join == Join::kContiguous) {
+      if (!give(found.begin, found.end)) return false;
     }
   }
-  add(begin, text.size());
+  return give(begin, text.size());
 }
 
 bool TextSteps::Split(std::string_view text, bool at_start, const OnWord& on_word) const {
-  if (text.empty()) return true;
-  if (splitters_.empty()) return on_word(text);
-  std::vector<Part> parts{{std::string(text), at_start}};
-  std::vector<Part> next;
-  for (const Splitter& step : splitters_) {
-    next.clear();
-    for (const Part& part : parts) Apply(step, part, next);
-    parts.swap(next);
-  }
-  return std::all_of(parts.begin(), parts.end(),
-                     [&](const Part& part) { return on_word(part.text); });
+  return SplitFrom(0, text, at_start, on_word);
 }
 
 }  // namespace cliplens

@@ -9,6 +9,7 @@
 //   steps.Split(text, /*at_start=*/true, [](std::string_view word) { return Print(word), true; });
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -62,16 +63,13 @@ class TextSteps {
     Prepend prepend = Prepend::kAlways;
     bool split = true;
   };
-  struct Part {
-    std::string text;
-    bool at_start;
-  };
-
   static void Apply(const Normalizer& step, std::string& text);
   static void ApplyMap(const CharacterMap& map, std::string& text);
   static void ApplyBert(const Normalizer& step, std::string& text);
   static void Replace(const Normalizer& step, std::string& text);
-  static void Apply(const Splitter& step, const Part& part, std::vector<Part>& out);
+  // The splitters from `step` on.
+  bool SplitFrom(std::size_t step, std::string_view text, bool at_start,
+                 const OnWord& on_word) const;
 
   std::vector<Normalizer> normalizers_;
   std::vector<Splitter> splitters_;
