@@ -88,7 +88,10 @@ run-parity: $(PARITY_ENV)/ready
 	  -p no:cacheprovider tests/parity world/tests/test_train.py world/tests/test_device.py \
 	  --cliplens=$(CURDIR)/$(BUILD)/bin/cliplens --write=docs/parity.md
 
-parity: all setup-test run-parity
+parity: setup-test
+	cmake -S . -B $(BUILD) -G Ninja -DCMAKE_UNITY_BUILD=$(UNITY) -DCLIPLENS_BUILD_TESTS=ON
+	cmake --build $(BUILD) -j $(JOBS) --target cliplens text_tokens
+	$(MAKE) run-parity
 
 run-explorer:
 	web/check.sh

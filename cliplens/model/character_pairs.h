@@ -1,7 +1,7 @@
 // Byte-pair encoding that begins with characters, as Gemma's tokenizer does.
 //
-//   const CharacterPairs pairs(ReadBytePairModel(ReadJsonFile("tokenizer.json")["model"], "a file"),
-//                              {.byte_fallback = true});
+//   const Json file = ReadJsonFile("tokenizer.json");
+//   const CharacterPairs pairs(ReadBytePairModel(file["model"], "file"), {.byte_fallback = true});
 //   std::vector<std::int32_t> ids;
 //   pairs.Encode("a\xE2\x96\x81" "photo", ids);
 #pragma once

@@ -20,6 +20,7 @@
 #include "cliplens/model/sentencepiece.h"
 #include "cliplens/model/text/unicode.h"
 #include "cliplens/model/text_steps.h"
+#include "cliplens/model/tokenizer_class.h"
 #include "cliplens/model/tokenizer_json.h"
 #include "cliplens/model/tokenizer_settings.h"
 #include "cliplens/model/unigram.h"
@@ -30,10 +31,6 @@ namespace {
 
 constexpr Index kMostPlaces = Index{1} << 20;
 constexpr std::size_t kMaxEncodedBytes = std::size_t{4} << 20;
-constexpr std::int64_t kMostExtraIds = 10'000;
-
-// Who sets normalization and splitting.
-enum class TokenizerClass { kFile, kT5, kXlmRoberta, kGemma, kSiglip2, kBert, kSiglip };
 
 // Steps as tokenizer.json writes them.
 Json Step(const char* type) { return {{"type", type}}; }
@@ -42,123 +39,6 @@ Json Metaspace(bool prepend) {
           {"replacement", kPieceBlank},
           {"prepend_scheme", prepend ? "always" : "never"},
           {"split", true}};
-}
-
-std::string ClassName(const TokenizerSettings& settings, const TextRule& rule) {
-  std::string name = rule.tokenizer_class;
-  const auto found = settings.config.find("tokenizer_class");
-  if (name.empty() && found != settings.config.end() && found->is_string()) {
-    name = found->get<std::string>();
-  }
-  if (name.ends_with("TokenizerFast") && name != "PreTrainedTokenizerFast") {
-    name.resize(name.size() - std::string_view("Fast").size());
-  }
-  return name;
-}
-
-bool HasFile(const std::filesystem::path& directory, const char* file) {
-  return Exists(directory / file);
-}
-
-TokenizerClass FindClass(const std::filesystem::path& directory, const TokenizerSettings& settings,
-                         const TextRule& rule) {
-  const std::string name = ClassName(settings, rule);
-  constexpr std::array<std::pair<const char*, TokenizerClass>, 10> kClasses = {
-      {{"T5Tokenizer", TokenizerClass::kT5},
-       {"MT5Tokenizer", TokenizerClass::kT5},
-       {"XLMRobertaTokenizer", TokenizerClass::kXlmRoberta},
-       {"GemmaTokenizer", TokenizerClass::kGemma},
-       {"Siglip2Tokenizer", TokenizerClass::kSiglip2},
-       {"BertTokenizer", TokenizerClass::kBert},
-       {"SiglipTokenizer", TokenizerClass::kSiglip},
-       {"PreTrainedTokenizerFast", TokenizerClass::kFile},
-       {"PreTrainedTokenizer", TokenizerClass::kFile},
-       {"TokenizersBackend", TokenizerClass::kFile}}};
-  for (const auto& [known, value] : kClasses) {
-    if (name == known) return value;
-  }
-  if (!name.empty()) {
-    throw Error(ErrorCode::kUnsupported,
-                "{}: 'tokenizer_class' is \"{}\"; only the tokenizers of T5, XLM-RoBERTa, Gemma, "
-                "SigLIP, BERT and PreTrainedTokenizerFast are supported",
-                settings.config_name, Printable(name));
-  }
-  if (HasFile(directory, "tokenizer.json")) return TokenizerClass::kFile;
-  if (HasFile(directory, "vocab.txt")) return TokenizerClass::kBert;
-  if (HasFile(directory, "sentencepiece.bpe.model")) return TokenizerClass::kXlmRoberta;
-  if (HasFile(directory, "spiece.model")) {
-    throw Error(ErrorCode::kNotFound,
-                "{}: the file that says how spiece.model is read (\"tokenizer_class\") is missing "
-                "beside it; copy it from the same tokenizer",
-                settings.config_name);
-  }
-  throw Error(ErrorCode::kNotFound,
-              "{}: no tokenizer (tokenizer.json, spiece.model, sentencepiece.bpe.model or "
-              "vocab.txt, with tokenizer_config.json); copy the files of the model's tokenizer "
-              "there",
-              PathText(directory));
-}
-
-// The special tokens that a class has by itself.
-void SetDefaults(TokenizerClass kind, TokenizerSettings& settings) {
-  const auto set = [&](const char* role, const char* text, bool strips = false) {
-    settings.roles.try_emplace(
-        role, TokenText{.text = text, .strips_left = strips, .strips_right = strips});
-  };
-  switch (kind) {
-    case TokenizerClass::kFile:
-      break;
-    case TokenizerClass::kT5:
-      set("eos_token", "</s>");
-      set("unk_token", "<unk>");
-      set("pad_token", "<pad>");
-      break;
-    case TokenizerClass::kXlmRoberta:
-      set("bos_token", "<s>");
-      set("eos_token", "</s>");
-      set("sep_token", "</s>");
-      set("cls_token", "<s>");
-      set("unk_token", "<unk>");
-      set("pad_token", "<pad>");
-      set("mask_token", "<mask>");
-      break;
-    case TokenizerClass::kGemma:
-    case TokenizerClass::kSiglip2:
-      set("unk_token", "<unk>");
-      set("bos_token", "<bos>");
-      set("eos_token", "<eos>");
-      set("pad_token", "<pad>");
-      set("mask_token", "<mask>");
-      break;
-    case TokenizerClass::kBert:
-      set("unk_token", "[UNK]");
-      set("sep_token", "[SEP]");
-      set("pad_token", "[PAD]");
-      set("cls_token", "[CLS]");
-      set("mask_token", "[MASK]");
-      break;
-    case TokenizerClass::kSiglip:
-      set("eos_token", "</s>", /*strips=*/true);
-      set("unk_token", "<unk>", /*strips=*/true);
-      set("pad_token", "</s>", /*strips=*/true);
-      break;
-  }
-}
-
-// T5's tokens "<extra_id_0>", "<extra_id_1>" ...: as many as 'extra_ids' says, 100 by default.
-std::vector<std::string> ExtraIds(const TokenizerSettings& settings) {
-  std::int64_t count = 100;
-  if (settings.config.contains("extra_ids")) {
-    count = JsonField<std::int64_t>(settings.config, "extra_ids", settings.config_name);
-  }
-  if (count < 0 || count > kMostExtraIds) {
-    throw Error(ErrorCode::kCorruptData, "{}: 'extra_ids' is {}, from 0 to {} were expected",
-                settings.config_name, count, kMostExtraIds);
-  }
-  std::vector<std::string> tokens;
-  tokens.reserve(ToSize(count));
-  for (std::int64_t i = 0; i < count; ++i) tokens.push_back(fmt::format("<extra_id_{}>", i));
-  return tokens;
 }
 
 // The pieces of a sentencepiece model as tokenizers evaluates them.
@@ -609,9 +489,9 @@ FileTokenizer FileTokenizer::Load(const std::filesystem::path& directory, const 
   const std::optional<Json> file =
       ReadObjectIfThere(directory, "tokenizer.json", kMaxTokenizerJsonBytes);
   impl->settings = ReadTokenizerSettings(directory, file);
-  impl->kind = FindClass(directory, impl->settings, rule);
+  impl->kind = FindTokenizerClass(directory, impl->settings, rule.tokenizer_class);
   impl->has_file = file.has_value();
-  SetDefaults(impl->kind, impl->settings);
+  SetDefaultRoles(impl->kind, impl->settings);
   const auto need = [&](const char* what) -> const Json& {
     if (!file) {
       throw Error(ErrorCode::kNotFound,

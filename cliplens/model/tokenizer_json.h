@@ -2,7 +2,7 @@
 //
 //   const Json file = ReadJsonFile("siglip2/tokenizer.json", kMaxTokenizerJsonBytes);
 //   const Json& model = TokenizerModel(file, "siglip2/tokenizer.json");
-//   if (KindOf(model, "a file") == ModelKind::kUnigram) Print(ReadUnigramModel(model, "a file").pieces.size());
+//   if (KindOf(model, "a file") == ModelKind::kUnigram) Use(ReadUnigramModel(model, "a file"));
 #pragma once
 
 #include <cstdint>

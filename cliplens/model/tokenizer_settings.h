@@ -1,7 +1,7 @@
 // What the files beside a vocabulary say of a Hugging Face tokenizer: special and added tokens, the
 // longest text.
 //
-//   const TokenizerSettings settings = ReadTokenizerSettings("siglip2/", /*tokenizer=*/std::nullopt);
+//   const TokenizerSettings settings = ReadTokenizerSettings("siglip2/", std::nullopt);
 //   Print(settings.max_length, settings.roles.contains("eos_token"));
 #pragma once
 

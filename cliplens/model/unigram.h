@@ -1,7 +1,7 @@
 // The unigram model of sentencepiece: a text is split into the pieces whose scores have the largest
 // sum.
 //
-//   const Unigram unigram({.pieces = {{"<unk>", 0}, {"ca", -2}, {"cat", -3}, {"s", -2}}}, "a file");
+//   const Unigram unigram({.pieces = {{"<unk>"}, {"ca", -2}, {"cat", -3}, {"s", -2}}}, "a file");
 //   std::vector<std::int32_t> ids;
 //   unigram.Encode("cats", ids);   // 2 3
 #pragma once
