@@ -341,7 +341,7 @@ def make_token_files():
             "merges": ["a t", ["c", "at"], "▁ a"], "unk_token": "<unk>", "fuse_unk": True},
             "added_tokens": [], "post_processor": {
                 "type": "BertProcessing", "cls": ["<bos>", 2], "sep": ["<eos>", 1]}}),
-        tokenizer_config_json=json.dumps({"tokenizer_class": "Siglip2Tokenizer"})))
+        tokenizer_config_json=json.dumps({"tokenizer_class": "Siglip2Tokenizer", "padding_side": "right"})))
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##t", "ca", "猫", ","]
     put("token_files", "bert", parts(vocab_txt="\n".join(words)))
     put("token_files", "bert-json", parts(

@@ -250,6 +250,15 @@ void FileTokenizer::Impl::LoadGemma(const Json& file) {
                 "the same tokenizer",
                 file_name, settings.config_name);
   }
+  // The class fills texts at their beginning where no file says otherwise.
+  const auto padding = file.find("padding");
+  const bool file_says = padding != file.end() && padding->is_object();
+  if (!settings.config.contains("padding_side") && !file_says) {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: no 'padding_side', so texts are filled at their beginning, which is not "
+                "supported; if the model was trained otherwise, write \"right\" there",
+                settings.config_name);
+  }
   Vocabulary vocabulary = ReadBytePairModel(json, file_name);
   vocabulary.unknown.reset();
   const auto& unknown = settings.roles.at("unk_token");

@@ -203,6 +203,8 @@ TEST(FileTokenizer, WhatIsNotFollowedIsRefusedByName) {
        }},
       {"steps", "tokenizer.json", "single_word",
        [](Json& j) { j["added_tokens"][0]["single_word"] = true; }},
+      {"siglip2", "tokenizer_config.json", "padding_side",
+       [](Json& j) { j.erase("padding_side"); }},
       {"siglip2", "tokenizer_config.json", "image_token",
        [](Json& j) { j["image_token"] = "<image>"; }},
   };
