@@ -138,6 +138,31 @@ void ReadOpenClipVision(ConfigReader& vision, const std::string& name, ModelConf
                  "timm_drop_path"});
 }
 
+// open_clip's way to clean texts for a tokenizer of Hugging Face's.
+TextCleaning ReadCleaning(ConfigReader& text) {
+  if (!text.Has("tokenizer_kwargs")) return TextCleaning::kWhitespace;
+  ConfigReader kwargs(text.json("tokenizer_kwargs"), text.name() + ".tokenizer_kwargs");
+  const std::string clean = kwargs.Text("clean", "whitespace");
+  kwargs.Finish({});
+  if (clean == "whitespace") return TextCleaning::kWhitespace;
+  if (clean == "lower") return TextCleaning::kLower;
+  if (clean == "canonicalize") return TextCleaning::kCanonicalize;
+  throw Error(ErrorCode::kUnsupported,
+              "{}: 'clean' is '{}'; whitespace, lower and canonicalize are supported",
+              kwargs.name(), Printable(clean));
+}
+
+// "argmax": the row of the highest id. "eos": the first row of one id, with a tokenizer of Hugging
+// Face's ("worldwide").
+void ReadPooling(ConfigReader& text, ModelConfig& config) {
+  if (text.Text("pool_type", "argmax") != "eos") return text.Only("pool_type", "argmax");
+  if (text.Text("hf_tokenizer_name", "").empty()) text.Only("pool_type", "argmax");
+  const Index end = text.Integer("eos_id", 2, 0, kMaxVocabulary);
+  config.text_rule = TextRule{.context_length = config.context_length,
+                              .cleaning = ReadCleaning(text),
+                              .end = static_cast<std::int32_t>(end)};
+}
+
 void ReadOpenClipText(ConfigReader& text, ModelConfig& config) {
   if (text.Has("hf_model_name")) {
     config.other_text = OtherTextTower(Printable(text.Text("hf_model_name", ""), 80));
@@ -154,12 +179,12 @@ void ReadOpenClipText(ConfigReader& text, ModelConfig& config) {
   text.Only("embed_cls", false);
   text.Only("no_causal_mask", false);
   text.Only("final_ln_after_pool", false);
-  text.Only("pool_type", "argmax");
+  ReadPooling(text, config);
   text.Only("proj_bias", false);
   text.Only("proj_type", "linear");
   config.text.layer_scale = HasLayerScale(text);
   CheckActivationSettings(text, config.activation);
-  text.Only("tokenizer_kwargs", Json::object());
+  if (!config.text_rule) text.Only("tokenizer_kwargs", Json::object());
   config.tokenizer_name = text.Text("hf_tokenizer_name", "");
   RefuseCustomBlocks(text);
   text.Finish({"tokenizer_mode", "pad_id", "eos_id", "output_tokens", "hf_model_pretrained",
@@ -222,10 +247,12 @@ ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
   ConfigReader top(file, name);
   const std::string type = top.Text("model_type", "");
   const bool alone = type == "clip_vision_model";
-  if (type != "clip" && !alone) {
+  const bool worldwide = type == "metaclip_2";
+  if (type != "clip" && !alone && !worldwide) {
     throw Error(ErrorCode::kUnsupported,
-                "{}: 'model_type' is '{}'; of Hugging Face's models CLIPModel (\"clip\") and "
-                "CLIPVisionModelWithProjection (\"clip_vision_model\") are supported",
+                "{}: 'model_type' is '{}'; of Hugging Face's models CLIPModel (\"clip\"), "
+                "MetaClip2Model (\"metaclip_2\") and CLIPVisionModelWithProjection "
+                "(\"clip_vision_model\") are supported",
                 name, Printable(type));
   }
   RefuseOtherClasses(top);
@@ -283,6 +310,10 @@ ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
   config.vocabulary_size = text.Integer("vocab_size", 49'408, 1, kMaxVocabulary);
   config.eos_token_id = text.Integer("eos_token_id", 49'407, 0, kMaxVocabulary);
   config.tokenizer_rule = TokenizerRule::kHuggingFace;
+  if (worldwide) {
+    config.text_rule = TextRule{.context_length = config.context_length,
+                                .end = static_cast<std::int32_t>(config.eos_token_id)};
+  }
   return config;
 }
 
@@ -306,8 +337,9 @@ Json ToJson(const ModelConfig& config) {
     text = tower(config.text);
     text["context_length"] = config.context_length;
     text["vocabulary_size"] = config.vocabulary_size;
-    text["tokenizer_rule"] =
-        config.tokenizer_rule == TokenizerRule::kHuggingFace ? "hugging_face" : "open_clip";
+    text["tokenizer_rule"] = config.text_rule                                       ? "files"
+                             : config.tokenizer_rule == TokenizerRule::kHuggingFace ? "hugging_face"
+                                                                                    : "open_clip";
     text["eos_token_id"] = config.eos_token_id;
   }
   return Json{{"embed_width", config.embed_width},

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "cliplens/base/array.h"
 #include "cliplens/io/json.h"
 #include "cliplens/model/preprocess.h"
+#include "cliplens/model/text_rule.h"
 
 namespace cliplens {
 
@@ -62,6 +64,9 @@ struct ModelConfig {
   Index context_length = 0;
   Index vocabulary_size = 0;
   TokenizerRule tokenizer_rule = TokenizerRule::kOpenClip;
+  // The tokenizer is read from the files beside the model, by this rule, and the other settings of
+  // tokenizers do not count. Nothing: CLIP's byte pairs.
+  std::optional<TextRule> text_rule = {};
   // open_clip's hf_tokenizer_name: the model has a tokenizer of its own, whose files must be there.
   std::string tokenizer_name = {};
   // Decides which row of a text is pooled. 2 means the first row with the text's highest id: the
@@ -88,8 +93,8 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name);
 // `config.json` of a Hugging Face CLIPModel, with transformers' defaults for what is absent.
 // Preprocessing keeps its default with the model's own picture size, since another file describes
 // it (ParseHuggingFacePreprocessor). Settings that transformers' CLIPModel does not read are
-// ignored. Also that of a CLIPVisionModelWithProjection, which has no text tower. Errors as above;
-// another model_type than "clip" and "clip_vision_model" is Error(kUnsupported).
+// ignored. Also that of a MetaClip2Model, and of a CLIPVisionModelWithProjection, which has no text
+// tower. Errors as above; a model_type of others is Error(kUnsupported).
 ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name);
 
 // The configuration as it is written into stores and printed by `info --json`.

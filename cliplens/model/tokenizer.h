@@ -15,13 +15,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cliplens/base/array.h"
-#include "cliplens/model/text_clean.h"
+#include "cliplens/model/text_rule.h"
 
 namespace cliplens {
 
@@ -45,22 +44,6 @@ inline constexpr char kStartWord[] = "\u2039start\u203a";
 inline constexpr char kEndWord[] = "\u2039end\u203a";
 // And for the padding of models that attend to it, all of it together.
 inline constexpr char kPaddingWord[] = "\u2039padding\u203a";
-
-// What a model's configuration says of its texts; the tokenizer's files say the rest.
-struct TextRule {
-  Index context_length = 0;
-  TextCleaning cleaning = TextCleaning::kNone;
-  // The model attends to padding (SigLIP, CLIPA): each text has all places, the last is pooled.
-  bool fills_context = false;
-  // open_clip's "strip_sep_token": the separator's id becomes 0.
-  bool strips_separator = false;
-  // Ids in place of those that the files name: of the padding, and of the token whose first row is
-  // pooled.
-  std::optional<std::int32_t> pad = {}, end = {};
-  // transformers' class that reads the files, in place of the one that tokenizer_config.json names
-  // ("Siglip2Tokenizer").
-  std::string tokenizer_class = {};
-};
 
 class FileTokenizer;
 
