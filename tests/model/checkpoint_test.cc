@@ -101,9 +101,32 @@ TEST(Checkpoint, UnsupportedSettingsAreNamed) {
   with("vision_cfg", "width", std::uint64_t{1} << 63);
   ExpectError(ErrorCode::kCorruptData, "'width' is 9223372036854775808",
               [&] { LoadCheckpoint(directory.path()); });
+  with("text_cfg", "pool_type", "eos");  // CLIP's own tokenizer pools the highest id
+  ExpectError(ErrorCode::kUnsupported, "'pool_type'", [&] { LoadCheckpoint(directory.path()); });
   // Patch dropout does nothing outside of training.
   with("vision_cfg", "patch_dropout", 0.5);
   LoadCheckpoint(directory.path());
+}
+
+TEST(OpenClipConfigTest, WorldwideModels) {
+  Json config = RandomModel{}.Config();
+  Json& text = config["model_cfg"]["text_cfg"];
+  text["pool_type"] = "eos";
+  text["eos_id"] = 7;
+  text["hf_tokenizer_name"] = "google/mt5-base";
+  text["tokenizer_kwargs"] = {{"clean", "canonicalize"}};
+  const ModelConfig read = ParseOpenClipConfig(config, "test");
+  ASSERT_TRUE(read.text_rule);
+  EXPECT_EQ(read.text_rule->end, 7);
+  EXPECT_EQ(read.text_rule->cleaning, TextCleaning::kCanonicalize);
+  EXPECT_EQ(read.text_rule->context_length, read.context_length);
+  EXPECT_FALSE(read.text_rule->fills_context);
+  const auto refused = [&](const Json& kwargs, const char* words) {
+    text["tokenizer_kwargs"] = kwargs;
+    ExpectError(ErrorCode::kUnsupported, words, [&] { ParseOpenClipConfig(config, "test"); });
+  };
+  refused({{"clean", "upper"}}, "'clean' is 'upper'");
+  refused({{"some_setting", 1}}, "some_setting");
 }
 
 TEST(OpenClipConfigTest, OtherModelsAreCalledByTheirNames) {
