@@ -1,6 +1,6 @@
 // Position embeddings for pictures of another size than a model was trained on.
 //
-//   const Array<float, 2> larger = ResizePositions(positions, {.prefix = 1, .grid = 14}, /*grid=*/24);
+//   const Array<float, 2> larger = ResizePositions(positions, layout, /*grid=*/24);
 #pragma once
 
 #include "cliplens/base/array.h"
