@@ -409,7 +409,8 @@ std::string_view FileTokenizer::Impl::Spelling(std::int32_t id) const {
     pieces = &sentencepiece->unigram().vocabulary().pieces;
   }
   if (id < 0) return "";
-  if (pieces != nullptr) return ToSize(id) < pieces->size() ? At(*pieces, id).text : "";
+  if (pieces != nullptr)
+    return ToSize(id) < pieces->size() ? std::string_view(At(*pieces, id).text) : "";
   return ToSize(id) < spelling.size() ? std::string_view(At(spelling, id)) : "";
 }
 
