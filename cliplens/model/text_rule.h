@@ -2,7 +2,7 @@
 //
 //   const TextRule siglip = {.context_length = 64, .cleaning = TextCleaning::kCanonicalize,
 //                            .fills_context = true};
-//   const Tokenizer tokenizer = Tokenizer::LoadFiles(directory, siglip);
+//   Print(siglip.context_length);
 #pragma once
 
 #include <cstdint>
