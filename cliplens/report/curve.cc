@@ -265,9 +265,9 @@ std::string RenderPanels(std::span<const Curve> curves) {
   std::string out = Opening(/*embedded=*/false, kWidth * static_cast<double>(columns),
                             kHeight * static_cast<double>(rows), curves.front().title);
   for (std::size_t i = 0; i < curves.size(); ++i) {
-    out += fmt::format("<g transform=\"translate({} {})\">\n",
-                       kWidth * static_cast<double>(i % columns),
-                       kHeight * static_cast<double>(i / columns));
+    const std::size_t row = i / columns, column = i % columns;
+    out += fmt::format("<g transform=\"translate({} {})\">\n", kWidth * static_cast<double>(column),
+                       kHeight * static_cast<double>(row));
     out += Plot(curves[i], axis).Render() + "</g>\n";
   }
   return out + "</svg>\n";
