@@ -207,7 +207,7 @@ TEST_F(CliTest, BadModels) {
   ExpectFailure("info nothing", 3, "nothing: no such model");
   ExpectFailure("info texts.txt", 4, "texts.txt: the header claims");
   ExpectFailure("info pictures", 3, "there is no open_clip_config.json and no config.json");
-  ExpectFailure("info hf:nobody/nothing", 3, "nothing is downloaded");
+  ExpectFailure("info hf:nobody/nothing", 3, "get it: cliplens pull hf:nobody/nothing");
   ExpectFailure("info model --arch ViT-B-16", 2, "has a configuration of its own");
   ExpectFailure("info model/open_clip_model.safetensors", 2, "name the architecture with --arch");
   const Json bare =
