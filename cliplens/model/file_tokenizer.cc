@@ -77,7 +77,7 @@ struct FileTokenizer::Impl {
   void LoadFileAlone(const Json& file);
 
   void SetUnigram(UnigramVocabulary vocabulary, const std::string& model_name);
-  void SetCharacterPairs(Vocabulary vocabulary, const CharacterPairRule& pair_rule);
+  void SetCharacterPairs(const Vocabulary& vocabulary, const CharacterPairRule& pair_rule);
   void SetWordPieces(WordPieceVocabulary vocabulary);
   void AddTokens(const std::unordered_map<std::string, std::int32_t>& ids);
   void SetRule();
@@ -162,7 +162,7 @@ void FileTokenizer::Impl::SetUnigram(UnigramVocabulary vocabulary, const std::st
   AddTokens(ids);
 }
 
-void FileTokenizer::Impl::SetCharacterPairs(Vocabulary vocabulary,
+void FileTokenizer::Impl::SetCharacterPairs(const Vocabulary& vocabulary,
                                             const CharacterPairRule& pair_rule) {
   model.emplace<CharacterPairs>(vocabulary, pair_rule);
   name = vocabulary.name;
