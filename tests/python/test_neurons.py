@@ -1406,9 +1406,9 @@ def test_the_mask_by_neurons_effects_is_what_all_neurons_bring(place, stored, la
                                           ("17", ("no layer 17",)),
                                           ("text:L2", ("layer 2 is the last",)),
                                           ("text:5", ("no layer 5",)),
-                                          ("text:0-1", ("text:0-1", "one layer", "text:L9")),
+                                          ("text:0-1", ("0-1: one layer", "as L0")),
                                           ("words:1", ("'words:1'",)),
-                                          ("3-4", ("3-4", "one layer", "L9"))])
+                                          ("3-4", ("3-4: one layer", "as L3"))])
 def test_explain_through_no_layer(refusing, layer, words):
     says_one_line(run("explain", "pictureworld", "--image", "a.png", "--text", "duck", "--through",
                       layer, cwd=refusing), 2, *words)
