@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,9 +24,17 @@ def answer(*arguments):
     return json.loads(result.stdout)
 
 
-def test_a_store_reads_pictures_as_it_was_made(tmp_path):
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(12):
+        Image.effect_noise((90 + i, 70), 20 + 10 * i).convert("RGB").save(folder / f"{i:02}.png")
+    return folder
+
+
+def test_a_store_reads_pictures_as_it_was_made(photos, tmp_path):
     store = tmp_path / "store"
-    made = answer("decompose", MODEL, "--images", ROOT / "world/sets/birds", "--image-size", 120,
+    made = answer("decompose", MODEL, "--images", photos, "--image-size", 120,
                   "--out", store)
     assert made["certificate"]["max"] < 1e-5
     manifest = json.loads((store / "manifest.json").read_text())
@@ -44,7 +53,7 @@ def test_a_store_reads_pictures_as_it_was_made(tmp_path):
     assert nearest["item"] != 7 and "image 120" in report.read_text()
 
 
-def test_maps_have_the_patches_of_that_size(tmp_path):
+def test_maps_have_the_patches_of_that_size(photos, tmp_path):
     picture = tmp_path / "a.png"
     Image.effect_noise((200, 160), 80).convert("RGB").save(picture)
     for size, grid in ((120, 12), (45, 4), (10, 1)):
@@ -52,7 +61,7 @@ def test_maps_have_the_patches_of_that_size(tmp_path):
         assert len(heat["map"]) == grid and len(heat["map"][0]) == grid
     neurons = tmp_path / "neurons"
     answer("neurons", "collect", MODEL, "--image-size", 40, "--layers", 4, "--images",
-           ROOT / "world/sets/birds", "--stats-only", "--out", neurons)
+           photos, "--stats-only", "--out", neurons)
     found = answer("neurons", "discover", neurons, "--image", picture, "--texts",
                    ROOT / "world/texts/phrases.txt")
     assert found["neurons"] == 384

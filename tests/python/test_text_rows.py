@@ -9,6 +9,7 @@ import os
 import shutil
 import struct
 import subprocess
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("CLIPLENS_PROGRAM", ROOT / "build/release/bin/cliplens")).resolve()
 WHOLE = ROOT / "models/pictureworld"
 TEXTS = ROOT / "world/texts"
-PICTURES = ROOT / "world/sets/single"
 CLASSES = ["--classes", TEXTS / "objects.txt", "--templates", TEXTS / "objects.templates.txt"]
 
 
@@ -63,6 +63,19 @@ def without_text_tower(target, prefix="text.transformer."):
     return target
 
 
+def unpack(folder, count):
+    """The first pictures of the set of single objects, with their masks and labels."""
+    folder.mkdir()
+    with tarfile.open(next((ROOT / "world/sets/single").glob("*.tar"))) as tar:
+        names = sorted(tar.getnames())
+        keys = sorted({name.split(".")[0] for name in names})[:count]
+        kept = tarfile.open(folder / "some.tar", "w", format=tarfile.USTAR_FORMAT)
+        with kept:
+            for name in names:
+                if name.split(".")[0] in keys:
+                    kept.addfile(tar.getmember(name), tar.extractfile(name))
+
+
 def write_rows(file, texts):
     """Rows of texts, and the texts beside them, by the whole model."""
     file.with_suffix(".txt").write_text("".join(text + "\n" for text in texts))
@@ -78,6 +91,7 @@ def of_pool(name):
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("text rows")
     without_text_tower(folder / "image only")
+    unpack(folder / "photos", 12)
     templates = of_pool("objects.templates.txt")
     prompts = [template.replace("{}", name) for name in of_pool("objects.txt")
                for template in templates]
@@ -86,8 +100,8 @@ def place(tmp_path_factory):
     # Rows need not be unit: halves and doubles, of another length.
     rows = np.load(folder / "phrases.npy")
     np.save(folder / "phrases.npy", (3 * rows).astype(np.float64))
-    answer("decompose", folder / "image only", "--images", PICTURES, "--out", folder / "store")
-    answer("decompose", WHOLE, "--images", PICTURES, "--out", folder / "whole")
+    answer("decompose", folder / "image only", "--images", folder / "photos", "--out", folder / "store")
+    answer("decompose", WHOLE, "--images", folder / "photos", "--out", folder / "whole")
     return folder
 
 
@@ -112,15 +126,14 @@ def test_answers_are_those_of_the_whole_model(place, tmp_path):
     model, rows = place / "image only", ["--text-rows", place / "phrases.npy", "--text-rows",
                                          place / "prompts.npy"]
     picture = tmp_path / "duck.png"
-    import tarfile
-    with tarfile.open(next(PICTURES.glob("*.tar"))) as tar:
+    with tarfile.open(next((place / "photos").glob("*.tar"))) as tar:
         name = next(n for n in sorted(tar.getnames()) if n.endswith(".png") and "mask" not in n)
         picture.write_bytes(tar.extractfile(name).read())
     word = of_pool("phrases.txt")[5]
-    for verb, *more in (("classify", "--images", PICTURES, *CLASSES),
+    for verb, *more in (("classify", "--images", place / "photos", *CLASSES),
                         ("heatmap", "--image", picture, "--text", word),
                         ("segment", "--image", picture, "--text", word, "--out", tmp_path / "m.png"),
-                        ("evaluate", "segmentation", "--images", PICTURES, *CLASSES)):
+                        ("evaluate", "segmentation", "--images", place / "photos", *CLASSES)):
         at = [verb, more.pop(0)] if verb == "evaluate" else [verb]
         mine = answer(*at, model, *more, *rows)
         (tmp_path / "m.png").unlink(missing_ok=True)
@@ -164,7 +177,7 @@ def test_what_is_refused(place, tmp_path):
     model, store = place / "image only", place / "store"
     says = "--text-rows FILE.npy"
     assert says in refused(7, "span", store, "--texts", TEXTS / "phrases.txt")
-    assert says in refused(7, "classify", model, "--images", PICTURES, *CLASSES)
+    assert says in refused(7, "classify", model, "--images", place / "photos", *CLASSES)
     assert says in refused(7, "tokenize", model, "--texts", TEXTS / "phrases.txt")
     assert says in refused(7, "neurons", "collect", model, "--texts", TEXTS / "phrases.txt", "--out",
                            tmp_path / "n")
