@@ -76,9 +76,13 @@ struct FileTokenizer::Impl {
   void LoadSiglip();
   void LoadFileAlone(const Json& file);
 
+  // The model of tokenizer.json, which the class wants to be of this kind.
+  const Json& ModelOfKind(const Json& file, const std::string& file_name, ModelKind wanted,
+                          const char* type) const;
   void SetUnigram(UnigramVocabulary vocabulary, const std::string& model_name);
   void SetCharacterPairs(const Vocabulary& vocabulary, const CharacterPairRule& pair_rule);
   void SetWordPieces(WordPieceVocabulary vocabulary);
+  void SetSpelling(const std::unordered_map<std::string, std::int32_t>& ids);
   void AddTokens(const std::unordered_map<std::string, std::int32_t>& ids);
   void SetRule();
 
@@ -151,6 +155,16 @@ std::int32_t FileTokenizer::Impl::RequiredRole(const char* role) const {
   return *id;
 }
 
+const Json& FileTokenizer::Impl::ModelOfKind(const Json& file, const std::string& file_name,
+                                             ModelKind wanted, const char* type) const {
+  const Json& json = TokenizerModel(file, file_name);
+  if (KindOf(json, file_name) == wanted) return json;
+  throw Error(ErrorCode::kCorruptData,
+              "{}: model.type is not {}, as the tokenizer_class of {} has it; take both from the "
+              "same tokenizer",
+              file_name, type, settings.config_name);
+}
+
 void FileTokenizer::Impl::SetUnigram(UnigramVocabulary vocabulary, const std::string& model_name) {
   std::unordered_map<std::string, std::int32_t> ids;
   ids.reserve(vocabulary.pieces.size());
@@ -162,26 +176,24 @@ void FileTokenizer::Impl::SetUnigram(UnigramVocabulary vocabulary, const std::st
   AddTokens(ids);
 }
 
+void FileTokenizer::Impl::SetSpelling(const std::unordered_map<std::string, std::int32_t>& ids) {
+  std::int32_t last = -1;
+  for (const auto& [token, id] : ids) last = std::max(last, id);
+  spelling.resize(ToSize(Index{last} + 1));
+  for (const auto& [token, id] : ids) At(spelling, id) = token;
+  AddTokens(ids);
+}
+
 void FileTokenizer::Impl::SetCharacterPairs(const Vocabulary& vocabulary,
                                             const CharacterPairRule& pair_rule) {
   model.emplace<CharacterPairs>(vocabulary, pair_rule);
   name = vocabulary.name;
-  for (const auto& [token, id] : vocabulary.ids) {
-    vocabulary_size = std::max(vocabulary_size, Index{id} + 1);
-  }
-  spelling.resize(ToSize(vocabulary_size));
-  for (const auto& [token, id] : vocabulary.ids) At(spelling, id) = token;
-  AddTokens(vocabulary.ids);
+  SetSpelling(vocabulary.ids);
 }
 
 void FileTokenizer::Impl::SetWordPieces(WordPieceVocabulary vocabulary) {
   continuing = vocabulary.prefix;
-  for (const auto& [token, id] : vocabulary.ids) {
-    vocabulary_size = std::max(vocabulary_size, Index{id} + 1);
-  }
-  spelling.resize(ToSize(vocabulary_size));
-  for (const auto& [token, id] : vocabulary.ids) At(spelling, id) = token;
-  AddTokens(vocabulary.ids);
+  SetSpelling(vocabulary.ids);
   model.emplace<WordPieces>(std::move(vocabulary));
 }
 
@@ -191,13 +203,7 @@ void FileTokenizer::Impl::LoadUnigram(const std::optional<Json>& file) {
   std::string model_name = PathText(directory / "tokenizer.json");
   const std::vector<std::string> extra_ids = t5 ? ExtraIds(settings) : std::vector<std::string>();
   if (file) {
-    const Json& json = TokenizerModel(*file, model_name);
-    if (KindOf(json, model_name) != ModelKind::kUnigram) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: model.type is not Unigram, as the tokenizer_class of {} has it; take both "
-                  "from the same tokenizer",
-                  model_name, settings.config_name);
-    }
+    const Json& json = ModelOfKind(*file, model_name, ModelKind::kUnigram, "Unigram");
     vocabulary = ReadUnigramModel(json, model_name);
     steps.AddNormalizer(FindPrecompiled(*file), model_name);
   } else {
@@ -243,13 +249,7 @@ void FileTokenizer::Impl::LoadUnigram(const std::optional<Json>& file) {
 
 void FileTokenizer::Impl::LoadGemma(const Json& file) {
   const std::string file_name = PathText(directory / "tokenizer.json");
-  const Json& json = TokenizerModel(file, file_name);
-  if (KindOf(json, file_name) != ModelKind::kBytePairs) {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: model.type is not BPE, as the tokenizer_class of {} has it; take both from "
-                "the same tokenizer",
-                file_name, settings.config_name);
-  }
+  const Json& json = ModelOfKind(file, file_name, ModelKind::kBytePairs, "BPE");
   // The class fills texts at their beginning where no file says otherwise.
   const auto padding = file.find("padding");
   const bool file_says = padding != file.end() && padding->is_object();
@@ -279,13 +279,7 @@ void FileTokenizer::Impl::LoadBert(const std::optional<Json>& file) {
   WordPieceVocabulary vocabulary;
   if (file) {
     name = PathText(directory / "tokenizer.json");
-    const Json& json = TokenizerModel(*file, name);
-    if (KindOf(json, name) != ModelKind::kWordPieces) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: model.type is not WordPiece, as the tokenizer_class of {} has it; take both "
-                  "from the same tokenizer",
-                  name, settings.config_name);
-    }
+    const Json& json = ModelOfKind(*file, name, ModelKind::kWordPieces, "WordPiece");
     vocabulary.ids = ReadWordPieceModel(json, name).ids;
   } else {
     name = PathText(directory / "vocab.txt");
