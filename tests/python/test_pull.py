@@ -21,9 +21,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from hub_server import SIGNATURE, Hub, Server, git_hash  # noqa: E402
+from program import PROGRAM, ROOT, says_one_line as says  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("CLIPLENS_PROGRAM", ROOT / "build/release/bin/cliplens")).resolve()
 SHIPPED = ROOT / "models/pictureworld"
 FILES = {path.name: path.read_bytes() for path in SHIPPED.iterdir()}
 WANTED = ["merges.txt", "open_clip_config.json", "open_clip_model.safetensors",
@@ -91,13 +90,6 @@ def place(tmp_path, hub):
     return Place(tmp_path, hub)
 
 
-def says(result, status, *words):
-    assert result.returncode == status, (result.returncode, result.stdout, result.stderr)
-    assert result.stderr.startswith("cliplens: ") and result.stderr.count("\n") == 1, result.stderr
-    for word in words:
-        assert word in result.stderr, result.stderr
-
-
 def fetched(result):
     return sorted(file["name"] for file in result["files"] if file["fetched"])
 
@@ -121,6 +113,15 @@ def assert_whole(place, files=None, name="org/model"):
         assert (snapshot / file).read_bytes() == data, file
         assert not (repository / "blobs" / blob).is_symlink()
     assert len(list((repository / "blobs").iterdir())) == len(set(files.values()))
+
+
+def test_tokenizers_of_every_kind_come_with_a_model(place, hub):
+    """Each file that a tokenizer is read from (docs/tokenizer.md) is fetched, and nothing beside them."""
+    kinds = {name: name.encode() for name in ("spiece.model", "sentencepiece.bpe.model", "vocab.txt",
+                                              "tokenizer.json")}
+    hub.add("org/kinds", dict(FILES) | kinds | {"training_args.bin": b"no weights"})
+    place.pull("hf:org/kinds")
+    assert_whole(place, {file: FILES[file] for file in WANTED} | kinds, "org/kinds")
 
 
 def test_a_model_is_fetched_once_and_found(place, hub):
