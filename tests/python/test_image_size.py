@@ -1,27 +1,16 @@
 """`--image-size`: pictures of another size than the model was trained on, and stores of them."""
 
 import json
-import os
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("CLIPLENS_PROGRAM", ROOT / "build/release/bin/cliplens")).resolve()
+sys.path.insert(0, str(Path(__file__).parent))
+from program import ROOT, answer, run  # noqa: E402
+
 MODEL = "pictureworld"
-
-
-def run(*arguments):
-    return subprocess.run([PROGRAM, *map(str, arguments)], text=True, capture_output=True, timeout=300,
-                          env=dict(os.environ, CLIPLENS_SHARE=str(ROOT)))
-
-
-def answer(*arguments):
-    result = run(*arguments, "--json")
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -19,30 +20,19 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("CLIPLENS_PROGRAM", ROOT / "build/release/bin/cliplens")).resolve()
+sys.path.insert(0, str(Path(__file__).parent))
+from program import PROGRAM, ROOT, run, says_one_line  # noqa: E402
+
 LONG = os.environ.get("CLIPLENS_LONG_TESTS", "") not in ("", "0")
 KILLS = 200 if LONG else 10
 PICTURES = 60
 KINDS = {"store": (), "halves": ("--store-dtype", "fp16"), "statistics": ("--stats-only",)}
 
 
-def run(*arguments, **options):
-    return subprocess.run([PROGRAM, *map(str, arguments)], text=True, capture_output=True,
-                          timeout=300, env=dict(os.environ, CLIPLENS_SHARE=str(ROOT)), **options)
-
-
 def good(*arguments, **options):
     result = run(*arguments, **options)
     assert result.returncode == 0, result.stderr
     return result
-
-
-def says_one_line(result, status, *words):
-    assert result.returncode == status, (result.returncode, result.stdout, result.stderr)
-    assert result.stderr.startswith("cliplens: ") and result.stderr.count("\n") == 1, result.stderr
-    for word in words:
-        assert word in result.stderr, result.stderr
 
 
 def files_of(store):

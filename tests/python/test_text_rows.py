@@ -5,32 +5,21 @@ model does.
 """
 
 import json
-import os
 import shutil
 import struct
-import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("CLIPLENS_PROGRAM", ROOT / "build/release/bin/cliplens")).resolve()
+sys.path.insert(0, str(Path(__file__).parent))
+from program import ROOT, answer, run  # noqa: E402
+
 WHOLE = ROOT / "models/pictureworld"
 TEXTS = ROOT / "world/texts"
 CLASSES = ["--classes", TEXTS / "objects.txt", "--templates", TEXTS / "objects.templates.txt"]
-
-
-def run(*arguments):
-    return subprocess.run([PROGRAM, *map(str, arguments)], text=True, capture_output=True, timeout=300,
-                          env=dict(os.environ, CLIPLENS_SHARE=str(ROOT)))
-
-
-def answer(*arguments):
-    result = run(*arguments, "--json")
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
 
 
 def refused(status, *arguments):
