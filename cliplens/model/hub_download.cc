@@ -206,7 +206,7 @@ void HubDownload::ThrowRefused(const HttpAnswer& answer, const std::string& what
     case 429: {
       const std::string wait = answer.Header("retry-after");
       throw Error(ErrorCode::kExhausted,
-                  "{}: the hub refuses further requests for now (429{}); run again later{}", what,
+                  "{}: the hub refuses further requests (429{}); run again later{}", what,
                   wait.empty() ? "" : ", Retry-After " + Printable(wait, 40),
                   token ? "" : ", or " + give);
     }
