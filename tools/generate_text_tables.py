@@ -37,6 +37,9 @@ import regex
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fuzz"))
+from make_corpus import character_map  # noqa: E402
+
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "cliplens" / "model" / "text"
 LAST = 0x10FFFF
 PYTHON = ".".join(platform.python_version_tuple()[:2])
@@ -316,18 +319,7 @@ BERT_SPACE, BERT_PUNCTUATION, BERT_REMOVED, BERT_MARK = (1 << i for i in range(4
 
 def one_rule(key, value):
     """A precompiled map of characters, as sentencepiece writes them, that maps `key` alone."""
-    units = [0] * 256 * (len(key) + 2)  # each byte's unit in a block of its own
-    at = 0
-    for i, byte in enumerate(key):
-        offset = (at & ~0xFF) ^ 256 * (i + 1)
-        units[at] |= offset << 10
-        at ^= offset ^ byte
-        units[at] = byte
-    offset = (at & ~0xFF) ^ 256 * (len(key) + 1)
-    units[at] |= offset << 10 | 1 << 8
-    units[at ^ offset] = 1 << 31
-    blob = b"".join(unit.to_bytes(4, "little") for unit in units)
-    return normalizers.Precompiled(len(blob).to_bytes(4, "little") + blob + value + b"\0")
+    return normalizers.Precompiled(character_map(key, value))
 
 
 def grapheme_classes():
