@@ -32,14 +32,6 @@ LayerRange ListedLayers(const NeuronStore& store, const std::string& layers) {
   return {ids.front().layer, ids.back().layer + 1};
 }
 
-std::string NamesOfNeurons(std::span<const RankedNeuron> neurons) {
-  std::string names;
-  for (const RankedNeuron& neuron : neurons) {
-    names += (names.empty() ? "" : ",") + NeuronName(neuron.id);
-  }
-  return names;
-}
-
 CarryingHead StrongestHeadOf(const NeuronStore& store, NeuronId id) {
   const NeuronPaths& paths = store.paths(id.layer);
   const auto shares = store.directions(id.layer).channel_share.row(id.neuron);
@@ -109,15 +101,13 @@ NeuronList ListNeurons(const NeuronStore& store, const NeuronPool& pool,
                   .neurons = {}};
   ranked.erase(ranked.begin(), ranked.begin() + list.from);
   ranked.resize(std::min(ranked.size(), ToSize(choice.count)));
-  if (ranked.empty()) return list;
-  NeuronWordsReport words = DescribeNeurons(
-      store, pool, {.neurons = NamesOfNeurons(ranked), .count = choice.words}, work);
-  // They come in the order of their names.
-  std::map<NeuronId, NeuronWords> words_of;
-  for (NeuronWords& neuron : words.neurons) words_of.emplace(neuron.id, std::move(neuron));
-  for (const RankedNeuron& neuron : ranked) {
-    list.neurons.push_back({std::move(words_of.at(neuron.id)), neuron.share, neuron.through,
-                            StrongestHeadOf(store, neuron.id)});
+  std::vector<NeuronId> ids;
+  ids.reserve(ranked.size());
+  for (const RankedNeuron& neuron : ranked) ids.push_back(neuron.id);
+  NeuronWordsReport words = DescribeNeurons(store, pool, ids, {.count = choice.words}, work);
+  for (std::size_t i = 0; i < ranked.size(); ++i) {
+    list.neurons.push_back({std::move(words.neurons[i]), ranked[i].share, ranked[i].through,
+                            StrongestHeadOf(store, ids[i])});
   }
   return list;
 }
@@ -128,7 +118,6 @@ ReportNeurons OpenReportNeurons(const ClipModel& model, const ReportNeuronsChoic
   CheckReported(store, model);
   ReportNeurons report{.store = store.info(),
                        .pool = {},
-                       .embedding_variance = store.embedding().variance,
                        .layers = NeuronLayersOf(store),
                        .shown = {},
                        .feeders = {},
@@ -137,11 +126,12 @@ ReportNeurons OpenReportNeurons(const ClipModel& model, const ReportNeuronsChoic
       .texts = choice.texts, .count = choice.words, .truncate = choice.truncate};
   const NeuronPool pool = OpenNeuronPool(model, words, work);
   report.pool = pool.pool;
+  const std::vector<Item> items = store.ReadItems();
   for (Index l = store.layers().begin; l < store.layers().end; ++l) {
     std::vector<RankedNeuron> ranked = RankNeurons(store, {l, l + 1});
     ranked.resize(std::min(ranked.size(), ToSize(choice.neurons)));
     for (const RankedNeuron& neuron : ranked) {
-      report.shown.push_back(ShowNeuron(store, pool,
+      report.shown.push_back(ShowNeuron(store, pool, items, neuron.id,
                                         {.neuron = NeuronName(neuron.id),
                                          .words = words,
                                          .heads = 5,

@@ -62,7 +62,6 @@ NeuronList ListNeurons(const NeuronStore& store, const NeuronPool& pool,
 struct ReportNeurons {
   StoreInfo store;
   TextPool pool;
-  double embedding_variance = 0;
   std::vector<NeuronLayer> layers;
   std::vector<NeuronShown> shown;  // of each layer the largest shares, with maps
   std::map<HeadId, std::vector<RankedNeuron>> feeders;  // of the heads of later layers

@@ -112,20 +112,20 @@ void MapNeurons(const ClipModel& model, const ImageSet& set, Index map_side, con
   }
 }
 
+NeuronId OneNeuronNamed(const NeuronStore& store, const std::string& name) {
+  const std::vector<NeuronId> ids = NeuronsNamed(store, name);
+  if (ids.size() == 1) return ids.front();
+  throw Error(ErrorCode::kInvalidArgument, "'{}': one neuron is wanted, as L9.N2914",
+              Printable(name));
+}
+
 NeuronShown ShowNeuron(const NeuronStore& store, const NeuronPool& pool,
-                       const NeuronShowChoice& choice, const Work& work) {
-  NeuronWordsChoice words = choice.words;
-  words.neurons = choice.neuron;
-  if (NeuronsNamed(store, choice.neuron).size() != 1) {
-    throw Error(ErrorCode::kInvalidArgument, "'{}': one neuron is wanted, as L9.N2914",
-                Printable(choice.neuron));
-  }
+                       std::span<const Item> items, NeuronId id, const NeuronShowChoice& choice,
+                       const Work& work) {
   NeuronShown shown{
-      .words = DescribeNeurons(store, pool, words, work), .heads = {}, .pictures = {}};
-  const NeuronId id = shown.words.neurons.front().id;
+      .words = DescribeNeurons(store, pool, {id}, choice.words, work), .heads = {}, .pictures = {}};
   shown.heads = HeadsCarrying(store, id, RowOf(shown.words.directions.row(0)), choice.heads);
   const NeuronDirections& d = store.directions(id.layer);
-  const std::vector<Item> items = store.ReadItems();
   for (Index i = 0; i < std::min(choice.pictures, d.top_norm.dim(1)); ++i) {
     const Index number = d.top_pictures(id.neuron, i);
     shown.pictures.push_back({.number = number,
@@ -138,9 +138,9 @@ NeuronShown ShowNeuron(const NeuronStore& store, const NeuronPool& pool,
 
 NeuronShown ShowNeuron(const NeuronStore& store, const LazyModel& model,
                        const NeuronShowChoice& choice, const Work& work) {
-  (void)NeuronsNamed(store, choice.neuron);  // before the texts are embedded
-  NeuronShown shown =
-      ShowNeuron(store, OpenNeuronPool(model.ForRows(), choice.words, work), choice, work);
+  const NeuronId id = OneNeuronNamed(store, choice.neuron);
+  NeuronShown shown = ShowNeuron(store, OpenNeuronPool(model.ForRows(), choice.words, work),
+                                 store.ReadItems(), id, choice, work);
   if (!choice.maps) return shown;
   RequirePictures(store, "maps");
   const std::unique_ptr<ImageSet> set = OpenImagesOf(store.info(), choice.images);
@@ -191,10 +191,6 @@ Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, con
                         .along = effect.dot(RowOf(d.top.row(n)))});
     }
   }
-  std::string names;
-  for (const ActiveNeuron& a : active) {
-    names += (names.empty() ? "" : ",") + NeuronName(a.neuron.id);
-  }
   Discovery found{.store = store.info(),
                   .pool = {},
                   .path = path,
@@ -204,8 +200,11 @@ Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, con
                   .concepts = {},
                   .against = {}};
   if (active.empty()) return found;
-  words.neurons = names;
-  NeuronWordsReport described = DescribeNeurons(store, model, words, work);
+  std::vector<NeuronId> of_active;
+  of_active.reserve(active.size());
+  for (const ActiveNeuron& a : active) of_active.push_back(a.neuron.id);
+  NeuronWordsReport described =
+      DescribeNeurons(store, OpenNeuronPool(model, words, work), of_active, words, work);
   found.pool = std::move(described.pool);
   std::map<Index, double> scores;
   for (std::size_t i = 0; i < active.size(); ++i) {
@@ -249,11 +248,11 @@ NeuronCue FindCue(const NeuronStore& store, const ClipModel& model, const Neuron
                            [](const auto& a) { return std::abs(a.first); });
   important.resize(std::min(important.size(), ToSize(choice.neurons)));
   std::ranges::sort(important, {}, &std::pair<double, NeuronId>::second);
-  words.neurons.clear();
-  for (const auto& [amount, id] : important) {
-    words.neurons += (words.neurons.empty() ? "" : ",") + NeuronName(id);
-  }
-  NeuronWordsReport described = DescribeNeurons(store, model, words, work);
+  std::vector<NeuronId> of_important;
+  of_important.reserve(important.size());
+  for (const auto& [amount, id] : important) of_important.push_back(id);
+  NeuronWordsReport described =
+      DescribeNeurons(store, OpenNeuronPool(model, words, work), of_important, words, work);
   std::map<Index, double> scores;
   for (std::size_t i = 0; i < important.size(); ++i) {
     for (const NeuronWord& word : described.neurons[i].words) {

@@ -51,9 +51,12 @@ struct NeuronShown {
 // Throws as DescribeNeurons; with `maps` Error(kNotFound) where the store's pictures are gone.
 NeuronShown ShowNeuron(const NeuronStore& store, const LazyModel& model,
                        const NeuronShowChoice& choice, const Work& work);
-// With a pool that is open and without maps.
+// Of one neuron, with a pool that is open and without maps. `items`: NeuronStore::ReadItems.
 NeuronShown ShowNeuron(const NeuronStore& store, const NeuronPool& pool,
-                       const NeuronShowChoice& choice, const Work& work);
+                       std::span<const Item> items, NeuronId id, const NeuronShowChoice& choice,
+                       const Work& work);
+// The one neuron of this name. Throws as NeuronsNamed, and Error(kInvalidArgument) for several.
+NeuronId OneNeuronNamed(const NeuronStore& store, const std::string& name);
 
 // Adds the maps of all pictures that can be read, and counts the others in `missing`. A picture is
 // read and passed once, however many neurons show it. The stage is "pictures".

@@ -157,13 +157,13 @@ NeuronPool OpenNeuronPool(const RowModel& model, const NeuronWordsChoice& choice
 
 NeuronWordsReport DescribeNeurons(const NeuronStore& store, const RowModel& model,
                                   const NeuronWordsChoice& choice, const Work& work) {
-  (void)NeuronsNamed(store, choice.neurons);  // before the texts are embedded
-  return DescribeNeurons(store, OpenNeuronPool(model, choice, work), choice, work);
+  const std::vector<NeuronId> ids = NeuronsNamed(store, choice.neurons);
+  return DescribeNeurons(store, OpenNeuronPool(model, choice, work), ids, choice, work);
 }
 
 NeuronWordsReport DescribeNeurons(const NeuronStore& store, const NeuronPool& pool,
-                                  const NeuronWordsChoice& choice, const Work& work) {
-  const std::vector<NeuronId> ids = NeuronsNamed(store, choice.neurons);
+                                  const std::vector<NeuronId>& ids, const NeuronWordsChoice& choice,
+                                  const Work& work) {
   NeuronWordsReport report{.store = store.info(),
                            .embedding_variance = store.embedding().variance,
                            .pool = pool.pool,

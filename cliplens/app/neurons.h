@@ -75,6 +75,9 @@ struct NeuronWords {
 struct NeuronWordsReport {
   StoreInfo store;
   double embedding_variance = 0;  // of the embeddings, beside that of single neurons
+  double ShareOf(const NeuronWords& neuron) const {
+    return embedding_variance > 0 ? neuron.variance / embedding_variance : 0;
+  }
   TextPool pool;
   NeuronWordsChoice choice;
   std::vector<NeuronWords> neurons;
@@ -84,9 +87,11 @@ struct NeuronWordsReport {
 // MatchingPursuit.
 NeuronWordsReport DescribeNeurons(const NeuronStore& store, const RowModel& model,
                                   const NeuronWordsChoice& choice, const Work& work);
-// With a pool that is open, whose texts and scale count instead of those of `choice`.
+// Of these neurons, in their order, with a pool that is open: its texts and scale and `ids` count
+// instead of what `choice` names.
 NeuronWordsReport DescribeNeurons(const NeuronStore& store, const NeuronPool& pool,
-                                  const NeuronWordsChoice& choice, const Work& work);
+                                  const std::vector<NeuronId>& ids, const NeuronWordsChoice& choice,
+                                  const Work& work);
 
 // The directions of some neurons of one kind, one below the other [neurons, E].
 Array<float, 2> DirectionsOfNeurons(const NeuronStore& store, const std::vector<NeuronId>& neurons,

@@ -48,9 +48,8 @@ void PutHeads(std::string& out, const ComparisonReport& report, const std::set<H
     Put(out,
         "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td><td "
         "class=\"number\">{}</td><td class=\"number\">{}</td>",
-        listed.contains(c.id.head_id()) ? "<a href=\"#" + name + "\">" + name + "</a>" : name,
-        BoundsHtml(c.similarity, 1, 3), share(c.share_a), share(c.share_b),
-        BoundsHtml(c.share_change, 100, 1));
+        html::LinkIf(listed.contains(c.id.head_id()), name), BoundsHtml(c.similarity, 1, 3),
+        share(c.share_a), share(c.share_b), BoundsHtml(c.share_change, 100, 1));
     if (report.labels) {
       Put(out, "<td>{}</td><td>{}</td>", LabelHtml(report.labels->a, c.id.head_id()),
           LabelHtml(report.labels->b, c.id.head_id()));

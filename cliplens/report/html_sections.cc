@@ -23,8 +23,7 @@ constexpr std::size_t kComponents = 12;  // in the table of single components
 constexpr std::size_t kIndexHeads = 8;   // of a property
 
 std::string HeadLink(HeadId id, const std::set<HeadId>& listed) {
-  const std::string name = HeadName(id);
-  return listed.contains(id) ? fmt::format("<a href=\"#{0}\">{0}</a>", name) : name;
+  return html::LinkIf(listed.contains(id), HeadName(id));
 }
 
 // The colour of each property: those that most heads are labelled with first.

@@ -109,6 +109,10 @@ namespace html {
 
 std::string Name(std::string_view text) { return "<bdi>" + EscapeHtml(text) + "</bdi>"; }
 
+std::string LinkIf(bool linked, const std::string& name) {
+  return linked ? fmt::format("<a href=\"#{0}\">{0}</a>", name) : name;
+}
+
 std::string Percent(double share) { return FormatFixed(100 * share, 1) + "\u2009%"; }
 
 std::string Bounded(const Estimate& e, double factor, int decimals) {

@@ -51,6 +51,9 @@ void Put(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
 // A text or name from a file: escaped, with its writing direction isolated.
 std::string Name(std::string_view text);
 
+// A name, with a link to its place on the page if it has one.
+std::string LinkIf(bool linked, const std::string& name);
+
 // 0.124 → "12.4 %", with a thin space.
 std::string Percent(double share);
 

@@ -16,14 +16,6 @@
 namespace cliplens {
 namespace {
 
-double LargestActivation(const NeuronShown& shown) {
-  double most = 0;
-  for (const TopPicture& picture : shown.pictures) {
-    for (const double v : picture.fires.flat()) most = std::max(most, std::abs(v));
-  }
-  return most;
-}
-
 std::string MissingText(const NeuronShown& shown) {
   if (shown.missing == 0) return "";
   return fmt::format("{} of {} pictures cannot be read any more and have no map\n", shown.missing,
@@ -39,6 +31,14 @@ Json DiscoveredJson(const std::vector<Discovered>& found, const TextPool& pool) 
 }
 
 }  // namespace
+
+double LargestActivation(const NeuronShown& shown) {
+  double most = 0;
+  for (const TopPicture& picture : shown.pictures) {
+    for (const double v : picture.fires.flat()) most = std::max(most, std::abs(v));
+  }
+  return most;
+}
 
 Json NeuronShownJson(const NeuronShown& shown) {
   const NeuronWordsReport& words = shown.words;
@@ -80,11 +80,10 @@ Json NeuronShownJson(const NeuronShown& shown) {
 std::string NeuronShownTable(const NeuronShown& shown) {
   const NeuronWordsReport& words = shown.words;
   const NeuronWords& neuron = words.neurons.front();
-  const double total = words.embedding_variance;
   std::string out = fmt::format(
       "{}  {} of the embeddings' variance; {} of it along one direction, {} on the {} {} of "
       "largest effect\n",
-      NeuronName(neuron.id), FormatPercent(total > 0 ? neuron.variance / total : 0, 4),
+      NeuronName(neuron.id), FormatPercent(words.ShareOf(neuron), 4),
       FormatPercent(neuron.all_explained), FormatPercent(neuron.top_explained),
       std::min(words.store.neurons->top, words.store.images),
       words.store.neurons->text ? "texts" : "pictures");

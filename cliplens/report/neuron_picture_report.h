@@ -14,6 +14,8 @@
 
 namespace cliplens {
 
+// Of all maps by size; 0 without any.
+double LargestActivation(const NeuronShown& shown);
 // "cliplens.neurons.show/1".
 Json NeuronShownJson(const NeuronShown& shown);
 std::string NeuronShownTable(const NeuronShown& shown);

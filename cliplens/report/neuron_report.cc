@@ -152,7 +152,6 @@ std::string NeuronWordsCsv(const NeuronWordsReport& report) {
 }
 
 std::string NeuronWordsTable(const NeuronWordsReport& report, Index most) {
-  const double total = report.embedding_variance;
   std::vector<const NeuronWords*> order = ByVariance(report);
   std::string out = DirectionsText(report.store);
   if (std::ssize(order) > most) {
@@ -167,8 +166,7 @@ std::string NeuronWordsTable(const NeuronWordsReport& report, Index most) {
                {"texts"}});
   for (const NeuronWords* neuron : order) {
     const bool top = report.choice.pictures == NeuronPictures::kTop;
-    table.AddRow({NeuronName(neuron->id),
-                  FormatPercent(total > 0 ? neuron->variance / total : 0, 3),
+    table.AddRow({NeuronName(neuron->id), FormatPercent(report.ShareOf(*neuron), 3),
                   FormatPercent(top ? neuron->top_explained : neuron->all_explained),
                   FormatNumber(neuron->cosine, 2), NeuronWordsText(neuron->words, report.pool)});
   }

@@ -5,6 +5,7 @@
 
 #include "cliplens/report/heat_map_report.h"
 #include "cliplens/report/markup.h"
+#include "cliplens/report/neuron_picture_report.h"
 #include "cliplens/report/score_section.h"
 
 namespace cliplens {
@@ -16,18 +17,9 @@ using html::Put;
 
 constexpr Index kFiringSide = 168;  // pixels of a map, for screens of double density
 
-double ShareOfNeuron(const ReportNeurons& neurons, double variance) {
-  return neurons.embedding_variance > 0 ? variance / neurons.embedding_variance : 0;
-}
-
 // Shares of single neurons are small.
 std::string SmallPercent(double share) {
   return FormatFixed(100 * share, std::abs(share) < 0.01 ? 3 : 1) + "\u2009%";
-}
-
-std::string LinkToHead(HeadId head, const std::set<HeadId>& listed) {
-  const std::string name = HeadName(head);
-  return listed.contains(head) ? "<a href=\"#" + name + "\">" + name + "</a>" : name;
 }
 
 void PutNeuronTexts(std::string& out, const NeuronWords& neuron, const TextPool& pool) {
@@ -52,16 +44,14 @@ void PutNeuronTexts(std::string& out, const NeuronWords& neuron, const TextPool&
 void PutCarriers(std::string& out, const NeuronShown& shown, const std::set<HeadId>& listed) {
   out += "<p class=\"kinds\"><span>Carried by</span>";
   for (const CarryingHead& head : shown.heads) {
-    Put(out, " <span><b>{}</b> {}</span>", LinkToHead(head.id, listed), Percent(head.share));
+    Put(out, " <span><b>{}</b> {}</span>",
+        html::LinkIf(listed.contains(head.id), HeadName(head.id)), Percent(head.share));
   }
   out += "</p>\n";
 }
 
 void PutFirings(std::string& out, const NeuronShown& shown) {
-  double most = 0;
-  for (const TopPicture& picture : shown.pictures) {
-    for (const double v : picture.fires.flat()) most = std::max(most, std::abs(v));
-  }
+  const double most = LargestActivation(shown);
   const double scale = RoundScale(most);
   out += "<div class=\"pictures\">\n<h4>Where it fires in the pictures of largest effect</h4>\n";
   out += most > 0 ? "<ul class=\"firings\">" : "<ol class=\"names\">";
@@ -97,7 +87,7 @@ void PutNeuronCard(std::string& out, const ReportNeurons& neurons, const NeuronS
       "<div><dt>along one direction</dt><dd>{2}</dd></div><div><dt>the same on all "
       "pictures</dt><dd>{3}</dd></div><div><dt>cosine of its texts</dt><dd>{4}</dd></div></dl>"
       "</div>\n<div class=\"columns\"><div>\n",
-      NeuronName(neuron.id), SmallPercent(ShareOfNeuron(neurons, neuron.variance)),
+      NeuronName(neuron.id), SmallPercent(shown.words.ShareOf(neuron)),
       Percent(neuron.top_explained), Percent(neuron.all_explained), FormatFixed(neuron.cosine, 2));
   PutNeuronTexts(out, neuron, neurons.pool);
   PutCarriers(out, shown, listed);
@@ -148,8 +138,7 @@ std::string FeedersOfCard(const ReportNeurons& neurons, HeadId head) {
     const bool shown = std::ranges::any_of(neurons.shown, [&](const NeuronShown& one) {
       return one.words.neurons.front().id == neuron.id;
     });
-    Put(out, " <span><b>{}</b> {}</span>",
-        shown ? "<a href=\"#" + name + "\">" + name + "</a>" : name, SmallPercent(neuron.through));
+    Put(out, " <span><b>{}</b> {}</span>", html::LinkIf(shown, name), SmallPercent(neuron.through));
   }
   return out + "</p>\n";
 }

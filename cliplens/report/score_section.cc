@@ -55,7 +55,7 @@ void PutComponents(std::string& out, const ExplanationReport& report,
       if (number < Index{report.layers} * report.heads) {
         const HeadId id{static_cast<int>(number / report.heads),
                         static_cast<int>(number % report.heads)};
-        if (listed.contains(id)) name = "<a href=\"#" + name + "\">" + name + "</a>";
+        name = html::LinkIf(listed.contains(id), name);
         if (const auto found = report.labels.find(id); found != report.labels.end()) {
           label = Name(found->second);
         }

@@ -23,7 +23,7 @@ std::string ScoreNumber(double v) { return FormatNumber(v, 4); }
 std::string NeuronNumber(double v) { return FormatNumber(v, 5); }
 
 std::string NameOfNeuron(const ScoreThrough& through, Index neuron) {
-  return fmt::format("L{}.N{}", through.layer, neuron);
+  return NeuronName({static_cast<int>(through.layer), static_cast<int>(neuron)});
 }
 
 std::string LayerText(const ScoreThrough& through) {

@@ -37,7 +37,7 @@ Json NeuronListOf(Source& source, const Request& request) {
 Json NeuronOf(Source& source, const std::string& neuron, const Request& request) {
   const NeuronStore& store = source.neurons();
   return NeuronShownJson(
-      ShowNeuron(store, source.neuron_pool(),
+      ShowNeuron(store, source.neuron_pool(), source.neuron_items(), OneNeuronNamed(store, neuron),
                  {.neuron = neuron,
                   .words = {.count = CountOf(request, "words", 12, 1, kMostWords)},
                   .heads = CountOf(request, "heads", 12, 1, kMostResults),

@@ -61,13 +61,13 @@ void AddWords(Source& source, ScoreThrough& through) {
   if (!source.options().neurons || !source.options().pool) return;
   const NeuronStore& store = source.neurons();
   if (!store.layers().contains(through.layer) || through.neurons.empty()) return;
-  NeuronWordsChoice choice{.count = kWords};
+  std::vector<NeuronId> ids;
+  ids.reserve(through.neurons.size());
   for (const Index neuron : through.neurons) {
-    choice.neurons +=
-        fmt::format("{}L{}.N{}", choice.neurons.empty() ? "" : ",", through.layer, neuron);
+    ids.push_back({static_cast<int>(through.layer), static_cast<int>(neuron)});
   }
-  const NeuronWordsReport words =
-      DescribeNeurons(store, source.neuron_pool(), choice, {.threads = source.threads()});
+  const NeuronWordsReport words = DescribeNeurons(store, source.neuron_pool(), ids,
+                                                  {.count = kWords}, {.threads = source.threads()});
   for (const NeuronWords& neuron : words.neurons) {
     through.words[neuron.id.neuron] = NeuronWordsText(neuron.words, words.pool);
   }

@@ -381,8 +381,12 @@ std::vector<std::uint8_t> Source::PictureBytes(Index number) {
   return options_.pictures->Read(place);
 }
 
+const std::vector<Item>& Source::neuron_items() {
+  return neuron_items_.Get([&] { return neurons().ReadItems(); });
+}
+
 Item Source::neuron_item(Index number) {
-  const std::vector<Item>& items = neuron_items_.Get([&] { return neurons().ReadItems(); });
+  const std::vector<Item>& items = neuron_items();
   if (number >= 0 && number < std::ssize(items)) return At(items, number);
   throw Error(ErrorCode::kNotFound, "there is no picture {}; the store of neurons has {}", number,
               items.size());

@@ -176,6 +176,7 @@ class Source {
   // A picture of the store of neurons, which may be of other pictures. Throw as item() and
   // PictureBytes().
   Item neuron_item(Index number);
+  const std::vector<Item>& neuron_items();
   std::vector<std::uint8_t> NeuronPictureBytes(Index number);
   bool NeuronPicturesUpright() const;
 
