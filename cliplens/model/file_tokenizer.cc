@@ -269,7 +269,7 @@ void FileTokenizer::Impl::LoadGemma(const Json& file) {
   if (kind == TokenizerClass::kSiglip2) steps.AddNormalizer(Step("Lowercase"), file_name);
   steps.AddNormalizer(
       {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kPieceBlank}}, file_name);
-  SetCharacterPairs(std::move(vocabulary), {.byte_fallback = true, .fuse_unknown = true});
+  SetCharacterPairs(vocabulary, {.byte_fallback = true, .fuse_unknown = true});
   if (const auto processor = file.find("post_processor"); processor != file.end()) {
     frame = ReadTemplate(*processor, file_name);
   }
