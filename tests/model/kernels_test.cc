@@ -241,7 +241,8 @@ TEST(Linear, EqualsReferenceWithEveryEpilogueAndTeam) {
     const std::vector<float> absolute_weight = Absolute(weight);
     const std::vector<float> absolute_bias = Absolute(bias);
     const Weights packed(weight.data(), bias.data(), out, in, Precision::kF32);
-    for (Epilogue epilogue : {Epilogue::kNone, Epilogue::kGelu, Epilogue::kQuickGelu}) {
+    for (Epilogue epilogue :
+         {Epilogue::kNone, Epilogue::kGelu, Epilogue::kQuickGelu, Epilogue::kGeluTanh}) {
       for (bool accumulate : {false, true}) {
         if (accumulate && epilogue != Epilogue::kNone) continue;
         const std::vector<float> before = Random(rows * out, 10);

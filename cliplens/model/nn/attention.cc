@@ -136,6 +136,19 @@ HWY_INLINE void Scale(const float* x, Index n, float factor, BFloat16* out) {
   for (; i < n; ++i) out[i] = ToBFloat16(x[i] * factor);
 }
 
+// k^T [K, padded], zeros behind the tokens.
+void Transpose(const float* k, Index stride, Index tokens, Index width, Index padded, float* out) {
+  constexpr Index kLanes = hn::MaxLanes(D());
+  for (Index begin = 0; begin < padded; begin += kLanes) {
+    const Index count = std::min(kLanes, tokens - begin);
+    for (Index i = 0; i < width; ++i) {
+      float* to = out + i * padded + begin;
+      for (Index t = 0; t < count; ++t) to[t] = k[(begin + t) * stride + i];
+      std::fill(to + count, to + kLanes, 0.0f);
+    }
+  }
+}
+
 template <typename Out>
 void AttentionRows(const AttentionArgs<Out>& a) {
   constexpr Index kLanes = hn::MaxLanes(D());
@@ -151,14 +164,7 @@ void AttentionRows(const AttentionArgs<Out>& a) {
   float* values = values_buffer.Grow(n * padded_width);
   float* scores = scores_buffer.Grow(kMaxRows * padded_n);
   float* result = result_buffer.Grow(kMaxRows * padded_width);
-  for (Index begin = 0; begin < padded_n; begin += kLanes) {
-    const Index count = std::min(kLanes, n - begin);
-    for (Index k = 0; k < width; ++k) {
-      float* to = keys + k * padded_n + begin;
-      for (Index i = 0; i < count; ++i) to[i] = a.k[(begin + i) * a.kv_stride + k];
-      std::fill(to + count, to + kLanes, 0.0f);
-    }
-  }
+  Transpose(a.k, a.kv_stride, n, width, padded_n, keys);
   for (Index i = 0; i < n; ++i) {
     std::copy_n(a.v + i * a.kv_stride, width, values + i * padded_width);
     std::fill(values + i * padded_width + width, values + (i + 1) * padded_width, 0.0f);
@@ -200,6 +206,64 @@ void AttentionRows(const AttentionArgs<Out>& a) {
   }
 }
 
+void PoolAttentionF32(const PoolAttentionArgs& a) {
+  constexpr Index kLanes = hn::MaxLanes(D());
+  constexpr Index kQueries = 8 * kMaxRows;  // whose scores are held at a time
+  const Index n = a.tokens;
+  const Index width = a.head_width;
+  const Index padded_n = (n + kLanes - 1) / kLanes * kLanes;
+  const Index vectors = padded_n / kLanes;
+  thread_local Buffer<float> keys_buffer;     // [K, n]
+  thread_local Buffer<float> scores_buffer;   // [kQueries, n]
+  thread_local Buffer<float> weights_buffer;  // [kMaxRows, kQueries]
+  thread_local Buffer<float> result_buffer;   // [kMaxRows, n]
+  float* keys = keys_buffer.Grow(width * padded_n);
+  float* scores = scores_buffer.Grow(kQueries * padded_n);
+  float* weights = weights_buffer.Grow(kMaxRows * kQueries);
+  float* result = result_buffer.Grow(kMaxRows * padded_n);
+  Transpose(a.k, a.stride, n, width, padded_n, keys);
+  std::fill(a.out, a.out + a.pools * n, 0.0f);
+  for (Index first = 0; first < n; first += kQueries) {
+    const Index queries = std::min(kQueries, n - first);
+    float inverse[kQueries];
+    for (Index row = 0; row < queries; row += kMaxRows) {
+      const Index count = std::min<Index>(kMaxRows, queries - row);
+      kProducts[count - 1]({.a = a.q + (first + row) * a.stride,
+                            .a_stride = a.stride,
+                            .b = keys,
+                            .b_stride = padded_n,
+                            .depth = width,
+                            .c = scores + row * padded_n,
+                            .c_stride = padded_n},
+                           vectors);
+      for (Index r = row; r < row + count; ++r) {
+        inverse[r] = 1.0f / Exponentials(scores + r * padded_n, n, padded_n, a.scale);
+      }
+    }
+    for (Index pool = 0; pool < a.pools; pool += kMaxRows) {
+      const Index count = std::min<Index>(kMaxRows, a.pools - pool);
+      for (Index p = 0; p < count; ++p) {
+        for (Index r = 0; r < queries; ++r) {
+          weights[p * kQueries + r] = a.weights[(pool + p) * n + first + r] * inverse[r];
+        }
+      }
+      kProducts[count - 1]({.a = weights,
+                            .a_stride = kQueries,
+                            .b = scores,
+                            .b_stride = padded_n,
+                            .depth = queries,
+                            .c = result,
+                            .c_stride = padded_n},
+                           vectors);
+      for (Index p = 0; p < count; ++p) {
+        const float* from = result + p * padded_n;
+        float* to = a.out + (pool + p) * n;
+        for (Index i = 0; i < n; ++i) to[i] += from[i];
+      }
+    }
+  }
+}
+
 void AttentionF32(const AttentionArgs<float>& a) { AttentionRows(a); }
 void AttentionBF16(const AttentionArgs<BFloat16>& a) { AttentionRows(a); }
 
@@ -212,9 +276,11 @@ namespace cliplens::nn {
 
 HWY_EXPORT(AttentionF32);
 HWY_EXPORT(AttentionBF16);
+HWY_EXPORT(PoolAttentionF32);
 
 void Attention(const AttentionArgs<float>& args) { HWY_DYNAMIC_DISPATCH(AttentionF32)(args); }
 void Attention(const AttentionArgs<BFloat16>& args) { HWY_DYNAMIC_DISPATCH(AttentionBF16)(args); }
+void PoolAttention(const PoolAttentionArgs& args) { HWY_DYNAMIC_DISPATCH(PoolAttentionF32)(args); }
 
 }  // namespace cliplens::nn
 #endif  // HWY_ONCE

@@ -36,6 +36,22 @@ struct AttentionArgs {
 void Attention(const AttentionArgs<float>& args);
 void Attention(const AttentionArgs<BFloat16>& args);
 
+// out [pools, tokens] = weights [pools, tokens] · softmax(scale · q k^T): the attention of all
+// queries of one head, summed with a weight for each query. The error of `out` is that of an
+// attention weight above, times the sum of |weights|.
+struct PoolAttentionArgs {
+  Index tokens = 0;
+  Index head_width = 0;
+  const float* q = nullptr;
+  const float* k = nullptr;
+  Index stride = 0;  // of both
+  float scale = 1;
+  Index pools = 0;
+  const float* weights = nullptr;
+  float* out = nullptr;
+};
+void PoolAttention(const PoolAttentionArgs& args);
+
 // Plain loops in fp64, for tests.
 void RefAttention(const AttentionArgs<float>& args);
 

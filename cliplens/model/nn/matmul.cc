@@ -96,6 +96,8 @@ dnnl::matmul::primitive_desc Describe(const Layer& a, const Desc& weight) {
     ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_erf, 0.0f, 0.0f);
   } else if (a.epilogue == Epilogue::kQuickGelu) {
     ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1.702f, 0.0f);
+  } else if (a.epilogue == Epilogue::kGeluTanh) {
+    ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_tanh, 0.0f, 0.0f);
   }
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(ops);

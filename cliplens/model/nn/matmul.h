@@ -34,7 +34,7 @@ enum class Precision { kF32, kBF16 };
 // would be slower than fp32.
 bool HasBFloat16();
 
-enum class Epilogue { kNone, kGelu, kQuickGelu };
+enum class Epilogue { kNone, kGelu, kQuickGelu, kGeluTanh };
 
 // weight [out, in] and bias [out] of a linear layer, in the order in which products read fastest.
 class Weights {

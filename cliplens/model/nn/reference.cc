@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "cliplens/model/nn/attention.h"
@@ -22,6 +23,10 @@ void RefLinear(const float* weight, const float* bias, Index out, Index in,
       if (a.accumulate) sum += y;
       if (a.epilogue == Epilogue::kGelu) sum *= 0.5 * (1.0 + std::erf(sum / std::sqrt(2.0)));
       if (a.epilogue == Epilogue::kQuickGelu) sum /= 1.0 + std::exp(-1.702 * sum);
+      if (a.epilogue == Epilogue::kGeluTanh) {
+        const double inner = std::sqrt(2.0 / std::numbers::pi) * (sum + 0.044715 * sum * sum * sum);
+        sum *= 0.5 * (1.0 + std::tanh(inner));
+      }
       y = static_cast<float>(sum);
     }
   }
