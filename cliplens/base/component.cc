@@ -13,6 +13,7 @@ using Kind = ComponentId::Kind;
 
 constexpr char kInput[] = "INPUT";
 constexpr char kMlp[] = "MLP";
+constexpr char kPoolMlp[] = "POOL.MLP";
 
 std::optional<int> Number(std::string_view text) {
   const std::optional<int> value = ParseNumber<int>(text);
@@ -112,6 +113,8 @@ std::string NameOf(const ComponentId& id) {
       return fmt::format("L{}.H{}", id.layer, id.head);
     case Kind::kMlp:
       return fmt::format("L{}.{}", id.layer, kMlp);
+    case Kind::kPoolMlp:
+      return kPoolMlp;
   }
   return {};
 }
@@ -127,6 +130,7 @@ Components::Range Components::NumbersOf(const ComponentId& id) const {
       return {first + id.head, first + id.head + 1};
     case Kind::kInput:
     case Kind::kMlp:
+    case Kind::kPoolMlp:
       break;
   }
   const Index number = NumberOfResidual(ResidualPartOf(id));
@@ -140,6 +144,7 @@ ComponentId Components::at(Index number) const {
   }
   const Index part = ResidualAt(number);
   if (part == 0) return {0, Kind::kInput, 0};
+  if (part > layers_) return {static_cast<int>(layers_), Kind::kPoolMlp, 0};
   return {static_cast<int>(part) - 1, Kind::kMlp, 0};
 }
 
@@ -159,6 +164,9 @@ std::vector<HeadId> ParseHeads(std::string_view text, int layers, int heads) {
 
 std::optional<ComponentId> ComponentNamed(std::string_view name, const Components& components) {
   if (name == kInput) return ComponentId{0, Kind::kInput, 0};
+  if (name == kPoolMlp && components.has_pool_mlp()) {
+    return ComponentId{static_cast<int>(components.layers()), Kind::kPoolMlp, 0};
+  }
   if (!name.starts_with('L')) return std::nullopt;
   const std::size_t dot = std::min(name.find('.'), name.size());
   const std::optional<int> layer = Number(name.substr(1, dot - 1));

@@ -6,8 +6,8 @@
 //   ParseComponents("L5.H3, L7, mlps", components);       // a head, a whole layer, all MLPs
 //
 // Layers and heads count from 0: `L11.H3` is a head, `L11` all heads of a layer, `L11.MLP` a
-// layer's MLP, `INPUT` the input embedding. Sets of heads: `L11.H3,L9.H0`, `L9-L11` (layers),
-// `last-4`, `all`.
+// layer's MLP, `INPUT` the input embedding, `POOL.MLP` the MLP behind an attention pool. Sets of
+// heads: `L11.H3,L9.H0`, `L9-L11` (layers), `last-4`, `all`.
 #pragma once
 
 #include <compare>
@@ -30,34 +30,39 @@ struct HeadId {
 // A component is a head, an MLP or INPUT: one term of the sum that gives the embedding. A whole
 // layer stands for all its heads together.
 struct ComponentId {
-  enum class Kind { kInput, kLayer, kHead, kMlp };
-  int layer = 0;  // 0 for INPUT
+  enum class Kind { kInput, kLayer, kHead, kMlp, kPoolMlp };
+  int layer = 0;  // 0 for INPUT; the number of layers for POOL.MLP
   Kind kind = Kind::kHead;
   int head = 0;  // of a head
 
   bool is_head() const { return kind == Kind::kHead; }
+  // INPUT or an MLP: what is no head and no layer of heads.
+  bool is_residual() const { return kind != Kind::kHead && kind != Kind::kLayer; }
   HeadId head_id() const { return {layer, head}; }
   friend auto operator<=>(const ComponentId&, const ComponentId&) = default;
 };
 
-std::string NameOf(const ComponentId& id);  // INPUT, L3, L3.H1, L3.MLP
+std::string NameOf(const ComponentId& id);  // INPUT, L3, L3.H1, L3.MLP, POOL.MLP
 std::string HeadName(HeadId id);            // L11.H3
 
 // The components of an encoder by number, as statistics, stores and analyses keep them: heads layer
-// by layer, then INPUT, then MLP 0 … L−1. The last L+1, INPUT and the MLPs, are "residual parts".
+// by layer, then INPUT, then MLP 0 … L−1, then POOL.MLP where there is one. Those that are no heads
+// are "residual parts".
 class Components {
  public:
   Components() = default;
-  Components(Index layers, Index heads) : layers_(layers), heads_(heads) {}
+  Components(Index layers, Index heads, bool pool_mlp = false)
+      : layers_(layers), heads_(heads), pool_mlp_(pool_mlp) {}
 
   Index layers() const { return layers_; }
   Index heads_a_layer() const { return heads_; }
   Index num_heads() const { return layers_ * heads_; }
-  Index num_residual() const { return layers_ + 1; }
+  bool has_pool_mlp() const { return pool_mlp_; }
+  Index num_residual() const { return layers_ + (pool_mlp_ ? 2 : 1); }
   Index size() const { return num_heads() + num_residual(); }
 
   Index NumberOf(HeadId id) const { return Index{id.layer} * heads_ + id.head; }
-  // The number of INPUT (part 0) or of MLP part − 1.
+  // The number of INPUT (part 0), of MLP part − 1 or of POOL.MLP (part L + 1).
   Index NumberOfResidual(Index part) const { return num_heads() + part; }
   // The component's numbers [begin, end): one, or several for a whole layer.
   struct Range {
@@ -70,16 +75,17 @@ class Components {
   HeadId HeadAt(Index number) const {
     return {static_cast<int>(number / heads_), static_cast<int>(number % heads_)};
   }
-  // 0 for INPUT, l + 1 for MLP l. `number` must not be a head's.
+  // 0 for INPUT, l + 1 for MLP l, L + 1 for POOL.MLP. `number` must not be a head's.
   Index ResidualAt(Index number) const { return number - num_heads(); }
   ComponentId at(Index number) const;
   std::vector<HeadId> AllHeads() const;
 
  private:
   Index layers_ = 0, heads_ = 0;
+  bool pool_mlp_ = false;
 };
 
-// The number among the residual parts: 0 for INPUT, l + 1 for MLP l.
+// The number among the residual parts: 0 for INPUT, l + 1 for MLP l, L + 1 for POOL.MLP.
 Index ResidualPartOf(const ComponentId& id);
 
 // Heads named by `text`, sorted, each once. Throws Error(kInvalidArgument) that quotes a part that
@@ -87,8 +93,8 @@ Index ResidualPartOf(const ComponentId& id);
 std::vector<HeadId> ParseHeads(std::string_view text, int layers, int heads);
 
 // Components named by `text`, sorted, each once. It reads what ParseHeads reads (a layer stays one
-// component), INPUT, L3.MLP and mlps (all MLPs). A head whose layer is named too is dropped. Throws
-// as ParseHeads does.
+// component), INPUT, L3.MLP, POOL.MLP and mlps (the MLPs of all layers). A head whose layer is
+// named too is dropped. Throws as ParseHeads does.
 std::vector<ComponentId> ParseComponents(std::string_view text, const Components& components);
 // The component of this name; nothing for a name that NameOf does not write or the model lacks.
 std::optional<ComponentId> ComponentNamed(std::string_view name, const Components& components);
