@@ -32,8 +32,13 @@ NeuronScores ScoreNeurons(const NeuronPaths& paths, const Captures& captures,
   CheckDirection(paths, direction);
   const NeuronCoefficients c = paths.CoefficientsOf(captures);
   const double kappa = c.shared * (paths.shared() * direction);
-  return {.pairs = c.alpha.cwiseProduct(paths.Against(direction)),
-          .constants = static_cast<double>(paths.neurons()) * kappa};
+  const Matrix by_channel = c.alpha.cwiseProduct(paths.Against(direction));
+  NeuronScores scores{.pairs = Matrix::Zero(paths.neurons(), paths.heads()),
+                      .constants = static_cast<double>(paths.neurons()) * kappa};
+  for (Index j = 0; j < by_channel.cols(); ++j) {
+    scores.pairs.col(j / paths.pools()) += by_channel.col(j);
+  }
+  return scores;
 }
 
 Vector TokensOfNeuron(const NeuronPaths& paths, const Captures& captures, Index neuron,

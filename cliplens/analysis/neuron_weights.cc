@@ -8,9 +8,9 @@
 namespace cliplens {
 
 Matrix PairNorms(const NeuronPaths& paths, int threads) {
-  Matrix norms(paths.neurons(), paths.channels());
-  ParallelFor(threads, paths.channels(),
-              [&](Index j, int) { norms.col(j) = paths.DirectionsOfChannel(j).rowwise().norm(); });
+  Matrix norms(paths.neurons(), paths.heads());
+  ParallelFor(threads, paths.heads(),
+              [&](Index j, int) { norms.col(j) = paths.DirectionsOfHead(j).rowwise().norm(); });
   return norms;
 }
 

@@ -18,9 +18,9 @@ double ShareOf(const NeuronStore& store, double variance) {
   return total > 0 ? variance / total : 0;
 }
 
-// The channel of `head` among those of a layer; -1 where the head is not after it.
-Index ChannelOf(const NeuronPaths& paths, HeadId head) {
-  for (Index j = 0; j < paths.channels(); ++j) {
+// The place of `head` among those after a layer; -1 where it is not.
+Index PlaceOfHead(const NeuronPaths& paths, HeadId head) {
+  for (Index j = 0; j < paths.heads(); ++j) {
     if (paths.head(j) == head) return j;
   }
   return -1;
@@ -34,9 +34,13 @@ LayerRange ListedLayers(const NeuronStore& store, const std::string& layers) {
 
 CarryingHead StrongestHeadOf(const NeuronStore& store, NeuronId id) {
   const NeuronPaths& paths = store.paths(id.layer);
-  const auto shares = store.directions(id.layer).channel_share.row(id.neuron);
-  const auto most = std::ranges::max_element(shares, {}, [](float v) { return std::abs(v); });
-  return {.id = paths.head(most - shares.begin()), .share = *most};
+  CarryingHead strongest;
+  for (Index j = 0; j < paths.heads(); ++j) {
+    const double share = ShareOfHead(paths, store.directions(id.layer), id.neuron, j);
+    if (j > 0 && std::abs(share) <= std::abs(strongest.share)) continue;
+    strongest = {.id = paths.head(j), .share = share};
+  }
+  return strongest;
 }
 
 void CheckReported(const NeuronStore& store, const ClipModel& model) {
@@ -56,11 +60,12 @@ std::vector<RankedNeuron> RankNeurons(const NeuronStore& store, LayerRange layer
   std::vector<RankedNeuron> ranked;
   for (Index l = layers.begin; l < layers.end; ++l) {
     const NeuronDirections& d = store.directions(l);
-    const Index channel = head ? ChannelOf(store.paths(l), *head) : -1;
-    if (head && channel < 0) continue;
+    const NeuronPaths& paths = store.paths(l);
+    const Index place = head ? PlaceOfHead(paths, *head) : -1;
+    if (head && place < 0) continue;
     for (Index n = 0; n < std::ssize(d.variance); ++n) {
       const double share = ShareOf(store, At(d.variance, n));
-      const double through = head ? share * d.channel_share(n, channel) : 0;
+      const double through = head ? share * ShareOfHead(paths, d, n, place) : 0;
       if (head && through == 0) continue;
       ranked.push_back({{static_cast<int>(l), static_cast<int>(n)}, share, through});
     }
@@ -86,7 +91,7 @@ std::vector<NeuronLayer> NeuronLayersOf(const NeuronStore& store) {
 NeuronList ListNeurons(const NeuronStore& store, const NeuronPool& pool,
                        const NeuronListChoice& choice, const Work& work) {
   const LayerRange layers = ListedLayers(store, choice.layers);
-  if (choice.head && ChannelOf(store.paths(layers.begin), *choice.head) < 0) {
+  if (choice.head && PlaceOfHead(store.paths(layers.begin), *choice.head) < 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: no neurons before head {}; name a head of the layers from {} on",
                 store.directory().string(), HeadName(*choice.head), layers.begin + 1);
@@ -140,7 +145,7 @@ ReportNeurons OpenReportNeurons(const ClipModel& model, const ReportNeuronsChoic
     }
   }
   const NeuronPaths& first = store.paths(store.layers().begin);
-  for (Index j = 0; j < first.channels(); ++j) {
+  for (Index j = 0; j < first.heads(); ++j) {
     std::vector<RankedNeuron> feeders = RankNeurons(store, store.layers(), first.head(j));
     feeders.resize(std::min(feeders.size(), ToSize(choice.feeders)));
     report.feeders.emplace(first.head(j), std::move(feeders));

@@ -24,11 +24,11 @@ std::vector<CarryingHead> HeadsCarrying(const NeuronStore& store, NeuronId id,
                                         const RowVector& direction, Index count) {
   const NeuronPaths& paths = store.paths(id.layer);
   const NeuronDirections& d = store.directions(id.layer);
-  const Matrix written = paths.Directions(id.neuron);
+  const Matrix written = paths.DirectionsByHead(id.neuron);
   std::vector<CarryingHead> heads;
-  for (Index j = 0; j < paths.channels(); ++j) {
+  for (Index j = 0; j < paths.heads(); ++j) {
     const double length = written.row(j).norm();
-    heads.push_back({paths.head(j), d.channel_share(id.neuron, j),
+    heads.push_back({paths.head(j), ShareOfHead(paths, d, id.neuron, j),
                      length > 0 ? written.row(j).dot(direction) / length : 0});
   }
   std::ranges::stable_sort(heads, std::greater<>(),

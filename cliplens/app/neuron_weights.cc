@@ -13,7 +13,7 @@ namespace {
 std::vector<HeadFeed> FeedsOf(const NeuronPaths& paths, const Matrix& norms, Index feeders) {
   const Vector strength = FeedOfChannels(norms);
   std::vector<HeadFeed> feeds;
-  for (Index j = 0; j < paths.channels(); ++j) {
+  for (Index j = 0; j < paths.heads(); ++j) {
     std::vector<Index> order(ToSize(paths.neurons()));
     std::iota(order.begin(), order.end(), Index{0});
     const auto kept = static_cast<std::ptrdiff_t>(std::min(order.size(), ToSize(feeders)));
@@ -49,7 +49,7 @@ NeuronWeightsReport DescribeNeuronWeights(const ClipModel& model, const NeuronWe
     Matrix directions(std::ssize(strongest), paths.embed_width());
     for (Index i = 0; i < directions.rows(); ++i) {
       const NeuronPair& pair = At(strongest, i);
-      directions.row(i) = paths.Directions(pair.neuron).row(pair.channel);
+      directions.row(i) = paths.DirectionsByHead(pair.neuron).row(pair.channel);
       if (pair.norm > 0) directions.row(i) /= pair.norm;
     }
     const std::vector<PursuitPath> found = MatchingPursuit(

@@ -243,6 +243,16 @@ void CheckEnough(Index pictures, Index top) {
 
 }  // namespace
 
+double ShareOfHead(const NeuronPaths& paths, const NeuronDirections& directions, Index neuron,
+                   Index head) {
+  const Index pools = paths.pools();
+  double share = 0;
+  for (Index j = head * pools; j < (head + 1) * pools; ++j) {
+    share += double{directions.channel_share(neuron, j)};
+  }
+  return share;
+}
+
 EmbeddingMoments MomentsOfEmbeddings(ArrayView<const float, 2> embeddings) {
   Matrix rows = AsEigen(embeddings).cast<double>();
   const RowVector mean = rows.colwise().mean();

@@ -69,6 +69,9 @@ struct NeuronDirections {
   // |φ̃| above this is significant: the k-th largest.
   float threshold(Index neuron) const { return top_norm(neuron, top_norm.dim(1) - 1); }
 };
+// What the head of this place (NeuronPaths::head) carries of a neuron's variance.
+double ShareOfHead(const NeuronPaths& paths, const NeuronDirections& directions, Index neuron,
+                   Index head);
 
 // k is `top`, or the number of pictures if that is less. The bytes do not depend on threads. Throws
 // Error(kPrecondition) for fewer than two pictures, Error(kInvalidArgument) for a `top` below 1.

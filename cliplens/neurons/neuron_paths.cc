@@ -14,14 +14,35 @@ Vector VectorOf(std::span<const float> values) {
   return Eigen::Map<const Eigen::VectorXf>(values.data(), std::ssize(values)).cast<double>();
 }
 
-// What each of `heads` heads writes of values x [H·K]: [H, E]. `writes` [H·K, E].
-Matrix WrittenByHead(const Vector& x, const Matrix& writes, Index heads) {
-  const Index width = writes.rows() / heads;
-  Matrix written(heads, writes.cols());
-  for (Index h = 0; h < heads; ++h) {
-    written.row(h) = x.segment(h * width, width).transpose() * writes.middleRows(h * width, width);
+// What each channel writes of values x [H·K]: [H·Q, E]. `writes` [H·Q·K, E].
+Matrix WrittenByChannel(const Vector& x, const Matrix& writes, Index heads) {
+  const Index width = x.size() / heads;
+  const Index channels = writes.rows() / width;
+  const Index pools = channels / heads;
+  Matrix written(channels, writes.cols());
+  for (Index c = 0; c < channels; ++c) {
+    written.row(c) =
+        x.segment(c / pools * width, width).transpose() * writes.middleRows(c * width, width);
   }
   return written;
+}
+
+// Columns [E·Q, H·K] of what directions pull back, as blocks of K rows for each channel.
+Matrix WritesOf(const Matrix& pulled_back, Index heads, Index pools) {
+  const Index width = pulled_back.cols() / heads;
+  const Index embed_width = pulled_back.rows() / pools;
+  Matrix writes(heads * pools * width, embed_width);
+  for (Index h = 0; h < heads; ++h) {
+    for (Index p = 0; p < pools; ++p) {
+      for (Index k = 0; k < width; ++k) {
+        const Index row = (h * pools + p) * width + k;
+        for (Index e = 0; e < embed_width; ++e) {
+          writes(row, e) = pulled_back(e * pools + p, h * width + k);
+        }
+      }
+    }
+  }
+  return writes;
 }
 
 void CheckLayer(Index layer, Index layers) {
@@ -38,7 +59,7 @@ CaptureRequest NeuronPaths::CapturesFor(LayerRange layers) {
 }
 
 NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer, int threads)
-    : layer_(layer), heads_(tower.config().heads) {
+    : layer_(layer), heads_(tower.config().heads), pools_(readout.pools()) {
   const TowerConfig& config = tower.config();
   CheckLayer(layer, config.layers);
   const Index later = config.layers - 1 - layer;
@@ -62,13 +83,14 @@ NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer
         weights * VectorOf(tower.NormBias(l, 0)) + VectorOf(tower.Bias(l, Tower::Matrix::kValue));
     At(values_, at) =
         nn::Product(nn::Of(mlp_out.view()).Transposed(), nn::Of(At(read, at)).Transposed());
-    At(writes_, at) = At(against.heads, l).transpose();
+    At(writes_, at) = WritesOf(At(against.heads, l), heads_, pools_);
   });
 
   const Index channels = this->channels();
   const auto neurons = static_cast<double>(config.mlp_width);
   const double terms = 1.0 + 2.0 * static_cast<double>(config.layers);
-  shared_ = Matrix::Zero(2 * channels + 3, embed_width);
+  const Index a_layer = heads_ * pools_;
+  shared_ = Matrix::Zero(2 * channels + 2 * pools_ + 1, embed_width);
   const Vector out_bias = VectorOf(tower.Bias(layer, Tower::Matrix::kMlpOut)) / neurons;
   for (Index at = 0; at < later; ++at) {
     const Index l = layer + 1 + at;
@@ -76,16 +98,21 @@ NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer
     const double share = (1.0 + 2.0 * static_cast<double>(l)) * neurons;
     const Matrix& read_here = At(read, at);
     const Vector mean = Vector::Constant(width, -1.0 / share);
-    shared_.middleRows(at * heads_, heads_) =
-        WrittenByHead(read_here * out_bias, At(writes_, at), heads_);
-    shared_.middleRows(channels + at * heads_, heads_) =
-        WrittenByHead(read_here * mean, At(writes_, at), heads_);
-    shared_.row(2 * channels) +=
-        (WrittenByHead(At(biases, at), At(writes_, at), heads_).colwise().sum() +
-         At(against.out_bias, l).transpose()) /
-        share;
-    shared_.row(2 * channels + 1) -= against.gain.transpose() / (share * terms);
-    shared_.row(2 * channels + 2) += against.bias.transpose() / (share * terms);
+    shared_.middleRows(at * a_layer, a_layer) =
+        WrittenByChannel(read_here * out_bias, At(writes_, at), heads_);
+    shared_.middleRows(channels + at * a_layer, a_layer) =
+        WrittenByChannel(read_here * mean, At(writes_, at), heads_);
+    const Matrix of_biases = WrittenByChannel(At(biases, at), At(writes_, at), heads_);
+    for (Index p = 0; p < pools_; ++p) {
+      RowVector sum = RowVector::Zero(embed_width);
+      for (Index h = 0; h < heads_; ++h) sum += of_biases.row(h * pools_ + p);
+      for (Index e = 0; e < embed_width; ++e) {
+        sum[e] += At(against.out_bias, l)(e * pools_ + p);
+        shared_(2 * channels + pools_ + p, e) -= against.gain(e * pools_ + p) / (share * terms);
+      }
+      shared_.row(2 * channels + p) += sum / share;
+    }
+    shared_.row(2 * channels + 2 * pools_) += against.bias.transpose() / (share * terms);
   }
 }
 
@@ -93,20 +120,29 @@ NeuronPaths::NeuronPaths(Index layer, Index heads, std::vector<Matrix> values,
                          std::vector<Matrix> writes, Matrix shared)
     : layer_(layer),
       heads_(heads),
+      pools_(writes.front().rows() / values.front().cols()),
       values_(std::move(values)),
       writes_(std::move(writes)),
       shared_(std::move(shared)) {}
+
+NeuronPaths::Place NeuronPaths::PlaceOf(Index channel) const {
+  const Index width = head_width();
+  const Index head = channel / pools_;
+  return {.at = head / heads_,
+          .column = head % heads_ * width,
+          .row = channel % (heads_ * pools_) * width};
+}
 
 std::vector<Matrix> NeuronPaths::Directions(Index first, Index count) const {
   const Index width = head_width();
   std::vector<Matrix> directions(ToSize(count), Matrix(channels(), embed_width()));
   for (Index j = 0; j < channels(); ++j) {
-    const Matrix& value = At(values_, j / heads_);
-    const Matrix& write = At(writes_, j / heads_);
-    const Index column = j % heads_ * width;
+    const auto [at, column, row] = PlaceOf(j);
+    const Matrix& value = At(values_, at);
+    const Matrix& write = At(writes_, at);
     const Matrix written = nn::Product(
         nn::Operand<double>{value.row(first).data() + column, count, width, value.cols(), 1},
-        nn::Operand<double>{write.row(column).data(), width, write.cols(), write.cols(), 1});
+        nn::Operand<double>{write.row(row).data(), width, write.cols(), write.cols(), 1});
     for (Index n = 0; n < count; ++n) At(directions, n).row(j) = written.row(n);
   }
   return directions;
@@ -116,33 +152,43 @@ Matrix NeuronPaths::Directions(Index neuron) const {
   const Index width = head_width();
   Matrix directions(channels(), embed_width());
   for (Index j = 0; j < channels(); ++j) {
-    const Matrix& value = At(values_, j / heads_);
-    const Matrix& write = At(writes_, j / heads_);
-    const Index first = j % heads_ * width;
-    directions.row(j) = value.row(neuron).segment(first, width) * write.middleRows(first, width);
+    const auto [at, column, row] = PlaceOf(j);
+    directions.row(j) =
+        At(values_, at).row(neuron).segment(column, width) * At(writes_, at).middleRows(row, width);
   }
   return directions;
 }
 
-Matrix NeuronPaths::DirectionsOfChannel(Index channel) const {
+Matrix NeuronPaths::DirectionsByHead(Index neuron) const {
+  const Matrix each = Directions(neuron);
+  Matrix sums = Matrix::Zero(heads(), embed_width());
+  for (Index j = 0; j < each.rows(); ++j) sums.row(j / pools_) += each.row(j);
+  return sums;
+}
+
+Matrix NeuronPaths::DirectionsOfHead(Index head) const {
   const Index width = head_width();
-  const Index first = channel % heads_ * width;
-  const Matrix& value = At(values_, channel / heads_);
-  const Matrix& write = At(writes_, channel / heads_);
-  return nn::Product(
-      nn::Operand<double>{value.data() + first, value.rows(), width, value.cols(), 1},
-      nn::Operand<double>{write.data() + first * write.cols(), width, write.cols(), write.cols(),
-                          1});
+  Matrix sum = Matrix::Zero(neurons(), embed_width());
+  for (Index j = head * pools_; j < (head + 1) * pools_; ++j) {
+    const auto [at, column, row] = PlaceOf(j);
+    const Matrix& value = At(values_, at);
+    const Matrix& write = At(writes_, at);
+    nn::AddProduct(nn::Operand<double>{value.data() + column, value.rows(), width, value.cols(), 1},
+                   nn::Operand<double>{write.data() + row * write.cols(), width, write.cols(),
+                                       write.cols(), 1},
+                   sum);
+  }
+  return sum;
 }
 
 Matrix NeuronPaths::Against(const Vector& direction) const {
   const Index width = head_width();
   Matrix scores(neurons(), channels());
   for (Index at = 0; at < Index(values_.size()); ++at) {
-    const Vector written = At(writes_, at) * direction;  // [H·K]
-    for (Index h = 0; h < heads_; ++h) {
-      scores.col(at * heads_ + h) =
-          At(values_, at).middleCols(h * width, width) * written.segment(h * width, width);
+    const Vector written = At(writes_, at) * direction;  // [H·Q·K]
+    for (Index c = 0; c < heads_ * pools_; ++c) {
+      scores.col(at * heads_ * pools_ + c) =
+          At(values_, at).middleCols(c / pools_ * width, width) * written.segment(c * width, width);
     }
   }
   return scores;
@@ -154,7 +200,7 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
   const bool has_all =
       captures.pattern.layers.begin <= layers.begin && captures.pattern.layers.end == layers.end &&
       captures.norm1.layers.begin <= layers.begin && captures.norm1.layers.end == layers.end &&
-      captures.hidden.layers.contains(layer_) && captures.pattern.dim(1) == heads_ &&
+      captures.hidden.layers.contains(layer_) && captures.pattern.dim(1) == heads_ * pools_ &&
       captures.hidden.dim(2) == neurons();
   if (!has_all) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -168,11 +214,14 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
   for (Index at = 0; at < later; ++at) {
     const auto pattern = captures.pattern[layer_ + 1 + at];
     const auto norms = captures.norm1[layer_ + 1 + at];
-    for (Index h = 0; h < heads_; ++h) {
-      double sum = 0;  // 1 but for rounding, and the constants count on it
-      for (Index i = 0; i < tokens; ++i) sum += double{pattern(h, i)};
+    for (Index c = 0; c < heads_ * pools_; ++c) {
+      // The sum that it has but for rounding, and that the constants count on.
+      const double whole = pools_ == 1 ? 1.0 : At(captures.scale.weight, c % pools_);
+      double sum = 0;
+      for (Index i = 0; i < tokens; ++i) sum += double{pattern(c, i)};
       for (Index i = 0; i < tokens; ++i) {
-        attention(at * heads_ + h, i) = scale / sum * double{pattern(h, i)} / double{norms(i, 1)};
+        attention(at * heads_ * pools_ + c, i) =
+            whole * scale / sum * double{pattern(c, i)} / double{norms(i, 1)};
       }
     }
   }
@@ -181,9 +230,9 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
 
 RowVector NeuronPaths::SharedOf(const Captures& captures, const Matrix& attention) const {
   const Index channels = this->channels();
-  RowVector shared(2 * channels + 3);
+  RowVector shared(2 * channels + 2 * pools_ + 1);
   for (Index j = 0; j < channels; ++j) {
-    const auto norms = captures.norm1[layer_ + 1 + j / heads_];
+    const auto norms = captures.norm1[layer_ + 1 + PlaceOf(j).at];
     double sum = 0;
     double mean = 0;
     for (Index i = 0; i < attention.cols(); ++i) {
@@ -194,9 +243,13 @@ RowVector NeuronPaths::SharedOf(const Captures& captures, const Matrix& attentio
     shared[channels + j] = mean;
   }
   const ReadoutScale& scale = captures.scale;
-  shared[2 * channels] = 1.0 / (scale.sigma * scale.norm);
-  shared[2 * channels + 1] = scale.mean / (scale.sigma * scale.norm);
-  shared[2 * channels + 2] = 1.0 / scale.norm;
+  for (Index p = 0; p < pools_; ++p) {
+    const double weight = pools_ == 1 ? 1.0 : At(scale.weight, p);
+    const double mean = pools_ == 1 ? scale.mean : At(scale.weighted_mean, p);
+    shared[2 * channels + p] = weight / (scale.sigma * scale.norm);
+    shared[2 * channels + pools_ + p] = mean / (scale.sigma * scale.norm);
+  }
+  shared[2 * channels + 2 * pools_] = 1.0 / scale.norm;
   return shared;
 }
 
@@ -208,16 +261,16 @@ NeuronCoefficients NeuronPaths::CoefficientsOf(const Captures& captures) const {
 }
 
 RowVector SumOfEffects(const NeuronPaths& paths, const NeuronCoefficients& coefficients) {
-  const Index heads = paths.channels() / Index(paths.values().size());
   RowVector sum = static_cast<double>(paths.neurons()) * coefficients.shared * paths.shared();
+  const Index a_layer = paths.channels() / Index(paths.values().size());
   for (std::size_t at = 0; at < paths.values().size(); ++at) {
     const Matrix& value = paths.values()[at];
     const Matrix& write = paths.writes()[at];
-    const Index width = write.rows() / heads;
-    for (Index h = 0; h < heads; ++h) {
-      const RowVector through = coefficients.alpha.col(Index(at) * heads + h).transpose() *
-                                value.middleCols(h * width, width);
-      sum += through * write.middleRows(h * width, width);
+    const Index width = write.rows() / a_layer;
+    for (Index c = 0; c < a_layer; ++c) {
+      const RowVector through = coefficients.alpha.col(Index(at) * a_layer + c).transpose() *
+                                value.middleCols(c / paths.pools() * width, width);
+      sum += through * write.middleRows(c * width, width);
     }
   }
   return sum;

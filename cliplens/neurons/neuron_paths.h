@@ -20,6 +20,10 @@
 // the terms of the final sum and their heads. κ is the same for all neurons of the layer; it is a
 // sum of 2J+3 fixed directions with coefficients of the pass.
 //
+// Behind an attention pool of Q heads (attention_pool.h) a head has Q channels, one for each way in
+// which its rows are weighed: A_j is then Σ_q w^p_q A_q, which sums to Σ_q w^p_q, and n alone
+// divides.
+//
 // Not part of φ: what the neuron adds to the pooled token directly, what later MLPs make of it, and
 // paths through two later layers.
 #pragma once
@@ -37,10 +41,11 @@ namespace cliplens {
 // The numbers that one pass gives.
 struct NeuronCoefficients {
   Matrix alpha;      // [F, J]
-  RowVector shared;  // [2J+3] of κ
+  RowVector shared;  // [2J+2Q+1] of κ
 };
 
-// The weights' part. Channels are the heads of the layers after `layer`, layer by layer: J in all.
+// The weights' part. Channels are the heads of the layers after `layer`, layer by layer, each Q
+// times: J in all.
 // Immutable; all of it fp64.
 class NeuronPaths {
  public:
@@ -58,16 +63,21 @@ class NeuronPaths {
   Index layer() const { return layer_; }
   Index neurons() const { return values_.front().rows(); }
   Index embed_width() const { return shared_.cols(); }
-  Index channels() const { return Index(values_.size()) * heads_; }
-  HeadId head(Index channel) const {
-    return {static_cast<int>(layer_ + 1 + channel / heads_), static_cast<int>(channel % heads_)};
+  Index channels() const { return Index(values_.size()) * heads_ * pools_; }
+  Index pools() const { return pools_; }  // Q
+  // The heads of the later layers: each is Q channels, from channel Q·i on.
+  Index heads() const { return channels() / pools_; }
+  HeadId head(Index i) const {
+    return {static_cast<int>(layer_ + 1 + i / heads_), static_cast<int>(i % heads_)};
   }
 
   // D [J, E] of one neuron, and of neurons [first, first + count), which is faster than one by one.
   Matrix Directions(Index neuron) const;
   std::vector<Matrix> Directions(Index first, Index count) const;
-  // D [F, E] of all neurons through one channel.
-  Matrix DirectionsOfChannel(Index channel) const;
+  // D of one neuron [heads(), E] through each head, and of all neurons through one [F, E]: the sum
+  // over its channels, as though the pool's heads attended alike.
+  Matrix DirectionsByHead(Index neuron) const;
+  Matrix DirectionsOfHead(Index head) const;
   // ⟨D_{n,j}, t⟩ [F, J] of a direction t [E].
   Matrix Against(const Vector& direction) const;
 
@@ -80,15 +90,20 @@ class NeuronPaths {
 
   // W_V diag(γ_1) w_n of each later layer [F, H·K].
   const std::vector<Matrix>& values() const { return values_; }
-  // W_O^T diag(γ_p) P of each later layer [H·K, E].
+  // W_O^T diag(γ_p) P of each later layer [H·Q·K, E], a block of K rows for each channel.
   const std::vector<Matrix>& writes() const { return writes_; }
-  // The directions of κ [2J+3, E].
+  // The directions of κ [2J+2Q+1, E].
   const Matrix& shared() const { return shared_; }
 
  private:
-  Index head_width() const { return writes_.front().rows() / heads_; }
+  Index head_width() const { return values_.front().cols() / heads_; }
+  // A channel's layer among the later ones, and its columns of values() and rows of writes().
+  struct Place {
+    Index at, column, row;
+  };
+  Place PlaceOf(Index channel) const;
 
-  Index layer_, heads_;
+  Index layer_, heads_, pools_;
   std::vector<Matrix> values_, writes_;
   Matrix shared_;
 };

@@ -212,10 +212,11 @@ TEST(NeuronPaths, DirectionsByChannelAndAgainstTextsAgree) {
   for (Index e = 0; e < text.size(); ++e) text[e] = normal(random);
   const Matrix against = paths.Against(text);
   for (Index j = 0; j < paths.channels(); ++j) {
-    const Matrix of_channel = paths.DirectionsOfChannel(j);
+    const Matrix of_head = paths.DirectionsOfHead(j);  // a channel, without an attention pool
     for (Index n = 0; n < paths.neurons(); ++n) {
       const Matrix of_neuron = paths.Directions(n);
-      EXPECT_LT((of_channel.row(n) - of_neuron.row(j)).norm(), 1e-13);
+      EXPECT_LT((of_head.row(n) - of_neuron.row(j)).norm(), 1e-13);
+      EXPECT_LT((paths.DirectionsByHead(n) - of_neuron).norm(), 1e-13);
       EXPECT_NEAR(against(n, j), of_neuron.row(j) * text, 1e-13);
     }
   }
