@@ -16,8 +16,7 @@ int main(int argc, char** argv) {
         MakeClassifier(model, classes.names, ReadTemplates("simple"), false, /*threads=*/0);
     const Array<float, 2> embeddings = EmbedImages(model, *pictures, /*threads=*/0);
     for (Index b = 0; b < pictures->size(); ++b) {
-      const ClassScore best =
-          TopClasses(embeddings.row(b), classifier, model.logit_scale(), 1).front();
+      const ClassScore best = TopClasses(embeddings.row(b), classifier, model.logits(), 1).front();
       fmt::print("{}: {} ({:.0f} %)\n", pictures->path(b), At(classes.names, best.index),
                  100 * best.probability);
     }

@@ -103,7 +103,7 @@ Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string
 }
 
 std::vector<ClassScore> TopClasses(std::span<const float> embedding,
-                                   ArrayView<const float, 2> classifier, double logit_scale,
+                                   ArrayView<const float, 2> classifier, const LogitRule& logits,
                                    Index count) {
   const Index classes = classifier.dim(0);
   if (static_cast<Index>(embedding.size()) != classifier.dim(1)) {
@@ -129,12 +129,14 @@ std::vector<ClassScore> TopClasses(std::span<const float> embedding,
   if (take == 0) return {};
   const double top = At(similarity, order[0]);
   double sum = 0;
-  for (double s : similarity) sum += std::exp(logit_scale * (s - top));
+  for (double s : similarity) sum += std::exp(logits.scale * (s - top));
   std::vector<ClassScore> result;
   for (std::ptrdiff_t i = 0; i < take; ++i) {
     const Index c = At(order, i);
     const double s = At(similarity, c);
-    result.push_back({c, s, std::exp(logit_scale * (s - top)) / sum});
+    const double probability = logits.bias ? 1 / (1 + std::exp(-(logits.scale * s + *logits.bias)))
+                                           : std::exp(logits.scale * (s - top)) / sum;
+    result.push_back({c, s, probability});
   }
   return result;
 }

@@ -5,7 +5,7 @@
 //       MakeClassifier(model, classes.names, ReadTemplates("simple"), /*truncate=*/false, threads);
 //   const std::unique_ptr<ImageSet> set = OpenImageSet("pictures/");
 //   const Array<float, 2> embeddings = EmbedImages(model, *set, threads);
-//   const ClassScore best = TopClasses(embeddings.row(0), rows, model.logit_scale(), 1).front();
+//   const ClassScore best = TopClasses(embeddings.row(0), rows, model.logits(), 1).front();
 //   Print(At(classes.names, best.index), best.probability);
 #pragma once
 
@@ -57,12 +57,12 @@ Array<float, 2> EmbedWords(const ClipModel& model, const std::vector<std::string
 struct ClassScore {
   Index index = 0;
   double similarity = 0;   // cosine
-  double probability = 0;  // softmax over the classes at the model's logit scale
+  double probability = 0;  // softmax over the classes; with a bias the sigmoid of its own score
 };
 
 // The best `count` classes of one unit embedding [E]; ties go to the lower index.
 std::vector<ClassScore> TopClasses(std::span<const float> embedding,
-                                   ArrayView<const float, 2> classifier, double logit_scale,
+                                   ArrayView<const float, 2> classifier, const LogitRule& logits,
                                    Index count);
 
 // Embeddings [B, E] of a set's pictures, in order. Throws the error of a picture that cannot be

@@ -17,6 +17,7 @@ ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
                                                 work.Stage("pictures"), edit.ForEmbedding());
   ClassifyReport report{.model_name = model.name(),
                         .precision = NameOf(model.precision()),
+                        .sigmoid = model.logits().bias.has_value(),
                         .classes = classes.file.names,
                         .templates = std::ssize(classes.templates),
                         .pictures = {},
@@ -29,7 +30,7 @@ ClassifyReport ClassifyPictures(const ClipModel& model, const ImageSet& set,
     const Item item = set.item(At(embedded.index, i));
     ClassifyReport::Picture picture{
         item.path, LabelOf(item, choice.classes.label),
-        TopClasses(embedded.rows.row(i), classifier, model.logit_scale(), choice.count)};
+        TopClasses(embedded.rows.row(i), classifier, model.logits(), choice.count)};
     if (picture.label) {
       const Index index = labels.IndexOf(*picture.label);
       report.foreign += index < 0 ? 1 : 0;

@@ -34,6 +34,7 @@ struct ClassifyReport {
   };
   std::string model_name;
   std::string precision;
+  bool sigmoid = false;  // probabilities are of each class by itself, not over all of them
   std::vector<std::string> classes;
   Index templates = 0;
   std::vector<Picture> pictures;

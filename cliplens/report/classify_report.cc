@@ -25,10 +25,15 @@ Json PictureJson(const ClassifyReport& report, const ClassifyReport::Picture& pi
 }  // namespace
 
 Json ClassifyJson(const ClassifyReport& report, const ChosenEdit& edit) {
-  Json json = {{"format", "cliplens.classify/1"}, {"model", report.model_name},
-               {"precision", report.precision},   {"images", report.pictures.size()},
-               {"classes", report.classes},       {"templates", report.templates},
-               {"labelled", report.labelled},     {"labels_not_among_classes", report.foreign}};
+  Json json = {{"format", "cliplens.classify/1"},
+               {"model", report.model_name},
+               {"precision", report.precision},
+               {"images", report.pictures.size()},
+               {"classes", report.classes},
+               {"templates", report.templates},
+               {"labelled", report.labelled},
+               {"labels_not_among_classes", report.foreign},
+               {"probabilities", report.sigmoid ? "sigmoid" : "softmax"}};
   PutEdit(json, edit);
   if (report.labelled > 0) json["accuracy"] = report.accuracy();
   PutLosses(json, report.oriented, report.skipped, report.incomplete, report.left_out);
@@ -49,6 +54,9 @@ std::string ClassifyTable(const ClassifyReport& report) {
     }
   }
   std::string out = table.Render();
+  if (report.sigmoid) {
+    out += "\np: the sigmoid of scale x cosine + bias, of each class by itself\n";
+  }
   if (report.labelled > 0) {
     out += fmt::format("\naccuracy {:.4f} ({} of {} pictures with a label among the {} classes)\n",
                        report.accuracy(), report.correct, report.labelled, report.classes.size());

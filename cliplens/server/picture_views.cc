@@ -52,7 +52,7 @@ ScoredTexts ScoredTextsOf(Source& source, const Arguments& request) {
 // Best first.
 std::vector<ClassScore> ScoresBy(const ClipModel& model, std::span<const float> row,
                                  const ScoredTexts& texts) {
-  return TopClasses(row, texts.rows, model.logit_scale(), static_cast<Index>(texts.names.size()));
+  return TopClasses(row, texts.rows, model.logits(), static_cast<Index>(texts.names.size()));
 }
 
 // Words of the strongest neurons, where a store of neurons has their layer.

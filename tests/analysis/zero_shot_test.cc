@@ -69,7 +69,7 @@ TEST(EmbedWords, RefusesATextWithoutAWord) {
 TEST(TopClasses, BestFirstAndTiesToTheLowerIndex) {
   Array<float, 2> classifier({4, 2}, {0, 1, 1, 0, 1, 0, 0.6f, 0.8f});
   const std::vector<float> embedding = {1, 0};
-  const std::vector<ClassScore> top = TopClasses(embedding, classifier, 2.0, 3);
+  const std::vector<ClassScore> top = TopClasses(embedding, classifier, {.scale = 2.0}, 3);
   ASSERT_EQ(top.size(), 3u);
   EXPECT_EQ(top[0].index, 1);
   EXPECT_EQ(top[1].index, 2);
@@ -79,11 +79,21 @@ TEST(TopClasses, BestFirstAndTiesToTheLowerIndex) {
   EXPECT_NEAR(top[0].probability, std::exp(2.0) / sum, 1e-6);
 }
 
+// A model with a bias says of each class by itself whether it fits.
+TEST(TopClasses, WithABiasEachClassHasItsOwnProbability) {
+  Array<float, 2> classifier({2, 2}, {1, 0, 0.6f, 0.8f});
+  const std::vector<float> embedding = {1, 0};
+  const std::vector<ClassScore> top =
+      TopClasses(embedding, classifier, {.scale = 10, .bias = -8.0}, 2);
+  EXPECT_NEAR(top[0].probability, 1 / (1 + std::exp(-2.0)), 1e-6);
+  EXPECT_NEAR(top[1].probability, 1 / (1 + std::exp(2.0)), 1e-6);
+}
+
 TEST(TopClasses, WidthsMustAgree) {
   Array<float, 2> classifier({1, 2});
   const std::vector<float> embedding = {1, 0, 0};
   ExpectError(ErrorCode::kInvalidArgument, "an embedding of 3",
-              [&] { TopClasses(embedding, classifier, 1.0, 1); });
+              [&] { TopClasses(embedding, classifier, {.scale = 1.0}, 1); });
 }
 
 TEST(EmbedImages, APictureDoesNotDependOnItsNeighboursOrThreads) {

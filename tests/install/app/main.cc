@@ -15,6 +15,6 @@ int main(int, char** argv) {
                                           "a picture of a lemon"};
   const Array<float, 2> classifier = model.EmbedTexts(texts, /*truncate=*/false, /*threads=*/1);
   const Array<float, 2> rows = EmbedImages(model, *pictures, /*threads=*/1);
-  const ClassScore best = TopClasses(rows.row(0), classifier, model.logit_scale(), 1).front();
+  const ClassScore best = TopClasses(rows.row(0), classifier, model.logits(), 1).front();
   fmt::print("{}\n", texts[static_cast<std::size_t>(best.index)]);
 }
