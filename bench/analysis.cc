@@ -133,7 +133,7 @@ Array<float, 2> UnitRows(Index rows, Index width, std::uint64_t seed) {
 class Generator {
  public:
   explicit Generator(const Sizes& sizes) : sizes_(sizes) {
-    const FactorLayout layout{.values = sizes.head_width, .constants = basis_.constants};
+    const FactorLayout layout{.values = sizes.head_width, .constants = basis_.layout().constants};
     basis_.heads = Array<float, 4>({sizes.layers, sizes.heads, layout.width(), sizes.embed_width});
     Noise noise(7);
     const auto scale = static_cast<float>(0.02 / std::sqrt(static_cast<double>(sizes.embed_width)));

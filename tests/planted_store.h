@@ -31,7 +31,7 @@ struct PlantedStore {
 
   Store Write(const std::filesystem::path& path) const {
     Basis basis;
-    const FactorLayout layout{.values = kHeadWidth, .constants = basis.constants};
+    const FactorLayout layout{.values = kHeadWidth, .constants = basis.layout().constants};
     basis.heads = Array<float, 4>({1, kHeads, layout.width(), kEmbedWidth});
     for (Index h = 0; h < kHeads; ++h) {
       for (Index k = 0; k < kHeadWidth; ++k) basis.heads.view()[0][h].row(k)[k] = 1;

@@ -1,6 +1,8 @@
 // A CLIP with random weights, written as an open_clip hub directory.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -84,8 +86,7 @@ struct RandomModel {
       const std::string_view ours = row.name;
       const bool vision = ours.starts_with("vision.");
       const TowerConfig& tower = vision ? config.vision : config.text;
-      if (row.use == TensorUse::kLnPre && !ln_pre) continue;
-      if (row.use == TensorUse::kLayerScale && !tower.layer_scale) continue;
+      if (!Uses(config, row)) continue;
       const bool layered = ours.find("{}") != std::string_view::npos;
       for (Index l = 0; l < (layered ? tower.layers : 1); ++l) {
         Held tensor;
@@ -180,5 +181,59 @@ struct RandomModel {
                         std::string_view("#version: 0.2\nr e\nre d</w>\n"));
   }
 };
+
+// A directory of transformers' SiglipModel with random weights: an attention pool with an MLP
+// behind it, no class token. Without a tokenizer, so it has no texts.
+inline ModelConfig WriteRandomSiglip(const std::filesystem::path& directory,
+                                     std::uint64_t seed = 3) {
+  const Json config = {{"model_type", "siglip"},
+                       {"vision_config",
+                        {{"hidden_size", 24},
+                         {"intermediate_size", 40},
+                         {"num_hidden_layers", 3},
+                         {"num_attention_heads", 2},
+                         {"image_size", 12},
+                         {"patch_size", 4}}},
+                       {"text_config",
+                        {{"hidden_size", 24},
+                         {"intermediate_size", 30},
+                         {"num_hidden_layers", 1},
+                         {"num_attention_heads", 2},
+                         {"max_position_embeddings", 6},
+                         {"vocab_size", 11}}}};
+  const ModelConfig parsed = ParseHuggingFaceConfig(config, "config.json");
+  const auto families = TensorFamilies();
+  const auto family = std::ranges::find(families, "vision_model.head.probe", &TensorFamily::anchor);
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<RandomModel::Held> held;
+  for (const TensorRow& row : family->rows) {
+    if (!Uses(parsed, row)) continue;
+    const bool gain = row.name.ends_with("gain");
+    for (Index l = 0; l < LayersOf(row, parsed); ++l) {
+      for (const auto& [name, shape] : TensorsInFile(row, l, parsed)) {
+        RandomModel::Held tensor{
+            .name = name, .ours = WithLayer(row.name, l), .shape = shape, .values = {}};
+        Index n = 1;
+        for (const Index d : shape) n *= d;
+        // Attention has peaks, and biases count.
+        const float scale = shape.size() > 1 && shape[0] > 1
+                                ? 1.2f / std::sqrt(static_cast<float>(n / shape[0]))
+                                : 0.4f;
+        for (Index i = 0; i < n; ++i) {
+          tensor.values.push_back((gain ? 1.0f : 0.0f) + scale * normal(random));
+        }
+        held.push_back(std::move(tensor));
+      }
+    }
+  }
+  std::filesystem::create_directories(directory);
+  WriteFileAtomically(directory / "config.json", DumpJson(config));
+  const Json preprocessing = {{"image_processor_type", "SiglipImageProcessor"},
+                              {"size", {{"height", 12}, {"width", 12}}}};
+  WriteFileAtomically(directory / "preprocessor_config.json", DumpJson(preprocessing));
+  RandomModel::WriteTensors(directory / "model.safetensors", held);
+  return parsed;
+}
 
 }  // namespace cliplens

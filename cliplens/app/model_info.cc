@@ -1,5 +1,6 @@
 #include "cliplens/app/model_info.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <string_view>
 
@@ -31,16 +32,24 @@ ModelInfo DescribeModel(const ClipModel& model, int threads) {
                  .fingerprint = model.fingerprint(),
                  .config = model.config(),
                  .logit_scale = model.logit_scale(),
+                 .logit_bias = model.logits().bias,
                  .parameters = ParametersOf(model, ""),
                  .vision_parameters = ParametersOf(model, "vision."),
                  .text_parameters = ParametersOf(model, "text."),
                  .factor_width = basis.factor_width(),
                  .ranks = Array<Index, 2>({basis.layers(), basis.num_heads()})};
   for (const std::filesystem::path& file : model.files()) info.files.push_back(file.string());
+  if (basis.is_identity()) {
+    // A head of K numbers writes into rows that Q weights pool.
+    const Index rank = std::min(model.image_readout().pools() * model.config().vision.head_width(),
+                                basis.embed_width());
+    std::ranges::fill(info.ranks.flat(), rank);
+    return info;
+  }
   ParallelFor(threads, basis.layers() * basis.num_heads(), [&](Index i, int) {
     const Index l = i / basis.num_heads();
     const Index h = i % basis.num_heads();
-    info.ranks(l, h) = CoordinatesOf(basis.heads.view()[l][h]).rank();
+    info.ranks(l, h) = CoordinatesOf(basis.at({static_cast<int>(l), static_cast<int>(h)})).rank();
   });
   return info;
 }

@@ -4,6 +4,7 @@
 //   Print(info.name, info.parameters, info.ranks(0, 0));
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,12 @@ struct ModelInfo {
   std::string fingerprint;
   ModelConfig config;
   double logit_scale = 0;
+  std::optional<double> logit_bias = {};
   Index parameters = 0, vision_parameters = 0, text_parameters = 0;
-  Index factor_width = 0;  // K+3, which no rank exceeds
-  Array<Index, 2> ranks;   // [L, H] numerical rank of each head's contributions
+  Index factor_width = 0;  // K+3, which no rank exceeds; E behind an attention pool
+  // [L, H] numerical rank of each head's contributions; behind an attention pool the bound min(Q·K,
+  // E) for all.
+  Array<Index, 2> ranks;
 };
 // Throws as MakeBasis.
 ModelInfo DescribeModel(const ClipModel& model, int threads);

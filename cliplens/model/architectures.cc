@@ -86,11 +86,12 @@ std::span<const Architecture> Architectures() { return kArchitectures; }
 ModelConfig ConfigOf(const Architecture& a) {
   ModelConfig config;
   config.embed_width = a.embed_width;
-  config.activation = a.quick_gelu ? Activation::kQuickGelu : Activation::kGelu;
+  const Activation activation = a.quick_gelu ? Activation::kQuickGelu : Activation::kGelu;
   config.vision = {.layers = a.layers,
                    .width = a.width,
                    .heads = a.width / a.head_width,
                    .mlp_width = a.mlp_width,
+                   .activation = activation,
                    .layer_scale = a.layer_scale};
   config.patch_size = a.patch_size;
   config.preprocess.image_size = a.image_size;
@@ -101,7 +102,8 @@ ModelConfig ConfigOf(const Architecture& a) {
   config.text = {.layers = a.text_layers,
                  .width = a.text_width,
                  .heads = a.text_heads,
-                 .mlp_width = 4 * a.text_width};
+                 .mlp_width = 4 * a.text_width,
+                 .activation = activation};
   config.context_length = 77;
   config.vocabulary_size = 49'408;
   return config;

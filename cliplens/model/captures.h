@@ -9,11 +9,17 @@
 // N tokens of width D; L layers of H heads of K numbers; F the MLP's width. The pooled row is that
 // of the token which becomes the embedding. A request names layers; nothing that it does not name
 // is computed or kept.
+//
+// Where the embedding is made of the rows of all tokens (ModelConfig::pool), what is said of the
+// pooled row is said of their mean with the pool's weights. An attention pool has Q weights for
+// each row; `pattern` has Q rows for each head then, and `z` and `parts` are what the components
+// contribute to the unit embedding, E numbers each (attention_pool.h).
 #pragma once
 
 #include <algorithm>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "cliplens/base/array.h"
 
@@ -45,6 +51,8 @@ struct CaptureRequest {
   // Of every token:
   LayerRange value = {};      // v
   LayerRange z_rows = {};     // the heads' outputs
+  LayerRange query_key = {};  // queries and keys
+  LayerRange part_rows = {};  // what each MLP adds, and the input to block 0
   LayerRange norm1 = {};      // mean and deviation of the inputs of the block's LayerNorm 1
   LayerRange norm2 = {};      // and of its LayerNorm 2
   LayerRange hidden = {};     // the MLP's hidden row, after the activation
@@ -55,7 +63,8 @@ struct CaptureRequest {
   bool NeedsAllRows(Index layers) const {
     const Index last_layer = layers - 1;
     return last || z_rows.contains(last_layer) || norm2.contains(last_layer) ||
-           hidden.contains(last_layer) || attention.contains(last_layer);
+           hidden.contains(last_layer) || attention.contains(last_layer) ||
+           query_key.contains(last_layer) || part_rows.contains(last_layer);
   }
 };
 
@@ -90,27 +99,31 @@ struct ReadoutScale {
   double mean = 0;   // μ of the final LayerNorm's input
   double sigma = 0;  // σ = sqrt(var + ε) of it
   double norm = 0;   // n: length of the embedding before it is made unit
+  // Of an attention pool, whose μ is 0 and σ is 1: Σ_q w and Σ_q w μ_q of each of its Q weights.
+  std::vector<double> weight = {}, weighted_mean = {};
 };
 
 // The captures of one item.
 struct Captures {
-  PerLayer<3> z;          // [l, H, K] Σ_i α_i v_i: what W_O is applied to
-  PerLayer<3> z_self;     // [l, H, K] α_p v_p of the pooled token p
-  Array<float, 2> parts;  // [1 + l, D] the input to block 0; what each MLP added, with its bias
-  PerLayer<3> pattern;    // [l, H, N] α, the pooled row of the attention pattern
-  PerLayer<3> value;      // [l, N, D] v, the heads side by side
-  PerLayer<3> z_rows;     // [l, N, D] the heads side by side
-  PerLayer<3> norm1;      // [l, N, 2] μ and σ of LayerNorm 1's input
-  PerLayer<3> norm2;      // [l, N, 2] of LayerNorm 2's
-  PerLayer<3> hidden;     // [l, N, F]
-  PerLayer<3> attention;  // [l, N, N] a row for each query
-  Array<float, 2> last;   // [N, D]
-  ReadoutScale scale;     // set by Readout::Embed
+  PerLayer<3> z;              // [l, H, K] Σ_i α_i v_i: what W_O is applied to
+  PerLayer<3> z_self;         // [l, H, K] α_p v_p of the pooled token p
+  Array<float, 2> parts;      // [1 + l, D] the input to block 0; what each MLP added, with its bias
+  PerLayer<3> pattern;        // [l, H, N] α, the pooled row of the attention pattern
+  PerLayer<3> value;          // [l, N, D] v, the heads side by side
+  PerLayer<3> z_rows;         // [l, N, D] the heads side by side
+  PerLayer<3> query_key;      // [l, N, 2D] the heads' queries side by side, then their keys
+  Array<float, 3> part_rows;  // [1 + l, N, D] the input to block 0; what each MLP added
+  PerLayer<3> norm1;          // [l, N, 2] μ and σ of LayerNorm 1's input
+  PerLayer<3> norm2;          // [l, N, 2] of LayerNorm 2's
+  PerLayer<3> hidden;         // [l, N, F]
+  PerLayer<3> attention;      // [l, N, N] a row for each query
+  Array<float, 2> last;       // [N, D]
+  ReadoutScale scale;         // set by Readout::Embed
 };
 
 // Where a pass writes its results.
 struct EncodeOutput {
-  ArrayView<float, 2> pooled;         // [g, D] the pooled rows behind the last block
+  ArrayView<float, 2> pooled;         // [g, D] the pooled rows, or as Readout::pooled_width says
   std::span<Captures> captures = {};  // [g] or empty
 };
 

@@ -57,10 +57,9 @@ Tensor ReadRow(const OpenedCheckpoint& opened, const TensorRow& row, Index layer
                std::set<std::string, std::less<>>& used) {
   const ModelConfig& config = opened.checkpoint.config;
   Tensor tensor{ShapeOf(row, config), {}};
-  const std::vector<Index> expected = ShapeInFile(row, config);
-  for (const std::string& name : NamesInFile(row, layer)) {
+  for (const auto& [name, shape] : TensorsInFile(row, layer, config)) {
     used.insert(opened.prefix + name);
-    Tensor read = ReadTensor(opened, name, expected);
+    Tensor read = ReadTensor(opened, name, shape);
     if (tensor.values.empty()) {
       tensor.values = std::move(read.values);
     } else {
@@ -190,14 +189,23 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
   const auto tower = [](const TowerConfig& t) {
     return Json{t.layers, t.width, t.heads, t.mlp_width, t.norm_epsilon};
   };
+  Json sizes = {
+      {"embed_width", c.embed_width}, {"quick_gelu", c.vision.activation == Activation::kQuickGelu},
+      {"patch_size", c.patch_size},   {"tokens", c.tokens()},
+      {"ln_pre", c.ln_pre},           {"vision", tower(c.vision)},
+      {"text", tower(c.text)}};
+  // What CLIP's own towers have alike is left out, so that their fingerprints stay.
+  if (c.pool.kind != Pooling::kToken) {
+    sizes["pool"] = {NameOf(c.pool.kind), c.pool.heads, c.pool.mlp_width};
+  }
+  if (c.vision.activation == Activation::kGeluTanh) sizes["gelu_tanh"] = true;
+  if (c.has_text() && c.text.activation != c.vision.activation) {
+    sizes["text_activation"] = NameOf(c.text.activation);
+  }
+  if (!c.causal) sizes["causal"] = false;
+  if (c.reads_padding) sizes["reads_padding"] = true;
   Hasher hasher;
-  hasher.Update(DumpJson({{"embed_width", c.embed_width},
-                          {"quick_gelu", c.activation == Activation::kQuickGelu},
-                          {"patch_size", c.patch_size},
-                          {"tokens", c.tokens()},
-                          {"ln_pre", c.ln_pre},
-                          {"vision", tower(c.vision)},
-                          {"text", tower(c.text)}}));
+  hasher.Update(DumpJson(sizes));
   for (const auto& [name, tensor] : checkpoint.tensors) {
     hasher.Update(name);
     hasher.Update(AsBytes(tensor.values));
@@ -251,6 +259,7 @@ void BalanceScales(Checkpoint& checkpoint) {
       }
     }
   }
+  if (checkpoint.config.pool.kind == Pooling::kAttention) return;  // its factors are contributions
   std::vector<float>& projection = values("projection");
   const std::vector<float>& gain = values("ln_post.gain");
   const std::size_t columns = projection.size() / width;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -82,11 +83,17 @@ void FindFamily(OpenedCheckpoint& opened) {
   const std::string where = PathText(file.files().front());
   RefuseAdapterTensors(file);
   std::vector<FoundModel> found;
+  std::set<std::string> anchors;  // tensors that are one family's anchor
   for (const TensorFamily& family : TensorFamilies()) {
     for (const auto& [name, info] : file.tensors()) {
       if (!name.ends_with(family.anchor)) continue;
       const std::string prefix = name.substr(0, name.size() - family.anchor.size());
-      if (prefix.empty() || prefix.ends_with('.')) found.emplace_back(&family, prefix);
+      if (!prefix.empty() && !prefix.ends_with('.')) continue;
+      if (!family.text_anchor.empty() &&
+          !file.tensors().contains(prefix + std::string(family.text_anchor))) {
+        continue;
+      }
+      if (anchors.insert(name).second) found.emplace_back(&family, prefix);
     }
   }
   // An optimizer's averages of gradients may have the weights' names.
@@ -97,10 +104,10 @@ void FindFamily(OpenedCheckpoint& opened) {
     return;
   }
   RefuseKnown(file, "", /*with_text=*/true);
-  std::vector<std::string_view> anchors;
-  for (const TensorFamily& family : TensorFamilies()) anchors.push_back(family.anchor);
+  std::set<std::string_view> looked_for;
+  for (const TensorFamily& family : TensorFamilies()) looked_for.insert(family.anchor);
   throw Error(ErrorCode::kUnsupported, "{}: no CLIP model: neither '{}' is among its {} tensors{}",
-              where, fmt::join(anchors, "' nor '"), file.tensors().size(),
+              where, fmt::join(looked_for, "' nor '"), file.tensors().size(),
               file.tensors().empty()
                   ? std::string()
                   : fmt::format(" ('{}' first)", Printable(file.tensors().begin()->first)));
@@ -184,16 +191,14 @@ std::vector<std::string_view> Fitting(const OpenedCheckpoint& opened) {
     const ModelConfig config = ConfigOf(a);
     // Of a model with CLIP's own text tower the image tower alone would fit.
     if (!config.has_text() && tensors.contains(opened.prefix + "ln_final.weight")) continue;
-    const auto name = [&](const TensorRow& row, Index layer) {
-      return opened.prefix + NamesInFile(row, layer)[0];
-    };
     const bool fits = std::ranges::all_of(opened.family->rows, [&](const TensorRow& row) {
       if (!Uses(config, row)) return true;
       const Index layers = LayersOf(row, config);
-      const auto found = tensors.find(name(row, layers - 1));
-      const std::vector<Index> expected = ShapeInFile(row, config);
-      return found != tensors.end() && (expected.empty() || found->second.shape == expected) &&
-             (!IsInLayers(row) || !tensors.contains(name(row, layers)));
+      const TensorInFile last = TensorsInFile(row, layers - 1, config).front();
+      const auto found = tensors.find(opened.prefix + last.name);
+      return found != tensors.end() && (last.shape.empty() || found->second.shape == last.shape) &&
+             (!IsInLayers(row) ||
+              !tensors.contains(opened.prefix + TensorsInFile(row, layers, config).front().name));
     });
     if (fits) fit.push_back(a.name);
   }
@@ -210,7 +215,7 @@ std::string Candidates(const OpenedCheckpoint& opened) {
 // embeddings look plausible and are wrong.
 void CheckActivation(const OpenedCheckpoint& opened) {
   const Checkpoint& c = opened.checkpoint;
-  if (!IsOpenAi(opened) || c.config.activation == Activation::kQuickGelu) return;
+  if (!IsOpenAi(opened) || c.config.vision.activation == Activation::kQuickGelu) return;
   std::string instead;
   for (const std::string_view name : Fitting(opened)) {
     if (name.ends_with("-quickgelu")) instead = fmt::format("say --arch {}", name);

@@ -47,16 +47,18 @@ ClipModel ClipModel::Load(const std::filesystem::path& path, Precision precision
 ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
     : checkpoint_(std::make_unique<Checkpoint>(std::move(checkpoint))),
       precision_(precision),
-      patch_(tensors().at("vision.patch.weight").values.data(), nullptr, config().vision.width,
-             3 * config().patch_size * config().patch_size, Precision::kF32),
-      vision_(config().vision, config().activation, checkpoint_->tensors, "vision",
-              /*causal=*/false, precision),
-      vision_readout_(config().vision, tensors(), "vision", config().embed_width,
-                      config().tokens()),
+      patch_(tensors().at("vision.patch.weight").values.data(),
+             config().patch_bias ? tensors().at("vision.patch.bias").values.data() : nullptr,
+             config().vision.width, 3 * config().patch_size * config().patch_size, Precision::kF32),
+      vision_(config().vision, checkpoint_->tensors, "vision", /*causal=*/false, precision),
+      pool_(config().pool.kind == Pooling::kToken
+                ? nullptr
+                : std::make_unique<const TokenPool>(config(), tensors())),
+      vision_readout_(config().vision, tensors(), "vision", config().embed_width, config().tokens(),
+                      pool_ ? pool_->attention() : nullptr),
       tokenizer_(std::make_shared<LazyTokenizer>()) {
   if (!config().has_text()) return;
-  text_.emplace(config().text, config().activation, checkpoint_->tensors, "text", /*causal=*/true,
-                precision);
+  text_.emplace(config().text, checkpoint_->tensors, "text", config().causal, precision);
   text_readout_.emplace(config().text, tensors(), "text", config().embed_width, /*tokens=*/0);
 }
 
@@ -130,6 +132,12 @@ double ClipModel::logit_scale() const {
   return std::exp(static_cast<double>(tensors().at("logit_scale").values.at(0)));
 }
 
+LogitRule ClipModel::logits() const {
+  LogitRule rule{.scale = logit_scale()};
+  if (config().logit_bias) rule.bias = double{tensors().at("logit_bias").values.at(0)};
+  return rule;
+}
+
 Index ClipModel::images_a_pass() const {
   if (!vision_.items_share_a_pass()) return 1;
   return std::max<Index>(1, kRowsAPass / config().tokens());
@@ -193,14 +201,15 @@ void ClipModel::Encode(std::span<const Array<float, 3>> pixels, const CaptureReq
     for (Index g = 0; g < count; ++g) product(g * places, places);
   }
   const auto weights = [&](const char* name) { return tensors().at(name).values.data(); };
-  const float* class_token = weights("vision.class");
+  const float* class_token = config().class_token ? weights("vision.class") : nullptr;
   const float* position = weights("vision.position");
+  const Index in_front = layout.prefix * width;
   for (Index g = 0; g < count; ++g) {
     float* row = x + g * tokens * width;
-    for (Index i = 0; i < width; ++i) row[i] = class_token[i] + position[i];
+    for (Index i = 0; i < in_front; ++i) row[i] = class_token[i] + position[i];
     const float* places_of_g = embedded + g * places * width;
     for (Index i = 0; i < places * width; ++i) {
-      row[width + i] = places_of_g[i] + position[width + i];
+      row[in_front + i] = places_of_g[i] + position[in_front + i];
     }
   }
   if (config().ln_pre) {
@@ -213,7 +222,22 @@ void ClipModel::Encode(std::span<const Array<float, 3>> pixels, const CaptureReq
                    .y = x});
   }
   const std::vector<Tower::ItemRows> items(ToSize(count), {.tokens = tokens, .pooled = 0});
-  vision_.Run(items, request, output, w);
+  if (!pool_) {
+    vision_.Run(items, request, output, w);
+    return;
+  }
+  w.rows_of.resize(ToSize(count));
+  const EncodeOutput all{{w.pooled_rows.Grow(count * width), {count, width}}, w.rows_of};
+  vision_.Run(items, pool_->Needs(request), all, w);
+  for (Index g = 0; g < count; ++g) {
+    pool_->Pool(At(w.rows_of, g), request,
+                output.captures.empty() ? nullptr : &At(output.captures, g), output.pooled.row(g),
+                w.team);
+  }
+}
+
+Index ClipModel::RowsOf(const Tokens& tokens) const {
+  return config().reads_padding ? config().context_length : tokens.end + 1;
 }
 
 void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> embeddings,
@@ -223,8 +247,9 @@ void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> e
   std::vector<Tower::ItemRows> items;
   Index rows = 0;
   for (const Tokens& tokens : texts) {
-    const Index count = tokens.end + 1;
-    if (count > config().context_length || count > static_cast<Index>(tokens.ids.size())) {
+    const Index count = RowsOf(tokens);
+    if (count > config().context_length || count > static_cast<Index>(tokens.ids.size()) ||
+        tokens.end >= count) {
       throw Error(ErrorCode::kInvalidArgument, "a text of {} tokens for a context of {}", count,
                   config().context_length);
     }
@@ -235,7 +260,7 @@ void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> e
   const float* table = tensors().at("text.token").values.data();
   const float* position = tensors().at("text.position").values.data();
   for (const Tokens& tokens : texts) {
-    for (Index i = 0; i <= tokens.end; ++i, x += width) {
+    for (Index i = 0; i < RowsOf(tokens); ++i, x += width) {
       const Index id = At(tokens.ids, i);
       if (id < 0 || id >= config().vocabulary_size) {
         throw Error(ErrorCode::kInvalidArgument, "token {} for a vocabulary of {}", id,
@@ -311,13 +336,13 @@ void Passes::ForImages(Index images, const Body& body) {
 void Passes::ForTexts(const ClipModel& model, std::span<const Tokens> tokens, const Body& body) {
   model.text_tower().Pack(threads_);
   Index total = 0;
-  for (const Tokens& t : tokens) total += t.end + 1;
+  for (const Tokens& t : tokens) total += model.RowsOf(t);
   const bool share = model.text_tower().items_share_a_pass();
   const Index most = share ? std::min(kRowsAPass, total / threads_ + 1) : 0;
   std::vector<Index> ends;
   Index rows = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const Index own = tokens[i].end + 1;
+    const Index own = model.RowsOf(tokens[i]);
     if (i > 0 && rows + own > most) {
       ends.push_back(static_cast<Index>(i));
       rows = 0;

@@ -24,10 +24,18 @@
 #include "cliplens/model/checkpoint.h"
 #include "cliplens/model/encoder.h"
 #include "cliplens/model/text_rows.h"
+#include "cliplens/model/token_pool.h"
 #include "cliplens/model/tokenizer.h"
 #include "cliplens/model/tower.h"
 
 namespace cliplens {
+
+// What turns a cosine into a score: scale · cos + bias. A model with a bias was trained to say of
+// each text by itself whether it fits, sigmoid(score); others to choose among texts, by a softmax.
+struct LogitRule {
+  double scale = 100;
+  std::optional<double> bias = {};
+};
 
 class ClipModel : public ImageEncoder {
  public:
@@ -53,6 +61,7 @@ class ClipModel : public ImageEncoder {
   const TensorMap& tensors() const { return checkpoint_->tensors; }
   const Tokenizer& tokenizer() const;
   double logit_scale() const;  // exp of the stored logarithm; 100 where there is none
+  LogitRule logits() const;    // that, and the bias if there is one
 
   const Readout& image_readout() const override { return vision_readout_; }
   // Throw Error(kUnsupported) for a model whose text tower is not evaluated.
@@ -77,11 +86,14 @@ class ClipModel : public ImageEncoder {
   void Encode(std::span<const Array<float, 3>> pixels, const CaptureRequest& request,
               const EncodeOutput& output, Workspace& workspace) const override;
 
-  // One pass: tokens [g] → unit rows [g, E]. Nothing is computed for padding: N = end position + 1.
-  // `captures` [g] or empty.
+  // One pass: tokens [g] → unit rows [g, E]. Nothing is computed for padding, N = end position + 1,
+  // unless the model reads it. `captures` [g] or empty.
   void EmbedTokens(std::span<const Tokens> tokens, ArrayView<float, 2> embeddings,
                    Workspace& workspace, const CaptureRequest& request = {},
                    std::span<Captures> captures = {}) const;
+
+  // The rows that a text has in a pass.
+  Index RowsOf(const Tokens& tokens) const;
 
   // Texts → tokens. With `truncate` a text longer than the context is cut as the reference does.
   // Without, it is an Error(kInvalidArgument) that quotes the text.
@@ -98,7 +110,8 @@ class ClipModel : public ImageEncoder {
   Precision precision_;
   nn::Weights patch_;  // the patch embedding, fp32 in any precision
   Tower vision_;
-  std::optional<Tower> text_;  // where it is evaluated
+  std::unique_ptr<const TokenPool> pool_;  // of models that pool the rows of all tokens
+  std::optional<Tower> text_;              // where it is evaluated
   Readout vision_readout_;
   std::optional<Readout> text_readout_;
   std::shared_ptr<const TextRows> text_rows_;

@@ -8,6 +8,7 @@
 #include "cliplens/io/printable.h"
 #include "cliplens/model/config_reader.h"
 #include "cliplens/model/preprocess_config.h"
+#include "cliplens/model/timm_tower.h"
 
 namespace cliplens {
 namespace {
@@ -71,13 +72,17 @@ void RefuseCustomBlocks(ConfigReader& reader) {
   reader.Only("block_type", "default");
 }
 
-// Settings of the activation's own: GELU's approximation "none" is the exact one, its default.
-void CheckActivationSettings(ConfigReader& reader, Activation activation) {
-  if (!reader.Has("act_kwargs")) return;
+// A tower's activation: the model's, with settings of its own. GELU's approximation "none" is the
+// exact one, its default.
+Activation ReadActivation(ConfigReader& reader, bool quick_gelu) {
+  const Activation activation = quick_gelu ? Activation::kQuickGelu : Activation::kGelu;
+  if (!reader.Has("act_kwargs")) return activation;
   const Json& settings = reader.json("act_kwargs");
-  if (settings == Json::object()) return;
-  if (activation == Activation::kGelu && settings == Json{{"approximate", "none"}}) return;
+  if (settings == Json::object()) return activation;
+  if (!quick_gelu && settings == Json{{"approximate", "none"}}) return activation;
+  if (!quick_gelu && settings == Json{{"approximate", "tanh"}}) return Activation::kGeluTanh;
   reader.Only("act_kwargs", Json::object());
+  return activation;
 }
 
 // Names models of other classes, whose configurations differ in more than the setting that would be
@@ -97,11 +102,11 @@ void RefuseOtherModels(ConfigReader& model) {
   ConfigReader vision(model.json("vision_cfg"), model.name() + ": vision_cfg");
   if (!vision.Has("timm_model_name")) return;
   const std::string tower = Printable(vision.Text("timm_model_name", ""), 80);
+  if (FindTimmTower(tower) != nullptr) return;
   constexpr std::pair<std::string_view, std::string_view> kFamilies[] = {
-      {"siglip", "SigLIP"},         {"eva", "EVA"},
-      {"_mci", "MobileCLIP"},       {"vit_pe_", "PE"},
-      {"vitamin", "ViTamin"},       {"convnext", "ConvNeXt"},
-      {"swin", "Swin Transformer"}, {"fastvit", "MobileCLIP"}};
+      {"eva", "EVA"},           {"_mci", "MobileCLIP"},   {"vit_pe_", "PE"},
+      {"vitamin", "ViTamin"},   {"convnext", "ConvNeXt"}, {"swin", "Swin Transformer"},
+      {"fastvit", "MobileCLIP"}};
   for (const auto& [part, family] : kFamilies) {
     if (tower.find(part) == std::string::npos) continue;
     refuse(fmt::format("it is a model with {}'s image tower ('{}', of timm)", family, tower));
@@ -109,7 +114,55 @@ void RefuseOtherModels(ConfigReader& model) {
   refuse(fmt::format("its image tower is '{}', of timm", tower));
 }
 
-void ReadOpenClipVision(ConfigReader& vision, const std::string& name, ModelConfig& config) {
+// A tower of timm's, whose sizes follow from its name.
+void ReadTimmVision(ConfigReader& vision, const TimmTower& tower, const std::string& name,
+                    ModelConfig& config) {
+  config.vision = {.layers = tower.layers,
+                   .width = tower.width,
+                   .heads = tower.heads,
+                   .mlp_width = tower.mlp_width,
+                   .norm_epsilon = tower.norm_epsilon,
+                   .activation = tower.activation};
+  config.patch_size = tower.patch_size;
+  config.patch_bias = !tower.ln_pre;
+  config.class_token = tower.class_token;
+  config.ln_pre = tower.ln_pre;
+  config.preprocess.image_size = vision.Square("image_size", tower.image_size, kMaxImageSize);
+  if (config.preprocess.image_size != tower.image_size) {
+    throw Error(ErrorCode::kCorruptData, "{}: 'image_size' is {}, pictures of '{}' have {}",
+                vision.name(), config.preprocess.image_size, tower.name, tower.image_size);
+  }
+  // An empty name stands for the tower's own way.
+  const std::string own = tower.class_token ? "token" : "map";
+  std::string pool = vision.Text("timm_pool", "avg");
+  if (pool.empty()) pool = own;
+  if (pool != own) {
+    throw Error(ErrorCode::kUnsupported, "{}: 'timm_pool' is '{}'; '{}' pools by '{}' here",
+                vision.name(), Printable(pool), tower.name, own);
+  }
+  if (pool == "map") {
+    config.pool = {Pooling::kAttention, tower.heads, tower.mlp_width};
+  }
+  // "none" leaves the pooled row as it is; nothing is the tower's own classifier, with a bias.
+  const std::string projection = vision.Text("timm_proj", "");
+  config.projection = projection != "none";
+  config.projection_in_trunk = projection.empty();
+  config.projection_bias = projection.empty() || vision.Bool("timm_proj_bias", false);
+  if (!projection.empty() && projection != "none") vision.Only("timm_proj", "linear");
+  if (!config.projection && config.embed_width != tower.width) {
+    throw Error(ErrorCode::kCorruptData, "{}: 'embed_dim' is {}, rows of '{}' have {}", name,
+                config.embed_width, tower.name, tower.width);
+  }
+  vision.Finish({"timm_model_name", "timm_model_pretrained", "timm_drop", "timm_drop_path",
+                 "timm_proj_bias"});
+}
+
+void ReadOpenClipVision(ConfigReader& vision, const std::string& name, bool quick_gelu,
+                        ModelConfig& config) {
+  if (vision.Has("timm_model_name")) {
+    const TimmTower* tower = FindTimmTower(vision.Text("timm_model_name", ""));
+    if (tower != nullptr) return ReadTimmVision(vision, *tower, name, config);
+  }
   if (vision.Has("layers") && vision.json("layers").is_array()) {
     throw Error(ErrorCode::kUnsupported, "{}: ResNet vision towers are not supported", name);
   }
@@ -126,10 +179,15 @@ void ReadOpenClipVision(ConfigReader& vision, const std::string& name, ModelConf
   vision.Only("attentional_pool", false);
   config.ln_pre = !vision.Bool("no_ln_pre", false);
   vision.Only("pos_embed_type", "learnable");
-  vision.Only("final_ln_after_pool", false);
-  vision.Only("pool_type", "tok");
+  // The final LayerNorm works on each row, so for one row it may come before or after.
+  const bool norm_after = vision.Bool("final_ln_after_pool", false);
+  if (norm_after && vision.Text("pool_type", "tok") == "avg") {
+    config.pool.kind = Pooling::kAverage;
+  } else {
+    vision.Only("pool_type", "tok");
+  }
   config.vision.layer_scale = HasLayerScale(vision);
-  CheckActivationSettings(vision, config.activation);
+  config.vision.activation = ReadActivation(vision, quick_gelu);
   RefuseCustomBlocks(vision);
   // Patch dropout works in training only; pretraining flags and pooler sizes belong to parts that
   // are refused above.
@@ -138,32 +196,45 @@ void ReadOpenClipVision(ConfigReader& vision, const std::string& name, ModelConf
                  "timm_drop_path"});
 }
 
-// open_clip's way to clean texts for a tokenizer of Hugging Face's.
-TextCleaning ReadCleaning(ConfigReader& text) {
-  if (!text.Has("tokenizer_kwargs")) return TextCleaning::kWhitespace;
+// open_clip's settings of a tokenizer of Hugging Face's.
+void ReadTokenizerSettings(ConfigReader& text, TextRule& rule) {
+  rule.cleaning = TextCleaning::kWhitespace;
+  if (!text.Has("tokenizer_kwargs")) return;
   ConfigReader kwargs(text.json("tokenizer_kwargs"), text.name() + ".tokenizer_kwargs");
+  rule.strips_separator = kwargs.Bool("strip_sep_token", false);
   const std::string clean = kwargs.Text("clean", "whitespace");
   kwargs.Finish({});
-  if (clean == "whitespace") return TextCleaning::kWhitespace;
-  if (clean == "lower") return TextCleaning::kLower;
-  if (clean == "canonicalize") return TextCleaning::kCanonicalize;
-  throw Error(ErrorCode::kUnsupported,
-              "{}: 'clean' is '{}'; whitespace, lower and canonicalize are supported",
-              kwargs.name(), Printable(clean));
+  if (clean == "whitespace") return;
+  if (clean == "lower") {
+    rule.cleaning = TextCleaning::kLower;
+  } else if (clean == "canonicalize") {
+    rule.cleaning = TextCleaning::kCanonicalize;
+  } else {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: 'clean' is '{}'; whitespace, lower and canonicalize are supported",
+                kwargs.name(), Printable(clean));
+  }
 }
 
-// "argmax": the row of the highest id. "eos": the first row of one id, with a tokenizer of Hugging
-// Face's ("worldwide").
+// "argmax": the row of the highest id. "eos": the first row of one id ("worldwide"). "last": the
+// last row of the context, padding or not (SigLIP, CLIPA). The last two come with a tokenizer of
+// Hugging Face's.
 void ReadPooling(ConfigReader& text, ModelConfig& config) {
-  if (text.Text("pool_type", "argmax") != "eos") return text.Only("pool_type", "argmax");
-  if (text.Text("hf_tokenizer_name", "").empty()) text.Only("pool_type", "argmax");
+  const std::string pool = text.Text("pool_type", "argmax");
+  const bool named = !text.Text("hf_tokenizer_name", "").empty();
+  if (!named || (pool != "eos" && pool != "last")) return text.Only("pool_type", "argmax");
+  config.text_rule = TextRule{.context_length = config.context_length};
+  ReadTokenizerSettings(text, *config.text_rule);
+  if (pool == "last") {
+    config.text_rule->fills_context = true;
+    config.reads_padding = true;
+    return;
+  }
   const Index end = text.Integer("eos_id", 2, 0, kMaxVocabulary);
-  config.text_rule = TextRule{.context_length = config.context_length,
-                              .cleaning = ReadCleaning(text),
-                              .end = static_cast<std::int32_t>(end)};
+  config.text_rule->end = static_cast<std::int32_t>(end);
 }
 
-void ReadOpenClipText(ConfigReader& text, ModelConfig& config) {
+void ReadOpenClipText(ConfigReader& text, bool quick_gelu, ModelConfig& config) {
   if (text.Has("hf_model_name")) {
     config.other_text = OtherTextTower(Printable(text.Text("hf_model_name", ""), 80));
     return;
@@ -177,13 +248,15 @@ void ReadOpenClipText(ConfigReader& text, ModelConfig& config) {
   config.context_length = text.Integer("context_length", 77, 2, kMaxContext);
   config.vocabulary_size = text.Integer("vocab_size", 49'408, 1, kMaxVocabulary);
   text.Only("embed_cls", false);
-  text.Only("no_causal_mask", false);
-  text.Only("final_ln_after_pool", false);
+  // Without the mask the padding is read as well.
+  config.causal = !text.Bool("no_causal_mask", false);
+  config.reads_padding = !config.causal;
+  text.Bool("final_ln_after_pool", false);  // of one row: the same before and after
   ReadPooling(text, config);
-  text.Only("proj_bias", false);
+  config.text_projection_bias = text.Bool("proj_bias", false);
   text.Only("proj_type", "linear");
   config.text.layer_scale = HasLayerScale(text);
-  CheckActivationSettings(text, config.activation);
+  config.text.activation = ReadActivation(text, quick_gelu);
   if (!config.text_rule) text.Only("tokenizer_kwargs", Json::object());
   config.tokenizer_name = text.Text("hf_tokenizer_name", "");
   RefuseCustomBlocks(text);
@@ -197,6 +270,8 @@ void RefuseOtherClasses(ConfigReader& config) {
   constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
       {"CLIPForImageClassification", "an image tower with a classifier and no text tower"},
       {"CLIPVisionModel", "an image tower alone, without its projection"},
+      {"SiglipForImageClassification", "an image tower with a classifier and no text tower"},
+      {"SiglipTextModel", "a text tower alone"},
       {"CLIPTextModel", "a text tower alone"},
       {"CLIPTextModelWithProjection", "a text tower alone"}};
   for (const Json& class_name : config.json("architectures")) {
@@ -211,7 +286,58 @@ void RefuseOtherClasses(ConfigReader& config) {
   }
 }
 
+// What a SiglipModel has otherwise than a CLIPModel: no class token, a pool by attention in place
+// of a projection, texts that fill the context.
+void ReadSiglip(ConfigReader& vision, ConfigReader& text, bool alone, ModelConfig& config) {
+  vision.Only("vision_use_head", true);
+  config.embed_width = config.vision.width;
+  config.patch_bias = true;
+  config.class_token = false;
+  config.ln_pre = false;
+  config.pool = {Pooling::kAttention, config.vision.heads, config.vision.mlp_width};
+  config.projection = false;
+  if (alone) return;
+  config.logit_bias = true;
+  config.context_length = text.Integer("max_position_embeddings", 64, 2, kMaxContext);
+  config.vocabulary_size = text.Integer("vocab_size", 32'000, 1, kMaxVocabulary);
+  const Index width = text.Integer("projection_size", config.text.width, 1, kMaxWidth);
+  if (width != config.embed_width) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: 'projection_size' is {}, rows of the image tower have {}", text.name(), width,
+                config.embed_width);
+  }
+  config.causal = false;
+  config.reads_padding = true;
+  config.text_projection_bias = true;
+  config.tokenizer_rule = TokenizerRule::kHuggingFace;
+  config.text_rule = TextRule{.context_length = config.context_length, .fills_context = true};
+}
+
 }  // namespace
+
+const char* NameOf(Activation activation) {
+  switch (activation) {
+    case Activation::kGelu:
+      return "gelu";
+    case Activation::kQuickGelu:
+      return "quick_gelu";
+    case Activation::kGeluTanh:
+      break;
+  }
+  return "gelu_tanh";
+}
+
+const char* NameOf(Pooling pooling) {
+  switch (pooling) {
+    case Pooling::kToken:
+      return "token";
+    case Pooling::kAverage:
+      return "average";
+    case Pooling::kAttention:
+      break;
+  }
+  return "attention";
+}
 
 std::string OtherTextTower(std::string_view name) {
   return fmt::format("its text tower is {}, one of Hugging Face's", name);
@@ -227,12 +353,14 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   if (config.embed_width == 0) {
     throw Error(ErrorCode::kCorruptData, "{}: there is no 'embed_dim' in it", name);
   }
-  config.activation = model.Bool("quick_gelu", false) ? Activation::kQuickGelu : Activation::kGelu;
+  const bool quick_gelu = model.Bool("quick_gelu", false);
   ConfigReader vision(model.Object("vision_cfg"), name + ": vision_cfg");
-  ReadOpenClipVision(vision, name, config);
+  ReadOpenClipVision(vision, name, quick_gelu, config);
   ConfigReader text(model.Object("text_cfg"), name + ": text_cfg");
-  ReadOpenClipText(text, config);
-  if (config.has_text()) model.Only("custom_text", false);
+  ReadOpenClipText(text, quick_gelu, config);
+  // Names of the text tower's tensors begin with "text." then; the file of weights shows it.
+  model.Bool("custom_text", false);
+  config.logit_bias = model.Has("init_logit_bias");
   model.Finish({"custom_text", "init_logit_scale", "init_logit_bias", "nonscalar_logit_scale",
                 "cast_dtype", "output_dict", "preprocess_cfg"});
 
@@ -246,13 +374,22 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
 ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
   ConfigReader top(file, name);
   const std::string type = top.Text("model_type", "");
-  const bool alone = type == "clip_vision_model";
+  const bool siglip = type == "siglip" || type == "siglip_vision_model";
+  const bool alone = type == "clip_vision_model" || type == "siglip_vision_model";
   const bool worldwide = type == "metaclip_2";
-  if (type != "clip" && !alone && !worldwide) {
+  if (type == "siglip2" || type == "siglip2_vision_model") {
+    throw Error(
+        ErrorCode::kUnsupported,
+        "{}: 'model_type' is '{}': a SigLIP 2 of variable resolution (\"naflex\"), which is "
+        "not supported; those of fixed resolution are (siglip2-base-patch16-224)",
+        name, Printable(type));
+  }
+  if (type != "clip" && !siglip && !alone && !worldwide) {
     throw Error(ErrorCode::kUnsupported,
                 "{}: 'model_type' is '{}'; of Hugging Face's models CLIPModel (\"clip\"), "
-                "MetaClip2Model (\"metaclip_2\") and CLIPVisionModelWithProjection "
-                "(\"clip_vision_model\") are supported",
+                "SiglipModel (\"siglip\"), MetaClip2Model (\"metaclip_2\"), "
+                "CLIPVisionModelWithProjection (\"clip_vision_model\") and SiglipVisionModel "
+                "(\"siglip_vision_model\") are supported",
                 name, Printable(type));
   }
   RefuseOtherClasses(top);
@@ -267,44 +404,43 @@ ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name) {
                       alone ? name : name + ": vision_config");
   ConfigReader text(part("text_config", "text_config_dict"), name + ": text_config");
   ModelConfig config;
-  config.embed_width = top.Integer("projection_dim", 512, 1, kMaxWidth);
-  const auto tower = [](ConfigReader& reader, Index width, Index heads, Index mlp_width) {
+  const auto activation = [&](ConfigReader& reader) {
+    const std::string act = reader.Text("hidden_act", siglip ? "gelu_pytorch_tanh" : "quick_gelu");
+    if (act == "quick_gelu") return Activation::kQuickGelu;
+    if (act == "gelu") return Activation::kGelu;
+    if (act == "gelu_pytorch_tanh") return Activation::kGeluTanh;
+    throw Error(ErrorCode::kUnsupported,
+                "{}: 'hidden_act' is '{}'; gelu, quick_gelu and gelu_pytorch_tanh are supported",
+                reader.name(), Printable(act));
+  };
+  const auto tower = [&](ConfigReader& reader, Index width, Index heads, Index mlp_width) {
     TowerConfig t;
     t.layers = reader.Integer("num_hidden_layers", 12, 1, kMaxLayers);
     t.width = reader.Integer("hidden_size", width, 1, kMaxWidth);
     t.heads = reader.Integer("num_attention_heads", heads, 1, kMaxWidth);
     t.mlp_width = reader.Integer("intermediate_size", mlp_width, 1, 8 * kMaxWidth);
-    t.norm_epsilon = CheckedEpsilon(reader.Number("layer_norm_eps", 1e-5), reader.name());
+    t.norm_epsilon =
+        CheckedEpsilon(reader.Number("layer_norm_eps", siglip ? 1e-6 : 1e-5), reader.name());
+    t.activation = activation(reader);
     CheckHeads(t, reader.name());
     return t;
   };
-  const auto activation = [](ConfigReader& reader) {
-    const std::string act = reader.Text("hidden_act", "quick_gelu");
-    if (act == "quick_gelu") return Activation::kQuickGelu;
-    if (act == "gelu") return Activation::kGelu;
-    throw Error(ErrorCode::kUnsupported,
-                "{}: 'hidden_act' is '{}'; gelu and quick_gelu are supported", reader.name(),
-                Printable(act));
-  };
   config.vision = tower(vision, 768, 12, 3072);
-  config.activation = activation(vision);
   if (alone) {
     config.other_text = "it is an image tower without a text tower";
     config.logit_scale = false;
   } else {
-    config.text = tower(text, 512, 8, 2048);
-  }
-  if (!alone && activation(text) != config.activation) {
-    throw Error(ErrorCode::kUnsupported,
-                "{}: 'hidden_act' is {} in the image tower and {} in the text tower; only models "
-                "with one activation are supported",
-                name, vision.Text("hidden_act", "quick_gelu"),
-                text.Text("hidden_act", "quick_gelu"));
+    config.text = siglip ? tower(text, 768, 12, 3072) : tower(text, 512, 8, 2048);
   }
   vision.Only("num_channels", 3);
-  config.patch_size = vision.Square("patch_size", 32, kMaxImageSize);
+  config.patch_size = vision.Square("patch_size", siglip ? 16 : 32, kMaxImageSize);
   config.preprocess.image_size = vision.Square("image_size", 224, kMaxImageSize);
   CheckPatches(config, vision.name());
+  if (siglip) {
+    ReadSiglip(vision, text, alone, config);
+    return config;
+  }
+  config.embed_width = top.Integer("projection_dim", 512, 1, kMaxWidth);
   if (alone) return config;
   config.context_length = text.Integer("max_position_embeddings", 77, 2, kMaxContext);
   config.vocabulary_size = text.Integer("vocab_size", 49'408, 1, kMaxVocabulary);
@@ -325,6 +461,7 @@ Json ToJson(const ModelConfig& config) {
                 {"head_width", t.head_width()},
                 {"mlp_width", t.mlp_width},
                 {"norm_epsilon", t.norm_epsilon},
+                {"activation", NameOf(t.activation)},
                 {"layer_scale", t.layer_scale}};
   };
   Json vision = tower(config.vision);
@@ -332,6 +469,8 @@ Json ToJson(const ModelConfig& config) {
   vision["patch_size"] = config.patch_size;
   vision["tokens"] = config.tokens();
   vision["ln_pre"] = config.ln_pre;
+  vision["class_token"] = config.class_token;
+  vision["pooling"] = NameOf(config.pool.kind);
   Json text = nullptr;
   if (config.has_text()) {
     text = tower(config.text);
@@ -341,9 +480,11 @@ Json ToJson(const ModelConfig& config) {
                              : config.tokenizer_rule == TokenizerRule::kHuggingFace ? "hugging_face"
                                                                                     : "open_clip";
     text["eos_token_id"] = config.eos_token_id;
+    text["causal"] = config.causal;
+    text["reads_padding"] = config.reads_padding;
   }
   return Json{{"embed_width", config.embed_width},
-              {"activation", config.activation == Activation::kQuickGelu ? "quick_gelu" : "gelu"},
+              {"activation", NameOf(config.vision.activation)},
               {"vision", vision},
               {"text", text},
               {"preprocess", ToJson(config.preprocess)}};

@@ -18,7 +18,9 @@
 
 namespace cliplens {
 
-enum class Activation { kGelu, kQuickGelu };  // exact (erf) GELU; x · sigmoid(1.702 x)
+// Exact (erf) GELU; x · sigmoid(1.702 x); GELU by a hyperbolic tangent, as JAX has it.
+enum class Activation { kGelu, kQuickGelu, kGeluTanh };
+const char* NameOf(Activation activation);  // "gelu", "quick_gelu", "gelu_tanh"
 
 // Whose tokenizer a model was made with (docs/tokenizer.md): they read some texts differently.
 enum class TokenizerRule { kOpenClip, kHuggingFace };
@@ -30,12 +32,28 @@ struct TowerConfig {
   Index heads = 0;      // H
   Index mlp_width = 0;  // F
   double norm_epsilon = 1e-5;
+  Activation activation = Activation::kGelu;
   // The checkpoint scales what attention and MLP add by a gain for each channel ("LayerScale",
   // arXiv 2103.17239, section 2). The gains are folded into the output matrices and biases when the
   // checkpoint is loaded, so no later code sees them.
   bool layer_scale = false;
 
   Index head_width() const { return width / heads; }  // K
+};
+
+// How the embedding is made of the rows behind the last block.
+enum class Pooling {
+  kToken,      // one row: the class token's, or that of a text's end
+  kAverage,    // the mean of the patches' rows, then the final LayerNorm
+  kAttention,  // the final LayerNorm, then an attention of its own (attention_pool.h)
+};
+const char* NameOf(Pooling pooling);  // "token", "average", "attention"
+
+struct PoolConfig {
+  Pooling kind = Pooling::kToken;
+  // Of an attention pool:
+  Index heads = 0;
+  Index mlp_width = 0;  // of the MLP behind the attention
 };
 
 // The tokens of a picture: those in front (the class token), then the patches row by row.
@@ -49,12 +67,17 @@ struct TokenLayout {
 
 struct ModelConfig {
   Index embed_width = 0;  // E
-  Activation activation = Activation::kGelu;
 
   TowerConfig vision;
   Index patch_size = 0;
-  bool ln_pre = true;           // a LayerNorm in front of block 0; false: open_clip's no_ln_pre
-  PreprocessConfig preprocess;  // its image_size is S
+  bool patch_bias = false;  // the patch embedding has a bias
+  bool class_token = true;  // a token in front of the patches
+  bool ln_pre = true;       // a LayerNorm in front of block 0; false: open_clip's no_ln_pre
+  PoolConfig pool;
+  bool projection = true;  // a matrix [D, E] behind the pooled row; else E = D
+  bool projection_bias = false;
+  bool projection_in_trunk = false;  // its tensor is that of timm's classifier
+  PreprocessConfig preprocess;       // its image_size is S
 
   // Why the text tower is not evaluated ("its text tower is roberta-base"); empty: it is. Texts are
   // then rows that were made elsewhere (text_rows.h), and the tensors of the text tower are not
@@ -74,10 +97,18 @@ struct ModelConfig {
   // first row with this id, the rule of transformers' CLIPTextModel, whose default is 49,407.
   Index eos_token_id = 2;
 
+  bool causal = true;  // a text's token attends to those on its left alone
+  // The text tower reads all places of the context, padding too.
+  bool reads_padding = false;
+  bool text_projection_bias = false;
+
   bool logit_scale = true;  // the checkpoint has one
+  bool logit_bias = false;  // and a bias: scores are sigmoid(scale · cos + bias)
 
   bool has_text() const { return other_text.empty(); }
-  TokenLayout layout() const { return {.prefix = 1, .grid = preprocess.image_size / patch_size}; }
+  TokenLayout layout() const {
+    return {.prefix = class_token ? 1 : 0, .grid = preprocess.image_size / patch_size};
+  }
   Index grid() const { return layout().grid; }
   Index tokens() const { return layout().tokens(); }  // N
 };
@@ -93,8 +124,9 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name);
 // `config.json` of a Hugging Face CLIPModel, with transformers' defaults for what is absent.
 // Preprocessing keeps its default with the model's own picture size, since another file describes
 // it (ParseHuggingFacePreprocessor). Settings that transformers' CLIPModel does not read are
-// ignored. Also that of a MetaClip2Model, and of a CLIPVisionModelWithProjection, which has no text
-// tower. Errors as above; a model_type of others is Error(kUnsupported).
+// ignored. Also that of a MetaClip2Model, of a SiglipModel, and of a CLIPVisionModelWithProjection
+// or SiglipVisionModel, which have no text tower. Errors as above; a model_type of others is
+// Error(kUnsupported).
 ModelConfig ParseHuggingFaceConfig(const Json& file, const std::string& name);
 
 // The configuration as it is written into stores and printed by `info --json`.

@@ -112,16 +112,24 @@ Interpolation ReadResample(ConfigReader& reader) {
   return resample == kBicubic ? Interpolation::kBicubic : Interpolation::kBilinear;
 }
 
-void CheckType(ConfigReader& reader) {
+// Whether the file is of SigLIP's class, whose defaults are others than those of CLIP's.
+bool IsSiglip(ConfigReader& reader) {
+  bool siglip = false;
   for (const char* key : {"image_processor_type", "feature_extractor_type"}) {
     static const std::set<std::string> kTypes = {"CLIPImageProcessor", "CLIPImageProcessorFast",
                                                  "CLIPImageProcessorPil", "CLIPFeatureExtractor"};
+    static const std::set<std::string> kSiglip = {
+        "SiglipImageProcessor", "SiglipImageProcessorFast", "SiglipImageProcessorPil"};
     const std::string type = reader.Text(key, "CLIPImageProcessor");
-    if (!kTypes.contains(type)) {
-      throw Error(ErrorCode::kUnsupported, "{}: '{}' is '{}'; only CLIPImageProcessor is supported",
+    if (kSiglip.contains(type)) {
+      siglip = true;
+    } else if (!kTypes.contains(type)) {
+      throw Error(ErrorCode::kUnsupported,
+                  "{}: '{}' is '{}'; CLIPImageProcessor and SiglipImageProcessor are supported",
                   reader.name(), key, Printable(type, 80));
     }
   }
+  return siglip;
 }
 
 }  // namespace
@@ -159,19 +167,21 @@ void ReadOpenClipPreprocess(ConfigReader& pre, PreprocessConfig& config) {
 
 PreprocessConfig ParseHuggingFacePreprocessor(const Json& file, const std::string& name) {
   ConfigReader reader(file, name);
-  CheckType(reader);
+  const bool siglip = IsSiglip(reader);
   PreprocessConfig config;
   config.rule = PreprocessRule::kHuggingFace;
+  if (siglip) config.mean = config.std = {0.5f, 0.5f, 0.5f};
   config.interpolation = ReadResample(reader);
   reader.Only("do_convert_rgb", true);
   reader.Only("do_pad", false);
 
   const bool square =
       reader.Bool("default_to_square", false) || reader.Bool("use_square_size", false);
-  const Size size = ReadSize(reader, "size", {.shortest = 224}, square);
+  const Size whole = {.height = 224, .width = 224};
+  const Size size = ReadSize(reader, "size", siglip ? whole : Size{.shortest = 224}, square);
   const Size crop = ReadSize(reader, "crop_size", {.height = 224, .width = 224}, true);
   const bool resize = reader.Bool("do_resize", true);
-  const bool cut = reader.Bool("do_center_crop", true);
+  const bool cut = reader.Bool("do_center_crop", !siglip);
   if (resize && size.shortest == 0 && size.height != size.width) {
     throw Error(ErrorCode::kUnsupported,
                 "{}: 'size' is {} by {}; only square pictures are supported", name, size.height,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -40,10 +41,11 @@ void FactorLayout::Fill(std::span<const float> z, const ReadoutScale& scale,
 }
 
 Readout::Readout(const TowerConfig& config, const TensorMap& tensors, std::string prefix,
-                 Index embed_width, Index tokens)
+                 Index embed_width, Index tokens, const AttentionPool* pool)
     : config_(config),
       embed_width_(embed_width),
       tokens_(tokens),
+      pool_(pool),
       scaled_(std::make_shared<Scaled>()) {
   const auto tensor = [&](const std::string& name) {
     const auto found = tensors.find(prefix + name);
@@ -54,14 +56,36 @@ Readout::Readout(const TowerConfig& config, const TensorMap& tensors, std::strin
   };
   gain_ = tensor(".ln_post.gain");
   bias_ = tensor(".ln_post.bias");
-  projection_ = {tensor(".projection"), {config.width, embed_width}};
+  if (pool == nullptr) {
+    projection_ = {tensor(".projection"), {config.width, embed_width}};
+    if (tensors.contains(prefix + ".projection.bias")) {
+      projection_bias_ = tensor(".projection.bias");
+    }
+  }
   for (Index l = 0; l < config.layers; ++l) {
     out_weight_.push_back(tensor(fmt::format(".block.{}.attn.out.weight", l)));
     out_bias_.push_back(tensor(fmt::format(".block.{}.attn.out.bias", l)));
   }
 }
 
+namespace {
+
+// Makes a row unit; returns its length.
+double MakeUnit(std::span<float> row) {
+  double square = 0;
+  for (const float v : row) square += static_cast<double>(v) * v;
+  const double norm = std::sqrt(square);
+  for (float& v : row) v = static_cast<float>(v / norm);
+  return norm;
+}
+
+}  // namespace
+
 ReadoutScale Readout::Embed(std::span<const float> row, std::span<float> embedding) const {
+  if (pool_ != nullptr) {
+    std::ranges::copy(row, embedding.begin());
+    return {.mean = 0, .sigma = 1, .norm = MakeUnit(embedding)};
+  }
   // The moments in fp64: they are factors of the decomposition.
   const auto [mean, sigma] = nn::MomentsOf(row, config_.norm_epsilon);
   std::vector<float> normed(row.size());
@@ -78,15 +102,21 @@ ReadoutScale Readout::Embed(std::span<const float> row, std::span<float> embeddi
             .b_stride = embed_width_,
             .c = embedding.data(),
             .c_stride = embed_width_});
-  double square = 0;
-  for (const float v : embedding) square += static_cast<double>(v) * v;
-  const double norm = std::sqrt(square);
-  for (float& v : embedding) v = static_cast<float>(v / norm);
-  return {mean, sigma, norm};
+  for (std::size_t e = 0; projection_bias_ != nullptr && e < embedding.size(); ++e) {
+    embedding[e] += projection_bias_[e];
+  }
+  return {.mean = mean, .sigma = sigma, .norm = MakeUnit(embedding)};
 }
 
 Matrix Readout::EmbedRows(ArrayView<const float, 2> rows) const {
   const Index width = config_.width;
+  if (pool_ != nullptr) {
+    Matrix embedded(rows.dim(0), embed_width_);
+    for (Index i = 0; i < rows.dim(0); ++i) {
+      embedded.row(i) = pool_->Run(rows.rows(i, i + 1)).embedding.transpose();
+    }
+    return embedded;
+  }
   Matrix normed(rows.dim(0), width);
   for (Index i = 0; i < rows.dim(0); ++i) {
     const auto row = Eigen::Map<const Eigen::VectorXf>(rows.row(i).data(), width).cast<double>();
@@ -96,11 +126,22 @@ Matrix Readout::EmbedRows(ArrayView<const float, 2> rows) const {
       normed(i, d) = (row[d] - mean) / sigma * gain_[d] + bias_[d];
     }
   }
-  return nn::Product(nn::Of(normed), nn::Of(projection_));
+  Matrix embedded = nn::Product(nn::Of(normed), nn::Of(projection_));
+  if (projection_bias_ != nullptr) {
+    embedded.rowwise() += VectorOf(projection_bias_, embed_width_).transpose();
+  }
+  return embedded;
 }
 
 Matrix Readout::ProjectRows(const Matrix& rows) const {
   const Vector mean = rows.rowwise().mean();
+  if (pool_ != nullptr) {
+    Matrix each(rows.rows() * pools(), rows.cols());
+    for (Index i = 0; i < each.rows(); ++i) {
+      each.row(i) = rows.row(i / pools()).array() - mean[i / pools()];
+    }
+    return pool_->Project(each);
+  }
   const Matrix scaled = (rows.colwise() - mean) * VectorOf(gain_, config_.width).asDiagonal();
   return nn::Product(nn::Of(scaled), nn::Of(projection_));
 }
@@ -112,7 +153,8 @@ Array<float, 4> Readout::HeadMatrices(int threads) const {
   const Matrix projection = AsEigen(projection_).cast<double>();    // [D, E]
   const Matrix scaled_projection = gain.asDiagonal() * projection;  // diag(γ) P
   const Vector p_gain = projection.transpose() * gain;
-  const Vector p_bias = projection.transpose() * VectorOf(bias_, width);
+  Vector p_bias = projection.transpose() * VectorOf(bias_, width);
+  if (projection_bias_ != nullptr) p_bias += VectorOf(projection_bias_, embed_width_);
   Array<float, 4> matrices({config_.layers, config_.heads, factor().width(), embed_width_});
   ParallelFor(threads, config_.layers, [&](Index l, int) {
     const Matrix out =
@@ -147,6 +189,7 @@ const Readout::Scaled& Readout::scaled() const {
         p_bias[e] += static_cast<double>(bias_[d]) * p;
       }
     }
+    if (projection_bias_ != nullptr) p_bias += VectorOf(projection_bias_, embed_width_);
     for (const double v : p_gain) s.p_gain.push_back(static_cast<float>(v));
     for (const double v : p_bias) s.p_bias.push_back(static_cast<float>(v));
   });
@@ -167,6 +210,10 @@ void Readout::ProjectScaled(ArrayView<const float, 2> rows, float* out) const {
 
 void Readout::PartContributions(ArrayView<const float, 2> parts, const ReadoutScale& scale,
                                 ArrayView<float, 2> out) const {
+  if (pool_ != nullptr) {
+    std::ranges::copy(parts.flat(), out.data());
+    return;
+  }
   const Scaled& s = scaled();
   ProjectScaled(parts, out.data());
   const double factor = 1.0 / (scale.sigma * scale.norm);
@@ -188,6 +235,8 @@ Readout::Share Readout::ShareOf(const ComponentId& id, double weight) const {
     case ComponentId::Kind::kInput:
     case ComponentId::Kind::kMlp:
       break;
+    case ComponentId::Kind::kPoolMlp:
+      return {0, 0};
   }
   return {weight / J(), 0};
 }
@@ -209,11 +258,22 @@ void Readout::SumContribution(std::span<const float> r, double share, const Read
 ReadoutDirections Readout::Against(ArrayView<const float, 2> directions, int threads,
                                    LayerRange layers) const {
   const Index width = config_.width;
-  const Matrix projected = nn::Product(nn::Of(directions), nn::Of(projection_).Transposed());
   ReadoutDirections against;
-  against.residual = projected * VectorOf(gain_, width).asDiagonal();
+  if (pool_ != nullptr) {
+    against.residual = pool_->PullBack(directions);
+    const Matrix constant = pool_->constant().transpose();
+    against.bias = nn::Product(nn::Of(directions), nn::Of(constant).Transposed());
+  } else {
+    const Matrix projected = nn::Product(nn::Of(directions), nn::Of(projection_).Transposed());
+    against.residual = projected * VectorOf(gain_, width).asDiagonal();
+    against.bias = nn::Product(nn::Of(projected), Rows(bias_, 1, width, width).Transposed());
+    if (projection_bias_ != nullptr) {
+      nn::AddProduct(nn::Of(directions),
+                     Rows(projection_bias_, 1, embed_width_, embed_width_).Transposed(),
+                     against.bias);
+    }
+  }
   against.gain = nn::Product(nn::Of(against.residual), nn::Of(Matrix(Matrix::Ones(width, 1))));
-  against.bias = nn::Product(nn::Of(projected), Rows(bias_, 1, width, width).Transposed());
   against.heads.resize(ToSize(config_.layers));
   against.out_bias.resize(ToSize(config_.layers));
   layers = layers.Of(config_.layers);
@@ -229,15 +289,69 @@ ReadoutDirections Readout::Against(ArrayView<const float, 2> directions, int thr
 
 double Readout::PartConstant(const ReadoutDirections& directions, Index m,
                              const ReadoutScale& scale) const {
-  return (scale.sigma * directions.bias(m) - scale.mean * directions.gain(m)) / J();
+  if (pool_ == nullptr) {
+    return (scale.sigma * directions.bias(m) - scale.mean * directions.gain(m)) / J();
+  }
+  double sum = directions.bias(m);
+  for (Index p = 0; p < pools(); ++p) {
+    sum -= At(scale.weighted_mean, p) * directions.gain(m * pools() + p);
+  }
+  return sum / J();
 }
 
 double Readout::HeadConstant(const ReadoutDirections& directions, Index layer, Index m,
                              const ReadoutScale& scale) const {
-  return (At(directions.out_bias, layer)(m) + PartConstant(directions, m, scale)) / H();
+  const Matrix& out_bias = At(directions.out_bias, layer);
+  double own = 0;
+  if (pool_ == nullptr) {
+    own = out_bias(m);
+  } else {
+    for (Index p = 0; p < pools(); ++p) own += At(scale.weight, p) * out_bias(m * pools() + p);
+  }
+  return (own + PartConstant(directions, m, scale)) / H();
+}
+
+Array<float, 2> Readout::PooledTokenContributions(const Captures& captures) const {
+  const Index width = config_.width;
+  const Index tokens = captures.pattern.dim(2);
+  const Index q = pools();
+  const ReadoutScale& scale = captures.scale;
+  Matrix rows = Matrix::Zero(tokens * q, width);
+  Matrix weighted(tokens * q, width);
+  Vector out_bias_sum = Vector::Zero(width);
+  for (Index l = 0; l < config_.layers; ++l) {
+    const auto pattern = captures.pattern[l];
+    const auto value = captures.value[l];
+    for (Index i = 0; i < tokens * q; ++i) {
+      for (Index d = 0; d < width; ++d) {
+        weighted(i, d) =
+            double{pattern(d / config_.head_width() * q + i % q, i / q)} * value(i / q, d);
+      }
+    }
+    nn::AddProduct(nn::Of(weighted), Rows(out_weight(l), width, width, width).Transposed(),
+                   rows.data(), width);
+    out_bias_sum += VectorOf(out_bias(l), width);
+  }
+  const auto count = static_cast<double>(tokens);
+  const double parts = static_cast<double>(config_.layers) / count / J();
+  for (Index i = 0; i < tokens * q; ++i) {
+    rows.row(i) += At(scale.weight, i % q) / count * out_bias_sum.transpose();
+    rows.row(i).array() -= At(scale.weighted_mean, i % q) * parts;
+  }
+  Matrix embedded = pool_->Project(rows);
+  embedded.rowwise() += parts * pool_->constant().transpose();
+  Array<float, 2> out({tokens + 2, embed_width_});
+  AsEigen(out.view()).topRows(tokens) = (embedded / scale.norm).cast<float>();
+  std::ranges::copy(captures.parts.row(0), out.row(tokens).data());
+  for (Index j = 1; j < captures.parts.dim(0); ++j) {
+    std::ranges::transform(out.row(tokens + 1), captures.parts.row(j), out.row(tokens + 1).begin(),
+                           std::plus<>());
+  }
+  return out;
 }
 
 Array<float, 2> Readout::TokenContributions(const Captures& captures) const {
+  if (pool_ != nullptr) return PooledTokenContributions(captures);
   const Index width = config_.width;
   const Index tokens = captures.pattern.dim(2);
   const ReadoutScale& scale = captures.scale;
@@ -270,7 +384,12 @@ Array<float, 2> Readout::TokenContributions(const Captures& captures) const {
     residual.row(i) = residual.row(i).cwiseProduct(gain.transpose()) / scale.sigma +
                       bias.transpose() * (parts / J());
   }
-  const Matrix embedded = nn::Product(nn::Of(residual), nn::Of(projection_));
+  Matrix embedded = nn::Product(nn::Of(residual), nn::Of(projection_));
+  for (Index i = 0; projection_bias_ != nullptr && i < tokens + 2; ++i) {
+    const double parts =
+        i < tokens ? layers / static_cast<double>(tokens) : (i == tokens ? 1.0 : layers);
+    embedded.row(i) += parts / J() * VectorOf(projection_bias_, embed_width_).transpose();
+  }
   Array<float, 2> out({tokens + 2, embed_width_});
   AsEigen(out.view()) = (embedded / scale.norm).cast<float>();
   return out;

@@ -12,6 +12,9 @@
 // ("Interpreting CLIP's Image Representation via Text-Based Decomposition", arXiv 2310.05916,
 // section 3). The constants μ and β are shared evenly over the J = 2L+1 terms INPUT, attentions and
 // MLPs; an attention's share, and its output bias b_O, evenly over its H heads and the N tokens.
+//
+// Behind an attention pool (attention_pool.h) the row is the embedding itself, and captures hold
+// contributions: a factor has no constants. What the pool's MLP adds is the last residual part.
 #pragma once
 
 #include <memory>
@@ -23,6 +26,7 @@
 #include "cliplens/base/array.h"
 #include "cliplens/base/component.h"
 #include "cliplens/base/linear_algebra.h"
+#include "cliplens/model/attention_pool.h"
 #include "cliplens/model/captures.h"
 #include "cliplens/model/checkpoint.h"
 #include "cliplens/model/config.h"
@@ -40,33 +44,46 @@ struct FactorLayout {
 };
 
 // Directions t of the joint space [M, E], pulled back through the read-out: ⟨c, t⟩ of a
-// contribution c is a product of these and what the component wrote.
+// contribution c is a product of these and what the component wrote. An attention pool of Q heads
+// has Q rows for each direction, one after the other; else Q is 1.
 struct ReadoutDirections {
-  Matrix residual;               // [M, D] (P t) ⊙ γ
-  Matrix gain, bias;             // [M, 1] ⟨P^T γ, t⟩ and ⟨P^T β, t⟩
-  std::vector<Matrix> heads;     // [L] of [M, H·K]: through W_O; empty for layers not asked for
-  std::vector<Matrix> out_bias;  // [L] of [M, 1]: of b_O; likewise
+  Matrix residual;  // [M·Q, D] (P t) ⊙ γ
+  Matrix gain;      // [M·Q, 1] ⟨P^T γ, t⟩
+  Matrix bias;      // [M, 1] ⟨P^T β, t⟩, with all that does not depend on the picture
+  std::vector<Matrix> heads;     // [L] of [M·Q, H·K]: through W_O; empty for layers not asked for
+  std::vector<Matrix> out_bias;  // [L] of [M·Q, 1]: of b_O; likewise
 };
 
 // Immutable and shared by all threads. Refers to the tensors that it was made of.
 class Readout {
  public:
   // `prefix` is "vision" or "text"; `tokens` is N where it is the same for all items, else 0.
+  // `pool`, which must outlive this, is the attention pool, if there is one.
   Readout(const TowerConfig& config, const TensorMap& tensors, std::string prefix,
-          Index embed_width, Index tokens);
+          Index embed_width, Index tokens, const AttentionPool* pool = nullptr);
 
   const TowerConfig& config() const { return config_; }
-  Components components() const { return {config_.layers, config_.heads}; }
+  Components components() const {
+    return {config_.layers, config_.heads, pool_ != nullptr && pool_->has_mlp()};
+  }
   Index embed_width() const { return embed_width_; }
   Index tokens() const { return tokens_; }
-  FactorLayout factor() const { return {.values = config_.head_width(), .constants = 3}; }
+  // Q: the weights that a token's row has in the pooled row.
+  Index pools() const { return pool_ == nullptr ? 1 : pool_->heads(); }
+  // The length of the row that Embed reads.
+  Index pooled_width() const { return pool_ == nullptr ? config_.width : embed_width_; }
+  FactorLayout factor() const {
+    if (pool_ != nullptr) return {.values = embed_width_, .constants = 0};
+    return {.values = config_.head_width(), .constants = 3};
+  }
 
-  // The pooled row [D] to the unit embedding [E].
+  // The pooled row [pooled_width()] to the unit embedding [E].
   ReadoutScale Embed(std::span<const float> row, std::span<float> embedding) const;
-  // Any rows [n, D] to [n, E] in fp64, not made unit.
+  // Any rows [n, D] to [n, E] in fp64, not made unit: as though the pool read that row alone.
   Matrix EmbedRows(ArrayView<const float, 2> rows) const;
   // P^T(γ ⊙ (r − mean of r)) of rows r [n, D], [n, E] in fp64: what a change r of the pooled row
-  // changes of the embedding, but for 1/(σ n).
+  // changes of the embedding, but for 1/(σ n). Of an attention pool: as though its heads attended
+  // alike.
   Matrix ProjectRows(const Matrix& rows) const;
 
   // The matrices B [L, H, K+3, E] of c = u^T B, computed in fp64 and stored as fp32:
@@ -113,6 +130,7 @@ class Readout {
     std::vector<float> p_gain, p_bias;  // [E]
   };
   const Scaled& scaled() const;
+  Array<float, 2> PooledTokenContributions(const Captures& captures) const;
   // out [n, E] = rows [n, D] · diag(γ) P.
   void ProjectScaled(ArrayView<const float, 2> rows, float* out) const;
   double J() const { return static_cast<double>(2 * config_.layers + 1); }
@@ -120,9 +138,11 @@ class Readout {
 
   TowerConfig config_;
   Index embed_width_, tokens_;
+  const AttentionPool* pool_;
   const float* gain_;
   const float* bias_;
-  ArrayView<const float, 2> projection_;  // [D, E]
+  ArrayView<const float, 2> projection_;  // [D, E]; empty with an attention pool, which has its own
+  const float* projection_bias_ = nullptr;
   std::vector<const float*> out_weight_, out_bias_;
   std::shared_ptr<Scaled> scaled_;
 };

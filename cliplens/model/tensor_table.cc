@@ -1,6 +1,7 @@
 #include "cliplens/model/tensor_table.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -36,7 +37,7 @@ constexpr Row kOpenClipBlock[] = {
     {"mlp.scale", "ls_2.gamma", "D", TensorUse::kLayerScale},
 };
 
-constexpr Row kOpenClip[] = {
+constexpr Row kOpenClipImage[] = {
     {"vision.patch.weight", "visual.conv1.weight", "D,3,P,P"},
     {"vision.class", "visual.class_embedding", "D"},
     {"vision.position", "visual.positional_embedding", "N,D"},
@@ -46,13 +47,63 @@ constexpr Row kOpenClip[] = {
     {"vision.ln_post.gain", "visual.ln_post.weight", "D"},
     {"vision.ln_post.bias", "visual.ln_post.bias", "D"},
     {"vision.projection", "visual.proj", "D,E"},
+};
+
+constexpr Row kOpenClipText[] = {
     {"text.token", "token_embedding.weight", "V,D"},
     {"text.position", "positional_embedding", "T,D"},
     {"text.block.{}.", "transformer.resblocks.{}.", kRowsOfBlock},
     {"text.ln_post.gain", "ln_final.weight", "D"},
     {"text.ln_post.bias", "ln_final.bias", "D"},
-    {"text.projection", "text_projection", "D,E"},
-    {"logit_scale", "logit_scale", "", TensorUse::kLogitScale},
+    {"text.projection", "text_projection", "D,E", TensorUse::kTextProjection},
+    {"text.projection", "text_projection.weight", "D,E", TensorUse::kTextProjectionBias, true},
+    {"text.projection.bias", "text_projection.bias", "E", TensorUse::kTextProjectionBias},
+};
+
+constexpr Row kTimmBlock[] = {
+    {"ln1.gain", "norm1.weight", "D"},
+    {"ln1.bias", "norm1.bias", "D"},
+    {"attn.in.weight", "attn.qkv.weight", "3D,D"},
+    {"attn.in.bias", "attn.qkv.bias", "3D"},
+    {"attn.out.weight", "attn.proj.weight", "D,D"},
+    {"attn.out.bias", "attn.proj.bias", "D"},
+    {"ln2.gain", "norm2.weight", "D"},
+    {"ln2.bias", "norm2.bias", "D"},
+    {"mlp.in.weight", "mlp.fc1.weight", "F,D"},
+    {"mlp.in.bias", "mlp.fc1.bias", "F"},
+    {"mlp.out.weight", "mlp.fc2.weight", "D,F"},
+    {"mlp.out.bias", "mlp.fc2.bias", "D"},
+};
+
+constexpr TensorUse kPool = TensorUse::kAttentionPool;
+
+constexpr Row kTimmImage[] = {
+    {"vision.patch.weight", "visual.trunk.patch_embed.proj.weight", "D,3,P,P"},
+    {"vision.patch.bias", "visual.trunk.patch_embed.proj.bias", "D", TensorUse::kPatchBias},
+    {"vision.class", "visual.trunk.cls_token", "1,1,D", TensorUse::kClassToken},
+    {"vision.position", "visual.trunk.pos_embed", "1,N,D"},
+    {"vision.ln_pre.gain", "visual.trunk.norm_pre.weight", "D", TensorUse::kLnPre},
+    {"vision.ln_pre.bias", "visual.trunk.norm_pre.bias", "D", TensorUse::kLnPre},
+    {"vision.block.{}.", "visual.trunk.blocks.{}.", kRowsOfBlock},
+    {"vision.ln_post.gain", "visual.trunk.norm.weight", "D"},
+    {"vision.ln_post.bias", "visual.trunk.norm.bias", "D"},
+    {"vision.pool.probe", "visual.trunk.attn_pool.latent", "1,1,D", kPool},
+    {"vision.pool.in.weight", "visual.trunk.attn_pool.q.weight|2:visual.trunk.attn_pool.kv.weight",
+     "3D,D", kPool},
+    {"vision.pool.in.bias", "visual.trunk.attn_pool.q.bias|2:visual.trunk.attn_pool.kv.bias", "3D",
+     kPool},
+    {"vision.pool.out.weight", "visual.trunk.attn_pool.proj.weight", "D,D", kPool},
+    {"vision.pool.out.bias", "visual.trunk.attn_pool.proj.bias", "D", kPool},
+    {"vision.pool.ln.gain", "visual.trunk.attn_pool.norm.weight", "D", kPool},
+    {"vision.pool.ln.bias", "visual.trunk.attn_pool.norm.bias", "D", kPool},
+    {"vision.pool.mlp.in.weight", "visual.trunk.attn_pool.mlp.fc1.weight", "G,D", kPool},
+    {"vision.pool.mlp.in.bias", "visual.trunk.attn_pool.mlp.fc1.bias", "G", kPool},
+    {"vision.pool.mlp.out.weight", "visual.trunk.attn_pool.mlp.fc2.weight", "D,G", kPool},
+    {"vision.pool.mlp.out.bias", "visual.trunk.attn_pool.mlp.fc2.bias", "D", kPool},
+    {"vision.projection", "visual.head.proj.weight", "D,E", TensorUse::kProjection, true},
+    {"vision.projection.bias", "visual.head.proj.bias", "E", TensorUse::kProjectionBias},
+    {"vision.projection", "visual.trunk.head.weight", "D,E", TensorUse::kClassifier, true},
+    {"vision.projection.bias", "visual.trunk.head.bias", "E", TensorUse::kClassifier},
 };
 
 constexpr Row kHuggingFaceBlock[] = {
@@ -71,7 +122,7 @@ constexpr Row kHuggingFaceBlock[] = {
     {"mlp.out.bias", "mlp.fc2.bias", "D"},
 };
 
-constexpr Row kHuggingFace[] = {
+constexpr Row kHuggingFaceImage[] = {
     {"vision.patch.weight", "vision_model.embeddings.patch_embedding.weight", "D,3,P,P"},
     {"vision.class", "vision_model.embeddings.class_embedding", "D"},
     {"vision.position", "vision_model.embeddings.position_embedding.weight", "N,D"},
@@ -81,37 +132,82 @@ constexpr Row kHuggingFace[] = {
     {"vision.ln_post.gain", "vision_model.post_layernorm.weight", "D"},
     {"vision.ln_post.bias", "vision_model.post_layernorm.bias", "D"},
     {"vision.projection", "visual_projection.weight", "D,E", TensorUse::kAlways, true},
+};
+
+constexpr Row kHuggingFaceText[] = {
     {"text.token", "text_model.embeddings.token_embedding.weight", "V,D"},
     {"text.position", "text_model.embeddings.position_embedding.weight", "T,D"},
     {"text.block.{}.", "text_model.encoder.layers.{}.", kRowsOfBlock},
     {"text.ln_post.gain", "text_model.final_layer_norm.weight", "D"},
     {"text.ln_post.bias", "text_model.final_layer_norm.bias", "D"},
-    {"text.projection", "text_projection.weight", "D,E", TensorUse::kAlways, true},
+    {"text.projection", "text_projection.weight", "D,E", TensorUse::kTextProjection, true},
+    // SigLIP's.
+    {"text.projection", "text_model.head.weight", "D,E", TensorUse::kTextProjectionBias, true},
+    {"text.projection.bias", "text_model.head.bias", "E", TensorUse::kTextProjectionBias},
+};
+
+constexpr Row kSiglipImage[] = {
+    {"vision.patch.weight", "embeddings.patch_embedding.weight", "D,3,P,P"},
+    {"vision.patch.bias", "embeddings.patch_embedding.bias", "D"},
+    {"vision.position", "embeddings.position_embedding.weight", "N,D"},
+    {"vision.block.{}.", "encoder.layers.{}.", kRowsOfBlock},
+    {"vision.ln_post.gain", "post_layernorm.weight", "D"},
+    {"vision.ln_post.bias", "post_layernorm.bias", "D"},
+    {"vision.pool.probe", "head.probe", "1,1,D"},
+    {"vision.pool.in.weight", "head.attention.in_proj_weight", "3D,D"},
+    {"vision.pool.in.bias", "head.attention.in_proj_bias", "3D"},
+    {"vision.pool.out.weight", "head.attention.out_proj.weight", "D,D"},
+    {"vision.pool.out.bias", "head.attention.out_proj.bias", "D"},
+    {"vision.pool.ln.gain", "head.layernorm.weight", "D"},
+    {"vision.pool.ln.bias", "head.layernorm.bias", "D"},
+    {"vision.pool.mlp.in.weight", "head.mlp.fc1.weight", "G,D"},
+    {"vision.pool.mlp.in.bias", "head.mlp.fc1.bias", "G"},
+    {"vision.pool.mlp.out.weight", "head.mlp.fc2.weight", "D,G"},
+    {"vision.pool.mlp.out.bias", "head.mlp.fc2.bias", "D"},
+};
+
+// Of both towers.
+constexpr Row kScores[] = {
     {"logit_scale", "logit_scale", "", TensorUse::kLogitScale},
+    {"logit_bias", "logit_bias", "", TensorUse::kLogitBias},
 };
 
 constexpr std::string_view kOpenClipNoWeights[] = {"attn_mask", "logit_bias", "input_resolution",
                                                    "context_length", "vocab_size"};
 constexpr std::string_view kHuggingFaceNoWeights[] = {"position_ids"};
 
-// The table of a family, with the rows of its blocks written out.
-std::vector<TensorRow> TableOf(std::span<const Row> rows, std::span<const Row> block) {
-  std::vector<TensorRow> table;
-  for (const Row& row : rows) {
+// The rows of a tower, with those of its blocks.
+struct TowerTable {
+  std::span<const Row> rows;
+  std::span<const Row> block;
+  std::string prefix = {};  // of all names in the file
+};
+
+void AddRows(const TowerTable& tower, std::vector<TensorRow>& table) {
+  for (const Row& row : tower.rows) {
+    const std::string outer = tower.prefix + row.in_file;
     if (row.shape != kRowsOfBlock) {
-      table.push_back({row.name, row.in_file, row.shape, row.use, row.transposed});
+      table.push_back({row.name, outer, row.shape, row.use, row.transposed});
       continue;
     }
-    for (const Row& inner : block) {
-      std::string in_file = row.in_file;
+    for (const Row& inner : tower.block) {
+      std::string in_file = outer;
       for (const char c : std::string_view(inner.in_file)) {
         in_file += c;
-        if (c == '|') in_file += row.in_file;
+        if (c == '|') in_file += outer;
       }
       table.push_back({std::string(row.name) + inner.name, std::move(in_file), inner.shape,
                        inner.use, inner.transposed});
     }
   }
+}
+
+// The table of a family.
+std::vector<TensorRow> TableOf(const TowerTable& image, const TowerTable& text) {
+  std::vector<TensorRow> table;
+  AddRows(image, table);
+  AddRows(text, table);
+  AddRows({kScores, {}}, table);
   return table;
 }
 
@@ -120,9 +216,6 @@ constexpr RefusedTensor kRefusedTensors[] = {
     {"visual.attnpool.", "its image tower pools by attention, as ResNets do"},
     {"visual.attn_pool", "its image tower pools by attention"},
     {"text_decoder.", "it is a CoCa model, with a text decoder"},
-    {"visual.trunk.", "its image tower is one of timm's"},
-    {"vision_model.head.", "it is a SigLIP model, which pools by attention"},
-    {"text.transformer.", "its text tower is of another class (custom_text)", true},
     {"text.encoder.", "its text tower is of another class (custom_text)", true},
     {"qformer.", "it is a BLIP-2 model"},
     {"audio_branch.", "it is a CLAP model, which embeds sounds, not pictures"},
@@ -139,17 +232,37 @@ const TowerConfig& TowerOf(const TensorRow& row, const ModelConfig& config) {
 }  // namespace
 
 std::span<const TensorFamily> TensorFamilies() {
+  static const TowerTable open_clip{kOpenClipImage, kOpenClipBlock};
+  static const TowerTable timm{kTimmImage, kTimmBlock};
+  static const TowerTable text{kOpenClipText, kOpenClipBlock};
+  static const TowerTable custom_text{kOpenClipText, kOpenClipBlock, "text."};
+  static const TowerTable hugging_face_text{kHuggingFaceText, kHuggingFaceBlock};
+  // A tensor is the anchor of the first family that it fits.
+  constexpr std::string_view kCustomText = "text.positional_embedding";
   static const TensorFamily families[] = {
-      {"open_clip", "visual.class_embedding", TableOf(kOpenClip, kOpenClipBlock),
+      {"open_clip", "visual.class_embedding", kCustomText, TableOf(open_clip, custom_text),
+       kOpenClipNoWeights, ""},
+      {"open_clip", "visual.class_embedding", "", TableOf(open_clip, text), kOpenClipNoWeights,
+       "text."},
+      {"open_clip", "visual.trunk.patch_embed.proj.weight", kCustomText, TableOf(timm, custom_text),
+       kOpenClipNoWeights, ""},
+      {"open_clip", "visual.trunk.patch_embed.proj.weight", "", TableOf(timm, text),
        kOpenClipNoWeights, "text."},
-      {"Hugging Face", "vision_model.embeddings.class_embedding",
-       TableOf(kHuggingFace, kHuggingFaceBlock), kHuggingFaceNoWeights, ""},
+      {"Hugging Face", "vision_model.embeddings.class_embedding", "",
+       TableOf({kHuggingFaceImage, kHuggingFaceBlock}, hugging_face_text), kHuggingFaceNoWeights,
+       ""},
+      {"Hugging Face", "vision_model.head.probe", "",
+       TableOf({kSiglipImage, kHuggingFaceBlock, "vision_model."}, hugging_face_text),
+       kHuggingFaceNoWeights, ""},
+      // SiglipVisionModel, as transformers 5 writes it.
+      {"Hugging Face", "head.probe", "",
+       TableOf({kSiglipImage, kHuggingFaceBlock}, hugging_face_text), kHuggingFaceNoWeights, ""},
   };
   return families;
 }
 
-const TensorFamily& OpenClipFamily() { return TensorFamilies()[0]; }
-const TensorFamily& HuggingFaceFamily() { return TensorFamilies()[1]; }
+const TensorFamily& OpenClipFamily() { return TensorFamilies()[1]; }
+const TensorFamily& HuggingFaceFamily() { return TensorFamilies()[4]; }
 std::span<const RefusedTensor> RefusedTensors() { return kRefusedTensors; }
 
 bool Uses(const ModelConfig& config, const TensorRow& row) {
@@ -157,8 +270,26 @@ bool Uses(const ModelConfig& config, const TensorRow& row) {
   switch (row.use) {
     case TensorUse::kLogitScale:
       return config.logit_scale;
+    case TensorUse::kLogitBias:
+      return config.logit_bias;
     case TensorUse::kLnPre:
       return config.ln_pre;
+    case TensorUse::kPatchBias:
+      return config.patch_bias;
+    case TensorUse::kClassToken:
+      return config.class_token;
+    case TensorUse::kAttentionPool:
+      return config.pool.kind == Pooling::kAttention;
+    case TensorUse::kProjection:
+      return config.projection && !config.projection_in_trunk;
+    case TensorUse::kProjectionBias:
+      return config.projection_bias && !config.projection_in_trunk;
+    case TensorUse::kClassifier:
+      return config.projection && config.projection_in_trunk;
+    case TensorUse::kTextProjection:
+      return !config.text_projection_bias;
+    case TensorUse::kTextProjectionBias:
+      return config.text_projection_bias;
     case TensorUse::kLayerScale:
       return TowerOf(row, config).layer_scale;
     case TensorUse::kAlways:
@@ -179,23 +310,16 @@ std::string WithLayer(std::string_view pattern, Index layer) {
   return fmt::format("{}{}{}", pattern.substr(0, at), layer, pattern.substr(at + 2));
 }
 
-std::vector<std::string> NamesInFile(const TensorRow& row, Index layer) {
-  std::vector<std::string> names;
-  std::string_view rest = row.in_file;
-  while (true) {
-    const std::size_t bar = rest.find('|');
-    names.push_back(WithLayer(rest.substr(0, bar), layer));
-    if (bar == std::string_view::npos) return names;
-    rest.remove_prefix(bar + 1);
-  }
-}
-
 std::vector<Index> ShapeOf(const TensorRow& row, const ModelConfig& config) {
   const TowerConfig& tower = TowerOf(row, config);
-  const std::pair<char, Index> sizes[] = {{'D', tower.width},           {'F', tower.mlp_width},
-                                          {'P', config.patch_size},     {'N', config.tokens()},
-                                          {'T', config.context_length}, {'E', config.embed_width},
-                                          {'V', config.vocabulary_size}};
+  const std::pair<char, Index> sizes[] = {{'D', tower.width},
+                                          {'F', tower.mlp_width},
+                                          {'P', config.patch_size},
+                                          {'N', config.tokens()},
+                                          {'T', config.context_length},
+                                          {'E', config.embed_width},
+                                          {'V', config.vocabulary_size},
+                                          {'G', config.pool.mlp_width}};
   std::vector<Index> shape;
   std::string_view letters = row.shape;
   while (!letters.empty()) {
@@ -215,12 +339,27 @@ std::vector<Index> ShapeOf(const TensorRow& row, const ModelConfig& config) {
   return shape;
 }
 
-std::vector<Index> ShapeInFile(const TensorRow& row, const ModelConfig& config) {
+std::vector<TensorInFile> TensorsInFile(const TensorRow& row, Index layer,
+                                        const ModelConfig& config) {
   std::vector<Index> shape = ShapeOf(row, config);
   if (row.transposed) std::ranges::reverse(shape);
-  const Index joined = 1 + std::ranges::count(row.in_file, '|');
-  if (joined > 1) shape[0] /= joined;
-  return shape;
+  std::vector<TensorInFile> tensors;
+  std::vector<Index> shares;
+  std::string_view rest = row.in_file;
+  while (!rest.empty()) {
+    std::string_view name = rest.substr(0, rest.find('|'));
+    rest.remove_prefix(std::min(name.size() + 1, rest.size()));
+    const bool two = name.starts_with("2:");
+    if (two) name.remove_prefix(2);
+    tensors.push_back({WithLayer(name, layer), shape});
+    shares.push_back(two ? 2 : 1);
+  }
+  if (tensors.size() == 1) return tensors;
+  const Index all = std::accumulate(shares.begin(), shares.end(), Index{0});
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    tensors[i].shape[0] = shape[0] / all * shares[i];
+  }
+  return tensors;
 }
 
 }  // namespace cliplens

@@ -2,11 +2,11 @@
 // shape.
 //
 //   for (const TensorRow& row : OpenClipFamily().rows) {
-//     Print(row.name, NamesInFile(row, /*layer=*/0), ShapeOf(row, model.config()));
+//     Print(row.name, row.in_file, ShapeOf(row, model.config()));
 //   }
 //
-// `{}` in a name stands for the layer. Another family takes one more table, and one more row in
-// TensorFamilies.
+// `{}` in a name stands for the layer. Another image or text tower takes one more table, and the
+// families that have it one more row in TensorFamilies.
 #pragma once
 
 #include <span>
@@ -20,16 +20,33 @@
 namespace cliplens {
 
 // Which models have a tensor.
-enum class TensorUse { kAlways, kLnPre, kLayerScale, kLogitScale };
+enum class TensorUse {
+  kAlways,
+  kLnPre,
+  kLayerScale,
+  kLogitScale,
+  kLogitBias,
+  kPatchBias,
+  kClassToken,
+  kAttentionPool,
+  // The projections: of pictures, as timm's classifier or apart; of texts, with a bias or without.
+  kProjection,
+  kProjectionBias,
+  kClassifier,
+  kTextProjection,
+  kTextProjectionBias,
+};
 
 struct TensorRow {
   std::string name;  // ours: "vision.block.{}.attn.in.weight"
   // In the file: "visual.transformer.resblocks.{}.attn.in_proj_weight". Names with '|' between them
-  // are several tensors, joined along their first axis.
+  // are several tensors, joined along their first axis; "2:" in front of one says that it has two
+  // shares of it, and the others one each.
   std::string in_file;
-  // Axes in letters, with the row's own tower: "3D,D". D: width, F: MLP width, P: patch side,
-  // N: image tokens, T: context length, V: vocabulary size, E: embedding width. Empty: a single
-  // number. This is our shape; a transposed tensor has the other in the file.
+  // Axes in letters, with the row's own tower: "3D,D". D: width, F: MLP width, G: MLP width of the
+  // pool, P: patch side, N: image tokens, T: context length, V: vocabulary size, E: embedding
+  // width. Empty: a single number. This is our shape; a transposed tensor has the other in the
+  // file.
   std::string shape;
   TensorUse use = TensorUse::kAlways;
   bool transposed = false;
@@ -39,6 +56,8 @@ struct TensorFamily {
   const char* name;
   // The tensor that identifies the family, found under any prefix ("state_dict.module.").
   std::string_view anchor;
+  // The family's files have this one too; empty: any.
+  std::string_view text_anchor;
   std::vector<TensorRow> rows;  // of both towers
   // The last parts of names of tensors that hold no weights.
   std::span<const std::string_view> without_weights;
@@ -67,10 +86,15 @@ bool IsInLayers(const TensorRow& row);
 
 // `pattern` with the layer in place of `{}`.
 std::string WithLayer(std::string_view pattern, Index layer);
-std::vector<std::string> NamesInFile(const TensorRow& row, Index layer);
-
-// Our shape, and the shape in the file of each tensor of NamesInFile.
+// Our shape.
 std::vector<Index> ShapeOf(const TensorRow& row, const ModelConfig& config);
-std::vector<Index> ShapeInFile(const TensorRow& row, const ModelConfig& config);
+
+// The tensors in the file that make up a row's, one after the other.
+struct TensorInFile {
+  std::string name;
+  std::vector<Index> shape;
+};
+std::vector<TensorInFile> TensorsInFile(const TensorRow& row, Index layer,
+                                        const ModelConfig& config);
 
 }  // namespace cliplens

@@ -34,19 +34,20 @@ void Resize(PerLayer<3>& values, LayerRange layers, Index rows, Index columns) {
   }
 }
 
-void Resize(Array<float, 2>& values, bool wanted, Index rows, Index columns) {
+template <std::size_t R>
+void Resize(Array<float, R>& values, bool wanted, const Shape<R>& shape) {
   if (!wanted) {
     values = {};
-  } else if (values.shape() != Shape<2>{rows, columns}) {
-    values = Array<float, 2>({rows, columns});
+  } else if (values.shape() != shape) {
+    values = Array<float, R>(shape);
   }
 }
 
 // The layers of a request that the tower has.
 CaptureRequest WithinLayers(CaptureRequest request, Index layers) {
-  for (LayerRange* range :
-       {&request.z, &request.z_self, &request.parts, &request.pattern, &request.value,
-        &request.z_rows, &request.norm1, &request.norm2, &request.hidden, &request.attention}) {
+  for (LayerRange* range : {&request.z, &request.z_self, &request.parts, &request.pattern,
+                            &request.value, &request.z_rows, &request.query_key, &request.part_rows,
+                            &request.norm1, &request.norm2, &request.hidden, &request.attention}) {
     *range = range->Of(layers);
   }
   return request;
@@ -56,15 +57,18 @@ CaptureRequest WithinLayers(CaptureRequest request, Index layers) {
 void Prepare(Captures& c, const CaptureRequest& request, const TowerConfig& config, Index tokens) {
   Resize(c.z, request.z, config.heads, config.head_width());
   Resize(c.z_self, request.z_self, config.heads, config.head_width());
-  Resize(c.parts, !request.parts.empty(), request.parts.size() + 1, config.width);
+  Resize<2>(c.parts, !request.parts.empty(), {request.parts.size() + 1, config.width});
   Resize(c.pattern, request.pattern, config.heads, tokens);
   Resize(c.value, request.value, tokens, config.width);
   Resize(c.z_rows, request.z_rows, tokens, config.width);
+  Resize(c.query_key, request.query_key, tokens, 2 * config.width);
+  Resize<3>(c.part_rows, !request.part_rows.empty(),
+            {request.part_rows.size() + 1, tokens, config.width});
   Resize(c.norm1, request.norm1, tokens, 2);
   Resize(c.norm2, request.norm2, tokens, 2);
   Resize(c.hidden, request.hidden, tokens, config.mlp_width);
   Resize(c.attention, request.attention, tokens, tokens);
-  Resize(c.last, request.last, tokens, config.width);
+  Resize<2>(c.last, request.last, {tokens, config.width});
 }
 
 float AsFloat(float value) { return value; }
@@ -85,6 +89,18 @@ Scratch<T> GrowScratch(Workspace& w, Index rows, Index width, Index mlp_width) {
     return {w.normed16.Grow(rows * width), w.attended16.Grow(rows * width),
             w.hidden16.Grow(rows * mlp_width)};
   }
+}
+
+nn::Epilogue EpilogueOf(Activation activation) {
+  switch (activation) {
+    case Activation::kGelu:
+      return nn::Epilogue::kGelu;
+    case Activation::kQuickGelu:
+      return nn::Epilogue::kQuickGelu;
+    case Activation::kGeluTanh:
+      break;
+  }
+  return nn::Epilogue::kGeluTanh;
 }
 
 // Rows are given to the team in pieces of this many, and passes are filled up to a multiple.
@@ -122,13 +138,9 @@ struct Tower::Plain {
   Packed packed;
 };
 
-Tower::Tower(const TowerConfig& config, Activation activation, TensorMap& tensors,
-             const std::string& prefix, bool causal, Precision precision)
-    : config_(config),
-      activation_(activation),
-      causal_(causal),
-      precision_(precision),
-      plain_(std::make_shared<Plain>()) {
+Tower::Tower(const TowerConfig& config, TensorMap& tensors, const std::string& prefix, bool causal,
+             Precision precision)
+    : config_(config), causal_(causal), precision_(precision), plain_(std::make_shared<Plain>()) {
   if (precision == Precision::kBF16 && !nn::HasBFloat16()) {
     throw Error(ErrorCode::kUnsupported,
                 "this processor has no bfloat16 products (AVX-512 BF16 or AMX); use --precision "
@@ -273,13 +285,15 @@ class Tower::Pass {
       if (!c.parts.empty()) {
         std::copy_n(x_ + PooledRow(g) * config_.width, config_.width, c.parts.row(0).data());
       }
+      if (!c.part_rows.empty()) {
+        std::ranges::copy(RowsOf(g), c.part_rows.row(0).begin());
+      }
     }
     for (Index l = 0; l < config_.layers; ++l) RunLayer(l);
     for (Index g = 0; g < count_; ++g) {
       std::copy_n(x_ + RowOf(g) * config_.width, config_.width, pooled.row(g).data());
       if (captures_.empty() || At(captures_, g).last.empty()) continue;
-      std::copy_n(x_ + At(begins_, g) * config_.width, At(items_, g).tokens * config_.width,
-                  At(captures_, g).last.data());
+      std::ranges::copy(RowsOf(g), At(captures_, g).last.data());
     }
   }
 
@@ -296,6 +310,10 @@ class Tower::Pass {
   // Where the pooled row of an item stands in what is left of x.
   Index RowOf(Index g) const { return pooled_only_ ? g : PooledRow(g); }
   Index left() const { return pooled_only_ ? count_ : rows_; }
+  // An item's rows of x [N, D], while it has them all.
+  std::span<const float> RowsOf(Index g) const {
+    return {x_ + At(begins_, g) * config_.width, ToSize(At(items_, g).tokens * config_.width)};
+  }
   // Of the attention's scores.
   float Scale() const { return 1.0f / std::sqrt(static_cast<float>(config_.head_width())); }
 
@@ -431,6 +449,11 @@ class Tower::Pass {
           std::copy_n(weights, item.tokens, c.pattern[l].row(h).data());
         }
       }
+      for (Index t = 0; request_.query_key.contains(l) && t < item.tokens; ++t) {
+        float* to = c.query_key[l].row(t).data();
+        std::copy_n(at.query + (begin + t) * at.query_stride, width, to);
+        std::copy_n(at.key + (begin + t) * at.key_stride, width, to + width);
+      }
       for (Index t = 0; request_.value.contains(l) && t < item.tokens; ++t) {
         std::copy_n(value + t * at.key_stride, width, c.value[l].row(t).data());
       }
@@ -486,6 +509,10 @@ class Tower::Pass {
     }
   }
 
+  std::span<float> PartRows(Index g, Index l) {
+    return At(captures_, g).part_rows.row(l - request_.part_rows.begin + 1);
+  }
+
   // The MLP's output is taken as the difference of the pooled row before and after. It is the part
   // of the final residual to the last bit and needs no second product.
   void RunMlp(Index l, const Packed::Layer& layer) {
@@ -497,11 +524,10 @@ class Tower::Pass {
                                     .x_stride = width,
                                     .y = scratch_.hidden,
                                     .y_stride = mlp_width,
-                                    .epilogue = tower_.activation_ == Activation::kGelu
-                                                    ? nn::Epilogue::kGelu
-                                                    : nn::Epilogue::kQuickGelu},
+                                    .epilogue = EpilogueOf(config_.activation)},
                w_.team);
     const bool parts = request_.parts.contains(l);
+    const bool part_rows = request_.part_rows.contains(l);
     for (Index g = 0; g < Index(captures_.size()); ++g) {
       if (request_.hidden.contains(l)) {
         const T* from = scratch_.hidden + At(begins_, g) * mlp_width;
@@ -509,8 +535,14 @@ class Tower::Pass {
                        At(captures_, g).hidden[l].data(), [](T v) { return AsFloat(v); });
       }
       if (parts) std::copy_n(x_ + RowOf(g) * width, width, before_ + g * width);
+      if (part_rows) {
+        std::ranges::copy(RowsOf(g), PartRows(g, l).begin());
+      }
     }
     AddProjected(layer.mlp_out, scratch_.hidden);
+    for (Index g = 0; part_rows && g < Index(captures_.size()); ++g) {
+      std::ranges::transform(RowsOf(g), PartRows(g, l), PartRows(g, l).begin(), std::minus<>());
+    }
     for (Index g = 0; parts && g < Index(captures_.size()); ++g) {
       const float* after = x_ + RowOf(g) * width;
       std::transform(after, after + width, before_ + g * width,

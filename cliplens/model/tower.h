@@ -1,7 +1,8 @@
 // One transformer for both towers: pre-LN blocks over the rows of one or several items.
 //
-// The image tower pools the class token (row 0) and attends everywhere; the text tower pools the
-// end-of-text token and attends to the left. One call of Run is one pass over items whose rows
+// The image tower attends everywhere; a causal text tower attends to the left. Both copy out one
+// row of each item, the class token or the end of the text; pools of all rows (token_pool.h) take
+// what they need from the captures. One call of Run is one pass over items whose rows
 // stand one below the other; an item's numbers do not depend on its neighbours. The read-out
 // (readout.h) does what follows the last block.
 //
@@ -35,7 +36,9 @@ struct Workspace {
   explicit Workspace(int threads = 1) : team(threads) {}
 
   Team team;
-  Buffer<float> x, normed, qkv, attended, hidden, patches, pooled, before, query, alpha, rows;
+  std::vector<Captures> rows_of;  // what a pool needs of all tokens
+  Buffer<float> x, normed, qkv, attended, hidden, patches, pooled, pooled_rows, before, query,
+      alpha, rows;
   Buffer<nn::BFloat16> normed16, attended16, hidden16;
 };
 
@@ -44,8 +47,8 @@ class Tower {
   // `prefix` is "vision" or "text". Takes the values of the large matrices out of `tensors`, except
   // the attention's output matrix, which the read-out needs; with bfloat16 that one is rounded as
   // the products see it. The other tensors must outlive the tower.
-  Tower(const TowerConfig& config, Activation activation, TensorMap& tensors,
-        const std::string& prefix, bool causal, Precision precision);
+  Tower(const TowerConfig& config, TensorMap& tensors, const std::string& prefix, bool causal,
+        Precision precision);
 
   const TowerConfig& config() const { return config_; }
   // Packs the matrices in the order in which products read them. Otherwise the first pass does it
@@ -87,7 +90,6 @@ class Tower {
   const Packed& packed(int threads = 1) const;
 
   TowerConfig config_;
-  Activation activation_;
   bool causal_;
   Precision precision_;
   std::vector<Block> blocks_;

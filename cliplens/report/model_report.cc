@@ -17,6 +17,40 @@ std::vector<std::int32_t> IdsOf(const Tokens& tokens) {
   return {tokens.ids.begin(), tokens.ids.begin() + tokens.count};
 }
 
+const char* ActivationText(Activation activation) {
+  switch (activation) {
+    case Activation::kGelu:
+      return "GELU";
+    case Activation::kQuickGelu:
+      return "QuickGELU";
+    case Activation::kGeluTanh:
+      break;
+  }
+  return "GELU by tanh";
+}
+
+// What the embedding is a sum of.
+std::string SumText(const ModelConfig& c) {
+  const Index heads = c.vision.layers * c.vision.heads;
+  const bool pool_mlp = c.pool.kind == Pooling::kAttention && c.pool.mlp_width > 0;
+  return fmt::format("INPUT, {} heads and {} MLPs{}", heads, c.vision.layers,
+                     pool_mlp ? ", POOL.MLP (the MLP behind the pool, which is not split)" : "");
+}
+
+std::string PoolText(const ModelConfig& c) {
+  switch (c.pool.kind) {
+    case Pooling::kToken:
+      return "the class token's row";
+    case Pooling::kAverage:
+      return "the mean of the patches' rows";
+    case Pooling::kAttention:
+      break;
+  }
+  return fmt::format(
+      "attention of {} heads over all rows{}", c.pool.heads,
+      c.pool.mlp_width > 0 ? fmt::format(", then an MLP of {}", c.pool.mlp_width) : "");
+}
+
 std::string TextTowerText(const ModelConfig& c) {
   if (!c.has_text()) return "none that is evaluated: " + c.other_text;
   return fmt::format("{} layers x {} heads of {}, width {}, MLP {}, context {}, vocabulary {}",
@@ -45,6 +79,7 @@ Json InfoJson(const ModelInfo& info) {
             {"text", info.text_parameters},
             {"all", info.parameters}}},
           {"logit_scale", info.logit_scale},
+          {"logit_bias", info.logit_bias ? Json(*info.logit_bias) : Json()},
           {"heads", heads}};
 }
 
@@ -54,16 +89,25 @@ std::string InfoTable(const ModelInfo& info) {
       "{}\n  layout         {}\n  files          {}\n  fingerprint    {}\n  image tower    {} "
       "layers x {} heads of {}, width {}, MLP {}, {}\n"
       "  picture        {} x {}, patches of {}, {} tokens\n"
+      "  pooled         {}\n"
       "  text tower     {}\n"
-      "  embedding      {}\n  logit scale    {:.2f}{}\n"
-      "  parameters     {} (image tower {}, text tower {})\n\n"
-      "Numerical rank of each head's contributions (at most K+3 = {}):\n",
+      "  embedding      {}\n  the sum        {}\n  logit scale    {:.2f}{}{}\n"
+      "  parameters     {} (image tower {}, text tower {})\n",
       info.name, info.layout, fmt::join(info.files, "\n                 "), info.fingerprint,
       c.vision.layers, c.vision.heads, c.vision.head_width(), c.vision.width, c.vision.mlp_width,
-      c.activation == Activation::kQuickGelu ? "QuickGELU" : "GELU", c.preprocess.image_size,
-      c.preprocess.image_size, c.patch_size, c.tokens(), TextTowerText(c), c.embed_width,
-      info.logit_scale, c.logit_scale ? "" : " (the checkpoint has none)", info.parameters,
-      info.vision_parameters, info.text_parameters, info.factor_width);
+      ActivationText(c.vision.activation), c.preprocess.image_size, c.preprocess.image_size,
+      c.patch_size, c.tokens(), PoolText(c), TextTowerText(c), c.embed_width, SumText(c),
+      info.logit_scale, c.logit_scale ? "" : " (the checkpoint has none)",
+      info.logit_bias ? fmt::format(", bias {:.2f}", *info.logit_bias) : "", info.parameters,
+      info.vision_parameters, info.text_parameters);
+  if (c.pool.kind == Pooling::kAttention) {
+    return out + fmt::format(
+                     "\nA head's contributions have {} dimensions at most: the pool's {} "
+                     "heads weigh its rows each in its own way.\n",
+                     info.ranks(0, 0), c.pool.heads);
+  }
+  out += fmt::format("\nNumerical rank of each head's contributions (at most K+3 = {}):\n",
+                     info.factor_width);
   std::vector<TableColumn> columns = {{"layer"}};
   for (Index h = 0; h < info.ranks.dim(1); ++h) {
     columns.push_back({fmt::format("H{}", h), Align::kRight});

@@ -8,7 +8,7 @@ namespace {
 // Layers, heads and widths of the shipped models.
 Basis SmallBasis() {
   Basis basis;
-  basis.heads = Array<float, 4>({6, 6, 32 + basis.constants, 128});
+  basis.heads = Array<float, 4>({6, 6, 32 + FactorLayout{}.constants, 128});
   return basis;
 }
 

@@ -58,6 +58,17 @@ TEST(PreprocessConfigTest, StepsCanBeLeftOut) {
   EXPECT_EQ(Parse({{"rescale_factor", 0.25}}).rescale_factor, 0.25);
 }
 
+// transformers' SiglipImageProcessor: the whole picture, and one half as mean and deviation.
+TEST(PreprocessConfigTest, SiglipHasOtherDefaults) {
+  const PreprocessConfig config = ParseHuggingFacePreprocessor(
+      {{"image_processor_type", "SiglipImageProcessor"}, {"size", {{"height", 56}, {"width", 56}}}},
+      "preprocessor_config.json");
+  EXPECT_EQ(config.resize_mode, ResizeMode::kSquash);
+  EXPECT_EQ(config.image_size, 56);
+  EXPECT_EQ(config.mean, (std::array<float, 3>{0.5f, 0.5f, 0.5f}));
+  EXPECT_EQ(config.std, (std::array<float, 3>{0.5f, 0.5f, 0.5f}));
+}
+
 TEST(PreprocessConfigTest, WhatIsNotFollowedIsRefusedByName) {
   const std::vector<std::tuple<Json, ErrorCode, const char*>> cases = {
       {{{"resample", 1}}, ErrorCode::kUnsupported, "'resample' is 1 (Lanczos)"},
@@ -77,7 +88,7 @@ TEST(PreprocessConfigTest, WhatIsNotFollowedIsRefusedByName) {
       {{{"crop_size", {{"shortest_edge", 4}}}}, ErrorCode::kUnsupported, "crop_size"},
       {{{"image_std", {1, 0, 1}}}, ErrorCode::kCorruptData, "image_std"},
       {{{"image_mean", {1, 2}}}, ErrorCode::kCorruptData, "image_mean"},
-      {{{"image_processor_type", "SiglipImageProcessor"}}, ErrorCode::kUnsupported, "Siglip"},
+      {{{"image_processor_type", "BlipImageProcessor"}}, ErrorCode::kUnsupported, "Blip"},
       {{{"feature_extractor_type", "ViTFeatureExtractor"}}, ErrorCode::kUnsupported, "ViTFeature"},
       {{{"rotate", 90}}, ErrorCode::kUnsupported, "'rotate'"},
       {Json::array(), ErrorCode::kCorruptData, "an object"},

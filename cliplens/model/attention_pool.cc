@@ -1,0 +1,326 @@
+#include "cliplens/model/attention_pool.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "cliplens/base/error.h"
+#include "cliplens/model/nn/kernels.h"
+#include "cliplens/model/nn/matmul.h"
+#include "cliplens/model/nn/product.h"
+
+namespace cliplens {
+namespace {
+
+const float* Values(const TensorMap& tensors, const std::string& name) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end() || found->second.values.empty()) {
+    throw Error(ErrorCode::kInternal, "tensor '{}' was not loaded", name);
+  }
+  return found->second.values.data();
+}
+
+Vector VectorAt(const float* values, Index n) {
+  return Eigen::Map<const Eigen::VectorXf>(values, n).cast<double>();
+}
+
+// [rows, columns] of a matrix that lies row after row.
+nn::Operand<float> MatrixAt(const float* values, Index rows, Index columns) {
+  return {values, rows, columns, columns, 1};
+}
+
+// weight [out, in] times x, plus bias.
+Vector Linear(const float* weight, const float* bias, Index out, const Vector& x) {
+  const Matrix row = x.transpose();
+  return nn::Product(nn::Of(row), MatrixAt(weight, out, x.size()).Transposed()).row(0).transpose() +
+         VectorAt(bias, out);
+}
+
+double Activate(Activation activation, double x) {
+  switch (activation) {
+    case Activation::kGelu:
+      return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
+    case Activation::kQuickGelu:
+      return x / (1 + std::exp(-1.702 * x));
+    case Activation::kGeluTanh:
+      break;
+  }
+  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+}
+
+}  // namespace
+
+AttentionPool::AttentionPool(const ModelConfig& config, const TensorMap& tensors)
+    : layers_(config.vision.layers),
+      width_(config.vision.width),
+      heads_(config.pool.heads),
+      layer_heads_(config.vision.heads),
+      mlp_width_(config.pool.mlp_width),
+      embed_width_(config.embed_width),
+      epsilon_(config.vision.norm_epsilon),
+      activation_(config.vision.activation),
+      through_(std::make_shared<Through>()) {
+  const auto get = [&](const char* name) {
+    return Values(tensors, fmt::format("vision.{}", name));
+  };
+  gain_ = get("ln_post.gain");
+  bias_ = get("ln_post.bias");
+  const float* in = get("pool.in.weight");
+  const float* in_bias = get("pool.in.bias");
+  value_ = in + 2 * width_ * width_;
+  value_bias_ = in_bias + 2 * width_;
+  out_ = get("pool.out.weight");
+  out_bias_ = get("pool.out.bias");
+  if (has_mlp()) {
+    ln_gain_ = get("pool.ln.gain");
+    ln_bias_ = get("pool.ln.bias");
+    mlp_in_ = get("pool.mlp.in.weight");
+    mlp_in_bias_ = get("pool.mlp.in.bias");
+    mlp_out_ = get("pool.mlp.out.weight");
+    mlp_out_bias_ = get("pool.mlp.out.bias");
+  }
+  if (config.projection) projection_ = {get("projection"), {width_, embed_width_}};
+  if (config.projection_bias) projection_bias_ = get("projection.bias");
+  for (Index l = 0; l < layers_; ++l) {
+    block_out_.push_back(Values(tensors, fmt::format("vision.block.{}.attn.out.weight", l)));
+    block_out_bias_.push_back(Values(tensors, fmt::format("vision.block.{}.attn.out.bias", l)));
+  }
+
+  // The query is the same for all pictures, so it goes into the keys' matrix.
+  const Index head_width = width_ / heads_;
+  const Vector query = Linear(in, in_bias, width_, VectorAt(get("pool.probe"), width_));
+  query_ = Matrix::Zero(heads_, width_);
+  for (Index p = 0; p < heads_; ++p) {
+    const Matrix part = query.segment(p * head_width, head_width).transpose() /
+                        std::sqrt(static_cast<double>(head_width));
+    query_.row(p) = nn::Product(nn::Of(part), MatrixAt(in + (width_ + p * head_width) * width_,
+                                                       head_width, width_))
+                        .row(0);
+  }
+  const Matrix out = Eigen::Map<const Eigen::MatrixXf>(out_, width_, width_).cast<double>();
+  out_matrix_ = projection_.data() == nullptr ? out : nn::Product(nn::Of(out), nn::Of(projection_));
+  out32_ = Array<float, 2>({width_, embed_width_});
+  AsEigen(out32_.view()) = out_matrix_.cast<float>();
+  constant_ = Out(Linear(value_, value_bias_, width_, VectorAt(bias_, width_)));
+  Vector rest = VectorAt(out_bias_, width_);
+  if (projection_.data() != nullptr) {
+    const Matrix row = rest.transpose();
+    rest = nn::Product(nn::Of(row), nn::Of(projection_)).row(0).transpose();
+  }
+  constant_ += rest;
+  if (projection_bias_ != nullptr) constant_ += VectorAt(projection_bias_, embed_width_);
+}
+
+Vector AttentionPool::Out(const Vector& y) const {
+  const Matrix row = y.transpose();
+  return nn::Product(nn::Of(row), nn::Of(out_matrix_)).row(0).transpose();
+}
+
+AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
+  const Index tokens = rows.dim(0);
+  const Vector gain = VectorAt(gain_, width_);
+  const Vector bias = VectorAt(bias_, width_);
+  Matrix normed(tokens, width_);
+  std::vector<nn::RowMoments> moments;
+  moments.reserve(ToSize(tokens));
+  for (Index q = 0; q < tokens; ++q) {
+    moments.push_back(nn::MomentsOf(rows.row(q), epsilon_));
+    const auto row = VectorAt(rows.row(q).data(), width_);
+    normed.row(q) =
+        ((row.array() - moments.back().mean) / moments.back().sigma * gain.array() + bias.array())
+            .transpose();
+  }
+  Matrix a = nn::Product(nn::Of(query_), nn::Of(normed).Transposed());  // [Q, N]
+  Pooled pooled;
+  pooled.attention = Array<float, 2>({heads_, tokens});
+  pooled.weights = Array<float, 2>({heads_, tokens});
+  for (Index p = 0; p < heads_; ++p) {
+    a.row(p) = (a.row(p).array() - a.row(p).maxCoeff()).exp();
+    a.row(p) /= a.row(p).sum();
+    double weight = 0;
+    double mean = 0;
+    for (Index q = 0; q < tokens; ++q) {
+      const nn::RowMoments& m = At(moments, q);
+      pooled.attention(p, q) = static_cast<float>(a(p, q));
+      pooled.weights(p, q) = static_cast<float>(a(p, q) / m.sigma);
+      weight += double{pooled.weights(p, q)};
+      mean += double{pooled.weights(p, q)} * m.mean;
+    }
+    pooled.weight.push_back(weight);
+    pooled.weighted_mean.push_back(mean);
+  }
+  const Matrix attended = nn::Product(nn::Of(a), nn::Of(normed));  // [Q, D]
+  const Index head_width = width_ / heads_;
+  Vector y(width_);
+  for (Index p = 0; p < heads_; ++p) {
+    const Index first = p * head_width;
+    y.segment(first, head_width) = Linear(value_ + first * width_, value_bias_ + first, head_width,
+                                          attended.row(p).transpose());
+  }
+  const Vector o = Linear(out_, out_bias_, width_, y);
+  const auto project = [&](const Vector& x) -> Vector {
+    if (projection_.data() == nullptr) return x;
+    const Matrix row = x.transpose();
+    return nn::Product(nn::Of(row), nn::Of(projection_)).row(0).transpose();
+  };
+  pooled.embedding = project(o);
+  if (projection_bias_ != nullptr) pooled.embedding += VectorAt(projection_bias_, embed_width_);
+  pooled.mlp = Vector::Zero(embed_width_);
+  if (!has_mlp()) return pooled;
+  const double mean = o.mean();
+  const double sigma = std::sqrt((o.array() - mean).square().mean() + epsilon_);
+  const Vector row = (o.array() - mean) / sigma * VectorAt(ln_gain_, width_).array() +
+                     VectorAt(ln_bias_, width_).array();
+  const Vector hidden = Linear(mlp_in_, mlp_in_bias_, mlp_width_, row).unaryExpr([&](double v) {
+    return Activate(activation_, v);
+  });
+  pooled.mlp = project(Linear(mlp_out_, mlp_out_bias_, width_, hidden));
+  pooled.embedding += pooled.mlp;
+  return pooled;
+}
+
+Matrix AttentionPool::Project(const Matrix& rows) const {
+  const Index count = rows.rows() / heads_;
+  const Index head_width = width_ / heads_;
+  const Matrix scaled = rows * VectorAt(gain_, width_).asDiagonal();
+  Matrix y(count, width_);
+  for (Index p = 0; p < heads_; ++p) {
+    const nn::Operand<double> of_head{scaled.data() + p * width_, count, width_, heads_ * width_,
+                                      1};
+    y.middleCols(p * head_width, head_width) = nn::Product(
+        of_head, MatrixAt(value_ + p * head_width * width_, head_width, width_).Transposed());
+  }
+  return nn::Product(nn::Of(y), nn::Of(out_matrix_));
+}
+
+Matrix AttentionPool::PullBack(ArrayView<const float, 2> directions) const {
+  const Index count = directions.dim(0);
+  const Index head_width = width_ / heads_;
+  const Matrix y = nn::Product(nn::Of(directions), nn::Of(out_matrix_).Transposed());  // [M, D]
+  const Vector gain = VectorAt(gain_, width_);
+  Matrix back(count * heads_, width_);
+  for (Index p = 0; p < heads_; ++p) {
+    const nn::Operand<double> of_head{y.data() + p * head_width, count, head_width, width_, 1};
+    const Matrix rows =
+        nn::Product(of_head, MatrixAt(value_ + p * head_width * width_, head_width, width_));
+    for (Index m = 0; m < count; ++m) {
+      back.row(m * heads_ + p) = rows.row(m).cwiseProduct(gain.transpose());
+    }
+  }
+  return back;
+}
+
+const AttentionPool::Through& AttentionPool::through() const {
+  std::call_once(through_->once, [&] {
+    Through& t = *through_;
+    t.value = Array<float, 2>({width_, width_});
+    for (Index o = 0; o < width_; ++o) {
+      for (Index d = 0; d < width_; ++d) t.value(d, o) = gain_[d] * value_[o * width_ + d];
+    }
+    t.ones = Vector::Zero(width_);
+    for (Index d = 0; d < width_; ++d) {
+      for (Index o = 0; o < width_; ++o) t.ones[o] += double{t.value(d, o)};
+    }
+    t.out_bias = Matrix::Zero(layers_, width_);
+    for (Index l = 0; l < layers_; ++l) {
+      Array<float, 2> product({width_, width_});
+      // Row h·K + k: what number k of head h adds to the Q value heads' outputs.
+      Array<float, 2> out_transposed({width_, width_});
+      const float* out = At(block_out_, l);
+      for (Index d = 0; d < width_; ++d) {
+        for (Index k = 0; k < width_; ++k) out_transposed(k, d) = out[d * width_ + k];
+      }
+      nn::Gemm({.m = width_,
+                .n = width_,
+                .k = width_,
+                .a = out_transposed.data(),
+                .a_stride = width_,
+                .b = t.value.data(),
+                .b_stride = width_,
+                .c = product.data(),
+                .c_stride = width_});
+      t.layers.push_back(std::move(product));
+      const Matrix bias = VectorAt(At(block_out_bias_, l), width_).transpose();
+      t.out_bias.row(l) = nn::Product(nn::Of(bias), nn::Of(t.value.view())).row(0);
+    }
+  });
+  return *through_;
+}
+
+void AttentionPool::HeadSums(Index layer, ArrayView<const float, 3> z,
+                             ArrayView<float, 2> out) const {
+  const Array<float, 2>& matrix = At(through().layers, layer);
+  const Index count = z.dim(0);
+  const Index depth = z.dim(2);
+  const Index head_width = width_ / heads_;
+  std::vector<float> y(ToSize(count * width_), 0.0f);
+  for (Index h = 0; h < count; ++h) {
+    for (Index p = 0; p < heads_; ++p) {
+      const std::span<const float> from = z[h].row(p);
+      float* to = y.data() + h * width_ + p * head_width;
+      for (Index k = 0; k < depth; ++k) {
+        const float* row = matrix.row(h * depth + k).data() + p * head_width;
+        for (Index i = 0; i < head_width; ++i) to[i] += At(from, k) * row[i];
+      }
+    }
+  }
+  nn::Gemm({.m = count,
+            .n = embed_width_,
+            .k = width_,
+            .a = y.data(),
+            .a_stride = width_,
+            .b = out32_.data(),
+            .b_stride = embed_width_,
+            .c = out.data(),
+            .c_stride = embed_width_});
+}
+
+void AttentionPool::PartSums(ArrayView<const float, 3> rows, ArrayView<float, 2> out) const {
+  const Array<float, 2>& value = through().value;
+  const Index count = rows.dim(0);
+  const Index head_width = width_ / heads_;
+  std::vector<float> y(ToSize(count * width_));
+  for (Index p = 0; p < heads_; ++p) {
+    nn::Gemm({.m = count,
+              .n = head_width,
+              .k = width_,
+              .a = rows.data() + p * width_,
+              .a_stride = heads_ * width_,
+              .b = value.data() + p * head_width,
+              .b_stride = width_,
+              .c = y.data() + p * head_width,
+              .c_stride = width_});
+  }
+  nn::Gemm({.m = count,
+            .n = embed_width_,
+            .k = width_,
+            .a = y.data(),
+            .a_stride = width_,
+            .b = out32_.data(),
+            .b_stride = embed_width_,
+            .c = out.data(),
+            .c_stride = embed_width_});
+}
+
+Vector AttentionPool::OutBias(Index layer, const Pooled& pooled) const {
+  const Index head_width = width_ / heads_;
+  Vector y = through().out_bias.row(layer).transpose();
+  for (Index p = 0; p < heads_; ++p) {
+    y.segment(p * head_width, head_width) *= At(pooled.weight, p);
+  }
+  return Out(y);
+}
+
+Vector AttentionPool::Constants(const Pooled& pooled) const {
+  const Index head_width = width_ / heads_;
+  Vector y = through().ones;
+  for (Index p = 0; p < heads_; ++p) {
+    y.segment(p * head_width, head_width) *= At(pooled.weighted_mean, p);
+  }
+  return constant_ - Out(y);
+}
+
+}  // namespace cliplens

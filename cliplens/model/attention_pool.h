@@ -1,0 +1,99 @@
+// A pool by attention behind the last block, as SigLIP has it (arXiv 2303.15343, section 3.1).
+//
+//   const AttentionPool pool(model.config(), model.tensors());
+//   const AttentionPool::Pooled pooled = pool.Run(captures.last);   // rows [N, D]
+//   Print(pooled.embedding.size(), pooled.mlp.size());              // E, E: before the length
+//
+// A learned query attends to the rows behind the final LayerNorm with Q heads, and an MLP follows:
+//     e' = o + MLP(LN(o)),   o = Σ_p Σ_q a^p_q LN(x_q) W_V^p W_O^p + Σ_p b_V^p W_O^p + b_O
+// Every row x_q is the sum of what the components added to it, and LN only shifts it by μ_q and
+// divides it by σ_q, so o is a sum over components as well. With w^p_q = a^p_q / σ_q and γ, β of
+// the LayerNorm, what adds r_q to each row adds
+//     Σ_p (ρ^p ⊙ γ) W_V^p W_O^p,   ρ^p = Σ_q w^p_q r_q   [Q, D]
+// to o. The MLP is no sum: it is a component of its own, POOL.MLP. The rest are constants,
+// μ: −Σ_p (Σ_q w^p_q μ_q) γ W_V^p W_O^p and (β W_V + b_V) W_O + b_O, which are shared as
+// readout.h says.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "cliplens/base/array.h"
+#include "cliplens/base/linear_algebra.h"
+#include "cliplens/model/checkpoint.h"
+#include "cliplens/model/config.h"
+
+namespace cliplens {
+
+// Immutable and shared by all threads. Refers to the tensors that it was made of.
+class AttentionPool {
+ public:
+  // The pool of the image tower, and its projection if it has one.
+  AttentionPool(const ModelConfig& config, const TensorMap& tensors);
+
+  Index heads() const { return heads_; }  // Q
+  bool has_mlp() const { return mlp_width_ > 0; }
+
+  struct Pooled {
+    Array<float, 2> attention;                  // [Q, N] a
+    Array<float, 2> weights;                    // [Q, N] w = a / σ
+    std::vector<double> weight, weighted_mean;  // [Q] Σ_q w and Σ_q w μ_q
+    Vector embedding;                           // [E] e', not made unit
+    Vector mlp;                                 // [E] what POOL.MLP adds to it
+  };
+  // Rows [N, D] behind the last block. In fp64.
+  Pooled Run(ArrayView<const float, 2> rows) const;
+
+  // Σ_p (ρ^p ⊙ γ) W_V^p W_O^p for rows ρ [n·Q, D], [n, E] in fp64.
+  Matrix Project(const Matrix& rows) const;
+  // Directions t [M, E] pulled back: (W_V^p W_O^p t) ⊙ γ, [M·Q, D].
+  Matrix PullBack(ArrayView<const float, 2> directions) const;
+  // (β W_V + b_V) W_O + b_O, and the projection's bias: [E].
+  const Vector& constant() const { return constant_; }
+
+  // What heads contribute. `z` [H, Q, K]: Σ_q w^p_q z_q of each head of a layer; `out_weight` [D,
+  // H·K] is that layer's W_O. Writes the sums [H, E] without constants and without the length.
+  void HeadSums(Index layer, ArrayView<const float, 3> z, ArrayView<float, 2> out) const;
+  // The same for residual parts ρ [n, Q, D].
+  void PartSums(ArrayView<const float, 3> rows, ArrayView<float, 2> out) const;
+  // The parts of the constants, for weights Σ_q w and Σ_q w μ_q: what a layer's b_O adds, and what
+  // μ and the rest add together: [E] each.
+  Vector OutBias(Index layer, const Pooled& pooled) const;
+  Vector Constants(const Pooled& pooled) const;
+
+ private:
+  // What HeadSums reads, made at its first use.
+  struct Through {
+    std::once_flag once;
+    std::vector<Array<float, 2>> layers;  // [L] of [D, D]: W_O of the layer, γ and W_V
+    Array<float, 2> value;                // [D, D]: γ ⊙ W_V^T
+    Matrix out_bias;                      // [L, D]: of each layer's b_O
+    Vector ones;                          // [D]: of a row of ones
+  };
+  const Through& through() const;
+  // Blocks y [D] of Q heads through W_O, the projection too.
+  Vector Out(const Vector& y) const;
+
+  Index layers_, width_, heads_, layer_heads_, mlp_width_, embed_width_;
+  double epsilon_;
+  Activation activation_;
+  const float *gain_, *bias_;
+  Matrix query_;        // [Q, D]: logits of a row behind γ and β, but for a constant
+  const float* value_;  // [D, D] as PyTorch's Linear has it
+  const float* value_bias_;
+  const float *out_, *out_bias_;  // [D, D], [D]
+  const float *ln_gain_ = nullptr, *ln_bias_ = nullptr;
+  const float *mlp_in_ = nullptr, *mlp_in_bias_ = nullptr;
+  const float *mlp_out_ = nullptr, *mlp_out_bias_ = nullptr;
+  Matrix out_matrix_;                     // [D, E]: W_O and the projection
+  Array<float, 2> out32_;                 // the same in fp32
+  ArrayView<const float, 2> projection_;  // [D, E] or empty
+  const float* projection_bias_ = nullptr;
+  Vector constant_;
+  std::vector<const float*> block_out_, block_out_bias_;
+  std::shared_ptr<Through> through_;
+};
+
+}  // namespace cliplens

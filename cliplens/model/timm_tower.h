@@ -1,0 +1,29 @@
+// Image towers of timm by name. open_clip's configurations name such a tower and no sizes.
+//
+//   const TimmTower* tower = FindTimmTower("vit_base_patch16_siglip_224");
+//   Print(tower->layers, tower->width, tower->image_size);
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "cliplens/base/index.h"
+#include "cliplens/model/config.h"
+
+namespace cliplens {
+
+struct TimmTower {
+  std::string_view name;
+  Index patch_size, image_size;
+  Index layers, width, heads, mlp_width;
+  double norm_epsilon;
+  Activation activation = Activation::kGelu;
+  bool class_token = true;
+  bool ln_pre = false;
+};
+
+std::span<const TimmTower> TimmTowers();
+// Null for a name that is none of them.
+const TimmTower* FindTimmTower(std::string_view name);
+
+}  // namespace cliplens
