@@ -27,7 +27,7 @@ Array<float, 2> Contrasts(ArrayView<const float, 2> classifier) {
   return directions;
 }
 
-// The class token's row [N], averaged over the heads.
+// The pooled row of the pattern [N], averaged over the heads.
 std::vector<double> LastAttention(const Captures& c) {
   const Index heads = c.pattern.dim(1);
   std::vector<double> row(ToSize(c.pattern.dim(2)), 0.0);
@@ -41,10 +41,12 @@ std::vector<double> LastAttention(const Captures& c) {
   return row;
 }
 
-std::vector<double> Rollout(const Captures& c) {
+std::vector<double> Rollout(const Captures& c, const TokenLayout& layout) {
   const Index tokens = c.attention.dim(1);
-  std::vector<double> row(ToSize(tokens), 0.0);
-  row[0] = 1;
+  // From the class token; where there is none, from all tokens alike.
+  std::vector<double> row(ToSize(tokens),
+                          layout.prefix > 0 ? 0.0 : 1.0 / static_cast<double>(tokens));
+  if (layout.prefix > 0) row[0] = 1;
   for (Index l = c.attention.dim(0) - 1; l >= 0; --l) {
     std::vector<double> next(row.size(), 0.0);
     for (Index i = 0; i < tokens; ++i) {
@@ -240,7 +242,7 @@ Array<double, 2> ClassMaps::MapOf(const Captures& captures, Index c) const {
     case MapMethod::kRawAttention:
       return GridOf(LastAttention(captures), layout);
     case MapMethod::kRollout:
-      return GridOf(Rollout(captures), layout);
+      return GridOf(Rollout(captures, layout), layout);
     case MapMethod::kPatchText:
       return GridOf(PatchText(model_.image_readout(), captures, directions_.row(c)), layout);
     case MapMethod::kNeurons:

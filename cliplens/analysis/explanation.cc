@@ -112,7 +112,7 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
   };
   // Best first.
   const std::vector<ClassScore> ranked =
-      TopClasses(picture.embedding.row(0), classes.rows, model.logit_scale(), classes.rows.dim(0));
+      TopClasses(picture.embedding.row(0), classes.rows, model.logits(), classes.rows.dim(0));
   const Index chosen = class_name.empty() ? ranked.front().index : classes.Find(class_name);
   NamedStatement out;
   out.text = At(classes.names, chosen);
@@ -166,7 +166,8 @@ Explanation Explain(const ClipModel& model, const TokenPass& picture, const Stat
   const Array<float, 2> directions({parts + 1, width}, std::move(rows));
   const TokenWeights weights(model.image_readout(), directions, threads);
   const TokenScores scores = ScoreTokens(weights, picture.captures,
-                                         {.detail = TokenDetail::kLayers}, ResolveThreads(threads));
+                                         {.detail = TokenDetail::kLayers, .pooled = picture.pooled},
+                                         ResolveThreads(threads));
 
   Explanation out;
   for (Index e = 0; e < width; ++e) {
@@ -177,13 +178,15 @@ Explanation Explain(const ClipModel& model, const TokenPass& picture, const Stat
   }
   for (Index j = 0; j < scores.mlps.dim(0); ++j) out.components.push_back(scores.mlps(j, parts));
   for (Index l = 0; l < scores.components.layers(); ++l) {
-    out.class_to_class.push_back(scores.detail(l, parts, scores.pooled));
+    out.class_to_class.push_back(
+        scores.pooled == kNoPooledToken ? 0.0 : scores.detail(l, parts, scores.pooled));
   }
   out.parts = statement.parts;
-  const Index patches = scores.tokens.dim(1) - 1;
+  const Index prefix = model.config().layout().prefix;
+  const Index patches = scores.tokens.dim(1) - prefix;
   out.patch_part = Array<double, 2>({parts, patches});
   for (Index j = 0; j < parts; ++j) {
-    std::ranges::copy(scores.tokens.row(j).subspan(1), out.patch_part.row(j).data());
+    std::ranges::copy(scores.tokens.row(j).subspan(ToSize(prefix)), out.patch_part.row(j).data());
     const ScoreRest rest = RestOf(scores, j);
     out.class_token.push_back(rest.pooled_token);
     out.mlps.push_back(rest.mlps);

@@ -36,6 +36,7 @@ TokenPass PassOf(const ClipModel& model, const Image& picture, int threads, cons
                  const CaptureRequest& captures) {
   TokenPass pass;
   pass.embedding = Array<float, 2>({1, model.config().embed_width});
+  pass.pooled = model.config().class_token ? 0 : kNoPooledToken;
   const Array<float, 3> pixels = Preprocess(picture, model.config().preprocess);
   Passes passes(model, threads);
   passes.ForImages(1, [&](Index, Index, Workspace& workspace) {

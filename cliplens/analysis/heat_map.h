@@ -25,7 +25,7 @@ namespace cliplens {
 struct TokenPass {
   Captures captures;
   Array<float, 2> embedding;  // [1, E], unit
-  Index pooled = 0;           // the token whose row is the embedding
+  Index pooled = 0;           // the token whose row is the embedding; kNoPooledToken: none
   Tokens tokens;              // of a text
 };
 TokenPass PassOf(const ClipModel& model, const Image& picture, int threads,

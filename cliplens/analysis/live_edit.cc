@@ -46,6 +46,7 @@ LiveEdit::LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int
     }
     add(0, Kind::kInput, 0);
     for (int l = 0; l < layers; ++l) add(l, Kind::kMlp, 0);
+    if (basis.pool_mlp()) add(static_cast<int>(layers), Kind::kPoolMlp, 0);
     for (int l = 0; l < layers; ++l) add(l, Kind::kLayer, 0);
   }
   if (classifier.size() == 0) return;
@@ -70,7 +71,8 @@ void LiveEdit::Apply(std::span<const ComponentId> targets, bool mean, double sca
   std::vector<bool> named(weights_.size(), false);
   Vector constant = Vector::Zero(basis.embed_width());
   for (const ComponentId& t : targets) {
-    if (t.layer < 0 || t.layer >= layers || t.head < 0 || t.head >= heads) {
+    const bool pool = t.kind == Kind::kPoolMlp && basis.pool_mlp() && t.layer == layers;
+    if (t.layer < 0 || (t.layer >= layers && !pool) || t.head < 0 || t.head >= heads) {
       throw Error(ErrorCode::kInvalidArgument, "{}: the model has {} layers x {} heads", NameOf(t),
                   layers, heads);
     }

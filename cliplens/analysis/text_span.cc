@@ -150,11 +150,7 @@ std::vector<std::vector<double>> HeldOutSharesOfHeads(const Statistics& statisti
   std::vector<std::vector<double>> shares(heads.size());
   ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {
     const HeadId id = At(heads, i);
-    std::vector<Moments> slices;
-    for (Index s = 0; s < statistics.slices(); ++s) {
-      slices.push_back(At(statistics.slice(s).heads, statistics.components().NumberOf(id)));
-    }
-    At(shares, i) = HeldOutShares(slices, basis.at(id), texts, options);
+    At(shares, i) = HeldOutShares(statistics.HeadMomentsOfSlices(id), basis.at(id), texts, options);
   });
   return shares;
 }

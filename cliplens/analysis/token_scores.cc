@@ -18,9 +18,9 @@ void CheckCaptures(const Captures& c, const Readout& readout) {
                 "TokenCaptures()");
   }
   const Index tokens = c.pattern.dim(2);
-  if (c.pattern.shape() != Shape<3>{config.layers, config.heads, tokens} ||
+  if (c.pattern.shape() != Shape<3>{config.layers, config.heads * readout.pools(), tokens} ||
       c.value.shape() != Shape<3>{config.layers, tokens, config.width} ||
-      c.z.shape() != Shape<3>{config.layers, config.heads, config.head_width()} ||
+      c.z.shape() != Shape<3>{config.layers, config.heads, readout.factor().values} ||
       c.parts.dim(0) != readout.components().num_residual()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "scores of tokens: a pass of {} layers and {} heads, weights of {} and {}; both "
@@ -62,6 +62,9 @@ TokenWeights::TokenWeights(const Readout& readout, ArrayView<const float, 2> dir
                 directions.dim(0), directions.dim(1), readout.embed_width());
   }
   against_ = readout.Against(directions, threads);
+  if (readout.factor().constants > 0) return;
+  text_ = Array<float, 2>(directions.shape());
+  std::ranges::copy(directions.flat(), text_.data());
 }
 
 // Works on the rows of the directions that are asked for.
@@ -73,15 +76,32 @@ struct TokenScorer {
 
   Index M() const { return static_cast<Index>(rows.size()); }
 
-  // W^h t of the rows asked for, [M, K]; copied only where they are not all.
+  Index Q() const { return weights.readout_->pools(); }
+  // Whether captures hold contributions, as behind an attention pool.
+  bool contributions() const { return weights.readout_->factor().constants == 0; }
+
+  // W^h t of the rows asked for, [M·Q, K]; copied only where they are not all.
   nn::Operand<double> OfHead(HeadId id, Matrix& copy) const {
     const Matrix& all = At(weights.against_.heads, id.layer);
     const Index head_width = weights.head_width();
     const Index first = id.head * head_width;
-    if (options.directions.empty()) return {all.data() + first, M(), head_width, all.cols(), 1};
-    copy.resize(M(), head_width);
-    for (Index m = 0; m < M(); ++m) copy.row(m) = all.row(At(rows, m)).segment(first, head_width);
+    if (options.directions.empty()) {
+      return {all.data() + first, M() * Q(), head_width, all.cols(), 1};
+    }
+    copy.resize(M() * Q(), head_width);
+    for (Index m = 0; m < M() * Q(); ++m) {
+      copy.row(m) = all.row(At(rows, m / Q()) * Q() + m % Q()).segment(first, head_width);
+    }
     return nn::Of(copy);
+  }
+
+  // Contributions [n, E] against the directions asked for, [n, M].
+  Matrix Against(ArrayView<const float, 2> contributions) const {
+    const Matrix all =
+        nn::Product(nn::Of(contributions), nn::Of(weights.text_.view()).Transposed());
+    Matrix chosen(contributions.dim(0), M());
+    for (Index m = 0; m < M(); ++m) chosen.col(m) = all.col(At(rows, m));
+    return chosen;
   }
 
   // A head's constants for one direction, before they are shared over its tokens.
@@ -100,17 +120,25 @@ struct TokenScorer {
     const Matrix product = nn::Product(
         OfHead(id, copy),
         Block(value.data() + id.head * head_width, tokens, head_width, value.dim(1)).Transposed());
-    const std::span<const float> alpha = captures.pattern[id.layer].row(id.head);
     for (Index m = 0; m < M(); ++m) {
       const double share = HeadConstant(id, m) / static_cast<double>(tokens);
       const std::span<double> to = out.row(m);
-      for (std::size_t i = 0; i < to.size(); ++i) {
-        to[i] += (alpha[i] * product(m, static_cast<Index>(i)) + share) * Scale();
+      for (Index p = 0; p < Q(); ++p) {
+        const std::span<const float> alpha = captures.pattern[id.layer].row(id.head * Q() + p);
+        const double constant = p == 0 ? share : 0;
+        for (std::size_t i = 0; i < to.size(); ++i) {
+          to[i] += (alpha[i] * product(m * Q() + p, static_cast<Index>(i)) + constant) * Scale();
+        }
       }
     }
   }
 
   void FillHead(HeadId id, std::span<double> out) const {
+    if (contributions()) {
+      const Matrix of_head = Against(captures.z[id.layer].rows(id.head, id.head + 1));
+      for (Index m = 0; m < M(); ++m) At(out, m) = of_head(0, m);
+      return;
+    }
     const Index head_width = weights.head_width();
     Matrix copy;
     const Matrix product = nn::Product(
@@ -122,6 +150,10 @@ struct TokenScorer {
   }
 
   void FillMlps(ArrayView<double, 2> out) const {
+    if (contributions()) {
+      AsEigen(out) = Against(captures.parts);
+      return;
+    }
     const Matrix product =
         nn::Product(nn::Of(captures.parts.view()), nn::Of(weights.against_.residual).Transposed());
     for (Index j = 0; j < out.dim(0); ++j) {
@@ -157,7 +189,7 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
   scores.pooled = options.pooled;
   const Index count = scorer.M();
   const Index tokens = captures.pattern.dim(2);
-  if (options.pooled < 0 || options.pooled >= tokens) {
+  if (options.pooled < kNoPooledToken || options.pooled >= tokens) {
     throw Error(ErrorCode::kInvalidArgument, "scores of tokens: pooled token {} of {}",
                 options.pooled, tokens);
   }
@@ -200,7 +232,7 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
 
 ScoreRest RestOf(const TokenScores& scores, Index m) {
   ScoreRest rest;
-  rest.pooled_token = scores.tokens(m, scores.pooled);
+  if (scores.pooled != kNoPooledToken) rest.pooled_token = scores.tokens(m, scores.pooled);
   rest.input = scores.mlps(0, m);
   for (Index j = 1; j < scores.mlps.dim(0); ++j) rest.mlps += scores.mlps(j, m);
   for (Index i = 0; i < scores.by_head.dim(0); ++i) {
@@ -211,7 +243,8 @@ ScoreRest RestOf(const TokenScores& scores, Index m) {
 }
 
 double SumOf(const TokenScores& scores, Index m) {
-  double sum = RestOf(scores, m).sum() - scores.tokens(m, scores.pooled);
+  const ScoreRest rest = RestOf(scores, m);
+  double sum = rest.sum() - rest.pooled_token;
   for (const double v : scores.tokens.row(m)) sum += v;
   return sum;
 }

@@ -52,6 +52,7 @@ class TokenWeights {
   const Readout* readout_;
   Index directions_;
   ReadoutDirections against_;
+  Array<float, 2> text_;  // the directions, where captures hold contributions
 };
 
 enum class TokenDetail {
@@ -60,19 +61,24 @@ enum class TokenDetail {
   kHeads,   // and each chosen head
 };
 
+inline constexpr Index kNoPooledToken = -1;
+
 struct TokenScores {
   std::vector<HeadId> chosen;  // sorted
   Components components;
-  Index pooled = 0;          // the token whose row is the embedding: 0, or the end of a text
+  // The token whose row is the embedding: 0, or the end of a text. Of pictures without a class
+  // token none.
+  Index pooled = 0;
   Array<double, 2> tokens;   // [M, N] over the chosen heads
   Array<double, 3> detail;   // [L, M, N] or [chosen, M, N], or empty
   Array<double, 2> by_head;  // [L·H, M] every head of the model, its tokens summed
-  Array<double, 2> mlps;     // [L+1, M] INPUT, MLP 0 …
+  Array<double, 2> mlps;     // [L+1, M] INPUT, MLP 0 …; POOL.MLP behind an attention pool
 };
 
 // `directions`: which of the weights' (all when empty), in this order; M is their number then.
-// `heads`: all of the model when empty. `pooled`: the pooled token. Throws Error(kInvalidArgument)
-// for captures without tokens or of another model, a head or a direction that is not there.
+// `heads`: all of the model when empty. `pooled`: the pooled token or kNoPooledToken. Throws
+// Error(kInvalidArgument) for captures without tokens or of another model, a head or a direction
+// that is not there.
 struct TokenScoresOptions {
   std::span<const HeadId> heads = {};
   std::span<const Index> directions = {};

@@ -25,8 +25,7 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
     if (components.IsHead(i)) {
       c.layer = components.HeadAt(i).layer;
       c.head = components.HeadAt(i).head;
-      const nn::Operand<float> b = nn::Of(basis.at({c.layer, c.head}));
-      c.variance = nn::Product(b, b.Transposed()).cwiseProduct(total.heads[at].Covariance()).sum();
+      c.variance = total.heads[at].Variance(basis.at({c.layer, c.head}));
     } else {
       const Index mlp = components.ResidualAt(i);
       c.layer = static_cast<int>(mlp) - 1;

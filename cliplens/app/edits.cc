@@ -56,7 +56,7 @@ MeansChoice::MeansChoice(const Store& store, const std::string& means)
 }
 
 std::vector<ComponentId> ChooseTargets(const ComponentChoice& choice, const ModelHeads& all) {
-  if (!choice.heads.empty()) return ParseComponents(choice.heads, {all.layers, all.heads});
+  if (!choice.heads.empty()) return ParseComponents(choice.heads, all.components());
   return ComponentsOf(ChooseHeads({.property = choice.property, .labels = choice.labels}, all));
 }
 

@@ -44,7 +44,7 @@ void AddNeurons(const NeuronScores& scores, double sign, ScoreThrough& through) 
 
 // Ends what AddDirectly and AddNeurons began.
 void ChooseNeurons(const NeuronPaths& paths, Index top, ScoreThrough& through) {
-  for (Index j = 0; j < paths.channels(); ++j) through.heads.push_back(paths.head(j));
+  for (Index j = 0; j < paths.heads(); ++j) through.heads.push_back(paths.head(j));
   through.later_heads -= through.scores.sum();
   through.neurons = StrongestNeurons(through.scores, top);
 }
@@ -138,6 +138,7 @@ ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
   report.against_kind = named.against_kind;
   report.layers = all.layers;
   report.heads = all.heads;
+  report.pool_mlp = all.pool_mlp;
   report.grid = model.config().grid();
   report.explanation = Explain(model, pass, named.statement, threads);
   if (choice.through && choice.through_text) {

@@ -8,12 +8,13 @@ namespace cliplens {
 
 ModelHeads HeadsIn(const Store& store) {
   return {store.info().fingerprint, static_cast<int>(store.basis().layers()),
-          static_cast<int>(store.basis().num_heads())};
+          static_cast<int>(store.basis().num_heads()), store.basis().pool_mlp()};
 }
 
 ModelHeads HeadsIn(const ClipModel& model) {
   const TowerConfig& vision = model.config().vision;
-  return {model.fingerprint(), static_cast<int>(vision.layers), static_cast<int>(vision.heads)};
+  return {model.fingerprint(), static_cast<int>(vision.layers), static_cast<int>(vision.heads),
+          model.image_readout().components().has_pool_mlp()};
 }
 
 std::string HeadChoice::Text() const {

@@ -21,7 +21,9 @@ struct ModelHeads {
   std::string fingerprint;
   int layers = 0;
   int heads = 0;  // of a layer
+  bool pool_mlp = false;
 
+  Components components() const { return {layers, heads, pool_mlp}; }
   std::vector<HeadId> Parse(const std::string& names) const {
     return ParseHeads(names, layers, heads);
   }

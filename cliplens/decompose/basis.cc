@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include <fmt/ranges.h>
+
 #include "cliplens/base/error.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/safetensors.h"
@@ -17,11 +19,41 @@ constexpr double kGramTolerance = 1e-12;
 
 }  // namespace
 
-Basis MakeBasis(const Readout& readout, int threads) {
-  return {.heads = readout.HeadMatrices(threads), .constants = readout.factor().constants};
+Basis IdentityBasis(const FactorSizes& sizes) {
+  Basis basis;
+  basis.own = sizes;
+  basis.identity = Array<float, 2>({sizes.embed_width, sizes.embed_width});
+  for (Index e = 0; e < sizes.embed_width; ++e) basis.identity(e, e) = 1;
+  return basis;
 }
 
+Basis MakeBasis(const Readout& readout, int threads) {
+  if (readout.factor().constants > 0) return {.heads = readout.HeadMatrices(threads)};
+  const Components components = readout.components();
+  return IdentityBasis({.layers = components.layers(),
+                        .heads = components.heads_a_layer(),
+                        .factor = readout.factor(),
+                        .embed_width = readout.embed_width(),
+                        .pool_mlp = components.has_pool_mlp()});
+}
+
+namespace {
+
+// Of an identity: layers, heads, E, and whether there is a POOL.MLP.
+constexpr char kIdentity[] = "contributions";
+constexpr double kMostSize = 16'384;
+
+}  // namespace
+
 void WriteBasis(const std::filesystem::path& path, const Basis& basis) {
+  if (basis.is_identity()) {
+    const std::int32_t sizes[] = {
+        static_cast<std::int32_t>(basis.layers()), static_cast<std::int32_t>(basis.num_heads()),
+        static_cast<std::int32_t>(basis.embed_width()), basis.pool_mlp() ? 1 : 0};
+    const TensorToWrite tensor{kIdentity, DataType::kI32, {4}, AsBytes(std::span(sizes))};
+    WriteSafetensors(path, {&tensor, 1});
+    return;
+  }
   const TensorToWrite tensor{"heads",
                              DataType::kF32,
                              {basis.heads.shape().begin(), basis.heads.shape().end()},
@@ -31,6 +63,24 @@ void WriteBasis(const std::filesystem::path& path, const Basis& basis) {
 
 Basis ReadBasis(const std::filesystem::path& path, Index constants) {
   const SafetensorsFile file(path);
+  if (constants == 0) {
+    const TensorEntry& entry = file.at(kIdentity);
+    std::vector<double> sizes(4, 0.0);
+    if (entry.shape == std::vector<Index>{4}) sizes = file.ReadNumbers(entry);
+    const auto outside = [](double n) { return !(n >= 1 && n <= kMostSize); };
+    if (std::any_of(sizes.begin(), sizes.end() - 1, outside) || !(sizes[3] == 0 || sizes[3] == 1)) {
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: tensor '{}' is {}; layers, heads, the embedding's length, and 0 or 1 were "
+                  "expected; decompose again",
+                  path.string(), kIdentity, fmt::join(sizes, ", "));
+    }
+    const auto size = [&](std::size_t i) { return static_cast<Index>(sizes[i]); };
+    return IdentityBasis({.layers = size(0),
+                          .heads = size(1),
+                          .factor = {.values = size(2), .constants = 0},
+                          .embed_width = size(2),
+                          .pool_mlp = sizes[3] == 1});
+  }
   const TensorEntry& entry = file.at("heads");
   if (entry.shape.size() != 4 || entry.shape[2] <= constants ||
       std::ranges::any_of(entry.shape, [](Index n) { return n < 1; })) {
@@ -40,7 +90,6 @@ Basis ReadBasis(const std::filesystem::path& path, Index constants) {
                 path.string(), ShapeText(entry.shape));
   }
   Basis basis;
-  basis.constants = constants;
   basis.heads = Array<float, 4>({entry.shape[0], entry.shape[1], entry.shape[2], entry.shape[3]},
                                 file.ReadAsFloat(entry));
   return basis;
@@ -60,7 +109,26 @@ Matrix FactorsOf(const FactorLayout& layout, ArrayView<const float, 2> z,
   return u;
 }
 
+namespace {
+
+bool IsIdentity(ArrayView<const float, 2> matrix) {
+  if (matrix.dim(0) != matrix.dim(1)) return false;
+  for (Index i = 0; i < matrix.dim(0); ++i) {
+    const std::span<const float> row = matrix.row(i);
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      if (row[k] != (static_cast<Index>(k) == i ? 1.0f : 0.0f)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 HeadCoordinates CoordinatesOf(ArrayView<const float, 2> head_basis) {
+  if (IsIdentity(head_basis)) {
+    const Matrix identity = Matrix::Identity(head_basis.dim(0), head_basis.dim(0));
+    return {identity, identity};
+  }
   const Matrix b = AsEigen(head_basis).cast<double>();
   const SymmetricEigen gram = EigenOfSymmetric(b * b.transpose());
   Index rank = 0;

@@ -29,27 +29,43 @@ struct FactorSizes {
   Index heads = 0;   // H
   FactorLayout factor;
   Index embed_width = 0;  // E
+  bool pool_mlp = false;  // Components::has_pool_mlp
+
+  Components components() const { return {layers, heads, pool_mlp}; }
 };
 
 struct Basis {
-  Array<float, 4> heads;                       // [L, H, K+3, E]: the matrices B
-  Index constants = FactorLayout{}.constants;  // rows of B behind those of z
+  Array<float, 4> heads;  // [L, H, K+3, E]: the matrices B; empty where factors are contributions
+  // Where factors are contributions (an attention pool), B is the identity [E, E] of all heads.
+  Array<float, 2> identity = {};
+  FactorSizes own = {};  // then; of `heads` otherwise
 
-  Index layers() const { return heads.dim(0); }
-  Index num_heads() const { return heads.dim(1); }
-  Index head_width() const { return heads.dim(2) - constants; }
-  Index factor_width() const { return heads.dim(2); }
-  FactorLayout layout() const { return {.values = head_width(), .constants = constants}; }
-  Index embed_width() const { return heads.dim(3); }
-  FactorSizes sizes() const { return {layers(), num_heads(), layout(), embed_width()}; }
-  Components components() const { return {layers(), num_heads()}; }
-  ArrayView<const float, 2> at(HeadId id) const { return heads.view()[id.layer][id.head]; }
+  bool is_identity() const { return !identity.empty(); }
+  Index layers() const { return is_identity() ? own.layers : heads.dim(0); }
+  Index num_heads() const { return is_identity() ? own.heads : heads.dim(1); }
+  Index factor_width() const { return is_identity() ? own.embed_width : heads.dim(2); }
+  Index embed_width() const { return is_identity() ? own.embed_width : heads.dim(3); }
+  FactorLayout layout() const {
+    const Index constants = is_identity() ? 0 : FactorLayout{}.constants;
+    return {.values = factor_width() - constants, .constants = constants};
+  }
+  Index head_width() const { return layout().values; }
+  bool pool_mlp() const { return own.pool_mlp; }
+  FactorSizes sizes() const { return {layers(), num_heads(), layout(), embed_width(), pool_mlp()}; }
+  Components components() const { return sizes().components(); }
+  ArrayView<const float, 2> at(HeadId id) const {
+    return is_identity() ? identity.view() : heads.view()[id.layer][id.head];
+  }
 };
 
 Basis MakeBasis(const Readout& readout, int threads);
 
+// The basis of factors that are contributions.
+Basis IdentityBasis(const FactorSizes& sizes);
+
 void WriteBasis(const std::filesystem::path& path, const Basis& basis);
-// Checks the shape [L, H, K+3, E]; Error(kCorruptData) names the file.
+// Checks the shape [L, H, K+3, E]; Error(kCorruptData) names the file, also where it is not of
+// factors with so many constants.
 Basis ReadBasis(const std::filesystem::path& path, Index constants = FactorLayout{}.constants);
 
 // The scale in a row (μ, σ, n) of a store.

@@ -1,6 +1,7 @@
 #include "cliplens/decompose/decompose.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -65,6 +66,15 @@ void Decomposer::Fill(const Captures& c, std::span<const float> embedding, Scrat
   // The class token's attention to itself: Σ_h u^T B with 1/N of the layer's constants. The heads'
   // matrices of a layer stand one below the other, so the sum over heads is one product.
   const FactorLayout layout = basis_.layout();
+  if (layout.constants == 0) {  // contributions, which add up
+    for (Index l = 0; l < layers; ++l) {
+      const std::span<float> sum = block.cls_attn[l].row(b);
+      for (Index h = 0; h < heads; ++h) {
+        std::ranges::transform(sum, c.z_self[l].row(h), sum.begin(), std::plus<>());
+      }
+    }
+    return;
+  }
   const auto tokens = static_cast<double>(readout_.tokens());
   std::vector<double>& u = scratch.u;
   std::vector<float>& factors = scratch.factors;

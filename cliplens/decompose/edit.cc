@@ -21,6 +21,7 @@ Edit EditOf(const StoreInfo& store, const Basis& basis) {
   edit.layers = basis.layers();
   edit.heads = basis.num_heads();
   edit.embed_width = basis.embed_width();
+  edit.pool_mlp = basis.pool_mlp();
   return edit;
 }
 
@@ -65,8 +66,10 @@ void Edit::CheckLeavesSomething() const {
 }
 
 void Edit::CheckSizes(const Components& other, Index embedding) const {
-  if (layers == other.layers() && heads == other.heads_a_layer() && embed_width == embedding)
+  if (layers == other.layers() && heads == other.heads_a_layer() && embed_width == embedding &&
+      pool_mlp == other.has_pool_mlp()) {
     return;
+  }
   throw Error(ErrorCode::kInvalidArgument,
               "an edit of {} x {} heads and an embedding of {} for a model of {} x {} and {}",
               layers, heads, embed_width, other.layers(), other.heads_a_layer(), embedding);
@@ -80,14 +83,16 @@ Index ContributionMeans::images() const { return static_cast<Index>(total_.embed
 Vector ContributionMeans::Of(const ComponentId& target) const {
   const auto head = [&](Index h) -> Vector {
     const HeadId id{target.layer, static_cast<int>(h)};
-    return AsEigen(basis_.at(id)).cast<double>().transpose() *
-           At(total_.heads, basis_.components().NumberOf(id)).mean;
+    const Vector& mean = At(total_.heads, basis_.components().NumberOf(id)).mean;
+    if (basis_.is_identity()) return mean;
+    return AsEigen(basis_.at(id)).cast<double>().transpose() * mean;
   };
   switch (target.kind) {
     case Kind::kInput:
       return total_.mlps.front().mean;
     case Kind::kMlp:
-      return total_.mlps[ToSize(target.layer) + 1].mean;
+    case Kind::kPoolMlp:
+      return At(total_.mlps, ResidualPartOf(target)).mean;
     case Kind::kHead:
       return head(target.head);
     case Kind::kLayer:
@@ -104,6 +109,7 @@ double ContributionMeans::VarianceOf(const ComponentId& target) const {
     const HeadId id{target.layer, static_cast<int>(h)};
     const Moments& m = At(total_.heads, basis_.components().NumberOf(id));
     if (m.count <= 0) return 0.0;
+    if (m.trace) return *m.trace / m.count;
     const Matrix b = AsEigen(basis_.at(id)).cast<double>();
     return (b * b.transpose()).cwiseProduct(m.scatter).sum() / m.count;
   };
@@ -111,7 +117,8 @@ double ContributionMeans::VarianceOf(const ComponentId& target) const {
     case Kind::kInput:
       return of_trace(total_.mlps.front());
     case Kind::kMlp:
-      return of_trace(total_.mlps[ToSize(target.layer) + 1]);
+    case Kind::kPoolMlp:
+      return of_trace(At(total_.mlps, ResidualPartOf(target)));
     case Kind::kHead:
       return head(target.head);
     case Kind::kLayer:

@@ -107,6 +107,7 @@ std::string EditText(const Edit& edit) {
                  {"layers", edit.layers},
                  {"heads", edit.heads},
                  {"embed_width", edit.embed_width}}}};
+  if (edit.pool_mlp) json["model"]["pool_mlp"] = true;
   PutEditMembers(json, edit, [](Json& entry, const EditComponent& c) {
     // As few digits as give the float back.
     Json& mean = entry["mean"] = Json::array();
@@ -139,6 +140,7 @@ Edit ParseEdit(std::string text, const std::string& name) {
   edit.layers = Number(model, "layers", 1, kMaxSize, name);
   edit.heads = Number(model, "heads", 1, kMaxSize, name);
   edit.embed_width = Number(model, "embed_width", 1, kMaxSize, name);
+  if (model.contains("pool_mlp")) edit.pool_mlp = JsonField<bool>(model, "pool_mlp", name);
   if (json.contains("means")) {
     const Json means = JsonField<Json>(json, "means", name);
     edit.means = BoundedText(means, "store", name);

@@ -26,29 +26,35 @@ void ExportNpy(const Store& store, const std::filesystem::path& directory, const
   const Basis& basis = store.basis();
   const Index layers = basis.layers();
   const Index heads = basis.num_heads();
+  const Index residual = basis.components().num_residual();
   const Index width = basis.embed_width();
   const Index images = store.info().images;
   PartialDirectory out(directory);
   {
     NpyWriter attn(out.path() / "attn.npy", {images, layers, heads, width});
-    NpyWriter mlp(out.path() / "mlp.npy", {images, layers + 1, width});
+    NpyWriter mlp(out.path() / "mlp.npy", {images, residual, width});
     std::optional<NpyWriter> cls;
     if (!edited)
       cls.emplace(out.path() / "cls_attn.npy", std::vector<Index>{images, layers, width});
     NpyWriter embedding(out.path() / "embedding.npy", {images, width});
     std::vector<Matrix> bases;
-    for (Index l = 0; l < layers; ++l) {
-      for (Index h = 0; h < heads; ++h)
-        bases.push_back(AsEigen(basis.heads.view()[l][h]).cast<double>());
+    const Index bases_needed = basis.is_identity() ? 0 : layers * heads;
+    for (Index i = 0; i < bases_needed; ++i) {
+      bases.push_back(AsEigen(basis.at(basis.components().HeadAt(i))).cast<double>());
     }
     std::vector<double> factor(ToSize(basis.factor_width()));
     std::vector<float> row(ToSize(layers * heads * width));
-    Array<float, 2> mlps({layers + 1, width});
+    Array<float, 2> mlps({residual, width});
     for (Index s = 0; s < store.num_shards(); ++s) {
       FactorBlock block = store.ReadShard(s);
       for (Index b = 0; b < block.images(); ++b) {
         const ReadoutScale scale = ScaleOf(block.ln.row(b));
         for (Index i = 0; i < layers * heads; ++i) {
+          if (basis.is_identity()) {  // a factor is the contribution
+            std::ranges::copy(block.HeadRows(basis.components().HeadAt(i)).row(b),
+                              row.begin() + i * width);
+            continue;
+          }
           basis.layout().Fill(block.HeadRows(basis.components().HeadAt(i)).row(b), scale, factor);
           const Eigen::Map<const Vector> u(factor.data(), basis.factor_width());
           const Vector c = At(bases, i).transpose() * u;
@@ -56,7 +62,7 @@ void ExportNpy(const Store& store, const std::filesystem::path& directory, const
             At(row, i * width + k) = static_cast<float>(c[k]);
           }
         }
-        for (Index j = 0; j <= layers; ++j) {
+        for (Index j = 0; j < residual; ++j) {
           std::ranges::copy(block.mlp[j].row(b), mlps.row(j).data());
         }
         if (edited) {

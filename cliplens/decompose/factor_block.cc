@@ -13,7 +13,7 @@ FactorBlock MakeBlock(const FactorSizes& sizes, Index images) {
   block.constants = sizes.factor.constants;
   block.head_z = Array<float, 4>({layers, sizes.heads, images, sizes.factor.values});
   block.ln = Array<float, 2>({images, 3});
-  block.mlp = Array<float, 3>({layers + 1, images, embed_width});
+  block.mlp = Array<float, 3>({sizes.components().num_residual(), images, embed_width});
   block.cls_attn = Array<float, 3>({layers, images, embed_width});
   block.embedding = Array<float, 2>({images, embed_width});
   return block;
@@ -55,7 +55,8 @@ FactorBlock SelectRows(const FactorBlock& block, std::span<const Index> kept) {
   FactorBlock out = MakeBlock({.layers = block.head_z.dim(0),
                                .heads = block.head_z.dim(1),
                                .factor = block.layout(),
-                               .embed_width = block.embedding.dim(1)},
+                               .embed_width = block.embedding.dim(1),
+                               .pool_mlp = block.mlp.dim(0) > block.head_z.dim(0) + 1},
                               static_cast<Index>(kept.size()));
   const auto copy = [&](ArrayView<const float, 2> from, ArrayView<float, 2> to) {
     for (std::size_t i = 0; i < kept.size(); ++i) {

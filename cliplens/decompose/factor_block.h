@@ -17,10 +17,10 @@ namespace cliplens {
 struct FactorBlock {
   Array<float, 4> head_z;                      // [L, H, B, K]
   Array<float, 2> ln;                          // [B, 3]: μ, σ, n
-  Array<float, 3> mlp;                         // [L+1, B, E]: INPUT, MLP 0 …
+  Array<float, 3> mlp;                         // [L+1, B, E]: INPUT, MLP 0 …, POOL.MLP
   Array<float, 3> cls_attn;                    // [L, B, E]
   Array<float, 2> embedding;                   // [B, E]
-  Index constants = FactorLayout{}.constants;  // as Basis::constants
+  Index constants = FactorLayout{}.constants;  // FactorLayout::constants
   Index images() const { return ln.dim(0); }
   FactorLayout layout() const { return {.values = head_z.dim(3), .constants = constants}; }
   // [B, K] of one head.

@@ -514,7 +514,7 @@ ShardTensors TensorsOf(const FactorBlock& block, StoreType type) {
 
 FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index images) {
   FactorBlock block;
-  block.constants = basis.constants;
+  block.constants = basis.layout().constants;
   const Index layers = basis.layers();
   const Index width = basis.embed_width();
   // Memory is allocated by what the file holds, not by what it claims.
@@ -530,7 +530,7 @@ FactorBlock ReadShardFile(const SafetensorsFile& file, const Basis& basis, Index
   };
   read("head_z", block.head_z, {layers, basis.num_heads(), images, basis.head_width()});
   read("ln", block.ln, {images, 3});
-  read("mlp", block.mlp, {layers + 1, images, width});
+  read("mlp", block.mlp, {basis.components().num_residual(), images, width});
   read("cls_attn", block.cls_attn, {layers, images, width});
   read("embedding", block.embedding, {images, width});
   return block;

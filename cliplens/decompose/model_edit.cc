@@ -23,8 +23,36 @@ ModelEdit::ModelEdit(const Readout& readout, const Edit& edit)
   bias_.assign(bias.begin(), bias.end());
 }
 
+// Captures of contributions: what they change is their weighted sum.
+void ModelEdit::ApplyContributions(const Captures& captures, std::span<float> embedding) const {
+  const auto width = static_cast<Index>(embedding.size());
+  Vector change = constant_;
+  const auto take = [&](std::span<const float> row, float weight) {
+    for (Index e = 0; e < width; ++e) change[e] -= double{weight} * double{At(row, e)};
+  };
+  for (const Part& part : parts_) {
+    const ComponentId& t = part.target;
+    if (t.is_residual()) {
+      take(captures.parts.row(ResidualPartOf(t)), part.weight);
+      continue;
+    }
+    const bool layer = t.kind == Kind::kLayer;
+    const Index heads = readout_.config().heads;
+    for (Index h = layer ? 0 : t.head; h < (layer ? heads : t.head + 1); ++h) {
+      take(captures.z[t.layer].row(h), part.weight);
+    }
+  }
+  for (Index e = 0; e < width; ++e) {
+    At(embedding, e) = static_cast<float>(double{At(embedding, e)} + change[e]);
+  }
+}
+
 void ModelEdit::Apply(const Captures& captures, std::span<float> embedding,
                       Scratch& scratch) const {
+  if (readout_.factor().constants == 0) {
+    ApplyContributions(captures, embedding);
+    return;
+  }
   const TowerConfig& tower = readout_.config();
   const Index width = tower.width;
   const Index head_width = tower.head_width();
@@ -34,7 +62,7 @@ void ModelEdit::Apply(const Captures& captures, std::span<float> embedding,
   row = bias_;
   for (const Part& part : parts_) {
     const ComponentId& t = part.target;
-    if (t.kind == Kind::kInput || t.kind == Kind::kMlp) {
+    if (t.is_residual()) {
       const std::span<const float> r = captures.parts.row(ResidualPartOf(t));
       for (Index d = 0; d < width; ++d) At(row, d) += part.weight * At(r, d);
       continue;

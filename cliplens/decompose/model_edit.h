@@ -33,6 +33,8 @@ class ModelEdit {
   void Apply(const Captures& captures, std::span<float> embedding, Scratch& scratch) const;
 
  private:
+  void ApplyContributions(const Captures& captures, std::span<float> embedding) const;
+
   struct Part {
     ComponentId target;
     float weight = 0;

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/basis.h"
 #include "cliplens/io/file.h"
+#include "cliplens/model/nn/product.h"
 
 namespace cliplens {
 namespace {
@@ -23,6 +25,13 @@ void MergeMean(double count, Vector& mean, double other_count, const Vector& oth
 Index SliceOf(std::string_view item_path, Index slices) {
   const std::string digest = HashBytes(AsBytes(item_path));
   return static_cast<Index>(std::stoull(digest.substr(0, 15), nullptr, 16)) % slices;
+}
+
+Moments Moments::WithTrace(Index width) {
+  Moments moments;
+  moments.mean = Vector::Zero(width);
+  moments.trace = 0.0;
+  return moments;
 }
 
 void Moments::Add(const Matrix& rows) {
@@ -42,6 +51,12 @@ void Moments::Merge(const Moments& other) {
                 mean.size(), other.mean.size());
   }
   const Vector delta = other.mean - mean;
+  if (trace) {
+    *trace += other.trace.value() + MergedWeight(count, other.count) * delta.squaredNorm();
+    MergeMean(count, mean, other.count, other.mean);
+    count += other.count;
+    return;
+  }
   scatter += other.scatter;
   scatter.noalias() += MergedWeight(count, other.count) * delta * delta.transpose();
   MergeMean(count, mean, other.count, other.mean);
@@ -53,7 +68,17 @@ Matrix Moments::Covariance() const {
     throw Error(ErrorCode::kPrecondition,
                 "the variance of {} pictures is not defined; decompose at least two", count);
   }
+  if (trace) throw Error(ErrorCode::kPrecondition, "moments without a covariance");
   return scatter / count;
+}
+
+double Moments::Variance(ArrayView<const float, 2> basis) const {
+  if (trace) {
+    if (count < 2) Moments().Covariance();  // says what is wrong
+    return *trace / count;
+  }
+  const nn::Operand<float> b = nn::Of(basis);
+  return nn::Product(b, b.Transposed()).cwiseProduct(Covariance()).sum();
 }
 
 Matrix Moments::SecondMoment() const {
@@ -78,9 +103,11 @@ void TraceMoments::Merge(const TraceMoments& other) {
 
 namespace {
 
-SliceStatistics MakeSlice(const Components& components, Index factor_width, Index embed_width) {
+SliceStatistics MakeSlice(const Components& components, Index factor_width, Index embed_width,
+                          bool traces) {
   SliceStatistics s;
-  s.heads.assign(ToSize(components.num_heads()), Moments(factor_width));
+  s.heads.assign(ToSize(components.num_heads()),
+                 traces ? Moments::WithTrace(factor_width) : Moments(factor_width));
   s.mlps.assign(ToSize(components.num_residual()), TraceMoments(embed_width));
   s.cls_attn.assign(ToSize(components.layers()), TraceMoments(embed_width));
   s.embedding = TraceMoments(embed_width);
@@ -165,18 +192,31 @@ Statistics::Statistics(const StatisticsSums& sums, const Basis& basis)
     : layers_(sums.layers()),
       heads_(sums.heads()),
       factor_width_(sums.factor_width()),
-      embed_width_(sums.embed_width()) {
+      embed_width_(sums.embed_width()),
+      components_(sums.components()),
+      traces_(sums.has_traces()) {
   using S = StatisticsSums;
   const auto part = [&](S::Tensor tensor, Index number, Index width) {
     return sums.values(tensor).subspan(ToSize(number * width), ToSize(width));
   };
   const Components parts = components();
   const Index heads = parts.num_heads();
-  slices_.assign(ToSize(sums.slices()), MakeSlice(components(), factor_width_, embed_width_));
+  slices_.assign(ToSize(sums.slices()),
+                 MakeSlice(components(), factor_width_, embed_width_, traces_));
   for (Index s = 0; s < slices(); ++s) {
     SliceStatistics& slice = At(slices_, s);
     const Index count = sums.count(s);
     for (Index i = 0; i < heads; ++i) {
+      if (traces_) {
+        Moments& head = At(slice.heads, i);
+        TraceMoments filled;
+        FillTrace(filled, count, part(S::kHeadSum, s * heads + i, factor_width_),
+                  part(S::kHeadSquare, s * heads + i, 1)[0]);
+        head.count = filled.count;
+        head.mean = std::move(filled.mean);
+        head.trace = filled.trace;
+        continue;
+      }
       FillMoments(At(slice.heads, i), count, part(S::kHeadSum, s * heads + i, factor_width_),
                   part(S::kHeadSquare, s * heads + i, TriangleSize(factor_width_)));
     }
@@ -197,8 +237,10 @@ Statistics::Statistics(const StatisticsSums& sums, const Basis& basis)
       const auto at = ToSize(i);
       double between = 0;
       if (i < heads) {
+        const Vector& mean = slice.heads[at].mean;
         const auto b = AsEigen(basis.at(components().HeadAt(i)));
-        between = slice.heads[at].mean.dot(b.cast<double>() * slice.embedding.mean);
+        between = basis.is_identity() ? mean.dot(slice.embedding.mean)
+                                      : mean.dot(b.cast<double>() * slice.embedding.mean);
       } else {
         between = slice.mlps[at - ToSize(heads)].mean.dot(slice.embedding.mean);
       }
@@ -216,7 +258,7 @@ Index Statistics::images() const {
 // Slice by slice into their sum. What a component shares with the embedding has a part that lies
 // between the two means; `basis` turns heads' mean factors into contributions for it.
 SliceStatistics Statistics::Total(const Basis& basis) const {
-  SliceStatistics total = MakeSlice(components(), factor_width_, embed_width_);
+  SliceStatistics total = MakeSlice(components(), factor_width_, embed_width_, traces_);
   std::vector<double> weights;
   std::vector<Vector> deltas;
   for (const SliceStatistics& s : slices_) {
@@ -227,11 +269,14 @@ SliceStatistics Statistics::Total(const Basis& basis) const {
   const auto heads = static_cast<Index>(total.heads.size());
   ParallelFor(/*threads=*/0, heads, [&](Index i, int) {
     const auto at = ToSize(i);
-    const Matrix b = AsEigen(basis.at(components().HeadAt(i))).cast<double>();
+    const bool identity = basis.is_identity();
+    Matrix b;
+    if (!identity) b = AsEigen(basis.at(components().HeadAt(i))).cast<double>();
     for (std::size_t s = 0; s < slices_.size(); ++s) {
       const Moments& head = slices_[s].heads[at];
       const Vector delta = head.mean - total.heads[at].mean;
-      total.shared[at] += slices_[s].shared[at] + weights[s] * delta.dot(b * deltas[s]);
+      const double between = identity ? delta.dot(deltas[s]) : delta.dot(b * deltas[s]);
+      total.shared[at] += slices_[s].shared[at] + weights[s] * between;
       total.heads[at].Merge(head);
     }
   });
@@ -250,11 +295,24 @@ SliceStatistics Statistics::Total(const Basis& basis) const {
   return total;
 }
 
+std::vector<Moments> Statistics::HeadMomentsOfSlices(HeadId id) const {
+  if (traces_) {
+    if (of_factors_) return of_factors_(id);
+    throw Error(ErrorCode::kUnsupported,
+                "{}: these statistics have no covariance of heads; the factors of a store have",
+                HeadName(id));
+  }
+  std::vector<Moments> moments;
+  moments.reserve(slices_.size());
+  for (const SliceStatistics& s : slices_) {
+    moments.push_back(At(s.heads, components().NumberOf(id)));
+  }
+  return moments;
+}
+
 Moments Statistics::HeadMoments(HeadId id) const {
   Moments total(factor_width_);
-  for (const SliceStatistics& s : slices_) {
-    total.Merge(At(s.heads, components().NumberOf(id)));
-  }
+  for (const Moments& moments : HeadMomentsOfSlices(id)) total.Merge(moments);
   return total;
 }
 

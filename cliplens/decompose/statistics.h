@@ -9,7 +9,10 @@
 // machines (docs/design.md, "Statistics").
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cliplens/base/array.h"
@@ -29,13 +32,18 @@ struct Moments {
   double count = 0;
   Vector mean;
   Matrix scatter;
+  // Of heads whose factors are contributions Σ |x − mean|² alone is kept, and `scatter` is empty.
+  std::optional<double> trace = {};
 
   explicit Moments(Index width = 0)
       : mean(Vector::Zero(width)), scatter(Matrix::Zero(width, width)) {}
+  static Moments WithTrace(Index width);
   void Add(const Matrix& rows);  // [B, n]
   void Merge(const Moments& other);
-  // Σ / count. Throws Error(kPrecondition) on fewer than two images.
+  // Σ / count. Throws Error(kPrecondition) on fewer than two images, or without a scatter.
   Matrix Covariance() const;
+  // The mean of |B^T (x − mean)|².
+  double Variance(ArrayView<const float, 2> basis) const;
   // (scatter + count · mean mean^T) / count: the second moment about zero.
   Matrix SecondMoment() const;
 };
@@ -54,7 +62,7 @@ struct TraceMoments {
 // Moments of one slice, by the numbers of Components.
 struct SliceStatistics {
   std::vector<Moments> heads;          // [L·H], of the factor u [K+3]
-  std::vector<TraceMoments> mlps;      // [L+1], of the contribution [E]: INPUT, MLP 0 …
+  std::vector<TraceMoments> mlps;      // [L+1], of the contribution [E]: INPUT, MLP 0 …, POOL.MLP
   std::vector<TraceMoments> cls_attn;  // [L], of the class token's attention to itself [E]
   TraceMoments embedding;              // of e [E]
   // Σ ⟨c − mean c, e − mean e⟩ for each component [L·H + L+1]: their sum is the embedding's trace.
@@ -71,7 +79,7 @@ class Statistics {
   Index images() const;
   Index layers() const { return layers_; }
   Index heads() const { return heads_; }
-  Components components() const { return {layers_, heads_}; }
+  Components components() const { return components_; }
   Index factor_width() const { return factor_width_; }
   Index embed_width() const { return embed_width_; }
   Index slices() const { return static_cast<Index>(slices_.size()); }
@@ -79,11 +87,21 @@ class Statistics {
 
   // All slices together.
   SliceStatistics Total(const Basis& basis) const;
+  // With the scatter, of all pictures and of each slice. Where sums have traces alone, the factors
+  // are read (UseFactors); Error(kUnsupported) for a store that has none.
   Moments HeadMoments(HeadId id) const;
+  std::vector<Moments> HeadMomentsOfSlices(HeadId id) const;
+
+  // Where scatters come from that sums do not have: the moments of a head's factors by slice.
+  using FactorMoments = std::function<std::vector<Moments>(HeadId)>;
+  void UseFactors(FactorMoments moments) { of_factors_ = std::move(moments); }
 
  private:
   Index layers_ = 0, heads_ = 0, factor_width_ = 0, embed_width_ = 0;
+  Components components_;
   std::vector<SliceStatistics> slices_;
+  bool traces_ = false;
+  FactorMoments of_factors_;
 };
 
 }  // namespace cliplens

@@ -55,6 +55,7 @@ Store Store::Open(const fs::path& directory) {
   const Basis& b = store.basis_;
   if (sums.layers() != b.layers() || sums.heads() != b.num_heads() ||
       sums.factor_width() != b.factor_width() || sums.embed_width() != b.embed_width() ||
+      sums.components().size() != b.components().size() || sums.has_traces() != b.is_identity() ||
       sums.images() != info.images || sums.slices() != info.slices) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: {} and {} do not belong together or to its {} pictures; decompose again",
@@ -66,7 +67,31 @@ Store Store::Open(const fs::path& directory) {
     throw Error(ErrorCode::kCorruptData, "{}: {}", (directory / kStatisticsFile).string(),
                 error.what());
   }
+  if (b.is_identity()) {
+    const auto reader = std::make_shared<const Store>(store);
+    store.statistics_.UseFactors([reader](HeadId id) { return reader->MomentsOf(id); });
+  }
   return store;
+}
+
+std::vector<Moments> Store::MomentsOf(HeadId id) const {
+  std::vector<std::vector<Index>> of_slice(ToSize(info_.slices));
+  const Matrix factors = ReadFactors(id);
+  const std::vector<Item> items = ReadItems();
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    At(of_slice, SliceOf(items[i].path, info_.slices)).push_back(static_cast<Index>(i));
+  }
+  std::vector<Moments> moments;
+  moments.reserve(of_slice.size());
+  for (const std::vector<Index>& pictures : of_slice) {
+    Matrix rows(static_cast<Index>(pictures.size()), factors.cols());
+    for (std::size_t i = 0; i < pictures.size(); ++i) {
+      rows.row(static_cast<Index>(i)) = factors.row(pictures[i]);
+    }
+    moments.emplace_back(factors.cols());
+    moments.back().Add(rows);
+  }
+  return moments;
 }
 
 StatisticsSums Store::ReadSums() const {
@@ -165,7 +190,8 @@ Array<float, 2> Store::ReadEmbeddings(Index s) const {
 
 Array<float, 2> Store::ReadMlp(Index j, Index s) const {
   const Index width = basis_.embed_width();
-  return {{shard(s).images, width}, ReadPart("mlp", {basis_.layers() + 1}, width, j, s)};
+  return {{shard(s).images, width},
+          ReadPart("mlp", {basis_.components().num_residual()}, width, j, s)};
 }
 
 std::vector<Item> Store::ReadItems() const {

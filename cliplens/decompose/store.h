@@ -54,7 +54,8 @@ class Store {
   Array<float, 2> ReadHead(HeadId id, Index shard) const;
   Array<float, 2> ReadLn(Index shard) const;
   Array<float, 2> ReadEmbeddings(Index shard) const;
-  // Contributions [images, E] of INPUT (j = 0) or of MLP j − 1 of one shard's images.
+  // Contributions [images, E] of INPUT (j = 0), of MLP j − 1 or of POOL.MLP (j = L + 1) of one
+  // shard's images.
   Array<float, 2> ReadMlp(Index j, Index shard) const;
   std::vector<Item> ReadItems() const;
   std::vector<Item> ReadItems(Index shard) const;
@@ -74,6 +75,7 @@ class Store {
   // [images, width]: `read` of every shard, one below the other.
   Array<float, 2> AllShards(Index width,
                             const std::function<std::vector<float>(Index shard)>& read) const;
+  std::vector<Moments> MomentsOf(HeadId id) const;  // by slice, from the factors
   std::vector<float> ReadHeadOfShard(HeadId id, Index shard) const;
   // Part `part` [images, width] of a tensor [..., images, width] whose other axes are `outer`.
   std::vector<float> ReadPart(const char* name, std::vector<Index> outer, Index width, Index part,

@@ -22,7 +22,7 @@ StoreEdit::StoreEdit(const Basis& basis, const Edit& edit)
     };
     if (t.kind == Kind::kHead) add(t.head);
     for (Index h = 0; t.kind == Kind::kLayer && h < basis.num_heads(); ++h) add(h);
-    if (t.kind == Kind::kInput || t.kind == Kind::kMlp) {
+    if (t.is_residual()) {
       mlps_.push_back(ResidualPartOf(t));
       mlp_weights_.push_back(c.weight());
     }
@@ -69,7 +69,7 @@ void StoreEdit::EditContributions(ArrayView<float, 3> heads, ArrayView<float, 2>
   };
   for (const EditComponent& c : edit_.components) {
     const ComponentId& t = c.target;
-    if (t.kind == Kind::kInput || t.kind == Kind::kMlp) {
+    if (t.is_residual()) {
       edit(mlps.row(ResidualPartOf(t)), c, 1);
     } else if (t.kind == Kind::kHead) {
       edit(heads[t.layer].row(t.head), c, 1);

@@ -82,7 +82,7 @@ struct StoreInfo {
   Json model_config;
   std::string precision = "fp32";
   StoreType type = StoreType::kF32;
-  Index factor_constants = FactorLayout{}.constants;  // as Basis::constants
+  Index factor_constants = FactorLayout{}.constants;  // FactorLayout::constants
   bool stats_only = false;
   Index images = 0;
   Index slices = kDefaultSlices;

@@ -59,6 +59,8 @@ StatisticsSums::StatisticsSums(const FactorSizes& sizes, Index slices)
       heads_(sizes.heads),
       factor_width_(sizes.factor.width()),
       embed_width_(sizes.embed_width),
+      pool_mlp_(sizes.pool_mlp),
+      traces_(sizes.factor.constants == 0),
       counts_(ToSize(slices)) {
   for (std::size_t t = 0; t < kTensors; ++t) {
     Index size = 1;
@@ -73,11 +75,11 @@ std::vector<Index> StatisticsSums::ShapeOf(Tensor tensor) const {
     case kHeadSum:
       return {s, layers_, heads_, factor_width_};
     case kHeadSquare:
-      return {s, layers_, heads_, TriangleSize(factor_width_)};
+      return {s, layers_, heads_, traces_ ? 1 : TriangleSize(factor_width_)};
     case kMlpSum:
-      return {s, layers_ + 1, embed_width_};
+      return {s, components().num_residual(), embed_width_};
     case kMlpSquare:
-      return {s, layers_ + 1};
+      return {s, components().num_residual()};
     case kClsAttnSum:
       return {s, layers_, embed_width_};
     case kClsAttnSquare:
@@ -89,7 +91,7 @@ std::vector<Index> StatisticsSums::ShapeOf(Tensor tensor) const {
     case kShared:
       return {s, components().size()};
     case kMlpTotalSquare:
-      return {layers_ + 1, TriangleSize(embed_width_)};
+      return {components().num_residual(), TriangleSize(embed_width_)};
     case kClsAttnTotalSquare:
       return {layers_, TriangleSize(embed_width_)};
     case kCertificate:
@@ -111,6 +113,8 @@ void StatisticsSums::Merge(const StatisticsSums& other) {
   CheckSame(heads_, other.heads_, "heads");
   CheckSame(factor_width_, other.factor_width_, "numbers a factor");
   CheckSame(embed_width_, other.embed_width_, "numbers an embedding");
+  CheckSame(components().num_residual(), other.components().num_residual(), "MLPs");
+  CheckSame(traces_ ? 1 : 0, other.traces_ ? 1 : 0, "traces");
   CheckSame(slices(), other.slices(), "slices");
   for (std::size_t s = 0; s < counts_.size(); ++s) counts_[s] += other.counts_[s];
   for (std::size_t t = 0; t < kTensors; ++t) {
@@ -196,6 +200,11 @@ StatisticsSums StatisticsSums::FromTensors(const SafetensorsView& file, const st
   sums.heads_ = heads[2];
   sums.factor_width_ = heads[3];
   sums.embed_width_ = embedding[1];
+  // Which form each has is seen from its shape, which is checked below.
+  const std::vector<Index>& mlps = file.at(kNames[kMlpSum]).shape;
+  sums.pool_mlp_ = mlps.size() == 4 && mlps[1] == sums.layers_ + 2;
+  const std::vector<Index>& squares = file.at(kNames[kHeadSquare]).shape;
+  sums.traces_ = squares.size() == 5 && squares[3] == 1 && sums.factor_width_ == sums.embed_width_;
   sums.counts_.resize(ToSize(heads[0]));
   const std::span<const std::uint8_t> counts = checked(kCount, DataType::kI64, {heads[0]});
   std::memcpy(sums.counts_.data(), counts.data(), counts.size());
@@ -250,19 +259,20 @@ void BlockSummation::Run(Index task) {
   const Index heads = sums_.components().num_heads();
   const Index triangle = TriangleSize(sums_.embed_width_);
   const Index components = sums_.components().size();
-  if (task < heads) return AddHead(task);
+  const Index residual = sums_.components().num_residual();
+  if (task < heads) return sums_.traces_ ? AddHeadContributions(task) : AddHead(task);
   task -= heads;
-  if (task <= layers) {
+  if (task < residual) {
     return AddRows({.rows = block_.mlp[task],
                     .sum = S::kMlpSum,
                     .square = S::kMlpSquare,
                     .number = task,
-                    .count = layers + 1,
+                    .count = residual,
                     .shared = sums_.values_[S::kShared].data() + heads + task,
                     .shared_stride = components,
                     .total = sums_.values_[S::kMlpTotalSquare].data() + task * triangle});
   }
-  task -= layers + 1;
+  task -= residual;
   if (task < layers) {
     return AddRows({.rows = block_.cls_attn[task],
                     .sum = S::kClsAttnSum,
@@ -298,6 +308,14 @@ void BlockSummation::AddHead(Index head) {
     u.AddSum(0, count, sums_.values_[StatisticsSums::kHeadSum].data() + at * width);
     u.AddSquare(sums_.values_[StatisticsSums::kHeadSquare].data() + at * TriangleSize(width));
   }
+}
+
+void BlockSummation::AddHeadContributions(Index head) {
+  AddRows({.rows = block_.HeadRows(sums_.components().HeadAt(head)),
+           .sum = StatisticsSums::kHeadSum,
+           .square = StatisticsSums::kHeadSquare,
+           .number = head,
+           .count = sums_.components().num_heads()});
 }
 
 void BlockSummation::AddRows(const RowSums& to) {
@@ -343,9 +361,13 @@ void BlockSummation::AddContributions(Index part) {
       basis_.layout().Fill(z.row(begin + b), ScaleOf(block_.ln.row(begin + b)),
                            {u.data() + b * factor_width, ToSize(factor_width)});
     }
-    std::ranges::fill(c, 0.0);
-    nn::AddProduct(nn::Operand<double>{u.data(), count, factor_width, factor_width, 1},
-                   nn::Of(basis_.at(id)), c.data(), width);
+    if (basis_.is_identity()) {
+      c = u;
+    } else {
+      std::ranges::fill(c, 0.0);
+      nn::AddProduct(nn::Operand<double>{u.data(), count, factor_width, factor_width, 1},
+                     nn::Of(basis_.at(id)), c.data(), width);
+    }
     for (Index b = 0; b < count; ++b) {
       const double* row = c.data() + b * width;
       const Index slice = At(slice_, begin + b);
@@ -361,7 +383,9 @@ void BlockSummation::AddContributions(Index part) {
     double length = 0;
     for (Index e = 0; e < width; ++e) {
       double total = At(sum, b * width + e);
-      for (Index j = 0; j <= sums_.layers_; ++j) total += block_.mlp(j, begin + b, e);
+      for (Index j = 0; j < sums_.components().num_residual(); ++j) {
+        total += block_.mlp(j, begin + b, e);
+      }
       const double expected = block_.embedding(begin + b, e);
       error += (total - expected) * (total - expected);
       length += expected * expected;

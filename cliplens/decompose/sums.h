@@ -39,9 +39,11 @@ class StatisticsSums {
   // Each is a sum over the images. Components have the numbers of Components; T(n) is
   // TriangleSize(n).
   enum Tensor : std::size_t {
-    kHeadSum,             // [S, L, H, K+3]: u
-    kHeadSquare,          // [S, L, H, T(K+3)]: u u^T
-    kMlpSum,              // [S, L+1, E]: c of INPUT and the MLPs
+    kHeadSum,  // [S, L, H, K+3]: u
+    // [S, L, H, T(K+3)]: u u^T. Where factors are contributions [S, L, H, 1]: |c|², since a matrix
+    // [E, E] for each head would be larger than the model.
+    kHeadSquare,
+    kMlpSum,              // [S, L+1, E]: c of INPUT and the MLPs, and of POOL.MLP
     kMlpSquare,           // [S, L+1]: |c|²
     kClsAttnSum,          // [S, L, E]: the class token's attention to itself
     kClsAttnSquare,       // [S, L]
@@ -66,7 +68,9 @@ class StatisticsSums {
   Index images() const;
   Index layers() const { return layers_; }
   Index heads() const { return heads_; }
-  Components components() const { return {layers_, heads_}; }
+  Components components() const { return {layers_, heads_, pool_mlp_}; }
+  // Whether heads have the trace of their second moment alone (kHeadSquare).
+  bool has_traces() const { return traces_; }
   Index factor_width() const { return factor_width_; }
   Index embed_width() const { return embed_width_; }
   Index slices() const { return static_cast<Index>(counts_.size()); }
@@ -92,6 +96,8 @@ class StatisticsSums {
   static StatisticsSums FromTensors(const SafetensorsView& file, const std::string& place);
 
   Index layers_ = 0, heads_ = 0, factor_width_ = 0, embed_width_ = 0;
+  bool pool_mlp_ = false;
+  bool traces_ = false;
   std::vector<std::int64_t> counts_;  // [S]
   std::array<std::vector<Fixed>, kTensors> values_;
   double certificate_max_ = 0;
@@ -110,6 +116,7 @@ class BlockSummation {
 
  private:
   void AddHead(Index head);
+  void AddHeadContributions(Index head);
   // Rows of one component or of the embedding, and where their sums go.
   struct RowSums {
     ArrayView<const float, 2> rows;

@@ -23,7 +23,7 @@ std::string Title(const ExplanationReport& report) {
 }
 
 std::string ComponentText(const ExplanationReport& report, Index number) {
-  return NameOf(Components(report.layers, report.heads).at(number));
+  return NameOf(report.components().at(number));
 }
 
 std::string LabelOf(const ExplanationReport& report, Index number) {

@@ -50,7 +50,7 @@ void PutComponents(std::string& out, const ExplanationReport& report,
   for (const bool against : {false, true}) {
     for (const Index number : ComponentsOfSide(report, against)) {
       const double score = At(e.components, number);
-      std::string name = NameOf(Components(report.layers, report.heads).at(number));
+      std::string name = NameOf(report.components().at(number));
       std::string label;
       if (number < Index{report.layers} * report.heads) {
         const HeadId id{static_cast<int>(number / report.heads),

@@ -45,7 +45,7 @@ Json ExportJson(const Store& store, const std::string& out, const std::string& e
   const Basis& b = store.basis();
   const Index n = store.info().images;
   Json arrays = {{"attn", {n, b.layers(), b.num_heads(), b.embed_width()}},
-                 {"mlp", {n, b.layers() + 1, b.embed_width()}},
+                 {"mlp", {n, b.components().num_residual(), b.embed_width()}},
                  {"embedding", {n, b.embed_width()}}};
   if (edit.empty()) arrays["cls_attn"] = {n, b.layers(), b.embed_width()};
   Json json = {

@@ -165,7 +165,7 @@ WantedEdit WantedEditOf(const Source& source, const Arguments& edit) {
   for (const std::string& name : edit.Texts("components", kMostTargets)) {
     names += (names.empty() ? "" : ",") + name;
   }
-  if (!names.empty()) wanted.targets = ParseComponents(names, {source.layers(), source.heads()});
+  if (!names.empty()) wanted.targets = ParseComponents(names, source.model_heads().components());
   return wanted;
 }
 

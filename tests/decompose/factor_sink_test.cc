@@ -154,10 +154,10 @@ TEST_F(FactorSinkTest, AStoreThatCannotBeAddedLeavesNothing) {
 // basis.
 TEST_F(FactorSinkTest, HeadsMayBringWholeContributions) {
   constexpr Index kWidth = 6, kImages = 5;
-  Basis basis{.heads = Array<float, 4>({1, 2, kWidth, kWidth}), .constants = 0};
-  for (Index h = 0; h < 2; ++h) {
-    for (Index k = 0; k < kWidth; ++k) basis.heads(0, h, k, k) = 1;
-  }
+  const Basis basis = IdentityBasis({.layers = 1,
+                                     .heads = 2,
+                                     .factor = {.values = kWidth, .constants = 0},
+                                     .embed_width = kWidth});
   FactorRange range{.block = MakeBlock(basis.sizes(), kImages)};
   std::mt19937_64 random(2);
   std::normal_distribution<float> normal;
