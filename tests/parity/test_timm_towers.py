@@ -1,0 +1,82 @@
+"""open_clip's models with an image tower of timm's or with a text tower apart (custom_text), at their own
+sizes but for the vocabulary: random weights, each by its published configuration."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip.model import CLIP, CustomTextCLIP
+from safetensors.torch import save_file
+
+import other_tokenizers
+from test_embeddings import TEXTS, compare
+from test_image_towers import embedded
+from test_siglip import draw
+
+# Architectures, and the layout of the tokenizer for those that have one of their own.
+MODELS = {
+    "ViT-B-16-SigLIP": "SigLIP's spiece.model",
+    "ViT-B-32-SigLIP2-256": "Gemma's tokenizer.json through open_clip",
+    "ViT-L-14-CLIPA": "BERT's vocab.txt",
+    "MobileCLIP2-L-14": None,
+}
+
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory):
+    return other_tokenizers.write_all(tmp_path_factory.mktemp("timm"))
+
+
+def pixels_of(cliplens, model, folder, side, tmp_path) -> torch.Tensor:
+    pixels = []
+    for i, path in enumerate(sorted(folder.iterdir())):
+        cliplens("preprocess", model, "--image", path, "--out", tmp_path / f"{i}.npy")
+        pixels.append(torch.from_numpy(np.load(tmp_path / f"{i}.npy")).reshape(3, side, side))
+    return torch.stack(pixels)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
+    cfg = copy.deepcopy(open_clip.get_model_config(name))
+    directory = tmp_path / "model"
+    directory.mkdir()
+    layout = layouts[MODELS[name]] if MODELS[name] else None
+    kwargs = cfg["text_cfg"].get("tokenizer_kwargs", {})
+    if layout is not None:
+        for file in layout.path.iterdir():
+            shutil.copy(file, directory)
+        tokenizer = open_clip.tokenizer.HFTokenizer(
+            str(layout.path), context_length=cfg["text_cfg"]["context_length"], **kwargs)
+        cfg["text_cfg"]["vocab_size"] = len(tokenizer.tokenizer) + 2
+    else:
+        tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=cfg["text_cfg"]["context_length"])
+    made = copy.deepcopy(cfg)
+    custom = made.pop("custom_text", False)
+    for key in ("hf_tokenizer_name", "tokenizer_kwargs"):
+        made["text_cfg"].pop(key, None)
+    reference = (CustomTextCLIP if custom else CLIP)(**made).eval()
+    draw(reference, 7)
+    state = {k: v.contiguous() for k, v in reference.state_dict().items() if "attn_mask" not in k}
+    save_file(state, directory / "open_clip_model.safetensors")
+    (directory / "open_clip_config.json").write_text(json.dumps(dict(
+        model_cfg=cfg, preprocess_cfg=dict(mean=[0.5] * 3, std=[0.5] * 3, resize_mode="squash"))))
+    got = embedded(cliplens, directory, odd_folder, tmp_path / "x.npy")
+    side = cfg["vision_cfg"]["image_size"]
+    with torch.no_grad():
+        wanted = reference.encode_image(pixels_of(cliplens, directory, odd_folder, side, tmp_path),
+                                        normalize=True).double().numpy()
+        texts = reference.encode_text(tokenizer(TEXTS), normalize=True).double().numpy()
+    compare(measured, f"image embeddings, {name}", got, wanted)
+    lines = tmp_path / "texts.txt"
+    lines.write_text("\n".join(TEXTS) + "\n")
+    cliplens("embed", directory, "--texts", lines, "--truncate", "--out", tmp_path / "t.npy")
+    compare(measured, f"text embeddings, {name}", np.load(tmp_path / "t.npy"), texts)
+    made = cliplens.json("decompose", directory, "--images", odd_folder, "--out", tmp_path / "store")
+    measured.at_most(f"certificate, {name}", made["certificate"]["max"], 1e-5)
