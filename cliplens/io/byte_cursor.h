@@ -10,9 +10,15 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace cliplens {
+
+// The same bytes, which must outlive it.
+inline std::string_view AsText(std::span<const std::uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 // The bytes must outlive the cursor. `where` opens the messages. All members throw
 // Error(kCorruptData) where bytes are missing or are no such number.

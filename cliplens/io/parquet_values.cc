@@ -58,10 +58,6 @@ std::uint64_t WidthOf(const ParquetColumn& column) {
   }
 }
 
-std::string_view AsText(std::span<const std::uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // Of the lower 32 bits.
 std::uint64_t ExtendSign(std::uint64_t bits) {
   return static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(bits)});

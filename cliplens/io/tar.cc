@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/byte_cursor.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
@@ -27,10 +28,6 @@ constexpr Field kMagicField{257, 6};
 constexpr Field kPrefix{345, 155};
 
 using Header = std::span<const std::uint8_t>;
-
-std::string_view AsText(std::span<const std::uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 // A text field up to its first zero byte.
 std::string_view Text(Header header, Field field) {
