@@ -302,7 +302,7 @@ void Run(ShowArguments& options, const Common& common) {
   Print(NeuronShownTable(shown));
 }
 
-void AddShow(CLI::App& app, Common& common) {
+void AddShowNeurons(CLI::App& app, Common& common) {
   auto [verb, options] = AddVerb<ShowArguments>(
       app, common, "show", "One neuron: its words, the heads that carry it, its pictures",
       "cliplens neurons show nstore L4.N12 --texts world/texts/phrases.txt --maps neuron.png");
@@ -482,7 +482,7 @@ void AddNeurons(CLI::App& app, Common& common) {
   AddCue(*verb, common);
   AddDiscover(*verb, common);
   AddReconstructNeurons(*verb, common);
-  AddShow(*verb, common);
+  AddShowNeurons(*verb, common);
   AddNeuronWeights(*verb, common);
   AddWords(*verb, common);
 }
