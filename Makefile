@@ -21,7 +21,7 @@ JOBS ?= $(shell nproc)
 UNITY ?= ON
 BUILD := build/release
 SANITIZED := build/sanitize
-TIDY := build/tidy
+TIDY := build/tidy-UnifiedSource
 FUZZ := build/fuzz
 FUZZ_SECONDS ?= 60
 PYTHON_ENV := build/python
@@ -121,7 +121,8 @@ fuzz: setup-fuzz
 lint: setup-test
 	clang-format --dry-run -Werror $(SOURCES)
 	python3 tools/check_includes.py
-	cmake -S . -B $(TIDY) -G Ninja -DCLIPLENS_BUILD_TESTS=OFF -DCMAKE_UNITY_BUILD=ON
+	cmake -S . -B $(TIDY) -G Ninja -DCLIPLENS_BUILD_TESTS=OFF -DCMAKE_UNITY_BUILD=ON \
+	  -DCMAKE_UNITY_BUILD_BATCH_SIZE=24
 	tools/tidy.sh $(TIDY) $(JOBS)
 
 docs:
