@@ -862,7 +862,8 @@ def test_a_changed_manifest(spoilt):
     """Its own checksum finds any change; what lies behind it is for the fuzz target `store`."""
     text = (spoilt / "manifest.json").read_text()
     manifest = json.loads(text)
-    for path in leaves(manifest):
+    # Under the sanitizers every fourth: it is one checksum.
+    for path in list(leaves(manifest))[::4 if SANITIZED else 1]:
         spoilt_text = json.dumps(changed(manifest, path, 7), indent=2) + "\n"
         (spoilt / "manifest.json").write_text(spoilt_text)
         refused("verify", spoilt)
