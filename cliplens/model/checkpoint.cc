@@ -58,6 +58,12 @@ Tensor ReadRow(const OpenedCheckpoint& opened, const TensorRow& row, Index layer
   const ModelConfig& config = opened.checkpoint.config;
   Tensor tensor{ShapeOf(row, config), {}};
   for (const auto& [name, shape] : TensorsInFile(row, layer, config)) {
+    if (name.empty()) {
+      Index count = 1;
+      for (const Index n : shape) count *= n;
+      tensor.values.resize(tensor.values.size() + ToSize(count), 0.0f);
+      continue;
+    }
     used.insert(opened.prefix + name);
     Tensor read = ReadTensor(opened, name, shape);
     if (tensor.values.empty()) {
@@ -202,6 +208,11 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
   if (c.has_text() && c.text.activation != c.vision.activation) {
     sizes["text_activation"] = NameOf(c.text.activation);
   }
+  if (const auto& rotary = c.vision.rotary) {
+    sizes["rotary"] = {rotary->reference, rotary->offset, rotary->x_first};
+  }
+  if (c.vision.sub_norm) sizes["sub_norm"] = true;
+  if (c.vision.gated_mlp) sizes["gated_mlp"] = true;
   if (!c.causal) sizes["causal"] = false;
   if (c.reads_padding) sizes["reads_padding"] = true;
   Hasher hasher;

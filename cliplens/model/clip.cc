@@ -50,7 +50,8 @@ ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
       patch_(tensors().at("vision.patch.weight").values.data(),
              config().patch_bias ? tensors().at("vision.patch.bias").values.data() : nullptr,
              config().vision.width, 3 * config().patch_size * config().patch_size, Precision::kF32),
-      vision_(config().vision, checkpoint_->tensors, "vision", /*causal=*/false, precision),
+      vision_(config().vision, checkpoint_->tensors, "vision", /*causal=*/false, precision,
+              config().layout()),
       pool_(config().pool.kind == Pooling::kToken
                 ? nullptr
                 : std::make_unique<const TokenPool>(config(), tensors())),

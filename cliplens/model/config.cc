@@ -122,7 +122,15 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& tower, const std::str
                    .heads = tower.heads,
                    .mlp_width = tower.mlp_width,
                    .norm_epsilon = tower.norm_epsilon,
-                   .activation = tower.activation};
+                   .activation = tower.activation,
+                   .qkv = tower.qkv,
+                   .sub_norm = tower.eva02,
+                   .gated_mlp = tower.eva02};
+  if (tower.rotary_reference > 0) {
+    config.vision.rotary = RotaryConfig{.reference = tower.rotary_reference,
+                                        .offset = tower.rotary_offset,
+                                        .x_first = tower.rotary_x_first};
+  }
   config.patch_size = tower.patch_size;
   config.patch_bias = !tower.ln_pre;
   config.class_token = tower.class_token;
@@ -133,7 +141,7 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& tower, const std::str
                 vision.name(), config.preprocess.image_size, tower.name, tower.image_size);
   }
   // An empty name stands for the tower's own way.
-  const std::string own = tower.class_token ? "token" : "map";
+  const std::string own = tower.pool_heads > 0 ? "map" : "token";
   std::string pool = vision.Text("timm_pool", "avg");
   if (pool.empty()) pool = own;
   if (pool != own) {
@@ -141,7 +149,7 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& tower, const std::str
                 vision.name(), Printable(pool), tower.name, own);
   }
   if (pool == "map") {
-    config.pool = {Pooling::kAttention, tower.heads, tower.mlp_width};
+    config.pool = {Pooling::kAttention, tower.pool_heads, tower.pool_mlp_width};
   }
   // "none" leaves the pooled row as it is; nothing is the tower's own classifier, with a bias.
   const std::string projection = vision.Text("timm_proj", "");

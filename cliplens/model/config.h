@@ -25,6 +25,18 @@ const char* NameOf(Activation activation);  // "gelu", "quick_gelu", "gelu_tanh"
 // Whose tokenizer a model was made with (docs/tokenizer.md): they read some texts differently.
 enum class TokenizerRule { kOpenClip, kHuggingFace };
 
+// Rotary positions (arXiv 2104.09864) along both axes of the grid, on queries and keys of patches:
+// half of a head's pairs turn with one axis, half with the other.
+struct RotaryConfig {
+  Index reference = 0;   // patches along a side that places are scaled to
+  double offset = 0;     // of the first place
+  bool x_first = false;  // columns turn the first half of the pairs, not rows
+};
+
+// How a checkpoint holds the matrix of queries, keys and values, and its bias. Keys of EVA's have
+// no bias.
+enum class QkvLayout { kWhole, kWholeWithoutKeyBias, kApartWithoutKeyBias };
+
 // What the two towers share: a pre-LN transformer.
 struct TowerConfig {
   Index layers = 0;     // L
@@ -33,6 +45,13 @@ struct TowerConfig {
   Index mlp_width = 0;  // F
   double norm_epsilon = 1e-5;
   Activation activation = Activation::kGelu;
+  std::optional<RotaryConfig> rotary = {};
+  QkvLayout qkv = QkvLayout::kWhole;
+  // A LayerNorm over the outputs of all heads, before their output matrix ("sub-LN", EVA-02, arXiv
+  // 2303.11331, section 2). What the captures call a head's output is behind it.
+  bool sub_norm = false;
+  // The MLP is LN(SiLU(x G) ⊙ x W) W_out ("SwiGLU" with a LayerNorm, likewise).
+  bool gated_mlp = false;
   // The checkpoint scales what attention and MLP add by a gain for each channel ("LayerScale",
   // arXiv 2103.17239, section 2). The gains are folded into the output matrices and biases when the
   // checkpoint is loaded, so no later code sees them.

@@ -63,14 +63,25 @@ constexpr Row kOpenClipText[] = {
 constexpr Row kTimmBlock[] = {
     {"ln1.gain", "norm1.weight", "D"},
     {"ln1.bias", "norm1.bias", "D"},
-    {"attn.in.weight", "attn.qkv.weight", "3D,D"},
-    {"attn.in.bias", "attn.qkv.bias", "3D"},
+    {"attn.in.weight", "attn.qkv.weight", "3D,D", TensorUse::kWholeQkv},
+    {"attn.in.bias", "attn.qkv.bias", "3D", TensorUse::kWholeQkv},
+    {"attn.in.weight", "attn.qkv.weight", "3D,D", TensorUse::kWholeQkvWithoutKeyBias},
+    {"attn.in.bias", "attn.q_bias|0:|attn.v_bias", "3D", TensorUse::kWholeQkvWithoutKeyBias},
+    {"attn.in.weight", "attn.q_proj.weight|attn.k_proj.weight|attn.v_proj.weight", "3D,D",
+     TensorUse::kApartQkv},
+    {"attn.in.bias", "attn.q_proj.bias|0:|attn.v_proj.bias", "3D", TensorUse::kApartQkv},
+    {"attn.norm.gain", "attn.norm.weight", "D", TensorUse::kSubNorm},
+    {"attn.norm.bias", "attn.norm.bias", "D", TensorUse::kSubNorm},
     {"attn.out.weight", "attn.proj.weight", "D,D"},
     {"attn.out.bias", "attn.proj.bias", "D"},
     {"ln2.gain", "norm2.weight", "D"},
     {"ln2.bias", "norm2.bias", "D"},
-    {"mlp.in.weight", "mlp.fc1.weight", "F,D"},
-    {"mlp.in.bias", "mlp.fc1.bias", "F"},
+    {"mlp.in.weight", "mlp.fc1.weight", "F,D", TensorUse::kPlainMlp},
+    {"mlp.in.bias", "mlp.fc1.bias", "F", TensorUse::kPlainMlp},
+    {"mlp.in.weight", "mlp.fc1_g.weight|mlp.fc1_x.weight", "2F,D", TensorUse::kGatedMlp},
+    {"mlp.in.bias", "mlp.fc1_g.bias|mlp.fc1_x.bias", "2F", TensorUse::kGatedMlp},
+    {"mlp.norm.gain", "mlp.norm.weight", "F", TensorUse::kGatedMlp},
+    {"mlp.norm.bias", "mlp.norm.bias", "F", TensorUse::kGatedMlp},
     {"mlp.out.weight", "mlp.fc2.weight", "D,F"},
     {"mlp.out.bias", "mlp.fc2.bias", "D"},
 };
@@ -280,6 +291,18 @@ bool Uses(const ModelConfig& config, const TensorRow& row) {
       return config.class_token;
     case TensorUse::kAttentionPool:
       return config.pool.kind == Pooling::kAttention;
+    case TensorUse::kWholeQkv:
+      return TowerOf(row, config).qkv == QkvLayout::kWhole;
+    case TensorUse::kWholeQkvWithoutKeyBias:
+      return TowerOf(row, config).qkv == QkvLayout::kWholeWithoutKeyBias;
+    case TensorUse::kApartQkv:
+      return TowerOf(row, config).qkv == QkvLayout::kApartWithoutKeyBias;
+    case TensorUse::kSubNorm:
+      return TowerOf(row, config).sub_norm;
+    case TensorUse::kPlainMlp:
+      return !TowerOf(row, config).gated_mlp;
+    case TensorUse::kGatedMlp:
+      return TowerOf(row, config).gated_mlp;
     case TensorUse::kProjection:
       return config.projection && !config.projection_in_trunk;
     case TensorUse::kProjectionBias:
@@ -349,9 +372,14 @@ std::vector<TensorInFile> TensorsInFile(const TensorRow& row, Index layer,
   while (!rest.empty()) {
     std::string_view name = rest.substr(0, rest.find('|'));
     rest.remove_prefix(std::min(name.size() + 1, rest.size()));
-    const bool two = name.starts_with("2:");
-    if (two) name.remove_prefix(2);
-    tensors.push_back({WithLayer(name, layer), shape});
+    // The mark may stand behind the name of a block.
+    const std::size_t colon = name.find(':');
+    const char mark = colon == std::string_view::npos || colon == 0 ? '1' : name[colon - 1];
+    const bool two = mark == '2';
+    const bool zeros = mark == '0';
+    std::string whole(name);
+    if (two) whole.erase(colon - 1, 2);
+    tensors.push_back({zeros ? std::string() : WithLayer(whole, layer), shape});
     shares.push_back(two ? 2 : 1);
   }
   if (tensors.size() == 1) return tensors;

@@ -29,6 +29,13 @@ enum class TensorUse {
   kPatchBias,
   kClassToken,
   kAttentionPool,
+  // QkvLayout, TowerConfig::sub_norm and gated_mlp.
+  kWholeQkv,
+  kWholeQkvWithoutKeyBias,
+  kApartQkv,
+  kSubNorm,
+  kPlainMlp,
+  kGatedMlp,
   // The projections: of pictures, as timm's classifier or apart; of texts, with a bias or without.
   kProjection,
   kProjectionBias,
@@ -41,7 +48,7 @@ struct TensorRow {
   std::string name;  // ours: "vision.block.{}.attn.in.weight"
   // In the file: "visual.transformer.resblocks.{}.attn.in_proj_weight". Names with '|' between them
   // are several tensors, joined along their first axis; "2:" in front of one says that it has two
-  // shares of it, and the others one each.
+  // shares of it, and the others one each. "0:" is a share of zeros.
   std::string in_file;
   // Axes in letters, with the row's own tower: "3D,D". D: width, F: MLP width, G: MLP width of the
   // pool, P: patch side, N: image tokens, T: context length, V: vocabulary size, E: embedding
@@ -91,7 +98,7 @@ std::vector<Index> ShapeOf(const TensorRow& row, const ModelConfig& config);
 
 // The tensors in the file that make up a row's, one after the other.
 struct TensorInFile {
-  std::string name;
+  std::string name;  // empty: zeros
   std::vector<Index> shape;
 };
 std::vector<TensorInFile> TensorsInFile(const TensorRow& row, Index layer,

@@ -8,28 +8,44 @@ namespace {
 constexpr Activation kExact = Activation::kGelu;
 constexpr Activation kTanh = Activation::kGeluTanh;
 
+constexpr QkvLayout kWhole = QkvLayout::kWhole;
+constexpr QkvLayout kNoKeyBias = QkvLayout::kWholeWithoutKeyBias;
+constexpr QkvLayout kApart = QkvLayout::kApartWithoutKeyBias;
+
 // Sizes as timm makes the towers; tests/parity compares the two.
+// clang-format off
 constexpr TimmTower kTowers[] = {
-    // name, patch, side, layers, width, heads, MLP, ε, activation, class token, LayerNorm in front
+    // name, patch, side, layers, width, heads, MLP, ε, activation, class token, LayerNorm in front,
+    // heads and MLP of the attention pool, queries and keys, rotary positions, EVA-02's blocks
     {"vit_base_patch16_224", 16, 224, 12, 768, 12, 3072, 1e-6},
     {"vit_large_patch14_clip_224", 14, 224, 24, 1024, 16, 4096, 1e-5, kExact, true, true},
-    {"vit_base_patch16_siglip_224", 16, 224, 12, 768, 12, 3072, 1e-6, kExact, false},
-    {"vit_base_patch16_siglip_256", 16, 256, 12, 768, 12, 3072, 1e-6, kExact, false},
-    {"vit_base_patch16_siglip_384", 16, 384, 12, 768, 12, 3072, 1e-6, kExact, false},
-    {"vit_base_patch16_siglip_512", 16, 512, 12, 768, 12, 3072, 1e-6, kExact, false},
-    {"vit_base_patch32_siglip_256", 32, 256, 12, 768, 12, 3072, 1e-6, kTanh, false},
-    {"vit_large_patch16_siglip_256", 16, 256, 24, 1024, 16, 4096, 1e-6, kExact, false},
-    {"vit_large_patch16_siglip_384", 16, 384, 24, 1024, 16, 4096, 1e-6, kExact, false},
-    {"vit_large_patch16_siglip_512", 16, 512, 24, 1024, 16, 4096, 1e-6, kTanh, false},
-    {"vit_so400m_patch14_siglip_224", 14, 224, 27, 1152, 16, 4304, 1e-6, kExact, false},
-    {"vit_so400m_patch14_siglip_378", 14, 378, 27, 1152, 16, 4304, 1e-6, kExact, false},
-    {"vit_so400m_patch14_siglip_384", 14, 384, 27, 1152, 16, 4304, 1e-6, kExact, false},
-    {"vit_so400m_patch16_siglip_256", 16, 256, 27, 1152, 16, 4304, 1e-6, kTanh, false},
-    {"vit_so400m_patch16_siglip_384", 16, 384, 27, 1152, 16, 4304, 1e-6, kTanh, false},
-    {"vit_so400m_patch16_siglip_512", 16, 512, 27, 1152, 16, 4304, 1e-6, kTanh, false},
-    {"vit_giantopt_patch16_siglip_256", 16, 256, 40, 1536, 16, 6144, 1e-6, kTanh, false},
-    {"vit_giantopt_patch16_siglip_384", 16, 384, 40, 1536, 16, 6144, 1e-6, kTanh, false},
+    {"vit_base_patch16_siglip_224", 16, 224, 12, 768, 12, 3072, 1e-6, kExact, false, false, 12, 3072},
+    {"vit_base_patch16_siglip_256", 16, 256, 12, 768, 12, 3072, 1e-6, kExact, false, false, 12, 3072},
+    {"vit_base_patch16_siglip_384", 16, 384, 12, 768, 12, 3072, 1e-6, kExact, false, false, 12, 3072},
+    {"vit_base_patch16_siglip_512", 16, 512, 12, 768, 12, 3072, 1e-6, kExact, false, false, 12, 3072},
+    {"vit_base_patch32_siglip_256", 32, 256, 12, 768, 12, 3072, 1e-6, kTanh, false, false, 12, 3072},
+    {"vit_large_patch16_siglip_256", 16, 256, 24, 1024, 16, 4096, 1e-6, kExact, false, false, 16, 4096},
+    {"vit_large_patch16_siglip_384", 16, 384, 24, 1024, 16, 4096, 1e-6, kExact, false, false, 16, 4096},
+    {"vit_large_patch16_siglip_512", 16, 512, 24, 1024, 16, 4096, 1e-6, kTanh, false, false, 16, 4096},
+    {"vit_so400m_patch14_siglip_224", 14, 224, 27, 1152, 16, 4304, 1e-6, kExact, false, false, 16, 4304},
+    {"vit_so400m_patch14_siglip_378", 14, 378, 27, 1152, 16, 4304, 1e-6, kExact, false, false, 16, 4304},
+    {"vit_so400m_patch14_siglip_384", 14, 384, 27, 1152, 16, 4304, 1e-6, kExact, false, false, 16, 4304},
+    {"vit_so400m_patch16_siglip_256", 16, 256, 27, 1152, 16, 4304, 1e-6, kTanh, false, false, 16, 4304},
+    {"vit_so400m_patch16_siglip_384", 16, 384, 27, 1152, 16, 4304, 1e-6, kTanh, false, false, 16, 4304},
+    {"vit_so400m_patch16_siglip_512", 16, 512, 27, 1152, 16, 4304, 1e-6, kTanh, false, false, 16, 4304},
+    {"vit_giantopt_patch16_siglip_256", 16, 256, 40, 1536, 16, 6144, 1e-6, kTanh, false, false, 16, 6144},
+    {"vit_giantopt_patch16_siglip_384", 16, 384, 40, 1536, 16, 6144, 1e-6, kTanh, false, false, 16, 6144},
+    {"vit_pe_core_tiny_patch16_384", 16, 384, 12, 192, 3, 768, 1e-5, kExact, true, true, 8, 768, kWhole, 24, 1, true},
+    {"vit_pe_core_small_patch16_384", 16, 384, 12, 384, 6, 1536, 1e-5, kExact, true, true, 8, 1536, kWhole, 24, 1, true},
+    {"vit_pe_core_base_patch16_224", 16, 224, 12, 768, 12, 3072, 1e-5, kExact, true, true, 8, 3072, kWhole, 14, 1, true},
+    {"vit_pe_core_large_patch14_336", 14, 336, 24, 1024, 16, 4096, 1e-5, kExact, true, true, 8, 4096, kWhole, 24, 1, true},
+    {"vit_pe_core_gigantic_patch14_448", 14, 448, 50, 1536, 16, 8960, 1e-5, kExact, false, true, 8, 6144, kWhole, 32, 0, true},
+    {"eva_giant_patch14_224", 14, 224, 40, 1408, 16, 6144, 1e-6, kExact, true, false, 0, 0, kNoKeyBias},
+    {"eva02_base_patch16_clip_224", 16, 224, 12, 768, 12, 2048, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
+    {"eva02_large_patch14_clip_224", 14, 224, 24, 1024, 16, 2730, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
+    {"eva02_large_patch14_clip_336", 14, 336, 24, 1024, 16, 2730, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
 };
+// clang-format on
 
 }  // namespace
 

@@ -20,6 +20,13 @@ struct TimmTower {
   Activation activation = Activation::kGelu;
   bool class_token = true;
   bool ln_pre = false;
+  Index pool_heads = 0;  // of an attention pool; 0: the class token's row is pooled
+  Index pool_mlp_width = 0;
+  QkvLayout qkv = QkvLayout::kWhole;
+  Index rotary_reference = 0;  // 0: no rotary positions
+  double rotary_offset = 0;
+  bool rotary_x_first = false;
+  bool eva02 = false;  // sub-LN and the gated MLP
 };
 
 std::span<const TimmTower> TimmTowers();

@@ -11,6 +11,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/model/nn/attention.h"
 #include "cliplens/model/nn/kernels.h"
+#include "cliplens/model/rotary.h"
 
 namespace cliplens {
 namespace {
@@ -139,20 +140,29 @@ struct Tower::Plain {
 };
 
 Tower::Tower(const TowerConfig& config, TensorMap& tensors, const std::string& prefix, bool causal,
-             Precision precision)
-    : config_(config), causal_(causal), precision_(precision), plain_(std::make_shared<Plain>()) {
+             Precision precision, const TokenLayout& layout)
+    : config_(config),
+      causal_(causal),
+      precision_(precision),
+      in_front_(layout.prefix),
+      plain_(std::make_shared<Plain>()) {
   if (precision == Precision::kBF16 && !nn::HasBFloat16()) {
     throw Error(ErrorCode::kUnsupported,
                 "this processor has no bfloat16 products (AVX-512 BF16 or AMX); use --precision "
                 "fp32, or auto, which chooses");
   }
+  if (config.rotary) rotary_ = RotaryTable(*config.rotary, layout, config.head_width());
   for (Index l = 0; l < config.layers; ++l) {
     const auto tensor = [&](const char* part) -> Tensor& {
       return Find(tensors, fmt::format("{}.block.{}.{}", prefix, l, part));
     };
     const auto get = [&](const char* part) { return tensor(part).values.data(); };
     blocks_.push_back({get("ln1.gain"), get("ln1.bias"), get("ln2.gain"), get("ln2.bias"),
-                       get("attn.in.bias"), get("mlp.in.bias"), get("mlp.out.bias")});
+                       get("attn.in.bias"), get("mlp.in.bias"), get("mlp.out.bias"),
+                       config.sub_norm ? get("attn.norm.gain") : nullptr,
+                       config.sub_norm ? get("attn.norm.bias") : nullptr,
+                       config.gated_mlp ? get("mlp.norm.gain") : nullptr,
+                       config.gated_mlp ? get("mlp.norm.bias") : nullptr});
     std::vector<float>& out = tensor("attn.out.weight").values;
     if (precision == Precision::kBF16) {
       for (float& v : out) v = nn::ToFloat(nn::ToBFloat16(v));
@@ -181,7 +191,8 @@ const Tower::Packed& Tower::packed(int threads) const {
         layer.key_value = {in + width * width, block.in_bias + width, 2 * width, width, precision_};
       }
       layer.out = {p.out_weight.data(), p.out_bias, width, width, precision_};
-      layer.mlp_in = {p.mlp_in_weight.data(), block.mlp_in_bias, mlp_width, width, precision_};
+      layer.mlp_in = {p.mlp_in_weight.data(), block.mlp_in_bias,
+                      (config_.gated_mlp ? 2 : 1) * mlp_width, width, precision_};
       layer.mlp_out = {p.mlp_out_weight.data(), block.mlp_out_bias, width, mlp_width, precision_};
       p = {};
     });
@@ -214,14 +225,19 @@ Array<float, 2> Tower::Weight(Index layer, Matrix matrix) const {
   const bool last = packed_layer.qkv.empty();
   const Array<float, 2> all = last ? packed_layer.key_value.Unpack() : packed_layer.qkv.Unpack();
   const std::span<const float> values = all.rows(all.dim(0) - config_.width, all.dim(0)).flat();
-  return {{config_.width, config_.width}, {values.begin(), values.end()}};
+  Array<float, 2> value({config_.width, config_.width}, {values.begin(), values.end()});
+  const float* gain = At(blocks_, layer).sub_gain;
+  for (Index d = 0; gain != nullptr && d < config_.width; ++d) {
+    for (float& v : value.row(d)) v *= gain[d];
+  }
+  return value;
 }
 
 std::span<const float> Tower::Bias(Index layer, Matrix matrix) const {
   const Block& block = At(blocks_, layer);
   switch (matrix) {
     case Matrix::kMlpIn:
-      return {block.mlp_in_bias, ToSize(config_.mlp_width)};
+      return {block.mlp_in_bias, ToSize((config_.gated_mlp ? 2 : 1) * config_.mlp_width)};
     case Matrix::kMlpOut:
       return {block.mlp_out_bias, ToSize(config_.width)};
     case Matrix::kValue:
@@ -324,7 +340,8 @@ class Tower::Pass {
     if (request_.norm1.contains(l)) CaptureNorms(l, &Captures::norm1);
     const QueryKey at = l + 1 < config_.layers ? ProjectAll(layer) : ProjectLast(layer);
     Attend(at);
-    CaptureAttention(l, at);
+    const std::vector<nn::RowMoments> sub_norms = NormalizeHeads(block);
+    CaptureAttention(l, at, sub_norms);
     AddProjected(layer.out, scratch_.attended);
     if (request_.norm2.contains(l)) CaptureNorms(l, &Captures::norm2);
     Normalize(x_, left(), block.ln2_gain, block.ln2_bias);
@@ -371,7 +388,44 @@ class Tower::Pass {
   QueryKey ProjectAll(const Packed::Layer& layer) {
     const Index width = config_.width;
     Project(layer.qkv, rows_, scratch_.normed, qkv_);
+    TurnRows(qkv_, 3 * width);
+    TurnRows(qkv_ + width, 3 * width);
     return {qkv_, 3 * width, qkv_ + width, 3 * width};
+  }
+
+  // Rotary positions on the rows of all items, queries or keys.
+  void TurnRows(float* x, Index stride) {
+    if (tower_.rotary_.empty()) return;
+    w_.team.Run(count_, [&](Index g) {
+      Rotate(tower_.rotary_, tower_.in_front_,
+             {.rows = At(items_, g).tokens,
+              .heads = config_.heads,
+              .stride = stride,
+              .x = x + At(begins_, g) * stride});
+    });
+  }
+
+  // The LayerNorm over the heads' outputs, if there is one. Returns the moments of each item's
+  // pooled row.
+  std::vector<nn::RowMoments> NormalizeHeads(const Block& block) {
+    std::vector<nn::RowMoments> moments;
+    if (block.sub_gain == nullptr) return moments;
+    const Index width = config_.width;
+    float* plain = w_.plain.Grow(left() * width);
+    std::transform(scratch_.attended, scratch_.attended + left() * width, plain,
+                   [](T v) { return AsFloat(v); });
+    for (Index g = 0; g < count_; ++g) {
+      moments.push_back(
+          nn::MomentsOf({plain + RowOf(g) * width, ToSize(width)}, config_.norm_epsilon));
+    }
+    nn::LayerNorm({.rows = left(),
+                   .width = width,
+                   .x = plain,
+                   .gain = block.sub_gain,
+                   .bias = block.sub_bias,
+                   .epsilon = static_cast<float>(config_.norm_epsilon),
+                   .y = scratch_.attended});
+    return moments;
   }
 
   // After its keys and values the last block is needed for the pooled rows alone, unless all are
@@ -379,6 +433,7 @@ class Tower::Pass {
   QueryKey ProjectLast(const Packed::Layer& layer) {
     const Index width = config_.width;
     Project(layer.key_value, rows_, scratch_.normed, qkv_);
+    TurnRows(qkv_, 2 * width);
     pooled_only_ = !all_rows_;
     if (pooled_only_) {
       float* pooled = w_.pooled.Grow(count_ * width);
@@ -390,6 +445,7 @@ class Tower::Pass {
     }
     float* query = w_.query.Grow(left() * width);
     Project(layer.query, left(), pooled_only_ ? scratch_.attended : scratch_.normed, query);
+    if (!pooled_only_) TurnRows(query, width);  // else the class token's alone, which stays
     return {query, width, qkv_, 2 * width};
   }
 
@@ -421,7 +477,16 @@ class Tower::Pass {
     });
   }
 
-  void CaptureAttention(Index l, const QueryKey& at) {
+  // A value as the heads' output takes it. Attention sums to 1, so what the LayerNorm over the
+  // heads' outputs does to the pooled row it does to each value.
+  float ValueOf(float v, Index d, Index l, const nn::RowMoments* norm) const {
+    if (norm == nullptr) return v;
+    const Block& block = At(tower_.blocks_, l);
+    return static_cast<float>((double{v} - norm->mean) / norm->sigma * double{block.sub_gain[d]} +
+                              double{block.sub_bias[d]});
+  }
+
+  void CaptureAttention(Index l, const QueryKey& at, std::span<const nn::RowMoments> sub_norms) {
     const Index width = config_.width;
     const Index head_width = config_.head_width();
     for (Index g = 0; g < Index(captures_.size()); ++g) {
@@ -429,6 +494,7 @@ class Tower::Pass {
       const ItemRows& item = At(items_, g);
       const Index begin = At(begins_, g);
       const float* value = at.key + begin * at.key_stride + width;
+      const nn::RowMoments* norm = sub_norms.empty() ? nullptr : &At(sub_norms, g);
       const auto copy = [](const T* from, Index n, float* to) {
         std::transform(from, from + n, to, [](T v) { return AsFloat(v); });
       };
@@ -441,9 +507,11 @@ class Tower::Pass {
       for (Index h = 0; alpha_ != nullptr && h < config_.heads; ++h) {
         const float* weights = alpha_ + (g * config_.heads + h) * longest_;
         if (request_.z_self.contains(l)) {
-          const float* own = value + item.pooled * at.key_stride + h * head_width;
-          std::transform(own, own + head_width, c.z_self[l].row(h).data(),
-                         [&](float v) { return weights[item.pooled] * v; });
+          const float* own = value + item.pooled * at.key_stride;
+          for (Index k = 0; k < head_width; ++k) {
+            const Index d = h * head_width + k;
+            c.z_self[l](h, k) = weights[item.pooled] * ValueOf(own[d], d, l, norm);
+          }
         }
         if (request_.pattern.contains(l)) {
           std::copy_n(weights, item.tokens, c.pattern[l].row(h).data());
@@ -455,7 +523,9 @@ class Tower::Pass {
         std::copy_n(at.key + (begin + t) * at.key_stride, width, to + width);
       }
       for (Index t = 0; request_.value.contains(l) && t < item.tokens; ++t) {
-        std::copy_n(value + t * at.key_stride, width, c.value[l].row(t).data());
+        const float* from = value + t * at.key_stride;
+        const std::span<float> to = c.value[l].row(t);
+        for (Index d = 0; d < width; ++d) At(to, d) = ValueOf(from[d], d, l, norm);
       }
       if (request_.attention.contains(l)) CaptureEveryQuery(g, at, c.attention[l]);
     }
@@ -509,6 +579,32 @@ class Tower::Pass {
     }
   }
 
+  // LN(SiLU(x G) ⊙ x W) of a gated MLP.
+  void GateHidden(const Packed::Layer& layer, const Block& block) {
+    const Index mlp_width = config_.mlp_width;
+    float* plain = w_.plain.Grow(left() * 2 * mlp_width);
+    Project(layer.mlp_in, left(), scratch_.normed, plain);
+    w_.team.Run((left() + kRowPiece - 1) / kRowPiece, [&](Index piece) {
+      const Index first = piece * kRowPiece;
+      const Index rows = std::min(kRowPiece, left() - first);
+      std::vector<float> gated(ToSize(rows * mlp_width));
+      for (Index i = 0; i < rows; ++i) {
+        const float* gate = plain + (first + i) * 2 * mlp_width;
+        const float* value = gate + mlp_width;
+        for (Index k = 0; k < mlp_width; ++k) {
+          At(gated, i * mlp_width + k) = gate[k] / (1.0f + std::exp(-gate[k])) * value[k];
+        }
+      }
+      nn::LayerNorm({.rows = rows,
+                     .width = mlp_width,
+                     .x = gated.data(),
+                     .gain = block.mlp_gain,
+                     .bias = block.mlp_bias,
+                     .epsilon = static_cast<float>(config_.norm_epsilon),
+                     .y = scratch_.hidden + first * mlp_width});
+    });
+  }
+
   std::span<float> PartRows(Index g, Index l) {
     return At(captures_, g).part_rows.row(l - request_.part_rows.begin + 1);
   }
@@ -518,14 +614,18 @@ class Tower::Pass {
   void RunMlp(Index l, const Packed::Layer& layer) {
     const Index width = config_.width;
     const Index mlp_width = config_.mlp_width;
-    nn::Linear(layer.mlp_in,
-               nn::LinearArgs<T, T>{.rows = left(),
-                                    .x = scratch_.normed,
-                                    .x_stride = width,
-                                    .y = scratch_.hidden,
-                                    .y_stride = mlp_width,
-                                    .epilogue = EpilogueOf(config_.activation)},
-               w_.team);
+    if (config_.gated_mlp) {
+      GateHidden(layer, At(tower_.blocks_, l));
+    } else {
+      nn::Linear(layer.mlp_in,
+                 nn::LinearArgs<T, T>{.rows = left(),
+                                      .x = scratch_.normed,
+                                      .x_stride = width,
+                                      .y = scratch_.hidden,
+                                      .y_stride = mlp_width,
+                                      .epilogue = EpilogueOf(config_.activation)},
+                 w_.team);
+    }
     const bool parts = request_.parts.contains(l);
     const bool part_rows = request_.part_rows.contains(l);
     for (Index g = 0; g < Index(captures_.size()); ++g) {

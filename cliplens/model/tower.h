@@ -38,17 +38,18 @@ struct Workspace {
   Team team;
   std::vector<Captures> rows_of;  // what a pool needs of all tokens
   Buffer<float> x, normed, qkv, attended, hidden, patches, pooled, pooled_rows, before, query,
-      alpha, rows;
+      alpha, rows, plain;
   Buffer<nn::BFloat16> normed16, attended16, hidden16;
 };
 
 class Tower {
  public:
-  // `prefix` is "vision" or "text". Takes the values of the large matrices out of `tensors`, except
-  // the attention's output matrix, which the read-out needs; with bfloat16 that one is rounded as
-  // the products see it. The other tensors must outlive the tower.
+  // `prefix` is "vision" or "text"; `layout` is that of pictures, for rotary positions. Takes the
+  // values of the large matrices out of `tensors`, except the attention's output matrix, which the
+  // read-out needs; with bfloat16 that one is rounded as the products see it. The other tensors
+  // must outlive the tower.
   Tower(const TowerConfig& config, TensorMap& tensors, const std::string& prefix, bool causal,
-        Precision precision);
+        Precision precision, const TokenLayout& layout = {});
 
   const TowerConfig& config() const { return config_; }
   // Packs the matrices in the order in which products read them. Otherwise the first pass does it
@@ -60,6 +61,7 @@ class Tower {
 
   // A layer's matrices as the products read them (rounded with bfloat16), out of their packed
   // order: for analyses that need them. Each call makes a copy.
+  // Of a gated MLP kMlpIn is G and W one below the other.
   enum class Matrix { kValue, kMlpIn, kMlpOut };
   Array<float, 2> Weight(Index layer, Matrix matrix) const;       // [out, in] as PyTorch's Linear
   std::span<const float> Bias(Index layer, Matrix matrix) const;  // [out]
@@ -83,6 +85,8 @@ class Tower {
   struct Block {
     const float *ln1_gain, *ln1_bias, *ln2_gain, *ln2_bias;
     const float *in_bias, *mlp_in_bias, *mlp_out_bias;
+    const float *sub_gain, *sub_bias;  // of the LayerNorm over the heads' outputs, or null
+    const float *mlp_gain, *mlp_bias;  // of that within a gated MLP, or null
   };
   template <typename T>
   class Pass;
@@ -92,6 +96,8 @@ class Tower {
   TowerConfig config_;
   bool causal_;
   Precision precision_;
+  Index in_front_;          // tokens that rotary positions leave as they are
+  Array<float, 2> rotary_;  // RotaryTable, or empty
   std::vector<Block> blocks_;
   std::shared_ptr<Plain> plain_;
 };

@@ -140,7 +140,7 @@ TEST(OpenClipConfigTest, OtherModelsAreCalledByTheirNames) {
   const auto tower = [](const char* name) {
     return Json{{"vision_cfg", {{"timm_model_name", name}}}};
   };
-  refused(tower("eva02_base_patch16_clip_224"), "EVA's image tower");
+  refused(tower("eva02_enormous_patch14_clip_224"), "EVA's image tower");
   refused(tower("fastvit_mci2"), "MobileCLIP's image tower");
   refused(tower("vit_base_mci_224"), "MobileCLIP's image tower");
   refused(tower("vitamin_large_336"), "ViTamin's image tower");

@@ -212,6 +212,45 @@ TEST(Attention, EqualsReferenceForAnyShape) {
   }
 }
 
+TEST(Attention, SummedOverQueriesWithWeights) {
+  constexpr Index kTokens = 53, kWidth = 24, kPools = 7, kStride = 60;
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  std::vector<float> rows(kTokens * kStride), weights(kPools * kTokens), out(kPools * kTokens);
+  for (float& v : rows) v = normal(random);
+  for (float& v : weights) v = normal(random);
+  PoolAttention({.tokens = kTokens,
+                 .head_width = kWidth,
+                 .q = rows.data(),
+                 .k = rows.data() + 30,
+                 .stride = kStride,
+                 .scale = 0.3f,
+                 .pools = kPools,
+                 .weights = weights.data(),
+                 .out = out.data()});
+  std::vector<double> wanted(out.size(), 0.0);
+  for (Index i = 0; i < kTokens; ++i) {
+    std::vector<float> alpha(kTokens), unused(kWidth);
+    AttentionArgs<float> one{.first = i, .rows = 1, .tokens = kTokens, .head_width = kWidth};
+    one.q = rows.data() + i * kStride;
+    one.k = rows.data() + 30;
+    one.v = one.k;
+    one.q_stride = one.kv_stride = kStride;
+    one.scale = 0.3f;
+    one.out = unused.data();
+    one.out_stride = kWidth;
+    one.alpha = alpha.data();
+    one.alpha_query = i;
+    RefAttention(one);
+    for (Index p = 0; p < kPools; ++p) {
+      for (Index t = 0; t < kTokens; ++t) {
+        At(wanted, p * kTokens + t) += double{At(weights, p * kTokens + i)} * double{At(alpha, t)};
+      }
+    }
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) EXPECT_NEAR(out[i], wanted[i], 5e-6);
+}
+
 TEST(Attention, AQueryDoesNotDependOnTheOthers) {
   const Heads heads(50, 64, 1.5f);
   for (bool causal : {false, true}) {

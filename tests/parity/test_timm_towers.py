@@ -24,7 +24,8 @@ MODELS = {
     "ViT-B-16-SigLIP": "SigLIP's spiece.model",
     "ViT-B-32-SigLIP2-256": "Gemma's tokenizer.json through open_clip",
     "ViT-L-14-CLIPA": "BERT's vocab.txt",
-    "MobileCLIP2-L-14": None,
+    "PE-Core-T-16-384": None,
+    "EVA02-B-16": None,
 }
 
 
