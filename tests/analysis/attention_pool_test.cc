@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "tests/expect_error.h"
-#include "tests/neuron_definition.h"
 #include "tests/random_model.h"
 #include "tests/random_pictures.h"
 #include "tests/temporary_directory.h"
@@ -23,6 +22,7 @@
 #include "cliplens/decompose/verify.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/model/clip.h"
+#include "cliplens/neurons/neuron_paths.h"
 
 namespace cliplens {
 namespace {
@@ -177,6 +177,57 @@ TEST_F(AttentionPoolTest, ExportHasThePoolsMlpLast) {
   EXPECT_EQ(mlp.shape, (std::vector<Index>{kPictures, 5, 24}));
   const Pass pass = PassOfPicture(0, {.parts = kAllLayers});
   EXPECT_EQ(pass.captures.parts.shape(), (Shape<2>{5, 24}));
+}
+
+// What all neurons of a layer do through one later head, against the MLP's rows pushed through that
+// head's attention and matrices one by one.
+TEST_F(AttentionPoolTest, NeuronsThroughAHeadAreTheMlpsRowsThroughIt) {
+  const Tower& tower = model_->image_tower();
+  const Readout& readout = model_->image_readout();
+  const NeuronPaths paths(tower, readout, /*layer=*/0, 2);
+  EXPECT_EQ(paths.pools(), 2);
+  EXPECT_EQ(paths.channels(), 2 * 2 * 2);  // later layers, heads, weights
+  CaptureRequest request = paths.captures();
+  request.part_rows = kAllLayers;
+  const Pass pass = PassOfPicture(1, request);
+  const NeuronCoefficients c = paths.CoefficientsOf(pass.captures);
+  const AttentionPool pool(model_->config(), model_->tensors());
+  const Index width = model_->config().vision.width;
+  const Index head_width = model_->config().vision.head_width();
+  const auto rows = pass.captures.part_rows[1];  // what MLP 0 added [N, D]
+  const std::span<const float> bias = tower.Bias(0, Tower::Matrix::kMlpOut);
+  for (Index i = 0; i < paths.heads(); ++i) {
+    const HeadId id = paths.head(i);
+    const Array<float, 2> value = tower.Weight(id.layer, Tower::Matrix::kValue);
+    const float* out = readout.out_weight(id.layer);
+    Matrix pooled = Matrix::Zero(2, width);
+    for (Index p = 0; p < 2; ++p) {
+      const auto weights = pass.captures.pattern[id.layer].row(id.head * 2 + p);
+      for (Index t = 0; t < rows.dim(0); ++t) {
+        Vector read = Vector::Zero(head_width);
+        for (Index k = 0; k < head_width; ++k) {
+          for (Index d = 0; d < width; ++d) {
+            read[k] += double{value(id.head * head_width + k, d)} *
+                       double{At(tower.NormGain(id.layer, 0), d)} *
+                       (double{rows(t, d)} - double{At(bias, d)});
+          }
+        }
+        const double share = double{At(weights, t)} / double{pass.captures.norm1[id.layer](t, 1)};
+        for (Index d = 0; d < width; ++d) {
+          for (Index k = 0; k < head_width; ++k) {
+            pooled(p, d) += share * double{out[d * width + id.head * head_width + k]} * read[k];
+          }
+        }
+      }
+    }
+    const RowVector wanted = pool.Project(pooled).row(0) / pass.captures.scale.norm;
+    RowVector got = RowVector::Zero(wanted.size());
+    for (Index n = 0; n < paths.neurons(); ++n) {
+      const Matrix directions = paths.Directions(n);
+      for (Index j = 2 * i; j < 2 * i + 2; ++j) got += c.alpha(n, j) * directions.row(j);
+    }
+    EXPECT_LT((got - wanted).norm(), 2e-6 * std::max(1.0, wanted.norm())) << HeadName(id);
+  }
 }
 
 // A picture's numbers do not depend on what else is asked for, its neighbours or threads.

@@ -1,5 +1,6 @@
-"""open_clip's models with an image tower of timm's or with a text tower apart (custom_text), at their own
-sizes but for the vocabulary: random weights, each by its published configuration."""
+"""open_clip's models with an image tower of timm's or with a text tower apart (custom_text): random weights,
+each by its published configuration, with a small vocabulary. timm's towers have the layers of their names,
+the others few."""
 
 from __future__ import annotations
 
@@ -29,7 +30,6 @@ MODELS = {
 }
 
 
-
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory):
     return other_tokenizers.write_all(tmp_path_factory.mktemp("timm"))
@@ -43,11 +43,38 @@ def pixels_of(cliplens, model, folder, side, tmp_path) -> torch.Tensor:
     return torch.stack(pixels)
 
 
+def head_contributions(model, pixels: torch.Tensor) -> np.ndarray:
+    """[L, H, E] of one picture by the definition in fp64, of a tower whose class token's row is pooled and
+    whose heads' outputs have a LayerNorm of their own. That one is part of what a head writes."""
+    trunk = model.visual.trunk.double()
+    written, last = [], []
+    hooks = [block.attn.proj.register_forward_pre_hook(lambda _, x: written.append(x[0][0, 0]))
+             for block in trunk.blocks]
+    hooks.append(trunk.norm.register_forward_pre_hook(lambda _, x: last.append(x[0][0, 0])))
+    raw = trunk(pixels[None].double())[0]
+    for hook in hooks:
+        hook.remove()
+    x, norm, head = last[0], trunk.norm, trunk.head
+    mean, sigma = x.mean(), ((x - x.mean()) ** 2).mean().add(norm.eps).sqrt()
+    layers, heads = len(trunk.blocks), trunk.blocks[0].attn.num_heads
+    parts = 2 * layers + 1
+    rows = []
+    for block, z in zip(trunk.blocks, written):
+        out = block.attn.proj.weight.T.reshape(heads, -1, x.numel())
+        r = torch.einsum("hk,hkd->hd", z.reshape(heads, -1), out) + (block.attn.proj.bias - mean / parts) / heads
+        rows.append((r * norm.weight / sigma + norm.bias / (parts * heads)) @ head.weight.T
+                    + head.bias / (parts * heads))
+    return (torch.stack(rows) / raw.norm()).numpy()
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
     cfg = copy.deepcopy(open_clip.get_model_config(name))
     directory = tmp_path / "model"
     directory.mkdir()
+    cfg["text_cfg"]["layers"] = 2
+    if "timm_model_name" not in cfg["vision_cfg"]:
+        cfg["vision_cfg"]["layers"] = 3
     layout = layouts[MODELS[name]] if MODELS[name] else None
     kwargs = cfg["text_cfg"].get("tokenizer_kwargs", {})
     if layout is not None:
@@ -70,9 +97,9 @@ def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
         model_cfg=cfg, preprocess_cfg=dict(mean=[0.5] * 3, std=[0.5] * 3, resize_mode="squash"))))
     got = embedded(cliplens, directory, odd_folder, tmp_path / "x.npy")
     side = cfg["vision_cfg"]["image_size"]
+    pixels = pixels_of(cliplens, directory, odd_folder, side, tmp_path)
     with torch.no_grad():
-        wanted = reference.encode_image(pixels_of(cliplens, directory, odd_folder, side, tmp_path),
-                                        normalize=True).double().numpy()
+        wanted = reference.encode_image(pixels, normalize=True).double().numpy()
         texts = reference.encode_text(tokenizer(TEXTS), normalize=True).double().numpy()
     compare(measured, f"image embeddings, {name}", got, wanted)
     lines = tmp_path / "texts.txt"
@@ -81,3 +108,10 @@ def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
     compare(measured, f"text embeddings, {name}", np.load(tmp_path / "t.npy"), texts)
     made = cliplens.json("decompose", directory, "--images", odd_folder, "--out", tmp_path / "store")
     measured.at_most(f"certificate, {name}", made["certificate"]["max"], 1e-5)
+    if name != "EVA02-B-16":
+        return
+    cliplens("export", tmp_path / "store", "--format", "npy", "--out", tmp_path / "arrays")
+    heads = np.load(tmp_path / "arrays/attn.npy")
+    with torch.no_grad():
+        worst = max(np.abs(heads[i] - head_contributions(reference, pixels[i])).max() for i in range(4))
+    measured.at_most(f"contributions of heads, {name}, from the definition", worst, 1e-5)
