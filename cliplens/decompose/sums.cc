@@ -319,6 +319,8 @@ void BlockSummation::AddHeadContributions(Index head) {
 }
 
 void BlockSummation::AddRows(const RowSums& to) {
+  // Zeros change no sum: the class token's part where there is none.
+  if (std::ranges::all_of(to.rows.flat(), [](float v) { return v == 0.0f; })) return;
   const Index width = sums_.embed_width_;
   const auto images = static_cast<Index>(order_.size());
   GridRows c(images, width);
