@@ -98,7 +98,7 @@ struct Layer {
 
   Layer(const NeuronPaths& of, Index most, RowVector mean)
       : paths(of), top(most), mean_shared(std::move(mean)), kappa(SpanOf(of.shared())) {}
-  // κ less its mean, of some pictures, along its span [B, r]. `shared` [B, 2J+3].
+  // κ less its mean, of some pictures, along its span [B, r]. `shared` [B, 2J+2Q+1].
   Matrix KappaRows(ArrayView<const float, 2> shared) const {
     Matrix centred = AsEigen(shared).cast<double>();
     centred.rowwise() -= mean_shared;
@@ -312,7 +312,7 @@ struct RunningDirections::State {
   }
 
   std::vector<Matrix> alpha_alpha;   // [F] of [J, J] Σ α α^T
-  std::vector<Matrix> alpha_shared;  // [F] of [J, 2J+3]
+  std::vector<Matrix> alpha_shared;  // [F] of [J, 2J+2Q+1]
   Matrix shared_shared;
   Matrix sum_alpha;  // [F, J]
   RowVector sum_shared;
@@ -396,7 +396,7 @@ NeuronDirections RunningDirections::Finish(int threads) {
   State& s = *state_;
   NeuronDirections out = MakeDirections(paths_, top_, s.layer->mean_shared);
   const auto count = static_cast<double>(pictures_);
-  const Matrix& along_kappa = s.layer->kappa.coordinates;  // [2J+3, r]
+  const Matrix& along_kappa = s.layer->kappa.coordinates;  // [2J+2Q+1, r]
   const Matrix shared_centred = s.shared_shared - s.sum_shared.transpose() * s.sum_shared / count;
   const Matrix kappa_moments = along_kappa.transpose() * shared_centred * along_kappa;  // [r, r]
   ParallelFor(threads, paths_.neurons(), [&](Index n, int) {

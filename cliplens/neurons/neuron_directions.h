@@ -29,7 +29,7 @@ namespace cliplens {
 // The coefficients of one layer's neurons on many pictures.
 struct NeuronFactors {
   Index pictures = 0;
-  Array<float, 2> shared;  // [pictures, 2J+3]
+  Array<float, 2> shared;  // [pictures, 2J+2Q+1]
   // α [count, pictures, J] of neurons [first, first + count). Called by several threads at once.
   std::function<Array<float, 3>(Index first, Index count)> alpha;
 };
@@ -56,7 +56,7 @@ class RunningMoments {
 // Of F neurons with J channels; k pictures of largest effect.
 struct NeuronDirections {
   Array<double, 2> mean_alpha;       // [F, J]
-  std::vector<double> mean_shared;   // [2J+3]
+  std::vector<double> mean_shared;   // [2J+2Q+1]
   Array<float, 2> top;               // [F, E] unit, from the k pictures; 0 for one without effect
   Array<float, 2> all;               // [F, E] the same from all pictures
   std::vector<float> top_explained;  // [F] the share of Σ|φ̃|² over the k pictures along `top`
@@ -79,7 +79,7 @@ NeuronDirections DirectionsOf(const NeuronPaths& paths, const NeuronFactors& fac
                               int threads, ProgressCount& progress);
 
 // The same from pictures that come in blocks, twice: what is kept does not grow with their number.
-// It is F · (J² + J(2J+3)) numbers of second moments, and of each neuron's k largest effects
+// It is F · (J² + J(2J+2Q+1)) numbers of second moments, and of each neuron's k largest effects
 // k(3J+3) numbers at most.
 class RunningDirections {
  public:
@@ -88,7 +88,7 @@ class RunningDirections {
   ~RunningDirections();
   RunningDirections(RunningDirections&&) noexcept;
 
-  // The first pass: α [F, B, J] and shared [B, 2J+3] of some pictures.
+  // The first pass: α [F, B, J] and shared [B, 2J+2Q+1] of some pictures.
   void AddMoments(const Array<float, 3>& alpha, const Array<float, 2>& shared, int threads);
   // Ends it. Throws as DirectionsOf.
   void BeginEffects(int threads);
@@ -106,7 +106,7 @@ class RunningDirections {
 };
 
 // Effects less their mean, in fp64, [pictures, E] of one neuron: what the directions are made of.
-// `alpha` [pictures, J], `shared` [pictures, 2J+3].
+// `alpha` [pictures, J], `shared` [pictures, 2J+2Q+1].
 Matrix CentredEffects(const NeuronPaths& paths, const NeuronDirections& directions, Index neuron,
                       ArrayView<const float, 2> alpha, ArrayView<const float, 2> shared);
 

@@ -176,18 +176,22 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
   const Index neurons = value.shape[0];
   const Index width = value.shape[1];
   const Index embed_width = basis.Find(SharedName(first), 2).shape[1];
-  // As many later layers as the constants have channels.
+  // The first later layer writes K rows for each channel, Q to a head; the constants have as many
+  // rows as all later layers have channels.
+  const Index pools = basis.Find(Named("writes", first + 1), 2).shape[0] / width;
   const Index rows = basis.Find(SharedName(first), 2).shape[0];
-  const Index channels = (rows - 3) / 2;
-  if (heads < 1 || rows < 5 || channels % heads != 0 || width % heads != 0 ||
-      channels / heads < layers.size()) {
-    throw Error(ErrorCode::kCorruptData, "{}: '{}' of {} rows does not fit layers of {} heads",
-                file.string(), SharedName(first), rows, heads);
+  const Index channels = (rows - 2 * pools - 1) / 2;
+  const bool fits = heads >= 1 && width % heads == 0 && pools >= 1 && channels >= 1;
+  const Index a_layer = fits ? heads * pools : 1;
+  if (!fits || channels % a_layer != 0 || channels / a_layer < layers.size()) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: '{}' of {} rows does not fit layers of {} heads with {} channels each",
+                file.string(), SharedName(first), rows, heads, pools);
   }
-  const Index end = first + 1 + channels / heads;
+  const Index end = first + 1 + channels / a_layer;
   std::vector<Matrix> writes;
   for (Index l = first + 1; l < end; ++l) {
-    writes.push_back(RowsIn(basis, Named("writes", l), width, embed_width));
+    writes.push_back(RowsIn(basis, Named("writes", l), pools * width, embed_width));
   }
   const Index others = end - 1 - first;
   const Index chosen = layers.size();
@@ -202,11 +206,11 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
     for (Index later = l + 1; later < end; ++later) {
       values.push_back(RowsIn(basis, Named("values", l) + Named("", later), neurons, width));
     }
-    const Index own = (end - 1 - l) * heads;
+    const Index own = (end - 1 - l) * a_layer;
     paths.emplace_back(
         l, heads, std::move(values),
         std::vector<Matrix>(writes.begin() + static_cast<std::ptrdiff_t>(l - first), writes.end()),
-        RowsIn(basis, SharedName(l), 2 * own + 3, embed_width));
+        RowsIn(basis, SharedName(l), 2 * own + 2 * pools + 1, embed_width));
   }
   return paths;
 }

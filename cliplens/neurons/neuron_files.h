@@ -43,7 +43,7 @@ class NeuronFile {
 // The coefficients of some pictures, as a shard holds them.
 struct NeuronBlock {
   std::vector<Array<float, 3>> alpha;   // of each layer [F, B, J]
-  std::vector<Array<float, 2>> shared;  // of each layer [B, 2J+3]
+  std::vector<Array<float, 2>> shared;  // of each layer [B, 2J+2Q+1]
   Array<float, 2> embedding;            // [B, E] unit rows
   Index pictures() const { return embedding.dim(0); }
 };

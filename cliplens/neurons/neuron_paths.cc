@@ -221,7 +221,8 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
     const auto norms = captures.norm1[layer_ + 1 + at];
     for (Index c = 0; c < heads_ * pools_; ++c) {
       // The sum that it has but for rounding, and that the constants count on.
-      const double whole = pools_ == 1 ? 1.0 : At(captures.scale.weight, c % pools_);
+      const double whole =
+          captures.scale.weight.empty() ? 1.0 : At(captures.scale.weight, c % pools_);
       double sum = 0;
       for (Index i = 0; i < tokens; ++i) sum += double{pattern(c, i)};
       for (Index i = 0; i < tokens; ++i) {
@@ -249,8 +250,9 @@ RowVector NeuronPaths::SharedOf(const Captures& captures, const Matrix& attentio
   }
   const ReadoutScale& scale = captures.scale;
   for (Index p = 0; p < pools_; ++p) {
-    const double weight = pools_ == 1 ? 1.0 : At(scale.weight, p);
-    const double mean = pools_ == 1 ? scale.mean : At(scale.weighted_mean, p);
+    const bool pooled = !scale.weight.empty();  // by an attention pool
+    const double weight = pooled ? At(scale.weight, p) : 1.0;
+    const double mean = pooled ? At(scale.weighted_mean, p) : scale.mean;
     shared[2 * channels + p] = weight / (scale.sigma * scale.norm);
     shared[2 * channels + pools_ + p] = mean / (scale.sigma * scale.norm);
   }

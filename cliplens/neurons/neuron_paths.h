@@ -18,7 +18,7 @@
 // where D depends on weights alone. κ is the share of biases, μ and β: every constant is split
 // evenly over the (1 + 2l')F terms that make up the input of l' (F neurons to a term), then over
 // the terms of the final sum and their heads. κ is the same for all neurons of the layer; it is a
-// sum of 2J+3 fixed directions with coefficients of the pass.
+// sum of 2J+2Q+1 fixed directions with coefficients of the pass.
 //
 // Behind an attention pool of Q heads (attention_pool.h) a head has Q channels, one for each way in
 // which its rows are weighed: A_j is then Σ_q w^p_q A_q, which sums to Σ_q w^p_q, and n alone

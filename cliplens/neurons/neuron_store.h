@@ -47,7 +47,7 @@ class NeuronStore {
   Array<float, 2> ReadEmbeddings(Index begin, Index end) const;  // [pictures, E] unit rows
   // α [count, pictures, J] of neurons [first, first + count).
   Array<float, 3> ReadAlpha(Index layer, Index first, Index count) const;
-  Array<float, 2> ReadShared(Index layer) const;  // [pictures, 2J+3]
+  Array<float, 2> ReadShared(Index layer) const;  // [pictures, 2J+2Q+1]
   Array<float, 2> ReadEmbeddings() const;         // [pictures, E] unit rows
   // Of all pictures; with statistics only, of those that NeuronDirections::top_pictures names.
   std::vector<Item> ReadItems() const;
