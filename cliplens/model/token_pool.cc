@@ -91,9 +91,10 @@ void TokenPool::Pool(Captures& rows, const CaptureRequest& request, Captures* ca
   PoolHeads(rows, w, request, *captures);
   PoolParts(rows, w, request, *captures);
   PoolPatterns(rows, w, request, *captures, team);
+  // Swapped, so that each keeps memory that fits its shape: both are used again.
   const auto pass_on = [&](auto Captures::*member, bool wanted) {
     if (wanted) {
-      captures->*member = std::move(rows.*member);
+      std::swap(captures->*member, rows.*member);
     } else {
       captures->*member = {};
     }
