@@ -26,7 +26,8 @@ namespace {
 
 void CheckCaptures(const Captures& captures, const Basis& basis) {
   const Shape<3> heads = {basis.layers(), basis.num_heads(), basis.head_width()};
-  if (captures.z.shape() == heads && captures.z_self.shape() == heads &&
+  if (captures.z.shape() == heads &&
+      (captures.z_self.empty() || captures.z_self.shape() == heads) &&
       captures.parts.dim(0) == basis.components().num_residual()) {
     return;
   }
@@ -63,6 +64,7 @@ void Decomposer::Fill(const Captures& c, std::span<const float> embedding, Scrat
     std::ranges::copy(parts.row(j), block.mlp[j].row(b).data());
   }
 
+  if (c.z_self.empty()) return;  // no class token
   // The class token's attention to itself: Σ_h u^T B with 1/N of the layer's constants. The heads'
   // matrices of a layer stand one below the other, so the sum over heads is one product.
   const FactorLayout layout = basis_.layout();

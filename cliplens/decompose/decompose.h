@@ -39,6 +39,7 @@ class Decomposer {
 
   // Fills row `b` of the block from a pass with FactorCaptures and its unit embedding. Rows are
   // independent: no number of a row depends on the others, and they may be filled at the same time.
+  // Without z_self, as of a model without a class token, there is no part of its own attention.
   // Throws Error(kInvalidArgument) for captures of other layers or sizes than the read-out's.
   void Fill(const Captures& captures, std::span<const float> embedding, Scratch& scratch,
             FactorBlock& block, Index b) const;

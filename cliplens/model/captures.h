@@ -106,7 +106,7 @@ struct ReadoutScale {
 // The captures of one item.
 struct Captures {
   PerLayer<3> z;              // [l, H, K] Σ_i α_i v_i: what W_O is applied to
-  PerLayer<3> z_self;         // [l, H, K] α_p v_p of the pooled token p
+  PerLayer<3> z_self;         // [l, H, K] α_p v_p of the pooled token p, or a pool's class token
   Array<float, 2> parts;      // [1 + l, D] the input to block 0; what each MLP added, with its bias
   PerLayer<3> pattern;        // [l, H, N] α, the pooled row of the attention pattern
   PerLayer<3> value;          // [l, N, D] v, the heads side by side

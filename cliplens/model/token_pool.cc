@@ -202,8 +202,10 @@ void TokenPool::PoolPatterns(const Captures& rows, const Weights& w, const Captu
   captures.pattern = {};
   captures.z_self = {};
   if (!wanted.empty()) Give(captures.pattern, wanted, heads * count, tokens);
-  if (!self.empty()) Give(captures.z_self, self, heads, attention_ ? embed_width_ : head_width);
   const bool prefix = layout_.prefix > 0;
+  if (prefix && !self.empty()) {
+    Give(captures.z_self, self, heads, attention_ ? embed_width_ : head_width);
+  }
   const LayerRange layers = Both(wanted, prefix ? self : LayerRange{});
   const auto scale = 1.0f / std::sqrt(static_cast<float>(head_width));
   Array<float, 3> pattern({heads, count, tokens});

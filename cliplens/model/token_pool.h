@@ -34,7 +34,8 @@ class TokenPool {
 
   // What the pass must keep of all tokens so that Pool can give `request`.
   CaptureRequest Needs(const CaptureRequest& request) const;
-  // `rows`: the captures of the pass, whose arrays are moved from where `request` names them too.
+  // `rows`: the captures of the pass, whose arrays are swapped with those of `captures` where
+  // `request` names them too. Without a class token there is no z_self.
   // `captures` may be null. `pooled` [pooled_width()].
   void Pool(Captures& rows, const CaptureRequest& request, Captures* captures,
             std::span<float> pooled, Team& team) const;
