@@ -63,11 +63,12 @@ LayerRange LayersOf(std::span<const NeuronShown> shown) {
 
 }  // namespace
 
-NeuronFiring FiringOf(const Captures& captures, Index grid, NeuronId id) {
+NeuronFiring FiringOf(const Captures& captures, const TokenLayout& layout, NeuronId id) {
   const auto hidden = captures.hidden[id.layer];
-  NeuronFiring firing{id, Array<double, 2>({grid, grid}), hidden(0, id.neuron)};
-  for (Index i = 0; i < grid * grid; ++i) {
-    firing.patches(i / grid, i % grid) = hidden(i + 1, id.neuron);
+  NeuronFiring firing{.id = id, .patches = Array<double, 2>({layout.grid, layout.grid})};
+  if (layout.prefix > 0) firing.class_token = hidden(0, id.neuron);
+  for (Index i = 0; i < layout.patches(); ++i) {
+    firing.patches(i / layout.grid, i % layout.grid) = hidden(layout.prefix + i, id.neuron);
   }
   return firing;
 }
@@ -99,8 +100,8 @@ void MapNeurons(const ClipModel& model, const ImageSet& set, Index map_side, con
       const TokenPass pass = PassOf(model, *image, work.threads, path, captures);
       const MappedPicture mapped = Shrunk(MappedPictureOf(model, *image, path), map_side);
       for (const Place& place : wanted) {
-        const NeuronFiring firing =
-            FiringOf(pass.captures, model.config().grid(), place.neuron->words.neurons.front().id);
+        const NeuronFiring firing = FiringOf(pass.captures, model.config().layout(),
+                                             place.neuron->words.neurons.front().id);
         place.picture->picture = mapped;
         place.picture->fires = firing.patches;
         place.picture->class_token = firing.class_token;

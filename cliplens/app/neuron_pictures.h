@@ -14,6 +14,7 @@
 #include "cliplens/app/neurons.h"
 #include "cliplens/app/pictures.h"
 #include "cliplens/base/intervals.h"
+#include "cliplens/model/config.h"
 
 namespace cliplens {
 
@@ -37,10 +38,10 @@ struct TopPicture {
   std::string path;
   double norm = 0;   // |φ̃|
   double along = 0;  // ⟨φ̃, r⟩
-  // With `maps`: the neuron's activation on each patch, and on the class token.
+  // With `maps`: the neuron's activation on each patch, and on the class token, if there is one.
   std::optional<MappedPicture> picture = {};
   Array<double, 2> fires = {};  // [g, g]
-  double class_token = 0;
+  std::optional<double> class_token = {};
 };
 struct NeuronShown {
   NeuronWordsReport words;          // of the one neuron
@@ -67,10 +68,10 @@ void MapNeurons(const ClipModel& model, const ImageSet& set, Index map_side, con
 struct NeuronFiring {
   NeuronId id;
   Array<double, 2> patches;  // [g, g]
-  double class_token = 0;
+  std::optional<double> class_token = {};
 };
 // `captures` of a pass that keeps the hidden rows of the neuron's layer.
-NeuronFiring FiringOf(const Captures& captures, Index grid, NeuronId id);
+NeuronFiring FiringOf(const Captures& captures, const TokenLayout& layout, NeuronId id);
 
 struct DiscoveryChoice {
   NeuronWordsChoice words = {.count = 32};  // but for `neurons`

@@ -143,9 +143,9 @@ Json FiringsJson(const MappedPicture& picture, const std::vector<NeuronFiring>& 
   Json json = MappedPictureJson("cliplens.neurons.fires/1", picture);
   json["neurons"] = Json::array();
   for (const NeuronFiring& firing : firings) {
-    json["neurons"].push_back({{"neuron", NeuronName(firing.id)},
-                               {"fires", GridJson(firing.patches)},
-                               {"class_token", firing.class_token}});
+    Json one = {{"neuron", NeuronName(firing.id)}, {"fires", GridJson(firing.patches)}};
+    if (firing.class_token) one["class_token"] = *firing.class_token;
+    json["neurons"].push_back(std::move(one));
   }
   return json;
 }

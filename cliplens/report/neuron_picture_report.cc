@@ -69,7 +69,7 @@ Json NeuronShownJson(const NeuronShown& shown) {
                   {"along", picture.along}};
     if (picture.picture) {
       entry["fires"] = GridJson(picture.fires);
-      entry["class_token"] = picture.class_token;
+      if (picture.class_token) entry["class_token"] = *picture.class_token;
     }
     json["pictures"].push_back(std::move(entry));
   }

@@ -62,7 +62,7 @@ Json FiringsOf(Source& source, const Arguments& request) {
   firings.reserve(ids.size());
   for (const NeuronId id : ids) {
     const auto pass = source.Pass(picture, id.layer);
-    firings.push_back(FiringOf(pass->captures, model.config().grid(), id));
+    firings.push_back(FiringOf(pass->captures, model.config().layout(), id));
   }
   return FiringsJson(MappedPictureOf(model, picture.image, picture.path), firings);
 }
