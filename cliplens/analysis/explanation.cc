@@ -145,7 +145,7 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
 
 double Explanation::of_part(Index part) const {
   const auto at = ToSize(part);
-  double total = class_token[at] + mlps[at] + input[at];
+  double total = class_token[at] + mlps[at] + pool_mlp[at] + input[at];
   for (const double v : patch_part.row(part)) total += v;
   return total;
 }
@@ -190,6 +190,7 @@ Explanation Explain(const ClipModel& model, const TokenPass& picture, const Stat
     const ScoreRest rest = RestOf(scores, j);
     out.class_token.push_back(rest.pooled_token);
     out.mlps.push_back(rest.mlps);
+    out.pool_mlp.push_back(rest.pool_mlp);
     out.input.push_back(rest.input);
     out.sum += out.of_part(j);
   }

@@ -82,11 +82,12 @@ struct Explanation {
   double sum = 0;    // of all parts below; equals the score up to rounding
   // By the numbers of Components: heads by layer, INPUT, MLP 0 …; they add up to the score.
   std::vector<double> components;
-  std::vector<double> class_to_class;  // [L] the part of the class token's attention to itself
+  // [L] the part of the class token's attention to itself; 0 without such a token.
+  std::vector<double> class_to_class;
   std::vector<TextPart> parts;
   // Each part's share: [parts, g²] with patches in rows from the top, and by name [parts].
   Array<double, 2> patch_part;
-  std::vector<double> class_token, mlps, input;
+  std::vector<double> class_token, mlps, pool_mlp, input;
 
   double of_part(Index part) const;    // a part's sum over everything of the image
   double of_patch(Index patch) const;  // a patch's sum over all parts

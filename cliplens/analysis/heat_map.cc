@@ -26,7 +26,8 @@ HeatMap Combine(const HeatMap& a, const HeatMap& b, F&& f) {
   HeatMap out{f(a.score, b.score), Array<double, 2>(a.grid.shape()), {}};
   std::ranges::transform(a.grid.flat(), b.grid.flat(), out.grid.data(), f);
   out.rest = {f(a.rest.pooled_token, b.rest.pooled_token), f(a.rest.mlps, b.rest.mlps),
-              f(a.rest.input, b.rest.input), f(a.rest.other_heads, b.rest.other_heads)};
+              f(a.rest.pool_mlp, b.rest.pool_mlp), f(a.rest.input, b.rest.input),
+              f(a.rest.other_heads, b.rest.other_heads)};
   return out;
 }
 

@@ -37,8 +37,8 @@ struct NeuronScores {
 NeuronScores ScoreNeurons(const NeuronPaths& paths, const Captures& captures,
                           const Vector& direction);
 
-// What each token [N] adds to of_neuron(), and to the sum of of_neuron() over all neurons. Token 0
-// is the class token of an image.
+// What each token [N] adds to of_neuron(), and to the sum of of_neuron() over all neurons. Of
+// an image they stand as TokenLayout says.
 Vector TokensOfNeuron(const NeuronPaths& paths, const Captures& captures, Index neuron,
                       const Vector& direction);
 Vector TokensOfAllNeurons(const NeuronPaths& paths, const Captures& captures,

@@ -234,7 +234,9 @@ ScoreRest RestOf(const TokenScores& scores, Index m) {
   ScoreRest rest;
   if (scores.pooled != kNoPooledToken) rest.pooled_token = scores.tokens(m, scores.pooled);
   rest.input = scores.mlps(0, m);
-  for (Index j = 1; j < scores.mlps.dim(0); ++j) rest.mlps += scores.mlps(j, m);
+  const Index layers = scores.components.layers();
+  for (Index j = 1; j <= layers; ++j) rest.mlps += scores.mlps(j, m);
+  if (scores.components.has_pool_mlp()) rest.pool_mlp = scores.mlps(layers + 1, m);
   for (Index i = 0; i < scores.by_head.dim(0); ++i) {
     if (!std::ranges::binary_search(scores.chosen, scores.components.HeadAt(i)))
       rest.other_heads += scores.by_head(i, m);

@@ -92,10 +92,11 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
 // What a direction's score gets from anything but the tokens beside the pooled one.
 struct ScoreRest {
   double pooled_token = 0;  // the pooled token's own share, through the chosen heads
-  double mlps = 0;
+  double mlps = 0;          // of the blocks
+  double pool_mlp = 0;      // POOL.MLP; 0 without one
   double input = 0;
   double other_heads = 0;  // those that were not chosen
-  double sum() const { return pooled_token + mlps + input + other_heads; }
+  double sum() const { return pooled_token + mlps + pool_mlp + input + other_heads; }
 };
 ScoreRest RestOf(const TokenScores& scores, Index direction);
 

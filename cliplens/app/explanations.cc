@@ -26,6 +26,8 @@ void AddDirectly(const Components& components, std::span<const double> scores, d
     const double score = sign * At(scores, i);
     if (id.kind == ComponentId::Kind::kInput) {
       through.input += score;
+    } else if (id.kind == ComponentId::Kind::kPoolMlp) {
+      through.pool_mlp += score;
     } else if (!id.is_head()) {
       through.mlps += score;
     } else {
@@ -54,6 +56,8 @@ ScoreThrough SplitThrough(const ClipModel& model, const TokenPass& pass, const E
   const Vector text = AsVector(direction);
   ScoreThrough through;
   through.layer = paths.layer();
+  through.layout = model.config().layout();
+  through.has_pool_mlp = model.image_readout().components().has_pool_mlp();
   AddDirectly(model.image_readout().components(), whole.components, 1, through);
   AddNeurons(ScoreNeurons(paths, pass.captures, text), 1, through);
   ChooseNeurons(paths, top, through);

@@ -14,6 +14,7 @@
 #include "cliplens/analysis/neuron_scores.h"
 #include "cliplens/app/heat_maps.h"
 #include "cliplens/base/component.h"
+#include "cliplens/model/config.h"
 
 namespace cliplens {
 
@@ -24,17 +25,19 @@ struct ScoreThrough {
   Index layer = 0;
   bool text = false;  // of the text tower
   NeuronScores scores;
-  std::vector<HeadId> heads;   // of the channels
-  double later_heads = 0;      // what those heads bring from elsewhere
-  double other_heads = 0;      // of layers up to this one
-  double mlps = 0, input = 0;  // directly
-  std::vector<Index> neurons;  // the strongest
-  // What each token brings to them, the class token first [neurons, N]; of texts, each word.
+  std::vector<HeadId> heads;                 // of the channels
+  double later_heads = 0;                    // what those heads bring from elsewhere
+  double other_heads = 0;                    // of layers up to this one
+  double mlps = 0, pool_mlp = 0, input = 0;  // directly
+  std::vector<Index> neurons;                // the strongest
+  // What each token brings to them [neurons, N]; of texts, each word.
   Array<double, 2> tokens;
+  TokenLayout layout = {};                  // of a picture's tokens
+  bool has_pool_mlp = false;                // POOL.MLP is a part
   std::vector<TextPart> text_words = {};    // of texts
   std::map<Index, std::string> words = {};  // of the strongest, where a store of them tells
   // Of all of the above: the score up to rounding.
-  double sum() const { return scores.sum() + later_heads + other_heads + mlps + input; }
+  double sum() const { return scores.sum() + later_heads + other_heads + mlps + pool_mlp + input; }
 };
 
 struct ExplanationReport {

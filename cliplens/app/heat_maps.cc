@@ -17,7 +17,10 @@ MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
           .model_name = model.name(),
           .fingerprint = model.fingerprint(),
           .precision = NameOf(model.precision()),
-          .oriented = OrientedIn(picture)};
+          .oriented = OrientedIn(picture),
+          .class_token = model.config().class_token,
+          .pools_class_token = model.config().pool.kind == Pooling::kToken,
+          .pool_mlp = model.image_readout().components().has_pool_mlp()};
 }
 
 std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,

@@ -26,6 +26,10 @@ struct MappedPicture {
   std::string fingerprint;
   std::string precision;
   Index oriented = 0;  // OrientedIn() of the picture
+  // What the model's sums have beside patches, heads, MLPs and INPUT.
+  bool class_token = true;
+  bool pools_class_token = true;  // the embedding is made of its row alone
+  bool pool_mlp = false;
 };
 MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
                               const std::string& path);

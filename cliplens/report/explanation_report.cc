@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -41,6 +42,20 @@ std::vector<double> PatchSums(const Explanation& e) {
 
 double SumOf(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+// What part `j` brings through no patch.
+ScoreRest RestOfPart(const Explanation& e, Index j) {
+  return {.pooled_token = At(e.class_token, j),
+          .mlps = At(e.mlps, j),
+          .pool_mlp = At(e.pool_mlp, j),
+          .input = At(e.input, j)};
+}
+ScoreRest RestOfAll(const Explanation& e) {
+  return {.pooled_token = SumOf(e.class_token),
+          .mlps = SumOf(e.mlps),
+          .pool_mlp = SumOf(e.pool_mlp),
+          .input = SumOf(e.input)};
 }
 
 void AddComponents(std::string& out, const ExplanationReport& report, bool against) {
@@ -97,29 +112,40 @@ std::string ExplanationTable(const ExplanationReport& report) {
       fmt::format("{}: {}\nscore {}\n\n", report.picture.path, Title(report), Number(e.score));
   AddComponents(out, report, false);
   AddComponents(out, report, true);
-  out += fmt::format("all {} components: {}, of which the class token's attention to itself {}\n\n",
-                     e.components.size(), Number(SumOf(e.components)),
-                     Number(SumOf(e.class_to_class)));
-  Table words({{"word"},
-               {"score", Align::kRight},
-               {"patches", Align::kRight},
-               {"class token", Align::kRight},
-               {"MLPs", Align::kRight},
-               {"INPUT", Align::kRight},
-               {"strongest patch", Align::kRight}});
+  out += fmt::format("all {} components: {}", e.components.size(), Number(SumOf(e.components)));
+  if (report.picture.class_token) {
+    out += fmt::format(", of which {} {}",
+                       report.picture.pools_class_token ? "the class token's attention to itself"
+                                                        : "attention to the class token",
+                       Number(SumOf(e.class_to_class)));
+  }
+  out += "\n\n";
+  std::vector<TableColumn> columns = {
+      {"word"}, {"score", Align::kRight}, {"patches", Align::kRight}};
+  for (const RestPart& part : RestParts(report.picture, {})) {
+    columns.push_back({part.name, Align::kRight});
+  }
+  columns.push_back({"strongest patch", Align::kRight});
+  Table words(columns);
+  const auto add = [&](std::string name, double score, double of_patches, const ScoreRest& rest,
+                       std::string strongest) {
+    std::vector<std::string> cells = {std::move(name), Number(score), Number(of_patches)};
+    for (const RestPart& part : RestParts(report.picture, rest)) {
+      cells.push_back(Number(part.score));
+    }
+    cells.push_back(std::move(strongest));
+    words.AddRow(std::move(cells));
+  };
   for (Index j = 0; j < e.patch_part.dim(0); ++j) {
-    const auto at = ToSize(j);
     const std::span<const double> row = e.patch_part.row(j);
     const Index strongest =
         std::ranges::max_element(row, {}, [](double v) { return std::abs(v); }) - row.begin();
-    words.AddRow({PartText(e.parts[at]), Number(e.of_part(j)), Number(SumOf(e.patch_part.row(j))),
-                  Number(e.class_token[at]), Number(e.mlps[at]), Number(e.input[at]),
-                  fmt::format("{} at row {}, column {}", Number(At(row, strongest)),
-                              strongest / report.grid + 1, strongest % report.grid + 1)});
+    add(PartText(At(e.parts, j)), e.of_part(j), SumOf(row), RestOfPart(e, j),
+        fmt::format("{} at row {}, column {}", Number(At(row, strongest)),
+                    strongest / report.grid + 1, strongest % report.grid + 1));
   }
   const std::vector<double> patches = PatchSums(e);
-  words.AddRow({"all", Number(e.sum), Number(SumOf(patches)), Number(SumOf(e.class_token)),
-                Number(SumOf(e.mlps)), Number(SumOf(e.input)), ""});
+  add("all", e.sum, SumOf(patches), RestOfAll(e), "");
   out += words.Render();
   if (report.through) out += "\n" + ThroughTable(*report.through, report.grid);
   out += fmt::format(
@@ -151,24 +177,25 @@ Json ExplanationJson(const ExplanationReport& report) {
     components.push_back(component);
   }
   json["components"] = components;
-  json["class_to_class"] = e.class_to_class;
+  if (picture.class_token) json["class_to_class"] = e.class_to_class;
   Json words = Json::array();
   for (Index j = 0; j < e.patch_part.dim(0); ++j) {
     const auto at = ToSize(j);
-    words.push_back({{"text", e.parts[at].text},
-                     {"kind", NameOf(e.parts[at].kind)},
-                     {"against", e.parts[at].against},
-                     {"score", e.of_part(j)},
-                     {"patches", SumOf(e.patch_part.row(j))},
-                     {"class_token", e.class_token[at]},
-                     {"mlps", e.mlps[at]},
-                     {"input", e.input[at]}});
+    Json word = {{"text", e.parts[at].text},
+                 {"kind", NameOf(e.parts[at].kind)},
+                 {"against", e.parts[at].against},
+                 {"score", e.of_part(j)},
+                 {"patches", SumOf(e.patch_part.row(j))}};
+    for (const RestPart& part : RestParts(picture, RestOfPart(e, j))) word[part.key] = part.score;
+    words.push_back(std::move(word));
   }
   json["words"] = words;
   json["patch_word"] = GridJson(e.patch_part);
   json["map"] = GridJson(GridView(PatchSums(e).data(), report.grid));
-  json["rest"] = {
-      {"class_token", SumOf(e.class_token)}, {"mlps", SumOf(e.mlps)}, {"input", SumOf(e.input)}};
+  json["rest"] = Json::object();
+  for (const RestPart& part : RestParts(picture, RestOfAll(e))) {
+    json["rest"][part.key] = part.score;
+  }
   if (report.through) json["through"] = ThroughJson(*report.through);
   return json;
 }

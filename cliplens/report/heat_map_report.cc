@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -81,11 +82,11 @@ std::string Title(const HeatMapPanel& panel) {
 
 bool AllHeads(const HeatMapPanel& panel) { return panel.heads_text == "heads all"; }
 
-Json RestJson(const ScoreRest& rest) {
-  return {{"class_token", rest.pooled_token},
-          {"mlps", rest.mlps},
-          {"input", rest.input},
-          {"other_heads", rest.other_heads}};
+Json RestJson(const MappedPicture& picture, const ScoreRest& rest) {
+  Json json = Json::object();
+  for (const RestPart& part : RestParts(picture, rest)) json[part.key] = part.score;
+  json["other_heads"] = rest.other_heads;
+  return json;
 }
 
 }  // namespace
@@ -176,6 +177,23 @@ void DrawScale(Canvas& canvas, Index x, Index y, Index width, double scale) {
   }
 }
 
+std::vector<RestPart> RestParts(const MappedPicture& picture, const ScoreRest& rest) {
+  std::vector<RestPart> parts;
+  if (picture.class_token) parts.push_back({"class token", "class_token", rest.pooled_token});
+  parts.push_back({"MLPs", "mlps", rest.mlps});
+  if (picture.pool_mlp) parts.push_back({"POOL.MLP", "pool_mlp", rest.pool_mlp});
+  parts.push_back({"INPUT", "input", rest.input});
+  return parts;
+}
+
+std::string RestText(std::span<const RestPart> parts) {
+  std::string out;
+  for (const RestPart& part : parts) {
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", part.name, FormatSigned(part.score, 4));
+  }
+  return out;
+}
+
 Image HeatMapSheet(const HeatMapReport& report) {
   const auto count = static_cast<Index>(report.panels.size()) + 1;
   const Index columns = std::min<Index>(count, 4);
@@ -228,12 +246,11 @@ Image HeatMapSheet(const HeatMapReport& report) {
     canvas.Paste(DrawMap(report.picture, panel.map.grid, scale, size.width, size.height), x,
                  picture_y);
     const ScoreRest& rest = panel.map.rest;
+    const std::vector<RestPart> parts = RestParts(report.picture, rest);
     line(1, kInk,
          fmt::format("score {} = patches {}", FormatFixed(panel.map.score, 4),
                      FormatSigned(panel.map.grid_sum(), 4)));
-    line(2, kMuted,
-         fmt::format("class token {}, MLPs {}", FormatSigned(rest.pooled_token, 4),
-                     FormatSigned(rest.mlps, 4)));
+    line(2, kMuted, RestText(std::span(parts).first(parts.size() - 1)));
     line(3, kMuted,
          AllHeads(panel) ? fmt::format("INPUT {}", FormatSigned(rest.input, 4))
                          : fmt::format("INPUT {}, other heads {}", FormatSigned(rest.input, 4),
@@ -248,22 +265,26 @@ Image HeatMapSheet(const HeatMapReport& report) {
 }
 
 std::string HeatMapTable(const HeatMapReport& report) {
-  Table table({{"text"},
-               {"score", Align::kRight},
-               {"patches", Align::kRight},
-               {"class token", Align::kRight},
-               {"MLPs", Align::kRight},
-               {"INPUT", Align::kRight},
-               {"other heads", Align::kRight}});
+  std::vector<TableColumn> columns = {
+      {"text"}, {"score", Align::kRight}, {"patches", Align::kRight}};
+  for (const RestPart& part : RestParts(report.picture, {})) {
+    columns.push_back({part.name, Align::kRight});
+  }
+  columns.push_back({"other heads", Align::kRight});
+  Table table(columns);
   const auto number = [](double v) { return FormatNumber(v, 4); };
   double missed = 0;
   bool alike = true;
   for (const HeatMapPanel& panel : report.panels) {
     const ScoreRest& rest = panel.map.rest;
-    table.AddRow(
-        {panel.against.empty() ? panel.text : fmt::format("{} - {}", panel.text, panel.against),
-         number(panel.map.score), number(panel.map.grid_sum()), number(rest.pooled_token),
-         number(rest.mlps), number(rest.input), number(rest.other_heads)});
+    std::vector<std::string> cells = {
+        panel.against.empty() ? panel.text : fmt::format("{} - {}", panel.text, panel.against),
+        number(panel.map.score), number(panel.map.grid_sum())};
+    for (const RestPart& part : RestParts(report.picture, rest)) {
+      cells.push_back(number(part.score));
+    }
+    cells.push_back(number(rest.other_heads));
+    table.AddRow(std::move(cells));
     missed = std::max(missed, std::abs(panel.map.sum() - panel.map.score));
     alike = alike && panel.heads_text == report.panels.front().heads_text;
   }
@@ -308,7 +329,7 @@ Json HeatMapJson(const HeatMapReport& report) {
   json["text"] = report.panels.front().text;
   json["score"] = first.score;
   json["map"] = GridJson(first.grid);
-  json["rest"] = RestJson(first.rest);
+  json["rest"] = RestJson(picture, first.rest);
   Json maps = Json::array();
   for (const HeatMapPanel& panel : report.panels) {
     Json map = {{"text", panel.text}};
@@ -318,7 +339,7 @@ Json HeatMapJson(const HeatMapReport& report) {
     map["sum"] = panel.map.sum();
     map["map_sum"] = panel.map.grid_sum();
     map["map"] = GridJson(panel.map.grid);
-    map["rest"] = RestJson(panel.map.rest);
+    map["rest"] = RestJson(picture, panel.map.rest);
     maps.push_back(map);
   }
   json["maps"] = maps;

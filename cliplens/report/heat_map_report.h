@@ -7,7 +7,9 @@
 //   WriteFileAtomically("map.png", EncodePng(HeatMapSheet(report)));
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
 #include "cliplens/app/heat_maps.h"
 #include "cliplens/base/array.h"
@@ -46,6 +48,18 @@ void DrawScale(Canvas& canvas, Index x, Index y, Index width, double scale);
 Color MapColor(double value);
 // The scale of a report's maps.
 double ScaleOf(const HeatMapReport& report);
+
+// A part of a score that comes from no patch: its name for people and in JSON. The class token and
+// POOL.MLP are parts where the model has them.
+struct RestPart {
+  const char* name;
+  const char* key;
+  double score = 0;
+};
+// All but the heads that were not chosen; INPUT is last.
+std::vector<RestPart> RestParts(const MappedPicture& picture, const ScoreRest& rest);
+// "class token +0.0012, MLPs -0.0301"
+std::string RestText(std::span<const RestPart> parts);
 
 Image HeatMapSheet(const HeatMapReport& report);
 std::string HeatMapTable(const HeatMapReport& report);

@@ -24,15 +24,13 @@ void PutMaps(std::string& out, const HeatMapReport& maps) {
       ImageTag(DrawInput(maps.picture, size.width, size.height), "the picture"),
       "the picture; a frame shows what the model looks at, where that is not all of it");
   for (const HeatMapPanel& panel : maps.panels) {
-    const ScoreRest& rest = panel.map.rest;
     Put(out,
-        "<figure>{}<figcaption><q>{}</q> {}<br><span class=\"muted\">patches {}, class token {}, "
-        "MLPs {}, INPUT {}</span></figcaption></figure>\n",
+        "<figure>{}<figcaption><q>{}</q> {}<br><span class=\"muted\">patches {}, {}</span>"
+        "</figcaption></figure>\n",
         ImageTag(DrawMap(maps.picture, panel.map.grid, scale, size.width, size.height),
                  "map of " + panel.text),
         Name(panel.text), FormatFixed(panel.map.score, 4), FormatSigned(panel.map.grid_sum(), 4),
-        FormatSigned(rest.pooled_token, 4), FormatSigned(rest.mlps, 4),
-        FormatSigned(rest.input, 4));
+        RestText(RestParts(maps.picture, panel.map.rest)));
   }
   out += "</div>\n";
   out += ScaleLegend(scale);

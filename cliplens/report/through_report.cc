@@ -72,8 +72,9 @@ std::string StrongestTokens(const ScoreThrough& through, Index row, Index grid) 
     if (through.text) {
       const TextPart& word = At(through.text_words, token);
       place = fmt::format("{}'{}'", word.against ? "\u2212 " : "", Printable(word.text));
-    } else if (token > 0) {
-      place = fmt::format("{}, {}", (token - 1) / grid + 1, (token - 1) % grid + 1);
+    } else if (token >= through.layout.prefix) {
+      const Index patch = token - through.layout.prefix;
+      place = fmt::format("{}, {}", patch / grid + 1, patch % grid + 1);
     }
     out +=
         fmt::format("{}{} at {}", out.empty() ? "" : "; ", NeuronNumber(At(tokens, token)), place);
@@ -87,15 +88,18 @@ struct ScorePart {
 };
 // What adds up to the score.
 std::vector<ScorePart> PartsOf(const ScoreThrough& through) {
-  return {{fmt::format("{} neurons of layer {}, through later heads", through.scores.pairs.rows(),
-                       through.layer),
-           through.scores.pairs.sum()},
-          {"their share of constants", through.scores.constants},
-          {"what later heads bring from elsewhere", through.later_heads},
-          {fmt::format("heads of layers 0 to {}", through.layer), through.other_heads},
-          {"MLPs", through.mlps},
-          {"INPUT", through.input},
-          {"all", through.sum()}};
+  std::vector<ScorePart> parts = {
+      {fmt::format("{} neurons of layer {}, through later heads", through.scores.pairs.rows(),
+                   through.layer),
+       through.scores.pairs.sum()},
+      {"their share of constants", through.scores.constants},
+      {"what later heads bring from elsewhere", through.later_heads},
+      {fmt::format("heads of layers 0 to {}", through.layer), through.other_heads},
+      {"MLPs", through.mlps}};
+  if (through.has_pool_mlp) parts.push_back({"POOL.MLP", through.pool_mlp});
+  parts.push_back({"INPUT", through.input});
+  parts.push_back({"all", through.sum()});
+  return parts;
 }
 
 constexpr Index kNeuronMapSide = 112;  // of a small map
@@ -121,7 +125,8 @@ Index DrawnNeurons(const ScoreThrough& through, Index width) {
 double LargestDrawnToken(const ScoreThrough& through, Index drawn) {
   double most = 0;
   for (Index n = 0; n < drawn; ++n) {
-    for (const double v : through.tokens.row(n).subspan(through.text ? 0 : 1)) {
+    for (const double v :
+         through.tokens.row(n).subspan(through.text ? 0 : ToSize(through.layout.prefix))) {
       most = std::max(most, std::abs(v));
     }
   }
@@ -160,6 +165,7 @@ Json ThroughJson(const ScoreThrough& through) {
                {"sum", through.sum()},
                {"by_head", Json::array()},
                {"strongest", Json::array()}};
+  if (through.has_pool_mlp) json["pool_mlp"] = through.pool_mlp;
   for (std::size_t j = 0; j < through.heads.size(); ++j) {
     json["by_head"].push_back({{"head", HeadName(through.heads[j])},
                                {"score", through.scores.of_channel(static_cast<Index>(j))}});
@@ -183,8 +189,8 @@ Json ThroughJson(const ScoreThrough& through) {
                                   {"score", tokens[w]}});
       }
     } else {
-      one["class_token"] = tokens.front();
-      one["patches"] = std::vector<double>(tokens.begin() + 1, tokens.end());
+      if (through.layout.prefix > 0) one["class_token"] = tokens.front();
+      one["patches"] = std::vector<double>(tokens.begin() + through.layout.prefix, tokens.end());
     }
     if (const auto words = through.words.find(neuron); words != through.words.end()) {
       one["words"] = words->second;
@@ -209,8 +215,9 @@ void DrawNeuronMap(Canvas& canvas, const ScoreThrough& through, const MappedPict
                    Index row, double scale, Index x, Index y) {
   const FittedSize size = FitInto(picture.rgb, kNeuronMapSide);
   const Index neuron = At(through.neurons, row);
-  const auto grid = static_cast<Index>(std::lround(std::sqrt(through.tokens.dim(1) - 1)));
-  const ArrayView<const double, 2> map(through.tokens.row(row).data() + 1, {grid, grid});
+  const TokenLayout& layout = through.layout;
+  const ArrayView<const double, 2> map(through.tokens.row(row).data() + layout.prefix,
+                                       {layout.grid, layout.grid});
   canvas.Paste(DrawMap(picture, map, scale, size.width, size.height), x, y);
   canvas.Text({.x = x, .y = y + size.height + 15, .size = 12}, NameOfNeuron(through, neuron),
               kNeuronMapSide);
