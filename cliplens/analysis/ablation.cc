@@ -17,10 +17,14 @@ namespace {
 constexpr Index kChunkBytes = Index{64} << 20;
 constexpr Index kMostChunk = 64;
 
+// Rows of a result. Those that a model has nothing for are left out at the end.
+constexpr const char* kRowNames[] = {"base",          "mlps",     "cls_attn",
+                                     "mlps+cls_attn", "pool_mlp", "mlps+pool_mlp"};
+
 // Where each figure of a picture stands: pairs of (right or wrong, score of the right class).
 class Layout {
  public:
-  static constexpr Index kRows = 4;
+  static constexpr Index kRows = 6;  // of kRowNames
   Layout(Index layers, Index components) : layers_(layers), components_(components) {}
   Index row(Index i) const { return 2 * i; }
   Index cumulative(Index k) const { return 2 * (kRows + k); }
@@ -48,6 +52,7 @@ class Chunk {
     Matrix cls = Matrix::Zero(count, scores_.directions());
     for (Index l = 0; l < layers; ++l) cls += rows(block.cls_attn, l);
     Matrix mlps = Matrix::Zero(count, scores_.directions());
+    Matrix pool_mlp = mlps;
     std::vector<Matrix> components;
     std::vector<Matrix> attention(ToSize(layers), mlps);
     for (Index l = 0; l < layers; ++l) {
@@ -56,20 +61,25 @@ class Chunk {
         At(attention, l) += components.back();
       }
     }
-    for (Index j = 0; j <= layers; ++j) {
+    for (Index j = 0; j < block.mlp.dim(0); ++j) {
       components.push_back(rows(block.mlp, j));
-      mlps += components.back();
+      (j > layers ? pool_mlp : mlps) += components.back();
     }
     Matrix sum = mlps;
     for (const Matrix& layer : attention) sum += layer;
+    sum += pool_mlp;
     const Matrix mlps_replaced = sum - mlps + Rows(means_.mlp_sum);
     Put(layout_.row(0), sum);
     Put(layout_.row(1), mlps_replaced);
     Put(layout_.row(2), sum - cls + Rows(means_.cls_sum));
     Put(layout_.row(3), mlps_replaced - cls + Rows(means_.cls_sum));
+    const Matrix pool_change = Rows(means_.pool_mlp) - pool_mlp;
+    Put(layout_.row(4), sum + pool_change);
+    const Matrix attention_kept = mlps_replaced + pool_change;
+    Put(layout_.row(5), attention_kept);
 
     Matrix kept = sum;
-    Matrix last = mlps_replaced;
+    Matrix last = attention_kept;
     Put(layout_.cumulative(0), kept);
     Put(layout_.last_only(layers), last);
     for (Index l = 0; l < layers; ++l) {
@@ -163,8 +173,12 @@ AblationResult Ablate(const Store& store, const Statistics& means,
     return AblationRow{std::move(name), bootstrap.Ratio(sums.sum(figure), sums.counted()),
                        bootstrap.Ratio(sums.sum(figure + 1), sums.counted())};
   };
-  const char* const names[] = {"base", "mlps", "cls_attn", "mlps+cls_attn"};
-  for (Index i = 0; i < Layout::kRows; ++i) result.rows.push_back(row(names[i], layout.row(i)));
+  for (Index i = 0; i < Layout::kRows; ++i) {
+    const std::string_view name = kRowNames[i];
+    if (name.ends_with("cls_attn") && !store.info().has_class_token()) continue;
+    if (name.ends_with("pool_mlp") && !basis.components().has_pool_mlp()) continue;
+    result.rows.push_back(row(std::string(name), layout.row(i)));
+  }
   for (Index k = 0; k <= layers; ++k) {
     result.cumulative.push_back(row(fmt::format("first-{}", k), layout.cumulative(k)));
     result.last_only.push_back(row(fmt::format("last-{}", k), layout.last_only(k)));

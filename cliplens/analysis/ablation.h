@@ -40,14 +40,16 @@ struct ComponentAblation {
 struct AblationResult {
   Index images = 0;  // pictures with a label among the classes; only these count
   // "base", "mlps", "cls_attn", "mlps+cls_attn". INPUT counts among the MLPs, as in the paper's
-  // code; "cls_attn" is the class token's attention to itself in all layers.
+  // code; "cls_attn" is the class token's attention to itself in all layers, and the rows with it
+  // are left out for a model without that token. POOL.MLP is a function of the whole and none of
+  // the MLPs: a model with one has "pool_mlp" and "mlps+pool_mlp" as well.
   std::vector<AblationRow> rows;
   // [L+1]: the attention of the first k layers replaced, all else kept.
   std::vector<AblationRow> cumulative;
-  // [L+1]: only the attention of the last k layers kept; all other attention, MLPs and INPUT
-  // replaced.
+  // [L+1]: only the attention of the last k layers kept; all other attention, MLPs, INPUT and
+  // POOL.MLP replaced.
   std::vector<AblationRow> last_only;
-  std::vector<ComponentAblation> components;  // heads by layer, then INPUT and the MLPs
+  std::vector<ComponentAblation> components;  // by the numbers of Components
 };
 
 // Scores are products of the classifier with sums of contributions, which are not normalised again.

@@ -58,7 +58,7 @@ MeanScores::MeanScores(const Statistics& statistics, const Basis& basis,
   const SliceStatistics total = statistics.Total(basis);
   const Index classes = scores.directions();
   const Index num_heads = statistics.heads();
-  mlp_sum = cls_sum = Vector::Zero(classes);
+  mlp_sum = cls_sum = pool_mlp = Vector::Zero(classes);
   for (Index l = 0; l < statistics.layers(); ++l) {
     layers.push_back(Vector::Zero(classes));
     for (Index h = 0; h < num_heads; ++h) {
@@ -69,9 +69,9 @@ MeanScores::MeanScores(const Statistics& statistics, const Basis& basis,
     }
     cls_sum += scores.Row(At(total.cls_attn, l).mean);
   }
-  for (const TraceMoments& mlp : total.mlps) {
-    components.push_back(scores.Row(mlp.mean));
-    mlp_sum += components.back();
+  for (std::size_t j = 0; j < total.mlps.size(); ++j) {
+    components.push_back(scores.Row(total.mlps[j].mean));
+    (static_cast<Index>(j) > statistics.layers() ? pool_mlp : mlp_sum) += components.back();
   }
 }
 

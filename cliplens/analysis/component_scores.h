@@ -46,6 +46,7 @@ struct MeanScores {
   std::vector<Vector> components;  // heads by layer, then INPUT, MLP 0 …
   std::vector<Vector> layers;      // [L]: the sum of a layer's heads
   Vector mlp_sum, cls_sum;         // of INPUT and the MLPs; of the class token's own attention
+  Vector pool_mlp;                 // of POOL.MLP; 0 without one
 
   MeanScores(const Statistics& statistics, const Basis& basis, const ComponentScores& scores);
 };

@@ -84,7 +84,8 @@ class ReconstructedScores {
     for (Index j = 0; j < block.mlp.dim(0); ++j) {
       mlps += scores_.Rows(block.mlp.view()[j].rows(begin, begin + count));
     }
-    const Matrix mlp_means = means_.mlp_sum.transpose().replicate(count, 1);
+    const Vector mlp_mean = means_.mlp_sum + means_.pool_mlp;
+    const Matrix mlp_means = mlp_mean.transpose().replicate(count, 1);
     const auto put = [&](Index step, const Matrix& attention) {
       const Matrix with_mlps = attention + mlps;
       const Matrix alone = attention + mlp_means;

@@ -13,6 +13,7 @@
 #include "cliplens/decompose/statistics.h"
 #include "cliplens/io/json.h"
 #include "cliplens/model/captures.h"
+#include "cliplens/model/config.h"
 
 namespace cliplens {
 
@@ -92,6 +93,10 @@ struct StoreInfo {
   CertificateSummary certificate;
   std::optional<NeuronRun> neurons;  // of StoreKind::kNeurons
 
+  // Whether the image tower has a class token.
+  bool has_class_token() const;
+  // Whether the embedding is made of that token's row alone.
+  bool pools_class_token() const;
   StoreKind kind() const { return neurons ? StoreKind::kNeurons : StoreKind::kFactors; }
 };
 

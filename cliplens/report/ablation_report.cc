@@ -106,10 +106,16 @@ std::string AblationTable(const AccuracySetting& setting, const AblationResult& 
                          "bounds of small losses are too narrow, and of no width where no answer "
                          "changes");
   out += "\n";
-  const auto named = [](const std::string& name) -> std::string {
+  const bool own = setting.store.pools_class_token();
+  const auto named = [own](const std::string& name) -> std::string {
     if (name == "mlps") return "MLPs and INPUT replaced";
-    if (name == "cls_attn") return "class token's attention to itself replaced";
+    if (name == "cls_attn") {
+      return own ? "class token's attention to itself replaced"
+                 : "attention to the class token replaced";
+    }
     if (name == "mlps+cls_attn") return "both replaced";
+    if (name == "pool_mlp") return "POOL.MLP replaced";
+    if (name == "mlps+pool_mlp") return "MLPs, INPUT and POOL.MLP replaced";
     return "as it is";
   };
   Table rows({{"representation"}, {"accuracy, %", Align::kRight}, {"right score", Align::kRight}});

@@ -224,8 +224,12 @@ std::string AblationSection(const AccuracySetting& setting, const AblationResult
   const std::map<std::string, std::string> names = {
       {"base", "as it is"},
       {"mlps", "MLPs and input replaced"},
-      {"cls_attn", "class token\u2019s attention to itself replaced"},
-      {"mlps+cls_attn", "both replaced"}};
+      {"cls_attn", setting.store.pools_class_token()
+                       ? "class token\u2019s attention to itself replaced"
+                       : "attention to the class token replaced"},
+      {"mlps+cls_attn", "both replaced"},
+      {"pool_mlp", "POOL.MLP, the MLP behind the pool, replaced"},
+      {"mlps+pool_mlp", "MLPs, input and POOL.MLP replaced"}};
   out +=
       "<table class=\"index\">\n<thead><tr><th scope=\"col\">Representation</th><th scope=\"col\" "
       "class=\"number\">accuracy, %</th><th scope=\"col\" class=\"number\">score of the right "
