@@ -53,6 +53,12 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
   return shares;
 }
 
+const ComponentShare* ShareOfPoolMlp(const std::vector<ComponentShare>& shares) {
+  const std::string name = NameOf(ComponentId{.kind = ComponentId::Kind::kPoolMlp});
+  if (shares.empty() || shares.back().component != name) return nullptr;
+  return &shares.back();  // its number is the last
+}
+
 const ComponentShare& ShareOfHead(const std::vector<ComponentShare>& shares, HeadId head) {
   for (const ComponentShare& share : shares) {
     if (share.layer == head.layer && share.head == head.head) return share;

@@ -16,7 +16,7 @@ namespace cliplens {
 
 struct ComponentShare {
   std::string component;  // "L11.H3", "L11.MLP", "INPUT"
-  int layer = -1;         // -1: INPUT
+  int layer = -1;         // -1: INPUT; the number of layers: POOL.MLP
   int head = -1;          // -1: an MLP or INPUT
   // Σ ⟨c − mean c, e − mean e⟩ / Σ |e − mean e|²: what the component adds to the embedding's
   // variance. The shares of all components add up to one; a share may be negative.
@@ -25,8 +25,11 @@ struct ComponentShare {
   double variance = 0;  // trace of the component's own covariance
 };
 
-// Heads by layer, then INPUT and the MLPs. Throws Error(kPrecondition) on fewer than two images.
+// By the numbers of Components. Throws Error(kPrecondition) on fewer than two images.
 std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const Basis& basis);
+
+// Null without a POOL.MLP.
+const ComponentShare* ShareOfPoolMlp(const std::vector<ComponentShare>& shares);
 
 // The share of a head. Throws Error(kInvalidArgument) where it is not among `shares`.
 const ComponentShare& ShareOfHead(const std::vector<ComponentShare>& shares, HeadId head);

@@ -3,13 +3,17 @@
 
 #include <chrono>
 #include <memory>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "cliplens/analysis/variance.h"
 #include "cliplens/app/models.h"
 #include "cliplens/app/pictures.h"
 #include "cliplens/cli/options.h"
 #include "cliplens/cli/verb.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/report/json.h"
 #include "cliplens/report/store_report.h"
 
 namespace cliplens::cli {
@@ -36,9 +40,15 @@ void Run(DecomposeArguments& options, const Common& common) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   WarnOfLosses(set->left_out(), result.oriented, result.skipped, result.incomplete,
                result.images + static_cast<Index>(result.skipped.size()));
+  // Said of models with POOL.MLP alone, which can be half of what the store holds.
+  std::vector<ComponentShare> shares;
+  if (model.image_readout().components().has_pool_mlp() && result.images > 1) {
+    const Store store = Store::Open(options.decompose.out);
+    shares = ComponentShares(store.statistics(), store.basis());
+  }
   if (common.json) {
-    return PrintJson(
-        DecomposeJson(model, result, set->left_out(), seconds, options.decompose.out.string()));
+    return PrintJson(DecomposeJson(model, result, set->left_out(), shares, seconds,
+                                   options.decompose.out.string()));
   }
   if (result.complete_already) {
     Print(fmt::format("{} was complete already: {} pictures, everything in it checked\n",
@@ -48,9 +58,10 @@ void Run(DecomposeArguments& options, const Common& common) {
   Print(
       fmt::format("{} pictures decomposed in {:.1f} s ({:.0f}/s) into {}\n"
                   "certificate: |sum of contributions - embedding| / |embedding| is {:.1e} at "
-                  "most, {:.1e} on average\n",
+                  "most, {:.1e} on average\n{}",
                   result.images, seconds, static_cast<double>(result.images) / seconds,
-                  options.decompose.out.string(), result.certificate.max, result.certificate.mean));
+                  options.decompose.out.string(), result.certificate.max, result.certificate.mean,
+                  PoolMlpLine(shares)));
 }
 
 }  // namespace

@@ -47,14 +47,16 @@ void Run(const SpanArguments& options, const Common& common) {
     held_out = HeldOutSharesOfHeads(store.statistics(), store.basis(), heads, texts, options.span,
                                     common.threads);
   }
-  const Json result = SpanJson(store.info(), pool, heads, spans, shares, held_out);
+  Json result = SpanJson(store.info(), pool, heads, spans, shares, held_out);
+  PutPoolMlpShare(result, shares);
   files.Write(options.out, DumpJson(result) + "\n");
   files.Commit();
   if (common.json) {
     PrintJson(result);
     return;
   }
-  std::string out;
+  std::string out = PoolMlpLine(shares);
+  if (!out.empty()) out += "\n";
   for (const Json& head : result["heads"]) {
     const auto rank = head["rank"].get<Index>();
     out += fmt::format("{}  {:.1f} % of the embedding's variance, rank {}",

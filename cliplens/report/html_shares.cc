@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -31,6 +32,8 @@ class ShareMap {
       if (share.head >= 0) {
         share_of_[{share.layer, share.head}] = &share;
         heads_total_ += share.share;
+      } else if (&share == ShareOfPoolMlp(shares)) {
+        pool_share_ = &share;
       } else if (share.layer >= 0) {
         mlp_of_[share.layer] = &share;
         mlps_total_ += share.share;
@@ -46,15 +49,22 @@ class ShareMap {
     const int layers = static_cast<int>(tower.layers);
     const int heads = static_cast<int>(tower.heads);
     const double input_share = input_share_ ? input_share_->share : 0;
+    const double pool_share = pool_share_ ? pool_share_->share : 0;
     Put(out_,
         "<section id=\"shares\" aria-labelledby=\"shares-h\">\n"
         "<h2 id=\"shares-h\">Where the variance comes from</h2>\n"
         "<p>How much of the embedding\u2019s variance over the pictures each component brings, in "
         "per cent; all shares add up to {}.{}{}</p>\n",
-        Percent(heads_total_ + mlps_total_ + input_share), HalfSentence(),
+        Percent(heads_total_ + mlps_total_ + input_share + pool_share), HalfSentence(),
         smallest_ < 0
             ? " A negative share marks a component that moves against the sum of the others."
             : "");
+    if (pool_share_) {
+      Put(out_,
+          "<p>POOL.MLP, the MLP behind the model\u2019s pool, brings {} of it. It is a function of "
+          "all the others together, so what it brings is not split over heads and layers.</p>\n",
+          Percent(pool_share));
+    }
     PutStack(input_share);
     Put(out_,
         "<p class=\"muted\" id=\"map-note\">Share of the variance, per cent. The picture enters at "
@@ -67,6 +77,13 @@ class ShareMap {
     out_ +=
         "<th scope=\"col\" class=\"apart\">MLP</th><th scope=\"col\" class=\"sum\">all "
         "heads</th></tr></thead>\n<tbody>\n";
+    const auto put_alone = [&](const char* name, const ComponentShare* share) {
+      Put(out_, "<tr><th scope=\"row\">{}</th><td colspan=\"{}\" class=\"void\"></td>", name,
+          heads);
+      PutCell(share, false);
+      out_ += "<td class=\"void\"></td></tr>\n";
+    };
+    if (pool_share_) put_alone("POOL.MLP", pool_share_);
     for (int l = layers - 1; l >= 0; --l) {
       Put(out_, "<tr><th scope=\"row\">L{}</th>", l);
       double sum = 0;
@@ -78,9 +95,8 @@ class ShareMap {
       PutCell(Find(mlp_of_, l), false);
       Put(out_, "<td class=\"sum\">{}</td></tr>\n", FormatFixed(100 * sum, 1));
     }
-    Put(out_, "<tr><th scope=\"row\">INPUT</th><td colspan=\"{}\" class=\"void\"></td>", heads);
-    PutCell(input_share_, false);
-    out_ += "<td class=\"void\"></td></tr>\n</tbody></table>\n</div>\n";
+    put_alone("INPUT", input_share_);
+    out_ += "</tbody></table>\n</div>\n";
     PutLegend();
     out_ += "</section>\n";
     return std::move(out_);
@@ -144,8 +160,9 @@ class ShareMap {
 
   // Attention heads, MLPs and input as parts of one bar; negative parts lie left of zero.
   void PutStack(double input_share) {
-    const std::pair<const char*, double> parts[] = {
+    std::vector<std::pair<const char*, double>> parts = {
         {"Attention heads", heads_total_}, {"MLPs", mlps_total_}, {"Input", input_share}};
+    if (pool_share_) parts.emplace_back("POOL.MLP", pool_share_->share);
     double low = 0, high = 0;
     for (const auto& [name, share] : parts) (share < 0 ? low : high) += share;
     const double width = high - low;
@@ -153,7 +170,7 @@ class ShareMap {
     if (width > 0) {
       out_ += "<svg viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\">";
       double left = 0, right = 0;
-      for (int i = 0; i < 3; ++i) {
+      for (std::size_t i = 0; i < parts.size(); ++i) {
         const double share = parts[i].second;
         double& edge = share < 0 ? left : right;
         const double from = share < 0 ? edge + share : edge;
@@ -167,7 +184,7 @@ class ShareMap {
       out_ += "</svg>\n";
     }
     out_ += "<dl>";
-    for (int i = 0; i < 3; ++i) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
       Put(out_, "<div><dt class=\"part{}\">{}</dt><dd>{}</dd></div>", i, parts[i].first,
           Percent(parts[i].second));
     }
@@ -200,7 +217,7 @@ class ShareMap {
   std::string out_;
   std::map<HeadId, const ComponentShare*> share_of_;
   std::map<int, const ComponentShare*> mlp_of_;
-  const ComponentShare* input_share_ = nullptr;
+  const ComponentShare *input_share_ = nullptr, *pool_share_ = nullptr;
   double heads_total_ = 0, mlps_total_ = 0, largest_ = 0, smallest_ = 0;
 };
 

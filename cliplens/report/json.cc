@@ -1,6 +1,9 @@
 #include "cliplens/report/json.h"
 
+#include <fmt/format.h>
+
 #include "cliplens/base/error.h"
+#include "cliplens/report/table.h"
 
 namespace cliplens {
 
@@ -77,6 +80,19 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
     result["heads"].push_back(std::move(head));
   }
   return result;
+}
+
+void PutPoolMlpShare(Json& json, const std::vector<ComponentShare>& shares) {
+  if (const ComponentShare* pool = ShareOfPoolMlp(shares)) json["pool_mlp_share"] = pool->share;
+}
+
+std::string PoolMlpLine(const std::vector<ComponentShare>& shares) {
+  const ComponentShare* pool = ShareOfPoolMlp(shares);
+  if (pool == nullptr) return {};
+  return fmt::format(
+      "POOL.MLP, the MLP behind the pool, brings {} of the embedding's variance: one component, "
+      "which is not split over heads\n",
+      FormatPercent(pool->share));
 }
 
 Json ComponentsJson(const std::vector<ComponentShare>& shares) {

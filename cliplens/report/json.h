@@ -44,6 +44,10 @@ Json SpanJson(const StoreInfo& store, const TextPool& pool, const std::vector<He
               const std::vector<TextSpanResult>& spans, const std::vector<ComponentShare>& shares,
               const std::vector<std::vector<double>>& held_out = {});
 
+// What POOL.MLP brings: "pool_mlp_share", and a line for people. Nothing without a POOL.MLP.
+void PutPoolMlpShare(Json& json, const std::vector<ComponentShare>& shares);
+std::string PoolMlpLine(const std::vector<ComponentShare>& shares);
+
 // The list "components" of "cliplens.report/1": shares of the embedding's variance.
 Json ComponentsJson(const std::vector<ComponentShare>& shares);
 

@@ -5,7 +5,8 @@
 namespace cliplens {
 
 Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, const LeftOut& left_out,
-                   double seconds, const std::string& out) {
+                   const std::vector<ComponentShare>& shares, double seconds,
+                   const std::string& out) {
   Json json = {{"format", "cliplens.decompose/1"},
                {"model", model.name()},
                {"fingerprint", model.fingerprint()},
@@ -17,6 +18,7 @@ Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, const 
                {"certificate", CertificateJson(result.certificate)},
                {"seconds", seconds},
                {"out", out}};
+  PutPoolMlpShare(json, shares);
   PutLosses(json, result.oriented, result.skipped, result.incomplete, left_out);
   return json;
 }

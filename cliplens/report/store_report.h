@@ -17,9 +17,11 @@
 
 namespace cliplens {
 
-// "cliplens.decompose/1" of a run of `seconds` that wrote `out`.
+// "cliplens.decompose/1" of a run of `seconds` that wrote `out`. Of `shares` it says that of
+// POOL.MLP; they may be empty.
 Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, const LeftOut& left_out,
-                   double seconds, const std::string& out);
+                   const std::vector<ComponentShare>& shares, double seconds,
+                   const std::string& out);
 // "cliplens.merge/1" of `stores` stores.
 Json MergeJson(const Manifest& merged, Index stores, const std::string& out);
 // "cliplens.verify/1".
