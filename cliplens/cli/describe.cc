@@ -63,7 +63,7 @@ void AddDescribe(CLI::App& app, Common& common) {
                    "a part of it is described)");
   verb->add_option("--components,--head", choice.components,
                    "Describe what these add instead of the whole embedding: L11.H3, L9 (all heads "
-                   "of it), L9.MLP, INPUT; commas between");
+                   "of it), L9.MLP, INPUT, POOL.MLP; commas between");
   AddTextsOption(verb, choice.texts);
   AddNumber(verb, "--count", choice.count, 1, 1'000, "Most texts");
   AddOnError(verb, choice.on_error);

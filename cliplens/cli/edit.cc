@@ -94,7 +94,8 @@ void AddMake(CLI::App& app, Common& common) {
   AddStoreArgument(verb, options->store, "Store of the model (statistics are enough)");
   auto* which = AddOneOf(verb, "which components");
   which->add_option("--heads", options->recipe.which.heads,
-                    "L11.H3, L9-L11, last-4, all, also L11.MLP, mlps and INPUT; commas between");
+                    "L11.H3, L9-L11, last-4, all, also L11.MLP, mlps, INPUT and POOL.MLP; commas "
+                    "between");
   which->add_option("--property", options->recipe.which.property,
                     "The heads that --labels names this property for");
   AddLabelsOption(verb, options->recipe.which.labels);
