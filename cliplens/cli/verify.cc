@@ -27,10 +27,11 @@ void Run(const VerifyArguments& options, Common& common) {
   if (!options.model.model.empty()) {
     ModelChoice choice = options.model;
     try {
-      // The matrices B are of the weights as the products saw them.
-      choice.precision =
-          ReadManifest(options.store, neurons ? StoreKind::kNeurons : StoreKind::kFactors)
-              .info.precision;
+      // The matrices B are of the weights as the products saw them, and positions of that size.
+      const StoreInfo info =
+          ReadManifest(options.store, neurons ? StoreKind::kNeurons : StoreKind::kFactors).info;
+      choice.precision = info.precision;
+      choice.image_size = info.model_image_size;
     } catch (const Error&) {
       // said below, with whatever else is wrong
     }

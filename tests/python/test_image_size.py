@@ -34,6 +34,7 @@ def test_a_store_reads_pictures_as_it_was_made(photos, tmp_path):
     assert other["config"]["vision"]["image_size"] == 120
     # Its model is loaded so again, and rows of a picture are those of the store.
     answer("verify", store)
+    answer("verify", store, "--model", MODEL)
     assert len(answer("search", store, "--text", "a duck", "-k", 3)["results"]) == 3
     nearest = answer("search", store, "--item", 7, "-k", 1)["results"][0]
     report = tmp_path / "r.html"
