@@ -41,12 +41,17 @@ std::vector<double> LastAttention(const Captures& c) {
   return row;
 }
 
-std::vector<double> Rollout(const Captures& c, const TokenLayout& layout) {
+std::vector<double> Rollout(const Captures& c, const ModelConfig& config) {
   const Index tokens = c.attention.dim(1);
-  // From the class token; where there is none, from all tokens alike.
-  std::vector<double> row(ToSize(tokens),
-                          layout.prefix > 0 ? 0.0 : 1.0 / static_cast<double>(tokens));
-  if (layout.prefix > 0) row[0] = 1;
+  // From the class token; where a pool reads more rows, from these alike.
+  std::vector<double> row(ToSize(tokens), 0.0);
+  if (config.pool.kind == Pooling::kToken) {
+    row[0] = 1;
+  } else {
+    const Index first = config.pool.kind == Pooling::kAverage ? config.layout().prefix : 0;
+    std::ranges::fill(std::span(row).subspan(ToSize(first)),
+                      1.0 / static_cast<double>(tokens - first));
+  }
   for (Index l = c.attention.dim(0) - 1; l >= 0; --l) {
     std::vector<double> next(row.size(), 0.0);
     for (Index i = 0; i < tokens; ++i) {
@@ -242,7 +247,7 @@ Array<double, 2> ClassMaps::MapOf(const Captures& captures, Index c) const {
     case MapMethod::kRawAttention:
       return GridOf(LastAttention(captures), layout);
     case MapMethod::kRollout:
-      return GridOf(Rollout(captures, layout), layout);
+      return GridOf(Rollout(captures, model_.config()), layout);
     case MapMethod::kPatchText:
       return GridOf(PatchText(model_.image_readout(), captures, directions_.row(c)), layout);
     case MapMethod::kNeurons:

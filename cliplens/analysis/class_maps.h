@@ -22,7 +22,7 @@ namespace cliplens {
 // same.
 enum class MapMethod {
   kDecomposition,  // contributions of the patches through the chosen heads
-  kRawAttention,   // the class token's attention in the last layer, mean over heads
+  kRawAttention,   // the pooled row's attention in the last layer, mean over heads
   kRollout,        // "Quantifying Attention Flow in Transformers" (arXiv 2005.00928): the product
                    // of (A_l + 1)/2 over the layers, A_l the mean over heads, its class row
   kPatchText,      // unit embeddings of the last layer's patch tokens · (w_ĉ − w̄)
