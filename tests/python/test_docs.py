@@ -29,6 +29,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from test_towers import write_siglip
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -287,6 +289,7 @@ def tables_of(page):
 
 RUNS = [
     "info pictureworld",
+    "info siglip",
     "pull hf:org/model",  # from a cache, offline
     "tokenize pictureworld --texts texts.txt",
     "preprocess pictureworld --image faulty/single-000000.png --out x.npy",
@@ -348,6 +351,10 @@ RUNS = [
     "explain pictureworld --image faulty/single-000000.png --text duck --labels labels.json",
     "explain pictureworld --image photos/single-000000.png --classes classes.txt --through L4",
     "explain pictureworld --image photos/single-000000.png --text 'a duck' --through text:L1",
+    "decompose siglip --images photos --out siglip.store",
+    "span siglip.store --texts gaps.txt --count 2 --heads L2",
+    "heatmap siglip --image photos/single-000000.png --text duck",
+    "explain siglip --image photos/single-000000.png --text duck --through L1",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
     "search whole --item 3 -k 3",
     "search whole --item 3 --property object --labels labels.json -k 3",
@@ -392,6 +399,8 @@ FAILURES = {"verify nothing": 3}  # there is no such store
 def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("json")
     make_workplace(folder)
+    (folder / "siglip").mkdir()
+    write_siglip(folder / "siglip")  # with a POOL.MLP, and without a class token
     return folder
 
 
@@ -445,7 +454,7 @@ ROUTE_ONLY = {"Component": r"layer|head", "Head": r"format|label.*|texts\[\]\.(h
               "Explanation": r"through\.strongest\[\]\.words", "OpenedEdit": r"edit\..*|other_means"}
 VERB_ONLY = {"Search": r"index", "Explanation": r"through\.strongest\[\]\.by_word.*",
              "Neuron": r"pictures\[\]\.(fires|class_token)",
-             "Head": r"format|heads\[\]\.texts\[\]\.held_out",
+             "Head": r"format|pool_mlp_share|heads\[\]\.texts\[\]\.held_out",
              "GroupRow": r"rows\[\]\.weighted"}
 
 
