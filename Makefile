@@ -94,7 +94,7 @@ run-parity: $(PARITY_ENV)/ready
 
 parity: setup-test
 	cmake -S . -B $(BUILD) -G Ninja $(UNITS) -DCLIPLENS_BUILD_TESTS=ON
-	cmake --build $(BUILD) -j $(JOBS) --target cliplens text_tokens
+	cmake --build $(BUILD) -j $(JOBS) --target cliplens text_tokens architecture_table
 	$(MAKE) run-parity
 
 run-explorer:

@@ -54,6 +54,7 @@ ModelConfig LoadConfig(const std::filesystem::path& path, const std::string& arc
 // `path`: a directory or a checkpoint file. `architecture`, for a file that brings no
 // configuration: a name of open_clip's ("ViT-B-16"), "openai" (sizes from the tensors' shapes,
 // QuickGELU), or a JSON file like open_clip_config.json, whose directory may hold the vocabulary.
+// The files of a tokenizer that an architecture by name has of its own lie beside the checkpoint.
 // `weights`, for a file with several models: what stands before the names of the one that is meant
 // ("model_ema"), or "." for the one without such a prefix.
 // `image_size`: pixels along a side of the pictures that are to be read; 0: the model's own.

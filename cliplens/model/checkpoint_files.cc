@@ -187,10 +187,13 @@ bool IsOpenAi(const OpenedCheckpoint& opened) {
 std::vector<std::string_view> Fitting(const OpenedCheckpoint& opened) {
   const auto& tensors = opened.file->tensors();
   std::vector<std::string_view> fit;
-  for (const Architecture& a : Architectures()) {
-    const ModelConfig config = ConfigOf(a);
-    // Of a model with CLIP's own text tower the image tower alone would fit.
-    if (!config.has_text() && tensors.contains(opened.prefix + "ln_final.weight")) continue;
+  for (const std::string_view name : ArchitectureNames()) {
+    const ModelConfig config = FindArchitecture(std::string(name));
+    // Of a model with open_clip's own text tower the image tower alone would fit.
+    if (!config.has_text() && (tensors.contains(opened.prefix + "ln_final.weight") ||
+                               tensors.contains(opened.prefix + "text.ln_final.weight"))) {
+      continue;
+    }
     const bool fits = std::ranges::all_of(opened.family->rows, [&](const TensorRow& row) {
       if (!Uses(config, row)) return true;
       const Index layers = LayersOf(row, config);
@@ -200,7 +203,7 @@ std::vector<std::string_view> Fitting(const OpenedCheckpoint& opened) {
              (!IsInLayers(row) ||
               !tensors.contains(opened.prefix + TensorsInFile(row, layers, config).front().name));
     });
-    if (fits) fit.push_back(a.name);
+    if (fits) fit.push_back(name);
   }
   return fit;
 }
@@ -258,8 +261,8 @@ void OpenFile(OpenedCheckpoint& opened, const std::string& architecture) {
         "cannot be told from the weights): {}; openai for weights that OpenAI trained",
         PathText(c.path), Candidates(opened));
   }
+  std::error_code ignored;
   if (architecture.ends_with(".json")) {
-    std::error_code ignored;
     const fs::path file = fs::weakly_canonical(architecture, ignored);
     c.architecture = file.string();
     c.config = ParseOpenClipConfig(ReadJsonFile(file, kMaxConfigBytes), PathText(file));
@@ -267,6 +270,8 @@ void OpenFile(OpenedCheckpoint& opened, const std::string& architecture) {
     c.files.insert(c.files.begin(), file);
   } else {
     c.config = FindArchitecture(architecture);
+    // Files of a tokenizer of its own; CLIP's is not looked for beside a checkpoint.
+    if (c.config.text_rule) c.vocabulary = fs::absolute(c.path, ignored).parent_path();
   }
   CheckActivation(opened);
   c.layout = fmt::format("weights with {} names, {}", opened.family->name, kind);

@@ -103,7 +103,8 @@ const Tokenizer& ClipModel::tokenizer() const {
   std::call_once(tokenizer_->once, [&] {
     const std::filesystem::path& directory = checkpoint_->vocabulary;
     Tokenizer loaded =
-        config().text_rule ? Tokenizer::LoadFiles(directory, *config().text_rule)
+        config().text_rule
+            ? Tokenizer::LoadFiles(directory, *config().text_rule, config().tokenizer_name)
         : config().tokenizer_rule == TokenizerRule::kHuggingFace
             ? Tokenizer::LoadHuggingFace(directory, config().context_length, config().eos_token_id)
             : Tokenizer::Load(directory, config().context_length, config().tokenizer_name);

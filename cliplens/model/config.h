@@ -31,6 +31,8 @@ struct RotaryConfig {
   Index reference = 0;   // patches along a side that places are scaled to
   double offset = 0;     // of the first place
   bool x_first = false;  // columns turn the first half of the pairs, not rows
+
+  bool operator==(const RotaryConfig&) const = default;
 };
 
 // How a checkpoint holds the matrix of queries, keys and values, and its bias. Keys of EVA's have
@@ -58,6 +60,7 @@ struct TowerConfig {
   bool layer_scale = false;
 
   Index head_width() const { return width / heads; }  // K
+  bool operator==(const TowerConfig&) const = default;
 };
 
 // How the embedding is made of the rows behind the last block.
@@ -73,6 +76,8 @@ struct PoolConfig {
   // Of an attention pool:
   Index heads = 0;
   Index mlp_width = 0;  // of the MLP behind the attention
+
+  bool operator==(const PoolConfig&) const = default;
 };
 
 // The tokens of a picture: those in front (the class token), then the patches row by row.
@@ -130,6 +135,7 @@ struct ModelConfig {
   }
   Index grid() const { return layout().grid; }
   Index tokens() const { return layout().tokens(); }  // N
+  bool operator==(const ModelConfig&) const = default;
 };
 
 // ModelConfig::other_text of open_clip's models whose text tower is one of Hugging Face's.

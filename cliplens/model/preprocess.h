@@ -53,6 +53,8 @@ struct PreprocessConfig {
   // palette picture it is the colour of index 0. Three different numbers are always the RGB colour.
   std::array<std::uint8_t, 3> fill_color = {0, 0, 0};
   PassOrder pass_order = PassOrder::kPillow13;
+
+  bool operator==(const PreprocessConfig&) const = default;
 };
 
 // Where the square that the model reads lies: the picture is resized to `width` x `height`, and the

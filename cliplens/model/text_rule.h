@@ -28,6 +28,8 @@ struct TextRule {
   // transformers' class that reads the files, in place of the one that tokenizer_config.json names
   // ("Siglip2Tokenizer").
   std::string tokenizer_class = {};
+
+  bool operator==(const TextRule&) const = default;
 };
 
 }  // namespace cliplens

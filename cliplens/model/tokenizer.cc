@@ -7,7 +7,10 @@
 #include <unordered_map>
 #include <utility>
 
+#include <fmt/ranges.h>
+
 #include "cliplens/base/error.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/model/byte_pairs.h"
 #include "cliplens/model/clip_vocabulary.h"
@@ -229,7 +232,19 @@ Tokenizer Tokenizer::LoadHuggingFace(const std::filesystem::path& directory, Ind
       std::make_unique<Impl>(ReadHuggingFaceVocabulary(directory), context_length, eos_token_id));
 }
 
-Tokenizer Tokenizer::LoadFiles(const std::filesystem::path& directory, const TextRule& rule) {
+Tokenizer Tokenizer::LoadFiles(const std::filesystem::path& directory, const TextRule& rule,
+                               const std::string& own_name) {
+  constexpr const char* kFiles[] = {"tokenizer.json", "spiece.model", "sentencepiece.bpe.model",
+                                    "vocab.txt", "tokenizer_config.json"};
+  const bool there =
+      std::ranges::any_of(kFiles, [&](const char* file) { return Exists(directory / file); });
+  if (!there && !own_name.empty()) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: the model's texts are read by the tokenizer '{}', and none of its files is "
+                "there ({}); copy all that it has there, or give rows of texts that were made "
+                "elsewhere: --text-rows FILE.npy, with the texts in FILE.txt beside it",
+                PathText(directory), Printable(own_name), fmt::join(kFiles, ", "));
+  }
   return Tokenizer(std::make_unique<FileTokenizer>(FileTokenizer::Load(directory, rule)));
 }
 

@@ -64,8 +64,9 @@ class Tokenizer {
                                    Index eos_token_id);
   // The tokenizer whose files are in a directory: `tokenizer.json`, or sentencepiece's
   // `spiece.model` or `sentencepiece.bpe.model`, or `vocab.txt`, with tokenizer_config.json. See
-  // FileTokenizer.
-  static Tokenizer LoadFiles(const std::filesystem::path& directory, const TextRule& rule);
+  // FileTokenizer. Where there are none the message says `own_name`, if it is not empty.
+  static Tokenizer LoadFiles(const std::filesystem::path& directory, const TextRule& rule,
+                             const std::string& own_name = "");
   // From the lines of a merges file; ids as open_clip numbers them.
   static Tokenizer FromMerges(const std::vector<std::pair<std::string, std::string>>& merges,
                               Index context_length);

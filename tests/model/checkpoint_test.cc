@@ -847,12 +847,20 @@ TEST(Architectures, ByName) {
   EXPECT_EQ(FindArchitecture("ViT-bigG-14").vision.mlp_width, 8192);
   EXPECT_EQ(FindArchitecture("ViT-L-14-quickgelu").vision.activation, Activation::kQuickGelu);
   EXPECT_TRUE(FindArchitecture("ViT-M-16-alt").vision.layer_scale);
+  EXPECT_EQ(FindArchitecture("ViT-H-14-378").preprocess.resize_mode, ResizeMode::kSquash);
   EXPECT_FALSE(FindArchitecture("xlm-roberta-base-ViT-B-32").has_text());
+  const ModelConfig siglip = FindArchitecture("ViT-SO400M-14-SigLIP2-378");
+  EXPECT_EQ(siglip.vision.width, 1152);
+  EXPECT_EQ(siglip.text.mlp_width, 4304);
+  EXPECT_EQ(siglip.text.activation, Activation::kGeluTanh);
+  EXPECT_EQ(siglip.preprocess.mean[0], 0.5f);
+  EXPECT_EQ(siglip.tokenizer_name, "timm/ViT-SO400M-14-SigLIP2-378");
+  EXPECT_EQ(FindArchitecture("ViT-L-14-CLIPA").pool.kind, Pooling::kAverage);
+  EXPECT_EQ(FindArchitecture("nllb-clip-base-siglip").pool.kind, Pooling::kAttention);
   EXPECT_TRUE(FindArchitecture("ViT-B-32").has_text());
   ExpectError(ErrorCode::kUnsupported, "ResNet", [] { FindArchitecture("RN50"); });
   ExpectError(ErrorCode::kUnsupported, "CoCa", [] { FindArchitecture("coca_ViT-B-32"); });
-  ExpectError(ErrorCode::kNotFound, "known are openai, ViT-B-16",
-              [] { FindArchitecture("ViT-Z"); });
+  ExpectError(ErrorCode::kNotFound, "known are openai, ", [] { FindArchitecture("ViT-Z"); });
 }
 
 TEST_F(LayoutTest, ModelsInTheHubCache) {
