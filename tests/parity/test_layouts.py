@@ -4,7 +4,6 @@ and the same fingerprint for the same weights."""
 from __future__ import annotations
 
 import pathlib
-import re
 import shutil
 
 import numpy as np
@@ -91,35 +90,3 @@ def test_every_layout_meets_eight_architectures():
     for layout in layouts.LAYOUTS:
         names = {case.title for case in layouts.CASES if layout in layouts.layouts_of(case)}
         assert len(names) >= 8, (layout.title, names)
-
-
-def test_architectures_are_open_clips():
-    """The table behind --arch against open_clip's own files."""
-    rows = {}
-    source = pathlib.Path(__file__).parents[2] / "cliplens/model/architectures.cc"
-    for line in source.read_text().splitlines():
-        if re.match(r'    {"[\w-]+", \d+, ', line):
-            name, *values = line.strip().strip("{},").replace('"', "").split(", ")
-            rows[name] = ([int(v) for v in values[:10]] + [v == "true" for v in values[10:12]]
-                          + values[12:])
-    assert len(rows) >= 37
-    for name in open_clip.list_models():
-        cfg = open_clip.get_model_config(name)
-        vision, text = cfg["vision_cfg"], cfg["text_cfg"]
-        other = text.get("hf_model_name")
-        evaluated = ("timm_model_name" not in vision and isinstance(vision["layers"], int)
-                     and "pool_type" not in vision and "multimodal_cfg" not in cfg
-                     and (other or "hf_tokenizer_name" not in text))
-        assert bool(evaluated) == (name in rows), name
-        if not evaluated:
-            continue
-        row = rows.pop(name)
-        row += [False] * (12 - len(row))
-        towers = [0, 0, 0] if other else [text["layers"], text["width"], text["heads"]]
-        assert row == [
-            cfg["embed_dim"], vision["image_size"], vision["patch_size"], vision["layers"],
-            vision["width"], vision.get("head_width", 64),
-            int(vision["width"] * vision.get("mlp_ratio", 4.0)), *towers,
-            cfg.get("quick_gelu", False), "ls_init_value" in vision, *([other] if other else [])], name
-        assert other or text["context_length"] == 77 and text["vocab_size"] == 49408
-    assert not rows
