@@ -99,7 +99,7 @@ HeatMapReport Report(Index width, Index height) {
                            "least and is cut in the end"}) {
     HeatMapPanel panel{text, "", "heads all", {{0, 0}, {0, 1}}, {}};
     panel.map.grid = Array<double, 2>({4, 4}, 0.01);
-    panel.map.rest = {0.02, 0.03, -0.01, 0};
+    panel.map.rest = {.pooled_token = 0.02, .mlps = 0.03, .input = -0.01};
     panel.map.score = 0.2;
     report.panels.push_back(panel);
   }
@@ -129,6 +129,22 @@ TEST(HeatMapReport, TableNamesTheRest) {
                             "-0.0100", "- a swan", "add up to the score within"}) {
     EXPECT_NE(table.find(words), std::string::npos) << words << "\n" << table;
   }
+  EXPECT_EQ(table.find("POOL.MLP"), std::string::npos) << table;
+}
+
+TEST(HeatMapReport, TheRestHasWhatTheModelHas) {
+  HeatMapReport report = Report(80, 40);
+  report.picture.class_token = false;
+  report.picture.pool_mlp = true;
+  for (HeatMapPanel& panel : report.panels) {
+    panel.map.rest = {.mlps = 0.03, .pool_mlp = 0.02, .input = -0.01};
+  }
+  const std::string table = HeatMapTable(report);
+  EXPECT_EQ(table.find("class token"), std::string::npos) << table;
+  EXPECT_NE(table.find("POOL.MLP"), std::string::npos) << table;
+  const Json rest = HeatMapJson(report)["rest"];
+  EXPECT_EQ(rest["pool_mlp"], 0.02);
+  EXPECT_FALSE(rest.contains("class_token"));
 }
 
 TEST(HeatMapReport, SheetsOfAnyPicture) {
