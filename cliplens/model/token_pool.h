@@ -3,7 +3,7 @@
 //
 //   const TokenPool pool(model.config(), model.tensors());
 //   tower.Run(items, pool.Needs(request), output, workspace);
-//   pool.Pool(rows, request, captures, pooled);
+//   pool.Pool(rows, request, captures, pooled, workspace.team);
 //
 // Every row at the end is a sum over components, and a pool is a weighted sum of rows once its
 // weights w [Q, N] are known, at the end of the pass: a component's part of it is the same sum of
