@@ -219,6 +219,7 @@ def test_tensors_are_as_documented(place, stored):
     page = (ROOT / "docs/neurons.md").read_text().split("## The store\n")[1].split("\n## ")[0]
     vision = stored.manifest["model"]["config"]["vision"]
     sizes = {"F": vision["mlp_width"], "H·K": vision["heads"] * vision["head_width"],
+             "H·Q·K": vision["heads"] * vision["head_width"],  # Q is 1 without an attention pool
              "E": stored.manifest["model"]["config"]["embed_width"], "k": TOP, "1": 1,
              "B": stored.manifest["shards"][0]["images"]}
     documented, file = {}, ""
@@ -231,7 +232,7 @@ def test_tensors_are_as_documented(place, stored):
         for name in re.findall(r"`([^`]+)`", names):
             for layer in LAYERS if "L9" in name else ["all"]:
                 own = (LAST - layer if layer != "all" else 0) * vision["heads"]
-                widths = [{"J": own, "2J+3": 2 * own + 3, **sizes}[s.strip()]
+                widths = [{"J": own, "2J+2Q+1": 2 * own + 3, **sizes}[s.strip()]
                           for s in shape.strip("[]").split(",")]
                 pairs = [r for r in range(LAYERS[0] + 1, LAST + 1) if layer == "all" or r > layer]
                 for later in pairs if "L10" in name else [0]:
