@@ -151,10 +151,10 @@ def test_too_little_memory_is_a_clear_line(limit, tmp_path):
     picture = picture_of(tmp_path)
     seen = set()
     for megabytes in (60, 90, 100, 110, 120, 130, 140, 150, 170, 200, 260, 512):
+        if limited({limit: megabytes << 20}, "--version")[0] != 0:
+            continue  # the program and its libraries were not loaded, or not initialised
         status, err = limited({limit: megabytes << 20}, "embed", MODEL, "--images", picture,
                               "--threads", 3, "--out", tmp_path / f"{megabytes}.npy")
-        if status == 127 and "shared libraries" in err:
-            continue  # the program itself was not loaded
         assert status in (0, 6), (megabytes, status, err)
         assert status == 0 or (err.startswith("cliplens: exhausted: ") and err.count("\n") == 1), err
         seen.add(status)
