@@ -16,6 +16,7 @@ import { bare, count, decimals, leaf, percent, plus, points, range, score } from
 import { all, link, one, type Route } from '../lib/route';
 import { fileName, saveBlob } from '../lib/save';
 import { pictureOf, pictureParams, useAnswer, type Page } from '../state';
+import { poolMlpOf } from './overview';
 
 // L3 stands for all heads of layer 3; everything else for itself.
 export function expand(components: string[], heads: number): string[] {
@@ -28,14 +29,14 @@ export function expand(components: string[], heads: number): string[] {
 }
 
 export function editOf(route: Route, heads: number): Edit {
-  const components = (one(route, 'off') ?? '').split(',').map((s) => s.trim()).filter((s) => /^(L\d+(\.(H\d+|MLP))?|INPUT)$/.test(s));
+  const components = (one(route, 'off') ?? '').split(',').map((s) => s.trim()).filter((s) => /^(L\d+(\.(H\d+|MLP))?|INPUT|POOL\.MLP)$/.test(s));
   const scale = one(route, 'scale');
   const factor = scale === null ? 0 : Number(scale);
   return { components: expand(components, heads), mode: scale === null ? 'mean' : 'scale', scale: Number.isFinite(factor) ? factor : 0 };
 }
 
 const order = (component: string) => {
-  const layer = component === 'INPUT' ? -1 : Number(component.slice(1).split('.')[0]);
+  const layer = component === 'INPUT' ? -1 : component === 'POOL.MLP' ? 9999 : Number(component.slice(1).split('.')[0]);
   return layer * 10000 + (component.includes('.H') ? Number(component.split('.H')[1]) : 9999);
 };
 
@@ -85,6 +86,7 @@ export function EditView({ page }: { page: Page }) {
           <div class="tools buttons">
             <button type="button" aria-pressed={off.has('INPUT')} onClick={() => toggle(['INPUT'])}>INPUT</button>
             <button type="button" onClick={() => toggle(Array.from({ length: source.layers }, (_, l) => headName(l, null)))}>All MLPs</button>
+            {overview.data && poolMlpOf(overview.data) !== null && <button type="button" aria-pressed={off.has('POOL.MLP')} onClick={() => toggle(['POOL.MLP'])}>POOL.MLP</button>}
             {overview.data?.labels && <PropertyHeads overview={overview.data} onToggle={toggle} />}
             <button type="button" class="quiet" disabled={off.size === 0} onClick={() => put([])}>Clear</button>
           </div>

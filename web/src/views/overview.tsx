@@ -25,6 +25,9 @@ export function byLayer(overview: Overview, layers: number) {
 }
 export const inputOf = (overview: Overview) => overview.components.find((c) => c.component === 'INPUT')?.share ?? 0;
 
+/** The share of the MLP behind an attention pool; null for a model without one. */
+export const poolMlpOf = (overview: Overview) => overview.components.find((c) => c.component === 'POOL.MLP')?.share ?? null;
+
 export function OverviewView({ page }: { page: Page }) {
   const { source, route, set } = page;
   const asked = useAnswer(source.kind === 'store' ? `overview ${source.id}` : null, (signal) => api.overview(source.id, signal));
@@ -97,7 +100,7 @@ function Facts({ page }: { page: Page }) {
 function Shares({ page, overview }: { page: Page; overview: Overview }) {
   const { source } = page;
   const layers = byLayer(overview, source.layers);
-  const input = inputOf(overview);
+  const input = inputOf(overview), pool = poolMlpOf(overview);
   const most = Math.max(...layers.flatMap((l) => [l.heads, l.mlp]), input);
   const heads = layers.reduce((s, l) => s + l.heads, 0), mlps = layers.reduce((s, l) => s + l.mlp, 0);
   return (
@@ -105,12 +108,13 @@ function Shares({ page, overview }: { page: Page; overview: Overview }) {
       <div class="title"><h2 id="shares-title">Where the variance comes from</h2>
         <Exports name={fileName(source.name, 'shares')} what="shares by layer"
           svg={() => layerFigure('Share of the embedding’s variance by layer', describe(overview, source), layers, input)}
-          table={() => ({ header: ['layer', 'heads', 'mlp'], rows: [...layers.map((l, i) => [i, l.heads, l.mlp]), ['INPUT', input, null]] })} />
+          table={() => ({ header: ['layer', 'heads', 'mlp'], rows: [...layers.map((l, i) => [i, l.heads, l.mlp]), ['INPUT', input, null], ...(pool === null ? [] : [['POOL.MLP', null, pool]])] })} />
       </div>
       <dl class="figures">
         <div><dt>attention heads</dt><dd>{percent(heads)}</dd></div>
         <div><dt>MLPs</dt><dd>{percent(mlps)}</dd></div>
         <div><dt>INPUT</dt><dd>{percent(input)}</dd></div>
+        {pool !== null && <div><dt>POOL.MLP, behind the attention pool</dt><dd>{percent(pool)}</dd></div>}
       </dl>
       <table class="bars">
         <caption class="hide">Share of the embedding’s variance by layer</caption>

@@ -278,7 +278,7 @@ function Through({ page, through, explain, json, name, pointed, onPoint }: {
       </label></div>
       {split && (
         <>
-          <p class="muted note">What the neurons of layer {split.layer} bring through the attention of later layers: {plus(split.neurons)} of {score(explain.score)}. The same heads bring {plus(split.later_heads)} from elsewhere, heads up to layer {split.layer} {plus(split.other_heads)}, MLPs {plus(split.mlps)}, INPUT {plus(split.input)}, constants {plus(split.constants)}. Point at a neuron to see its patches.</p>
+          <p class="muted note">What the neurons of layer {split.layer} bring through the attention of later layers: {plus(split.neurons)} of {score(explain.score)}. The same heads bring {plus(split.later_heads)} from elsewhere, heads up to layer {split.layer} {plus(split.other_heads)}, MLPs {plus(split.mlps)}{split.pool_mlp !== undefined && `, POOL.MLP ${plus(split.pool_mlp)}`}, INPUT {plus(split.input)}, constants {plus(split.constants)}. Point at a neuron to see its patches.</p>
           <table class="texts neurons">
             <caption class="hide">Neurons of largest score</caption>
             <thead><tr><th scope="col">neuron</th><th scope="col">its texts</th><th scope="col" class="number">score</th><th scope="col" class="number">mostly through</th><th scope="col" class="meter"><span class="hide">bar</span></th></tr></thead>
