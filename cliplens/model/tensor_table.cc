@@ -383,7 +383,7 @@ std::vector<TensorInFile> TensorsInFile(const TensorRow& row, Index layer,
     shares.push_back(two ? 2 : 1);
   }
   if (tensors.size() == 1) return tensors;
-  const Index all = std::accumulate(shares.begin(), shares.end(), Index{0});
+  const Index all = std::max(Index{1}, std::accumulate(shares.begin(), shares.end(), Index{0}));
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     tensors[i].shape[0] = shape[0] / all * shares[i];
   }
