@@ -26,16 +26,7 @@ void Give(PerLayer<3>& values, LayerRange layers, Index rows, Index columns) {
 // weights [Q, N] times rows [N, n], [Q, n].
 void WeightedRows(ArrayView<const float, 2> weights, std::span<const float> rows, float* out) {
   const Index tokens = weights.dim(1);
-  const Index width = static_cast<Index>(rows.size()) / tokens;
-  nn::Gemm({.m = weights.dim(0),
-            .n = width,
-            .k = tokens,
-            .a = weights.data(),
-            .a_stride = tokens,
-            .b = rows.data(),
-            .b_stride = width,
-            .c = out,
-            .c_stride = width});
+  nn::Gemm(weights, {rows.data(), {tokens, static_cast<Index>(rows.size()) / tokens}}, out);
 }
 
 }  // namespace
@@ -45,6 +36,7 @@ struct TokenPool::Weights {
   Array<float, 2> rows;                       // [Q, N]
   std::optional<AttentionPool::Pooled> pool;  // of an attention pool
   double norm = 1;                            // the length of its embedding
+  Vector constants = {};                      // a component's share of the pool's constants [E]
 
   Index count() const { return rows.dim(0); }
 };
@@ -87,6 +79,7 @@ void TokenPool::Pool(Captures& rows, const CaptureRequest& request, Captures* ca
   if (w.pool) {
     captures->scale.weight = w.pool->weight;
     captures->scale.weighted_mean = w.pool->weighted_mean;
+    w.constants = attention_->Constants(*w.pool) / static_cast<double>(2 * tower_.layers + 1);
   }
   PoolHeads(rows, w, request, *captures);
   PoolParts(rows, w, request, *captures);
@@ -124,7 +117,7 @@ Array<float, 3> ByHead(ArrayView<const float, 2> rows, Index heads) {
   return out;
 }
 
-// out [H, E] += the heads' share of the constants, then all through the embedding's length.
+// out [n, E] += each row's share of the constants, then all through the embedding's length.
 void Finish(ArrayView<float, 2> out, const Vector& constant, double share, double norm) {
   for (Index i = 0; i < out.dim(0); ++i) {
     const std::span<float> row = out.row(i);
@@ -136,6 +129,17 @@ void Finish(ArrayView<float, 2> out, const Vector& constant, double share, doubl
 
 }  // namespace
 
+void TokenPool::PutHeads(Index layer, ArrayView<const float, 3> z, const Weights& w, double share,
+                         ArrayView<float, 2> out) const {
+  if (!attention_) {
+    std::ranges::copy(z.flat(), out.data());
+    return;
+  }
+  attention_->HeadSums(layer, z, out);
+  Finish(out, attention_->OutBias(layer, *w.pool) + w.constants,
+         share / static_cast<double>(tower_.heads), w.norm);
+}
+
 void TokenPool::PoolHeads(const Captures& rows, const Weights& w, const CaptureRequest& request,
                           Captures& captures) const {
   const LayerRange layers = request.z.Of(tower_.layers);
@@ -145,18 +149,9 @@ void TokenPool::PoolHeads(const Captures& rows, const Weights& w, const CaptureR
   }
   Give(captures.z, layers, tower_.heads, attention_ ? embed_width_ : tower_.head_width());
   Array<float, 2> sums({w.count(), tower_.width});
-  const auto heads = static_cast<double>(tower_.heads);
-  const double parts = static_cast<double>(2 * tower_.layers + 1);
   for (Index l = layers.begin; l < layers.end; ++l) {
     WeightedRows(w.rows, rows.z_rows[l].flat(), sums.data());
-    if (!attention_) {
-      std::ranges::copy(sums.flat(), captures.z[l].data());
-      continue;
-    }
-    attention_->HeadSums(l, ByHead(sums, tower_.heads), captures.z[l]);
-    const Vector constant =
-        attention_->OutBias(l, *w.pool) + attention_->Constants(*w.pool) / parts;
-    Finish(captures.z[l], constant, 1 / heads, w.norm);
+    PutHeads(l, ByHead(sums, tower_.heads), w, 1, captures.z[l]);
   }
 }
 
@@ -167,9 +162,8 @@ void TokenPool::PoolParts(const Captures& rows, const Weights& w, const CaptureR
     captures.parts = {};
     return;
   }
-  // Row 0 is INPUT; the range begins where that of the rows does or later.
-  const Index first =
-      rows.part_rows.dim(0) > 0 ? layers.begin - request.parts.Of(tower_.layers).begin : 0;
+  // Row 0 is INPUT; the rows were kept from this layer on, perhaps an earlier one.
+  const Index first = layers.begin - Needs(request).part_rows.Of(tower_.layers).begin;
   const Index count = layers.size() + 1;
   Array<float, 3> sums({count, w.count(), tower_.width});
   for (Index j = 0; j < count; ++j) {
@@ -184,8 +178,7 @@ void TokenPool::PoolParts(const Captures& rows, const Weights& w, const CaptureR
   captures.parts = Array<float, 2>({count + (mlp ? 1 : 0), embed_width_});
   const ArrayView<float, 2> linear = captures.parts.rows(0, count);
   attention_->PartSums(sums, linear);
-  Finish(linear, attention_->Constants(*w.pool), 1.0 / static_cast<double>(2 * tower_.layers + 1),
-         w.norm);
+  Finish(linear, w.constants, 1, w.norm);
   if (!mlp) return;
   std::ranges::transform(w.pool->mlp, captures.parts.row(count).begin(),
                          [&](double v) { return static_cast<float>(v / w.norm); });
@@ -236,15 +229,7 @@ void TokenPool::PoolPatterns(const Captures& rows, const Weights& w, const Captu
                        own[h].row(p).begin(), [&](float v) { return pattern(h, p, 0) * v; });
       }
     }
-    if (!attention_) {
-      std::ranges::copy(own.flat(), captures.z_self[l].data());
-      continue;
-    }
-    attention_->HeadSums(l, own, captures.z_self[l]);
-    const double parts = static_cast<double>(2 * tower_.layers + 1);
-    const Vector constant =
-        attention_->OutBias(l, *w.pool) + attention_->Constants(*w.pool) / parts;
-    Finish(captures.z_self[l], constant, 1.0 / static_cast<double>(heads * tokens), w.norm);
+    PutHeads(l, own, w, 1.0 / static_cast<double>(tokens), captures.z_self[l]);
   }
 }
 

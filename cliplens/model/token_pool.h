@@ -42,6 +42,9 @@ class TokenPool {
 
  private:
   struct Weights;
+  // Heads' sums z [H, Q, K] as captures hold them, with `share` of their constants.
+  void PutHeads(Index layer, ArrayView<const float, 3> z, const Weights& w, double share,
+                ArrayView<float, 2> out) const;
   void PoolHeads(const Captures& rows, const Weights& w, const CaptureRequest& request,
                  Captures& captures) const;
   void PoolParts(const Captures& rows, const Weights& w, const CaptureRequest& request,

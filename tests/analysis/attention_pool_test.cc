@@ -237,6 +237,10 @@ TEST_F(AttentionPoolTest, WhatIsAskedForDoesNotChangeTheNumbers) {
   EXPECT_TRUE(std::ranges::equal(few.embedding.flat(), all.embedding.flat()));
   EXPECT_TRUE(std::ranges::equal(few.captures.z[1].flat(), all.captures.z[1].flat()));
   EXPECT_TRUE(few.captures.parts.empty() && few.captures.pattern.empty());
+  // Parts of some layers, with the rows of more.
+  const Pass some = PassOfPicture(4, {.parts = {1, 2}, .part_rows = kAllLayers});
+  EXPECT_TRUE(std::ranges::equal(some.captures.parts.row(0), all.captures.parts.row(0)));
+  EXPECT_TRUE(std::ranges::equal(some.captures.parts.row(1), all.captures.parts.row(2)));
 }
 
 }  // namespace
