@@ -15,14 +15,6 @@
 namespace cliplens {
 namespace {
 
-const float* Values(const TensorMap& tensors, const std::string& name) {
-  const auto found = tensors.find(name);
-  if (found == tensors.end() || found->second.values.empty()) {
-    throw Error(ErrorCode::kInternal, "tensor '{}' was not loaded", name);
-  }
-  return found->second.values.data();
-}
-
 Vector VectorAt(const float* values, Index n) {
   return Eigen::Map<const Eigen::VectorXf>(values, n).cast<double>();
 }
@@ -32,11 +24,16 @@ nn::Operand<float> MatrixAt(const float* values, Index rows, Index columns) {
   return {values, rows, columns, columns, 1};
 }
 
+// x as a row, times a matrix.
+template <typename T>
+Vector RowTimes(const Vector& x, const nn::Operand<T>& matrix) {
+  const Matrix row = x.transpose();
+  return nn::Product(nn::Of(row), matrix).row(0).transpose();
+}
+
 // weight [out, in] times x, plus bias.
 Vector Linear(const float* weight, const float* bias, Index out, const Vector& x) {
-  const Matrix row = x.transpose();
-  return nn::Product(nn::Of(row), MatrixAt(weight, out, x.size()).Transposed()).row(0).transpose() +
-         VectorAt(bias, out);
+  return RowTimes(x, MatrixAt(weight, out, x.size()).Transposed()) + VectorAt(bias, out);
 }
 
 double Activate(Activation activation, double x) {
@@ -57,14 +54,13 @@ AttentionPool::AttentionPool(const ModelConfig& config, const TensorMap& tensors
     : layers_(config.vision.layers),
       width_(config.vision.width),
       heads_(config.pool.heads),
-      layer_heads_(config.vision.heads),
       mlp_width_(config.pool.mlp_width),
       embed_width_(config.embed_width),
       epsilon_(config.vision.norm_epsilon),
       activation_(config.vision.activation),
       through_(std::make_shared<Through>()) {
   const auto get = [&](const char* name) {
-    return Values(tensors, fmt::format("vision.{}", name));
+    return ValuesOf(tensors, fmt::format("vision.{}", name));
   };
   gain_ = get("ln_post.gain");
   bias_ = get("ln_post.bias");
@@ -85,8 +81,8 @@ AttentionPool::AttentionPool(const ModelConfig& config, const TensorMap& tensors
   if (config.projection) projection_ = {get("projection"), {width_, embed_width_}};
   if (config.projection_bias) projection_bias_ = get("projection.bias");
   for (Index l = 0; l < layers_; ++l) {
-    block_out_.push_back(Values(tensors, fmt::format("vision.block.{}.attn.out.weight", l)));
-    block_out_bias_.push_back(Values(tensors, fmt::format("vision.block.{}.attn.out.bias", l)));
+    block_out_.push_back(ValuesOf(tensors, fmt::format("vision.block.{}.attn.out.weight", l)));
+    block_out_bias_.push_back(ValuesOf(tensors, fmt::format("vision.block.{}.attn.out.bias", l)));
   }
 
   // The query is the same for all pictures, so it goes into the keys' matrix.
@@ -94,30 +90,26 @@ AttentionPool::AttentionPool(const ModelConfig& config, const TensorMap& tensors
   const Vector query = Linear(in, in_bias, width_, VectorAt(get("pool.probe"), width_));
   query_ = Matrix::Zero(heads_, width_);
   for (Index p = 0; p < heads_; ++p) {
-    const Matrix part = query.segment(p * head_width, head_width).transpose() /
-                        std::sqrt(static_cast<double>(head_width));
-    query_.row(p) = nn::Product(nn::Of(part), MatrixAt(in + (width_ + p * head_width) * width_,
-                                                       head_width, width_))
-                        .row(0);
+    const Vector part =
+        query.segment(p * head_width, head_width) / std::sqrt(static_cast<double>(head_width));
+    query_.row(p) =
+        RowTimes(part, MatrixAt(in + (width_ + p * head_width) * width_, head_width, width_))
+            .transpose();
   }
   const Matrix out = Eigen::Map<const Eigen::MatrixXf>(out_, width_, width_).cast<double>();
   out_matrix_ = projection_.data() == nullptr ? out : nn::Product(nn::Of(out), nn::Of(projection_));
   out32_ = Array<float, 2>({width_, embed_width_});
   AsEigen(out32_.view()) = out_matrix_.cast<float>();
   constant_ = Out(Linear(value_, value_bias_, width_, VectorAt(bias_, width_)));
-  Vector rest = VectorAt(out_bias_, width_);
-  if (projection_.data() != nullptr) {
-    const Matrix row = rest.transpose();
-    rest = nn::Product(nn::Of(row), nn::Of(projection_)).row(0).transpose();
-  }
-  constant_ += rest;
+  constant_ += Projected(VectorAt(out_bias_, width_));
   if (projection_bias_ != nullptr) constant_ += VectorAt(projection_bias_, embed_width_);
 }
 
-Vector AttentionPool::Out(const Vector& y) const {
-  const Matrix row = y.transpose();
-  return nn::Product(nn::Of(row), nn::Of(out_matrix_)).row(0).transpose();
+Vector AttentionPool::Projected(const Vector& x) const {
+  return projection_.data() == nullptr ? x : RowTimes(x, nn::Of(projection_));
 }
+
+Vector AttentionPool::Out(const Vector& y) const { return RowTimes(y, nn::Of(out_matrix_)); }
 
 AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
   const Index tokens = rows.dim(0);
@@ -135,7 +127,6 @@ AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
   }
   Matrix a = nn::Product(nn::Of(query_), nn::Of(normed).Transposed());  // [Q, N]
   Pooled pooled;
-  pooled.attention = Array<float, 2>({heads_, tokens});
   pooled.weights = Array<float, 2>({heads_, tokens});
   for (Index p = 0; p < heads_; ++p) {
     a.row(p) = (a.row(p).array() - a.row(p).maxCoeff()).exp();
@@ -144,7 +135,6 @@ AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
     double mean = 0;
     for (Index q = 0; q < tokens; ++q) {
       const nn::RowMoments& m = At(moments, q);
-      pooled.attention(p, q) = static_cast<float>(a(p, q));
       pooled.weights(p, q) = static_cast<float>(a(p, q) / m.sigma);
       weight += double{pooled.weights(p, q)};
       mean += double{pooled.weights(p, q)} * m.mean;
@@ -161,12 +151,7 @@ AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
                                           attended.row(p).transpose());
   }
   const Vector o = Linear(out_, out_bias_, width_, y);
-  const auto project = [&](const Vector& x) -> Vector {
-    if (projection_.data() == nullptr) return x;
-    const Matrix row = x.transpose();
-    return nn::Product(nn::Of(row), nn::Of(projection_)).row(0).transpose();
-  };
-  pooled.embedding = project(o);
+  pooled.embedding = Projected(o);
   if (projection_bias_ != nullptr) pooled.embedding += VectorAt(projection_bias_, embed_width_);
   pooled.mlp = Vector::Zero(embed_width_);
   if (!has_mlp()) return pooled;
@@ -177,7 +162,7 @@ AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
   const Vector hidden = Linear(mlp_in_, mlp_in_bias_, mlp_width_, row).unaryExpr([&](double v) {
     return Activate(activation_, v);
   });
-  pooled.mlp = project(Linear(mlp_out_, mlp_out_bias_, width_, hidden));
+  pooled.mlp = Projected(Linear(mlp_out_, mlp_out_bias_, width_, hidden));
   pooled.embedding += pooled.mlp;
   return pooled;
 }
@@ -233,18 +218,10 @@ const AttentionPool::Through& AttentionPool::through() const {
       for (Index d = 0; d < width_; ++d) {
         for (Index k = 0; k < width_; ++k) out_transposed(k, d) = out[d * width_ + k];
       }
-      nn::Gemm({.m = width_,
-                .n = width_,
-                .k = width_,
-                .a = out_transposed.data(),
-                .a_stride = width_,
-                .b = t.value.data(),
-                .b_stride = width_,
-                .c = product.data(),
-                .c_stride = width_});
+      nn::Gemm(out_transposed, t.value, product.data());
       t.layers.push_back(std::move(product));
-      const Matrix bias = VectorAt(At(block_out_bias_, l), width_).transpose();
-      t.out_bias.row(l) = nn::Product(nn::Of(bias), nn::Of(t.value.view())).row(0);
+      t.out_bias.row(l) =
+          RowTimes(VectorAt(At(block_out_bias_, l), width_), nn::Of(t.value.view())).transpose();
     }
   });
   return *through_;
@@ -267,15 +244,7 @@ void AttentionPool::HeadSums(Index layer, ArrayView<const float, 3> z,
       }
     }
   }
-  nn::Gemm({.m = count,
-            .n = embed_width_,
-            .k = width_,
-            .a = y.data(),
-            .a_stride = width_,
-            .b = out32_.data(),
-            .b_stride = embed_width_,
-            .c = out.data(),
-            .c_stride = embed_width_});
+  nn::Gemm({y.data(), {count, width_}}, out32_, out.data());
 }
 
 void AttentionPool::PartSums(ArrayView<const float, 3> rows, ArrayView<float, 2> out) const {
@@ -294,33 +263,21 @@ void AttentionPool::PartSums(ArrayView<const float, 3> rows, ArrayView<float, 2>
               .c = y.data() + p * head_width,
               .c_stride = width_});
   }
-  nn::Gemm({.m = count,
-            .n = embed_width_,
-            .k = width_,
-            .a = y.data(),
-            .a_stride = width_,
-            .b = out32_.data(),
-            .b_stride = embed_width_,
-            .c = out.data(),
-            .c_stride = embed_width_});
+  nn::Gemm({y.data(), {count, width_}}, out32_, out.data());
 }
 
-Vector AttentionPool::OutBias(Index layer, const Pooled& pooled) const {
+Vector AttentionPool::Weighted(Vector y, std::span<const double> weights) const {
   const Index head_width = width_ / heads_;
-  Vector y = through().out_bias.row(layer).transpose();
-  for (Index p = 0; p < heads_; ++p) {
-    y.segment(p * head_width, head_width) *= At(pooled.weight, p);
-  }
+  for (Index p = 0; p < heads_; ++p) y.segment(p * head_width, head_width) *= At(weights, p);
   return Out(y);
 }
 
+Vector AttentionPool::OutBias(Index layer, const Pooled& pooled) const {
+  return Weighted(through().out_bias.row(layer).transpose(), pooled.weight);
+}
+
 Vector AttentionPool::Constants(const Pooled& pooled) const {
-  const Index head_width = width_ / heads_;
-  Vector y = through().ones;
-  for (Index p = 0; p < heads_; ++p) {
-    y.segment(p * head_width, head_width) *= At(pooled.weighted_mean, p);
-  }
-  return constant_ - Out(y);
+  return constant_ - Weighted(through().ones, pooled.weighted_mean);
 }
 
 }  // namespace cliplens

@@ -37,7 +37,6 @@ class AttentionPool {
   bool has_mlp() const { return mlp_width_ > 0; }
 
   struct Pooled {
-    Array<float, 2> attention;                  // [Q, N] a
     Array<float, 2> weights;                    // [Q, N] w = a / σ
     std::vector<double> weight, weighted_mean;  // [Q] Σ_q w and Σ_q w μ_q
     Vector embedding;                           // [E] e', not made unit
@@ -73,10 +72,12 @@ class AttentionPool {
     Vector ones;                          // [D]: of a row of ones
   };
   const Through& through() const;
-  // Blocks y [D] of Q heads through W_O, the projection too.
+  // Blocks y [D] of Q heads through W_O, the projection too; the same with a weight for each head.
   Vector Out(const Vector& y) const;
+  Vector Weighted(Vector y, std::span<const double> weights) const;
+  Vector Projected(const Vector& x) const;  // [D] to [E]
 
-  Index layers_, width_, heads_, layer_heads_, mlp_width_, embed_width_;
+  Index layers_, width_, heads_, mlp_width_, embed_width_;
   double epsilon_;
   Activation activation_;
   const float *gain_, *bias_;

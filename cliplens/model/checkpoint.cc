@@ -286,6 +286,14 @@ void BalanceScales(Checkpoint& checkpoint) {
 
 }  // namespace
 
+const float* ValuesOf(const TensorMap& tensors, const std::string& name) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end() || found->second.values.empty()) {
+    throw Error(ErrorCode::kInternal, "tensor '{}' was not loaded", name);
+  }
+  return found->second.values.data();
+}
+
 ModelConfig LoadConfig(const fs::path& path, const std::string& architecture,
                        const std::string& weights, Index image_size) {
   Checkpoint checkpoint =

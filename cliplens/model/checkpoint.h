@@ -30,6 +30,8 @@ struct Tensor {
 
 // All tensors of a model as fp32 under our names.
 using TensorMap = std::map<std::string, Tensor>;
+// Error(kInternal) for a tensor that is not there or whose values are gone.
+const float* ValuesOf(const TensorMap& tensors, const std::string& name);
 
 struct Checkpoint {
   std::string name;                  // the directory's or file's name, for people

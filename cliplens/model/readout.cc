@@ -47,13 +47,7 @@ Readout::Readout(const TowerConfig& config, const TensorMap& tensors, std::strin
       tokens_(tokens),
       pool_(pool),
       scaled_(std::make_shared<Scaled>()) {
-  const auto tensor = [&](const std::string& name) {
-    const auto found = tensors.find(prefix + name);
-    if (found == tensors.end() || found->second.values.empty()) {
-      throw Error(ErrorCode::kInternal, "tensor '{}{}' was not loaded", prefix, name);
-    }
-    return found->second.values.data();
-  };
+  const auto tensor = [&](const std::string& name) { return ValuesOf(tensors, prefix + name); };
   gain_ = tensor(".ln_post.gain");
   bias_ = tensor(".ln_post.bias");
   if (pool == nullptr) {
@@ -93,15 +87,7 @@ ReadoutScale Readout::Embed(std::span<const float> row, std::span<float> embeddi
     normed[i] =
         static_cast<float>((row[i] - mean) / sigma * gain_[i] + static_cast<double>(bias_[i]));
   }
-  nn::Gemm({.m = 1,
-            .n = embed_width_,
-            .k = config_.width,
-            .a = normed.data(),
-            .a_stride = config_.width,
-            .b = projection_.data(),
-            .b_stride = embed_width_,
-            .c = embedding.data(),
-            .c_stride = embed_width_});
+  nn::Gemm({normed.data(), {1, config_.width}}, projection_, embedding.data());
   for (std::size_t e = 0; projection_bias_ != nullptr && e < embedding.size(); ++e) {
     embedding[e] += projection_bias_[e];
   }
@@ -197,15 +183,7 @@ const Readout::Scaled& Readout::scaled() const {
 }
 
 void Readout::ProjectScaled(ArrayView<const float, 2> rows, float* out) const {
-  nn::Gemm({.m = rows.dim(0),
-            .n = embed_width_,
-            .k = config_.width,
-            .a = rows.data(),
-            .a_stride = config_.width,
-            .b = scaled().projection.data(),
-            .b_stride = embed_width_,
-            .c = out,
-            .c_stride = embed_width_});
+  nn::Gemm(rows, scaled().projection, out);
 }
 
 void Readout::PartContributions(ArrayView<const float, 2> parts, const ReadoutScale& scale,
@@ -376,9 +354,11 @@ Array<float, 2> Readout::TokenContributions(const Captures& captures) const {
   const Vector bias = VectorOf(bias_, width);
   // How many of the J components a row stands for: μ and β are shared over these.
   const auto layers = static_cast<double>(config_.layers);
+  const auto parts_of = [&](Index i) {
+    return i < tokens ? layers / static_cast<double>(tokens) : (i == tokens ? 1.0 : layers);
+  };
   for (Index i = 0; i < tokens + 2; ++i) {
-    const double parts =
-        i < tokens ? layers / static_cast<double>(tokens) : (i == tokens ? 1.0 : layers);
+    const double parts = parts_of(i);
     if (i < tokens) residual.row(i) += out_bias_sum.transpose() / static_cast<double>(tokens);
     residual.row(i).array() -= scale.mean * parts / J();
     residual.row(i) = residual.row(i).cwiseProduct(gain.transpose()) / scale.sigma +
@@ -386,9 +366,7 @@ Array<float, 2> Readout::TokenContributions(const Captures& captures) const {
   }
   Matrix embedded = nn::Product(nn::Of(residual), nn::Of(projection_));
   for (Index i = 0; projection_bias_ != nullptr && i < tokens + 2; ++i) {
-    const double parts =
-        i < tokens ? layers / static_cast<double>(tokens) : (i == tokens ? 1.0 : layers);
-    embedded.row(i) += parts / J() * VectorOf(projection_bias_, embed_width_).transpose();
+    embedded.row(i) += parts_of(i) / J() * VectorOf(projection_bias_, embed_width_).transpose();
   }
   Array<float, 2> out({tokens + 2, embed_width_});
   AsEigen(out.view()) = (embedded / scale.norm).cast<float>();

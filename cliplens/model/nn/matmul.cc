@@ -370,4 +370,16 @@ void Gemm(const GemmArgs& a) {
   }
 }
 
+void Gemm(ArrayView<const float, 2> a, ArrayView<const float, 2> b, float* c) {
+  Gemm({.m = a.dim(0),
+        .n = b.dim(1),
+        .k = a.dim(1),
+        .a = a.data(),
+        .a_stride = a.dim(1),
+        .b = b.data(),
+        .b_stride = b.dim(1),
+        .c = c,
+        .c_stride = b.dim(1)});
+}
+
 }  // namespace cliplens::nn

@@ -101,6 +101,8 @@ struct GemmArgs {
   float beta = 0;
 };
 void Gemm(const GemmArgs& args);
+// c [m, n] = a [m, k] · b [k, n], all with their rows one after the other.
+void Gemm(ArrayView<const float, 2> a, ArrayView<const float, 2> b, float* c);
 
 // Plain loops in fp64, for tests.
 void RefLinear(const float* weight, const float* bias, Index out, Index in,
