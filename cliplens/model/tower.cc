@@ -477,13 +477,20 @@ class Tower::Pass {
     });
   }
 
-  // A value as the heads' output takes it. Attention sums to 1, so what the LayerNorm over the
-  // heads' outputs does to the pooled row it does to each value.
-  float ValueOf(float v, Index d, Index l, const nn::RowMoments* norm) const {
-    if (norm == nullptr) return v;
+  // Numbers [n] of a value, from channel `first` on, as the heads' output takes them. Attention
+  // sums to 1, so what the LayerNorm over the heads' outputs does to the pooled row it does to a
+  // value.
+  void CopyValue(const float* from, Index first, Index l, const nn::RowMoments* norm,
+                 std::span<float> to) const {
+    std::copy_n(from + first, to.size(), to.begin());
+    if (norm == nullptr) return;
     const Block& block = At(tower_.blocks_, l);
-    return static_cast<float>((double{v} - norm->mean) / norm->sigma * double{block.sub_gain[d]} +
-                              double{block.sub_bias[d]});
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      const std::size_t d = ToSize(first) + i;
+      to[i] = static_cast<float>((double{to[i]} - norm->mean) / norm->sigma *
+                                     double{block.sub_gain[d]} +
+                                 double{block.sub_bias[d]});
+    }
   }
 
   void CaptureAttention(Index l, const QueryKey& at, std::span<const nn::RowMoments> sub_norms) {
@@ -507,11 +514,9 @@ class Tower::Pass {
       for (Index h = 0; alpha_ != nullptr && h < config_.heads; ++h) {
         const float* weights = alpha_ + (g * config_.heads + h) * longest_;
         if (request_.z_self.contains(l)) {
-          const float* own = value + item.pooled * at.key_stride;
-          for (Index k = 0; k < head_width; ++k) {
-            const Index d = h * head_width + k;
-            c.z_self[l](h, k) = weights[item.pooled] * ValueOf(own[d], d, l, norm);
-          }
+          const std::span<float> own = c.z_self[l].row(h);
+          CopyValue(value + item.pooled * at.key_stride, h * head_width, l, norm, own);
+          for (float& v : own) v *= weights[item.pooled];
         }
         if (request_.pattern.contains(l)) {
           std::copy_n(weights, item.tokens, c.pattern[l].row(h).data());
@@ -523,9 +528,7 @@ class Tower::Pass {
         std::copy_n(at.key + (begin + t) * at.key_stride, width, to + width);
       }
       for (Index t = 0; request_.value.contains(l) && t < item.tokens; ++t) {
-        const float* from = value + t * at.key_stride;
-        const std::span<float> to = c.value[l].row(t);
-        for (Index d = 0; d < width; ++d) At(to, d) = ValueOf(from[d], d, l, norm);
+        CopyValue(value + t * at.key_stride, 0, l, norm, c.value[l].row(t));
       }
       if (request_.attention.contains(l)) CaptureEveryQuery(g, at, c.attention[l]);
     }

@@ -61,7 +61,8 @@ class Tower {
 
   // A layer's matrices as the products read them (rounded with bfloat16), out of their packed
   // order: for analyses that need them. Each call makes a copy.
-  // Of a gated MLP kMlpIn is G and W one below the other.
+  // Of a gated MLP kMlpIn is G and W one below the other; with a LayerNorm over the heads' outputs
+  // kValue has that one's gains.
   enum class Matrix { kValue, kMlpIn, kMlpOut };
   Array<float, 2> Weight(Index layer, Matrix matrix) const;       // [out, in] as PyTorch's Linear
   std::span<const float> Bias(Index layer, Matrix matrix) const;  // [out]
