@@ -25,7 +25,7 @@ struct ScoreThrough {
   Index layer = 0;
   bool text = false;  // of the text tower
   NeuronScores scores;
-  std::vector<HeadId> heads;                 // of the channels
+  std::vector<HeadId> heads;                 // of the later layers
   double later_heads = 0;                    // what those heads bring from elsewhere
   double other_heads = 0;                    // of layers up to this one
   double mlps = 0, pool_mlp = 0, input = 0;  // directly

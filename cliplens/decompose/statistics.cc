@@ -189,11 +189,9 @@ void FillTrace(TraceMoments& moments, Index count, std::span<const Fixed> sum, F
 }  // namespace
 
 Statistics::Statistics(const StatisticsSums& sums, const Basis& basis)
-    : layers_(sums.layers()),
-      heads_(sums.heads()),
+    : components_(sums.components()),
       factor_width_(sums.factor_width()),
       embed_width_(sums.embed_width()),
-      components_(sums.components()),
       traces_(sums.has_traces()) {
   using S = StatisticsSums;
   const auto part = [&](S::Tensor tensor, Index number, Index width) {

@@ -77,8 +77,8 @@ class Statistics {
   Statistics(const StatisticsSums& sums, const Basis& basis);
 
   Index images() const;
-  Index layers() const { return layers_; }
-  Index heads() const { return heads_; }
+  Index layers() const { return components_.layers(); }
+  Index heads() const { return components_.heads_a_layer(); }
   Components components() const { return components_; }
   Index factor_width() const { return factor_width_; }
   Index embed_width() const { return embed_width_; }
@@ -97,8 +97,8 @@ class Statistics {
   void UseFactors(FactorMoments moments) { of_factors_ = std::move(moments); }
 
  private:
-  Index layers_ = 0, heads_ = 0, factor_width_ = 0, embed_width_ = 0;
   Components components_;
+  Index factor_width_ = 0, embed_width_ = 0;
   std::vector<SliceStatistics> slices_;
   bool traces_ = false;
   FactorMoments of_factors_;
