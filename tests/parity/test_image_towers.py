@@ -17,13 +17,13 @@ from test_embeddings import compare
 CASE = layouts.Case("ViT-B-32", layers=3, quick_gelu=True)
 
 
-def pixels_of(cliplens, model, folder, tmp_path) -> torch.Tensor:
+def pixels_of(cliplens, model, folder, tmp_path, side=224) -> torch.Tensor:
     """What the model reads of each picture; tests/parity/test_pixels.py compares it with its makers'."""
     pixels = []
     for i, path in enumerate(sorted(folder.iterdir())):
         cliplens("preprocess", model, "--image", path, "--out", tmp_path / f"{i}.npy")
         pixels.append(torch.from_numpy(np.load(tmp_path / f"{i}.npy")))
-    return torch.stack([p.reshape(3, 224, 224) for p in pixels])
+    return torch.stack([p.reshape(3, side, side) for p in pixels])
 
 
 def embedded(cliplens, model, folder, out) -> np.ndarray:

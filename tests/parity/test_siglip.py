@@ -7,17 +7,15 @@ import json
 import shutil
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
-from open_clip.model import CustomTextCLIP
-from safetensors.torch import save_file
 from transformers import AutoTokenizer, SiglipConfig, SiglipModel, SiglipVisionModel
 
 import other_tokenizers
 from test_embeddings import TEXTS, compare
-from test_image_towers import embedded
+from test_image_towers import embedded, pixels_of
+from test_worldwide import embedded as texts_embedded
 
 SIDE, CONTEXT = 96, 40
 PREPROCESSING = dict(image_processor_type="SiglipImageProcessor", size=dict(height=SIDE, width=SIDE))
@@ -57,21 +55,6 @@ def draw(module: torch.nn.Module, seed: int) -> None:
                 value.copy_(normal * scale * (1.5 if peaked else 0.8))
 
 
-def pixels_of(cliplens, model, folder, tmp_path) -> torch.Tensor:
-    pixels = []
-    for i, path in enumerate(sorted(folder.iterdir())):
-        cliplens("preprocess", model, "--image", path, "--out", tmp_path / f"{i}.npy")
-        pixels.append(torch.from_numpy(np.load(tmp_path / f"{i}.npy")).reshape(3, SIDE, SIDE))
-    return torch.stack(pixels)
-
-
-def texts_embedded(cliplens, model, tmp_path) -> np.ndarray:
-    texts, out = tmp_path / "texts.txt", tmp_path / "x.npy"
-    texts.write_text("\n".join(TEXTS) + "\n")
-    cliplens("embed", model, "--texts", texts, "--truncate", "--out", out)
-    return np.load(out)
-
-
 def small_siglip(vocabulary: int) -> SiglipConfig:
     return SiglipConfig(
         text_config=dict(vocab_size=vocabulary, hidden_size=96, intermediate_size=200, num_hidden_layers=2,
@@ -106,7 +89,7 @@ def test_transformers(cliplens, measured, saved, odd_folder, tmp_path, kind):
     directory, model, tokenizer = saved(kind)
     got = embedded(cliplens, directory, odd_folder, tmp_path / "images.npy")
     with torch.no_grad():
-        rows = model.get_image_features(pixels_of(cliplens, directory, odd_folder, tmp_path)).pooler_output
+        rows = model.get_image_features(pixels_of(cliplens, directory, odd_folder, tmp_path, SIDE)).pooler_output
         ids = tokenizer(TEXTS, padding="max_length", truncation=True, max_length=CONTEXT,
                         return_tensors="pt").input_ids
         texts = model.get_text_features(ids).pooler_output
@@ -170,7 +153,7 @@ def test_the_sum_by_its_definition(cliplens, measured, saved, odd_folder, tmp_pa
     measured.at_most("certificate, SiglipModel, POOL.MLP counted", made["certificate"]["max"], 1e-5)
     cliplens("export", tmp_path / "store", "--format", "npy", "--out", tmp_path / "arrays")
     got = {name: np.load(tmp_path / "arrays" / f"{name}.npy") for name in ("attn", "mlp", "embedding")}
-    pixels = pixels_of(cliplens, directory, odd_folder, tmp_path)
+    pixels = pixels_of(cliplens, directory, odd_folder, tmp_path, SIDE)
     worst = dict.fromkeys(got, 0.0)
     with torch.no_grad():
         for i, picture in enumerate(pixels):
@@ -194,5 +177,5 @@ def test_image_tower_alone(cliplens, measured, saved, odd_folder, tmp_path):
     shutil.copy(directory / "preprocessor_config.json", tmp_path / "alone")
     got = embedded(cliplens, tmp_path / "alone", odd_folder, tmp_path / "x.npy")
     with torch.no_grad():
-        rows = alone(pixels_of(cliplens, directory, odd_folder, tmp_path)).pooler_output
+        rows = alone(pixels_of(cliplens, directory, odd_folder, tmp_path, SIDE)).pooler_output
     compare(measured, "image embeddings, SiglipVisionModel", got, F.normalize(rows, dim=-1).double().numpy())

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 
 import other_tokenizers
 from test_embeddings import TEXTS, compare
-from test_image_towers import embedded
+from test_image_towers import embedded, pixels_of
 from test_siglip import draw
+from test_worldwide import embedded as texts_embedded
 
 # Architectures, and the layout of the tokenizer for those that have one of their own.
 MODELS = {
@@ -33,14 +34,6 @@ MODELS = {
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory):
     return other_tokenizers.write_all(tmp_path_factory.mktemp("timm"))
-
-
-def pixels_of(cliplens, model, folder, side, tmp_path) -> torch.Tensor:
-    pixels = []
-    for i, path in enumerate(sorted(folder.iterdir())):
-        cliplens("preprocess", model, "--image", path, "--out", tmp_path / f"{i}.npy")
-        pixels.append(torch.from_numpy(np.load(tmp_path / f"{i}.npy")).reshape(3, side, side))
-    return torch.stack(pixels)
 
 
 def head_contributions(model, pixels: torch.Tensor) -> np.ndarray:
@@ -95,17 +88,14 @@ def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
     save_file(state, directory / "open_clip_model.safetensors")
     (directory / "open_clip_config.json").write_text(json.dumps(dict(
         model_cfg=cfg, preprocess_cfg=dict(mean=[0.5] * 3, std=[0.5] * 3, resize_mode="squash"))))
-    got = embedded(cliplens, directory, odd_folder, tmp_path / "x.npy")
+    got = embedded(cliplens, directory, odd_folder, tmp_path / "images.npy")
     side = cfg["vision_cfg"]["image_size"]
-    pixels = pixels_of(cliplens, directory, odd_folder, side, tmp_path)
+    pixels = pixels_of(cliplens, directory, odd_folder, tmp_path, side)
     with torch.no_grad():
         wanted = reference.encode_image(pixels, normalize=True).double().numpy()
         texts = reference.encode_text(tokenizer(TEXTS), normalize=True).double().numpy()
     compare(measured, f"image embeddings, {name}", got, wanted)
-    lines = tmp_path / "texts.txt"
-    lines.write_text("\n".join(TEXTS) + "\n")
-    cliplens("embed", directory, "--texts", lines, "--truncate", "--out", tmp_path / "t.npy")
-    compare(measured, f"text embeddings, {name}", np.load(tmp_path / "t.npy"), texts)
+    compare(measured, f"text embeddings, {name}", texts_embedded(cliplens, directory, tmp_path), texts)
     made = cliplens.json("decompose", directory, "--images", odd_folder, "--out", tmp_path / "store")
     measured.at_most(f"certificate, {name}", made["certificate"]["max"], 1e-5)
     if name != "EVA02-B-16":

@@ -11,6 +11,7 @@ import os
 import re
 import struct
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -18,6 +19,9 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests"))
+import snapshot  # noqa: E402
+
 PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
 SHIPPED = ROOT / "models/pictureworld"
 TEXTS = ROOT / "world/texts"
@@ -46,17 +50,6 @@ def read_safetensors(path):
             values = np.frombuffer(data[8 + length + begin:8 + length + end], TYPES[entry["dtype"]])
             tensors[name] = values.reshape(entry["shape"]).astype(np.float32)
     return tensors
-
-
-def write_safetensors(path, tensors):
-    header, data = {}, b""
-    for name, values in tensors.items():
-        content = values.astype("<f4").tobytes()
-        header[name] = {"dtype": "F32", "shape": list(values.shape),
-                        "data_offsets": [len(data), len(data) + len(content)]}
-        data += content
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
 def make_wide_heads(folder):
@@ -96,7 +89,7 @@ def make_wide_heads(folder):
                                          "head_width": 80, "patch_size": patch,
                                          "mlp_ratio": mlp / width}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
-    write_safetensors(folder / WEIGHTS, tensors)
+    snapshot.write_safetensors(folder / WEIGHTS, tensors, "F32")
     return folder
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.append(str(Path(__file__).resolve().parents[1] / "parity"))
+sys.path += [str(Path(__file__).resolve().parents[1] / folder) for folder in ("", "parity")]
 import random_weights  # noqa: E402
+import snapshot  # noqa: E402
 import test_explorer  # noqa: E402
 from program import ROOT, answer, run, says_one_line  # noqa: E402
 
@@ -29,18 +30,6 @@ MODELS = ("siglip", "clipa")
 
 
 # The models.
-
-def write_safetensors(path, tensors):
-    header, data = {}, b""
-    for name, value in tensors.items():
-        raw = np.ascontiguousarray(value, np.float32).tobytes()
-        header[name] = dict(dtype="F32", shape=list(np.shape(value)),
-                            data_offsets=[len(data), len(data) + len(raw)])
-        data += raw
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-
 
 def drawn(name, shape, random):
     """Numbers with the scales of trained ones: gains that are not 1, attention with peaks, channels
@@ -104,7 +93,7 @@ def write_siglip(folder):
     random = np.random.default_rng(5)
     tensors = {name: drawn(name, shape, random) for name, shape in siglip_shapes(vocabulary).items()}
     tensors |= {"logit_scale": np.full(1, 2.1), "logit_bias": np.full(1, -1.3)}
-    write_safetensors(folder / "model.safetensors", tensors)
+    snapshot.write_safetensors(folder / "model.safetensors", tensors, "F32")
     tower = dict(hidden_size=WIDTH, intermediate_size=MLP, num_attention_heads=HEADS)
     (folder / "config.json").write_text(json.dumps(dict(
         model_type="siglip",
@@ -138,7 +127,8 @@ def write_clipa(folder):
     tensors = {name: random_weights.draw(name, shape, lambda s: random.standard_normal(shape) * s,
                                          lambda: random.uniform(0.3, 1.8, shape), outlier_step=17)
                for name, shape in shapes.items()}
-    write_safetensors(folder / "open_clip_model.safetensors", tensors | {"logit_scale": np.array(3.7)})
+    tensors["logit_scale"] = np.array(3.7)
+    snapshot.write_safetensors(folder / "open_clip_model.safetensors", tensors, "F32")
     (folder / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=dict(
         embed_dim=WIDTH,
         vision_cfg=dict(image_size=SIDE, patch_size=PATCH, layers=LAYERS, width=WIDTH,
