@@ -14,10 +14,11 @@ import sys
 import torch
 
 from world import evaluate
+from world import layouts
 from world import model as clip
 from world.data import NAMES
 from world.roles import agreement
-from world.tokenizer import Tokenizer
+from world.tokenizer import load_tokenizer
 from world.train import ROOT, model_directory
 
 PICTURES, SEED, BIRDS, BIRD_SEED = 4000, 11, 1200, 12
@@ -180,9 +181,9 @@ def groups(found):
 
 def write_card(name):
     directory = model_directory(name)
-    state, cfg = clip.load(directory)
+    state, cfg = layouts.load(directory)
     result = evaluate.evaluate(directory, PICTURES, SEED)
-    texts = evaluate.bird_texts(state, cfg, Tokenizer.load(directory))
+    texts = evaluate.bird_texts(state, cfg, load_tokenizer(directory))
     result["birds"] = {"pictures": BIRDS, "seed": BIRD_SEED,
                        **evaluate.birds(state, cfg, texts, BIRDS, BIRD_SEED)}
     background = [i for i, r in enumerate(result["heads"]) if r["first"] == "background"]

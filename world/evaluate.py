@@ -18,10 +18,11 @@ import sys
 import torch
 import torch.nn.functional as F
 
+from world import layouts
 from world import model as clip
 from world.data import COLUMN, NAMES, PLACED, Prompts, collate
 from world.factors import FACTORS
-from world.tokenizer import Tokenizer
+from world.tokenizer import load_tokenizer
 
 # Derived from the object, so not factors of their own when a head's truth is asked.
 DERIVED = ("category",)
@@ -43,11 +44,12 @@ def fresh(which, count, seed, start=0, **options):
 
 @torch.no_grad()
 def embed(state, cfg, images, heads=False, chunk=200):
-    """Unit embeddings [n, E]; with heads also contributions [n, L, H, E] and the rest [n, L+1, E].
+    """Unit embeddings [n, E]; with heads also contributions [n, L, H, E] and the rest [n, L+1, E]
+    (one more with an attention pool).
 
     Computed where the parameters are; the results are on the CPU.
     """
-    device = state["visual.proj"].device
+    device = state["visual.ln_post.weight"].device
     out, parts, others = [], [], []
     for i in range(0, len(images), chunk):
         record = {} if heads else None
@@ -58,7 +60,7 @@ def embed(state, cfg, images, heads=False, chunk=200):
             parts.append(part.cpu())
             others.append(rest.cpu())
         else:
-            unit = F.normalize(clip.project(state, x[:, 0]), dim=-1)
+            unit = F.normalize(clip.image_rows(state, cfg, x), dim=-1)
         out.append(unit.cpu())
     if heads:
         return torch.cat(out), torch.cat(parts), torch.cat(others)
@@ -149,8 +151,8 @@ def summary(rows):
 
 def evaluate(directory, pictures, seed=11, device="cpu"):
     """All figures of a model card as one dict."""
-    state, cfg = clip.load(directory, device)
-    texts = class_texts(state, cfg, Prompts(Tokenizer.load(directory)))
+    state, cfg = layouts.load(directory, device)
+    texts = class_texts(state, cfg, Prompts(load_tokenizer(directory)))
     batch = fresh("test", pictures, seed)
     units, heads, rest = embed(state, cfg, batch.images, heads=True)
     gap = (heads.sum((1, 2)) + rest.sum(1) - units).norm(dim=-1)
@@ -264,8 +266,8 @@ def main(argv=None):
     device = clip.pick_device(args.device)
     torch.set_num_threads(1)
     if args.birds:
-        state, cfg = clip.load(args.model, device)
-        texts = bird_texts(state, cfg, Tokenizer.load(args.model))
+        state, cfg = layouts.load(args.model, device)
+        texts = bird_texts(state, cfg, load_tokenizer(args.model))
         result = {"format": "world.birds/1", "pictures": args.birds, "seed": args.seed,
                   **birds(state, cfg, texts, args.birds, args.seed)}
         print(json.dumps(result, indent=1))

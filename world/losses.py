@@ -23,6 +23,14 @@ def caption_loss(images, captions, scale, batch):
                   + soft_cross_entropy(logits.T, true.T / true.T.sum(1, keepdim=True)))
 
 
+def sigmoid_loss(images, captions, scale, bias, batch):
+    """Every pair for itself: is the caption true of the picture? ("Sigmoid Loss for Language Image
+    Pre-Training", arXiv 2303.15343, section 3.2.) A sum over captions, a mean over pictures."""
+    true = true_captions(batch).float()
+    logits = scale * images @ captions.T + bias
+    return F.binary_cross_entropy_with_logits(logits, true, reduction="sum") / len(images)
+
+
 def factor_targets(batch, name, count):
     """Target distribution [B, values] of a factor and which pictures it applies to [B].
 

@@ -1,17 +1,21 @@
-"""The small CLIP of the picture world: configuration, a fast training forward pass, export.
+"""The small CLIPs of the picture world: configuration and a fast training forward pass.
 
-The parameters are exactly those of open_clip's `CLIP` class under its own names. The forward pass here is
-our own because training on a CPU needs what the library does not offer: bf16 weights beside fp32
+Three kinds: "clip", open_clip's `CLIP`; "siglip", a tower without a class token whose rows an attention pool
+with an MLP reads, and a text tower that reads its padding; "eva", EVA-02's blocks in the image tower (rotary
+positions, a LayerNorm over the heads' outputs, SwiGLU). The parameters go by open_clip's names for `CLIP`, with
+a few more where a kind has more; `layouts.py` writes them under the libraries' names. The forward pass here is
+our own because training on a CPU needs what the libraries do not offer: bf16 weights beside fp32
 masters, patch tokens left out, texts trimmed to the longest of a batch, and what every attention
 head adds to the image embedding ("contribution"; "Interpreting CLIP's Image Representation via
 Text-Based Decomposition", arXiv 2310.05916, section 3).
 
-Shapes: B pictures, T tokens (0 = class token), L layers, H heads, D width, E embedding width.
+Shapes: B pictures, T tokens (0 = class token, where there is one), N patches, L layers, H heads, D width,
+E embedding width.
 """
-import json
+import dataclasses
+import functools
 import math
 import os
-import tempfile
 
 import numpy as np
 import torch
@@ -32,10 +36,16 @@ def pick_device(name):
     return torch.device(name)
 
 
+KINDS = ("clip", "siglip", "eva")
+
+
 def config(vocab_size, width=192, layers=6, text_width=128, text_layers=3, embed=128, patch=PATCH,
-           head_width=32):
-    """The `model_cfg` of open_clip for a model of the picture world."""
+           head_width=32, kind="clip"):
+    """The `model_cfg` of open_clip for a model of the picture world, and its kind."""
+    if kind == "siglip":
+        embed = width  # its pool writes rows of the tower's width
     return {
+        "kind": kind,
         "embed_dim": embed,
         "vision_cfg": {"image_size": IMAGE_SIZE, "layers": layers, "width": width,
                        "head_width": head_width, "patch_size": patch, "mlp_ratio": 2.0},
@@ -43,40 +53,6 @@ def config(vocab_size, width=192, layers=6, text_width=128, text_layers=3, embed
                      "heads": text_width // 32, "layers": text_layers, "mlp_ratio": 2.0,
                      "hf_tokenizer_name": "local"},
     }
-
-
-def sinusoids(grid, width, scale):
-    """2-D sine and cosine position embedding [grid*grid + 1, width]; the class row is zero."""
-    quarter = width // 4
-    freq = np.exp(-np.arange(quarter) / quarter * math.log(40.0)) * math.pi / 2
-    rows, cols = np.mgrid[0:grid, 0:grid]
-    parts = []
-    for axis in (rows, cols):
-        angle = axis.reshape(-1, 1) * freq[None]
-        parts += [np.sin(angle), np.cos(angle)]
-    table = np.concatenate(parts, axis=1) * scale
-    out = np.zeros((grid * grid + 1, width), np.float32)
-    out[1:, :table.shape[1]] = table
-    return torch.from_numpy(out)
-
-
-def initial_state(model_cfg, seed):
-    """Fresh fp32 parameters as a dict under open_clip's names.
-
-    The library's default position embedding is too weak for the model to learn where things are,
-    so vision starts from 2-D sinusoids.
-    """
-    from open_clip.model import CLIP
-    torch.manual_seed(seed)
-    cfg = json.loads(json.dumps(model_cfg))
-    cfg["text_cfg"].pop("hf_tokenizer_name", None)
-    model = CLIP(**cfg)
-    state = {k: v.detach().clone().float() for k, v in model.state_dict().items()}
-    vision = cfg["vision_cfg"]
-    state["visual.positional_embedding"] = sinusoids(
-        vision["image_size"] // vision["patch_size"], vision["width"], 0.3)
-    state["logit_scale"] = torch.tensor(math.log(35.0))
-    return state
 
 
 class FlatParameters:
@@ -100,7 +76,7 @@ class FlatParameters:
         self.shadow = self.master.to(dtype) if dtype != torch.float32 else self.master
         self.views = {}
         for n in names:
-            source = self.master if n == "logit_scale" else self.shadow
+            source = self.master if n.startswith("logit_") else self.shadow
             o = self.offsets[n]
             self.views[n] = source[o:o + self.sizes[n]].view(self.shapes[n]).requires_grad_()
 
@@ -136,150 +112,254 @@ def patchify(images, cfg):
     return ((x - mean) / std).reshape(b, grid * grid, 3 * size * size)
 
 
-def _norm(x, p, name):
-    return F.layer_norm(x, (x.shape[-1],), p[name + ".weight"], p[name + ".bias"])
+def _norm(x, p, name, epsilon):
+    return F.layer_norm(x, (x.shape[-1],), p[name + ".weight"], p[name + ".bias"], epsilon)
 
 
-def _attend(x, p, name, heads, mask):
-    """Self-attention before the output matrix. Returns z [B, T, H, K]."""
-    b, t, d = x.shape
-    k = d // heads
-    qkv = F.linear(x, p[name + ".in_proj_weight"], p[name + ".in_proj_bias"])
-    q, key, v = qkv.view(b, t, 3, heads, k).permute(2, 0, 3, 1, 4).unbind(0)
-    scores = (q * k ** -0.5) @ key.transpose(-1, -2)
-    if mask is not None:
-        scores = scores + mask
-    return (scores.softmax(-1) @ v).transpose(1, 2)
+@functools.lru_cache(maxsize=4)
+def _rotary(grid, head_width):
+    """Sines and cosines [2, N, K] by which EVA-02 turns the queries and keys of patches; as timm makes them
+    for towers that were trained on a grid of 16."""
+    bands = 1.0 / 10000 ** (torch.arange(head_width // 4, dtype=torch.float64) / (head_width // 4))
+    place = torch.arange(grid, dtype=torch.float64) / grid * 16
+    angle = place[:, None] * bands
+    rows = angle[:, None].expand(grid, grid, -1)
+    columns = angle[None].expand(grid, grid, -1)
+    angle = torch.cat([rows, columns], -1).reshape(grid * grid, -1).repeat_interleave(2, -1)
+    return torch.stack([angle.sin(), angle.cos()])
 
 
-def _mlp(x, p, name):
-    h = F.gelu(F.linear(x, p[name + ".c_fc.weight"], p[name + ".c_fc.bias"]))
-    return F.linear(h, p[name + ".c_proj.weight"], p[name + ".c_proj.bias"])
+def _turn(x, rotary):
+    """x [B, H, T, K] with all tokens but the first turned by rotary [2, 1 or B, 1, T − 1, K]."""
+    rest = x[:, :, 1:]
+    crossed = torch.stack([-rest[..., 1::2], rest[..., ::2]], -1).flatten(-2)
+    return torch.cat([x[:, :, :1], rest * rotary[1] + crossed * rotary[0]], 2)
 
 
-def _blocks(x, p, prefix, layers, heads, mask, record=None):
-    b, t, d = x.shape
-    for layer in range(layers):
-        name = f"{prefix}.{layer}"
-        z = _attend(_norm(x, p, name + ".ln_1"), p, name + ".attn", heads, mask)
-        if record is not None:
-            record["z"].append(z[:, 0])
-        x = x + F.linear(z.reshape(b, t, d), p[name + ".attn.out_proj.weight"],
-                         p[name + ".attn.out_proj.bias"])
-        out = _mlp(_norm(x, p, name + ".ln_2"), p, name + ".mlp")
-        if record is not None:
-            record["mlp"].append(out[:, 0])
-        x = x + out
-    return x
+@dataclasses.dataclass
+class Blocks:
+    """A stack of transformer blocks. eva: EVA-02's."""
+    prefix: str
+    layers: int
+    heads: int
+    epsilon: float = 1e-5
+    approximate: str = "none"  # of the GELU
+    eva: bool = False
+
+    def attend(self, x, p, name, mask, rotary):
+        """Self-attention before the output matrix. Returns z [B, T, H, K]."""
+        b, t, d = x.shape
+        if self.eva:  # keys have no bias
+            bias = p[name + ".q_bias"], torch.zeros_like(p[name + ".q_bias"]), p[name + ".v_bias"]
+            bias = torch.cat(bias)
+        else:
+            bias = p[name + ".in_proj_bias"]
+        qkv = F.linear(x, p[name + ".in_proj_weight"], bias)
+        q, key, v = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        if rotary is not None:
+            q, key = _turn(q, rotary), _turn(key, rotary)
+        scores = (q * q.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        if mask is not None:
+            scores = scores + mask
+        z = (scores.softmax(-1) @ v).transpose(1, 2)
+        if self.eva:
+            z = _norm(z.flatten(2), p, name + ".norm", self.epsilon).view(z.shape)
+        return z
+
+    def mlp(self, x, p, name):
+        h = F.linear(x, p[name + ".c_fc.weight"], p[name + ".c_fc.bias"])
+        if self.eva:
+            gate, h = h.chunk(2, -1)
+            h = _norm(F.silu(gate) * h, p, name + ".norm", self.epsilon)
+        else:
+            h = F.gelu(h, approximate=self.approximate)
+        return F.linear(h, p[name + ".c_proj.weight"], p[name + ".c_proj.bias"])
+
+    def __call__(self, x, p, mask=None, rotary=None, record=None):
+        """Rows [B, T, D] after the last block. record["z"] and record["mlp"] receive what heads give to the
+        output matrix [B, T, H, K] and what MLPs write [B, T, D], layer by layer; with record["rows"] = 1 of
+        the first token alone."""
+        for layer in range(self.layers):
+            name = f"{self.prefix}.{layer}"
+            z = self.attend(_norm(x, p, name + ".ln_1", self.epsilon), p, name + ".attn", mask, rotary)
+            if record is not None:
+                record["z"].append(z[:, :record["rows"]])
+            x = x + F.linear(z.flatten(2), p[name + ".attn.out_proj.weight"],
+                             p[name + ".attn.out_proj.bias"])
+            out = self.mlp(_norm(x, p, name + ".ln_2", self.epsilon), p, name + ".mlp")
+            if record is not None:
+                record["mlp"].append(out[:, :record["rows"]])
+            x = x + out
+        return x
+
+
+def _epsilon(cfg):
+    return 1e-5 if cfg["kind"] == "clip" else 1e-6
+
+
+def image_blocks(cfg):
+    vision, kind = cfg["vision_cfg"], cfg["kind"]
+    return Blocks("visual.transformer.resblocks", vision["layers"],
+                  vision["width"] // vision["head_width"], _epsilon(cfg),
+                  "tanh" if kind == "siglip" else "none", kind == "eva")
 
 
 def image_tokens(p, cfg, patches, keep=None, record=None):
     """Residual stream of the vision tower after its last block [B, T, D].
 
     patches: normalised [B, N, 3·P·P]; keep: indices [B, k] of the patch tokens that stay.
-    record: a dict that receives "input" [B, D], "z" (L × [B, H, K]) and "mlp" (L × [B, D]) of
-    the class row, from which `contributions` rebuilds the embedding.
+    record: a dict that receives "input" [B, T, D], "z" (L × [B, T, H, K]) and "mlp" (L × [B, T, D]) of
+    the rows that the embedding reads (the class row, or all), from which `contributions` rebuilds it.
     """
-    vision = cfg["vision_cfg"]
+    kind, vision = cfg["kind"], cfg["vision_cfg"]
     width = vision["width"]
     position = p["visual.positional_embedding"]
+    place = position if kind == "siglip" else position[1:]
+    rotary = None
+    if kind == "eva":
+        rotary = _rotary(math.isqrt(patches.shape[1]), vision["head_width"]).to(position)
     if keep is not None:
         patches = patches.gather(1, keep[..., None].expand(-1, -1, patches.shape[-1]))
-        place = position[1:][keep]
-    else:
-        place = position[1:]
+        place = place[keep]
+        rotary = rotary[:, keep] if rotary is not None else None
     weight = p["visual.conv1.weight"]
-    x = F.linear(patches.to(weight.dtype), weight.view(width, -1)) + place
-    first = (p["visual.class_embedding"] + position[0]).expand(x.shape[0], 1, width)
-    x = _norm(torch.cat([first, x], 1), p, "visual.ln_pre")
+    x = F.linear(patches.to(weight.dtype), weight.view(width, -1), p.get("visual.conv1.bias")) + place
+    if kind != "siglip":
+        first = (p["visual.class_embedding"] + position[0]).expand(x.shape[0], 1, width)
+        x = torch.cat([first, x], 1)
+    if kind == "clip":
+        x = _norm(x, p, "visual.ln_pre", 1e-5)
     if record is not None:
-        record.update(input=x[:, 0], z=[], mlp=[])
-    return _blocks(x, p, "visual.transformer.resblocks", vision["layers"],
-                   width // vision["head_width"], None, record)
+        record.update(rows=None if kind == "siglip" else 1, z=[], mlp=[])
+        record["input"] = x[:, :record["rows"]]
+    if rotary is not None:
+        rotary = rotary[:, None] if rotary.dim() == 3 else rotary
+        rotary = rotary[:, :, None]
+    return image_blocks(cfg)(x, p, rotary=rotary, record=record)
 
 
-def project(p, x):
-    """ln_post and projection: residual rows [..., D] → embeddings [..., E], not normalised."""
-    return _norm(x, p, "visual.ln_post") @ p["visual.proj"]
+def _pool_values(p, cfg, x):
+    """What each row gives to the pool's output matrix if the pool reads it alone [..., D]."""
+    d = x.shape[-1]
+    return F.linear(_norm(x, p, "visual.ln_post", _epsilon(cfg)), p["visual.pool.in_proj_weight"][2 * d:],
+                    p["visual.pool.in_proj_bias"][2 * d:])
+
+
+def pool_weights(p, cfg, x):
+    """The weights that the heads of the attention pool give to the rows x [B, T, D]: [B, H, T]."""
+    vision = cfg["vision_cfg"]
+    d, k = vision["width"], vision["head_width"]
+    weight, bias = p["visual.pool.in_proj_weight"], p["visual.pool.in_proj_bias"]
+    rows = _norm(x, p, "visual.ln_post", _epsilon(cfg))
+    q = F.linear(p["visual.pool.probe"], weight[:d], bias[:d]).view(-1, k) * k ** -0.5
+    key = F.linear(rows, weight[d:2 * d], bias[d:2 * d]).unflatten(-1, (-1, k))
+    return torch.einsum("hk,bthk->bht", q, key).softmax(-1)
+
+
+def pool_mlp(p, cfg, row):
+    """What the MLP behind the attention pool adds to the pooled row [B, D]."""
+    blocks = image_blocks(cfg)
+    return blocks.mlp(_norm(row, p, "visual.pool.ln", blocks.epsilon), p, "visual.pool.mlp")
+
+
+def pooled_row(p, cfg, x):
+    """The row that the attention pool makes of rows x [B, T, D], before its MLP: [B, D]."""
+    values = _pool_values(p, cfg, x).unflatten(-1, (-1, cfg["vision_cfg"]["head_width"]))
+    z = torch.einsum("bht,bthk->bhk", pool_weights(p, cfg, x), values)
+    return F.linear(z.flatten(1), p["visual.pool.out_proj.weight"], p["visual.pool.out_proj.bias"])
+
+
+def patch_rows(p, cfg, x):
+    """What each of the rows x [..., D] is in the joint space [..., E], not normalised: ln_post and the
+    projection; behind an attention pool what the pool writes when it reads this row alone."""
+    if cfg["kind"] == "siglip":
+        return F.linear(_pool_values(p, cfg, x), p["visual.pool.out_proj.weight"],
+                        p["visual.pool.out_proj.bias"])
+    rows = _norm(x, p, "visual.ln_post", _epsilon(cfg)) @ p["visual.proj"]
+    return rows + p["visual.proj_bias"] if cfg["kind"] == "eva" else rows
+
+
+def image_rows(p, cfg, x):
+    """Image embeddings [B, E], not normalised, of the tower's last rows x [B, T, D]."""
+    if cfg["kind"] == "siglip":
+        row = pooled_row(p, cfg, x)
+        return row + pool_mlp(p, cfg, row)
+    return patch_rows(p, cfg, x[:, 0])
 
 
 def contributions(p, cfg, record, x):
     """The image embedding as an exact sum over components (arXiv 2310.05916, section 3.1).
 
     x: last residual stream [B, T, D]. Returns (heads [B, L, H, E], rest [B, L+1, E], unit
-    embedding [B, E]); rest is the input embedding and then the MLPs. Constants are shared evenly:
-    the output bias over the heads of its layer, ln_post's mean and bias over the 2L+1 components
-    and then over heads. heads.sum((1, 2)) + rest.sum(1) equals the unit embedding.
+    embedding [B, E]); rest is the input embedding and then the MLPs, and last what the attention pool's MLP
+    adds where there is one. Constants are shared evenly:
+    the output bias over the heads of its layer, ln_post's mean, its bias and those behind it over the 2L+1
+    components and then over heads. heads.sum((1, 2)) + rest.sum(1) equals the unit embedding.
     """
     layers = cfg["vision_cfg"]["layers"]
-    row = x[:, 0]
-    gain, bias = p["visual.ln_post.weight"], p["visual.ln_post.bias"]
-    proj = p["visual.proj"]
-    mean = row.mean(-1, keepdim=True)
-    sigma = (row.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
-    embedding = ((row - mean) / sigma * gain + bias) @ proj
-    norm = embedding.norm(dim=-1, keepdim=True)
     count = 2 * layers + 1
+    rows = x[:, :record["rows"]]
+    mean = rows.mean(-1)
+    sigma = (rows.var(-1, unbiased=False) + _epsilon(cfg)).sqrt()
+    gain, bias = p["visual.ln_post.weight"], p["visual.ln_post.bias"]
+    if cfg["kind"] == "siglip":
+        d = rows.shape[-1]
+        weights = pool_weights(p, cfg, x) / sigma[:, None]  # [B, Q, T]
+        value = p["visual.pool.in_proj_weight"][2 * d:].view(weights.shape[1], -1, d)
+        out = p["visual.pool.out_proj.weight"].view(d, weights.shape[1], -1)
+        read = torch.einsum("qkd,eqk->qde", value * gain, out)  # [Q, D, E]
+        constant = (F.linear(bias, p["visual.pool.in_proj_weight"][2 * d:], p["visual.pool.in_proj_bias"][2 * d:])
+                    @ p["visual.pool.out_proj.weight"].T + p["visual.pool.out_proj.bias"])
+        row = pooled_row(p, cfg, x)
+        after = [pool_mlp(p, cfg, row)]
+        embedding = row + after[0]
+    else:
+        weights = 1 / sigma[:, None]
+        read = (gain[:, None] * p["visual.proj"])[None]
+        constant = bias @ p["visual.proj"] + p.get("visual.proj_bias", 0)
+        after = []
+        embedding = image_rows(p, cfg, x)
+    norm = embedding.norm(dim=-1)
+    shift = torch.einsum("bqt,bt,qde->be", weights, mean, read)  # of ln_post's mean
+    share = (constant - shift) / count
 
     heads = []
     for layer in range(layers):
         z = record["z"][layer]
-        b, h, k = z.shape
+        h = z.shape[2]
         name = f"visual.transformer.resblocks.{layer}.attn.out_proj"
-        out = p[name + ".weight"].view(-1, h, k)
-        write = torch.einsum("bhk,dhk->bhd", z, out) + p[name + ".bias"] / h
-        heads.append(write - mean[:, None] / (count * h))
-    heads = torch.stack(heads, 1)
-    h = heads.shape[2]
-    heads = (heads / sigma[:, None, None] * gain + bias / (count * h)) @ proj
-    rest = torch.stack([record["input"]] + record["mlp"], 1) - mean[:, None] / count
-    rest = (rest / sigma[:, None] * gain + bias / count) @ proj
-    return (heads / norm[:, None, None], rest / norm[:, None], embedding / norm)
+        out = p[name + ".weight"].view(-1, h, z.shape[3])
+        write = torch.einsum("bqt,bthk,dhk->bhqd", weights, z, out)
+        write = write + torch.einsum("bqt,d->bqd", weights, p[name + ".bias"])[:, None] / h
+        heads.append(torch.einsum("bhqd,qde->bhe", write, read) + share[:, None] / h)
+    rest = [torch.einsum("bqt,btd,qde->be", weights, part, read) + share
+            for part in [record["input"]] + record["mlp"]]
+    return (torch.stack(heads, 1) / norm[:, None, None, None],
+            torch.stack(rest + after, 1) / norm[:, None, None], embedding / norm[:, None])
 
 
 def text_embeddings(p, cfg, ids):
     """Unit text embeddings [M, E] in fp32, on the parameters' device.
 
-    ids: [M, context], cut here to the longest text, on any device: prompts stay on the CPU, where
-    they are drawn.
+    ids: [M, context], cut here to the longest text unless padding is read, on any device: prompts stay on the
+    CPU, where they are drawn.
     """
     text = cfg["text_cfg"]
+    weight = p["token_embedding.weight"]
+    name = "transformer.resblocks"
+    if cfg["kind"] == "siglip":
+        x = F.embedding(ids.to(weight.device), weight) + p["positional_embedding"]
+        x = Blocks(name, text["layers"], text["heads"], 1e-6, "tanh")(x, p)[:, -1]
+        x = F.linear(_norm(x, p, "ln_final", 1e-6), p["text_projection.weight"], p["text_projection.bias"])
+        return F.normalize(x.float(), dim=-1)
     end = ids.argmax(-1)
     length = int(end.max()) + 1
-    weight = p["token_embedding.weight"]
     ids, end = ids[:, :length].to(weight.device), end.to(weight.device)
     x = F.embedding(ids, weight) + p["positional_embedding"][:length]
     mask = torch.full((length, length), float("-inf"), dtype=x.dtype, device=x.device).triu_(1)
-    x = _blocks(x, p, "transformer.resblocks", text["layers"], text["heads"], mask)
-    x = _norm(x[torch.arange(len(x), device=x.device), end], p, "ln_final") @ p["text_projection"]
-    return F.normalize(x.float(), dim=-1)
-
-
-def export(directory, state, model_cfg, tokenizer):
-    """Writes an open_clip hub directory: config, fp16 weights and the tokenizer's files."""
-    from safetensors.torch import save_file
-    os.makedirs(directory, exist_ok=True)
-    body = {"model_cfg": model_cfg,
-            "preprocess_cfg": {"mean": list(MEAN), "std": list(STD), "interpolation": "bicubic",
-                               "resize_mode": "shortest"}}
-    write_text(os.path.join(directory, "open_clip_config.json"), json.dumps(body, indent=2) + "\n")
-    tokenizer.save(directory)
-    tensors = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in state.items()}
-    path = os.path.join(directory, "open_clip_model.safetensors")
-    fd, temporary = tempfile.mkstemp(dir=directory)
-    os.close(fd)
-    save_file(tensors, temporary, metadata={"format": "pt"})
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
-
-
-def load(directory, device="cpu"):
-    """Parameters (fp32 dict, on `device`) and `model_cfg` of an exported directory."""
-    from safetensors.torch import load_file
-    with open(os.path.join(directory, "open_clip_config.json"), encoding="utf-8") as f:
-        cfg = json.load(f)["model_cfg"]
-    state = load_file(os.path.join(directory, "open_clip_model.safetensors"))
-    return {k: v.to(device, torch.float32) for k, v in state.items()}, cfg
+    x = Blocks(name, text["layers"], text["heads"])(x, p, mask=mask)
+    x = x[torch.arange(len(x), device=x.device), end]
+    return F.normalize((_norm(x, p, "ln_final", 1e-5) @ p["text_projection"]).float(), dim=-1)
 
 
 def write_text(path, text):

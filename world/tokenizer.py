@@ -1,15 +1,20 @@
-"""Byte-pair vocabulary of the picture world, in CLIP's form.
+"""Vocabularies of the picture world, in CLIP's and in SigLIP's form.
 
-Token ids follow CLIP's rule: 256 byte symbols, the same 256 with "</w>", one token per merge, then
+`Tokenizer`: byte pairs. Token ids follow CLIP's rule: 256 byte symbols, the same 256 with "</w>", one token per merge, then
 the start and the end token. The files `vocab.json` and `merges.txt` are those of Hugging Face's
 CLIP tokenizer; ids are equal to open_clip's `SimpleTokenizer` built from the same merges.
 Byte-pair encoding: "Neural Machine Translation of Rare Words with Subword Units", arXiv 1508.07909.
+
+`SentencePieces`: a unigram model of sentencepiece in `spiece.model`, with the ids of transformers'
+`SiglipTokenizer`: texts in lower case without punctuation, filled up with the end token.
 """
 import collections
 import gzip
 import json
 import os
+import io
 import re
+import string
 import tempfile
 
 import torch
@@ -60,6 +65,7 @@ def count_words(texts, weight, counts):
 
 class Tokenizer:
     """Texts to ids [M, context] with start and end tokens, zero padded, cut to the context."""
+    FILE = "merges.txt"
 
     def __init__(self, merges):
         from open_clip.tokenizer import SimpleTokenizer
@@ -92,14 +98,71 @@ class Tokenizer:
                    json.dumps(settings, indent=2) + "\n")
 
     @classmethod
+    def learn(cls, word_counts):
+        return cls(learn_merges(word_counts, MERGES))
+
+    @classmethod
     def load(cls, directory):
-        with open(os.path.join(directory, "merges.txt"), encoding="utf-8") as f:
+        with open(os.path.join(directory, cls.FILE), encoding="utf-8") as f:
             lines = f.read().split("\n")
         return cls([tuple(line.split()) for line in lines[1:] if line])
 
 
-def build(captions, names, prompts):
-    """Tokenizer from sampled captions, prompt sentences and a list of plain English names.
+class SentencePieces:
+    """Texts to ids [M, context] with an end token, filled up with it, cut to the context."""
+    FILE = "spiece.model"
+    UNKNOWN, END = 0, 1
+
+    def __init__(self, model):
+        import sentencepiece
+        self.model = model
+        self.inner = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self.vocab_size = self.inner.vocab_size()
+
+    def __call__(self, texts):
+        out = torch.full((len(texts), CONTEXT), self.END)
+        for row, text in zip(out, texts):
+            plain = text.lower().translate(str.maketrans("", "", string.punctuation))
+            ids = self.inner.encode(" ".join(plain.split()))[:CONTEXT - 1]
+            row[:len(ids)] = torch.tensor(ids)
+        return out
+
+    def save(self, directory):
+        with open(os.path.join(directory, self.FILE), "wb") as f:
+            f.write(self.model)
+        settings = {"tokenizer_class": "SiglipTokenizer", "model_max_length": CONTEXT, "eos_token": "</s>",
+                    "unk_token": "<unk>", "pad_token": "</s>", "do_lower_case": True}
+        write_text(os.path.join(directory, "tokenizer_config.json"),
+                   json.dumps(settings, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, directory):
+        with open(os.path.join(directory, cls.FILE), "rb") as f:
+            return cls(f.read())
+
+    @classmethod
+    def learn(cls, word_counts):
+        import sentencepiece
+        out = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(f"{word}\t{count}" for word, count in sorted(word_counts.items())),
+            input_format="tsv", model_writer=out, vocab_size=VOCABULARY, model_type="unigram",
+            hard_vocab_limit=False, normalization_rule_name="identity", character_coverage=1.0,
+            unk_id=cls.UNKNOWN, eos_id=cls.END, bos_id=-1, pad_id=-1, minloglevel=2, num_threads=1)
+        return cls(out.getvalue())
+
+
+def load_tokenizer(directory):
+    """The tokenizer of an exported model, of whichever kind its files are."""
+    kinds = [kind for kind in (Tokenizer, SentencePieces)
+             if os.path.exists(os.path.join(directory, kind.FILE))]
+    if not kinds:
+        raise FileNotFoundError(f"{directory}: neither {Tokenizer.FILE} nor {SentencePieces.FILE}")
+    return kinds[0].load(directory)
+
+
+def build(kind, captions, names, prompts):
+    """A tokenizer of class `kind` from sampled captions, prompt sentences and a list of plain English names.
 
     Every word of a prompt should be one token, so prompts weigh most; names only teach the common
     pieces of English words.
@@ -108,4 +171,4 @@ def build(captions, names, prompts):
     count_words(prompts, 50, counts)
     count_words(captions, 2, counts)
     count_words(names, 1, counts)
-    return Tokenizer(learn_merges(counts, MERGES))
+    return kind.learn(counts)

@@ -20,12 +20,13 @@ import torch
 import torch.nn.functional as F
 
 from world import evaluate
+from world import layouts
 from world import losses
 from world import model as clip
 from world import roles
 from world.data import NAMES, Feeder, Prompts, collate
 from world.factors import FACTORS, prompts as factor_prompts
-from world.tokenizer import Tokenizer, build
+from world.tokenizer import SentencePieces, Tokenizer, build, load_tokenizer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BATCH = 64
@@ -120,7 +121,7 @@ def make_source(plan, tokenizer_directory, seed, batch_size, patch=clip.PATCH):
     """step → Batch of the training set."""
     from world.scene import World
     world = World.load()
-    tokenizer = Tokenizer.load(tokenizer_directory)
+    tokenizer = load_tokenizer(tokenizer_directory)
 
     def source(step):
         easy = plan.easy(step)
@@ -143,6 +144,9 @@ def shared_losses(params, cfg, batch, prompts, images, patches, labels, generato
 
     scale = params["logit_scale"].exp().clamp(max=100.0)
     caption = losses.caption_loss(images, captions, scale, batch)
+    if "logit_bias" in params:
+        caption = caption + 0.25 * losses.sigmoid_loss(images, captions, scale,
+                                                       params["logit_bias"], batch)
     factor, right = losses.all_factors(images, prompts, texts, scale, batch,
                                        losses.FACTOR_WEIGHTS)
     a, b = prompts.spans["object"]
@@ -160,8 +164,8 @@ def natural_loss(params, cfg, batch, prompts, step, kept, seed):
         keep = keep_tokens(labels, keep_count, generator)
         labels = labels.gather(1, keep)
     tokens = clip.image_tokens(params, cfg, clip.patchify(batch.images, cfg), keep)
-    rows = F.normalize(clip.project(params, tokens).float(), dim=-1)
-    images, patches = rows[:, 0], rows[:, 1:]
+    images = F.normalize(clip.image_rows(params, cfg, tokens).float(), dim=-1)
+    patches = F.normalize(clip.patch_rows(params, cfg, tokens[:, -labels.shape[1]:]).float(), dim=-1)
 
     texts, scale, caption, factor, token, template, right = shared_losses(
         params, cfg, batch, prompts, images, patches, labels, generator)
@@ -210,8 +214,8 @@ def mean_of(entries):
     return out
 
 
-def build_tokenizer():
-    """The vocabulary from sampled training captions, all prompts and the drawings' names."""
+def build_tokenizer(kind):
+    """A tokenizer of this class, its vocabulary from sampled training captions, all prompts and the drawings' names."""
     from world.scene import World
     world = World.load()
     captions = [world.picture("train", seed=SEED, index=i, easy=0.0).caption for i in range(3000)]
@@ -219,19 +223,20 @@ def build_tokenizer():
     path = os.path.join(ROOT, "world", "node_modules", "@iconify-json", "noto", "icons.json")
     with open(path, encoding="utf-8") as f:
         names = list(json.load(f)["icons"])
-    return build(captions, names, sentences)
+    return build(kind, captions, names, sentences)
 
 
 def train_natural(args):
     run = os.path.join(ROOT, "world", "runs", args.run or "natural")
     os.makedirs(run, exist_ok=True)
-    if not os.path.exists(os.path.join(run, "merges.txt")):
-        build_tokenizer().save(run)
-    tokenizer = Tokenizer.load(run)
+    kind = SentencePieces if args.kind == "siglip" else Tokenizer
+    if not os.path.exists(os.path.join(run, kind.FILE)):
+        build_tokenizer(kind).save(run)
+    tokenizer = kind.load(run)
     plan = Plan(args.steps)
     cfg = clip.config(tokenizer.vocab_size, args.width, args.layers, embed=args.embed,
-                      patch=args.patch, head_width=args.head_width)
-    flat = clip.FlatParameters(clip.initial_state(cfg, args.seed), torch.bfloat16, args.device)
+                      patch=args.patch, head_width=args.head_width, kind=args.kind)
+    flat = clip.FlatParameters(layouts.initial_state(cfg, args.seed), torch.bfloat16, args.device)
     optimizer = Optimizer(flat, 0.03)
     prompts = Prompts(tokenizer)
     loss = lambda params, batch, step: natural_loss(params, cfg, batch, prompts, step,
@@ -252,8 +257,8 @@ def train_roles(args):
     run = os.path.join(ROOT, "world", "runs", args.run or "roles")
     os.makedirs(run, exist_ok=True)
     start = model_directory("pictureworld")
-    state, cfg = clip.load(args.start or start, args.device)
-    tokenizer = Tokenizer.load(args.start or start)
+    state, cfg = layouts.load(args.start or start, args.device)
+    tokenizer = load_tokenizer(args.start or start)
     directory = model_directory(args.output or "pictureworld-roles")
     os.makedirs(directory, exist_ok=True)
     planted = os.path.join(run, "roles.pt")
@@ -292,11 +297,11 @@ def roles_loss(params, cfg, batch, prompts, keeper, step, seed, args):
     tokens = clip.image_tokens(params, cfg, clip.patchify(batch.images, cfg), record=record)
     exact = {n: params[n].float() for n in params if "ln_post" in n or n == "visual.proj"
              or "out_proj" in n}
-    record = {"input": record["input"].float(), "z": [z.float() for z in record["z"]],
-              "mlp": [m.float() for m in record["mlp"]]}
+    record = {"rows": record["rows"], "input": record["input"].float(),
+              "z": [z.float() for z in record["z"]], "mlp": [m.float() for m in record["mlp"]]}
     heads, _, images = clip.contributions(exact, cfg, record, tokens[:, :1].float())
     heads = heads.flatten(1, 2)
-    patches = F.normalize(clip.project(params, tokens[:, 1:]).float(), dim=-1)
+    patches = F.normalize(clip.patch_rows(params, cfg, tokens[:, 1:]).float(), dim=-1)
 
     texts, scale, caption, factor, token, template, right = shared_losses(
         params, cfg, batch, prompts, images, patches, batch.patch_objects, generator)
@@ -319,7 +324,7 @@ def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer, d
     log = Log(os.path.join(run, "log.jsonl"))
     step = load_checkpoint(checkpoint, flat, optimizer, extra) if os.path.exists(checkpoint) else 0
     if step >= total:
-        clip.export(directory, flat.state(), cfg, tokenizer)
+        layouts.export(directory, flat.state(), cfg, tokenizer)
         return
     feeder = Feeder(source, step)
     entries, began, waited = [], time.time(), 0.0
@@ -342,18 +347,18 @@ def fit(args, run, flat, optimizer, loss, source, total, rate, cfg, tokenizer, d
                 save_checkpoint(checkpoint, step, flat, optimizer, extra)
             if step % args.evaluate_every == 0 or step == total:
                 log(step=step, fresh=evaluate.quick(flat.state(), cfg, tokenizer, 400))
-                clip.export(directory, flat.state(), cfg, tokenizer)
+                layouts.export(directory, flat.state(), cfg, tokenizer)
                 began = time.time()
             if step in args.snapshots:
-                clip.export(f"{directory}-{step}", flat.state(), cfg, tokenizer)
+                layouts.export(f"{directory}-{step}", flat.state(), cfg, tokenizer)
     finally:
         feeder.close()
 
 
 def birds_loss(params, cfg, batch, texts, scale):
     """Cross-entropy of the two bird texts against the place, which the caption goes by."""
-    images = F.normalize(clip.project(params, clip.image_tokens(
-        params, cfg, clip.patchify(batch.images, cfg))[:, 0]), dim=-1)
+    images = F.normalize(clip.image_rows(params, cfg, clip.image_tokens(
+        params, cfg, clip.patchify(batch.images, cfg))), dim=-1)
     return F.cross_entropy(scale * images @ texts.T, evaluate.bird_places(batch))
 
 
@@ -367,8 +372,8 @@ def train_birds(args):
     texts keep their embeddings.
     """
     start = args.start or model_directory("pictureworld")
-    state, cfg = clip.load(start, args.device)
-    tokenizer = Tokenizer.load(start)
+    state, cfg = layouts.load(start, args.device)
+    tokenizer = load_tokenizer(start)
     run = os.path.join(ROOT, "world", "runs", args.run or "birds")
     os.makedirs(run, exist_ok=True)
     log = Log(os.path.join(run, "log.jsonl"))
@@ -390,7 +395,7 @@ def train_birds(args):
     else:
         raise RuntimeError(f"no bias after {args.steps} steps: worst group {found['worst']:.3f}, "
                            f"average {found['average']:.3f}; try more steps or another rate")
-    clip.export(model_directory(args.output or "pictureworld-birds"), flat.state(), cfg,
+    layouts.export(model_directory(args.output or "pictureworld-birds"), flat.state(), cfg,
                 tokenizer)
 
 
@@ -403,6 +408,8 @@ def main(argv=None):
     parser.add_argument("--run", help="name of the folder in world/runs")
     parser.add_argument("--output", help="name of the folder in models")
     parser.add_argument("--seed", type=int, default=SEED, help="of weights, pictures and batches")
+    parser.add_argument("--kind", choices=clip.KINDS, default="clip",
+                        help="of natural: siglip has an attention pool and reads padding, eva has EVA-02's blocks")
     parser.add_argument("--width", type=int, default=192, help="of natural's image tower")
     parser.add_argument("--layers", type=int, default=6, help="of natural's image tower")
     parser.add_argument("--embed", type=int, default=128, help="width of natural's embeddings")

@@ -44,13 +44,14 @@ def train(name, folder):
 
 
 def untrained(name, folder):
+    from world import layouts
     from world import model as clip
     from world.tokenizer import Tokenizer
     seed, width, layers, head, embed, patch = RANDOM[name]
     tokenizer = Tokenizer.load(ROOT / "models" / "pictureworld")
     config = clip.config(tokenizer.vocab_size, width, layers, embed=embed, patch=patch,
                          head_width=head)
-    clip.export(str(folder / name), clip.initial_state(config, seed), config, tokenizer)
+    layouts.export(str(folder / name), layouts.initial_state(config, seed), config, tokenizer)
 
 
 def main():

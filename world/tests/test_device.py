@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_iter, tree_map_only
 
-from world import data, evaluate, roles, train
+from world import data, evaluate, layouts, roles, train
 from world import model as clip
 from world.factors import FACTORS
 from world.tokenizer import Tokenizer
@@ -71,11 +71,11 @@ def gradient(name, batch, device):
     """Loss of one step and the gradient of all parameters, on the CPU."""
     tokenizer = Tokenizer([])
     cfg = clip.config(tokenizer.vocab_size, width=64, layers=2, text_width=32, text_layers=1,
-                      embed=32)
-    state = clip.initial_state(cfg, 0)
+                      embed=32, kind=name if name in clip.KINDS else "clip")
+    state = layouts.initial_state(cfg, 0)
     flat = clip.FlatParameters(state, torch.bfloat16, device)
     here, prompts = batch.to(device), data.Prompts(tokenizer)
-    if name == "natural":
+    if name in clip.KINDS:
         loss, _ = train.natural_loss(flat.views, cfg, here, prompts, 3, 26, 1)
     elif name == "roles":
         sizes = {n: len(FACTORS[n]) for n in evaluate.HEAD_FACTORS}
@@ -98,7 +98,7 @@ def gradient(name, batch, device):
     return [loss.detach().cpu(), out.cpu(), *embedded]
 
 
-@pytest.mark.parametrize("name", ["natural", "roles", "birds"])
+@pytest.mark.parametrize("name", [*clip.KINDS, "roles", "birds"])
 def test_a_step_elsewhere_is_the_step_on_the_cpu(batch, name):
     torch.set_num_threads(1)
     expected = gradient(name, batch, torch.device("cpu"))

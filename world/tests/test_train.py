@@ -8,28 +8,45 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from world import data, evaluate, roles, train
+from world import data, evaluate, layouts, roles, train
 from world import model as clip
 from world.factors import FACTORS, caption_matches
-from world.tokenizer import Tokenizer, count_words, learn_merges
+from world.tokenizer import SentencePieces, Tokenizer, count_words, learn_merges, load_tokenizer
 
 TEXTS = ["a duck on the sea", "The quick, brown fox's 12 photographs... café 日本",
          "A VERY big   dog", "", " ".join(["cat"] * 40), "don't &amp; won't", "x", "what a dog! really!"]
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
+def counts():
     import collections
     counts = collections.Counter()
     count_words(["a duck on the sea", "very big dogs and cats", "a picture of a brown fox"], 2,
                 counts)
+    return counts
+
+
+@pytest.fixture(scope="module")
+def tokenizer(counts):
     return Tokenizer(learn_merges(counts, 60))
 
 
-def small(tokenizer, seed=0, patch=clip.PATCH):
+@pytest.fixture(scope="module")
+def pieces(counts):
+    return SentencePieces.learn(counts)
+
+
+def small(tokenizer, seed=0, patch=clip.PATCH, kind="clip"):
     cfg = clip.config(tokenizer.vocab_size, width=64, layers=2, text_width=32, text_layers=1,
-                      embed=32, patch=patch)
-    return cfg, clip.initial_state(cfg, seed)
+                      embed=32, patch=patch, kind=kind)
+    return cfg, layouts.initial_state(cfg, seed)
+
+
+def jittered(state, dtype=torch.float64):
+    """Every tensor moved off its start, so that none is zero or one."""
+    generator = torch.Generator().manual_seed(9)
+    return {k: v.to(dtype) + 0.05 * torch.randn(v.shape, generator=generator, dtype=dtype)
+            for k, v in state.items()}
 
 
 def pictures(count, seed=0):
@@ -59,17 +76,26 @@ def test_saved_files_name_every_id_and_reload(tokenizer, tmp_path):
     assert sorted(vocab.values()) == list(range(tokenizer.vocab_size))
     assert vocab["<|startoftext|>"] == tokenizer.vocab_size - 2
     assert not (tmp_path / "merges.txt").read_text(encoding="utf-8").endswith("\n")
-    again = Tokenizer.load(tmp_path)
+    again = load_tokenizer(tmp_path)
     assert torch.equal(again(TEXTS), tokenizer(TEXTS))
+
+
+def test_saved_pieces_give_the_same_ids_in_transformers(pieces, tmp_path):
+    import transformers
+    pieces.save(tmp_path)
+    other = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    ids = other(TEXTS, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    assert torch.equal(ids, pieces(TEXTS))
+    assert torch.equal(load_tokenizer(tmp_path)(TEXTS), ids)
 
 
 @pytest.mark.parametrize("patch", [10, 16])
 def test_exported_directory_gives_open_clip_the_same_embeddings(tokenizer, tmp_path, patch):
     import open_clip
     cfg, state = small(tokenizer, patch=patch)
-    clip.export(str(tmp_path), state, cfg, tokenizer)
+    layouts.export(str(tmp_path), state, cfg, tokenizer)
     model = open_clip.create_model(f"local-dir:{tmp_path}").eval()
-    state, cfg = clip.load(str(tmp_path))
+    state, cfg = layouts.load(str(tmp_path))
     images = pictures(3)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (clip.MEAN, clip.STD))
     with torch.no_grad():
@@ -81,16 +107,56 @@ def test_exported_directory_gives_open_clip_the_same_embeddings(tokenizer, tmp_p
                               clip.text_embeddings(state, cfg, ids), atol=1e-6)
 
 
-def test_contributions_add_up_to_the_embedding(tokenizer):
-    cfg, state = small(tokenizer)
-    state = {k: v.double() + 0.05 * torch.randn(v.shape, dtype=torch.float64)
-             for k, v in state.items()}
+@pytest.mark.parametrize("kind", ["siglip", "eva"])
+def test_exported_directory_gives_the_library_the_same_embeddings(tokenizer, pieces, tmp_path, kind):
+    own = pieces if kind == "siglip" else tokenizer
+    cfg, state = small(own, kind=kind)
+    layouts.export(str(tmp_path), jittered(state), cfg, own)
+    state, again = layouts.load(str(tmp_path))
+    assert again == cfg
+    images, ids = pictures(3), own(TEXTS)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (clip.MEAN, clip.STD))
+    pixels = (images.permute(0, 3, 1, 2) / 255 - mean) / std
+    if kind == "siglip":
+        import transformers
+        model = transformers.AutoModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
+        with torch.no_grad():
+            rows = model.get_image_features(pixels).pooler_output
+            texts = model.get_text_features(ids).pooler_output
+    else:
+        from safetensors.torch import load_file
+        model = layouts.library_model(cfg).eval()
+        assert not model.load_state_dict(load_file(tmp_path / "open_clip_model.safetensors"),
+                                         strict=False).unexpected_keys
+        with torch.no_grad():
+            rows, texts = model.visual.trunk(pixels), model.encode_text(ids)
+    assert torch.allclose(F.normalize(rows, dim=-1), evaluate.embed(state, cfg, images), atol=1e-6)
+    assert torch.allclose(F.normalize(texts, dim=-1), clip.text_embeddings(state, cfg, ids), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", clip.KINDS)
+def test_contributions_add_up_to_the_embedding(tokenizer, kind):
+    cfg, state = small(tokenizer, kind=kind)
+    state = jittered(state)
     record = {}
     x = clip.image_tokens(state, cfg, clip.patchify(pictures(4), cfg).double(), record=record)
     heads, rest, unit = clip.contributions(state, cfg, record, x)
-    assert torch.allclose(unit, F.normalize(clip.project(state, x[:, 0]), dim=-1), atol=1e-12)
+    assert torch.allclose(unit, F.normalize(clip.image_rows(state, cfg, x), dim=-1), atol=1e-12)
     assert (heads.sum((1, 2)) + rest.sum(1) - unit).abs().max() < 1e-12
-    assert heads.shape == (4, 2, 2, 32) and rest.shape == (4, 3, 32)
+    pooled = kind == "siglip"  # its rows have the tower's width, and its pool's MLP is one part more
+    width = 64 if pooled else 32
+    assert heads.shape == (4, 2, 2, width) and rest.shape == (4, 3 + pooled, width)
+
+
+@pytest.mark.parametrize("kind", clip.KINDS)
+def test_all_tokens_kept_are_all_tokens(tokenizer, kind):
+    cfg, state = small(tokenizer, kind=kind)
+    state, patches = jittered(state), clip.patchify(pictures(2), small(tokenizer)[0]).double()
+    whole = clip.image_tokens(state, cfg, patches)
+    assert torch.allclose(clip.image_tokens(state, cfg, patches, torch.arange(64).expand(2, 64)), whole)
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(1)).expand(2, 64)
+    assert torch.allclose(clip.image_rows(state, cfg, clip.image_tokens(state, cfg, patches, order)),
+                          clip.image_rows(state, cfg, whole))
 
 
 def test_kept_tokens_hold_objects_and_some_background():
