@@ -182,6 +182,8 @@ train: world $(PARITY_ENV)/ready
 	$(PARITY_ENV)/bin/python -m world.train natural --seed 2 --run natural-2 --output pictureworld-2
 	$(PARITY_ENV)/bin/python -m world.train roles
 	$(PARITY_ENV)/bin/python -m world.train birds
+	$(PARITY_ENV)/bin/python -m world.train natural --kind siglip --seed 3 --steps 5600 --run siglip \
+	  --output pictureworld-siglip
 	$(PARITY_ENV)/bin/python -m world.card
 
 install: all
