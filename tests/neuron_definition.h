@@ -53,6 +53,16 @@ class NeuronDefinition {
       mixed +=
           double{captures_.pattern[l](h, i)} / attended * (value * normed + value_bias / parts);
     }
+    if (config_.sub_norm) {
+      const auto here = [&](const char* part) {
+        return Vector(Get(Block(l, part)).segment(h * head_width, head_width));
+      };
+      const double mean = captures_.sub_norm[l](0, 0);
+      const double sigma = captures_.sub_norm[l](0, 1);
+      mixed =
+          ((mixed.array() - mean / parts) / sigma).matrix().cwiseProduct(here("attn.norm.gain")) +
+          here("attn.norm.bias") / parts;
+    }
     const double heads = static_cast<double>(config_.heads);
     const Vector written = out * mixed + out_bias / (parts * heads);
     const double terms = parts * heads * (1.0 + 2.0 * static_cast<double>(config_.layers));
@@ -61,7 +71,11 @@ class NeuronDefinition {
         Get(".ln_post.gain")
             .cwiseProduct(((written.array() - scale.mean / terms) / scale.sigma).matrix()) +
         Get(".ln_post.bias") / terms;
-    return Get(".projection", width, embed_width_).transpose() * read / scale.norm;
+    Vector projected = Get(".projection", width, embed_width_).transpose() * read;
+    if (tensors_.contains(prefix_ + ".projection.bias")) {
+      projected += Get(".projection.bias") / terms;
+    }
+    return projected / scale.norm;
   }
 
   // φ of a neuron, or of all of them as one.

@@ -182,6 +182,38 @@ struct RandomModel {
   }
 };
 
+// Random values of all tensors that a model of this configuration has, by the names of the family
+// with this anchor. Attention has peaks, and biases count.
+inline std::vector<RandomModel::Held> RandomTensors(const ModelConfig& config,
+                                                    std::string_view anchor, std::uint64_t seed) {
+  const auto families = TensorFamilies();
+  const auto family = std::ranges::find(families, anchor, &TensorFamily::anchor);
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<RandomModel::Held> held;
+  for (const TensorRow& row : family->rows) {
+    if (!Uses(config, row)) continue;
+    const bool gain = row.name.ends_with("gain");
+    for (Index l = 0; l < LayersOf(row, config); ++l) {
+      for (const auto& [name, shape] : TensorsInFile(row, l, config)) {
+        if (name.empty()) continue;  // zeros, which no file holds
+        RandomModel::Held tensor{
+            .name = name, .ours = WithLayer(row.name, l), .shape = shape, .values = {}};
+        Index n = 1;
+        for (const Index d : shape) n *= d;
+        const float scale = shape.size() > 1 && shape[0] > 1
+                                ? 1.2f / std::sqrt(static_cast<float>(n / shape[0]))
+                                : 0.4f;
+        for (Index i = 0; i < n; ++i) {
+          tensor.values.push_back((gain ? 1.0f : 0.0f) + scale * normal(random));
+        }
+        held.push_back(std::move(tensor));
+      }
+    }
+  }
+  return held;
+}
+
 // A directory of transformers' SiglipModel with random weights: an attention pool with an MLP
 // behind it, no class token. Without a tokenizer, so it has no texts.
 inline ModelConfig WriteRandomSiglip(const std::filesystem::path& directory,
@@ -202,37 +234,39 @@ inline ModelConfig WriteRandomSiglip(const std::filesystem::path& directory,
                          {"max_position_embeddings", 6},
                          {"vocab_size", 11}}}};
   const ModelConfig parsed = ParseHuggingFaceConfig(config, "config.json");
-  const auto families = TensorFamilies();
-  const auto family = std::ranges::find(families, "vision_model.head.probe", &TensorFamily::anchor);
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<RandomModel::Held> held;
-  for (const TensorRow& row : family->rows) {
-    if (!Uses(parsed, row)) continue;
-    const bool gain = row.name.ends_with("gain");
-    for (Index l = 0; l < LayersOf(row, parsed); ++l) {
-      for (const auto& [name, shape] : TensorsInFile(row, l, parsed)) {
-        RandomModel::Held tensor{
-            .name = name, .ours = WithLayer(row.name, l), .shape = shape, .values = {}};
-        Index n = 1;
-        for (const Index d : shape) n *= d;
-        // Attention has peaks, and biases count.
-        const float scale = shape.size() > 1 && shape[0] > 1
-                                ? 1.2f / std::sqrt(static_cast<float>(n / shape[0]))
-                                : 0.4f;
-        for (Index i = 0; i < n; ++i) {
-          tensor.values.push_back((gain ? 1.0f : 0.0f) + scale * normal(random));
-        }
-        held.push_back(std::move(tensor));
-      }
-    }
-  }
   std::filesystem::create_directories(directory);
   WriteFileAtomically(directory / "config.json", DumpJson(config));
   const Json preprocessing = {{"image_processor_type", "SiglipImageProcessor"},
                               {"size", {{"height", 12}, {"width", 12}}}};
   WriteFileAtomically(directory / "preprocessor_config.json", DumpJson(preprocessing));
-  RandomModel::WriteTensors(directory / "model.safetensors", held);
+  RandomModel::WriteTensors(directory / "model.safetensors",
+                            RandomTensors(parsed, "vision_model.head.probe", seed));
+  return parsed;
+}
+
+// An open_clip directory with timm's EVA-02 as its image tower, with random weights: rotary
+// positions, a LayerNorm over the heads' outputs, gated MLPs. Its texts come from elsewhere.
+inline ModelConfig WriteRandomEva(const std::filesystem::path& directory, std::uint64_t seed = 3) {
+  const Json config = {{"model_cfg",
+                        {{"embed_dim", 10},
+                         {"custom_text", true},
+                         {"vision_cfg",
+                          {{"timm_model_name", "eva02_base_patch16_clip_224"},
+                           {"timm_pool", "token"},
+                           {"image_size", 12},
+                           {"timm_model_kwargs",
+                            {{"img_size", 12},
+                             {"patch_size", 4},
+                             {"embed_dim", 24},
+                             {"depth", 3},
+                             {"num_heads", 3},
+                             {"mlp_ratio", 1.5}}}}},
+                         {"text_cfg", {{"hf_model_name", "some/text-tower"}}}}}};
+  const ModelConfig parsed = ParseOpenClipConfig(config, "open_clip_config.json");
+  std::filesystem::create_directories(directory);
+  WriteFileAtomically(directory / "open_clip_config.json", DumpJson(config));
+  RandomModel::WriteTensors(directory / "open_clip_model.safetensors",
+                            RandomTensors(parsed, "visual.trunk.patch_embed.proj.weight", seed));
   return parsed;
 }
 

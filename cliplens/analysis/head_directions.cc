@@ -16,7 +16,7 @@ constexpr double kRounding = 1e-6;
 
 // The two factors of the path of all heads of a layer.
 struct LayerPath {
-  Matrix reads;   // [H·K, D] rows of W_V diag(γ_1) C
+  Matrix reads;   // [H·K, D] rows of W_V diag(γ_1) C, times γ_a where heads' outputs are normed
   Matrix writes;  // [H·K, E] rows of W_O C diag(γ) P
 };
 
@@ -27,6 +27,10 @@ LayerPath PathOf(const Tower& tower, const Readout& readout, Index layer) {
   const Array<float, 2> value = tower.Weight(layer, Tower::Matrix::kValue);
   LayerPath path;
   path.reads = AsEigen(value.view()).cast<double>() * gain.cast<double>().asDiagonal();
+  if (tower.config().sub_norm) {
+    const auto of_heads = Eigen::Map<const Eigen::VectorXf>(tower.NormGain(layer, 2).data(), inner);
+    path.reads = of_heads.cast<double>().asDiagonal() * path.reads;
+  }
   path.reads = path.reads.colwise() - path.reads.rowwise().mean().eval();
   const ArrayView<const float, 2> out(readout.out_weight(layer), {width, inner});
   path.writes = readout.ProjectRows(AsEigen(out).cast<double>().transpose());

@@ -48,6 +48,8 @@ struct CaptureRequest {
   LayerRange z_self = {};   // the pooled token's own share of them
   LayerRange parts = {};    // what each MLP adds to the residual, and the input to block 0
   LayerRange pattern = {};  // the attention pattern of each head
+  // Mean and deviation that the LayerNorm over the heads' outputs takes, in towers that have one.
+  LayerRange sub_norm = {};
   // Of every token:
   LayerRange value = {};      // v
   LayerRange z_rows = {};     // the heads' outputs
@@ -109,6 +111,7 @@ struct Captures {
   PerLayer<3> z_self;         // [l, H, K] α_p v_p of the pooled token p, or a pool's class token
   Array<float, 2> parts;      // [1 + l, D] the input to block 0; what each MLP added, with its bias
   PerLayer<3> pattern;        // [l, H, N] α, the pooled row of the attention pattern
+  PerLayer<3> sub_norm;       // [l, 1, 2] μ and σ of TowerConfig::sub_norm, or empty
   PerLayer<3> value;          // [l, N, D] v, the heads side by side
   PerLayer<3> z_rows;         // [l, N, D] the heads side by side
   PerLayer<3> query_key;      // [l, N, 2D] the heads' queries side by side, then their keys

@@ -114,9 +114,36 @@ void RefuseOtherModels(ConfigReader& model) {
   refuse(fmt::format("its image tower is '{}', of timm", tower));
 }
 
+// A tower of timm's with other sizes than its name stands for: 'timm_model_kwargs' holds arguments
+// of timm's constructors. An addition to open_clip's format, for towers trained at sizes of one's
+// own.
+TimmTower WithSizes(ConfigReader& vision, const TimmTower& named) {
+  TimmTower tower = named;
+  if (!vision.Has("timm_model_kwargs")) return tower;
+  ConfigReader sizes(vision.Object("timm_model_kwargs"), vision.name() + ".timm_model_kwargs");
+  tower.image_size = sizes.Square("img_size", named.image_size, kMaxImageSize);
+  tower.patch_size = sizes.Square("patch_size", named.patch_size, kMaxImageSize);
+  tower.layers = sizes.Integer("depth", named.layers, 1, kMaxLayers);
+  tower.width = sizes.Integer("embed_dim", named.width, 1, kMaxWidth);
+  tower.heads = sizes.Integer("num_heads", named.heads, 1, kMaxWidth);
+  // The ratio of a named tower is not kept here, so another width asks for it.
+  if (sizes.Has("mlp_ratio") || tower.width != named.width) {
+    tower.mlp_width = MlpWidth(sizes, tower.width);
+  }
+  if (named.pool_heads == named.heads) {  // SigLIP's pool has the heads and the MLP of the blocks
+    tower.pool_heads = tower.heads;
+    tower.pool_mlp_width = tower.mlp_width;
+  } else if (named.pool_heads > 0) {  // PE's has its own
+    tower.pool_mlp_width = 4 * tower.width;
+  }
+  sizes.Finish({});
+  return tower;
+}
+
 // A tower of timm's, whose sizes follow from its name.
-void ReadTimmVision(ConfigReader& vision, const TimmTower& tower, const std::string& name,
+void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::string& name,
                     ModelConfig& config) {
+  const TimmTower tower = WithSizes(vision, named);
   config.vision = {.layers = tower.layers,
                    .width = tower.width,
                    .heads = tower.heads,
@@ -131,6 +158,7 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& tower, const std::str
                                         .offset = tower.rotary_offset,
                                         .x_first = tower.rotary_x_first};
   }
+  CheckHeads(config.vision, vision.name());
   config.patch_size = tower.patch_size;
   config.patch_bias = !tower.ln_pre;
   config.class_token = tower.class_token;
@@ -140,6 +168,7 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& tower, const std::str
     throw Error(ErrorCode::kCorruptData, "{}: 'image_size' is {}, pictures of '{}' have {}",
                 vision.name(), config.preprocess.image_size, tower.name, tower.image_size);
   }
+  CheckPatches(config, vision.name());
   // An empty name stands for the tower's own way.
   const std::string own = tower.pool_heads > 0 ? "map" : "token";
   std::string pool = vision.Text("timm_pool", "avg");

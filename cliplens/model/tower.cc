@@ -46,9 +46,10 @@ void Resize(Array<float, R>& values, bool wanted, const Shape<R>& shape) {
 
 // The layers of a request that the tower has.
 CaptureRequest WithinLayers(CaptureRequest request, Index layers) {
-  for (LayerRange* range : {&request.z, &request.z_self, &request.parts, &request.pattern,
-                            &request.value, &request.z_rows, &request.query_key, &request.part_rows,
-                            &request.norm1, &request.norm2, &request.hidden, &request.attention}) {
+  for (LayerRange* range :
+       {&request.z, &request.z_self, &request.parts, &request.pattern, &request.sub_norm,
+        &request.value, &request.z_rows, &request.query_key, &request.part_rows, &request.norm1,
+        &request.norm2, &request.hidden, &request.attention}) {
     *range = range->Of(layers);
   }
   return request;
@@ -60,6 +61,7 @@ void Prepare(Captures& c, const CaptureRequest& request, const TowerConfig& conf
   Resize(c.z_self, request.z_self, config.heads, config.head_width());
   Resize<2>(c.parts, !request.parts.empty(), {request.parts.size() + 1, config.width});
   Resize(c.pattern, request.pattern, config.heads, tokens);
+  Resize(c.sub_norm, config.sub_norm ? request.sub_norm : LayerRange{}, 1, 2);
   Resize(c.value, request.value, tokens, config.width);
   Resize(c.z_rows, request.z_rows, tokens, config.width);
   Resize(c.query_key, request.query_key, tokens, 2 * config.width);
@@ -225,12 +227,7 @@ Array<float, 2> Tower::Weight(Index layer, Matrix matrix) const {
   const bool last = packed_layer.qkv.empty();
   const Array<float, 2> all = last ? packed_layer.key_value.Unpack() : packed_layer.qkv.Unpack();
   const std::span<const float> values = all.rows(all.dim(0) - config_.width, all.dim(0)).flat();
-  Array<float, 2> value({config_.width, config_.width}, {values.begin(), values.end()});
-  const float* gain = At(blocks_, layer).sub_gain;
-  for (Index d = 0; gain != nullptr && d < config_.width; ++d) {
-    for (float& v : value.row(d)) v *= gain[d];
-  }
-  return value;
+  return Array<float, 2>({config_.width, config_.width}, {values.begin(), values.end()});
 }
 
 std::span<const float> Tower::Bias(Index layer, Matrix matrix) const {
@@ -248,12 +245,16 @@ std::span<const float> Tower::Bias(Index layer, Matrix matrix) const {
 
 std::span<const float> Tower::NormGain(Index layer, int norm) const {
   const Block& block = At(blocks_, layer);
-  return {norm == 0 ? block.ln1_gain : block.ln2_gain, ToSize(config_.width)};
+  if (norm == 2 && !config_.sub_norm) return {};
+  const float* gains[] = {block.ln1_gain, block.ln2_gain, block.sub_gain};
+  return {gains[norm], ToSize(config_.width)};
 }
 
 std::span<const float> Tower::NormBias(Index layer, int norm) const {
   const Block& block = At(blocks_, layer);
-  return {norm == 0 ? block.ln1_bias : block.ln2_bias, ToSize(config_.width)};
+  if (norm == 2 && !config_.sub_norm) return {};
+  const float* biases[] = {block.ln1_bias, block.ln2_bias, block.sub_bias};
+  return {biases[norm], ToSize(config_.width)};
 }
 
 // One pass over items whose rows stand one below the other. T is the type that products read.
@@ -505,6 +506,10 @@ class Tower::Pass {
       const auto copy = [](const T* from, Index n, float* to) {
         std::transform(from, from + n, to, [](T v) { return AsFloat(v); });
       };
+      if (norm != nullptr && request_.sub_norm.contains(l)) {
+        c.sub_norm[l](0, 0) = static_cast<float>(norm->mean);
+        c.sub_norm[l](0, 1) = static_cast<float>(norm->sigma);
+      }
       if (request_.z.contains(l)) {
         copy(scratch_.attended + RowOf(g) * width, width, c.z[l].data());
       }

@@ -61,12 +61,12 @@ class Tower {
 
   // A layer's matrices as the products read them (rounded with bfloat16), out of their packed
   // order: for analyses that need them. Each call makes a copy.
-  // Of a gated MLP kMlpIn is G and W one below the other; with a LayerNorm over the heads' outputs
-  // kValue has that one's gains.
+  // Of a gated MLP kMlpIn is G and W one below the other.
   enum class Matrix { kValue, kMlpIn, kMlpOut };
   Array<float, 2> Weight(Index layer, Matrix matrix) const;       // [out, in] as PyTorch's Linear
   std::span<const float> Bias(Index layer, Matrix matrix) const;  // [out]
-  // γ and β [D] of the block's two LayerNorms (0 and 1).
+  // γ and β [D] of the block's two LayerNorms (0 and 1), and of the one over the heads' outputs
+  // (2), empty in towers without it.
   std::span<const float> NormGain(Index layer, int norm) const;
   std::span<const float> NormBias(Index layer, int norm) const;
 

@@ -180,20 +180,23 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
   // rows as all later layers have channels.
   const Index pools = basis.Find(Named("writes", first + 1), 2).shape[0] / width;
   const Index rows = basis.Find(SharedName(first), 2).shape[0];
-  const Index channels = (rows - 2 * pools - 1) / 2;
-  const bool fits = heads >= 1 && width % heads == 0 && pools >= 1 && channels >= 1;
+  Index others = 0;  // later layers
+  while (basis.Has(Named("writes", first + 1 + others))) ++others;
+  const bool fits = heads >= 1 && width % heads == 0 && pools >= 1 && others >= layers.size();
   const Index a_layer = fits ? heads * pools : 1;
-  if (!fits || channels % a_layer != 0 || channels / a_layer < layers.size()) {
+  const Index plain = 2 * others * a_layer + 2 * pools + 1;
+  // A LayerNorm over the heads' outputs adds two rows for each later layer.
+  const bool sub_norm = rows == plain + 2 * others;
+  if (!fits || (rows != plain && !sub_norm)) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: '{}' of {} rows does not fit layers of {} heads with {} channels each",
                 file.string(), SharedName(first), rows, heads, pools);
   }
-  const Index end = first + 1 + channels / a_layer;
+  const Index end = first + 1 + others;
   std::vector<Matrix> writes;
   for (Index l = first + 1; l < end; ++l) {
     writes.push_back(RowsIn(basis, Named("writes", l), pools * width, embed_width));
   }
-  const Index others = end - 1 - first;
   const Index chosen = layers.size();
   const Index known = chosen + others + chosen * others - chosen * (chosen - 1) / 2;
   if (basis.size() != known) {
@@ -206,11 +209,12 @@ std::vector<NeuronPaths> ReadNeuronBasis(const std::filesystem::path& file, Laye
     for (Index later = l + 1; later < end; ++later) {
       values.push_back(RowsIn(basis, Named("values", l) + Named("", later), neurons, width));
     }
-    const Index own = (end - 1 - l) * a_layer;
+    const Index own = end - 1 - l;
+    const Index directions = 2 * own * a_layer + 2 * pools + 1 + (sub_norm ? 2 * own : 0);
     paths.emplace_back(
         l, heads, std::move(values),
         std::vector<Matrix>(writes.begin() + static_cast<std::ptrdiff_t>(l - first), writes.end()),
-        RowsIn(basis, SharedName(l), 2 * own + 2 * pools + 1, embed_width));
+        RowsIn(basis, SharedName(l), directions, embed_width));
   }
   return paths;
 }

@@ -55,17 +55,12 @@ void CheckLayer(Index layer, Index layers) {
 
 CaptureRequest NeuronPaths::CapturesFor(LayerRange layers) {
   const LayerRange later = {layers.begin + 1, kAllLayers.end};
-  return {.pattern = later, .norm1 = later, .hidden = layers};
+  return {.pattern = later, .sub_norm = later, .norm1 = later, .hidden = layers};
 }
 
 NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer, int threads)
     : layer_(layer), heads_(tower.config().heads), pools_(readout.pools()) {
   const TowerConfig& config = tower.config();
-  if (config.sub_norm) {
-    throw Error(ErrorCode::kUnsupported,
-                "neurons: their effects through a LayerNorm over the heads' outputs (EVA-02) are "
-                "not computed; heads and MLPs are: cliplens decompose");
-  }
   CheckLayer(layer, config.layers);
   const Index later = config.layers - 1 - layer;
   const Index width = config.width;
@@ -77,15 +72,20 @@ NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer
   const Array<float, 2> mlp_out = tower.Weight(layer, Tower::Matrix::kMlpOut);  // [D, F]
   values_.resize(ToSize(later));
   writes_.resize(ToSize(later));
-  std::vector<Matrix> read(ToSize(later));    // W_V diag(γ_1) [H·K, D]
-  std::vector<Vector> biases(ToSize(later));  // W_V β_1 + b_V [H·K]
+  std::vector<Matrix> read(ToSize(later));    // diag(γ_a) W_V diag(γ_1) [H·K, D]
+  std::vector<Vector> biases(ToSize(later));  // γ_a (W_V β_1 + b_V) [H·K]
   ParallelFor(threads, later, [&](Index at, int) {
     const Index l = layer + 1 + at;
     const Array<float, 2> value = tower.Weight(l, Tower::Matrix::kValue);
-    const Matrix weights = AsEigen(value.view()).cast<double>();
+    Matrix weights = AsEigen(value.view()).cast<double>();
+    Vector bias = VectorOf(tower.Bias(l, Tower::Matrix::kValue));
+    if (config.sub_norm) {
+      const Vector gain = VectorOf(tower.NormGain(l, 2));
+      weights = gain.asDiagonal() * weights;
+      bias = bias.cwiseProduct(gain);
+    }
     At(read, at) = weights * VectorOf(tower.NormGain(l, 0)).asDiagonal();
-    At(biases, at) =
-        weights * VectorOf(tower.NormBias(l, 0)) + VectorOf(tower.Bias(l, Tower::Matrix::kValue));
+    At(biases, at) = weights * VectorOf(tower.NormBias(l, 0)) + bias;
     At(values_, at) =
         nn::Product(nn::Of(mlp_out.view()).Transposed(), nn::Of(At(read, at)).Transposed());
     At(writes_, at) = WritesOf(At(against.heads, l), heads_, pools_);
@@ -95,7 +95,8 @@ NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer
   const auto neurons = static_cast<double>(config.mlp_width);
   const double terms = 1.0 + 2.0 * static_cast<double>(config.layers);
   const Index a_layer = heads_ * pools_;
-  shared_ = Matrix::Zero(2 * channels + 2 * pools_ + 1, embed_width);
+  const Index plain = 2 * channels + 2 * pools_ + 1;
+  shared_ = Matrix::Zero(plain + (config.sub_norm ? 2 * later : 0), embed_width);
   const Vector out_bias = VectorOf(tower.Bias(layer, Tower::Matrix::kMlpOut)) / neurons;
   for (Index at = 0; at < later; ++at) {
     const Index l = layer + 1 + at;
@@ -107,7 +108,15 @@ NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer
         WrittenByChannel(read_here * out_bias, At(writes_, at), heads_);
     shared_.middleRows(channels + at * a_layer, a_layer) =
         WrittenByChannel(read_here * mean, At(writes_, at), heads_);
-    const Matrix of_biases = WrittenByChannel(At(biases, at), At(writes_, at), heads_);
+    Matrix of_biases = WrittenByChannel(At(biases, at), At(writes_, at), heads_);
+    if (config.sub_norm) {
+      // What stands before it is divided by its σ_a; what it adds is not.
+      const Vector gain = VectorOf(tower.NormGain(l, 2));
+      shared_.row(plain + at) = of_biases.colwise().sum() / share;
+      shared_.row(plain + later + at) =
+          -WrittenByChannel(gain, At(writes_, at), heads_).colwise().sum() / share;
+      of_biases = WrittenByChannel(VectorOf(tower.NormBias(l, 2)), At(writes_, at), heads_);
+    }
     for (Index p = 0; p < pools_; ++p) {
       RowVector sum = RowVector::Zero(embed_width);
       for (Index h = 0; h < heads_; ++h) sum += of_biases.row(h * pools_ + p);
@@ -206,7 +215,7 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
       captures.pattern.layers.begin <= layers.begin && captures.pattern.layers.end == layers.end &&
       captures.norm1.layers.begin <= layers.begin && captures.norm1.layers.end == layers.end &&
       captures.hidden.layers.contains(layer_) && captures.pattern.dim(1) == heads_ * pools_ &&
-      captures.hidden.dim(2) == neurons();
+      captures.hidden.dim(2) == neurons() && (!has_sub_norm() || !captures.sub_norm.empty());
   if (!has_all) {
     throw Error(ErrorCode::kInvalidArgument,
                 "neurons of layer {}: captures of other layers or sizes; ask the encoder for "
@@ -219,6 +228,7 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
   for (Index at = 0; at < later; ++at) {
     const auto pattern = captures.pattern[layer_ + 1 + at];
     const auto norms = captures.norm1[layer_ + 1 + at];
+    const double sigma = has_sub_norm() ? double{captures.sub_norm[layer_ + 1 + at](0, 1)} : 1.0;
     for (Index c = 0; c < heads_ * pools_; ++c) {
       // The sum that it has but for rounding, and that the constants count on.
       const double whole =
@@ -227,7 +237,7 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
       for (Index i = 0; i < tokens; ++i) sum += double{pattern(c, i)};
       for (Index i = 0; i < tokens; ++i) {
         attention(at * heads_ * pools_ + c, i) =
-            whole * scale / sum * double{pattern(c, i)} / double{norms(i, 1)};
+            whole * scale / (sum * sigma) * double{pattern(c, i)} / double{norms(i, 1)};
       }
     }
   }
@@ -236,7 +246,7 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
 
 RowVector NeuronPaths::SharedOf(const Captures& captures, const Matrix& attention) const {
   const Index channels = this->channels();
-  RowVector shared(2 * channels + 2 * pools_ + 1);
+  RowVector shared(shared_.rows());
   for (Index j = 0; j < channels; ++j) {
     const auto norms = captures.norm1[layer_ + 1 + PlaceOf(j).at];
     double sum = 0;
@@ -256,7 +266,15 @@ RowVector NeuronPaths::SharedOf(const Captures& captures, const Matrix& attentio
     shared[2 * channels + p] = weight / (scale.sigma * scale.norm);
     shared[2 * channels + pools_ + p] = mean / (scale.sigma * scale.norm);
   }
-  shared[2 * channels + 2 * pools_] = 1.0 / scale.norm;
+  const Index plain = 2 * channels + 2 * pools_ + 1;
+  shared[plain - 1] = 1.0 / scale.norm;
+  const auto later = Index(values_.size());
+  for (Index at = 0; has_sub_norm() && at < later; ++at) {
+    const auto moments = captures.sub_norm[layer_ + 1 + at];
+    const double divided = 1.0 / (double{moments(0, 1)} * scale.sigma * scale.norm);
+    shared[plain + at] = divided;
+    shared[plain + later + at] = double{moments(0, 0)} * divided;
+  }
   return shared;
 }
 

@@ -20,6 +20,12 @@
 // the terms of the final sum and their heads. κ is the same for all neurons of the layer; it is a
 // sum of 2J+2Q+1 fixed directions with coefficients of the pass.
 //
+// A LayerNorm over the heads' outputs (TowerConfig::sub_norm, EVA-02) stands between W_V and W_O:
+// its μ_a and σ_a are those of the pass too, so α is divided by the σ_a of its layer, D has its γ_a
+// in front of W_O, and μ_a and β_a are split as all constants are. κ has two directions more for
+// each later layer. A neuron of a gated MLP writes its channel of what W_out is applied to, behind
+// the MLP's own LayerNorm.
+//
 // Behind an attention pool of Q heads (attention_pool.h) a head has Q channels, one for each way in
 // which its rows are weighed: A_j is then Σ_q w^p_q A_q, which sums to Σ_q w^p_q, and n alone
 // divides.
@@ -41,7 +47,7 @@ namespace cliplens {
 // The numbers that one pass gives.
 struct NeuronCoefficients {
   Matrix alpha;      // [F, J]
-  RowVector shared;  // [2J+2Q+1] of κ
+  RowVector shared;  // of κ, as many as NeuronPaths::shared() has rows
 };
 
 // The weights' part. Channels are the heads of the layers after `layer`, layer by layer, each Q
@@ -92,7 +98,8 @@ class NeuronPaths {
   const std::vector<Matrix>& values() const { return values_; }
   // W_O^T diag(γ_p) P of each later layer [H·Q·K, E], a block of K rows for each channel.
   const std::vector<Matrix>& writes() const { return writes_; }
-  // The directions of κ [2J+2Q+1, E].
+  // The directions of κ [2J+2Q+1, E]; with a LayerNorm over the heads' outputs two more for each
+  // later layer.
   const Matrix& shared() const { return shared_; }
 
  private:
@@ -102,6 +109,9 @@ class NeuronPaths {
     Index at, column, row;
   };
   Place PlaceOf(Index channel) const;
+
+  // Whether the heads' outputs have a LayerNorm.
+  bool has_sub_norm() const { return shared_.rows() > 2 * channels() + 2 * pools_ + 1; }
 
   Index layer_, heads_, pools_;
   std::vector<Matrix> values_, writes_;

@@ -23,12 +23,18 @@ namespace {
 struct Loaded {
   explicit Loaded(const RandomModel& shape) {
     shape.Write(directory.path());
+    Load(shape.side);
+  }
+  enum class Eva { kModel };
+  explicit Loaded(Eva) { Load(WriteRandomEva(directory.path()).preprocess.image_size); }
+
+  void Load(Index side) {
     model.emplace(ClipModel::Load(directory.path()));
     // The tower takes the large matrices out of its own.
     tensors = LoadCheckpoint(directory.path()).tensors;
     std::mt19937_64 random(11);
     std::normal_distribution<float> normal;
-    pixels = Array<float, 3>({3, shape.side, shape.side});
+    pixels = Array<float, 3>({3, side, side});
     for (float& v : pixels.flat()) v = normal(random);
   }
   Captures Pass(const CaptureRequest& request) {
@@ -87,9 +93,69 @@ TEST(NeuronPaths, EffectsAreTheirDefinition) {
   }
 }
 
+// EVA-02: a LayerNorm over the heads' outputs, gated MLPs with one of their own.
+TEST(NeuronPaths, EffectsThroughANormOfHeadsAreTheirDefinition) {
+  Loaded loaded(Loaded::Eva::kModel);
+  for (const Index layer : {0, 1}) {
+    const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
+    const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
+    const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
+    for (Index n = 0; n < paths.neurons(); ++n) {
+      const Vector effect =
+          (c.alpha.row(n) * paths.Directions(n) + c.shared * paths.shared()).transpose();
+      EXPECT_LT(RelativeError(effect, definition.Effect(layer, n)), 1e-12)
+          << "layer " << layer << " neuron " << n;
+    }
+    EXPECT_LT(RelativeError(SumOfEffects(paths, c).transpose(), definition.WholeMlp(layer)), 1e-12);
+  }
+}
+
+// All terms of a head's input give what the pass says the head contributes: its output behind the
+// LayerNorm, written, centred and projected.
+TEST(NeuronPaths, TermsThroughANormOfHeadsAddUpToTheHead) {
+  Loaded loaded(Loaded::Eva::kModel);
+  CaptureRequest request = NeuronPaths::CapturesFor({0, 2});
+  request.z = request.part_rows = request.z_rows = kAllLayers;
+  const NeuronDefinition definition = loaded.DefinitionOf(request);
+  const Captures& c = definition.captures();
+  const TowerConfig& config = loaded.model->config().vision;
+  const Index l = 2;
+  // The input of the layer is one term of one.
+  Matrix input = AsEigen(c.part_rows[0]).cast<double>();
+  for (Index before = 0; before < l; ++before) {
+    input += AsEigen(c.part_rows[before + 1]).cast<double>();
+    const Matrix out =
+        definition.Get(definition.Block(before, "attn.out.weight"), config.width, config.width);
+    input += AsEigen(c.z_rows[before]).cast<double>() * out.transpose();
+    input.rowwise() += definition.Get(definition.Block(before, "attn.out.bias")).transpose();
+  }
+  for (Index h = 0; h < config.heads; ++h) {
+    const Vector through =
+        definition.Through(l, h, 1, [&](Index i) { return Vector(input.row(i).transpose()); });
+    const Matrix out =
+        definition.Get(definition.Block(l, "attn.out.weight"), config.width, config.width);
+    const Index k = config.head_width();
+    Vector written = out.middleCols(h * k, k) * VectorOfRow(c.z[l].row(h));
+    const auto heads = static_cast<double>(config.heads);
+    written += definition.Get(definition.Block(l, "attn.out.bias")) / heads;
+    const double terms = heads * (1.0 + 2.0 * static_cast<double>(config.layers));
+    const Vector read =
+        definition.Get(".ln_post.gain")
+            .cwiseProduct(((written.array() - c.scale.mean / terms) / c.scale.sigma).matrix()) +
+        definition.Get(".ln_post.bias") / terms;
+    const Vector wanted =
+        (definition.Get(".projection", config.width, loaded.model->config().embed_width)
+                 .transpose() *
+             read +
+         definition.Get(".projection.bias") / terms) /
+        c.scale.norm;
+    EXPECT_LT(RelativeError(through, wanted), 1e-5) << h;  // the pass is fp32
+  }
+}
+
 // The text tower by the same formulas: its pooled row is the end of the text.
 TEST(NeuronPaths, EffectsInTheTextTowerAreTheirDefinition) {
-  Loaded loaded({});
+  Loaded loaded(RandomModel{});
   const NeuronPaths paths(loaded.model->text_tower(), loaded.model->text_readout(), 0, 1);
   for (const char* text : {"a bed", "red"}) {
     const Tokens tokens = loaded.model->tokenizer().Encode(text);
@@ -226,7 +292,7 @@ TEST(NeuronPaths, DirectionsByChannelAndAgainstTextsAgree) {
 
 // Test 10; a tower of one layer is in collect_test.cc.
 TEST(NeuronPaths, RefusesTheLastLayerAndForeignCaptures) {
-  Loaded loaded({});
+  Loaded loaded(RandomModel{});
   const Tower& tower = loaded.model->image_tower();
   const Readout& readout = loaded.model->image_readout();
   ExpectError(ErrorCode::kInvalidArgument, "have attention after them",
