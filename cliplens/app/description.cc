@@ -68,7 +68,7 @@ Vector SumOver(const Store& store, const std::vector<Index>& pictures,
   return sum;
 }
 
-DescribedPictures OfStore(const Store& store, const PictureChoice& choice,
+DescribedPictures OfStore(const Store& store, const PictureSetChoice& choice,
                           const std::vector<ComponentId>& components) {
   DescribedPictures found{.place = choice.store,
                           .only = choice.only,
@@ -129,7 +129,7 @@ EmbeddedImages ContributionsOf(const ClipModel& model, const ImageSet& set, cons
   return found;
 }
 
-DescribedPictures OfImages(const ClipModel& model, const PictureChoice& choice,
+DescribedPictures OfImages(const ClipModel& model, const PictureSetChoice& choice,
                            const std::vector<ComponentId>& components, OnError on_error,
                            const Work& work) {
   if (choice.item) {
@@ -159,7 +159,7 @@ DescribedPictures OfImages(const ClipModel& model, const PictureChoice& choice,
           .oriented = embedded.oriented};
 }
 
-DescribedPictures PicturesOf(const ClipModel& model, const PictureChoice& choice,
+DescribedPictures PicturesOf(const ClipModel& model, const PictureSetChoice& choice,
                              const std::vector<ComponentId>& components, OnError on_error,
                              const Work& work) {
   if (choice.store.empty()) return OfImages(model, choice, components, on_error, work);
@@ -167,9 +167,9 @@ DescribedPictures PicturesOf(const ClipModel& model, const PictureChoice& choice
 }
 
 // The pictures that are taken off; nothing where none were chosen.
-std::optional<PictureChoice> MinusOf(const DescriptionChoice& choice) {
+std::optional<PictureSetChoice> MinusOf(const DescriptionChoice& choice) {
   if (choice.minus.empty() && choice.minus_only.empty()) return std::nullopt;
-  PictureChoice minus = choice.pictures;
+  PictureSetChoice minus = choice.pictures;
   minus.only = choice.minus_only;
   minus.item.reset();
   if (!choice.minus.empty()) {
@@ -207,7 +207,7 @@ Description Describe(const ClipModel& model, const DescriptionChoice& choice, co
   if (!choice.components.empty()) {
     found.components = ParseComponents(choice.components, model.image_readout().components());
   }
-  const std::optional<PictureChoice> minus = MinusOf(choice);
+  const std::optional<PictureSetChoice> minus = MinusOf(choice);
   if (minus && !choice.means.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "means {}: they cancel in the difference of two sides; leave them out",

@@ -23,7 +23,7 @@
 namespace cliplens {
 
 // Pictures, or a store of them; their mean is described.
-struct PictureChoice {
+struct PictureSetChoice {
   ImagesChoice images = {};
   std::string store = {};          // instead of `images`
   std::string only = {};           // ATTRIBUTE=VALUE, as PicturesWith takes it; empty: all
@@ -31,7 +31,7 @@ struct PictureChoice {
 };
 
 struct DescriptionChoice {
-  PictureChoice pictures;
+  PictureSetChoice pictures;
   // What is taken off: the mean of pictures, or of a store; and those of one side with this value.
   std::string minus = {};       // empty with `minus_only`: the pictures of the first side
   std::string minus_only = {};  // ATTRIBUTE=VALUE

@@ -41,7 +41,7 @@ FoundModel FindModel(const ModelChoice& choice) {
 ClipModel LoadModel(const ModelChoice& choice) {
   const FoundModel found = FindModel(choice);
   ClipModel model = ClipModel::Load(found.path, ParsePrecision(choice.precision),
-                                    found.architecture, choice.weights, choice.image_size);
+                                    found.architecture, choice.weights, choice.pictures());
   if (!choice.text_rows.empty()) {
     model.UseTextRows(TextRows::Read({choice.text_rows.begin(), choice.text_rows.end()}));
   }
@@ -74,7 +74,11 @@ ModelChoice ModelOf(const StoreInfo& info, const ModelChoice& choice) {
       }
     }
   }
-  if (named.image_size == 0) named.image_size = info.model_image_size;
+  // The pictures of a store are read as they were when it was made.
+  if (named.image_size == 0) named.image_size = info.model_pictures.image_size;
+  if (named.resize_backend == NameOf(ResizeBackend::kPillow)) {
+    named.resize_backend = NameOf(info.model_pictures.backend);
+  }
   return named;
 }
 

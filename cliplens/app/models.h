@@ -25,9 +25,13 @@ struct ModelChoice {
                                    // names
   std::string precision = "fp32";  // fp32, bf16, or auto: bf16 where the processor has it
   Index image_size = 0;            // pixels of a side that the model is to read; 0: its own
+  std::string resize_backend = "pillow";    // or "torchvision": as transformers resizes
   std::vector<std::string> text_rows = {};  // .npy files of rows of texts made elsewhere
   // Fetches a model of the hub, by name, that is not in the cache. Empty: it is an error.
   std::function<void(const std::string& name)> fetch = {};
+
+  // Throws as ParseResizeBackend.
+  PictureChoice pictures() const { return {image_size, ParseResizeBackend(resize_backend)}; }
 };
 
 // The files of a model, and the architecture that they need. Throws as ModelPath and FindPulled.

@@ -53,6 +53,11 @@ void AddModelArgument(CLI::App* verb, ModelChoice& choice) {
   AddNumber(verb, "--image-size", choice.image_size, 0, 4096,
             "Pixels along a side of the pictures that the model reads, other than its own (0); its "
             "position embeddings are resized as open_clip does");
+  verb->add_option("--resize-backend", choice.resize_backend,
+                   "Whose resize pictures get, for a Hugging Face directory: Pillow's, or "
+                   "torchvision's, which transformers takes since version 5")
+      ->check(CLI::IsMember({"pillow", "torchvision"}))
+      ->capture_default_str();
   AddTextRows(verb, choice);
   AddPullOption(verb, choice);
 }

@@ -26,7 +26,7 @@ struct PreprocessArguments {
 void Run(const PreprocessArguments& options, const Common& common) {
   const FoundModel model = FindModel(options.model);
   const PreprocessConfig config =
-      LoadConfig(model.path, model.architecture, options.model.weights, options.model.image_size)
+      LoadConfig(model.path, model.architecture, options.model.weights, options.model.pictures())
           .preprocess;
   RefuseExisting(options.out);
   const Image image = ReadPicture(options.image, config, options.exif_orientation);

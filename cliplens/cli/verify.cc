@@ -31,7 +31,8 @@ void Run(const VerifyArguments& options, Common& common) {
       const StoreInfo info =
           ReadManifest(options.store, neurons ? StoreKind::kNeurons : StoreKind::kFactors).info;
       choice.precision = info.precision;
-      choice.image_size = info.model_image_size;
+      choice.image_size = info.model_pictures.image_size;
+      choice.resize_backend = NameOf(info.model_pictures.backend);
     } catch (const Error&) {
       // said below, with whatever else is wrong
     }

@@ -124,7 +124,10 @@ Json ModelJson(const StoreInfo& info) {
                 {"fingerprint", info.fingerprint},
                 {"config", info.model_config}};
   if (!info.model_weights.empty()) model["weights"] = info.model_weights;
-  if (info.model_image_size > 0) model["image_size"] = info.model_image_size;
+  const PictureChoice& pictures = info.model_pictures;
+  if (pictures.image_size > 0) model["image_size"] = pictures.image_size;
+  if (pictures.backend != ResizeBackend::kPillow)
+    model["resize_backend"] = NameOf(pictures.backend);
   return model;
 }
 
@@ -380,8 +383,12 @@ void ParseRun(const Json& json, const std::string& name, StoreInfo& info) {
   info.model_path = Text(model, "path", name);
   info.model_architecture = Text(model, "architecture", name);
   if (model.contains("weights")) info.model_weights = Text(model, "weights", name);
-  if (model.contains("image_size"))
-    info.model_image_size = Number(model, "image_size", kMaxImageSize, name);
+  if (model.contains("image_size")) {
+    info.model_pictures.image_size = Number(model, "image_size", kMaxImageSize, name);
+  }
+  if (model.contains("resize_backend")) {
+    info.model_pictures.backend = ParseResizeBackend(Text(model, "resize_backend", name));
+  }
   info.fingerprint = Text(model, "fingerprint", name);
   info.model_config = JsonField<Json>(model, "config", name);
   info.precision = Text(json, "precision", name);

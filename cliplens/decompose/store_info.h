@@ -78,7 +78,7 @@ struct StoreInfo {
   std::string model_path;          // absolute: a directory or a file
   std::string model_architecture;  // as named with --arch; empty if none was
   std::string model_weights;       // as named with --weights
-  Index model_image_size = 0;      // as asked for with --image-size; 0: the model's own
+  PictureChoice model_pictures;    // as asked for with --image-size and --resize-backend
   std::string fingerprint;
   Json model_config;
   std::string precision = "fp32";

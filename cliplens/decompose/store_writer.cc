@@ -58,7 +58,7 @@ StoreInfo DescribeRun(const ImageEncoder& encoder, const ImageSet& set, Index sh
   info.model_path = fs::weakly_canonical(identity.path).string();
   info.model_architecture = identity.architecture;
   info.model_weights = identity.weights;
-  info.model_image_size = identity.image_size;
+  info.model_pictures = identity.pictures;
   info.fingerprint = identity.fingerprint;
   info.model_config = ToJson(encoder.config());
   info.precision = NameOf(identity.precision);

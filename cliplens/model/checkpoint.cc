@@ -164,7 +164,7 @@ void CheckLogitScale(const OpenedCheckpoint& opened) {
 }
 
 // Pictures of another size from now on.
-void ResizePictures(Checkpoint& checkpoint, Index image_size) {
+void ChangeSize(Checkpoint& checkpoint, Index image_size) {
   ModelConfig& config = checkpoint.config;
   PreprocessConfig& preprocess = config.preprocess;
   if (image_size < config.patch_size || image_size > kMaxImageSize) {
@@ -181,13 +181,26 @@ void ResizePictures(Checkpoint& checkpoint, Index image_size) {
   }
   const TokenLayout layout = config.layout();
   preprocess.image_size = image_size;
-  checkpoint.image_size = image_size;
   if (config.grid() == layout.grid || checkpoint.tensors.empty()) return;
   Tensor& positions = checkpoint.tensors.at("vision.position");
   const Array<float, 2> resized = ResizePositions(
       {positions.values.data(), {layout.tokens(), config.vision.width}}, layout, config.grid());
   positions = {{config.tokens(), config.vision.width},
                {resized.flat().begin(), resized.flat().end()}};
+}
+
+void Apply(const PictureChoice& pictures, Checkpoint& checkpoint) {
+  checkpoint.pictures = pictures;
+  if (pictures.image_size > 0) ChangeSize(checkpoint, pictures.image_size);
+  PreprocessConfig& preprocess = checkpoint.config.preprocess;
+  const bool torchvision = pictures.backend == ResizeBackend::kTorchvision;
+  if (torchvision && preprocess.rule != PreprocessRule::kHuggingFace) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "{}: --resize-backend torchvision is a choice of transformers, for directories of "
+                "Hugging Face's; open_clip resizes this model's pictures with Pillow",
+                PathText(checkpoint.path));
+  }
+  preprocess.backend = pictures.backend;
 }
 
 std::string Fingerprint(const Checkpoint& checkpoint) {
@@ -295,15 +308,15 @@ const float* ValuesOf(const TensorMap& tensors, const std::string& name) {
 }
 
 ModelConfig LoadConfig(const fs::path& path, const std::string& architecture,
-                       const std::string& weights, Index image_size) {
+                       const std::string& weights, const PictureChoice& pictures) {
   Checkpoint checkpoint =
       OpenCheckpoint(path, architecture, weights, /*with_weights=*/false).checkpoint;
-  if (image_size > 0) ResizePictures(checkpoint, image_size);
+  Apply(pictures, checkpoint);
   return checkpoint.config;
 }
 
 Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
-                          const std::string& weights, Index image_size) {
+                          const std::string& weights, const PictureChoice& pictures) {
   OpenedCheckpoint opened = OpenCheckpoint(path, architecture, weights, /*with_weights=*/true);
   Checkpoint& checkpoint = opened.checkpoint;
   std::set<std::string, std::less<>> used;
@@ -316,7 +329,7 @@ Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
   CheckLeftOver(opened, used);
   CheckLogitScale(opened);
   FoldLayerScales(checkpoint);
-  if (image_size > 0) ResizePictures(checkpoint, image_size);
+  Apply(pictures, checkpoint);
   checkpoint.fingerprint = Fingerprint(checkpoint);
   BalanceScales(checkpoint);
   return std::move(checkpoint);

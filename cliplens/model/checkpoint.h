@@ -38,7 +38,7 @@ struct Checkpoint {
   std::filesystem::path path;        // what was loaded: a directory or a file
   std::string architecture;          // as it was named, empty if none was
   std::string weights;               // as they were named, empty if none were
-  Index image_size = 0;              // as it was asked for, 0 for the model's own
+  PictureChoice pictures;            // as they were asked for
   std::filesystem::path vocabulary;  // directory that may hold one; empty: CLIP's own is used
   std::string layout;                // for people: "Hugging Face directory, safetensors"
   std::vector<std::filesystem::path> files;  // all that were read: configuration and weights
@@ -51,7 +51,7 @@ struct Checkpoint {
 
 // The configuration of a model alone, without its weights. Errors as LoadCheckpoint's.
 ModelConfig LoadConfig(const std::filesystem::path& path, const std::string& architecture = "",
-                       const std::string& weights = "", Index image_size = 0);
+                       const std::string& weights = "", const PictureChoice& pictures = {});
 
 // `path`: a directory or a checkpoint file. `architecture`, for a file that brings no
 // configuration: a name of open_clip's ("ViT-B-16"), "openai" (sizes from the tensors' shapes,
@@ -59,12 +59,14 @@ ModelConfig LoadConfig(const std::filesystem::path& path, const std::string& arc
 // The files of a tokenizer that an architecture by name has of its own lie beside the checkpoint.
 // `weights`, for a file with several models: what stands before the names of the one that is meant
 // ("model_ema"), or "." for the one without such a prefix.
-// `image_size`: pixels along a side of the pictures that are to be read; 0: the model's own.
-// Position embeddings are resized (position_grid.h), the picture's resize in proportion.
+// `pictures`: of another size, position embeddings are resized (position_grid.h), and the picture's
+// resize in proportion; resized as torchvision does, if transformers would (a Hugging Face
+// directory).
 // Throws Error that names the file and the tensor: kNotFound, kCorruptData (a shape that
 // contradicts the configuration, with both), kInvalidArgument (no architecture named, or one beside
-// a directory; a picture smaller than a patch or too large), kUnsupported (with the reason).
+// a directory; a picture smaller than a patch or too large, torchvision's resize for a model of
+// open_clip's), kUnsupported (with the reason).
 Checkpoint LoadCheckpoint(const std::filesystem::path& path, const std::string& architecture = "",
-                          const std::string& weights = "", Index image_size = 0);
+                          const std::string& weights = "", const PictureChoice& pictures = {});
 
 }  // namespace cliplens

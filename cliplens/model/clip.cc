@@ -40,8 +40,8 @@ struct ClipModel::LazyTokenizer {
 
 ClipModel ClipModel::Load(const std::filesystem::path& path, Precision precision,
                           const std::string& architecture, const std::string& weights,
-                          Index image_size) {
-  return ClipModel(LoadCheckpoint(path, architecture, weights, image_size), precision);
+                          const PictureChoice& pictures) {
+  return ClipModel(LoadCheckpoint(path, architecture, weights, pictures), precision);
 }
 
 ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
@@ -123,7 +123,7 @@ EncoderIdentity ClipModel::identity() const {
           .path = path(),
           .architecture = architecture(),
           .weights = checkpoint_->weights,
-          .image_size = checkpoint_->image_size,
+          .pictures = checkpoint_->pictures,
           .fingerprint = fingerprint(),
           .precision = precision()};
 }

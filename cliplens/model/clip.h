@@ -43,7 +43,7 @@ class ClipModel : public ImageEncoder {
   // Error(kUnsupported) for bfloat16 on a processor without it.
   static ClipModel Load(const std::filesystem::path& path, Precision precision = Precision::kF32,
                         const std::string& architecture = "", const std::string& weights = "",
-                        Index image_size = 0);
+                        const PictureChoice& pictures = {});
   explicit ClipModel(Checkpoint checkpoint, Precision precision = Precision::kF32);
 
   EncoderIdentity identity() const override;

@@ -27,7 +27,7 @@ struct EncoderIdentity {
   std::filesystem::path path;  // of the directory or file
   std::string architecture;    // as it was named, empty if none was
   std::string weights;         // the same
-  Index image_size = 0;        // as it was asked for, 0 for the model's own
+  PictureChoice pictures;      // as they were asked for
   std::string fingerprint;     // of the weights
   Precision precision = Precision::kF32;
 };

@@ -161,7 +161,7 @@ Image PartInSquare(const Image& image, const InputPlacement& place,
               place.height,
               {CoveredBy(place.width, place.left, size), CoveredBy(place.height, place.top, size)},
               config.interpolation,
-              config.pass_order});
+              config.backend});
 }
 
 // PreprocessRule::kHuggingFace.
@@ -215,7 +215,13 @@ Array<float, 3> Preprocess(const Image& image, const PreprocessConfig& config) {
   Array<float, 3> x({3, size, size});
   for (std::size_t c = 0; c < 3; ++c) {
     std::array<float, 256> table;
+    // transformers' torchvision backend scales mean and deviation, in float32, and not the pixels.
+    const auto inverse = static_cast<float>(1.0 / config.rescale_factor);
     for (std::size_t v = 0; v < table.size(); ++v) {
+      if (config.backend == ResizeBackend::kTorchvision) {
+        table[v] = (static_cast<float>(v) - config.mean[c] * inverse) / (config.std[c] * inverse);
+        continue;
+      }
       const float unit = config.rule == PreprocessRule::kHuggingFace
                              ? static_cast<float>(static_cast<double>(v) * config.rescale_factor)
                              : static_cast<float>(v) / 255.0f;

@@ -52,9 +52,16 @@ struct PreprocessConfig {
   // fills every channel of the picture's own mode: 0 is black in RGB, but white in CMYK, and in a
   // palette picture it is the colour of index 0. Three different numbers are always the RGB colour.
   std::array<std::uint8_t, 3> fill_color = {0, 0, 0};
-  PassOrder pass_order = PassOrder::kPillow13;
+  // kTorchvision: with kHuggingFace, the steps of transformers' torchvision backend.
+  ResizeBackend backend = ResizeBackend::kPillow;
 
   bool operator==(const PreprocessConfig&) const = default;
+};
+
+// How pictures are to be read where it is not as the model says.
+struct PictureChoice {
+  Index image_size = 0;  // pixels along a side; 0: the model's own
+  ResizeBackend backend = ResizeBackend::kPillow;
 };
 
 // Where the square that the model reads lies: the picture is resized to `width` x `height`, and the
@@ -78,7 +85,8 @@ std::function<void(Index width, Index height)> SizeCheckFor(const PreprocessConf
 Image ResizeAndCrop(const Image& image, const PreprocessConfig& config);
 
 // [3, S, S] float32: (pixel / 255 - mean) / std, with pixel * rescale_factor instead of pixel / 255
-// for kHuggingFace. Throws as ResizeAndCrop, and Error(kInvalidArgument) for a std of 0.
+// for kHuggingFace, and (pixel - mean / rescale_factor) / (std / rescale_factor) for its
+// torchvision backend. Throws as ResizeAndCrop, and Error(kInvalidArgument) for a std of 0.
 Array<float, 3> Preprocess(const Image& image, const PreprocessConfig& config);
 
 }  // namespace cliplens

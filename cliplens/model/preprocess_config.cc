@@ -227,7 +227,7 @@ PreprocessConfig ParseHuggingFacePreprocessor(const Json& file, const std::strin
 Json ToJson(const PreprocessConfig& config) {
   constexpr const char* kResizeModes[] = {"shortest", "squash", "longest", "none"};
   const bool hugging_face = config.rule == PreprocessRule::kHuggingFace;
-  return Json{
+  Json json = {
       {"rule", hugging_face ? "hugging_face" : "open_clip"},
       {"mean", config.mean},
       {"std", config.std},
@@ -237,6 +237,8 @@ Json ToJson(const PreprocessConfig& config) {
       {"resize_size",
        hugging_face && config.resize_size != 0 ? config.resize_size : config.image_size},
       {"fill_color", config.fill_color}};
+  if (config.backend != ResizeBackend::kPillow) json["resize_backend"] = NameOf(config.backend);
+  return json;
 }
 
 }  // namespace cliplens

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/io/printable.h"
 
 namespace cliplens {
 
@@ -55,6 +56,7 @@ struct Filter {
   std::vector<Index> first;
   std::vector<Index> count;
   std::vector<double> exact;        // as computed, for samples that are no bytes
+  int bits = kPrecisionBits;        // that the weights for bytes are rounded to
   std::vector<std::int32_t> whole;  // in units of 2^-22, for bytes
   std::vector<std::int16_t> high;
   std::vector<std::int16_t> low;
@@ -63,16 +65,65 @@ struct Filter {
   PixelRange used() const { return {first.front(), first.back() + count.back()}; }
 };
 
-// Pillow's precompute_coeffs for `in` pixels resized to `out`.
-Filter MakeFilter(Index in, Index out, PixelRange range, Interpolation interpolation) {
-  // Pillow passes the extent through float32.
-  const double scale = static_cast<double>(static_cast<float>(in)) / static_cast<double>(out);
-  const double stretch = std::max(scale, 1.0);
-  const double support = (interpolation == Interpolation::kBicubic ? 2.0 : 1.0) * stretch;
-  const double inverse = 1.0 / stretch;
+// The kernel by which `in` pixels are resized to `out`; Pillow's precompute_coeffs.
+struct Kernel {
+  Kernel(Index in_size, Index out_size, Interpolation how)
+      : in(in_size),
+        interpolation(how),
+        // Pillow passes the extent through float32.
+        scale(static_cast<double>(static_cast<float>(in)) / static_cast<double>(out_size)),
+        stretch(std::max(scale, 1.0)),
+        support((interpolation == Interpolation::kBicubic ? 2.0 : 1.0) * stretch) {}
+
+  // The most weights of a position.
+  Index width() const { return 2 * static_cast<Index>(std::ceil(support)) + 1; }
+  // Input positions that output position o is made of, and their weights.
+  PixelRange WeightsOf(Index o, double* weight) const {
+    const double center = (static_cast<double>(o) + 0.5) * scale;
+    const Index first = std::max<Index>(static_cast<Index>(center - support + 0.5), 0);
+    const Index last = std::min(static_cast<Index>(center + support + 0.5), in);
+    const double inverse = 1.0 / stretch;
+    double sum = 0.0;
+    for (Index t = 0; t < last - first; ++t) {
+      const double x = (static_cast<double>(t + first) - center + 0.5) * inverse;
+      weight[t] = interpolation == Interpolation::kBicubic ? Bicubic(x) : Bilinear(x);
+      sum += weight[t];
+    }
+    if (sum != 0.0) {
+      for (Index t = 0; t < last - first; ++t) weight[t] /= sum;
+    }
+    return {first, last};
+  }
+
+  Index in;
+  Interpolation interpolation;
+  double scale, stretch, support;
+};
+
+// torchvision's number of bits: as many as keep the largest weight of all positions below 2^15.
+int BitsOfTorchvision(const Kernel& kernel, Index out) {
+  if (kernel.width() > 4 * kMaxWeights / out) {
+    throw Error(ErrorCode::kExhausted,
+                "resizing {} pixels to {} as torchvision does: {} weights for each are needed, the "
+                "limit is {} in all; cut the picture up",
+                kernel.in, out, kernel.width(), 4 * kMaxWeights);
+  }
+  std::vector<double> weights(ToSize(kernel.width()));
+  double largest = 0;
+  for (Index o = 0; o < out; ++o) {
+    const Index count = kernel.WeightsOf(o, weights.data()).size();
+    for (Index t = 0; t < count; ++t) largest = std::max(largest, At(weights, t));
+  }
+  int bits = 0;
+  while (bits < kPrecisionBits && 0.5 + largest * std::ldexp(1.0, bits + 1) < 1 << 15) ++bits;
+  return bits;
+}
+
+Filter MakeFilter(Index in, Index out, PixelRange range, const ResizedPart& wanted) {
+  const Kernel kernel(in, out, wanted.interpolation);
   Filter filter;
   filter.range = range;
-  filter.width = RoundUp(2 * static_cast<Index>(std::ceil(support)) + 1);
+  filter.width = RoundUp(kernel.width());
   if (filter.width > kMaxWeights / range.size()) {
     throw Error(ErrorCode::kExhausted,
                 "resizing {} pixels to {}: {} filters of {} weights are needed, the limit is {} "
@@ -84,22 +135,12 @@ Filter MakeFilter(Index in, Index out, PixelRange range, Interpolation interpola
   filter.count.resize(size);
   filter.exact.resize(size * ToSize(filter.width));
   for (Index o = 0; o < range.size(); ++o) {
-    const double center = (static_cast<double>(range.begin + o) + 0.5) * scale;
-    const Index first = std::max<Index>(static_cast<Index>(center - support + 0.5), 0);
-    const Index last = std::min(static_cast<Index>(center + support + 0.5), in);
-    double* weight = filter.exact.data() + o * filter.width;
-    double sum = 0.0;
-    for (Index t = 0; t < last - first; ++t) {
-      const double x = (static_cast<double>(t + first) - center + 0.5) * inverse;
-      weight[t] = interpolation == Interpolation::kBicubic ? Bicubic(x) : Bilinear(x);
-      sum += weight[t];
-    }
-    if (sum != 0.0) {
-      for (Index t = 0; t < last - first; ++t) weight[t] /= sum;
-    }
-    At(filter.first, o) = first;
-    At(filter.count, o) = last - first;
+    const PixelRange used =
+        kernel.WeightsOf(range.begin + o, filter.exact.data() + o * filter.width);
+    At(filter.first, o) = used.begin;
+    At(filter.count, o) = used.size();
   }
+  if (wanted.backend == ResizeBackend::kTorchvision) filter.bits = BitsOfTorchvision(kernel, out);
   return filter;
 }
 
@@ -108,9 +149,12 @@ void MakeWhole(Filter* filter) {
   filter->whole.resize(filter->exact.size());
   filter->high.resize(filter->exact.size());
   filter->low.resize(filter->exact.size());
+  // In fewer bits and back: a sum of such weights rounds as a sum in those bits does.
+  const int left_out = kPrecisionBits - filter->bits;
   for (std::size_t i = 0; i < filter->exact.size(); ++i) {
-    const double scaled = filter->exact[i] * (1 << kPrecisionBits);
-    const auto w = static_cast<std::int32_t>(scaled + (filter->exact[i] < 0 ? -0.5 : 0.5));
+    const double scaled = filter->exact[i] * (1 << filter->bits);
+    const auto w = static_cast<std::int32_t>(scaled + (filter->exact[i] < 0 ? -0.5 : 0.5))
+                   << left_out;
     filter->whole[i] = w;
     filter->high[i] = static_cast<std::int16_t>(w >> kLowBits);
     filter->low[i] = static_cast<std::int16_t>(w & ((1 << kLowBits) - 1));
@@ -322,13 +366,13 @@ struct Plan {
     horizontal = wanted.width != image.width;
     vertical = wanted.height != image.height;
     const Index lost_rows = image.height - wanted.height;
-    vertical_first = wanted.pass_order == PassOrder::kPillow13 && lost_rows > 0 &&
+    vertical_first = wanted.backend == ResizeBackend::kPillow && lost_rows > 0 &&
                      lost_rows > 2 * (image.width - wanted.width);
     if (horizontal) {
-      across = MakeFilter(image.width, wanted.width, part.x, wanted.interpolation);
+      across = MakeFilter(image.width, wanted.width, part.x, wanted);
       used_columns = across.used();
     }
-    if (vertical) down = MakeFilter(image.height, wanted.height, part.y, wanted.interpolation);
+    if (vertical) down = MakeFilter(image.height, wanted.height, part.y, wanted);
   }
 
   PixelRegion part;
@@ -419,6 +463,27 @@ Image Crop(const Image& image, const PixelRegion& part) {
 
 }  // namespace
 
+const char* NameOf(ResizeBackend backend) {
+  switch (backend) {
+    case ResizeBackend::kPillow:
+      return "pillow";
+    case ResizeBackend::kPillow12:
+      return "pillow12";
+    case ResizeBackend::kTorchvision:
+      break;
+  }
+  return "torchvision";
+}
+
+ResizeBackend ParseResizeBackend(std::string_view name) {
+  for (const ResizeBackend backend :
+       {ResizeBackend::kPillow, ResizeBackend::kPillow12, ResizeBackend::kTorchvision}) {
+    if (name == NameOf(backend)) return backend;
+  }
+  throw Error(ErrorCode::kInvalidArgument, "resize backend '{}': pillow and torchvision are known",
+              Printable(name, 80));
+}
+
 Image ResizePart(const Image& image, const ResizedPart& wanted) {
   if (wanted.width == image.width && wanted.height == image.height) {
     return Crop(image, wanted.part);
@@ -455,7 +520,7 @@ Image ResizePart(const Image& image, const ResizedPart& wanted) {
 }
 
 Image Resize(const Image& image, Index width, Index height, Interpolation interpolation,
-             PassOrder order) {
+             ResizeBackend backend) {
   CheckImage(image);
   if (width < 1 || height < 1) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -466,6 +531,7 @@ Image Resize(const Image& image, Index width, Index height, Interpolation interp
                 "resize to {} x {} pixels: the limit is {} in all; ask for less", width, height,
                 kMaxPixels);
   }
-  return ResizePart(image, {width, height, {{0, width}, {0, height}}, interpolation, order});
+  return ResizePart(image, {width, height, {{0, width}, {0, height}}, interpolation, backend});
 }
+
 }  // namespace cliplens

@@ -183,7 +183,7 @@ TEST(PreprocessTest, BothPassOrdersEqualPillows) {
   const Json& orders = PixelExpectations()["orders"];
   EXPECT_EQ(orders["pillow13"], Crc32(Resize(image, 40, 40, Interpolation::kBicubic).pixels));
   EXPECT_EQ(orders["pillow12"],
-            Crc32(Resize(image, 40, 40, Interpolation::kBicubic, PassOrder::kPillow12).pixels));
+            Crc32(Resize(image, 40, 40, Interpolation::kBicubic, ResizeBackend::kPillow12).pixels));
 }
 
 TEST(PreprocessTest, ResizeEqualsTheDefinition) {
@@ -200,7 +200,7 @@ TEST(PreprocessTest, ResizeEqualsTheDefinition) {
                                         << new_height << " " << NameOf(mode));
         const Image image = RandomImage(mode, width, height, ++seed);
         const Image plain = RefDown(RefAcross(image, new_width, how), new_height, how);
-        const Image got = Resize(image, new_width, new_height, how, PassOrder::kPillow12);
+        const Image got = Resize(image, new_width, new_height, how, ResizeBackend::kPillow12);
         EXPECT_EQ(got.width, new_width);
         EXPECT_EQ(got.height, new_height);
         EXPECT_EQ(got.pixels, plain.pixels);

@@ -1,5 +1,6 @@
-"""Compares `cliplens preprocess` with open_clip's image transform and with the CLIPImageProcessorPil
-of transformers, each for models of its own kind: every float must be equal.
+"""Compares `cliplens preprocess` with open_clip's image transform and with transformers'
+CLIPImageProcessorPil and, by --resize-backend torchvision, CLIPImageProcessor, each for models of its own
+kind: every float must be equal.
 
     python tests/parity/pixels.py --cliplens build/bin/cliplens
 
@@ -27,7 +28,7 @@ import torchvision
 import transformers
 from open_clip.transform import image_transform
 from PIL import Image
-from transformers import CLIPImageProcessorPil
+from transformers import CLIPImageProcessor, CLIPImageProcessorPil
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from hugging_face import write_clip_model  # noqa: E402
@@ -91,9 +92,9 @@ class OpenClip:
 
 
 class HuggingFace:
-    """A model directory of transformers and its image processor."""
+    """A model directory of transformers and its image processor, by one of its two backends."""
 
-    def __init__(self, folder: pathlib.Path, setting: dict):
+    def __init__(self, folder: pathlib.Path, setting: dict, processor=CLIPImageProcessorPil):
         size = setting.get("size", 224)
         self.side = size if isinstance(size, int) else max(size.values())
         self.shortest = isinstance(size, int) or "shortest_edge" in size
@@ -101,7 +102,7 @@ class HuggingFace:
         crop = crop if isinstance(crop, int) else crop["height"]
         if not folder.exists():
             write_clip_model(folder, 520, 8, 519, image_size=crop, **setting)
-        self.processor = CLIPImageProcessorPil.from_pretrained(folder)
+        self.processor = processor.from_pretrained(folder)
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         return self.processor(image, return_tensors="np")["pixel_values"][0].astype(np.float32)
@@ -113,8 +114,14 @@ def compare(cliplens: str, folder: pathlib.Path, seed: int, only: str = "",
     out how, and of those that are equal how many of each format."""
     counts: collections.Counter[str] = collections.Counter()
     kinds: collections.Counter[str] = collections.Counter()
-    references = {name: (HuggingFace if name in HUGGING_FACE else OpenClip)(folder / f"model-{name}", setting)
-                  for name, setting in (settings or SETTINGS | HUGGING_FACE).items()}
+    references = {}
+    for name, setting in (settings or SETTINGS | HUGGING_FACE).items():
+        directory = folder / f"model-{name}"
+        kind = HuggingFace if name in HUGGING_FACE else OpenClip
+        references[name] = kind(directory, setting), directory, []
+        if kind is HuggingFace:
+            references[name + "-torchvision"] = (kind(directory, setting, CLIPImageProcessor), directory,
+                                                 ["--resize-backend", "torchvision"])
     for file_name, data in pictures(seed):
         picture = folder / file_name
         picture.write_bytes(data)
@@ -122,7 +129,7 @@ def compare(cliplens: str, folder: pathlib.Path, seed: int, only: str = "",
             size = Image.open(io.BytesIO(data)).size
         except OSError:  # cut off in its header; both must refuse it
             size = (1, 1)
-        for name, reference in references.items():
+        for name, (reference, directory, options) in references.items():
             label = f"{file_name} at {name}"
             if only not in label:
                 continue
@@ -130,7 +137,7 @@ def compare(cliplens: str, folder: pathlib.Path, seed: int, only: str = "",
                 counts["left out (reference would need gigabytes)"] += 1
                 continue
             out = folder / "x.npy"
-            command = [cliplens, "preprocess", str(folder / f"model-{name}"),
+            command = [cliplens, "preprocess", str(directory), *options,
                        "--image", str(picture), "--out", str(out)]
             out.unlink(missing_ok=True)
             run = subprocess.run(command, capture_output=True, text=True)
