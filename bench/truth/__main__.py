@@ -19,7 +19,7 @@ from bench.truth.cases import cases
 from bench.truth.stores import ROOT, Bench
 
 JUDGED = ("pictureworld", "pictureworld-2")            # all sections
-FURTHER = ("pictureworld-roles", "pictureworld-birds")  # truth, fidelity of own answers, confidence
+FURTHER = ("pictureworld-roles", "pictureworld-birds", "pictureworld-siglip")  # truth, fidelity of own answers, confidence
 SEEDS = (21, 22, 23)
 PICTURES = 1500
 CHANGED = 500  # pictures of the first seed whose counterparts are drawn
