@@ -1,5 +1,6 @@
-"""Every verb on models without a class token: one like SigLIP, with a pool by attention and an MLP
-behind it, and one that averages its patches, as CLIPA does. Both are small and have random weights."""
+"""Every verb on models that are not made as CLIP is: one like SigLIP, without a class token, with a pool by
+attention and an MLP behind it; one that averages its patches, as CLIPA does; one with EVA-02's blocks. They
+are small and have random weights."""
 
 import json
 import math
@@ -26,7 +27,7 @@ CLASSES = ["--classes", TEXTS / "objects.txt", "--templates", TEXTS / "objects.t
 WIDTH, LAYERS, HEADS, MLP, SIDE, PATCH, CONTEXT = 48, 3, 4, 96, 32, 8, 24
 GRID = SIDE // PATCH
 PICTURES = 24
-MODELS = ("siglip", "clipa")
+MODELS = ("siglip", "clipa", "eva")
 
 
 # The models.
@@ -104,25 +105,78 @@ def write_siglip(folder):
         image_processor_type="SiglipImageProcessor", size=dict(height=SIDE, width=SIDE))))
 
 
-def write_clipa(folder):
-    """open_clip's directory of a tower that averages its patches, with CLIP's texts."""
+def both(shapes):
+    """Weights of these shapes, and biases of their first axis."""
+    return {f"{name}.{kind}": shape if kind == "weight" else shape[:1]
+            for name, shape in shapes.items() for kind in ("weight", "bias")}
+
+
+def clip_tower_shapes(prefix, layers):
+    """Blocks by open_clip's names."""
+    shapes = {}
+    for layer in range(layers):
+        block = f"{prefix}transformer.resblocks.{layer}."
+        shapes |= both({block + "ln_1": (WIDTH,), block + "ln_2": (WIDTH,), block + "attn.out_proj": (WIDTH, WIDTH),
+                        block + "mlp.c_fc": (MLP, WIDTH), block + "mlp.c_proj": (WIDTH, MLP)})
+        shapes |= {block + "attn.in_proj_weight": (3 * WIDTH, WIDTH), block + "attn.in_proj_bias": (3 * WIDTH,)}
+    return shapes
+
+
+def clip_text_shapes(vocabulary, prefix=""):
+    return {prefix + "token_embedding.weight": (vocabulary, WIDTH),
+            prefix + "positional_embedding": (CONTEXT, WIDTH), prefix + "text_projection": (WIDTH, WIDTH),
+            **both({prefix + "ln_final": (WIDTH,)}), **clip_tower_shapes(prefix, 2)}
+
+
+def copy_vocabulary(folder):
+    """CLIP's tokenizer of the shipped model; the number of its ids."""
     for file in ("vocab.json", "merges.txt", "tokenizer_config.json"):
         shutil.copy(ROOT / "models/pictureworld" / file, folder)
-    vocabulary = len(json.loads((folder / "vocab.json").read_text()))
+    return len(json.loads((folder / "vocab.json").read_text()))
+
+
+def eva_shapes():
+    trunk = "visual.trunk."
+    shapes = {trunk + "cls_token": (1, 1, WIDTH), trunk + "pos_embed": (1, GRID * GRID + 1, WIDTH),
+              trunk + "patch_embed.proj.weight": (WIDTH, 3, PATCH, PATCH),
+              trunk + "patch_embed.proj.bias": (WIDTH,),
+              **both({trunk + "norm": (WIDTH,), trunk + "head": (WIDTH, WIDTH)})}
+    for layer in range(LAYERS):
+        block = f"{trunk}blocks.{layer}."
+        shapes |= both({block + "norm1": (WIDTH,), block + "norm2": (WIDTH,), block + "attn.norm": (WIDTH,),
+                        block + "attn.q_proj": (WIDTH, WIDTH), block + "attn.k_proj": (WIDTH, WIDTH),
+                        block + "attn.v_proj": (WIDTH, WIDTH), block + "attn.proj": (WIDTH, WIDTH),
+                        block + "mlp.fc1_g": (MLP, WIDTH), block + "mlp.fc1_x": (MLP, WIDTH),
+                        block + "mlp.norm": (MLP,), block + "mlp.fc2": (WIDTH, MLP)})
+        del shapes[block + "attn.k_proj.bias"]
+    return shapes
+
+
+def write_eva(folder):
+    """open_clip's directory with timm's EVA-02 as the image tower, and CLIP's texts."""
+    vocabulary = copy_vocabulary(folder)
+    random = np.random.default_rng(7)
+    tensors = {name: drawn(name, shape, random)
+               for name, shape in (eva_shapes() | clip_text_shapes(vocabulary, "text.")).items()}
+    tensors["logit_scale"] = np.array(3.7)
+    snapshot.write_safetensors(folder / "open_clip_model.safetensors", tensors, "F32")
+    (folder / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=dict(
+        embed_dim=WIDTH, custom_text=True,
+        vision_cfg=dict(image_size=SIDE, timm_model_name="eva02_base_patch16_clip_224", timm_pool="token",
+                        timm_proj=None, timm_model_kwargs=dict(
+                            img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=LAYERS, num_heads=HEADS,
+                            mlp_ratio=MLP / WIDTH)),
+        text_cfg=dict(context_length=CONTEXT, vocab_size=vocabulary, width=WIDTH, heads=HEADS, layers=2,
+                      mlp_ratio=MLP / WIDTH)))))
+
+
+def write_clipa(folder):
+    """open_clip's directory of a tower that averages its patches, with CLIP's texts."""
+    vocabulary = copy_vocabulary(folder)
     shapes = {"visual.class_embedding": (WIDTH,), "visual.positional_embedding": (GRID * GRID + 1, WIDTH),
               "visual.conv1.weight": (WIDTH, 3, PATCH, PATCH), "visual.proj": (WIDTH, WIDTH),
-              "token_embedding.weight": (vocabulary, WIDTH), "positional_embedding": (CONTEXT, WIDTH),
-              "text_projection": (WIDTH, WIDTH)}
-    for name in ("visual.ln_pre", "visual.ln_post", "ln_final"):
-        shapes |= {name + ".weight": (WIDTH,), name + ".bias": (WIDTH,)}
-    for prefix, layers in (("visual.transformer", LAYERS), ("transformer", 2)):
-        for layer in range(layers):
-            for name, shape in {"ln_1": (WIDTH,), "ln_2": (WIDTH,), "attn.out_proj": (WIDTH, WIDTH),
-                                "mlp.c_fc": (MLP, WIDTH), "mlp.c_proj": (WIDTH, MLP)}.items():
-                block = f"{prefix}.resblocks.{layer}."
-                shapes |= {f"{block}{name}.weight": shape, f"{block}{name}.bias": shape[:1],
-                           f"{block}attn.in_proj_weight": (3 * WIDTH, WIDTH),
-                           f"{block}attn.in_proj_bias": (3 * WIDTH,)}
+              **both({"visual.ln_pre": (WIDTH,), "visual.ln_post": (WIDTH,)}),
+              **clip_tower_shapes("visual.", LAYERS), **clip_text_shapes(vocabulary)}
     random = np.random.default_rng(6)
     tensors = {name: random_weights.draw(name, shape, lambda s: random.standard_normal(shape) * s,
                                          lambda: random.uniform(0.3, 1.8, shape), outlier_step=17)
@@ -138,7 +192,7 @@ def write_clipa(folder):
                       mlp_ratio=MLP / WIDTH)))))
 
 
-# What the tests share: stores, edits and neurons of both models.
+# What the tests share: stores, edits and neurons of all models.
 
 STYLES = ["--classes", TEXTS / "styles.txt", "--templates", TEXTS / "styles.templates.txt"]
 STYLE_LABELS = [*STYLES, "--label", "style"]
@@ -163,12 +217,13 @@ def made(request, pictures, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     model = folder / "model"
     model.mkdir()
-    {"siglip": write_siglip, "clipa": write_clipa}[request.param](model)
+    {"siglip": write_siglip, "clipa": write_clipa, "eva": write_eva}[request.param](model)
     said = answer("decompose", model, "--images", pictures.set, "--out", folder / "store")
     answer("neurons", "collect", model, "--images", pictures.set, "--layers", "all", "--out",
            folder / "neurons")
     return SimpleNamespace(folder=folder, model=model, store=folder / "store", decomposed=said,
-                           neurons=folder / "neurons", siglip=request.param == "siglip", **vars(pictures))
+                           neurons=folder / "neurons", kind=request.param, siglip=request.param == "siglip",
+                           **vars(pictures))
 
 
 # The fields of docs/json.md that may be null; a null elsewhere is a number that is none.
@@ -216,7 +271,7 @@ def rest_of(made):
 
 def test_what_the_model_is(made, tmp_path):
     said = answered("info", made.model)
-    assert said["config"]["vision"]["pooling"] == ("attention" if made.siglip else "average")
+    assert said["config"]["vision"]["pooling"] == {"siglip": "attention", "clipa": "average", "eva": "token"}[made.kind]
     ids = printed("tokenize", made.model, "--texts", TEXTS / "objects.txt").splitlines()
     assert len(ids) == len((TEXTS / "objects.txt").read_text().splitlines())
     answer("preprocess", made.model, "--image", made.one, "--out", tmp_path / "x.npy")
@@ -296,6 +351,27 @@ def test_pictures_of_another_size(made, tmp_path):
     assert ("POOL.MLP" in names) == made.siglip
     heat = answered("heatmap", made.model, "--image-size", 48, "--image", made.one, "--text", "a duck")
     assert len(heat["map"]) == 6 == len(heat["map"][0])
+
+
+def test_pictures_resized_as_torchvision_does(made, tmp_path):
+    store = tmp_path / "store"
+    arguments = ["decompose", made.model, "--images", made.set, "--resize-backend", "torchvision"]
+    if not made.siglip:
+        says_one_line(run(*arguments, "--out", store), 2, "open_clip resizes this model's pictures with Pillow")
+        assert not store.exists()
+        return
+    answered(*arguments, "--out", store)
+    model = json.loads((store / "manifest.json").read_text())["model"]
+    assert model["resize_backend"] == model["config"]["preprocess"]["resize_backend"] == "torchvision"
+    assert "resize_backend" not in json.loads((made.store / "manifest.json").read_text())["model"]
+    # What reads the store's pictures again resizes them so, too.
+    assert answered("verify", store, "--model", made.model)["whole"]
+    other = tmp_path / "other.npy"
+    own = rows_of(made, tmp_path)
+    answer("embed", made.model, "--images", made.set, "--resize-backend", "torchvision", "--out", other)
+    assert 1e-6 < np.abs(np.load(other) - own).max() < 0.2
+    answer("export", store, "--out", tmp_path / "arrays")
+    assert np.allclose(np.load(tmp_path / "arrays/embedding.npy"), np.load(other), atol=1e-6)
 
 
 # Words.
