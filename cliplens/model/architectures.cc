@@ -55,12 +55,17 @@ constexpr Family kSiglip2 = {&kSiglip, R"({
 constexpr Family kTimmToken = {nullptr, R"({
     "custom_text": true, "vision_cfg": {"timm_pool": "token"}})"};
 constexpr Family kMobileClip2 = {&kTimmToken, R"({"text_cfg": {"no_causal_mask": true}})"};
+constexpr Family kMobileClip = {&kTimmToken, R"({
+    "preprocess_cfg": {"mean": [0, 0, 0], "std": [1, 1, 1], "interpolation": "bilinear"}})"};
+constexpr Family kViTamin = {nullptr, R"({
+    "custom_text": true, "vision_cfg": {"timm_pool": "", "timm_proj": "linear"}})"};
 constexpr Family kPeCore = {nullptr, R"({
     "custom_text": true, "vision_cfg": {"timm_pool": "map"}, "text_cfg": {"context_length": 32},
     "preprocess_cfg": {"mean": 0.5, "std": 0.5, "interpolation": "bilinear",
                        "resize_mode": "squash"}})"};
 
-// open_clip's own image tower, or one of timm's.
+// open_clip's own image tower, or one of timm's, whose name stands for all sizes but a side of its
+// own.
 struct ImageSizes {
   Index side = 0, patch = 0, layers = 0, width = 0, head_width = 0, mlp_width = 0;
   const char* timm = nullptr;
@@ -91,6 +96,8 @@ constexpr Architecture kArchitectures[] = {
     {"EVA02-B-16", kTimmToken, 512, {.timm = "eva02_base_patch16_clip_224"}, {12, 512, 8}},
     {"EVA02-L-14", kTimmToken, 768, {.timm = "eva02_large_patch14_clip_224"}, {12, 768, 12}},
     {"EVA02-L-14-336", kTimmToken, 768, {.timm = "eva02_large_patch14_clip_336"}, {12, 768, 12}},
+    {"MobileCLIP-B", kMobileClip, 512, {.timm = "vit_base_mci_224"}, {12, 512, 8}},
+    {"MobileCLIP2-B", kMobileClip, 512, {.timm = "vit_base_mci_224"}, {12, 512, 8}},
     {"MobileCLIP2-L-14", kMobileClip2, 768, {.timm = "vit_large_patch14_clip_224"}, {12, 768, 12}},
     {"PE-Core-B-16", kPeCore, 1024, {.timm = "vit_pe_core_base_patch16_224"}, {24, 1024, 16}},
     {"PE-Core-L-14-336", kPeCore, 1024, {.timm = "vit_pe_core_large_patch14_336"}, {24, 1024, 16}},
@@ -167,6 +174,21 @@ constexpr Architecture kArchitectures[] = {
     {"ViT-g-14", kClip, 1024, {224, 14, 40, 1408, 88, 6144}, {24, 1024, 16}},
     {"ViT-gopt-16-SigLIP2-256", kSiglip2, 1536, {.timm = "vit_giantopt_patch16_siglip_256"}, {27, 1152, 16, 4304}, "timm/ViT-gopt-16-SigLIP2-256"},
     {"ViT-gopt-16-SigLIP2-384", kSiglip2, 1536, {.timm = "vit_giantopt_patch16_siglip_384"}, {27, 1152, 16, 4304}, "timm/ViT-gopt-16-SigLIP2-384"},
+    {"ViTamin-B", kViTamin, 512, {.timm = "vitamin_base_224"}, {12, 512, 8}},
+    {"ViTamin-B-LTT", kViTamin, 768, {.timm = "vitamin_base_224"}, {12, 768, 12}},
+    {"ViTamin-L", kViTamin, 768, {.timm = "vitamin_large_224"}, {12, 768, 12}},
+    {"ViTamin-L-256", kViTamin, 768, {.timm = "vitamin_large_256"}, {12, 768, 12}},
+    {"ViTamin-L-336", kViTamin, 768, {.timm = "vitamin_large_336"}, {12, 768, 12}},
+    {"ViTamin-L-384", kViTamin, 768, {.timm = "vitamin_large_384"}, {12, 768, 12}},
+    {"ViTamin-L2", kViTamin, 1024, {.timm = "vitamin_large2_224"}, {24, 1024, 16}},
+    {"ViTamin-L2-256", kViTamin, 1024, {.timm = "vitamin_large2_256"}, {24, 1024, 16}},
+    {"ViTamin-L2-336", kViTamin, 1024, {.timm = "vitamin_large2_336"}, {24, 1024, 16}},
+    {"ViTamin-L2-384", kViTamin, 1024, {.timm = "vitamin_large2_384"}, {24, 1024, 16}},
+    {"ViTamin-S", kViTamin, 384, {.timm = "vitamin_small_224"}, {12, 384, 6}},
+    {"ViTamin-S-LTT", kViTamin, 768, {.timm = "vitamin_small_224"}, {12, 768, 12}},
+    {"ViTamin-XL-256", kViTamin, 1152, {.timm = "vitamin_xlarge_256"}, {27, 1152, 16}},
+    {"ViTamin-XL-336", kViTamin, 1152, {.timm = "vitamin_xlarge_336"}, {27, 1152, 16}},
+    {"ViTamin-XL-384", kViTamin, 1152, {.side = 256, .timm = "vitamin_xlarge_384"}, {27, 1152, 16}},
     {"mt5-base-ViT-B-32", kClip, 512, {224, 32, 12, 768, 64, 3072}, {}, "google/mt5-base"},
     {"mt5-xl-ViT-H-14", kClip, 1024, {224, 14, 32, 1280, 80, 5120}, {}, "google/mt5-xl"},
     {"nllb-clip-base", kClip, 512, {224, 32, 12, 768, 64, 3072}, {}, "facebook/nllb-200-distilled-600M"},
@@ -188,10 +210,7 @@ struct Refused {
 constexpr Refused kRefused[] = {
     {"coca_", "CoCa models have a text decoder, and pool by the attention of many queries"},
     {"EVA02-E", "the LayerNorms of its image tower stand behind attention and MLP"},
-    {"MobileCLIP-B", "its image tower begins with a stack of convolutions"},
-    {"MobileCLIP2-B", "its image tower begins with a stack of convolutions"},
     {"MobileCLIP", "its image tower is FastViT, most of whose blocks are convolutions"},
-    {"ViTamin", "the first stages of its image tower are convolutions"},
     {"RN", "ResNet image towers are convolutions, not a sum over layers and heads"},
     {"convnext", "ConvNeXt image towers are convolutions, not a sum over layers and heads"},
     {"swin", "Swin image towers merge patches between their stages"},
@@ -219,6 +238,7 @@ Json OpenClipConfig(const Architecture& a) {
   Json& vision = config["vision_cfg"];
   if (a.image.timm != nullptr) {
     vision["timm_model_name"] = a.image.timm;
+    if (a.image.side != 0) vision["image_size"] = a.image.side;
   } else {
     vision["image_size"] = a.image.side;
     vision["patch_size"] = a.image.patch;

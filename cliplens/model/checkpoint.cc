@@ -13,6 +13,7 @@
 #include "cliplens/io/json.h"
 #include "cliplens/io/printable.h"
 #include "cliplens/model/checkpoint_files.h"
+#include "cliplens/model/conv_stem.h"
 #include "cliplens/model/position_grid.h"
 #include "cliplens/model/preprocess_config.h"
 #include "cliplens/model/tensor_table.h"
@@ -173,19 +174,26 @@ void ChangeSize(Checkpoint& checkpoint, Index image_size) {
                 PathText(checkpoint.path), image_size, image_size, config.patch_size,
                 kMaxImageSize);
   }
+  if (config.stem.kind == StemKind::kMbConv && image_size % config.patch_size != 0) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "{}: pictures of {} x {} asked for; the convolutions of its image tower halve sides "
+        "until they are a {}th, so multiples of {} are possible",
+        PathText(checkpoint.path), image_size, image_size, config.patch_size, config.patch_size);
+  }
   // A margin that the crop takes off stays in proportion; 0 stands for the size itself.
   if (preprocess.resize_size > 0) {
     preprocess.resize_size =
         std::max<Index>(1, (preprocess.resize_size * image_size + preprocess.image_size / 2) /
                                preprocess.image_size);
   }
-  const TokenLayout layout = config.layout();
+  const TokenLayout placed = config.placed();
   preprocess.image_size = image_size;
-  if (config.grid() == layout.grid || checkpoint.tensors.empty()) return;
+  if (config.placed().grid == placed.grid || checkpoint.tensors.empty()) return;
   Tensor& positions = checkpoint.tensors.at("vision.position");
   const Array<float, 2> resized = ResizePositions(
-      {positions.values.data(), {layout.tokens(), config.vision.width}}, layout, config.grid());
-  positions = {{config.tokens(), config.vision.width},
+      {positions.values.data(), {placed.tokens(), config.vision.width}}, placed, config.grid());
+  positions = {{config.placed().tokens(), config.vision.width},
                {resized.flat().begin(), resized.flat().end()}};
 }
 
@@ -225,7 +233,9 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
     sizes["rotary"] = {rotary->reference, rotary->offset, rotary->x_first};
   }
   if (c.vision.sub_norm) sizes["sub_norm"] = true;
-  if (c.vision.gated_mlp) sizes["gated_mlp"] = true;
+  if (c.vision.gated_mlp == GatedMlp::kSwiGlu) sizes["gated_mlp"] = true;
+  if (c.vision.gated_mlp == GatedMlp::kGeGlu) sizes["gated_mlp"] = "geglu";
+  if (c.stem.kind != StemKind::kPatches) sizes["stem"] = NameOf(c.stem.kind);
   if (!c.causal) sizes["causal"] = false;
   if (c.reads_padding) sizes["reads_padding"] = true;
   Hasher hasher;
@@ -329,6 +339,7 @@ Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
   CheckLeftOver(opened, used);
   CheckLogitScale(opened);
   FoldLayerScales(checkpoint);
+  FoldBatchNorms(checkpoint.tensors, PathText(checkpoint.path));
   Apply(pictures, checkpoint);
   checkpoint.fingerprint = Fingerprint(checkpoint);
   BalanceScales(checkpoint);

@@ -31,6 +31,14 @@ std::string NameOfText(std::span<const std::string> texts, std::size_t i) {
   return fmt::format("text {} ('{}')", i + 1, shown);
 }
 
+// Of the patch embedding; empty where convolutions stand in its place.
+nn::Weights PatchWeights(const ModelConfig& config, const TensorMap& tensors) {
+  if (config.stem.kind != StemKind::kPatches) return {};
+  return {ValuesOf(tensors, "vision.patch.weight"),
+          config.patch_bias ? ValuesOf(tensors, "vision.patch.bias") : nullptr, config.vision.width,
+          3 * config.patch_size * config.patch_size, Precision::kF32};
+}
+
 }  // namespace
 
 struct ClipModel::LazyTokenizer {
@@ -47,9 +55,7 @@ ClipModel ClipModel::Load(const std::filesystem::path& path, Precision precision
 ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
     : checkpoint_(std::make_unique<Checkpoint>(std::move(checkpoint))),
       precision_(precision),
-      patch_(tensors().at("vision.patch.weight").values.data(),
-             config().patch_bias ? tensors().at("vision.patch.bias").values.data() : nullptr,
-             config().vision.width, 3 * config().patch_size * config().patch_size, Precision::kF32),
+      patch_(PatchWeights(config(), tensors())),
       vision_(config().vision, checkpoint_->tensors, "vision", /*causal=*/false, precision,
               config().layout()),
       pool_(config().pool.kind == Pooling::kToken
@@ -58,6 +64,7 @@ ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
       vision_readout_(config().vision, tensors(), "vision", config().embed_width, config().tokens(),
                       pool_ ? pool_->attention() : nullptr),
       tokenizer_(std::make_shared<LazyTokenizer>()) {
+  if (patch_.empty()) stem_.emplace(config(), tensors());
   if (!config().has_text()) return;
   text_.emplace(config().text, checkpoint_->tensors, "text", config().causal, precision);
   text_readout_.emplace(config().text, tensors(), "text", config().embed_width, /*tokens=*/0);
@@ -164,30 +171,23 @@ void CopyPatches(const Array<float, 3>& picture, Index patch, float* out) {
 
 }  // namespace
 
-void ClipModel::Encode(std::span<const Array<float, 3>> pixels, const CaptureRequest& request,
-                       const EncodeOutput& output, Workspace& w) const {
-  const Index side = config().preprocess.image_size;
+const float* ClipModel::EmbedPatches(std::span<const Array<float, 3>> pixels, Workspace& w) const {
   const Index width = config().vision.width;
   const Index patch = config().patch_size;
   const Index inputs = 3 * patch * patch;
-  const TokenLayout layout = config().layout();
-  const Index places = layout.patches();
-  const Index tokens = layout.tokens();
+  const Index places = config().layout().patches();
   const auto count = static_cast<Index>(pixels.size());
+  float* embedded = w.hidden.Grow(count * places * width);
+  if (stem_) {
+    for (Index g = 0; g < count; ++g) {
+      stem_->Run(At(pixels, g), embedded + g * places * width, w);
+    }
+    return embedded;
+  }
   float* patches = w.patches.Grow(count * places * inputs);
   for (Index g = 0; g < count; ++g) {
-    const Array<float, 3>& picture = At(pixels, g);
-    if (picture.shape() != Shape<3>{3, side, side}) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "pixels [{}, {}, {}] given to a model that reads [3, {}, {}]; use Preprocess "
-                  "with the model's own configuration",
-                  picture.dim(0), picture.dim(1), picture.dim(2), side, side);
-    }
-    CopyPatches(picture, patch, patches + g * places * inputs);
+    CopyPatches(At(pixels, g), patch, patches + g * places * inputs);
   }
-  // A pass may be filled up by a few rows (Tower::Run).
-  float* x = w.x.Grow((count * tokens + Tower::kSpareRows) * width);
-  float* embedded = w.hidden.Grow(count * places * width);
   const auto product = [&](Index first, Index rows) {
     nn::Linear(patch_,
                nn::LinearArgs<float, float>{.rows = rows,
@@ -202,17 +202,38 @@ void ClipModel::Encode(std::span<const Array<float, 3>> pixels, const CaptureReq
   } else {
     for (Index g = 0; g < count; ++g) product(g * places, places);
   }
+  return embedded;
+}
+
+void ClipModel::Encode(std::span<const Array<float, 3>> pixels, const CaptureRequest& request,
+                       const EncodeOutput& output, Workspace& w) const {
+  const Index side = config().preprocess.image_size;
+  const Index width = config().vision.width;
+  const TokenLayout layout = config().layout();
+  const Index tokens = layout.tokens();
+  const auto count = static_cast<Index>(pixels.size());
+  for (const Array<float, 3>& picture : pixels) {
+    if (picture.shape() != Shape<3>{3, side, side}) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "pixels [{}, {}, {}] given to a model that reads [3, {}, {}]; use Preprocess "
+                  "with the model's own configuration",
+                  picture.dim(0), picture.dim(1), picture.dim(2), side, side);
+    }
+  }
+  const float* embedded = EmbedPatches(pixels, w);
+  // A pass may be filled up by a few rows (Tower::Run).
+  float* x = w.x.Grow((count * tokens + Tower::kSpareRows) * width);
   const auto weights = [&](const char* name) { return tensors().at(name).values.data(); };
-  const float* class_token = config().class_token ? weights("vision.class") : nullptr;
-  const float* position = weights("vision.position");
   const Index in_front = layout.prefix * width;
+  const Index in_patches = layout.patches() * width;
+  const Index placed = config().placed().tokens() * width;
+  const float* position = placed > 0 ? weights("vision.position") : nullptr;
   for (Index g = 0; g < count; ++g) {
     float* row = x + g * tokens * width;
-    for (Index i = 0; i < in_front; ++i) row[i] = class_token[i] + position[i];
-    const float* places_of_g = embedded + g * places * width;
-    for (Index i = 0; i < places * width; ++i) {
-      row[in_front + i] = places_of_g[i] + position[in_front + i];
-    }
+    if (in_front > 0) std::copy_n(weights("vision.class"), in_front, row);
+    std::copy_n(embedded + g * in_patches, in_patches, row + in_front);
+    float* from = row + tokens * width - placed;
+    for (Index i = 0; i < placed; ++i) from[i] += position[i];
   }
   if (config().ln_pre) {
     nn::LayerNorm({.rows = count * tokens,

@@ -22,6 +22,7 @@
 #include "cliplens/base/array.h"
 #include "cliplens/base/progress.h"
 #include "cliplens/model/checkpoint.h"
+#include "cliplens/model/conv_stem.h"
 #include "cliplens/model/encoder.h"
 #include "cliplens/model/text_rows.h"
 #include "cliplens/model/token_pool.h"
@@ -106,9 +107,13 @@ class ClipModel : public ImageEncoder {
                              const ProgressSink& progress = {}) const;
 
  private:
+  // The rows of patches [g · g², D] of pictures, without positions; in w.hidden.
+  const float* EmbedPatches(std::span<const Array<float, 3>> pixels, Workspace& w) const;
+
   std::unique_ptr<Checkpoint> checkpoint_;
   Precision precision_;
-  nn::Weights patch_;  // the patch embedding, fp32 in any precision
+  nn::Weights patch_;             // the patch embedding, fp32 in any precision; empty with
+  std::optional<ConvStem> stem_;  // convolutions in its place
   Tower vision_;
   std::unique_ptr<const TokenPool> pool_;  // of models that pool the rows of all tokens
   std::optional<Tower> text_;              // where it is evaluated

@@ -104,8 +104,11 @@ void RefuseOtherModels(ConfigReader& model) {
   const std::string tower = Printable(vision.Text("timm_model_name", ""), 80);
   if (FindTimmTower(tower) != nullptr) return;
   constexpr std::pair<std::string_view, std::string_view> kFamilies[] = {
-      {"eva", "EVA"},           {"_mci", "MobileCLIP"},   {"vit_pe_", "PE"},
-      {"vitamin", "ViTamin"},   {"convnext", "ConvNeXt"}, {"swin", "Swin Transformer"},
+      {"eva", "EVA"},
+      {"vit_pe_", "PE"},
+      {"vitamin", "ViTamin"},
+      {"convnext", "ConvNeXt"},
+      {"swin", "Swin Transformer"},
       {"fastvit", "MobileCLIP"}};
   for (const auto& [part, family] : kFamilies) {
     if (tower.find(part) == std::string::npos) continue;
@@ -125,6 +128,10 @@ TimmTower WithSizes(ConfigReader& vision, const TimmTower& named) {
   tower.patch_size = sizes.Square("patch_size", named.patch_size, kMaxImageSize);
   tower.layers = sizes.Integer("depth", named.layers, 1, kMaxLayers);
   tower.width = sizes.Integer("embed_dim", named.width, 1, kMaxWidth);
+  if (named.stem.kind != StemKind::kPatches) {  // its convolutions have sizes of their own
+    sizes.Only("patch_size", named.patch_size);
+    sizes.Only("embed_dim", named.width);
+  }
   tower.heads = sizes.Integer("num_heads", named.heads, 1, kMaxWidth);
   // The ratio of a named tower is not kept here, so another width asks for it.
   if (sizes.Has("mlp_ratio") || tower.width != named.width) {
@@ -152,7 +159,9 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::str
                    .activation = tower.activation,
                    .qkv = tower.qkv,
                    .sub_norm = tower.eva02,
-                   .gated_mlp = tower.eva02};
+                   .gated_mlp = tower.eva02     ? GatedMlp::kSwiGlu
+                                : tower.vitamin ? GatedMlp::kGeGlu
+                                                : GatedMlp::kNone};
   if (tower.rotary_reference > 0) {
     config.vision.rotary = RotaryConfig{.reference = tower.rotary_reference,
                                         .offset = tower.rotary_offset,
@@ -160,17 +169,27 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::str
   }
   CheckHeads(config.vision, vision.name());
   config.patch_size = tower.patch_size;
-  config.patch_bias = !tower.ln_pre;
+  config.stem = tower.stem;
+  config.positions = tower.positions;
+  config.patch_bias = !tower.ln_pre && tower.stem.kind == StemKind::kPatches;
   config.class_token = tower.class_token;
   config.ln_pre = tower.ln_pre;
   config.preprocess.image_size = vision.Square("image_size", tower.image_size, kMaxImageSize);
-  if (config.preprocess.image_size != tower.image_size) {
+  // Without positions a tower reads pictures of any size: ViTamin-XL-384's are of 256.
+  const bool smaller =
+      tower.positions == Positions::kNone && config.preprocess.image_size < tower.image_size;
+  if (config.preprocess.image_size != tower.image_size && !smaller) {
     throw Error(ErrorCode::kCorruptData, "{}: 'image_size' is {}, pictures of '{}' have {}",
                 vision.name(), config.preprocess.image_size, tower.name, tower.image_size);
   }
   CheckPatches(config, vision.name());
+  if (config.stem.kind != StemKind::kPatches &&
+      config.preprocess.image_size % config.patch_size != 0) {
+    throw Error(ErrorCode::kCorruptData, "{}: pictures of {} are no whole number of {} pixels",
+                vision.name(), config.preprocess.image_size, config.patch_size);
+  }
   // An empty name stands for the tower's own way.
-  const std::string own = tower.pool_heads > 0 ? "map" : "token";
+  const std::string own = tower.pool_heads > 0 ? "map" : tower.vitamin ? "avg" : "token";
   std::string pool = vision.Text("timm_pool", "avg");
   if (pool.empty()) pool = own;
   if (pool != own) {
@@ -179,6 +198,8 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::str
   }
   if (pool == "map") {
     config.pool = {Pooling::kAttention, tower.pool_heads, tower.pool_mlp_width};
+  } else if (pool == "avg") {
+    config.pool.kind = Pooling::kAverage;
   }
   // "none" leaves the pooled row as it is; nothing is the tower's own classifier, with a bias.
   const std::string projection = vision.Text("timm_proj", "");
@@ -376,6 +397,18 @@ const char* NameOf(Pooling pooling) {
   return "attention";
 }
 
+const char* NameOf(StemKind stem) {
+  switch (stem) {
+    case StemKind::kPatches:
+      return "patches";
+    case StemKind::kConvolutions:
+      return "convolutions";
+    case StemKind::kMbConv:
+      break;
+  }
+  return "mbconv";
+}
+
 std::string OtherTextTower(std::string_view name) {
   return fmt::format("its text tower is {}, one of Hugging Face's", name);
 }
@@ -504,6 +537,7 @@ Json ToJson(const ModelConfig& config) {
   Json vision = tower(config.vision);
   vision["image_size"] = config.preprocess.image_size;
   vision["patch_size"] = config.patch_size;
+  vision["stem"] = NameOf(config.stem.kind);
   vision["tokens"] = config.tokens();
   vision["ln_pre"] = config.ln_pre;
   vision["class_token"] = config.class_token;

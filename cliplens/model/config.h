@@ -39,6 +39,13 @@ struct RotaryConfig {
 // no bias.
 enum class QkvLayout { kWhole, kWholeWithoutKeyBias, kApartWithoutKeyBias };
 
+// An MLP whose hidden layer is the product of two, act(x G) ⊙ x W (arXiv 2002.05202).
+enum class GatedMlp {
+  kNone,
+  kSwiGlu,  // LN(SiLU(x G) ⊙ x W): EVA-02's
+  kGeGlu,   // of one more LayerNorm of x, GELU(LN(x) G) ⊙ LN(x) W: ViTamin's
+};
+
 // What the two towers share: a pre-LN transformer.
 struct TowerConfig {
   Index layers = 0;     // L
@@ -52,8 +59,7 @@ struct TowerConfig {
   // A LayerNorm over the outputs of all heads, before their output matrix ("sub-LN", EVA-02, arXiv
   // 2303.11331, section 2). What the captures call a head's output is behind it.
   bool sub_norm = false;
-  // The MLP is LN(SiLU(x G) ⊙ x W) W_out ("SwiGLU" with a LayerNorm, likewise).
-  bool gated_mlp = false;
+  GatedMlp gated_mlp = GatedMlp::kNone;
   // The checkpoint scales what attention and MLP add by a gain for each channel ("LayerScale",
   // arXiv 2103.17239, section 2). The gains are folded into the output matrices and biases when the
   // checkpoint is loaded, so no later code sees them.
@@ -80,6 +86,24 @@ struct PoolConfig {
   bool operator==(const PoolConfig&) const = default;
 };
 
+// How a picture becomes the rows of patches. Convolutions are part of INPUT (conv_stem.h).
+enum class StemKind {
+  kPatches,       // patches times a matrix
+  kConvolutions,  // three convolutions of patches of 4, 2 and 2 pixels: MobileCLIP-B's
+  kMbConv,        // two stages of inverted bottlenecks (arXiv 1801.04381): ViTamin's
+};
+const char* NameOf(StemKind stem);  // "patches", "convolutions", "mbconv"
+
+struct StemConfig {
+  StemKind kind = StemKind::kPatches;
+  Index width = 0;  // channels of the first convolution
+
+  bool operator==(const StemConfig&) const = default;
+};
+
+// Which tokens have a position embedding.
+enum class Positions { kAllTokens, kPatches, kNone };
+
 // The tokens of a picture: those in front (the class token), then the patches row by row.
 struct TokenLayout {
   Index prefix = 1;
@@ -94,9 +118,11 @@ struct ModelConfig {
 
   TowerConfig vision;
   Index patch_size = 0;
+  StemConfig stem;
   bool patch_bias = false;  // the patch embedding has a bias
   bool class_token = true;  // a token in front of the patches
-  bool ln_pre = true;       // a LayerNorm in front of block 0; false: open_clip's no_ln_pre
+  Positions positions = Positions::kAllTokens;
+  bool ln_pre = true;  // a LayerNorm in front of block 0; false: open_clip's no_ln_pre
   PoolConfig pool;
   bool projection = true;  // a matrix [D, E] behind the pooled row; else E = D
   bool projection_bias = false;
@@ -132,6 +158,12 @@ struct ModelConfig {
   bool has_text() const { return other_text.empty(); }
   TokenLayout layout() const {
     return {.prefix = class_token ? 1 : 0, .grid = preprocess.image_size / patch_size};
+  }
+  // The rows of the position embedding; those in front are missing where they have none.
+  TokenLayout placed() const {
+    const bool all = positions == Positions::kAllTokens;
+    return {.prefix = all ? layout().prefix : 0,
+            .grid = positions == Positions::kNone ? 0 : grid()};
   }
   Index grid() const { return layout().grid; }
   Index tokens() const { return layout().tokens(); }  // N

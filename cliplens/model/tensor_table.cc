@@ -78,26 +78,34 @@ constexpr Row kTimmBlock[] = {
     {"ln2.bias", "norm2.bias", "D"},
     {"mlp.in.weight", "mlp.fc1.weight", "F,D", TensorUse::kPlainMlp},
     {"mlp.in.bias", "mlp.fc1.bias", "F", TensorUse::kPlainMlp},
-    {"mlp.in.weight", "mlp.fc1_g.weight|mlp.fc1_x.weight", "2F,D", TensorUse::kGatedMlp},
-    {"mlp.in.bias", "mlp.fc1_g.bias|mlp.fc1_x.bias", "2F", TensorUse::kGatedMlp},
-    {"mlp.norm.gain", "mlp.norm.weight", "F", TensorUse::kGatedMlp},
-    {"mlp.norm.bias", "mlp.norm.bias", "F", TensorUse::kGatedMlp},
-    {"mlp.out.weight", "mlp.fc2.weight", "D,F"},
-    {"mlp.out.bias", "mlp.fc2.bias", "D"},
+    {"mlp.in.weight", "mlp.fc1_g.weight|mlp.fc1_x.weight", "2F,D", TensorUse::kSwiGlu},
+    {"mlp.in.bias", "mlp.fc1_g.bias|mlp.fc1_x.bias", "2F", TensorUse::kSwiGlu},
+    {"mlp.norm.gain", "mlp.norm.weight", "F", TensorUse::kSwiGlu},
+    {"mlp.norm.bias", "mlp.norm.bias", "F", TensorUse::kSwiGlu},
+    {"mlp.out.weight", "mlp.fc2.weight", "D,F", TensorUse::kNotGeGlu},
+    {"mlp.out.bias", "mlp.fc2.bias", "D", TensorUse::kNotGeGlu},
+    {"mlp.norm.gain", "mlp.norm.weight", "D", TensorUse::kGeGlu},
+    {"mlp.norm.bias", "mlp.norm.bias", "D", TensorUse::kGeGlu},
+    {"mlp.in.weight", "mlp.w0.weight|mlp.w1.weight", "2F,D", TensorUse::kGeGlu},
+    {"mlp.in.bias", "mlp.w0.bias|mlp.w1.bias", "2F", TensorUse::kGeGlu},
+    {"mlp.out.weight", "mlp.w2.weight", "D,F", TensorUse::kGeGlu},
+    {"mlp.out.bias", "mlp.w2.bias", "D", TensorUse::kGeGlu},
 };
 
 constexpr TensorUse kPool = TensorUse::kAttentionPool;
 
 constexpr Row kTimmImage[] = {
-    {"vision.patch.weight", "visual.trunk.patch_embed.proj.weight", "D,3,P,P"},
+    {"vision.patch.weight", "visual.trunk.patch_embed.proj.weight", "D,3,P,P", TensorUse::kPatches},
     {"vision.patch.bias", "visual.trunk.patch_embed.proj.bias", "D", TensorUse::kPatchBias},
     {"vision.class", "visual.trunk.cls_token", "1,1,D", TensorUse::kClassToken},
-    {"vision.position", "visual.trunk.pos_embed", "1,N,D"},
+    {"vision.position", "visual.trunk.pos_embed", "1,S,D", TensorUse::kPositions},
     {"vision.ln_pre.gain", "visual.trunk.norm_pre.weight", "D", TensorUse::kLnPre},
     {"vision.ln_pre.bias", "visual.trunk.norm_pre.bias", "D", TensorUse::kLnPre},
     {"vision.block.{}.", "visual.trunk.blocks.{}.", kRowsOfBlock},
-    {"vision.ln_post.gain", "visual.trunk.norm.weight", "D"},
-    {"vision.ln_post.bias", "visual.trunk.norm.bias", "D"},
+    {"vision.ln_post.gain", "visual.trunk.norm.weight", "D", TensorUse::kRowNorm},
+    {"vision.ln_post.bias", "visual.trunk.norm.bias", "D", TensorUse::kRowNorm},
+    {"vision.ln_post.gain", "visual.trunk.fc_norm.weight", "D", TensorUse::kMeanNorm},
+    {"vision.ln_post.bias", "visual.trunk.fc_norm.bias", "D", TensorUse::kMeanNorm},
     {"vision.pool.probe", "visual.trunk.attn_pool.latent", "1,1,D", kPool},
     {"vision.pool.in.weight", "visual.trunk.attn_pool.q.weight|2:visual.trunk.attn_pool.kv.weight",
      "3D,D", kPool},
@@ -115,6 +123,48 @@ constexpr Row kTimmImage[] = {
     {"vision.projection.bias", "visual.head.proj.bias", "E", TensorUse::kProjectionBias},
     {"vision.projection", "visual.trunk.head.weight", "D,E", TensorUse::kClassifier, true},
     {"vision.projection.bias", "visual.trunk.head.bias", "E", TensorUse::kClassifier},
+};
+
+constexpr TensorUse kConvolutions = TensorUse::kConvolutions;
+constexpr TensorUse kMbConv = TensorUse::kMbConv;
+
+// Of convolutions in front of timm's towers, under "vision.stem." and timm's "backbone.".
+constexpr Row kTimmStem[] = {
+    {"0.weight", "0.conv.weight", "C,3,4,4", kConvolutions},
+    {"0.norm.gain", "0.bn.weight", "C", kConvolutions},
+    {"0.norm.bias", "0.bn.bias", "C", kConvolutions},
+    {"0.norm.mean", "0.bn.running_mean", "C", kConvolutions},
+    {"0.norm.variance", "0.bn.running_var", "C", kConvolutions},
+    {"1.weight", "1.conv.weight", "C,C,2,2", kConvolutions},
+    {"1.norm.gain", "1.bn.weight", "C", kConvolutions},
+    {"1.norm.bias", "1.bn.bias", "C", kConvolutions},
+    {"1.norm.mean", "1.bn.running_mean", "C", kConvolutions},
+    {"1.norm.variance", "1.bn.running_var", "C", kConvolutions},
+    {"2.weight", "2.conv.weight", "D,C,2,2", kConvolutions},
+    {"2.bias", "2.conv.bias", "D", kConvolutions},
+    {"0.weight", "stem.conv1.weight", "C,3,3,3", kMbConv},
+    {"0.bias", "stem.conv1.bias", "C", kMbConv},
+    {"0.norm.gain", "stem.norm1.weight", "C", kMbConv},
+    {"0.norm.bias", "stem.norm1.bias", "C", kMbConv},
+    {"1.weight", "stem.conv2.weight", "C,C,3,3", kMbConv},
+    {"1.bias", "stem.conv2.bias", "C", kMbConv},
+    {"2.norm.gain", "pool.norm.weight", "2C", kMbConv},
+    {"2.norm.bias", "pool.norm.bias", "2C", kMbConv},
+    {"2.weight", "pool.proj.weight", "D,2C,3,3", kMbConv},
+    {"2.bias", "pool.proj.bias", "D", kMbConv},
+};
+
+// Of an inverted bottleneck. I, M and O stand for its channels: of its input, within, of its
+// output.
+constexpr Row kTimmBottleneck[] = {
+    {"norm.gain", "pre_norm.weight", "I"},          {"norm.bias", "pre_norm.bias", "I"},
+    {"in.weight", "conv1_1x1.weight", "M,I,1,1"},   {"in.bias", "conv1_1x1.bias", "M"},
+    {"deep.weight", "conv2_kxk.weight", "M,1,3,3"}, {"deep.bias", "conv2_kxk.bias", "M"},
+    {"out.weight", "conv3_1x1.weight", "O,M,1,1"},  {"out.bias", "conv3_1x1.bias", "O"},
+};
+constexpr Row kTimmShortcut[] = {
+    {"shortcut.weight", "shortcut.expand.weight", "O,I,1,1"},
+    {"shortcut.bias", "shortcut.expand.bias", "O"},
 };
 
 constexpr Row kHuggingFaceBlock[] = {
@@ -183,8 +233,9 @@ constexpr Row kScores[] = {
     {"logit_bias", "logit_bias", "", TensorUse::kLogitBias},
 };
 
-constexpr std::string_view kOpenClipNoWeights[] = {"attn_mask", "logit_bias", "input_resolution",
-                                                   "context_length", "vocab_size"};
+constexpr std::string_view kOpenClipNoWeights[] = {"attn_mask",        "logit_bias",
+                                                   "input_resolution", "context_length",
+                                                   "vocab_size",       "num_batches_tracked"};
 constexpr std::string_view kHuggingFaceNoWeights[] = {"position_ids"};
 
 // The rows of a tower, with those of its blocks.
@@ -192,9 +243,45 @@ struct TowerTable {
   std::span<const Row> rows;
   std::span<const Row> block;
   std::string prefix = {};  // of all names in the file
+  std::vector<TensorRow> stem = {};
 };
 
+// With two stages of bottlenecks, of C and 2C channels, the inner ones four times as many.
+std::vector<TensorRow> StemRows() {
+  const std::string ours = "vision.stem.";
+  const std::string theirs = "visual.trunk.patch_embed.backbone.";
+  std::vector<TensorRow> table;
+  for (const Row& row : kTimmStem) {
+    table.push_back({ours + row.name, theirs + row.in_file, row.shape, row.use});
+  }
+  constexpr int kBlocks[] = {2, 4};
+  for (int stage = 0; stage < 2; ++stage) {
+    for (int block = 0; block < kBlocks[stage]; ++block) {
+      const bool widens = stage == 1 && block == 0;
+      const auto add = [&](const Row& row) {
+        std::string shape = row.shape;
+        const auto put = [&](char letter, const char* channels) {
+          const std::size_t at = shape.find(letter);
+          if (at != std::string::npos) shape.replace(at, 1, channels);
+        };
+        put('I', stage == 0 || widens ? "C" : "2C");
+        put('M', stage == 0 ? "4C" : "8C");
+        put('O', stage == 0 ? "C" : "2C");
+        table.push_back({fmt::format("{}stage.{}.{}.{}", ours, stage, block, row.name),
+                         fmt::format("{}stages.{}.{}.{}", theirs, stage, block, row.in_file),
+                         std::move(shape), kMbConv});
+      };
+      for (const Row& row : kTimmBottleneck) add(row);
+      for (const Row& row : kTimmShortcut) {
+        if (widens) add(row);
+      }
+    }
+  }
+  return table;
+}
+
 void AddRows(const TowerTable& tower, std::vector<TensorRow>& table) {
+  table.insert(table.end(), tower.stem.begin(), tower.stem.end());
   for (const Row& row : tower.rows) {
     const std::string outer = tower.prefix + row.in_file;
     if (row.shape != kRowsOfBlock) {
@@ -244,10 +331,13 @@ const TowerConfig& TowerOf(const TensorRow& row, const ModelConfig& config) {
 
 std::span<const TensorFamily> TensorFamilies() {
   static const TowerTable open_clip{kOpenClipImage, kOpenClipBlock};
-  static const TowerTable timm{kTimmImage, kTimmBlock};
+  static const TowerTable timm{kTimmImage, kTimmBlock, "", StemRows()};
   static const TowerTable text{kOpenClipText, kOpenClipBlock};
   static const TowerTable custom_text{kOpenClipText, kOpenClipBlock, "text."};
   static const TowerTable hugging_face_text{kHuggingFaceText, kHuggingFaceBlock};
+  constexpr std::string_view kBackbone = "visual.trunk.patch_embed.backbone.";
+  static const std::string convolutions = std::string(kBackbone) + "0.conv.weight";
+  static const std::string mb_conv = std::string(kBackbone) + "stem.conv1.weight";
   // A tensor is the anchor of the first family that it fits.
   constexpr std::string_view kCustomText = "text.positional_embedding";
   static const TensorFamily families[] = {
@@ -268,6 +358,10 @@ std::span<const TensorFamily> TensorFamilies() {
       // SiglipVisionModel, as transformers 5 writes it.
       {"Hugging Face", "head.probe", "",
        TableOf({kSiglipImage, kHuggingFaceBlock}, hugging_face_text), kHuggingFaceNoWeights, ""},
+      {"open_clip", convolutions, kCustomText, TableOf(timm, custom_text), kOpenClipNoWeights, ""},
+      {"open_clip", convolutions, "", TableOf(timm, text), kOpenClipNoWeights, "text."},
+      {"open_clip", mb_conv, kCustomText, TableOf(timm, custom_text), kOpenClipNoWeights, ""},
+      {"open_clip", mb_conv, "", TableOf(timm, text), kOpenClipNoWeights, "text."},
   };
   return families;
 }
@@ -285,8 +379,16 @@ bool Uses(const ModelConfig& config, const TensorRow& row) {
       return config.logit_bias;
     case TensorUse::kLnPre:
       return config.ln_pre;
+    case TensorUse::kPatches:
+      return config.stem.kind == StemKind::kPatches;
     case TensorUse::kPatchBias:
       return config.patch_bias;
+    case TensorUse::kConvolutions:
+      return config.stem.kind == StemKind::kConvolutions;
+    case TensorUse::kMbConv:
+      return config.stem.kind == StemKind::kMbConv;
+    case TensorUse::kPositions:
+      return config.positions != Positions::kNone;
     case TensorUse::kClassToken:
       return config.class_token;
     case TensorUse::kAttentionPool:
@@ -300,9 +402,17 @@ bool Uses(const ModelConfig& config, const TensorRow& row) {
     case TensorUse::kSubNorm:
       return TowerOf(row, config).sub_norm;
     case TensorUse::kPlainMlp:
-      return !TowerOf(row, config).gated_mlp;
-    case TensorUse::kGatedMlp:
-      return TowerOf(row, config).gated_mlp;
+      return TowerOf(row, config).gated_mlp == GatedMlp::kNone;
+    case TensorUse::kSwiGlu:
+      return TowerOf(row, config).gated_mlp == GatedMlp::kSwiGlu;
+    case TensorUse::kGeGlu:
+      return TowerOf(row, config).gated_mlp == GatedMlp::kGeGlu;
+    case TensorUse::kNotGeGlu:
+      return TowerOf(row, config).gated_mlp != GatedMlp::kGeGlu;
+    case TensorUse::kRowNorm:
+      return config.pool.kind != Pooling::kAverage;
+    case TensorUse::kMeanNorm:
+      return config.pool.kind == Pooling::kAverage;
     case TensorUse::kProjection:
       return config.projection && !config.projection_in_trunk;
     case TensorUse::kProjectionBias:
@@ -335,14 +445,11 @@ std::string WithLayer(std::string_view pattern, Index layer) {
 
 std::vector<Index> ShapeOf(const TensorRow& row, const ModelConfig& config) {
   const TowerConfig& tower = TowerOf(row, config);
-  const std::pair<char, Index> sizes[] = {{'D', tower.width},
-                                          {'F', tower.mlp_width},
-                                          {'P', config.patch_size},
-                                          {'N', config.tokens()},
-                                          {'T', config.context_length},
-                                          {'E', config.embed_width},
-                                          {'V', config.vocabulary_size},
-                                          {'G', config.pool.mlp_width}};
+  const std::pair<char, Index> sizes[] = {
+      {'D', tower.width},           {'F', tower.mlp_width},          {'P', config.patch_size},
+      {'C', config.stem.width},     {'S', config.placed().tokens()}, {'N', config.tokens()},
+      {'T', config.context_length}, {'E', config.embed_width},       {'V', config.vocabulary_size},
+      {'G', config.pool.mlp_width}};
   std::vector<Index> shape;
   std::string_view letters = row.shape;
   while (!letters.empty()) {

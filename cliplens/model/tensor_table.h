@@ -26,7 +26,12 @@ enum class TensorUse {
   kLayerScale,
   kLogitScale,
   kLogitBias,
+  kPatches,
   kPatchBias,
+  // ModelConfig::stem.
+  kConvolutions,
+  kMbConv,
+  kPositions,
   kClassToken,
   kAttentionPool,
   // QkvLayout, TowerConfig::sub_norm and gated_mlp.
@@ -35,7 +40,12 @@ enum class TensorUse {
   kApartQkv,
   kSubNorm,
   kPlainMlp,
-  kGatedMlp,
+  kSwiGlu,
+  kGeGlu,
+  kNotGeGlu,
+  // The final LayerNorm, of rows or of their mean.
+  kRowNorm,
+  kMeanNorm,
   // The projections: of pictures, as timm's classifier or apart; of texts, with a bias or without.
   kProjection,
   kProjectionBias,
@@ -51,9 +61,9 @@ struct TensorRow {
   // shares of it, and the others one each. "0:" is a share of zeros.
   std::string in_file;
   // Axes in letters, with the row's own tower: "3D,D". D: width, F: MLP width, G: MLP width of the
-  // pool, P: patch side, N: image tokens, T: context length, V: vocabulary size, E: embedding
-  // width. Empty: a single number. This is our shape; a transposed tensor has the other in the
-  // file.
+  // pool, P: patch side, C: width of the stem, N: image tokens, S: those with a position, T:
+  // context length, V: vocabulary size, E: embedding width. Empty: a single number. This is our
+  // shape; a transposed tensor has the other in the file.
   std::string shape;
   TensorUse use = TensorUse::kAlways;
   bool transposed = false;

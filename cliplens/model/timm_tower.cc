@@ -12,6 +12,36 @@ constexpr QkvLayout kWhole = QkvLayout::kWhole;
 constexpr QkvLayout kNoKeyBias = QkvLayout::kWholeWithoutKeyBias;
 constexpr QkvLayout kApart = QkvLayout::kApartWithoutKeyBias;
 
+constexpr TimmTower MobileClip(std::string_view name) {
+  return {.name = name,
+          .patch_size = 16,
+          .image_size = 224,
+          .layers = 12,
+          .width = 768,
+          .heads = 12,
+          .mlp_width = 3072,
+          .norm_epsilon = 1e-6,
+          .stem = {StemKind::kConvolutions, 192},
+          .positions = Positions::kPatches};
+}
+
+constexpr TimmTower ViTamin(std::string_view name, Index image_size, Index layers, Index width,
+                            Index heads, Index stem_width,
+                            Positions positions = Positions::kAllTokens) {
+  return {.name = name,
+          .patch_size = 16,
+          .image_size = image_size,
+          .layers = layers,
+          .width = width,
+          .heads = heads,
+          .mlp_width = 2 * width,
+          .norm_epsilon = 1e-6,
+          .class_token = false,
+          .stem = {StemKind::kMbConv, stem_width},
+          .positions = positions,
+          .vitamin = true};
+}
+
 // Sizes as timm makes the towers; tests/parity compares the two.
 // clang-format off
 constexpr TimmTower kTowers[] = {
@@ -44,6 +74,21 @@ constexpr TimmTower kTowers[] = {
     {"eva02_base_patch16_clip_224", 16, 224, 12, 768, 12, 2048, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
     {"eva02_large_patch14_clip_224", 14, 224, 24, 1024, 16, 2730, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
     {"eva02_large_patch14_clip_336", 14, 336, 24, 1024, 16, 2730, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
+    MobileClip("vit_base_mci_224"),
+    // name, side, layers, width, heads, channels of the first convolution
+    ViTamin("vitamin_small_224", 224, 14, 384, 6, 64),
+    ViTamin("vitamin_base_224", 224, 14, 768, 12, 128),
+    ViTamin("vitamin_large_224", 224, 31, 1024, 16, 160),
+    ViTamin("vitamin_large_256", 256, 31, 1024, 16, 160),
+    ViTamin("vitamin_large_336", 336, 31, 1024, 16, 160),
+    ViTamin("vitamin_large_384", 384, 31, 1024, 16, 160),
+    ViTamin("vitamin_large2_224", 224, 31, 1024, 16, 160),
+    ViTamin("vitamin_large2_256", 256, 31, 1024, 16, 160),
+    ViTamin("vitamin_large2_336", 336, 31, 1024, 16, 160),
+    ViTamin("vitamin_large2_384", 384, 31, 1024, 16, 160),
+    ViTamin("vitamin_xlarge_256", 256, 32, 1152, 16, 192, Positions::kNone),
+    ViTamin("vitamin_xlarge_336", 336, 32, 1152, 16, 192, Positions::kNone),
+    ViTamin("vitamin_xlarge_384", 384, 32, 1152, 16, 192, Positions::kNone),
 };
 // clang-format on
 

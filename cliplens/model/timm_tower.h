@@ -27,6 +27,9 @@ struct TimmTower {
   double rotary_offset = 0;
   bool rotary_x_first = false;
   bool eva02 = false;  // sub-LN and the gated MLP
+  StemConfig stem = {};
+  Positions positions = Positions::kAllTokens;
+  bool vitamin = false;  // gated MLPs, and the mean of the patches' rows is pooled
 };
 
 std::span<const TimmTower> TimmTowers();

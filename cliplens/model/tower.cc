@@ -106,6 +106,16 @@ nn::Epilogue EpilogueOf(Activation activation) {
   return nn::Epilogue::kGeluTanh;
 }
 
+// Rows of the MLP's input matrix.
+Index MlpInWidth(const TowerConfig& config) {
+  return (config.gated_mlp == GatedMlp::kNone ? 1 : 2) * config.mlp_width;
+}
+
+void StoreRow(std::span<const float> from, float* to) { std::ranges::copy(from, to); }
+void StoreRow(std::span<const float> from, nn::BFloat16* to) {
+  std::ranges::transform(from, to, nn::ToBFloat16);
+}
+
 // Rows are given to the team in pieces of this many, and passes are filled up to a multiple.
 constexpr Index kRowPiece = Tower::kSpareRows;
 
@@ -153,18 +163,18 @@ Tower::Tower(const TowerConfig& config, TensorMap& tensors, const std::string& p
                 "this processor has no bfloat16 products (AVX-512 BF16 or AMX); use --precision "
                 "fp32, or auto, which chooses");
   }
+  const bool gated = config.gated_mlp != GatedMlp::kNone;
   if (config.rotary) rotary_ = RotaryTable(*config.rotary, layout, config.head_width());
   for (Index l = 0; l < config.layers; ++l) {
     const auto tensor = [&](const char* part) -> Tensor& {
       return Find(tensors, fmt::format("{}.block.{}.{}", prefix, l, part));
     };
     const auto get = [&](const char* part) { return tensor(part).values.data(); };
-    blocks_.push_back({get("ln1.gain"), get("ln1.bias"), get("ln2.gain"), get("ln2.bias"),
-                       get("attn.in.bias"), get("mlp.in.bias"), get("mlp.out.bias"),
-                       config.sub_norm ? get("attn.norm.gain") : nullptr,
-                       config.sub_norm ? get("attn.norm.bias") : nullptr,
-                       config.gated_mlp ? get("mlp.norm.gain") : nullptr,
-                       config.gated_mlp ? get("mlp.norm.bias") : nullptr});
+    blocks_.push_back(
+        {get("ln1.gain"), get("ln1.bias"), get("ln2.gain"), get("ln2.bias"), get("attn.in.bias"),
+         get("mlp.in.bias"), get("mlp.out.bias"), config.sub_norm ? get("attn.norm.gain") : nullptr,
+         config.sub_norm ? get("attn.norm.bias") : nullptr, gated ? get("mlp.norm.gain") : nullptr,
+         gated ? get("mlp.norm.bias") : nullptr});
     std::vector<float>& out = tensor("attn.out.weight").values;
     if (precision == Precision::kBF16) {
       for (float& v : out) v = nn::ToFloat(nn::ToBFloat16(v));
@@ -193,8 +203,8 @@ const Tower::Packed& Tower::packed(int threads) const {
         layer.key_value = {in + width * width, block.in_bias + width, 2 * width, width, precision_};
       }
       layer.out = {p.out_weight.data(), p.out_bias, width, width, precision_};
-      layer.mlp_in = {p.mlp_in_weight.data(), block.mlp_in_bias,
-                      (config_.gated_mlp ? 2 : 1) * mlp_width, width, precision_};
+      layer.mlp_in = {p.mlp_in_weight.data(), block.mlp_in_bias, MlpInWidth(config_), width,
+                      precision_};
       layer.mlp_out = {p.mlp_out_weight.data(), block.mlp_out_bias, width, mlp_width, precision_};
       p = {};
     });
@@ -234,7 +244,7 @@ std::span<const float> Tower::Bias(Index layer, Matrix matrix) const {
   const Block& block = At(blocks_, layer);
   switch (matrix) {
     case Matrix::kMlpIn:
-      return {block.mlp_in_bias, ToSize((config_.gated_mlp ? 2 : 1) * config_.mlp_width)};
+      return {block.mlp_in_bias, ToSize(MlpInWidth(config_))};
     case Matrix::kMlpOut:
       return {block.mlp_out_bias, ToSize(config_.width)};
     case Matrix::kValue:
@@ -337,7 +347,7 @@ class Tower::Pass {
   void RunLayer(Index l) {
     const Packed::Layer& layer = At(packed_.layers, l);
     const Block& block = At(tower_.blocks_, l);
-    Normalize(x_, rows_, block.ln1_gain, block.ln1_bias);
+    Normalize(x_, rows_, block.ln1_gain, block.ln1_bias, scratch_.normed);
     if (request_.norm1.contains(l)) CaptureNorms(l, &Captures::norm1);
     const QueryKey at = l + 1 < config_.layers ? ProjectAll(layer) : ProjectLast(layer);
     Attend(at);
@@ -345,11 +355,18 @@ class Tower::Pass {
     CaptureAttention(l, at, sub_norms);
     AddProjected(layer.out, scratch_.attended);
     if (request_.norm2.contains(l)) CaptureNorms(l, &Captures::norm2);
-    Normalize(x_, left(), block.ln2_gain, block.ln2_bias);
+    if (config_.gated_mlp == GatedMlp::kGeGlu) {
+      float* plain = w_.plain.Grow(left() * config_.width);
+      Normalize(x_, left(), block.ln2_gain, block.ln2_bias, plain);
+      Normalize(plain, left(), block.mlp_gain, block.mlp_bias, scratch_.normed);
+    } else {
+      Normalize(x_, left(), block.ln2_gain, block.ln2_bias, scratch_.normed);
+    }
     RunMlp(l, layer);
   }
 
-  void Normalize(const float* from, Index n, const float* gain, const float* bias) {
+  template <typename Y>
+  void Normalize(const float* from, Index n, const float* gain, const float* bias, Y* to) {
     const Index width = config_.width;
     const Index pieces = w_.team.threads() == 1 ? 1 : (n + kRowPiece - 1) / kRowPiece;
     const Index piece = w_.team.threads() == 1 ? n : kRowPiece;
@@ -361,7 +378,7 @@ class Tower::Pass {
                      .gain = gain,
                      .bias = bias,
                      .epsilon = static_cast<float>(config_.norm_epsilon),
-                     .y = scratch_.normed + first * width});
+                     .y = to + first * width});
     });
   }
 
@@ -587,7 +604,7 @@ class Tower::Pass {
     }
   }
 
-  // LN(SiLU(x G) ⊙ x W) of a gated MLP.
+  // The hidden layer of a gated MLP.
   void GateHidden(const Packed::Layer& layer, const Block& block) {
     const Index mlp_width = config_.mlp_width;
     float* plain = w_.plain.Grow(left() * 2 * mlp_width);
@@ -596,13 +613,17 @@ class Tower::Pass {
       const Index first = piece * kRowPiece;
       const Index rows = std::min(kRowPiece, left() - first);
       std::vector<float> gated(ToSize(rows * mlp_width));
+      const bool gelu = config_.gated_mlp == GatedMlp::kGeGlu;
       for (Index i = 0; i < rows; ++i) {
-        const float* gate = plain + (first + i) * 2 * mlp_width;
+        float* gate = plain + (first + i) * 2 * mlp_width;
         const float* value = gate + mlp_width;
+        if (gelu) nn::Gelu(mlp_width, gate);
         for (Index k = 0; k < mlp_width; ++k) {
-          At(gated, i * mlp_width + k) = gate[k] / (1.0f + std::exp(-gate[k])) * value[k];
+          const float open = gelu ? gate[k] : gate[k] / (1.0f + std::exp(-gate[k]));
+          At(gated, i * mlp_width + k) = open * value[k];
         }
       }
+      if (gelu) return StoreRow(gated, scratch_.hidden + first * mlp_width);
       nn::LayerNorm({.rows = rows,
                      .width = mlp_width,
                      .x = gated.data(),
@@ -622,7 +643,7 @@ class Tower::Pass {
   void RunMlp(Index l, const Packed::Layer& layer) {
     const Index width = config_.width;
     const Index mlp_width = config_.mlp_width;
-    if (config_.gated_mlp) {
+    if (config_.gated_mlp != GatedMlp::kNone) {
       GateHidden(layer, At(tower_.blocks_, l));
     } else {
       nn::Linear(layer.mlp_in,

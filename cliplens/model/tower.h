@@ -87,7 +87,7 @@ class Tower {
     const float *ln1_gain, *ln1_bias, *ln2_gain, *ln2_bias;
     const float *in_bias, *mlp_in_bias, *mlp_out_bias;
     const float *sub_gain, *sub_bias;  // of the LayerNorm over the heads' outputs, or null
-    const float *mlp_gain, *mlp_bias;  // of that within a gated MLP, or null
+    const float *mlp_gain, *mlp_bias;  // of that within or in front of a gated MLP, or null
   };
   template <typename T>
   class Pass;

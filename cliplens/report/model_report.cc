@@ -17,8 +17,10 @@ std::vector<std::int32_t> IdsOf(const Tokens& tokens) {
   return {tokens.ids.begin(), tokens.ids.begin() + tokens.count};
 }
 
-const char* ActivationText(Activation activation) {
-  switch (activation) {
+const char* ActivationText(const TowerConfig& tower) {
+  if (tower.gated_mlp == GatedMlp::kSwiGlu) return "SwiGLU";
+  if (tower.gated_mlp == GatedMlp::kGeGlu) return "GeGLU";
+  switch (tower.activation) {
     case Activation::kGelu:
       return "GELU";
     case Activation::kQuickGelu:
@@ -33,7 +35,10 @@ const char* ActivationText(Activation activation) {
 std::string SumText(const ModelConfig& c) {
   const Index heads = c.vision.layers * c.vision.heads;
   const bool pool_mlp = c.pool.kind == Pooling::kAttention && c.pool.mlp_width > 0;
-  return fmt::format("INPUT, {} heads and {} MLPs{}", heads, c.vision.layers,
+  const bool stem = c.stem.kind != StemKind::kPatches;
+  return fmt::format("INPUT{}, {} heads and {} MLPs{}",
+                     stem ? " (what the convolutions make, which is not split)" : "", heads,
+                     c.vision.layers,
                      pool_mlp ? ", POOL.MLP (the MLP behind the pool, which is not split)" : "");
 }
 
@@ -95,9 +100,9 @@ std::string InfoTable(const ModelInfo& info) {
       "  parameters     {} (image tower {}, text tower {})\n",
       info.name, info.layout, fmt::join(info.files, "\n                 "), info.fingerprint,
       c.vision.layers, c.vision.heads, c.vision.head_width(), c.vision.width, c.vision.mlp_width,
-      ActivationText(c.vision.activation), c.preprocess.image_size, c.preprocess.image_size,
-      c.patch_size, c.tokens(), PoolText(c), TextTowerText(c), c.embed_width, SumText(c),
-      info.logit_scale, c.logit_scale ? "" : " (the checkpoint has none)",
+      ActivationText(c.vision), c.preprocess.image_size, c.preprocess.image_size, c.patch_size,
+      c.tokens(), PoolText(c), TextTowerText(c), c.embed_width, SumText(c), info.logit_scale,
+      c.logit_scale ? "" : " (the checkpoint has none)",
       info.logit_bias ? fmt::format(", bias {:.2f}", *info.logit_bias) : "", info.parameters,
       info.vision_parameters, info.text_parameters);
   if (c.pool.kind == Pooling::kAttention) {
