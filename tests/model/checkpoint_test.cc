@@ -142,8 +142,7 @@ TEST(OpenClipConfigTest, OtherModelsAreCalledByTheirNames) {
   };
   refused(tower("eva02_enormous_patch14_clip_224"), "EVA's image tower");
   refused(tower("fastvit_mci2"), "MobileCLIP's image tower");
-  refused(tower("vit_base_mci_224"), "MobileCLIP's image tower");
-  refused(tower("vitamin_large_336"), "ViTamin's image tower");
+  refused(tower("vitamin_huge_224"), "ViTamin's image tower");
   refused(tower("resnet50"), "its image tower is 'resnet50', of timm");
   refused({{"multimodal_cfg", {{"width", 8}}}}, "it is a CoCa model");
   refused({{"audio_cfg", {{"width", 8}}}, {"vision_cfg", nullptr}}, "it is a CLAP model");
@@ -165,6 +164,25 @@ TEST(OpenClipConfigTest, TowersOfTimmHaveTheSizesOfTheirNames) {
   EXPECT_TRUE(siglip.patch_bias);
   EXPECT_FALSE(siglip.projection);
   EXPECT_EQ(siglip.vision.norm_epsilon, 1e-6);
+  const ModelConfig mobile = of("vit_base_mci_224", {{"timm_pool", "token"}});
+  EXPECT_EQ(mobile.stem.kind, StemKind::kConvolutions);
+  EXPECT_EQ(mobile.tokens(), 197);
+  EXPECT_EQ(mobile.placed().tokens(), 196);  // the class token has no position
+  const ModelConfig vitamin =
+      of("vitamin_large_336", {{"timm_pool", ""}, {"timm_proj", "linear"}, {"image_size", 336}});
+  EXPECT_EQ(vitamin.stem.kind, StemKind::kMbConv);
+  EXPECT_EQ(vitamin.vision.gated_mlp, GatedMlp::kGeGlu);
+  EXPECT_EQ(vitamin.pool.kind, Pooling::kAverage);
+  EXPECT_EQ(vitamin.tokens(), 441);
+  // Without positions pictures may be smaller, as ViTamin-XL-384's are.
+  const Json of_256 = {{"timm_pool", ""}, {"timm_proj", "linear"}, {"image_size", 256}};
+  EXPECT_EQ(of("vitamin_xlarge_384", of_256).tokens(), 256);
+  EXPECT_EQ(of("vitamin_xlarge_384", of_256).placed().tokens(), 0);
+  ExpectError(ErrorCode::kCorruptData, "'image_size' is 256",
+              [&] { of("vitamin_large_336", of_256); });
+  Json odd = of_256;
+  odd["image_size"] = 250;
+  ExpectError(ErrorCode::kCorruptData, "pictures of 250", [&] { of("vitamin_xlarge_384", odd); });
   const ModelConfig row = of("vit_base_patch16_224", {{"timm_pool", "token"}});
   EXPECT_EQ(row.pool.kind, Pooling::kToken);
   EXPECT_EQ(row.tokens(), 197);

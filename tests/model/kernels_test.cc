@@ -76,6 +76,21 @@ LayerNormArgs<Y> Normed(const std::vector<float>& x, const std::vector<float>& g
           .y = y.data()};
 }
 
+TEST(Gelu, EqualsTheDefinitionEverywhere) {
+  std::vector<float> x = Random(10'003, 3, 2.0f);
+  for (float v = -14; v <= 14; v += 0.001f) x.push_back(v);
+  std::vector<float> y = x, wanted, scale;
+  for (const float v : x) {
+    wanted.push_back(static_cast<float>(0.5 * v * std::erfc(-v / std::sqrt(2.0))));
+    scale.push_back(std::abs(v));
+  }
+  Gelu(std::ssize(y), y.data());
+  EXPECT_LE(LargestError(y, wanted, scale), 3e-7);
+  std::vector<float> far = {-1e30f, -200, 0, 200, 1e30f};
+  Gelu(std::ssize(far), far.data());
+  EXPECT_EQ(far, (std::vector<float>{0, 0, 0, 200, 1e30f}));
+}
+
 TEST(LayerNorm, EqualsReferenceForAnyWidthAndMean) {
   for (Index width : {1, 3, 7, 8, 16, 17, 31, 192, 768, 1000, 1664}) {
     for (float mean : {0.0f, 3.0f, 30.0f, 1000.0f}) {

@@ -39,7 +39,7 @@ def draw(module: torch.nn.Module, seed: int) -> None:
                 value.fill_(2.1)
             elif name == "logit_bias":
                 value.fill_(-9.3)
-            elif "norm" in name or ".ln_" in name or name.startswith("ln_"):
+            elif any(part in name for part in ("norm", ".ln_", ".bn.")) or name.startswith("ln_"):
                 value.copy_(0.3 * normal if name.endswith("bias") else 0.3 + 1.5 * torch.rand(
                     value.shape, generator=random))
             elif "pos" in name and "embed" in name:
@@ -53,6 +53,11 @@ def draw(module: torch.nn.Module, seed: int) -> None:
                 scale = value[0].numel() ** -0.5
                 peaked = any(part in name for part in ("q_proj", "k_proj", "qkv", "in_proj", ".q.", ".kv."))
                 value.copy_(normal * scale * (1.5 if peaked else 0.8))
+        for name, value in module.named_buffers():  # of BatchNorms
+            if name.endswith("running_mean"):
+                value.copy_(0.3 * torch.randn(value.shape, generator=random))
+            elif name.endswith("running_var"):
+                value.copy_(0.3 + 1.5 * torch.rand(value.shape, generator=random))
 
 
 def small_siglip(vocabulary: int) -> SiglipConfig:

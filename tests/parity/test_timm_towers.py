@@ -28,7 +28,11 @@ MODELS = {
     "ViT-L-14-CLIPA": "BERT's vocab.txt",
     "PE-Core-T-16-384": None,
     "EVA02-B-16": None,
+    "MobileCLIP2-B": None,
+    "ViTamin-S": None,
 }
+# Whose heads are compared with the definition.
+WITH_HEADS = ["EVA02-B-16", "MobileCLIP2-B", "ViTamin-S"]
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +41,21 @@ def layouts(tmp_path_factory):
 
 
 def head_contributions(model, pixels: torch.Tensor) -> np.ndarray:
-    """[L, H, E] of one picture by the definition in fp64, of a tower whose class token's row is pooled and
-    whose heads' outputs have a LayerNorm of their own. That one is part of what a head writes."""
-    trunk = model.visual.trunk.double()
+    """[L, H, E] of one picture by the definition in fp64, of a tower whose class token's row is pooled, or the
+    mean of all rows. A LayerNorm over the heads' outputs is part of what a head writes."""
+    visual = model.visual.double()
+    trunk = visual.trunk
+    mean_of_rows = trunk.global_pool == "avg"
+    norm = trunk.fc_norm if mean_of_rows else trunk.norm
+    pooled = (lambda rows: rows[0].mean(0)) if mean_of_rows else (lambda rows: rows[0, 0])
     written, last = [], []
-    hooks = [block.attn.proj.register_forward_pre_hook(lambda _, x: written.append(x[0][0, 0]))
+    hooks = [block.attn.proj.register_forward_pre_hook(lambda _, x: written.append(pooled(x[0])))
              for block in trunk.blocks]
-    hooks.append(trunk.norm.register_forward_pre_hook(lambda _, x: last.append(x[0][0, 0])))
-    raw = trunk(pixels[None].double())[0]
+    hooks.append(norm.register_forward_pre_hook(lambda _, x: last.append(x[0][0] if mean_of_rows else x[0][0, 0])))
+    raw = visual(pixels[None].double())[0]
     for hook in hooks:
         hook.remove()
-    x, norm, head = last[0], trunk.norm, trunk.head
+    x, head = last[0], getattr(visual.head, "proj", trunk.head)
     mean, sigma = x.mean(), ((x - x.mean()) ** 2).mean().add(norm.eps).sqrt()
     layers, heads = len(trunk.blocks), trunk.blocks[0].attn.num_heads
     parts = 2 * layers + 1
@@ -55,8 +63,8 @@ def head_contributions(model, pixels: torch.Tensor) -> np.ndarray:
     for block, z in zip(trunk.blocks, written):
         out = block.attn.proj.weight.T.reshape(heads, -1, x.numel())
         r = torch.einsum("hk,hkd->hd", z.reshape(heads, -1), out) + (block.attn.proj.bias - mean / parts) / heads
-        rows.append((r * norm.weight / sigma + norm.bias / (parts * heads)) @ head.weight.T
-                    + head.bias / (parts * heads))
+        row = (r * norm.weight / sigma + norm.bias / (parts * heads)) @ head.weight.T
+        rows.append(row if head.bias is None else row + head.bias / (parts * heads))
     return (torch.stack(rows) / raw.norm()).numpy()
 
 
@@ -98,7 +106,7 @@ def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
     compare(measured, f"text embeddings, {name}", texts_embedded(cliplens, directory, tmp_path), texts)
     made = cliplens.json("decompose", directory, "--images", odd_folder, "--out", tmp_path / "store")
     measured.at_most(f"certificate, {name}", made["certificate"]["max"], 1e-5)
-    if name != "EVA02-B-16":
+    if name not in WITH_HEADS:
         return
     cliplens("export", tmp_path / "store", "--format", "npy", "--out", tmp_path / "arrays")
     heads = np.load(tmp_path / "arrays/attn.npy")
