@@ -22,8 +22,8 @@ PAGE = ROOT / "docs/models.md"
 BLOCK = re.compile(r"(<!-- architectures -->\n).*?(<!-- /architectures -->)", re.DOTALL)
 # The first that a name fits.
 FAMILIES = [("SigLIP 2", "SigLIP2"), ("SigLIP", "SigLIP"), ("CLIPA", "CLIPA"), ("MetaCLIP 2", "worldwide"),
-            ("MobileCLIP", "^MobileCLIP"), ("PE-Core", "^PE-Core"), ("CoCa", "^coca_"), ("EVA", "^EVA"),
-            ("CLIP", "")]
+            ("MobileCLIP", "^MobileCLIP"), ("ViTamin", "^ViTamin"), ("PE-Core", "^PE-Core"), ("CoCa", "^coca_"),
+            ("EVA", "^EVA"), ("CLIP", "")]
 
 
 def preprocessing(name: str) -> dict:
