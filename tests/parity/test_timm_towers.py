@@ -33,6 +33,7 @@ MODELS = {
 }
 # Whose heads are compared with the definition.
 WITH_HEADS = ["EVA02-B-16", "MobileCLIP2-B", "ViTamin-S"]
+OTHER_SIZES = {"MobileCLIP2-B": 170, "ViTamin-S": 160}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,23 @@ def head_contributions(model, pixels: torch.Tensor) -> np.ndarray:
         row = (r * norm.weight / sigma + norm.bias / (parts * heads)) @ head.weight.T
         rows.append(row if head.bias is None else row + head.bias / (parts * heads))
     return (torch.stack(rows) / raw.norm()).numpy()
+
+
+def compare_at_another_size(cliplens, measured, name, directory, reference, odd_folder, tmp_path, side):
+    """`--image-size` against timm's set_input_size."""
+    size = ("--image-size", side)
+    got = tmp_path / "other.npy"
+    cliplens("embed", directory, *size, "--images", odd_folder, "--out", got)
+    pixels = []
+    for path in sorted(odd_folder.iterdir()):
+        out = tmp_path / f"{path.name}.npy"
+        cliplens("preprocess", directory, *size, "--image", path, "--out", out)
+        pixels.append(torch.from_numpy(np.load(out)).reshape(3, side, side))
+    other = copy.deepcopy(reference)
+    other.visual.set_input_size(side)
+    with torch.no_grad():
+        wanted = other.encode_image(torch.stack(pixels), normalize=True).double().numpy()
+    compare(measured, f"image embeddings, {name} at {side} pixels", np.load(got), wanted)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -104,6 +122,9 @@ def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
         texts = reference.encode_text(tokenizer(TEXTS), normalize=True).double().numpy()
     compare(measured, f"image embeddings, {name}", got, wanted)
     compare(measured, f"text embeddings, {name}", texts_embedded(cliplens, directory, tmp_path), texts)
+    if name in OTHER_SIZES:
+        compare_at_another_size(cliplens, measured, name, directory, reference, odd_folder, tmp_path,
+                                OTHER_SIZES[name])
     made = cliplens.json("decompose", directory, "--images", odd_folder, "--out", tmp_path / "store")
     measured.at_most(f"certificate, {name}", made["certificate"]["max"], 1e-5)
     if name not in WITH_HEADS:
