@@ -75,6 +75,7 @@ class Tower {
   struct ItemRows {
     Index tokens = 0;  // N
     Index pooled = 0;  // the row that becomes the embedding; none follows it in the causal tower
+    std::span<const Index> hidden = {};  // rows whose keys no query sees
   };
   // `workspace.x` holds [Σ tokens, D], the input to block 0, and is overwritten.
   void Run(std::span<const ItemRows> items, const CaptureRequest& request,

@@ -2,6 +2,7 @@
 #include "cliplens/model/nn/kernels.h"
 
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -224,6 +225,28 @@ TEST(Attention, EqualsReferenceForAnyShape) {
             << tokens << " " << width << " " << causal << " " << size;
       }
     }
+  }
+}
+
+TEST(Attention, HiddenKeysHaveNoWeight) {
+  const std::vector<Index> hidden = {3, 17, 48};
+  for (bool causal : {false, true}) {
+    const Heads heads(50, 24, 1.5f);
+    std::vector<float> fast;
+    std::vector<float> reference;
+    std::vector<float> alpha(50, -1.0f);
+    AttentionArgs<float> args = heads.Args(0, 50, causal, fast);
+    args.hidden = hidden;
+    args.alpha = alpha.data();
+    args.alpha_query = 49;
+    Attention(args);
+    for (const Index key : hidden) EXPECT_EQ(At(alpha, key), 0.0f);
+    EXPECT_NEAR(std::accumulate(alpha.begin(), alpha.end(), 0.0), 1.0, 1e-6);
+    args = heads.Args(0, 50, causal, reference);
+    args.hidden = hidden;
+    RefAttention(args);
+    const std::vector<float> values(fast.size(), LargestValue(heads));
+    EXPECT_LE(LargestError(fast, reference, values), kAttentionError * ScoreScale(heads));
   }
 }
 

@@ -92,11 +92,13 @@ using ProductFunction = void (*)(ProductArgs, Index vectors);
 constexpr ProductFunction kProducts[kMaxRows] = {Product<1>, Product<2>, Product<3>,
                                                  Product<4>, Product<5>, Product<6>};
 
+// Of scores that do not count.
+constexpr float kLowest = -1e30f;
+
 // exp(scale · x − max) over the first n of `padded` numbers, zeros behind them; returns the sum.
 HWY_INLINE float Exponentials(float* x, Index n, Index padded, float scale) {
   const D d;
   constexpr Index kLanes = hn::MaxLanes(D());
-  constexpr float kLowest = -1e30f;
   std::fill(x + n, x + padded, kLowest);
   const Index used = (n + kLanes - 1) / kLanes * kLanes;
   const auto factor = hn::Set(d, scale);
@@ -186,6 +188,9 @@ void AttentionRows(const AttentionArgs<Out>& a) {
     for (Index r = 0; r < count; ++r) {
       float* x = scores + r * padded_n;
       const Index own = a.causal ? a.first + row + r + 1 : n;
+      for (const Index key : a.hidden) {
+        if (key < own) x[key] = kLowest;
+      }
       inverse[r] = 1.0f / Exponentials(x, own, seen_vectors * kLanes, a.scale);
       if (a.alpha != nullptr && a.first + row + r == a.alpha_query) {
         for (Index i = 0; i < seen; ++i) a.alpha[i] = x[i] * inverse[r];

@@ -1,6 +1,8 @@
 // Softmax attention of one head without the [N, N] matrix: a few queries at a time.
 #pragma once
 
+#include <span>
+
 #include "cliplens/base/array.h"
 #include "cliplens/model/nn/matmul.h"
 
@@ -8,8 +10,9 @@ namespace cliplens::nn {
 
 // out [rows, K] = softmax(scale · q k^T) v of one head, for the queries `first` … `first` + rows −
 // 1 of the item's `tokens`. Strides are distances between rows. With `causal` a query sees the keys
-// up to its own place. If `alpha` [tokens] is not null, it receives the attention of query
-// `alpha_query`. A query's result does not depend on the other queries.
+// up to its own place, and nobody sees the `hidden` ones; each query must see one. If `alpha`
+// [tokens] is not null, it receives the attention of query `alpha_query`. A query's result does not
+// depend on the other queries.
 //
 // Everything is fp32. Let S be the largest scale · Σ |q k| of a score. The relative error of an
 // attention weight above 1e-30 is at most 2e-7 · (1 + S), and the error of `out` at most
@@ -28,6 +31,7 @@ struct AttentionArgs {
   Index kv_stride = 0;
   float scale = 1;
   bool causal = false;
+  std::span<const Index> hidden = {};
   Out* out = nullptr;
   Index out_stride = 0;
   float* alpha = nullptr;

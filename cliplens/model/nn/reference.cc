@@ -59,6 +59,7 @@ void RefLayerNorm(const LayerNormArgs<float>& a) {
 
 void RefAttention(const AttentionArgs<float>& a) {
   std::vector<double> weights(ToSize(a.tokens));
+  const auto hidden = [&](Index i) { return std::ranges::find(a.hidden, i) != a.hidden.end(); };
   for (Index r = 0; r < a.rows; ++r) {
     const Index seen = a.causal ? a.first + r + 1 : a.tokens;
     double maximum = -std::numeric_limits<double>::infinity();
@@ -68,12 +69,12 @@ void RefAttention(const AttentionArgs<float>& a) {
         score += static_cast<double>(a.q[r * a.q_stride + k]) * a.k[i * a.kv_stride + k];
       }
       At(weights, i) = score * a.scale;
-      maximum = std::max(maximum, score * a.scale);
+      if (!hidden(i)) maximum = std::max(maximum, score * a.scale);
     }
     double sum = 0;
     for (Index i = 0; i < a.tokens; ++i) {
       double& w = At(weights, i);
-      w = i < seen ? std::exp(w - maximum) : 0.0;
+      w = i < seen && !hidden(i) ? std::exp(w - maximum) : 0.0;
       sum += w;
     }
     for (Index k = 0; k < a.head_width; ++k) {
