@@ -147,6 +147,7 @@ struct Tokenizer::Impl {
   std::int32_t end;
   std::int32_t pad = 0;
   bool pool_highest = false;
+  TextTail tail = TextTail::kPadding;
   std::optional<HuggingFaceSplitter> splitter;  // kHuggingFace
   // What tokens stand for: as vocabularies write them, and added ones as they are.
   std::unordered_map<std::int32_t, std::string> spelling;
@@ -195,7 +196,7 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
 Tokenizer Tokenizer::Load(const std::filesystem::path& directory, Index context_length,
-                          const std::string& own_name) {
+                          const std::string& own_name, TextTail tail) {
   std::optional<Vocabulary> vocabulary;
   if (!directory.empty()) vocabulary = ReadVocabulary(directory);
   if (!vocabulary) {
@@ -217,7 +218,9 @@ Tokenizer Tokenizer::Load(const std::filesystem::path& directory, Index context_
     const std::string name = "CLIP's vocabulary";
     vocabulary = VocabularyFromMerges(ParseMerges(ClipMergesText(), name), name);
   }
-  return Tokenizer(std::make_unique<Impl>(*vocabulary, context_length));
+  auto impl = std::make_unique<Impl>(*vocabulary, context_length);
+  impl->tail = tail;
+  return Tokenizer(std::move(impl));
 }
 
 Tokenizer Tokenizer::FromMerges(const std::vector<std::pair<std::string, std::string>>& merges,
@@ -274,6 +277,11 @@ Tokens Tokenizer::Encode(std::string_view text) const {
   const auto pooled = impl_->pool_highest ? std::max_element(ids.begin(), ids.end())
                                           : std::find(ids.begin(), ids.end(), impl_->end);
   tokens.end = pooled - ids.begin();
+  if (impl_->tail == TextTail::kClassRow) {
+    tokens.end = std::min(tokens.count + 1, impl_->context_length);
+    ids.resize(ToSize(impl_->context_length) + 1, impl_->pad);
+    return tokens;
+  }
   ids.resize(ToSize(impl_->context_length), impl_->pad);
   return tokens;
 }
@@ -282,7 +290,9 @@ std::vector<TextWord> Tokenizer::Words(const Tokens& tokens) const {
   if (files_) return files_->Words(tokens);
   std::vector<TextWord> words;
   bool open = false;  // the last word goes on
-  for (Index i = 0; i <= tokens.end; ++i) {
+  const bool class_row = impl_->tail == TextTail::kClassRow;
+  const Index last = class_row ? tokens.count - 1 : tokens.end;
+  for (Index i = 0; i <= last; ++i) {
     const std::int32_t id = tokens.ids.at(ToSize(i));
     const auto added = impl_->added.find(id);
     const auto found = impl_->spelling.find(id);
@@ -290,7 +300,7 @@ std::vector<TextWord> Tokenizer::Words(const Tokens& tokens) const {
     const bool special = id == impl_->start || id == impl_->end || added != impl_->added.end();
     const bool ends = special || token.ends_with(kWordEnd);
     std::string text;
-    if (i == tokens.end) {
+    if (i == last) {
       text = kEndWord;
     } else if (i == 0) {
       text = kStartWord;
@@ -310,6 +320,9 @@ std::vector<TextWord> Tokenizer::Words(const Tokens& tokens) const {
     }
     open = !ends && i > 0;
   }
+  if (!class_row) return words;
+  if (last + 1 < tokens.end) words.push_back({kPaddingWord, last + 1, tokens.end});
+  words.push_back({kClassWord, tokens.end, tokens.end + 1});
   return words;
 }
 

@@ -34,6 +34,14 @@ struct Tokens {
   bool truncated = false;  // the text was longer than the context
 };
 
+// What a tokenizer gives behind the end token, for CLIP's byte pairs.
+enum class TextTail {
+  kPadding,
+  // A row that stands for the text, the one that is pooled (CoCa's). Between the two lies a place
+  // of padding if there is room, which the model reads. The ids have a place more than the context.
+  kClassRow,
+};
+
 // Tokens [begin, end) that spell one word of the text, as the tokenizer cleaned it.
 struct TextWord {
   std::string text;  // not always UTF-8: the text may have been cut within a character
@@ -44,6 +52,7 @@ inline constexpr char kStartWord[] = "\u2039start\u203a";
 inline constexpr char kEndWord[] = "\u2039end\u203a";
 // And for the padding of models that attend to it, all of it together.
 inline constexpr char kPaddingWord[] = "\u2039padding\u203a";
+inline constexpr char kClassWord[] = "\u2039class\u203a";
 
 class FileTokenizer;
 
@@ -55,7 +64,7 @@ class Tokenizer {
   // Error(kCorruptData), one of another kind Error(kUnsupported) (cliplens/model/vocabulary.h).
   // A model with a tokenizer of its own (`own_name`, not empty) never gets CLIP's.
   static Tokenizer Load(const std::filesystem::path& directory, Index context_length,
-                        const std::string& own_name = "");
+                        const std::string& own_name = "", TextTail tail = TextTail::kPadding);
   // kHuggingFace: see ReadHuggingFaceVocabulary. Texts are cut to the context or to the files'
   // model_max_length, whichever is less. `eos_token_id` is the configuration's (ModelConfig);
   // Error(kUnsupported) if it is neither 2 nor the id that ends a text, since transformers would

@@ -183,6 +183,33 @@ TEST(Tokenizer, LongTextsAreCutAndEndInTheEndToken) {
   EXPECT_EQ(Tokenizer::FromMerges(none, 1).Encode("a").ids, (Ids{end}));
 }
 
+TEST(Tokenizer, ARowBehindTheText) {
+  const TemporaryDirectory directory;
+  directory.Write("merges.txt", SmallMergesText());
+  const Tokenizer plain = Tokenizer::Load(directory.path(), 6);
+  const Tokenizer tokenizer = Tokenizer::Load(directory.path(), 6, "", TextTail::kClassRow);
+  const auto words = [&](const Tokens& tokens) {
+    std::vector<std::string> spelled;
+    for (const TextWord& word : tokenizer.Words(tokens)) spelled.push_back(word.text);
+    return spelled;
+  };
+  // A place of padding lies between the two, as long as there is one.
+  const std::pair<const char*, Index> texts[] = {{"", 3}, {"1 2 3", 6}, {"1 2 3 4", 6}};
+  for (const auto& [text, row] : texts) {
+    SCOPED_TRACE(text);
+    const Tokens tokens = tokenizer.Encode(text);
+    EXPECT_EQ(tokens.end, row);
+    EXPECT_EQ(tokens.ids.size(), 7u);
+    EXPECT_EQ(Ids(tokens.ids.begin(), tokens.ids.end() - 1), plain.Encode(text).ids);
+    EXPECT_EQ(tokens.count, plain.Encode(text).count);
+  }
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(words(tokenizer.Encode("1 2")),
+            (Words{kStartWord, "1", "2", kEndWord, kPaddingWord, kClassWord}));
+  EXPECT_EQ(words(tokenizer.Encode("1 2 3 4")),
+            (Words{kStartWord, "1", "2", "3", "4", kEndWord, kClassWord}));
+}
+
 // The row that is pooled is the first end token's: the text may hold one itself.
 TEST(Tokenizer, WordsAreWhatTheTokensSpell) {
   const Tokenizer tokenizer = Tokenizer::FromMerges({{"r", "e"}, {"re", "d</w>"}}, 30);
