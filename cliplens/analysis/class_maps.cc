@@ -48,7 +48,7 @@ std::vector<double> Rollout(const Captures& c, const ModelConfig& config) {
   if (config.pool.kind == Pooling::kToken) {
     row[0] = 1;
   } else {
-    const Index first = config.pool.kind == Pooling::kAverage ? config.layout().prefix : 0;
+    const Index first = config.pool.kind != Pooling::kAttention ? config.layout().prefix : 0;
     std::ranges::fill(std::span(row).subspan(ToSize(first)),
                       1.0 / static_cast<double>(tokens - first));
   }

@@ -50,6 +50,9 @@ constexpr Family kSiglip = {&kSiglipImage, R"({
                  "norm_kwargs": {"eps": 1e-6}}})"};
 constexpr Family kSiglipI18n = {&kSiglip, R"({
     "text_cfg": {"vocab_size": 250000, "hf_tokenizer_name": "timm/ViT-B-16-SigLIP-i18n-256"}})"};
+constexpr Family kSiglipI18nPlain = {&kSiglip, R"({
+    "text_cfg": {"vocab_size": 250000, "hf_tokenizer_name": "timm/ViT-B-16-SigLIP-i18n-256",
+                 "proj_type": "none", "proj_bias": false}})"};
 constexpr Family kSiglip2 = {&kSiglip, R"({
     "text_cfg": {"vocab_size": 256000, "act_kwargs": {"approximate": "tanh"}}})"};
 constexpr Family kTimmToken = {nullptr, R"({
@@ -59,6 +62,14 @@ constexpr Family kMobileClip = {&kTimmToken, R"({
     "preprocess_cfg": {"mean": [0, 0, 0], "std": [1, 1, 1], "interpolation": "bilinear"}})"};
 constexpr Family kViTamin = {nullptr, R"({
     "custom_text": true, "vision_cfg": {"timm_pool": "", "timm_proj": "linear"}})"};
+constexpr Family kTimmAverage = {nullptr, R"({
+    "vision_cfg": {"timm_pool": "", "timm_proj": "linear"}})"};
+constexpr Family kCoca = {nullptr, R"({
+    "custom_text": true, "multimodal_cfg": {},
+    "text_cfg": {"context_length": 76, "embed_cls": true}})"};
+constexpr Family kCocaPool = {&kCoca, R"({
+    "vision_cfg": {"attentional_pool": true, "attn_pooler_heads": 8}})"};
+constexpr Family kCocaBase = {&kCoca, R"({"text_cfg": {"vocab_size": 64000}})"};
 constexpr Family kPeCore = {nullptr, R"({
     "custom_text": true, "vision_cfg": {"timm_pool": "map"}, "text_cfg": {"context_length": 32},
     "preprocess_cfg": {"mean": 0.5, "std": 0.5, "interpolation": "bilinear",
@@ -161,6 +172,7 @@ constexpr Architecture kArchitectures[] = {
     {"ViT-SO400M-14-SigLIP-384", kSiglip, 1152, {.timm = "vit_so400m_patch14_siglip_384"}, {27, 1152, 16, 4304}},
     {"ViT-SO400M-14-SigLIP2", kSiglip2, 1152, {.timm = "vit_so400m_patch14_siglip_224"}, {27, 1152, 16, 4304}, "timm/ViT-SO400M-14-SigLIP2"},
     {"ViT-SO400M-14-SigLIP2-378", kSiglip2, 1152, {.timm = "vit_so400m_patch14_siglip_378"}, {27, 1152, 16, 4304}, "timm/ViT-SO400M-14-SigLIP2-378"},
+    {"ViT-SO400M-16-SigLIP-i18n-256", kSiglipI18nPlain, 1152, {.timm = "vit_so400m_patch16_siglip_256"}, {27, 1152, 16, 4304}},
     {"ViT-SO400M-16-SigLIP2-256", kSiglip2, 1152, {.timm = "vit_so400m_patch16_siglip_256"}, {27, 1152, 16, 4304}, "timm/ViT-SO400M-16-SigLIP2-256"},
     {"ViT-SO400M-16-SigLIP2-384", kSiglip2, 1152, {.timm = "vit_so400m_patch16_siglip_384"}, {27, 1152, 16, 4304}, "timm/ViT-SO400M-16-SigLIP2-384"},
     {"ViT-SO400M-16-SigLIP2-512", kSiglip2, 1152, {.timm = "vit_so400m_patch16_siglip_512"}, {27, 1152, 16, 4304}, "timm/ViT-SO400M-16-SigLIP2-512"},
@@ -189,6 +201,10 @@ constexpr Architecture kArchitectures[] = {
     {"ViTamin-XL-256", kViTamin, 1152, {.timm = "vitamin_xlarge_256"}, {27, 1152, 16}},
     {"ViTamin-XL-336", kViTamin, 1152, {.timm = "vitamin_xlarge_336"}, {27, 1152, 16}},
     {"ViTamin-XL-384", kViTamin, 1152, {.side = 256, .timm = "vitamin_xlarge_384"}, {27, 1152, 16}},
+    {"coca_ViT-B-32", kCocaPool, 512, {224, 32, 12, 768, 64, 3072}, {12, 512, 8}},
+    {"coca_ViT-L-14", kCocaPool, 768, {224, 14, 24, 1024, 64, 4096}, {12, 768, 12}},
+    {"coca_base", kCocaBase, 512, {288, 18, 12, 768, 64, 3072}, {12, 768, 12}},
+    {"coca_roberta-ViT-B-32", kCoca, 512, {224, 32, 12, 768, 64, 3072}, {}, "roberta-base"},
     {"mt5-base-ViT-B-32", kClip, 512, {224, 32, 12, 768, 64, 3072}, {}, "google/mt5-base"},
     {"mt5-xl-ViT-H-14", kClip, 1024, {224, 14, 32, 1280, 80, 5120}, {}, "google/mt5-xl"},
     {"nllb-clip-base", kClip, 512, {224, 32, 12, 768, 64, 3072}, {}, "facebook/nllb-200-distilled-600M"},
@@ -196,6 +212,7 @@ constexpr Architecture kArchitectures[] = {
     {"nllb-clip-large", kClip, 1024, {224, 14, 32, 1280, 80, 5120}, {}, "facebook/nllb-200-distilled-1.3B"},
     {"nllb-clip-large-siglip", kSiglipImage, 1152, {.timm = "vit_so400m_patch14_siglip_384"}, {}, "facebook/nllb-200-distilled-1.3B"},
     {"roberta-ViT-B-32", kQuickGelu, 512, {224, 32, 12, 768, 64, 3072}, {}, "roberta-base"},
+    {"vit_medium_patch16_gap_256", kTimmAverage, 512, {.timm = "vit_medium_patch16_gap_256"}, {12, 512, 8}},
     {"xlm-roberta-base-ViT-B-32", kClip, 512, {224, 32, 12, 768, 64, 3072}, {}, "xlm-roberta-base"},
     {"xlm-roberta-large-ViT-H-14", kClip, 1024, {224, 14, 32, 1280, 80, 5120}, {}, "xlm-roberta-large"},
 };
@@ -208,15 +225,12 @@ struct Refused {
 
 // Families that open_clip has under names of their own. The first that fits counts.
 constexpr Refused kRefused[] = {
-    {"coca_", "CoCa models have a text decoder, and pool by the attention of many queries"},
     {"EVA02-E", "the LayerNorms of its image tower stand behind attention and MLP"},
     {"MobileCLIP", "its image tower is FastViT, most of whose blocks are convolutions"},
     {"RN", "ResNet image towers are convolutions, not a sum over layers and heads"},
     {"convnext", "ConvNeXt image towers are convolutions, not a sum over layers and heads"},
     {"swin", "Swin image towers merge patches between their stages"},
-    {"vit_medium_patch16_gap", "its image tower has no biases of queries, keys and values"},
     {"vit_relpos", "its image tower has relative positions"},
-    {"ViT-SO400M-16-SigLIP-i18n", "its text tower has no projection ('proj_type' \"none\")"},
 };
 
 Json SettingsOf(const Family& family) {

@@ -36,6 +36,13 @@ Vector Linear(const float* weight, const float* bias, Index out, const Vector& x
   return RowTimes(x, MatrixAt(weight, out, x.size()).Transposed()) + VectorAt(bias, out);
 }
 
+// LN(x).
+Vector Normed(const Vector& x, double epsilon, const Vector& gain, const Vector& bias) {
+  const double mean = x.mean();
+  const double sigma = std::sqrt((x.array() - mean).square().mean() + epsilon);
+  return (x.array() - mean) / sigma * gain.array() + bias.array();
+}
+
 double Activate(Activation activation, double x) {
   switch (activation) {
     case Activation::kGelu:
@@ -53,9 +60,11 @@ double Activate(Activation activation, double x) {
 AttentionPool::AttentionPool(const ModelConfig& config, const TensorMap& tensors)
     : layers_(config.vision.layers),
       width_(config.vision.width),
+      pool_width_(config.pool_width()),
       heads_(config.pool.heads),
       mlp_width_(config.pool.mlp_width),
       embed_width_(config.embed_width),
+      norm_behind_(config.pool.coca),
       epsilon_(config.vision.norm_epsilon),
       activation_(config.vision.activation),
       through_(std::make_shared<Through>()) {
@@ -66,19 +75,25 @@ AttentionPool::AttentionPool(const ModelConfig& config, const TensorMap& tensors
   bias_ = get("ln_post.bias");
   const float* in = get("pool.in.weight");
   const float* in_bias = get("pool.in.bias");
-  value_ = in + 2 * width_ * width_;
-  value_bias_ = in_bias + 2 * width_;
+  // Keys and values are one matrix with the queries, unless their widths differ.
+  const bool apart = pool_width_ != width_;
+  const float* query_weight = apart ? get("pool.query.weight") : in;
+  const float* keys = apart ? in : in + pool_width_ * width_;
+  value_ = keys + pool_width_ * width_;
+  value_bias_ = in_bias + 2 * pool_width_;
   out_ = get("pool.out.weight");
   out_bias_ = get("pool.out.bias");
-  if (has_mlp()) {
+  if (has_mlp() || norm_behind_) {
     ln_gain_ = get("pool.ln.gain");
     ln_bias_ = get("pool.ln.bias");
+  }
+  if (has_mlp()) {
     mlp_in_ = get("pool.mlp.in.weight");
     mlp_in_bias_ = get("pool.mlp.in.bias");
     mlp_out_ = get("pool.mlp.out.weight");
     mlp_out_bias_ = get("pool.mlp.out.bias");
   }
-  if (config.projection) projection_ = {get("projection"), {width_, embed_width_}};
+  if (config.projection) projection_ = {get("projection"), {pool_width_, embed_width_}};
   if (config.projection_bias) projection_bias_ = get("projection.bias");
   for (Index l = 0; l < layers_; ++l) {
     block_out_.push_back(ValuesOf(tensors, fmt::format("vision.block.{}.attn.out.weight", l)));
@@ -86,22 +101,35 @@ AttentionPool::AttentionPool(const ModelConfig& config, const TensorMap& tensors
   }
 
   // The query is the same for all pictures, so it goes into the keys' matrix.
-  const Index head_width = width_ / heads_;
-  const Vector query = Linear(in, in_bias, width_, VectorAt(get("pool.probe"), width_));
+  const Index head_width = pool_width_ / heads_;
+  Vector probe = VectorAt(get("pool.probe"), pool_width_);
+  if (norm_behind_) {
+    probe = Normed(probe, epsilon_, VectorAt(get("pool.probe_ln.gain"), pool_width_),
+                   VectorAt(get("pool.probe_ln.bias"), pool_width_));
+  }
+  const Vector query = Linear(query_weight, in_bias, pool_width_, probe);
   query_ = Matrix::Zero(heads_, width_);
   for (Index p = 0; p < heads_; ++p) {
     const Vector part =
         query.segment(p * head_width, head_width) / std::sqrt(static_cast<double>(head_width));
     query_.row(p) =
-        RowTimes(part, MatrixAt(in + (width_ + p * head_width) * width_, head_width, width_))
-            .transpose();
+        RowTimes(part, MatrixAt(keys + p * head_width * width_, head_width, width_)).transpose();
   }
-  const Matrix out = Eigen::Map<const Eigen::MatrixXf>(out_, width_, width_).cast<double>();
+  Matrix out = Eigen::Map<const Eigen::MatrixXf>(out_, pool_width_, pool_width_).cast<double>();
+  Vector out_bias = VectorAt(out_bias_, pool_width_);
+  constant_ = Vector::Zero(embed_width_);
+  if (norm_behind_) {
+    const Vector behind = VectorAt(ln_gain_, pool_width_);
+    out.colwise() -= Vector(out.rowwise().mean());
+    out = out * behind.asDiagonal();
+    out_bias = (out_bias.array() - out_bias.mean()) * behind.array();
+    constant_ += Projected(VectorAt(ln_bias_, pool_width_));
+  }
   out_matrix_ = projection_.data() == nullptr ? out : nn::Product(nn::Of(out), nn::Of(projection_));
-  out32_ = Array<float, 2>({width_, embed_width_});
+  out32_ = Array<float, 2>({pool_width_, embed_width_});
   AsEigen(out32_.view()) = out_matrix_.cast<float>();
-  constant_ = Out(Linear(value_, value_bias_, width_, VectorAt(bias_, width_)));
-  constant_ += Projected(VectorAt(out_bias_, width_));
+  scaled_constant_ = Out(Linear(value_, value_bias_, pool_width_, VectorAt(bias_, width_)));
+  scaled_constant_ += Projected(out_bias);
   if (projection_bias_ != nullptr) constant_ += VectorAt(projection_bias_, embed_width_);
 }
 
@@ -143,22 +171,26 @@ AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
     pooled.weighted_mean.push_back(mean);
   }
   const Matrix attended = nn::Product(nn::Of(a), nn::Of(normed));  // [Q, D]
-  const Index head_width = width_ / heads_;
-  Vector y(width_);
+  const Index head_width = pool_width_ / heads_;
+  Vector y(pool_width_);
   for (Index p = 0; p < heads_; ++p) {
     const Index first = p * head_width;
     y.segment(first, head_width) = Linear(value_ + first * width_, value_bias_ + first, head_width,
                                           attended.row(p).transpose());
   }
-  const Vector o = Linear(out_, out_bias_, width_, y);
+  Vector o = Linear(out_, out_bias_, pool_width_, y);
+  if (norm_behind_) {
+    pooled.scale = 1 / std::sqrt((o.array() - o.mean()).square().mean() + epsilon_);
+    o = Normed(o, epsilon_, VectorAt(ln_gain_, pool_width_), VectorAt(ln_bias_, pool_width_));
+    for (float& w : pooled.weights.flat()) w = static_cast<float>(w * pooled.scale);
+    for (double& w : pooled.weight) w *= pooled.scale;
+    for (double& w : pooled.weighted_mean) w *= pooled.scale;
+  }
   pooled.embedding = Projected(o);
   if (projection_bias_ != nullptr) pooled.embedding += VectorAt(projection_bias_, embed_width_);
   pooled.mlp = Vector::Zero(embed_width_);
   if (!has_mlp()) return pooled;
-  const double mean = o.mean();
-  const double sigma = std::sqrt((o.array() - mean).square().mean() + epsilon_);
-  const Vector row = (o.array() - mean) / sigma * VectorAt(ln_gain_, width_).array() +
-                     VectorAt(ln_bias_, width_).array();
+  const Vector row = Normed(o, epsilon_, VectorAt(ln_gain_, width_), VectorAt(ln_bias_, width_));
   const Vector hidden = Linear(mlp_in_, mlp_in_bias_, mlp_width_, row).unaryExpr([&](double v) {
     return Activate(activation_, v);
   });
@@ -169,9 +201,9 @@ AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
 
 Matrix AttentionPool::Project(const Matrix& rows) const {
   const Index count = rows.rows() / heads_;
-  const Index head_width = width_ / heads_;
+  const Index head_width = pool_width_ / heads_;
   const Matrix scaled = rows * VectorAt(gain_, width_).asDiagonal();
-  Matrix y(count, width_);
+  Matrix y(count, pool_width_);
   for (Index p = 0; p < heads_; ++p) {
     const nn::Operand<double> of_head{scaled.data() + p * width_, count, width_, heads_ * width_,
                                       1};
@@ -183,12 +215,12 @@ Matrix AttentionPool::Project(const Matrix& rows) const {
 
 Matrix AttentionPool::PullBack(ArrayView<const float, 2> directions) const {
   const Index count = directions.dim(0);
-  const Index head_width = width_ / heads_;
-  const Matrix y = nn::Product(nn::Of(directions), nn::Of(out_matrix_).Transposed());  // [M, D]
+  const Index head_width = pool_width_ / heads_;
+  const Matrix y = nn::Product(nn::Of(directions), nn::Of(out_matrix_).Transposed());  // [M, C]
   const Vector gain = VectorAt(gain_, width_);
   Matrix back(count * heads_, width_);
   for (Index p = 0; p < heads_; ++p) {
-    const nn::Operand<double> of_head{y.data() + p * head_width, count, head_width, width_, 1};
+    const nn::Operand<double> of_head{y.data() + p * head_width, count, head_width, pool_width_, 1};
     const Matrix rows =
         nn::Product(of_head, MatrixAt(value_ + p * head_width * width_, head_width, width_));
     for (Index m = 0; m < count; ++m) {
@@ -201,17 +233,17 @@ Matrix AttentionPool::PullBack(ArrayView<const float, 2> directions) const {
 const AttentionPool::Through& AttentionPool::through() const {
   std::call_once(through_->once, [&] {
     Through& t = *through_;
-    t.value = Array<float, 2>({width_, width_});
-    for (Index o = 0; o < width_; ++o) {
+    t.value = Array<float, 2>({width_, pool_width_});
+    for (Index o = 0; o < pool_width_; ++o) {
       for (Index d = 0; d < width_; ++d) t.value(d, o) = gain_[d] * value_[o * width_ + d];
     }
-    t.ones = Vector::Zero(width_);
+    t.ones = Vector::Zero(pool_width_);
     for (Index d = 0; d < width_; ++d) {
-      for (Index o = 0; o < width_; ++o) t.ones[o] += double{t.value(d, o)};
+      for (Index o = 0; o < pool_width_; ++o) t.ones[o] += double{t.value(d, o)};
     }
-    t.out_bias = Matrix::Zero(layers_, width_);
+    t.out_bias = Matrix::Zero(layers_, pool_width_);
     for (Index l = 0; l < layers_; ++l) {
-      Array<float, 2> product({width_, width_});
+      Array<float, 2> product({width_, pool_width_});
       // Row h·K + k: what number k of head h adds to the Q value heads' outputs.
       Array<float, 2> out_transposed({width_, width_});
       const float* out = At(block_out_, l);
@@ -232,26 +264,26 @@ void AttentionPool::HeadSums(Index layer, ArrayView<const float, 3> z,
   const Array<float, 2>& matrix = At(through().layers, layer);
   const Index count = z.dim(0);
   const Index depth = z.dim(2);
-  const Index head_width = width_ / heads_;
-  std::vector<float> y(ToSize(count * width_), 0.0f);
+  const Index head_width = pool_width_ / heads_;
+  std::vector<float> y(ToSize(count * pool_width_), 0.0f);
   for (Index h = 0; h < count; ++h) {
     for (Index p = 0; p < heads_; ++p) {
       const std::span<const float> from = z[h].row(p);
-      float* to = y.data() + h * width_ + p * head_width;
+      float* to = y.data() + h * pool_width_ + p * head_width;
       for (Index k = 0; k < depth; ++k) {
         const float* row = matrix.row(h * depth + k).data() + p * head_width;
         for (Index i = 0; i < head_width; ++i) to[i] += At(from, k) * row[i];
       }
     }
   }
-  nn::Gemm({y.data(), {count, width_}}, out32_, out.data());
+  nn::Gemm({y.data(), {count, pool_width_}}, out32_, out.data());
 }
 
 void AttentionPool::PartSums(ArrayView<const float, 3> rows, ArrayView<float, 2> out) const {
   const Array<float, 2>& value = through().value;
   const Index count = rows.dim(0);
-  const Index head_width = width_ / heads_;
-  std::vector<float> y(ToSize(count * width_));
+  const Index head_width = pool_width_ / heads_;
+  std::vector<float> y(ToSize(count * pool_width_));
   for (Index p = 0; p < heads_; ++p) {
     nn::Gemm({.m = count,
               .n = head_width,
@@ -259,15 +291,15 @@ void AttentionPool::PartSums(ArrayView<const float, 3> rows, ArrayView<float, 2>
               .a = rows.data() + p * width_,
               .a_stride = heads_ * width_,
               .b = value.data() + p * head_width,
-              .b_stride = width_,
+              .b_stride = pool_width_,
               .c = y.data() + p * head_width,
-              .c_stride = width_});
+              .c_stride = pool_width_});
   }
-  nn::Gemm({y.data(), {count, width_}}, out32_, out.data());
+  nn::Gemm({y.data(), {count, pool_width_}}, out32_, out.data());
 }
 
 Vector AttentionPool::Weighted(Vector y, std::span<const double> weights) const {
-  const Index head_width = width_ / heads_;
+  const Index head_width = pool_width_ / heads_;
   for (Index p = 0; p < heads_; ++p) y.segment(p * head_width, head_width) *= At(weights, p);
   return Out(y);
 }
@@ -277,7 +309,8 @@ Vector AttentionPool::OutBias(Index layer, const Pooled& pooled) const {
 }
 
 Vector AttentionPool::Constants(const Pooled& pooled) const {
-  return constant_ - Weighted(through().ones, pooled.weighted_mean);
+  return constant_ + pooled.scale * scaled_constant_ -
+         Weighted(through().ones, pooled.weighted_mean);
 }
 
 }  // namespace cliplens

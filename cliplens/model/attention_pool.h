@@ -13,6 +13,11 @@
 // to o. The MLP is no sum: it is a component of its own, POOL.MLP. The rest are constants,
 // μ: −Σ_p (Σ_q w^p_q μ_q) γ W_V^p W_O^p and (β W_V + b_V) W_O + b_O, which are shared as
 // readout.h says.
+//
+// CoCa's pool has a LayerNorm of its own behind o in place of the MLP, and P behind that one:
+//     e' = P^T(γ_o ⊙ (o − μ_o)/σ_o + β_o)
+// Then w^p_q = a^p_q / (σ_q σ_o), and W_O is followed by the centring of its columns, γ_o and P.
+// The constants (β W_V + b_V) W_O + b_O are divided by σ_o too, and β_o P is another.
 #pragma once
 
 #include <memory>
@@ -35,10 +40,12 @@ class AttentionPool {
 
   Index heads() const { return heads_; }  // Q
   bool has_mlp() const { return mlp_width_ > 0; }
+  bool has_norm_behind() const { return norm_behind_; }
 
   struct Pooled {
-    Array<float, 2> weights;                    // [Q, N] w = a / σ
+    Array<float, 2> weights;                    // [Q, N] w = a / σ, / σ_o with a LayerNorm behind
     std::vector<double> weight, weighted_mean;  // [Q] Σ_q w and Σ_q w μ_q
+    double scale = 1;                           // 1 / σ_o, or 1
     Vector embedding;                           // [E] e', not made unit
     Vector mlp;                                 // [E] what POOL.MLP adds to it
   };
@@ -49,7 +56,9 @@ class AttentionPool {
   Matrix Project(const Matrix& rows) const;
   // Directions t [M, E] pulled back: (W_V^p W_O^p t) ⊙ γ, [M·Q, D].
   Matrix PullBack(ArrayView<const float, 2> directions) const;
-  // (β W_V + b_V) W_O + b_O, and the projection's bias: [E].
+  // What does not depend on rows, [E]: (β W_V + b_V) W_O + b_O, whose factor is Pooled::scale, and
+  // the rest.
+  const Vector& scaled_constant() const { return scaled_constant_; }
   const Vector& constant() const { return constant_; }
 
   // What heads contribute. `z` [H, Q, K]: Σ_q w^p_q z_q of each head of a layer; `out_weight` [D,
@@ -66,33 +75,35 @@ class AttentionPool {
   // What HeadSums reads, made at its first use.
   struct Through {
     std::once_flag once;
-    std::vector<Array<float, 2>> layers;  // [L] of [D, D]: W_O of the layer, γ and W_V
-    Array<float, 2> value;                // [D, D]: γ ⊙ W_V^T
-    Matrix out_bias;                      // [L, D]: of each layer's b_O
-    Vector ones;                          // [D]: of a row of ones
+    std::vector<Array<float, 2>> layers;  // [L] of [D, C]: W_O of the layer, γ and W_V
+    Array<float, 2> value;                // [D, C]: γ ⊙ W_V^T
+    Matrix out_bias;                      // [L, C]: of each layer's b_O
+    Vector ones;                          // [C]: of a row of ones
   };
   const Through& through() const;
-  // Blocks y [D] of Q heads through W_O, the projection too; the same with a weight for each head.
+  // Blocks y [C] of Q heads through W_O, the projection too; the same with a weight for each head.
   Vector Out(const Vector& y) const;
   Vector Weighted(Vector y, std::span<const double> weights) const;
-  Vector Projected(const Vector& x) const;  // [D] to [E]
+  Vector Projected(const Vector& x) const;  // [C] to [E]
 
-  Index layers_, width_, heads_, mlp_width_, embed_width_;
+  Index layers_, width_, pool_width_, heads_, mlp_width_,
+      embed_width_;  // D is width_, C the pool's
+  bool norm_behind_;
   double epsilon_;
   Activation activation_;
   const float *gain_, *bias_;
   Matrix query_;        // [Q, D]: logits of a row behind γ and β, but for a constant
-  const float* value_;  // [D, D] as PyTorch's Linear has it
+  const float* value_;  // [C, D] as PyTorch's Linear has it
   const float* value_bias_;
-  const float *out_, *out_bias_;  // [D, D], [D]
+  const float *out_, *out_bias_;  // [C, C], [C]
   const float *ln_gain_ = nullptr, *ln_bias_ = nullptr;
   const float *mlp_in_ = nullptr, *mlp_in_bias_ = nullptr;
   const float *mlp_out_ = nullptr, *mlp_out_bias_ = nullptr;
-  Matrix out_matrix_;                     // [D, E]: W_O and the projection
+  Matrix out_matrix_;                     // [C, E]: W_O and what is linear behind it
   Array<float, 2> out32_;                 // the same in fp32
-  ArrayView<const float, 2> projection_;  // [D, E] or empty
+  ArrayView<const float, 2> projection_;  // [C, E] or empty
   const float* projection_bias_ = nullptr;
-  Vector constant_;
+  Vector scaled_constant_, constant_;
   std::vector<const float*> block_out_, block_out_bias_;
   std::shared_ptr<Through> through_;
 };

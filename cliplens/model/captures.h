@@ -103,6 +103,7 @@ struct ReadoutScale {
   double norm = 0;   // n: length of the embedding before it is made unit
   // Of an attention pool, whose μ is 0 and σ is 1: Σ_q w and Σ_q w μ_q of each of its Q weights.
   std::vector<double> weight = {}, weighted_mean = {};
+  double pool_scale = 1;  // 1/σ of the LayerNorm behind it, if there is one
 };
 
 // The captures of one item.

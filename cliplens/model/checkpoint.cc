@@ -104,6 +104,10 @@ void CheckLeftOver(const OpenedCheckpoint& opened, const std::set<std::string, s
         std::string_view(name).substr(opened.prefix.size()).starts_with(other)) {
       continue;
     }
+    if (opened.checkpoint.config.text_decoder &&
+        std::string_view(name).substr(opened.prefix.size()).starts_with("text_decoder.")) {
+      continue;
+    }
     throw Error(ErrorCode::kCorruptData,
                 "{}: tensor '{}' {} has no place in the model of its configuration; the two do not "
                 "belong together, or the model has parts that this version does not evaluate",
@@ -225,6 +229,8 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
   if (c.pool.kind != Pooling::kToken) {
     sizes["pool"] = {NameOf(c.pool.kind), c.pool.heads, c.pool.mlp_width};
   }
+  if (c.pool.coca) sizes["pool_coca"] = true;
+  if (c.text_class) sizes["text_class"] = true;
   if (c.vision.activation == Activation::kGeluTanh) sizes["gelu_tanh"] = true;
   if (c.has_text() && c.text.activation != c.vision.activation) {
     sizes["text_activation"] = NameOf(c.text.activation);
@@ -343,6 +349,13 @@ Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
   Apply(pictures, checkpoint);
   checkpoint.fingerprint = Fingerprint(checkpoint);
   BalanceScales(checkpoint);
+  // Read-outs have a projection, and the product with this one changes no bit.
+  if (checkpoint.config.has_text() && !checkpoint.config.text_projection) {
+    const Index width = checkpoint.config.embed_width;
+    Tensor& projection = checkpoint.tensors["text.projection"];
+    projection = {{width, width}, std::vector<float>(ToSize(width * width))};
+    for (Index e = 0; e < width; ++e) At(projection.values, e * width + e) = 1.0f;
+  }
   return std::move(checkpoint);
 }
 

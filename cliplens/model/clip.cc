@@ -62,7 +62,8 @@ ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
                 ? nullptr
                 : std::make_unique<const TokenPool>(config(), tensors())),
       vision_readout_(config().vision, tensors(), "vision", config().embed_width, config().tokens(),
-                      pool_ ? pool_->attention() : nullptr),
+                      pool_ ? pool_->attention() : nullptr,
+                      config().pool.kind == Pooling::kNormedAverage),
       tokenizer_(std::make_shared<LazyTokenizer>()) {
   if (patch_.empty()) stem_.emplace(config(), tensors());
   if (!config().has_text()) return;
@@ -114,7 +115,8 @@ const Tokenizer& ClipModel::tokenizer() const {
             ? Tokenizer::LoadFiles(directory, *config().text_rule, config().tokenizer_name)
         : config().tokenizer_rule == TokenizerRule::kHuggingFace
             ? Tokenizer::LoadHuggingFace(directory, config().context_length, config().eos_token_id)
-            : Tokenizer::Load(directory, config().context_length, config().tokenizer_name);
+            : Tokenizer::Load(directory, config().context_length, config().tokenizer_name,
+                              config().text_class ? TextTail::kClassRow : TextTail::kPadding);
     if (loaded.vocabulary_size() > config().vocabulary_size) {
       throw Error(ErrorCode::kCorruptData,
                   "{}: the vocabulary has {} entries, the model {}; they do not belong together",
@@ -263,27 +265,48 @@ Index ClipModel::RowsOf(const Tokens& tokens) const {
   return config().reads_padding ? config().context_length : tokens.end + 1;
 }
 
+std::vector<Index> ClipModel::HiddenKeys(const Tokens& tokens) const {
+  std::vector<Index> hidden;
+  if (!config().text_class) return hidden;
+  // open_clip's mask hides padding, whose id is 0, but stands one place too far to the right, and
+  // published weights are trained so: a row is hidden if the id before it is 0.
+  for (Index i = 1; i < tokens.end; ++i) {
+    if (At(tokens.ids, i - 1) == 0) hidden.push_back(i);
+  }
+  if (tokens.count < config().context_length) hidden.push_back(tokens.end);
+  return hidden;
+}
+
 void ClipModel::EmbedTokens(std::span<const Tokens> texts, ArrayView<float, 2> embeddings,
                             Workspace& w, const CaptureRequest& request,
                             std::span<Captures> captures) const {
   const Index width = config().text.width;
   std::vector<Tower::ItemRows> items;
+  std::vector<std::vector<Index>> hidden;
   Index rows = 0;
   for (const Tokens& tokens : texts) {
     const Index count = RowsOf(tokens);
-    if (count > config().context_length || count > static_cast<Index>(tokens.ids.size()) ||
+    if (count > config().text_places() || count > static_cast<Index>(tokens.ids.size()) ||
         tokens.end >= count) {
       throw Error(ErrorCode::kInvalidArgument, "a text of {} tokens for a context of {}", count,
                   config().context_length);
     }
+    hidden.push_back(HiddenKeys(tokens));
     items.push_back({.tokens = count, .pooled = tokens.end});
     rows += count;
   }
+  for (std::size_t i = 0; i < items.size(); ++i) items[i].hidden = hidden[i];
   float* x = w.x.Grow((rows + Tower::kSpareRows) * width);
   const float* table = tensors().at("text.token").values.data();
   const float* position = tensors().at("text.position").values.data();
+  const float* class_row = config().text_class ? tensors().at("text.class").values.data() : nullptr;
   for (const Tokens& tokens : texts) {
     for (Index i = 0; i < RowsOf(tokens); ++i, x += width) {
+      if (class_row != nullptr && i == tokens.end) {
+        const float* last = position + config().context_length * width;
+        for (Index k = 0; k < width; ++k) x[k] = class_row[k] + last[k];
+        continue;
+      }
       const Index id = At(tokens.ids, i);
       if (id < 0 || id >= config().vocabulary_size) {
         throw Error(ErrorCode::kInvalidArgument, "token {} for a vocabulary of {}", id,

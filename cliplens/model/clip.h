@@ -95,6 +95,8 @@ class ClipModel : public ImageEncoder {
 
   // The rows that a text has in a pass.
   Index RowsOf(const Tokens& tokens) const;
+  // Rows of a text that no row attends to.
+  std::vector<Index> HiddenKeys(const Tokens& tokens) const;
 
   // Texts → tokens. With `truncate` a text longer than the context is cut as the reference does.
   // Without, it is an Error(kInvalidArgument) that quotes the text.

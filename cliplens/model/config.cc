@@ -95,9 +95,6 @@ void RefuseOtherModels(ConfigReader& model) {
   if (model.Has("audio_cfg")) {
     refuse("it is a CLAP model ('audio_cfg'), which embeds sounds, not pictures");
   }
-  if (model.Has("multimodal_cfg")) {
-    refuse("it is a CoCa model ('multimodal_cfg'), with a text decoder and attention pooling");
-  }
   if (!model.Has("vision_cfg") || !model.json("vision_cfg").is_object()) return;
   ConfigReader vision(model.json("vision_cfg"), model.name() + ": vision_cfg");
   if (!vision.Has("timm_model_name")) return;
@@ -161,7 +158,8 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::str
                    .sub_norm = tower.eva02,
                    .gated_mlp = tower.eva02     ? GatedMlp::kSwiGlu
                                 : tower.vitamin ? GatedMlp::kGeGlu
-                                                : GatedMlp::kNone};
+                                                : GatedMlp::kNone,
+                   .layer_scale = tower.layer_scale};
   if (tower.rotary_reference > 0) {
     config.vision.rotary = RotaryConfig{.reference = tower.rotary_reference,
                                         .offset = tower.rotary_offset,
@@ -189,7 +187,9 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::str
                 vision.name(), config.preprocess.image_size, config.patch_size);
   }
   // An empty name stands for the tower's own way.
-  const std::string own = tower.pool_heads > 0 ? "map" : tower.vitamin ? "avg" : "token";
+  const std::string own = tower.pool_heads > 0             ? "map"
+                          : tower.vitamin || tower.average ? "avg"
+                                                           : "token";
   std::string pool = vision.Text("timm_pool", "avg");
   if (pool.empty()) pool = own;
   if (pool != own) {
@@ -199,7 +199,7 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::str
   if (pool == "map") {
     config.pool = {Pooling::kAttention, tower.pool_heads, tower.pool_mlp_width};
   } else if (pool == "avg") {
-    config.pool.kind = Pooling::kAverage;
+    config.pool.kind = tower.average ? Pooling::kNormedAverage : Pooling::kAverage;
   }
   // "none" leaves the pooled row as it is; nothing is the tower's own classifier, with a bias.
   const std::string projection = vision.Text("timm_proj", "");
@@ -234,11 +234,23 @@ void ReadOpenClipVision(ConfigReader& vision, const std::string& name, bool quic
   config.patch_size = vision.Square("patch_size", 16, kMaxImageSize);
   config.preprocess.image_size = vision.Square("image_size", 224, kMaxImageSize);
   CheckPatches(config, vision.name());
-  vision.Only("attentional_pool", false);
   config.ln_pre = !vision.Bool("no_ln_pre", false);
   vision.Only("pos_embed_type", "learnable");
+  const bool coca = vision.Has("attentional_pool") && vision.json("attentional_pool") == true;
+  if (coca) {
+    config.pool = {.kind = Pooling::kAttention,
+                   .heads = vision.Integer("attn_pooler_heads", 8, 1, kMaxWidth),
+                   .coca = true,
+                   .queries = vision.Integer("attn_pooler_queries", 256, 1, kMaxContext)};
+    if (config.embed_width % config.pool.heads != 0) {
+      throw Error(ErrorCode::kCorruptData, "{}: the pool's width {} cannot be shared by {} heads",
+                  vision.name(), config.embed_width, config.pool.heads);
+    }
+  } else {
+    vision.Only("attentional_pool", false);  // others are "parallel" and "cascade"
+  }
   // The final LayerNorm works on each row, so for one row it may come before or after.
-  const bool norm_after = vision.Bool("final_ln_after_pool", false);
+  const bool norm_after = vision.Bool("final_ln_after_pool", false) && !coca;
   if (norm_after && vision.Text("pool_type", "tok") == "avg") {
     config.pool.kind = Pooling::kAverage;
   } else {
@@ -305,14 +317,28 @@ void ReadOpenClipText(ConfigReader& text, bool quick_gelu, ModelConfig& config) 
   config.text.norm_epsilon = ReadEpsilon(text);
   config.context_length = text.Integer("context_length", 77, 2, kMaxContext);
   config.vocabulary_size = text.Integer("vocab_size", 49'408, 1, kMaxVocabulary);
-  text.Only("embed_cls", false);
+  config.text_class = text.Bool("embed_cls", false);
+  if (config.text_class) {
+    text.Only("no_causal_mask", false);
+    text.Only("pad_id", 0);
+  }
   // Without the mask the padding is read as well.
   config.causal = !text.Bool("no_causal_mask", false);
   config.reads_padding = !config.causal;
   text.Bool("final_ln_after_pool", false);  // of one row: the same before and after
-  ReadPooling(text, config);
-  config.text_projection_bias = text.Bool("proj_bias", false);
-  text.Only("proj_type", "linear");
+  if (config.text_class) {
+    text.Text("pool_type", "argmax");  // the class row is pooled, whatever this says
+  } else {
+    ReadPooling(text, config);
+  }
+  config.text_projection = text.Text("proj_type", "linear") != "none";
+  if (config.text_projection) text.Only("proj_type", "linear");
+  config.text_projection_bias = text.Bool("proj_bias", false) && config.text_projection;
+  if (!config.text_projection && config.text.width != config.embed_width) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: 'proj_type' is 'none' and rows have {} numbers, but 'embed_dim' is {}",
+                text.name(), config.text.width, config.embed_width);
+  }
   config.text.layer_scale = HasLayerScale(text);
   config.text.activation = ReadActivation(text, quick_gelu);
   if (!config.text_rule) text.Only("tokenizer_kwargs", Json::object());
@@ -391,6 +417,8 @@ const char* NameOf(Pooling pooling) {
       return "token";
     case Pooling::kAverage:
       return "average";
+    case Pooling::kNormedAverage:
+      return "normed_average";
     case Pooling::kAttention:
       break;
   }
@@ -431,8 +459,9 @@ ModelConfig ParseOpenClipConfig(const Json& file, const std::string& name) {
   // Names of the text tower's tensors begin with "text." then; the file of weights shows it.
   model.Bool("custom_text", false);
   config.logit_bias = model.Has("init_logit_bias");
-  model.Finish({"custom_text", "init_logit_scale", "init_logit_bias", "nonscalar_logit_scale",
-                "cast_dtype", "output_dict", "preprocess_cfg"});
+  config.text_decoder = model.Has("multimodal_cfg");
+  model.Finish({"custom_text", "multimodal_cfg", "init_logit_scale", "init_logit_bias",
+                "nonscalar_logit_scale", "cast_dtype", "output_dict", "preprocess_cfg"});
 
   if (top.Has("preprocess_cfg")) {
     ConfigReader preprocess(top.Object("preprocess_cfg"), name + ": preprocess_cfg");
@@ -553,6 +582,7 @@ Json ToJson(const ModelConfig& config) {
     text["eos_token_id"] = config.eos_token_id;
     text["causal"] = config.causal;
     text["reads_padding"] = config.reads_padding;
+    text["class_row"] = config.text_class;
   }
   return Json{{"embed_width", config.embed_width},
               {"activation", NameOf(config.vision.activation)},

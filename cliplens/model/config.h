@@ -37,7 +37,7 @@ struct RotaryConfig {
 
 // How a checkpoint holds the matrix of queries, keys and values, and its bias. Keys of EVA's have
 // no bias.
-enum class QkvLayout { kWhole, kWholeWithoutKeyBias, kApartWithoutKeyBias };
+enum class QkvLayout { kWhole, kWholeWithoutKeyBias, kWholeWithoutBias, kApartWithoutKeyBias };
 
 // An MLP whose hidden layer is the product of two, act(x G) ⊙ x W (arXiv 2002.05202).
 enum class GatedMlp {
@@ -71,17 +71,25 @@ struct TowerConfig {
 
 // How the embedding is made of the rows behind the last block.
 enum class Pooling {
-  kToken,      // one row: the class token's, or that of a text's end
-  kAverage,    // the mean of the patches' rows, then the final LayerNorm
+  kToken,    // one row: the class token's, or that of a text's end
+  kAverage,  // the mean of the patches' rows, then the final LayerNorm
+  // The final LayerNorm, then the mean of the patches' rows.
+  kNormedAverage,
   kAttention,  // the final LayerNorm, then an attention of its own (attention_pool.h)
 };
-const char* NameOf(Pooling pooling);  // "token", "average", "attention"
+// "token", "average", "normed_average", "attention"
+const char* NameOf(Pooling pooling);
 
 struct PoolConfig {
   Pooling kind = Pooling::kToken;
   // Of an attention pool:
   Index heads = 0;
   Index mlp_width = 0;  // of the MLP behind the attention
+  // CoCa's (arXiv 2205.01917): of many learned queries the first makes the embedding, it has a
+  // LayerNorm, the attention is as wide as the embedding, and behind it are a LayerNorm and a
+  // projection.
+  bool coca = false;
+  Index queries = 1;
 
   bool operator==(const PoolConfig&) const = default;
 };
@@ -150,12 +158,18 @@ struct ModelConfig {
   bool causal = true;  // a text's token attends to those on its left alone
   // The text tower reads all places of the context, padding too.
   bool reads_padding = false;
+  bool text_projection = true;  // else E = D
   bool text_projection_bias = false;
+  // A row behind each text is pooled that stands for the whole of it (CoCa's embed_cls).
+  bool text_class = false;
+  bool text_decoder = false;  // the checkpoint has one, which embeddings do not need
 
   bool logit_scale = true;  // the checkpoint has one
   bool logit_bias = false;  // and a bias: scores are sigmoid(scale · cos + bias)
 
   bool has_text() const { return other_text.empty(); }
+  Index text_places() const { return context_length + (text_class ? 1 : 0); }
+  Index pool_width() const { return pool.coca ? embed_width : vision.width; }
   TokenLayout layout() const {
     return {.prefix = class_token ? 1 : 0, .grid = preprocess.image_size / patch_size};
   }

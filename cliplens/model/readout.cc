@@ -41,11 +41,12 @@ void FactorLayout::Fill(std::span<const float> z, const ReadoutScale& scale,
 }
 
 Readout::Readout(const TowerConfig& config, const TensorMap& tensors, std::string prefix,
-                 Index embed_width, Index tokens, const AttentionPool* pool)
+                 Index embed_width, Index tokens, const AttentionPool* pool, bool given_sigma)
     : config_(config),
       embed_width_(embed_width),
       tokens_(tokens),
       pool_(pool),
+      given_sigma_(given_sigma),
       scaled_(std::make_shared<Scaled>()) {
   const auto tensor = [&](const std::string& name) { return ValuesOf(tensors, prefix + name); };
   gain_ = tensor(".ln_post.gain");
@@ -75,13 +76,15 @@ double MakeUnit(std::span<float> row) {
 
 }  // namespace
 
-ReadoutScale Readout::Embed(std::span<const float> row, std::span<float> embedding) const {
+ReadoutScale Readout::Embed(std::span<const float> pooled, std::span<float> embedding) const {
   if (pool_ != nullptr) {
-    std::ranges::copy(row, embedding.begin());
+    std::ranges::copy(pooled, embedding.begin());
     return {.mean = 0, .sigma = 1, .norm = MakeUnit(embedding)};
   }
   // The moments in fp64: they are factors of the decomposition.
-  const auto [mean, sigma] = nn::MomentsOf(row, config_.norm_epsilon);
+  const std::span<const float> row = pooled.first(ToSize(config_.width));
+  auto [mean, sigma] = nn::MomentsOf(row, config_.norm_epsilon);
+  if (given_sigma_) sigma = pooled.back();
   std::vector<float> normed(row.size());
   for (std::size_t i = 0; i < row.size(); ++i) {
     normed[i] =
@@ -239,8 +242,12 @@ ReadoutDirections Readout::Against(ArrayView<const float, 2> directions, int thr
   ReadoutDirections against;
   if (pool_ != nullptr) {
     against.residual = pool_->PullBack(directions);
-    const Matrix constant = pool_->constant().transpose();
-    against.bias = nn::Product(nn::Of(directions), nn::Of(constant).Transposed());
+    const auto along = [&](const Vector& constant) {
+      const Matrix row = constant.transpose();
+      return nn::Product(nn::Of(directions), nn::Of(row).Transposed());
+    };
+    against.bias = along(pool_->constant());
+    against.pool_bias = along(pool_->scaled_constant());
   } else {
     const Matrix projected = nn::Product(nn::Of(directions), nn::Of(projection_).Transposed());
     against.residual = projected * VectorOf(gain_, width).asDiagonal();
@@ -270,7 +277,7 @@ double Readout::PartConstant(const ReadoutDirections& directions, Index m,
   if (pool_ == nullptr) {
     return (scale.sigma * directions.bias(m) - scale.mean * directions.gain(m)) / J();
   }
-  double sum = directions.bias(m);
+  double sum = directions.bias(m) + scale.pool_scale * directions.pool_bias(m);
   for (Index p = 0; p < pools(); ++p) {
     sum -= At(scale.weighted_mean, p) * directions.gain(m * pools() + p);
   }
@@ -317,7 +324,8 @@ Array<float, 2> Readout::PooledTokenContributions(const Captures& captures) cons
     rows.row(i).array() -= At(scale.weighted_mean, i % q) * parts;
   }
   Matrix embedded = pool_->Project(rows);
-  embedded.rowwise() += parts * pool_->constant().transpose();
+  embedded.rowwise() +=
+      parts * (pool_->constant() + scale.pool_scale * pool_->scaled_constant()).transpose();
   Array<float, 2> out({tokens + 2, embed_width_});
   AsEigen(out.view()).topRows(tokens) = (embedded / scale.norm).cast<float>();
   std::ranges::copy(captures.parts.row(0), out.row(tokens).data());

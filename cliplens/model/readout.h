@@ -47,9 +47,10 @@ struct FactorLayout {
 // contribution c is a product of these and what the component wrote. An attention pool of Q heads
 // has Q rows for each direction, one after the other; else Q is 1.
 struct ReadoutDirections {
-  Matrix residual;  // [M·Q, D] (P t) ⊙ γ
-  Matrix gain;      // [M·Q, 1] ⟨P^T γ, t⟩
-  Matrix bias;      // [M, 1] ⟨P^T β, t⟩, with all that does not depend on the picture
+  Matrix residual;        // [M·Q, D] (P t) ⊙ γ
+  Matrix gain;            // [M·Q, 1] ⟨P^T γ, t⟩
+  Matrix bias;            // [M, 1] ⟨P^T β, t⟩, with all that does not depend on the picture
+  Matrix pool_bias = {};  // [M, 1] of the constants whose factor is ReadoutScale::pool_scale
   std::vector<Matrix> heads;     // [L] of [M·Q, H·K]: through W_O; empty for layers not asked for
   std::vector<Matrix> out_bias;  // [L] of [M·Q, 1]: of b_O; likewise
 };
@@ -58,9 +59,11 @@ struct ReadoutDirections {
 class Readout {
  public:
   // `prefix` is "vision" or "text"; `tokens` is N where it is the same for all items, else 0.
-  // `pool`, which must outlive this, is the attention pool, if there is one.
+  // `pool`, which must outlive this, is the attention pool, if there is one. With `given_sigma`
+  // pooled rows say their σ (TokenPool).
   Readout(const TowerConfig& config, const TensorMap& tensors, std::string prefix,
-          Index embed_width, Index tokens, const AttentionPool* pool = nullptr);
+          Index embed_width, Index tokens, const AttentionPool* pool = nullptr,
+          bool given_sigma = false);
 
   const TowerConfig& config() const { return config_; }
   Components components() const {
@@ -70,14 +73,18 @@ class Readout {
   Index tokens() const { return tokens_; }
   // Q: the weights that a token's row has in the pooled row.
   Index pools() const { return pool_ == nullptr ? 1 : pool_->heads(); }
+  bool has_norm_behind_pool() const { return pool_ != nullptr && pool_->has_norm_behind(); }
   // The length of the row that Embed reads.
-  Index pooled_width() const { return pool_ == nullptr ? config_.width : embed_width_; }
+  Index pooled_width() const {
+    return pool_ == nullptr ? config_.width + (given_sigma_ ? 1 : 0) : embed_width_;
+  }
   FactorLayout factor() const {
     if (pool_ != nullptr) return {.values = embed_width_, .constants = 0};
     return {.values = config_.head_width(), .constants = 3};
   }
 
-  // The pooled row [pooled_width()] to the unit embedding [E].
+  // The pooled row [pooled_width()] to the unit embedding [E]. A number behind the D of the row is
+  // the σ that it is divided by.
   ReadoutScale Embed(std::span<const float> row, std::span<float> embedding) const;
   // Any rows [n, D] to [n, E] in fp64, not made unit: as though the pool read that row alone.
   Matrix EmbedRows(ArrayView<const float, 2> rows) const;
@@ -139,6 +146,7 @@ class Readout {
   TowerConfig config_;
   Index embed_width_, tokens_;
   const AttentionPool* pool_;
+  bool given_sigma_;
   const float* gain_;
   const float* bias_;
   ArrayView<const float, 2> projection_;  // [D, E]; empty with an attention pool, which has its own

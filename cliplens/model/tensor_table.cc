@@ -37,6 +37,8 @@ constexpr Row kOpenClipBlock[] = {
     {"mlp.scale", "ls_2.gamma", "D", TensorUse::kLayerScale},
 };
 
+constexpr TensorUse kOfCoca = TensorUse::kCocaPool;
+
 constexpr Row kOpenClipImage[] = {
     {"vision.patch.weight", "visual.conv1.weight", "D,3,P,P"},
     {"vision.class", "visual.class_embedding", "D"},
@@ -44,13 +46,32 @@ constexpr Row kOpenClipImage[] = {
     {"vision.ln_pre.gain", "visual.ln_pre.weight", "D", TensorUse::kLnPre},
     {"vision.ln_pre.bias", "visual.ln_pre.bias", "D", TensorUse::kLnPre},
     {"vision.block.{}.", "visual.transformer.resblocks.{}.", kRowsOfBlock},
-    {"vision.ln_post.gain", "visual.ln_post.weight", "D"},
-    {"vision.ln_post.bias", "visual.ln_post.bias", "D"},
-    {"vision.projection", "visual.proj", "D,E"},
+    {"vision.ln_post.gain", "visual.ln_post.weight", "D", TensorUse::kNoCocaPool},
+    {"vision.ln_post.bias", "visual.ln_post.bias", "D", TensorUse::kNoCocaPool},
+    {"vision.ln_post.gain", "visual.attn_pool.ln_k.weight", "D", kOfCoca},
+    {"vision.ln_post.bias", "visual.attn_pool.ln_k.bias", "D", kOfCoca},
+    {"vision.pool.probe", "visual.attn_pool.query", "Q,W", kOfCoca},
+    {"vision.pool.probe_ln.gain", "visual.attn_pool.ln_q.weight", "W", kOfCoca},
+    {"vision.pool.probe_ln.bias", "visual.attn_pool.ln_q.bias", "W", kOfCoca},
+    {"vision.pool.in.weight", "visual.attn_pool.attn.in_proj_weight", "3W,D",
+     TensorUse::kCocaPoolWhole},
+    {"vision.pool.query.weight", "visual.attn_pool.attn.q_proj_weight", "W,W",
+     TensorUse::kCocaPoolApart},
+    {"vision.pool.in.weight",
+     "visual.attn_pool.attn.k_proj_weight|visual.attn_pool.attn.v_proj_weight", "2W,D",
+     TensorUse::kCocaPoolApart},
+    {"vision.pool.in.bias", "visual.attn_pool.attn.in_proj_bias", "3W", kOfCoca},
+    {"vision.pool.out.weight", "visual.attn_pool.attn.out_proj.weight", "W,W", kOfCoca},
+    {"vision.pool.out.bias", "visual.attn_pool.attn.out_proj.bias", "W", kOfCoca},
+    {"vision.pool.ln.gain", "visual.ln_post.weight", "W", kOfCoca},
+    {"vision.pool.ln.bias", "visual.ln_post.bias", "W", kOfCoca},
+    {"vision.projection", "visual.proj", "D,E", TensorUse::kNoCocaPool},
+    {"vision.projection", "visual.proj", "W,E", kOfCoca},
 };
 
 constexpr Row kOpenClipText[] = {
     {"text.token", "token_embedding.weight", "V,D"},
+    {"text.class", "cls_emb", "D", TensorUse::kTextClass},
     {"text.position", "positional_embedding", "T,D"},
     {"text.block.{}.", "transformer.resblocks.{}.", kRowsOfBlock},
     {"text.ln_post.gain", "ln_final.weight", "D"},
@@ -67,6 +88,8 @@ constexpr Row kTimmBlock[] = {
     {"attn.in.bias", "attn.qkv.bias", "3D", TensorUse::kWholeQkv},
     {"attn.in.weight", "attn.qkv.weight", "3D,D", TensorUse::kWholeQkvWithoutKeyBias},
     {"attn.in.bias", "attn.q_bias|0:|attn.v_bias", "3D", TensorUse::kWholeQkvWithoutKeyBias},
+    {"attn.in.weight", "attn.qkv.weight", "3D,D", TensorUse::kWholeQkvWithoutBias},
+    {"attn.in.bias", "0:", "3D", TensorUse::kWholeQkvWithoutBias},
     {"attn.in.weight", "attn.q_proj.weight|attn.k_proj.weight|attn.v_proj.weight", "3D,D",
      TensorUse::kApartQkv},
     {"attn.in.bias", "attn.q_proj.bias|0:|attn.v_proj.bias", "3D", TensorUse::kApartQkv},
@@ -90,6 +113,8 @@ constexpr Row kTimmBlock[] = {
     {"mlp.in.bias", "mlp.w0.bias|mlp.w1.bias", "2F", TensorUse::kGeGlu},
     {"mlp.out.weight", "mlp.w2.weight", "D,F", TensorUse::kGeGlu},
     {"mlp.out.bias", "mlp.w2.bias", "D", TensorUse::kGeGlu},
+    {"attn.scale", "ls1.gamma", "D", TensorUse::kLayerScale},
+    {"mlp.scale", "ls2.gamma", "D", TensorUse::kLayerScale},
 };
 
 constexpr TensorUse kPool = TensorUse::kAttentionPool;
@@ -312,14 +337,12 @@ std::vector<TensorRow> TableOf(const TowerTable& image, const TowerTable& text) 
 constexpr RefusedTensor kRefusedTensors[] = {
     {"visual.layer1.", "its image tower is a ResNet, which is no sum over layers and heads"},
     {"visual.attnpool.", "its image tower pools by attention, as ResNets do"},
-    {"visual.attn_pool", "its image tower pools by attention"},
-    {"text_decoder.", "it is a CoCa model, with a text decoder"},
     {"text.encoder.", "its text tower is of another class (custom_text)", true},
     {"qformer.", "it is a BLIP-2 model"},
     {"audio_branch.", "it is a CLAP model, which embeds sounds, not pictures"},
     {"audio_model.", "it is a CLAP model, which embeds sounds, not pictures"},
     {"classifier.weight", "it is an image tower with a classifier (CLIPForImageClassification)"},
-    {".ln_q.", "its attention normalises queries and keys"},
+    {".attn.ln_q.", "its attention normalises queries and keys"},
     {".attn.logit_scale", "its attention is scaled cosine attention"},
 };
 
@@ -393,6 +416,16 @@ bool Uses(const ModelConfig& config, const TensorRow& row) {
       return config.class_token;
     case TensorUse::kAttentionPool:
       return config.pool.kind == Pooling::kAttention;
+    case TensorUse::kNoCocaPool:
+      return !config.pool.coca;
+    case TensorUse::kCocaPool:
+      return config.pool.coca;
+    case TensorUse::kCocaPoolWhole:
+      return config.pool.coca && config.pool_width() == config.vision.width;
+    case TensorUse::kCocaPoolApart:
+      return config.pool.coca && config.pool_width() != config.vision.width;
+    case TensorUse::kWholeQkvWithoutBias:
+      return TowerOf(row, config).qkv == QkvLayout::kWholeWithoutBias;
     case TensorUse::kWholeQkv:
       return TowerOf(row, config).qkv == QkvLayout::kWhole;
     case TensorUse::kWholeQkvWithoutKeyBias:
@@ -420,9 +453,11 @@ bool Uses(const ModelConfig& config, const TensorRow& row) {
     case TensorUse::kClassifier:
       return config.projection && config.projection_in_trunk;
     case TensorUse::kTextProjection:
-      return !config.text_projection_bias;
+      return config.text_projection && !config.text_projection_bias;
     case TensorUse::kTextProjectionBias:
       return config.text_projection_bias;
+    case TensorUse::kTextClass:
+      return config.text_class;
     case TensorUse::kLayerScale:
       return TowerOf(row, config).layer_scale;
     case TensorUse::kAlways:
@@ -446,10 +481,10 @@ std::string WithLayer(std::string_view pattern, Index layer) {
 std::vector<Index> ShapeOf(const TensorRow& row, const ModelConfig& config) {
   const TowerConfig& tower = TowerOf(row, config);
   const std::pair<char, Index> sizes[] = {
-      {'D', tower.width},           {'F', tower.mlp_width},          {'P', config.patch_size},
-      {'C', config.stem.width},     {'S', config.placed().tokens()}, {'N', config.tokens()},
-      {'T', config.context_length}, {'E', config.embed_width},       {'V', config.vocabulary_size},
-      {'G', config.pool.mlp_width}};
+      {'D', tower.width},          {'F', tower.mlp_width},          {'P', config.patch_size},
+      {'C', config.stem.width},    {'S', config.placed().tokens()}, {'N', config.tokens()},
+      {'T', config.text_places()}, {'W', config.pool_width()},      {'Q', config.pool.queries},
+      {'E', config.embed_width},   {'V', config.vocabulary_size},   {'G', config.pool.mlp_width}};
   std::vector<Index> shape;
   std::string_view letters = row.shape;
   while (!letters.empty()) {

@@ -34,9 +34,15 @@ enum class TensorUse {
   kPositions,
   kClassToken,
   kAttentionPool,
+  // CoCa's pool; with keys as wide as its queries and without.
+  kNoCocaPool,
+  kCocaPool,
+  kCocaPoolWhole,
+  kCocaPoolApart,
   // QkvLayout, TowerConfig::sub_norm and gated_mlp.
   kWholeQkv,
   kWholeQkvWithoutKeyBias,
+  kWholeQkvWithoutBias,
   kApartQkv,
   kSubNorm,
   kPlainMlp,
@@ -52,6 +58,7 @@ enum class TensorUse {
   kClassifier,
   kTextProjection,
   kTextProjectionBias,
+  kTextClass,
 };
 
 struct TensorRow {
@@ -61,9 +68,9 @@ struct TensorRow {
   // shares of it, and the others one each. "0:" is a share of zeros.
   std::string in_file;
   // Axes in letters, with the row's own tower: "3D,D". D: width, F: MLP width, G: MLP width of the
-  // pool, P: patch side, C: width of the stem, N: image tokens, S: those with a position, T:
-  // context length, V: vocabulary size, E: embedding width. Empty: a single number. This is our
-  // shape; a transposed tensor has the other in the file.
+  // pool, P: patch side, C: width of the stem, N: image tokens, S: those with a position, T: places
+  // of a text, V: vocabulary size, E: embedding width, W: width of the pool, Q: its queries. Empty:
+  // a single number. This is our shape; a transposed tensor has the other in the file.
   std::string shape;
   TensorUse use = TensorUse::kAlways;
   bool transposed = false;

@@ -10,6 +10,7 @@ constexpr Activation kTanh = Activation::kGeluTanh;
 
 constexpr QkvLayout kWhole = QkvLayout::kWhole;
 constexpr QkvLayout kNoKeyBias = QkvLayout::kWholeWithoutKeyBias;
+constexpr QkvLayout kNoBias = QkvLayout::kWholeWithoutBias;
 constexpr QkvLayout kApart = QkvLayout::kApartWithoutKeyBias;
 
 constexpr TimmTower MobileClip(std::string_view name) {
@@ -46,9 +47,11 @@ constexpr TimmTower ViTamin(std::string_view name, Index image_size, Index layer
 // clang-format off
 constexpr TimmTower kTowers[] = {
     // name, patch, side, layers, width, heads, MLP, ε, activation, class token, LayerNorm in front,
-    // heads and MLP of the attention pool, queries and keys, rotary positions, EVA-02's blocks
+    // heads and MLP of the attention pool, queries and keys, rotary positions, EVA-02's blocks,
+    // LayerScale, an average is pooled
     {"vit_base_patch16_224", 16, 224, 12, 768, 12, 3072, 1e-6},
     {"vit_large_patch14_clip_224", 14, 224, 24, 1024, 16, 4096, 1e-5, kExact, true, true},
+    {"vit_medium_patch16_gap_256", 16, 256, 12, 512, 8, 2048, 1e-6, kExact, false, false, 0, 0, kNoBias, 0, 0, false, false, true, true},
     {"vit_base_patch16_siglip_224", 16, 224, 12, 768, 12, 3072, 1e-6, kExact, false, false, 12, 3072},
     {"vit_base_patch16_siglip_256", 16, 256, 12, 768, 12, 3072, 1e-6, kExact, false, false, 12, 3072},
     {"vit_base_patch16_siglip_384", 16, 384, 12, 768, 12, 3072, 1e-6, kExact, false, false, 12, 3072},

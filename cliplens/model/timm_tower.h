@@ -27,6 +27,8 @@ struct TimmTower {
   double rotary_offset = 0;
   bool rotary_x_first = false;
   bool eva02 = false;  // sub-LN and the gated MLP
+  bool layer_scale = false;
+  bool average = false;  // the mean of the rows behind the final LayerNorm is pooled
   StemConfig stem = {};
   Positions positions = Positions::kAllTokens;
   bool vitamin = false;  // gated MLPs, and the mean of the patches' rows is pooled

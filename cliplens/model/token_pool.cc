@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cliplens/model/nn/attention.h"
+#include "cliplens/model/nn/kernels.h"
 #include "cliplens/model/nn/matmul.h"
 
 namespace cliplens {
@@ -42,7 +43,10 @@ struct TokenPool::Weights {
 };
 
 TokenPool::TokenPool(const ModelConfig& config, const TensorMap& tensors)
-    : tower_(config.vision), layout_(config.layout()), embed_width_(config.embed_width) {
+    : tower_(config.vision),
+      layout_(config.layout()),
+      embed_width_(config.embed_width),
+      normed_(config.pool.kind == Pooling::kNormedAverage) {
   if (config.pool.kind == Pooling::kAttention) attention_.emplace(config, tensors);
 }
 
@@ -73,12 +77,23 @@ void TokenPool::Pool(Captures& rows, const CaptureRequest& request, Captures* ca
     w.rows = Array<float, 2>({1, tokens});
     const auto share = 1.0f / static_cast<float>(tokens - layout_.prefix);
     std::ranges::fill(w.rows.row(0).subspan(ToSize(layout_.prefix)), share);
+    if (normed_) {
+      double sum = 0;
+      for (Index q = layout_.prefix; q < tokens; ++q) {
+        const double sigma = nn::MomentsOf(rows.last.row(q), tower_.norm_epsilon).sigma;
+        sum += 1 / sigma;
+        w.rows(0, q) = static_cast<float>(1 / sigma);
+      }
+      for (float& v : w.rows.flat()) v = static_cast<float>(v / sum);
+      pooled.back() = static_cast<float>(static_cast<double>(tokens - layout_.prefix) / sum);
+    }
     WeightedRows(w.rows, rows.last.flat(), pooled.data());
   }
   if (captures == nullptr) return;
   if (w.pool) {
     captures->scale.weight = w.pool->weight;
     captures->scale.weighted_mean = w.pool->weighted_mean;
+    captures->scale.pool_scale = w.pool->scale;
     w.constants = attention_->Constants(*w.pool) / static_cast<double>(2 * tower_.layers + 1);
   }
   PoolHeads(rows, w, request, *captures);

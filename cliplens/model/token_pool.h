@@ -8,6 +8,8 @@
 // Every row at the end is a sum over components, and a pool is a weighted sum of rows once its
 // weights w [Q, N] are known, at the end of the pass: a component's part of it is the same sum of
 // what it added to each row. An average has one weight for each row, an attention pool Q of them.
+// A mean of normed rows (x_q − μ_q)/σ_q is that of the rows with weights 1/σ_q, whose sum is 1/σ̄ n:
+// (Σ_q w_q x_q − μ)/σ̄ with w_q = σ̄/(n σ_q), and μ is the mean of that row's numbers.
 #pragma once
 
 #include <optional>
@@ -28,8 +30,11 @@ class TokenPool {
   // Of the image tower; its kind is not Pooling::kToken.
   TokenPool(const ModelConfig& config, const TensorMap& tensors);
 
-  // The length of a pooled row: D, or E where the pool gives the embedding itself.
-  Index pooled_width() const { return attention_ ? embed_width_ : tower_.width; }
+  // The length of a pooled row: D, or E where the pool gives the embedding itself. The mean of
+  // normed rows has one number more (Readout::Embed).
+  Index pooled_width() const {
+    return attention_ ? embed_width_ : tower_.width + (normed_ ? 1 : 0);
+  }
   const AttentionPool* attention() const { return attention_ ? &*attention_ : nullptr; }
 
   // What the pass must keep of all tokens so that Pool can give `request`.
@@ -55,6 +60,7 @@ class TokenPool {
   TowerConfig tower_;
   TokenLayout layout_;
   Index embed_width_;
+  bool normed_;
   std::optional<AttentionPool> attention_;
 };
 

@@ -61,6 +61,11 @@ CaptureRequest NeuronPaths::CapturesFor(LayerRange layers) {
 NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer, int threads)
     : layer_(layer), heads_(tower.config().heads), pools_(readout.pools()) {
   const TowerConfig& config = tower.config();
+  if (readout.has_norm_behind_pool()) {
+    throw Error(ErrorCode::kUnsupported,
+                "neurons: their effects through a LayerNorm behind an attention pool (CoCa) are "
+                "not computed; heads and MLPs are: cliplens decompose");
+  }
   CheckLayer(layer, config.layers);
   const Index later = config.layers - 1 - layer;
   const Index width = config.width;

@@ -48,12 +48,15 @@ std::string PoolText(const ModelConfig& c) {
       return "the class token's row";
     case Pooling::kAverage:
       return "the mean of the patches' rows";
+    case Pooling::kNormedAverage:
+      return "the mean of the patches' rows behind the final LayerNorm";
     case Pooling::kAttention:
       break;
   }
-  return fmt::format(
-      "attention of {} heads over all rows{}", c.pool.heads,
-      c.pool.mlp_width > 0 ? fmt::format(", then an MLP of {}", c.pool.mlp_width) : "");
+  return fmt::format("attention of {} heads over all rows{}", c.pool.heads,
+                     c.pool.coca            ? ", then a LayerNorm and a projection"
+                     : c.pool.mlp_width > 0 ? fmt::format(", then an MLP of {}", c.pool.mlp_width)
+                                            : "");
 }
 
 std::string TextTowerText(const ModelConfig& c) {
@@ -95,14 +98,15 @@ std::string InfoTable(const ModelInfo& info) {
       "layers x {} heads of {}, width {}, MLP {}, {}\n"
       "  picture        {} x {}, patches of {}, {} tokens\n"
       "  pooled         {}\n"
-      "  text tower     {}\n"
+      "  text tower     {}{}\n"
       "  embedding      {}\n  the sum        {}\n  logit scale    {:.2f}{}{}\n"
       "  parameters     {} (image tower {}, text tower {})\n",
       info.name, info.layout, fmt::join(info.files, "\n                 "), info.fingerprint,
       c.vision.layers, c.vision.heads, c.vision.head_width(), c.vision.width, c.vision.mlp_width,
       ActivationText(c.vision), c.preprocess.image_size, c.preprocess.image_size, c.patch_size,
-      c.tokens(), PoolText(c), TextTowerText(c), c.embed_width, SumText(c), info.logit_scale,
-      c.logit_scale ? "" : " (the checkpoint has none)",
+      c.tokens(), PoolText(c), TextTowerText(c),
+      c.text_decoder ? "\n  not read       the text decoder" : "", c.embed_width, SumText(c),
+      info.logit_scale, c.logit_scale ? "" : " (the checkpoint has none)",
       info.logit_bias ? fmt::format(", bias {:.2f}", *info.logit_bias) : "", info.parameters,
       info.vision_parameters, info.text_parameters);
   if (c.pool.kind == Pooling::kAttention) {

@@ -88,8 +88,8 @@ TEST(Checkpoint, UnsupportedSettingsAreNamed) {
     config["model_cfg"][tower][key] = value;
     WriteFileAtomically(directory.path() / "open_clip_config.json", DumpJson(config));
   };
-  with("vision_cfg", "attentional_pool", true);
-  ExpectError(ErrorCode::kUnsupported, "'attentional_pool' is true",
+  with("vision_cfg", "attentional_pool", "parallel");
+  ExpectError(ErrorCode::kUnsupported, "'attentional_pool' is \"parallel\"",
               [&] { LoadCheckpoint(directory.path()); });
   with("vision_cfg", "some_new_setting", 3);
   ExpectError(ErrorCode::kUnsupported, "'some_new_setting' (3) is not supported",
@@ -144,7 +144,6 @@ TEST(OpenClipConfigTest, OtherModelsAreCalledByTheirNames) {
   refused(tower("fastvit_mci2"), "MobileCLIP's image tower");
   refused(tower("vitamin_huge_224"), "ViTamin's image tower");
   refused(tower("resnet50"), "its image tower is 'resnet50', of timm");
-  refused({{"multimodal_cfg", {{"width", 8}}}}, "it is a CoCa model");
   refused({{"audio_cfg", {{"width", 8}}}, {"vision_cfg", nullptr}}, "it is a CLAP model");
 }
 
@@ -205,6 +204,28 @@ TEST(OpenClipConfigTest, WaysToPool) {
   };
   EXPECT_EQ(with({{"vision_cfg", {{"pool_type", "avg"}, {"final_ln_after_pool", true}}}}).pool.kind,
             Pooling::kAverage);
+  const auto coca = [&](const Json& changes) {
+    Json vision = {{"attentional_pool", true}, {"attn_pooler_heads", 4}};
+    vision.update(changes);
+    return with({{"embed_dim", 8}, {"vision_cfg", vision}}).pool;
+  };
+  EXPECT_TRUE(coca(Json::object()).coca);
+  EXPECT_EQ(coca(Json::object()).kind, Pooling::kAttention);
+  ExpectError(ErrorCode::kCorruptData, "the pool's width 8 cannot be shared by 3 heads", [&] {
+    coca({{"attn_pooler_heads", 3}});
+  });
+  ExpectError(ErrorCode::kUnsupported, "'pool_type' is \"avg\"", [&] {
+    coca({{"pool_type", "avg"}, {"final_ln_after_pool", true}});
+  });
+  ExpectError(ErrorCode::kUnsupported, "'no_causal_mask' is true", [&] {
+    with({{"text_cfg", {{"embed_cls", true}, {"no_causal_mask", true}}}});
+  });
+  ExpectError(ErrorCode::kUnsupported, "'proj_type' is \"mlp\"", [&] {
+    with({{"text_cfg", {{"proj_type", "mlp"}}}});
+  });
+  ExpectError(ErrorCode::kCorruptData, "'proj_type' is 'none'", [&] {
+    with({{"embed_dim", 12}, {"text_cfg", {{"proj_type", "none"}}}});
+  });
   // Of one row the LayerNorm may come first or last.
   EXPECT_EQ(with({{"vision_cfg", {{"final_ln_after_pool", true}}}}).pool.kind, Pooling::kToken);
   ExpectError(ErrorCode::kUnsupported, "'pool_type' is \"avg\"", [&] {
@@ -854,8 +875,6 @@ TEST_F(LayoutTest, ModelsThatAreNotEvaluatedAreRefusedWithTheReason) {
   };
   refused("visual.layer1.0.conv1.weight", "its image tower is a ResNet", true);
   refused("visual.attnpool.q_proj.weight", "pools by attention", true);
-  refused("visual.attn_pool.query", "pools by attention", false);
-  refused("text_decoder.text_projection", "CoCa", false);
   refused("audio_branch.bn0.weight", "CLAP", true);
   refused("something.else", "no CLIP model", true);
 }
@@ -877,7 +896,14 @@ TEST(Architectures, ByName) {
   EXPECT_EQ(FindArchitecture("nllb-clip-base-siglip").pool.kind, Pooling::kAttention);
   EXPECT_TRUE(FindArchitecture("ViT-B-32").has_text());
   ExpectError(ErrorCode::kUnsupported, "ResNet", [] { FindArchitecture("RN50"); });
-  ExpectError(ErrorCode::kUnsupported, "CoCa", [] { FindArchitecture("coca_ViT-B-32"); });
+  const ModelConfig coca = FindArchitecture("coca_ViT-B-32");
+  EXPECT_TRUE(coca.pool.coca && coca.text_class && coca.text_decoder);
+  EXPECT_EQ(coca.pool.heads, 8);
+  EXPECT_EQ(coca.text_places(), 77);
+  EXPECT_EQ(FindArchitecture("coca_base").pool.kind, Pooling::kToken);
+  EXPECT_FALSE(FindArchitecture("coca_roberta-ViT-B-32").has_text());
+  EXPECT_EQ(FindArchitecture("vit_medium_patch16_gap_256").pool.kind, Pooling::kNormedAverage);
+  EXPECT_FALSE(FindArchitecture("ViT-SO400M-16-SigLIP-i18n-256").text_projection);
   ExpectError(ErrorCode::kNotFound, "known are openai, ", [] { FindArchitecture("ViT-Z"); });
 }
 

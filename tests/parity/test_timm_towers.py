@@ -30,6 +30,9 @@ MODELS = {
     "EVA02-B-16": None,
     "MobileCLIP2-B": None,
     "ViTamin-S": None,
+    "vit_medium_patch16_gap_256": None,
+    # As ViT-SO400M-16-SigLIP-i18n-256.
+    "ViT-B-16-SigLIP without a projection of texts": "SigLIP's spiece.model",
 }
 # Whose heads are compared with the definition.
 WITH_HEADS = ["EVA02-B-16", "MobileCLIP2-B", "ViTamin-S"]
@@ -86,9 +89,38 @@ def compare_at_another_size(cliplens, measured, name, directory, reference, odd_
     compare(measured, f"image embeddings, {name} at {side} pixels", np.load(got), wanted)
 
 
+def head_contributions_to_the_mean(model, pixels: torch.Tensor) -> np.ndarray:
+    """The same of a tower without a class token, whose rows' mean behind the final LayerNorm is pooled, with
+    LayerScale and a projection apart."""
+    trunk, projection = model.visual.trunk.double(), model.visual.head.proj.double()
+    written, last = [], []
+    hooks = [block.attn.proj.register_forward_pre_hook(lambda _, x: written.append(x[0][0]))
+             for block in trunk.blocks]
+    hooks.append(trunk.norm.register_forward_pre_hook(lambda _, x: last.append(x[0][0])))
+    raw = projection(trunk(pixels[None].double()))[0]
+    for hook in hooks:
+        hook.remove()
+    x, norm = last[0], trunk.norm
+    mean, sigma = x.mean(1), ((x - x.mean(1, keepdim=True)) ** 2).mean(1).add(norm.eps).sqrt()
+    tokens, width = x.shape
+    layers, heads = len(trunk.blocks), trunk.blocks[0].attn.num_heads
+    parts = 2 * layers + 1
+    rows = []
+    for block, z in zip(trunk.blocks, written):
+        weight = block.ls1.gamma[:, None] * block.attn.proj.weight
+        bias = block.ls1.gamma * block.attn.proj.bias
+        r = torch.einsum("qhk,hkd->hqd", z.reshape(tokens, heads, -1), weight.T.reshape(heads, -1, width))
+        r = r + (bias - mean[:, None] / parts) / heads
+        normed = r / sigma[:, None] * norm.weight + norm.bias / (parts * heads)
+        rows.append(normed.mean(1) @ projection.weight.T)
+    return (torch.stack(rows) / raw.norm()).numpy()
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
-    cfg = copy.deepcopy(open_clip.get_model_config(name))
+    cfg = copy.deepcopy(open_clip.get_model_config(name.split()[0]))
+    if name.endswith("without a projection of texts"):
+        cfg["text_cfg"] |= dict(proj_type="none", proj_bias=False)
     directory = tmp_path / "model"
     directory.mkdir()
     cfg["text_cfg"]["layers"] = 2
@@ -127,10 +159,17 @@ def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
                                 OTHER_SIZES[name])
     made = cliplens.json("decompose", directory, "--images", odd_folder, "--out", tmp_path / "store")
     measured.at_most(f"certificate, {name}", made["certificate"]["max"], 1e-5)
-    if name not in WITH_HEADS:
+    definitions = {one: head_contributions for one in WITH_HEADS}
+    definitions["vit_medium_patch16_gap_256"] = head_contributions_to_the_mean
+    if name not in definitions:
         return
+    heat = cliplens.json("heatmap", directory, "--image", sorted(odd_folder.iterdir())[0], "--text", TEXTS[0])
+    score = float(wanted[0] @ texts[0])
+    measured.at_most(f"score of a heat map, {name}", abs(heat["score"] - score), 1e-5)
+    measured.at_most(f"heat map and rest, {name}, from the score",
+                     abs(np.sum(heat["map"]) + sum(heat["rest"].values()) - score), 1e-5)
     cliplens("export", tmp_path / "store", "--format", "npy", "--out", tmp_path / "arrays")
     heads = np.load(tmp_path / "arrays/attn.npy")
     with torch.no_grad():
-        worst = max(np.abs(heads[i] - head_contributions(reference, pixels[i])).max() for i in range(4))
+        worst = max(np.abs(heads[i] - definitions[name](reference, pixels[i])).max() for i in range(4))
     measured.at_most(f"contributions of heads, {name}, from the definition", worst, 1e-5)
