@@ -23,6 +23,7 @@ CaptureRequest CapturesThrough(Index layer) {
   CaptureRequest request = TokenCaptures();
   const CaptureRequest neurons = NeuronPaths::CapturesFor({layer, layer + 1});
   request.norm1 = neurons.norm1;
+  request.sub_norm = neurons.sub_norm;
   request.hidden = neurons.hidden;
   return request;
 }

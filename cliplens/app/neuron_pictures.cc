@@ -171,6 +171,7 @@ Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, con
   CaptureRequest captures = TokenCaptures();
   const CaptureRequest neurons = NeuronPaths::CapturesFor(layers);
   captures.norm1 = neurons.norm1;
+  captures.sub_norm = neurons.sub_norm;
   captures.hidden = neurons.hidden;
   const TokenPass pass = PassOf(model, picture, work.threads, path, captures);
 
