@@ -85,9 +85,11 @@ void CheckSizes(const PreprocessConfig& config) {
   }
 }
 
-// Where a square of `size` begins on an axis by transformers' rule.
-Index MiddleRoundedDown(Index in, Index size) {
-  return in >= size ? (in - size) / 2 : -((size - in + 1) / 2);
+// Where a square of `size` begins on an axis by transformers' rule. Of a frame with an odd number of
+// rows one backend has the larger half in front, the other behind.
+Index MiddleRoundedDown(Index in, Index size, ResizeBackend backend) {
+  if (in >= size) return (in - size) / 2;
+  return -((size - in + (backend == ResizeBackend::kTorchvision ? 0 : 1)) / 2);
 }
 
 // The part of an axis of `in` that a square of `size` from `begin` on covers.
@@ -116,8 +118,8 @@ InputPlacement PlacementByHuggingFace(Index width, Index height, const Preproces
                   "resize mode 'longest' is none of transformers' CLIPImageProcessor; use "
                   "PreprocessRule::kOpenClip");
   }
-  place.left = MiddleRoundedDown(place.width, size);
-  place.top = MiddleRoundedDown(place.height, size);
+  place.left = MiddleRoundedDown(place.width, size, config.backend);
+  place.top = MiddleRoundedDown(place.height, size, config.backend);
   return place;
 }
 

@@ -289,7 +289,7 @@ def tables_of(page):
 
 RUNS = [
     "info pictureworld",
-    "info siglip",
+    "info siglip --resize-backend torchvision",
     "pull hf:org/model",  # from a cache, offline
     "tokenize pictureworld --texts texts.txt",
     "preprocess pictureworld --image faulty/single-000000.png --out x.npy",
@@ -351,7 +351,7 @@ RUNS = [
     "explain pictureworld --image faulty/single-000000.png --text duck --labels labels.json",
     "explain pictureworld --image photos/single-000000.png --classes classes.txt --through L4",
     "explain pictureworld --image photos/single-000000.png --text 'a duck' --through text:L1",
-    "decompose siglip --images photos --out siglip.store",
+    "decompose siglip --images photos --out siglip.store --resize-backend torchvision",
     "span siglip.store --texts gaps.txt --count 2 --heads L2",
     "heatmap siglip --image photos/single-000000.png --text duck",
     "explain siglip --image photos/single-000000.png --text duck --through L1",
@@ -518,7 +518,7 @@ def test_json_md_and_openapi_describe_the_same_fields(name, heading, begins):
 def test_every_field_of_the_manifest_is_documented(written, workplace):
     documented = tables_of(ROOT / "docs/store.md")["manifest.json"]
     real = {}
-    for store in ("whole", "half", "split", "ragged.store"):
+    for store in ("whole", "half", "split", "ragged.store", "siglip.store"):
         real |= fields_of(json.loads((workplace / store / "manifest.json").read_text()))
     # The model's configuration is described once, with `info`.
     real = {field: kind for field, kind in real.items() if not field.startswith("model.config.")}
