@@ -85,8 +85,8 @@ void CheckSizes(const PreprocessConfig& config) {
   }
 }
 
-// Where a square of `size` begins on an axis by transformers' rule. Of a frame with an odd number of
-// rows one backend has the larger half in front, the other behind.
+// Where a square of `size` begins on an axis by transformers' rule. Of a frame with an odd number
+// of rows one backend has the larger half in front, the other behind.
 Index MiddleRoundedDown(Index in, Index size, ResizeBackend backend) {
   if (in >= size) return (in - size) / 2;
   return -((size - in + (backend == ResizeBackend::kTorchvision ? 0 : 1)) / 2);
