@@ -83,7 +83,17 @@ class Tower {
 
  private:
   struct Plain;  // the matrices as they were loaded, until they are packed at the first pass
-  struct Packed;
+  // The matrices in the order that products read.
+  struct Packed {
+    struct Layer {
+      nn::Weights qkv;        // all but the last layer
+      nn::Weights query;      // the last layer: the pooled row's queries,
+      nn::Weights key_value;  // all rows' keys and values
+      nn::Weights out, mlp_in, mlp_out;
+    };
+    std::vector<Layer> layers;
+    bool independent = true;
+  };
   struct Block {
     const float *ln1_gain, *ln1_bias, *ln2_gain, *ln2_bias;
     const float *in_bias, *mlp_in_bias, *mlp_out_bias;
