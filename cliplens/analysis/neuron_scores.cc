@@ -19,9 +19,9 @@ void CheckDirection(const NeuronPaths& paths, const Vector& direction) {
 
 }  // namespace
 
-CaptureRequest CapturesThrough(Index layer) {
+CaptureRequest CapturesThrough(LayerRange layers) {
   CaptureRequest request = TokenCaptures();
-  const CaptureRequest neurons = NeuronPaths::CapturesFor({layer, layer + 1});
+  const CaptureRequest neurons = NeuronPaths::CapturesFor(layers);
   request.norm1 = neurons.norm1;
   request.sub_norm = neurons.sub_norm;
   request.hidden = neurons.hidden;

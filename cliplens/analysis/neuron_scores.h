@@ -22,7 +22,10 @@
 namespace cliplens {
 
 // TokenCaptures and what NeuronPaths reads.
-CaptureRequest CapturesThrough(Index layer);
+CaptureRequest CapturesThrough(LayerRange layers);
+inline CaptureRequest CapturesThrough(Index layer) {
+  return CapturesThrough(LayerRange{layer, layer + 1});
+}
 
 struct NeuronScores {
   Matrix pairs;          // [F, J] α_{n,j} ⟨D_{n,j}, t⟩

@@ -168,12 +168,7 @@ Discovery DiscoverConcepts(const NeuronStore& store, const ClipModel& model, con
   words.neurons = choice.layers;
   const std::vector<NeuronId> ids = NeuronsNamed(store, words.neurons);
   const LayerRange layers = {ids.front().layer, ids.back().layer + 1};
-  CaptureRequest captures = TokenCaptures();
-  const CaptureRequest neurons = NeuronPaths::CapturesFor(layers);
-  captures.norm1 = neurons.norm1;
-  captures.sub_norm = neurons.sub_norm;
-  captures.hidden = neurons.hidden;
-  const TokenPass pass = PassOf(model, picture, work.threads, path, captures);
+  const TokenPass pass = PassOf(model, picture, work.threads, path, CapturesThrough(layers));
 
   // Effects less their mean, of each layer.
   std::vector<ActiveNeuron> active;
