@@ -387,7 +387,14 @@ void ParseRun(const Json& json, const std::string& name, StoreInfo& info) {
     info.model_pictures.image_size = Number(model, "image_size", kMaxImageSize, name);
   }
   if (model.contains("resize_backend")) {
-    info.model_pictures.backend = ParseResizeBackend(Text(model, "resize_backend", name));
+    const std::string backend = Text(model, "resize_backend", name);
+    if (backend != NameOf(ResizeBackend::kTorchvision)) {
+      throw Error(
+          ErrorCode::kUnsupported,
+          "{}: 'resize_backend' is '{}'; torchvision is known, and Pillow where it is absent", name,
+          Printable(backend));
+    }
+    info.model_pictures.backend = ResizeBackend::kTorchvision;
   }
   info.fingerprint = Text(model, "fingerprint", name);
   info.model_config = JsonField<Json>(model, "config", name);

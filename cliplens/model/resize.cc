@@ -476,8 +476,7 @@ const char* NameOf(ResizeBackend backend) {
 }
 
 ResizeBackend ParseResizeBackend(std::string_view name) {
-  for (const ResizeBackend backend :
-       {ResizeBackend::kPillow, ResizeBackend::kPillow12, ResizeBackend::kTorchvision}) {
+  for (const ResizeBackend backend : {ResizeBackend::kPillow, ResizeBackend::kTorchvision}) {
     if (name == NameOf(backend)) return backend;
   }
   throw Error(ErrorCode::kInvalidArgument, "resize backend '{}': pillow and torchvision are known",

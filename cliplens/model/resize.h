@@ -26,7 +26,7 @@ enum class ResizeBackend {
                  // of 15 bits
 };
 const char* NameOf(ResizeBackend backend);  // "pillow", "pillow12", "torchvision"
-// Throws Error(kInvalidArgument) for another name.
+// Of "pillow" and "torchvision". Throws Error(kInvalidArgument) for another name.
 ResizeBackend ParseResizeBackend(std::string_view name);
 
 // Pixels [begin, end) of an axis, and a rectangle of them.
