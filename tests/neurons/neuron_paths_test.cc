@@ -74,6 +74,16 @@ double RelativeError(const Vector& found, const Vector& wanted) {
   return (found - wanted).norm() / wanted.norm();
 }
 
+void ExpectEffectsAreTheirDefinition(const NeuronPaths& paths, const NeuronDefinition& definition) {
+  const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
+  for (Index n = 0; n < paths.neurons(); ++n) {
+    const Vector effect =
+        (c.alpha.row(n) * paths.Directions(n) + c.shared * paths.shared()).transpose();
+    EXPECT_LT(RelativeError(effect, definition.Effect(paths.layer(), n)), 1e-12)
+        << "layer " << paths.layer() << " neuron " << n;
+  }
+}
+
 // Test 1, in fp64.
 TEST(NeuronPaths, EffectsAreTheirDefinition) {
   for (const RandomModel& shape : kShapes) {
@@ -81,14 +91,7 @@ TEST(NeuronPaths, EffectsAreTheirDefinition) {
     for (Index layer = 0; layer + 1 < shape.layers; ++layer) {
       const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
       EXPECT_EQ(paths.channels(), (shape.layers - 1 - layer) * shape.heads);
-      const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
-      const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
-      for (Index n = 0; n < paths.neurons(); ++n) {
-        const Vector effect =
-            (c.alpha.row(n) * paths.Directions(n) + c.shared * paths.shared()).transpose();
-        EXPECT_LT(RelativeError(effect, definition.Effect(layer, n)), 1e-12)
-            << "layer " << layer << " neuron " << n;
-      }
+      ExpectEffectsAreTheirDefinition(paths, loaded.DefinitionOf(paths.captures()));
     }
   }
 }
@@ -99,13 +102,8 @@ TEST(NeuronPaths, EffectsThroughANormOfHeadsAreTheirDefinition) {
   for (const Index layer : {0, 1}) {
     const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
     const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
+    ExpectEffectsAreTheirDefinition(paths, definition);
     const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
-    for (Index n = 0; n < paths.neurons(); ++n) {
-      const Vector effect =
-          (c.alpha.row(n) * paths.Directions(n) + c.shared * paths.shared()).transpose();
-      EXPECT_LT(RelativeError(effect, definition.Effect(layer, n)), 1e-12)
-          << "layer " << layer << " neuron " << n;
-    }
     EXPECT_LT(RelativeError(SumOfEffects(paths, c).transpose(), definition.WholeMlp(layer)), 1e-12);
   }
 }
