@@ -13,7 +13,7 @@ import tempfile
 import numpy as np
 import torch
 
-from world.model import IMAGE_SIZE, MEAN, STD, write_text
+from world.model import IMAGE_SIZE, MEAN, STD, config, write_text
 
 TIMM_NAME = "eva02_base_patch16_clip_224"
 OPEN_CLIP_FILES = ("open_clip_config.json", "open_clip_model.safetensors")
@@ -220,7 +220,7 @@ def export(directory, state, cfg, tokenizer):
     os.makedirs(directory, exist_ok=True)
     tokenizer.save(directory)
     if cfg["kind"] == "siglip":
-        config, weights = TRANSFORMERS_FILES
+        settings, weights = TRANSFORMERS_FILES
         body = siglip_config(cfg)
         preprocessing = {"image_processor_type": "SiglipImageProcessor", "do_resize": True, "resample": 3,
                          "size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE}, "do_rescale": True,
@@ -229,7 +229,7 @@ def export(directory, state, cfg, tokenizer):
         write_text(os.path.join(directory, "preprocessor_config.json"),
                    json.dumps(preprocessing, indent=2) + "\n")
     else:
-        config, weights = OPEN_CLIP_FILES
+        settings, weights = OPEN_CLIP_FILES
         model_cfg = {k: v for k, v in cfg.items() if k != "kind"}
         if cfg["kind"] == "eva":
             model_cfg["custom_text"] = True
@@ -239,7 +239,7 @@ def export(directory, state, cfg, tokenizer):
         body = {"model_cfg": model_cfg,
                 "preprocess_cfg": {"mean": list(MEAN), "std": list(STD), "interpolation": "bicubic",
                                    "resize_mode": "shortest"}}
-    write_text(os.path.join(directory, config), json.dumps(body, indent=2) + "\n")
+    write_text(os.path.join(directory, settings), json.dumps(body, indent=2) + "\n")
     _save(os.path.join(directory, weights), theirs(state, cfg))
 
 
@@ -250,12 +250,11 @@ def _json(directory, name):
 
 def read_config(directory):
     """The configuration of an exported directory, as `world.model.config` makes it."""
-    from world import model
     if os.path.exists(os.path.join(directory, TRANSFORMERS_FILES[0])):
         found = _json(directory, TRANSFORMERS_FILES[0])
         vision, text = found["vision_config"], found["text_config"]
         heads = vision["num_attention_heads"]
-        return model.config(text["vocab_size"], vision["hidden_size"], vision["num_hidden_layers"],
+        return config(text["vocab_size"], vision["hidden_size"], vision["num_hidden_layers"],
                             text["hidden_size"], text["num_hidden_layers"], text["projection_size"],
                             vision["patch_size"], vision["hidden_size"] // heads, "siglip")
     cfg = _json(directory, OPEN_CLIP_FILES[0])["model_cfg"]
@@ -263,7 +262,7 @@ def read_config(directory):
     if sizes is None:
         return {"kind": "clip", **cfg}
     text = cfg["text_cfg"]
-    return model.config(text["vocab_size"], sizes["embed_dim"], sizes["depth"], text["width"], text["layers"],
+    return config(text["vocab_size"], sizes["embed_dim"], sizes["depth"], text["width"], text["layers"],
                         cfg["embed_dim"], sizes["patch_size"], sizes["embed_dim"] // sizes["num_heads"], "eva")
 
 
