@@ -46,12 +46,13 @@ class NeuronDefinition {
     double attended = 0;
     for (Index i = 0; i < captures_.pattern.dim(2); ++i) attended += captures_.pattern[l](h, i);
     for (Index i = 0; i < captures_.pattern.dim(2); ++i) {
-      const double mean = captures_.norm1[l](i, 0);
-      const double sigma = captures_.norm1[l](i, 1);
-      const Vector normed =
-          gain.cwiseProduct(((term(i).array() - mean / parts) / sigma).matrix()) + bias / parts;
-      mixed +=
-          double{captures_.pattern[l](h, i)} / attended * (value * normed + value_bias / parts);
+      Vector read = term(i);
+      if (!config_.post_norm) {
+        const double mean = captures_.norm1[l](i, 0);
+        const double sigma = captures_.norm1[l](i, 1);
+        read = gain.cwiseProduct(((read.array() - mean / parts) / sigma).matrix()) + bias / parts;
+      }
+      mixed += double{captures_.pattern[l](h, i)} / attended * (value * read + value_bias / parts);
     }
     if (config_.sub_norm) {
       const auto here = [&](const char* part) {
@@ -64,7 +65,10 @@ class NeuronDefinition {
           here("attn.norm.bias") / parts;
     }
     const double heads = static_cast<double>(config_.heads);
-    const Vector written = out * mixed + out_bias / (parts * heads);
+    Vector written = out * mixed + out_bias / (parts * heads);
+    if (config_.post_norm) {
+      written = BehindNorm(written, captures_.sub_norm[l](0, 1), gain) + bias / (parts * heads);
+    }
     const double terms = parts * heads * (1.0 + 2.0 * static_cast<double>(config_.layers));
     const ReadoutScale& scale = captures_.scale;
     const Vector read =
@@ -83,15 +87,26 @@ class NeuronDefinition {
     const Matrix out = MlpOut(layer);
     const Vector bias = Get(Block(layer, "mlp.out.bias")) / Neurons();
     return SumOverHeads(layer, Neurons(), [&](Index i) {
-      return Vector(double{captures_.hidden[layer](i, neuron)} * out.col(neuron) + bias);
+      return OfMlp(layer, i, double{captures_.hidden[layer](i, neuron)} * out.col(neuron) + bias,
+                   Neurons());
     });
   }
   Vector WholeMlp(Index layer) const {
     const Matrix out = MlpOut(layer);
     const Vector bias = Get(Block(layer, "mlp.out.bias"));
     return SumOverHeads(layer, 1, [&](Index i) {
-      return Vector(out * VectorOfRow(captures_.hidden[layer].row(i)) + bias);
+      return OfMlp(layer, i, out * VectorOfRow(captures_.hidden[layer].row(i)) + bias, 1);
     });
+  }
+  // What a LayerNorm that divides by sigma makes of one term of its input, without its bias.
+  static Vector BehindNorm(const Vector& term, double sigma, const Vector& gain) {
+    return gain.cwiseProduct(((term.array() - term.mean()) / sigma).matrix());
+  }
+  // What of the MLP's output, one of `parts` terms, reaches the stream at token i.
+  Vector OfMlp(Index layer, Index i, const Vector& term, double parts) const {
+    if (!config_.post_norm) return term;
+    return BehindNorm(term, captures_.mlp_norm[layer](i, 1), Get(Block(layer, "ln2.gain"))) +
+           Get(Block(layer, "ln2.bias")) / parts;
   }
   Matrix MlpOut(Index layer) const {
     return Get(Block(layer, "mlp.out.weight"), config_.width, config_.mlp_width);

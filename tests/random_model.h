@@ -244,15 +244,17 @@ inline ModelConfig WriteRandomSiglip(const std::filesystem::path& directory,
   return parsed;
 }
 
-// An open_clip directory with timm's EVA-02 as its image tower, with random weights: rotary
-// positions, a LayerNorm over the heads' outputs, gated MLPs. Its texts come from elsewhere.
-inline ModelConfig WriteRandomEva(const std::filesystem::path& directory, std::uint64_t seed = 3) {
+// An open_clip directory with one of timm's image towers, made small, with random weights. As it
+// stands it is EVA-02: rotary positions, a LayerNorm over the heads' outputs, gated MLPs. Its texts
+// come from elsewhere.
+inline ModelConfig WriteRandomEva(const std::filesystem::path& directory, std::uint64_t seed = 3,
+                                  const std::string& tower = "eva02_base_patch16_clip_224") {
   const Json config = {{"model_cfg",
                         {{"embed_dim", 10},
                          {"custom_text", true},
                          {"vision_cfg",
-                          {{"timm_model_name", "eva02_base_patch16_clip_224"},
-                           {"timm_pool", "token"},
+                          {{"timm_model_name", tower},
+                           {"timm_pool", ""},
                            {"image_size", 12},
                            {"timm_model_kwargs",
                             {{"img_size", 12},

@@ -145,7 +145,7 @@ NamedStatement ClassAgainst(const ClipModel& model, const TokenPass& picture,
 
 double Explanation::of_part(Index part) const {
   const auto at = ToSize(part);
-  double total = class_token[at] + mlps[at] + pool_mlp[at] + input[at];
+  double total = class_token[at] + registers[at] + mlps[at] + pool_mlp[at] + input[at];
   for (const double v : patch_part.row(part)) total += v;
   return total;
 }
@@ -165,9 +165,10 @@ Explanation Explain(const ClipModel& model, const TokenPass& picture, const Stat
   rows.insert(rows.end(), statement.direction.begin(), statement.direction.end());
   const Array<float, 2> directions({parts + 1, width}, std::move(rows));
   const TokenWeights weights(model.image_readout(), directions, threads);
-  const TokenScores scores = ScoreTokens(weights, picture.captures,
-                                         {.detail = TokenDetail::kLayers, .pooled = picture.pooled},
-                                         ResolveThreads(threads));
+  const TokenScores scores = ScoreTokens(
+      weights, picture.captures,
+      {.detail = TokenDetail::kLayers, .pooled = picture.pooled, .registers = picture.registers},
+      ResolveThreads(threads));
 
   Explanation out;
   for (Index e = 0; e < width; ++e) {
@@ -189,6 +190,7 @@ Explanation Explain(const ClipModel& model, const TokenPass& picture, const Stat
     std::ranges::copy(scores.tokens.row(j).subspan(ToSize(prefix)), out.patch_part.row(j).data());
     const ScoreRest rest = RestOf(scores, j);
     out.class_token.push_back(rest.pooled_token);
+    out.registers.push_back(rest.registers);
     out.mlps.push_back(rest.mlps);
     out.pool_mlp.push_back(rest.pool_mlp);
     out.input.push_back(rest.input);

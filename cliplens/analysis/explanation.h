@@ -87,7 +87,7 @@ struct Explanation {
   std::vector<TextPart> parts;
   // Each part's share: [parts, g²] with patches in rows from the top, and by name [parts].
   Array<double, 2> patch_part;
-  std::vector<double> class_token, mlps, pool_mlp, input;
+  std::vector<double> class_token, registers, mlps, pool_mlp, input;
 
   double of_part(Index part) const;    // a part's sum over everything of the image
   double of_patch(Index patch) const;  // a patch's sum over all parts

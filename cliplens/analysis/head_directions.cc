@@ -17,31 +17,36 @@ constexpr double kRounding = 1e-6;
 // The two factors of the path of all heads of a layer.
 struct LayerPath {
   Matrix reads;   // [H·K, D] rows of W_V diag(γ_1) C, times γ_a where heads' outputs are normed
-  Matrix writes;  // [H·K, E] rows of W_O C diag(γ) P
+  Matrix writes;  // [H·K', E] rows of W_O C diag(γ) P, K' = TowerConfig::output_width
 };
 
 LayerPath PathOf(const Tower& tower, const Readout& readout, Index layer) {
-  const Index width = tower.config().width;
-  const Index inner = tower.config().heads * tower.config().head_width();
-  const auto gain = Eigen::Map<const Eigen::VectorXf>(tower.NormGain(layer, 0).data(), width);
+  const TowerConfig& config = tower.config();
+  const Index width = config.width;
+  const Index inner = config.heads * config.output_width();
   const Array<float, 2> value = tower.Weight(layer, Tower::Matrix::kValue);
   LayerPath path;
-  path.reads = AsEigen(value.view()).cast<double>() * gain.cast<double>().asDiagonal();
-  if (tower.config().sub_norm) {
-    const auto of_heads = Eigen::Map<const Eigen::VectorXf>(tower.NormGain(layer, 2).data(), inner);
+  path.reads = AsEigen(value.view()).cast<double>();
+  if (!config.post_norm) {  // else no LayerNorm stands in front
+    const auto gain = Eigen::Map<const Eigen::VectorXf>(tower.NormGain(layer, 0).data(), width);
+    path.reads = path.reads * gain.cast<double>().asDiagonal();
+    path.reads = path.reads.colwise() - path.reads.rowwise().mean().eval();
+  }
+  if (config.sub_norm) {
+    const auto of_heads = Eigen::Map<const Eigen::VectorXf>(tower.NormGain(layer, 2).data(), width);
     path.reads = of_heads.cast<double>().asDiagonal() * path.reads;
   }
-  path.reads = path.reads.colwise() - path.reads.rowwise().mean().eval();
   const ArrayView<const float, 2> out(readout.out_weight(layer), {width, inner});
   path.writes = readout.ProjectRows(AsEigen(out).cast<double>().transpose());
   return path;
 }
 
-HeadDirections DirectionsOf(const LayerPath& path, HeadId id, Index head_width, Index count) {
-  const Index first = id.head * head_width;
-  const Matrix reads = path.reads.middleRows(first, head_width).transpose();
-  const SingularDirections svd =
-      SingularDirectionsOf(reads, path.writes.middleRows(first, head_width));
+HeadDirections DirectionsOf(const LayerPath& path, HeadId id, const TowerConfig& config,
+                            Index count) {
+  const Index head_width = config.head_width();
+  const Matrix reads = path.reads.middleRows(id.head * head_width, head_width).transpose();
+  const SingularDirections svd = SingularDirectionsOf(
+      reads, path.writes.middleRows(id.head * config.output_width(), head_width));
   Index n = 0;
   while (n < std::min(count, svd.values.size()) && svd.values[n] > kRounding * svd.values[0]) ++n;
   HeadDirections found{.id = id,
@@ -79,7 +84,7 @@ std::vector<HeadDirections> DirectionsOfHeads(const Tower& tower, const Readout&
     const auto& [layer, wanted] = At(layers, task);
     const LayerPath path = PathOf(tower, readout, layer);
     for (const std::size_t i : wanted) {
-      found[i] = DirectionsOf(path, heads[i], config.head_width(), count);
+      found[i] = DirectionsOf(path, heads[i], config, count);
     }
   });
   return found;

@@ -25,8 +25,11 @@ HeatMap Combine(const HeatMap& a, const HeatMap& b, F&& f) {
   }
   HeatMap out{f(a.score, b.score), Array<double, 2>(a.grid.shape()), {}};
   std::ranges::transform(a.grid.flat(), b.grid.flat(), out.grid.data(), f);
-  out.rest = {f(a.rest.pooled_token, b.rest.pooled_token), f(a.rest.mlps, b.rest.mlps),
-              f(a.rest.pool_mlp, b.rest.pool_mlp), f(a.rest.input, b.rest.input),
+  out.rest = {f(a.rest.pooled_token, b.rest.pooled_token),
+              f(a.rest.registers, b.rest.registers),
+              f(a.rest.mlps, b.rest.mlps),
+              f(a.rest.pool_mlp, b.rest.pool_mlp),
+              f(a.rest.input, b.rest.input),
               f(a.rest.other_heads, b.rest.other_heads)};
   return out;
 }
@@ -38,6 +41,7 @@ TokenPass PassOf(const ClipModel& model, const Image& picture, int threads, cons
   TokenPass pass;
   pass.embedding = Array<float, 2>({1, model.config().embed_width});
   pass.pooled = model.config().class_token ? 0 : kNoPooledToken;
+  pass.registers = model.config().registers;
   const Array<float, 3> pixels = Preprocess(picture, model.config().preprocess);
   Passes passes(model, threads);
   passes.ForImages(1, [&](Index, Index, Workspace& workspace) {
@@ -71,7 +75,8 @@ std::vector<HeatMap> HeatMaps(const ClipModel& model, const TokenPass& pass,
                               int threads) {
   const TokenWeights weights(model.image_readout(), directions, threads);
   const TokenScores scores = ScoreTokens(
-      weights, pass.captures, {.heads = heads, .pooled = pass.pooled}, ResolveThreads(threads));
+      weights, pass.captures, {.heads = heads, .pooled = pass.pooled, .registers = pass.registers},
+      ResolveThreads(threads));
   std::vector<HeatMap> maps(ToSize(directions.dim(0)));
   for (Index m = 0; m < directions.dim(0); ++m) {
     HeatMap& map = At(maps, m);

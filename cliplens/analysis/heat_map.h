@@ -26,6 +26,7 @@ struct TokenPass {
   Captures captures;
   Array<float, 2> embedding;  // [1, E], unit
   Index pooled = 0;           // the token whose row is the embedding; kNoPooledToken: none
+  Index registers = 0;        // the tokens behind it that are registers
   Tokens tokens;              // of a text
 };
 TokenPass PassOf(const ClipModel& model, const Image& picture, int threads,

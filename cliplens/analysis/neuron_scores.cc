@@ -24,6 +24,7 @@ CaptureRequest CapturesThrough(LayerRange layers) {
   const CaptureRequest neurons = NeuronPaths::CapturesFor(layers);
   request.norm1 = neurons.norm1;
   request.sub_norm = neurons.sub_norm;
+  request.mlp_norm = neurons.mlp_norm;
   request.hidden = neurons.hidden;
   return request;
 }

@@ -19,7 +19,7 @@ void CheckCaptures(const Captures& c, const Readout& readout) {
   }
   const Index tokens = c.pattern.dim(2);
   if (c.pattern.shape() != Shape<3>{config.layers, config.heads * readout.pools(), tokens} ||
-      c.value.shape() != Shape<3>{config.layers, tokens, config.width} ||
+      c.value.shape() != Shape<3>{config.layers, tokens, config.heads * config.output_width()} ||
       c.z.shape() != Shape<3>{config.layers, config.heads, readout.factor().values} ||
       c.parts.dim(0) != readout.components().num_residual()) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -83,7 +83,7 @@ struct TokenScorer {
   // W^h t of the rows asked for, [M·Q, K]; copied only where they are not all.
   nn::Operand<double> OfHead(HeadId id, Matrix& copy) const {
     const Matrix& all = At(weights.against_.heads, id.layer);
-    const Index head_width = weights.head_width();
+    const Index head_width = weights.output_width();
     const Index first = id.head * head_width;
     if (options.directions.empty()) {
       return {all.data() + first, M() * Q(), head_width, all.cols(), 1};
@@ -114,7 +114,7 @@ struct TokenScorer {
   // Adds what each token brings through the head to `out` [M, N].
   void AddTokens(HeadId id, ArrayView<double, 2> out) const {
     const Index tokens = out.dim(1);
-    const Index head_width = weights.head_width();
+    const Index head_width = weights.output_width();
     Matrix copy;
     const ArrayView<const float, 2> value = captures.value[id.layer];
     const Matrix product = nn::Product(
@@ -139,7 +139,7 @@ struct TokenScorer {
       for (Index m = 0; m < M(); ++m) At(out, m) = of_head(0, m);
       return;
     }
-    const Index head_width = weights.head_width();
+    const Index head_width = weights.output_width();
     Matrix copy;
     const Matrix product = nn::Product(
         OfHead(id, copy),
@@ -187,11 +187,14 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
   scores.chosen = ChosenHeads(options.heads, components);
   scores.components = components;
   scores.pooled = options.pooled;
+  scores.registers = options.registers;
   const Index count = scorer.M();
   const Index tokens = captures.pattern.dim(2);
-  if (options.pooled < kNoPooledToken || options.pooled >= tokens) {
-    throw Error(ErrorCode::kInvalidArgument, "scores of tokens: pooled token {} of {}",
-                options.pooled, tokens);
+  if (options.pooled < kNoPooledToken || options.registers < 0 ||
+      options.pooled >= tokens - options.registers) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "scores of tokens: pooled token {} and {} registers of {} tokens", options.pooled,
+                options.registers, tokens);
   }
 
   // Layers are summed apart and in order, so that threads decide no bit.
@@ -233,6 +236,8 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
 ScoreRest RestOf(const TokenScores& scores, Index m) {
   ScoreRest rest;
   if (scores.pooled != kNoPooledToken) rest.pooled_token = scores.tokens(m, scores.pooled);
+  for (Index i = 1; i <= scores.registers; ++i)
+    rest.registers += scores.tokens(m, scores.pooled + i);
   rest.input = scores.mlps(0, m);
   const Index layers = scores.components.layers();
   for (Index j = 1; j <= layers; ++j) rest.mlps += scores.mlps(j, m);
@@ -246,7 +251,7 @@ ScoreRest RestOf(const TokenScores& scores, Index m) {
 
 double SumOf(const TokenScores& scores, Index m) {
   const ScoreRest rest = RestOf(scores, m);
-  double sum = rest.sum() - rest.pooled_token;
+  double sum = rest.sum() - rest.pooled_token - rest.registers;
   for (const double v : scores.tokens.row(m)) sum += v;
   return sum;
 }

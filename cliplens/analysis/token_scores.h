@@ -42,7 +42,7 @@ class TokenWeights {
 
   Index directions() const { return directions_; }
   Components components() const { return readout_->components(); }
-  Index head_width() const { return readout_->config().head_width(); }
+  Index output_width() const { return readout_->config().output_width(); }
 
  private:
   friend struct TokenScorer;
@@ -69,6 +69,7 @@ struct TokenScores {
   // The token whose row is the embedding: 0, or the end of a text. Of pictures without a class
   // token none.
   Index pooled = 0;
+  Index registers = 0;       // the tokens behind that one which are registers
   Array<double, 2> tokens;   // [M, N] over the chosen heads
   Array<double, 3> detail;   // [L, M, N] or [chosen, M, N], or empty
   Array<double, 2> by_head;  // [L·H, M] every head of the model, its tokens summed
@@ -76,7 +77,8 @@ struct TokenScores {
 };
 
 // `directions`: which of the weights' (all when empty), in this order; M is their number then.
-// `heads`: all of the model when empty. `pooled`: the pooled token or kNoPooledToken. Throws
+// `heads`: all of the model when empty. `pooled`: the pooled token or kNoPooledToken. `registers`:
+// of the tokens pooled + 1 and on, how many are registers (ModelConfig::registers). Throws
 // Error(kInvalidArgument) for captures without tokens or of another model, a head or a direction
 // that is not there.
 struct TokenScoresOptions {
@@ -84,19 +86,21 @@ struct TokenScoresOptions {
   std::span<const Index> directions = {};
   TokenDetail detail = TokenDetail::kSum;
   Index pooled = 0;
+  Index registers = 0;
   bool rest = true;  // fill by_head and mlps, which RestOf and SumOf read
 };
 TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
                         const TokenScoresOptions& options, int threads);
 
-// What a direction's score gets from anything but the tokens beside the pooled one.
+// What a direction's score gets from anything but patches, or the words of a text.
 struct ScoreRest {
   double pooled_token = 0;  // the pooled token's own share, through the chosen heads
+  double registers = 0;     // that of the registers; 0 without any
   double mlps = 0;          // of the blocks
   double pool_mlp = 0;      // POOL.MLP; 0 without one
   double input = 0;
   double other_heads = 0;  // those that were not chosen
-  double sum() const { return pooled_token + mlps + pool_mlp + input + other_heads; }
+  double sum() const { return pooled_token + registers + mlps + pool_mlp + input + other_heads; }
 };
 ScoreRest RestOf(const TokenScores& scores, Index direction);
 

@@ -20,6 +20,7 @@ MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
           .oriented = OrientedIn(picture),
           .class_token = model.config().class_token,
           .pools_class_token = model.config().pool.kind == Pooling::kToken,
+          .registers = model.config().registers > 0,
           .pool_mlp = model.image_readout().components().has_pool_mlp()};
 }
 

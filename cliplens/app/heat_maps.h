@@ -29,6 +29,7 @@ struct MappedPicture {
   // What the model's sums have beside patches, heads, MLPs and INPUT.
   bool class_token = true;
   bool pools_class_token = true;  // the embedding is made of its row alone
+  bool registers = false;
   bool pool_mlp = false;
 };
 MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,

@@ -66,7 +66,7 @@ LayerRange LayersOf(std::span<const NeuronShown> shown) {
 NeuronFiring FiringOf(const Captures& captures, const TokenLayout& layout, NeuronId id) {
   const auto hidden = captures.hidden[id.layer];
   NeuronFiring firing{.id = id, .patches = Array<double, 2>({layout.grid, layout.grid})};
-  if (layout.prefix > 0) firing.class_token = hidden(0, id.neuron);
+  if (layout.has_class()) firing.class_token = hidden(0, id.neuron);
   for (Index i = 0; i < layout.patches(); ++i) {
     firing.patches(i / layout.grid, i % layout.grid) = hidden(layout.prefix + i, id.neuron);
   }

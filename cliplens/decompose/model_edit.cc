@@ -55,7 +55,7 @@ void ModelEdit::Apply(const Captures& captures, std::span<float> embedding,
   }
   const TowerConfig& tower = readout_.config();
   const Index width = tower.width;
-  const Index head_width = tower.head_width();
+  const Index head_width = tower.output_width();
   const Index inner = tower.heads * head_width;
   // Σ w (r or z W_O + its share of b_O) in the model's width: what is projected is one vector.
   std::vector<float>& row = scratch.row;

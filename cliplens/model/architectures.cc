@@ -105,6 +105,8 @@ constexpr Architecture kArchitectures[] = {
     {"EVA01-g-14", kTimmToken, 1024, {.timm = "eva_giant_patch14_224"}, {12, 768, 12}},
     {"EVA01-g-14-plus", kTimmToken, 1024, {.timm = "eva_giant_patch14_224"}, {24, 1024, 16}},
     {"EVA02-B-16", kTimmToken, 512, {.timm = "eva02_base_patch16_clip_224"}, {12, 512, 8}},
+    {"EVA02-E-14", kTimmToken, 1024, {.timm = "eva02_enormous_patch14_clip_224"}, {24, 1024, 16}},
+    {"EVA02-E-14-plus", kTimmToken, 1024, {.timm = "eva02_enormous_patch14_clip_224"}, {32, 1280, 20}},
     {"EVA02-L-14", kTimmToken, 768, {.timm = "eva02_large_patch14_clip_224"}, {12, 768, 12}},
     {"EVA02-L-14-336", kTimmToken, 768, {.timm = "eva02_large_patch14_clip_336"}, {12, 768, 12}},
     {"MobileCLIP-B", kMobileClip, 512, {.timm = "vit_base_mci_224"}, {12, 512, 8}},
@@ -225,7 +227,6 @@ struct Refused {
 
 // Families that open_clip has under names of their own. The first that fits counts.
 constexpr Refused kRefused[] = {
-    {"EVA02-E", "the LayerNorms of its image tower stand behind attention and MLP"},
     {"MobileCLIP", "its image tower is FastViT, most of whose blocks are convolutions"},
     {"RN", "ResNet image towers are convolutions, not a sum over layers and heads"},
     {"convnext", "ConvNeXt image towers are convolutions, not a sum over layers and heads"},

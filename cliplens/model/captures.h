@@ -48,15 +48,18 @@ struct CaptureRequest {
   LayerRange z_self = {};   // the pooled token's own share of them
   LayerRange parts = {};    // what each MLP adds to the residual, and the input to block 0
   LayerRange pattern = {};  // the attention pattern of each head
-  // Mean and deviation that the LayerNorm over the heads' outputs takes, in towers that have one.
+  // Mean and deviation that the LayerNorm over the heads' outputs takes, or that behind the
+  // attention, in towers that have one (TowerConfig::sub_norm, post_norm).
   LayerRange sub_norm = {};
   // Of every token:
   LayerRange value = {};      // v
   LayerRange z_rows = {};     // the heads' outputs
   LayerRange query_key = {};  // queries and keys
   LayerRange part_rows = {};  // what each MLP adds, and the input to block 0
-  LayerRange norm1 = {};      // mean and deviation of the inputs of the block's LayerNorm 1
-  LayerRange norm2 = {};      // and of its LayerNorm 2
+  // Mean and deviation of the inputs of the block's LayerNorm 1 and 2, where they stand in front,
+  LayerRange norm1 = {};
+  LayerRange norm2 = {};
+  LayerRange mlp_norm = {};   // and of that behind the MLP (TowerConfig::post_norm)
   LayerRange hidden = {};     // the MLP's hidden row, after the activation
   LayerRange attention = {};  // the attention pattern of every query, averaged over the heads
   bool last = false;          // the input of the final LayerNorm
@@ -65,8 +68,9 @@ struct CaptureRequest {
   bool NeedsAllRows(Index layers) const {
     const Index last_layer = layers - 1;
     return last || z_rows.contains(last_layer) || norm2.contains(last_layer) ||
-           hidden.contains(last_layer) || attention.contains(last_layer) ||
-           query_key.contains(last_layer) || part_rows.contains(last_layer);
+           mlp_norm.contains(last_layer) || hidden.contains(last_layer) ||
+           attention.contains(last_layer) || query_key.contains(last_layer) ||
+           part_rows.contains(last_layer);
   }
 };
 
@@ -108,17 +112,19 @@ struct ReadoutScale {
 
 // The captures of one item.
 struct Captures {
+  // K is TowerConfig::output_width.
   PerLayer<3> z;              // [l, H, K] Σ_i α_i v_i: what W_O is applied to
   PerLayer<3> z_self;         // [l, H, K] α_p v_p of the pooled token p, or a pool's class token
   Array<float, 2> parts;      // [1 + l, D] the input to block 0; what each MLP added, with its bias
   PerLayer<3> pattern;        // [l, H, N] α, the pooled row of the attention pattern
-  PerLayer<3> sub_norm;       // [l, 1, 2] μ and σ of TowerConfig::sub_norm, or empty
-  PerLayer<3> value;          // [l, N, D] v, the heads side by side
-  PerLayer<3> z_rows;         // [l, N, D] the heads side by side
+  PerLayer<3> sub_norm;       // [l, 1, 2] μ and σ of the pooled row, or empty
+  PerLayer<3> value;          // [l, N, H·K] v, the heads side by side
+  PerLayer<3> z_rows;         // [l, N, H·K] the heads side by side
   PerLayer<3> query_key;      // [l, N, 2D] the heads' queries side by side, then their keys
   Array<float, 3> part_rows;  // [1 + l, N, D] the input to block 0; what each MLP added
   PerLayer<3> norm1;          // [l, N, 2] μ and σ of LayerNorm 1's input
   PerLayer<3> norm2;          // [l, N, 2] of LayerNorm 2's
+  PerLayer<3> mlp_norm;       // [l, N, 2] of the LayerNorm's behind the MLP, or empty
   PerLayer<3> hidden;         // [l, N, F]
   PerLayer<3> attention;      // [l, N, N] a row for each query
   Array<float, 2> last;       // [N, D]

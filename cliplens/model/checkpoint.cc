@@ -239,6 +239,8 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
     sizes["rotary"] = {rotary->reference, rotary->offset, rotary->x_first};
   }
   if (c.vision.sub_norm) sizes["sub_norm"] = true;
+  if (c.vision.post_norm) sizes["post_norm"] = true;
+  if (c.registers > 0) sizes["registers"] = c.registers;
   if (c.vision.gated_mlp == GatedMlp::kSwiGlu) sizes["gated_mlp"] = true;
   if (c.vision.gated_mlp == GatedMlp::kGeGlu) sizes["gated_mlp"] = "geglu";
   if (c.stem.kind != StemKind::kPatches) sizes["stem"] = NameOf(c.stem.kind);

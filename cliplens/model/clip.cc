@@ -227,12 +227,16 @@ void ClipModel::Encode(std::span<const Array<float, 3>> pixels, const CaptureReq
   float* x = w.x.Grow((count * tokens + Tower::kSpareRows) * width);
   const auto weights = [&](const char* name) { return tensors().at(name).values.data(); };
   const Index in_front = layout.prefix * width;
+  const Index in_class = layout.has_class() ? width : 0;
   const Index in_patches = layout.patches() * width;
   const Index placed = config().placed().tokens() * width;
   const float* position = placed > 0 ? weights("vision.position") : nullptr;
   for (Index g = 0; g < count; ++g) {
     float* row = x + g * tokens * width;
-    if (in_front > 0) std::copy_n(weights("vision.class"), in_front, row);
+    if (in_class > 0) std::copy_n(weights("vision.class"), in_class, row);
+    if (in_front > in_class) {
+      std::copy_n(weights("vision.registers"), in_front - in_class, row + in_class);
+    }
     std::copy_n(embedded + g * in_patches, in_patches, row + in_front);
     float* from = row + tokens * width - placed;
     for (Index i = 0; i < placed; ++i) from[i] += position[i];

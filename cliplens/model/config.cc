@@ -15,6 +15,7 @@ namespace {
 
 // Bounds that every published CLIP stays well under; they keep products of sizes far from overflow.
 constexpr Index kMaxLayers = 256;
+constexpr Index kMaxRegisters = 64;
 constexpr Index kMaxWidth = 16'384;
 constexpr Index kMaxContext = 4'096;
 constexpr Index kMaxVocabulary = 4'000'000;
@@ -130,6 +131,9 @@ TimmTower WithSizes(ConfigReader& vision, const TimmTower& named) {
     sizes.Only("embed_dim", named.width);
   }
   tower.heads = sizes.Integer("num_heads", named.heads, 1, kMaxWidth);
+  if (named.registers > 0) {
+    tower.registers = sizes.Integer("reg_tokens", named.registers, 1, kMaxRegisters);
+  }
   // The ratio of a named tower is not kept here, so another width asks for it.
   if (sizes.Has("mlp_ratio") || tower.width != named.width) {
     tower.mlp_width = MlpWidth(sizes, tower.width);
@@ -156,6 +160,7 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::str
                    .activation = tower.activation,
                    .qkv = tower.qkv,
                    .sub_norm = tower.eva02,
+                   .post_norm = tower.post_norm,
                    .gated_mlp = tower.eva02     ? GatedMlp::kSwiGlu
                                 : tower.vitamin ? GatedMlp::kGeGlu
                                                 : GatedMlp::kNone,
@@ -171,6 +176,7 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::str
   config.positions = tower.positions;
   config.patch_bias = !tower.ln_pre && tower.stem.kind == StemKind::kPatches;
   config.class_token = tower.class_token;
+  config.registers = tower.registers;
   config.ln_pre = tower.ln_pre;
   config.preprocess.image_size = vision.Square("image_size", tower.image_size, kMaxImageSize);
   // Without positions a tower reads pictures of any size: ViTamin-XL-384's are of 256.
@@ -187,9 +193,8 @@ void ReadTimmVision(ConfigReader& vision, const TimmTower& named, const std::str
                 vision.name(), config.preprocess.image_size, config.patch_size);
   }
   // An empty name stands for the tower's own way.
-  const std::string own = tower.pool_heads > 0             ? "map"
-                          : tower.vitamin || tower.average ? "avg"
-                                                           : "token";
+  const bool averages = tower.vitamin || tower.average || tower.mean_norm;
+  const std::string own = tower.pool_heads > 0 ? "map" : averages ? "avg" : "token";
   std::string pool = vision.Text("timm_pool", "avg");
   if (pool.empty()) pool = own;
   if (pool != own) {
@@ -561,7 +566,8 @@ Json ToJson(const ModelConfig& config) {
                 {"mlp_width", t.mlp_width},
                 {"norm_epsilon", t.norm_epsilon},
                 {"activation", NameOf(t.activation)},
-                {"layer_scale", t.layer_scale}};
+                {"layer_scale", t.layer_scale},
+                {"post_norm", t.post_norm}};
   };
   Json vision = tower(config.vision);
   vision["image_size"] = config.preprocess.image_size;
@@ -570,6 +576,7 @@ Json ToJson(const ModelConfig& config) {
   vision["tokens"] = config.tokens();
   vision["ln_pre"] = config.ln_pre;
   vision["class_token"] = config.class_token;
+  vision["registers"] = config.registers;
   vision["pooling"] = NameOf(config.pool.kind);
   Json text = nullptr;
   if (config.has_text()) {

@@ -59,6 +59,10 @@ struct TowerConfig {
   // A LayerNorm over the outputs of all heads, before their output matrix ("sub-LN", EVA-02, arXiv
   // 2303.11331, section 2). What the captures call a head's output is behind it.
   bool sub_norm = false;
+  // The two LayerNorms of a block stand behind attention and MLP, x + LN(attn(x)), not in front
+  // ("post-norm", EVA02-E). What the captures call a head's output is divided by the σ_a of the
+  // LayerNorm, and has 1/σ_a behind it, by which b_O is multiplied.
+  bool post_norm = false;
   GatedMlp gated_mlp = GatedMlp::kNone;
   // The checkpoint scales what attention and MLP add by a gain for each channel ("LayerScale",
   // arXiv 2103.17239, section 2). The gains are folded into the output matrices and biases when the
@@ -66,6 +70,8 @@ struct TowerConfig {
   bool layer_scale = false;
 
   Index head_width() const { return width / heads; }  // K
+  // The numbers of a head's output in the captures: K, K+1 with post_norm.
+  Index output_width() const { return head_width() + (post_norm ? 1 : 0); }
   bool operator==(const TowerConfig&) const = default;
 };
 
@@ -112,11 +118,14 @@ struct StemConfig {
 // Which tokens have a position embedding.
 enum class Positions { kAllTokens, kPatches, kNone };
 
-// The tokens of a picture: those in front (the class token), then the patches row by row.
+// The tokens of a picture: those in front (the class token, then registers), then the patches row
+// by row.
 struct TokenLayout {
   Index prefix = 1;
-  Index grid = 0;  // patches along a side
+  Index grid = 0;       // patches along a side
+  Index registers = 0;  // of those in front
 
+  bool has_class() const { return prefix > registers; }
   Index patches() const { return grid * grid; }
   Index tokens() const { return prefix + patches(); }  // N
 };
@@ -129,6 +138,8 @@ struct ModelConfig {
   StemConfig stem;
   bool patch_bias = false;  // the patch embedding has a bias
   bool class_token = true;  // a token in front of the patches
+  // Learned tokens between it and the patches that stand for nothing (arXiv 2309.16588).
+  Index registers = 0;
   Positions positions = Positions::kAllTokens;
   bool ln_pre = true;  // a LayerNorm in front of block 0; false: open_clip's no_ln_pre
   PoolConfig pool;
@@ -171,7 +182,9 @@ struct ModelConfig {
   Index text_places() const { return context_length + (text_class ? 1 : 0); }
   Index pool_width() const { return pool.coca ? embed_width : vision.width; }
   TokenLayout layout() const {
-    return {.prefix = class_token ? 1 : 0, .grid = preprocess.image_size / patch_size};
+    return {.prefix = (class_token ? 1 : 0) + registers,
+            .grid = preprocess.image_size / patch_size,
+            .registers = registers};
   }
   // The rows of the position embedding; those in front are missing where they have none.
   TokenLayout placed() const {

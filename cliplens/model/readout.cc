@@ -20,6 +20,29 @@ Vector VectorOf(const float* values, Index n) {
   return Eigen::Map<const Eigen::VectorXf>(values, n).cast<double>();
 }
 
+// With γ_a of the LayerNorm behind the attention and C its centring: γ_a ⊙ C W_O, and behind the
+// columns of each head one of γ_a ⊙ C b_O / H. [D, H·(K+1)]
+std::vector<float> OutBehindNorm(const TowerConfig& config, const float* weight, const float* bias,
+                                 const float* gain) {
+  const Index width = config.width;
+  const Index head_width = config.head_width();
+  const Index output_width = config.output_width();
+  Matrix out(width, config.heads * output_width);
+  const auto plain = AsEigen(ArrayView<const float, 2>(weight, {width, width}));
+  for (Index h = 0; h < config.heads; ++h) {
+    out.middleCols(h * output_width, head_width) =
+        plain.middleCols(h * head_width, head_width).cast<double>();
+    out.col(h * output_width + head_width) =
+        VectorOf(bias, width) / static_cast<double>(config.heads);
+  }
+  out.rowwise() -= out.colwise().mean().eval();
+  out = VectorOf(gain, width).asDiagonal() * out;
+  std::vector<float> numbers(ToSize(out.size()));
+  std::ranges::transform(std::span(out.data(), numbers.size()), numbers.begin(),
+                         [](double v) { return static_cast<float>(v); });
+  return numbers;
+}
+
 // [rows, n] of a view that lies in a matrix with `stride` between rows.
 nn::Operand<float> Rows(const float* data, Index rows, Index columns, Index stride) {
   return {data, rows, columns, stride, 1};
@@ -58,8 +81,17 @@ Readout::Readout(const TowerConfig& config, const TensorMap& tensors, std::strin
     }
   }
   for (Index l = 0; l < config.layers; ++l) {
-    out_weight_.push_back(tensor(fmt::format(".block.{}.attn.out.weight", l)));
-    out_bias_.push_back(tensor(fmt::format(".block.{}.attn.out.bias", l)));
+    const auto of_layer = [&](const char* part) {
+      return tensor(fmt::format(".block.{}.{}", l, part));
+    };
+    out_weight_.push_back(of_layer("attn.out.weight"));
+    out_bias_.push_back(of_layer("attn.out.bias"));
+    if (!config.post_norm) continue;
+    const float* gain = of_layer("ln1.gain");
+    behind_norm_.push_back({gain, out_weight_.back(), out_bias_.back(),
+                            OutBehindNorm(config, out_weight_.back(), out_bias_.back(), gain)});
+    out_weight_.back() = behind_norm_.back().folded.data();
+    out_bias_.back() = of_layer("ln1.bias");
   }
 }
 
@@ -136,7 +168,7 @@ Matrix Readout::ProjectRows(const Matrix& rows) const {
 }
 
 Array<float, 4> Readout::HeadMatrices(int threads) const {
-  const Index head_width = config_.head_width();
+  const Index head_width = config_.output_width();
   const Index width = config_.width;
   const Vector gain = VectorOf(gain_, width);
   const Matrix projection = AsEigen(projection_).cast<double>();    // [D, E]
@@ -147,7 +179,7 @@ Array<float, 4> Readout::HeadMatrices(int threads) const {
   Array<float, 4> matrices({config_.layers, config_.heads, factor().width(), embed_width_});
   ParallelFor(threads, config_.layers, [&](Index l, int) {
     const Matrix out =
-        AsEigen(ArrayView<const float, 2>(out_weight(l), {width, width})).cast<double>();
+        AsEigen(ArrayView<const float, 2>(out_weight(l), {width, inner()})).cast<double>();
     const Vector p_out = scaled_projection.transpose() * VectorOf(out_bias(l), width);
     for (Index h = 0; h < config_.heads; ++h) {
       auto b = AsEigen(matrices.view()[l][h]);
@@ -265,10 +297,29 @@ ReadoutDirections Readout::Against(ArrayView<const float, 2> directions, int thr
   ParallelFor(threads, layers.size(), [&](Index task, int) {
     const Index l = layers.begin + task;
     At(against.heads, l) =
-        nn::Product(nn::Of(against.residual), Rows(out_weight(l), width, width, width));
+        behind_norm_.empty()
+            ? nn::Product(nn::Of(against.residual), Rows(out_weight(l), width, inner(), inner()))
+            : AgainstBehindNorm(against.residual, l);
     At(against.out_bias, l) =
         nn::Product(nn::Of(against.residual), Rows(out_bias(l), 1, width, width).Transposed());
   });
+  return against;
+}
+
+Matrix Readout::AgainstBehindNorm(const Matrix& residual, Index layer) const {
+  const BehindNorm& norm = At(behind_norm_, layer);
+  const Index width = config_.width;
+  const Index head_width = config_.head_width();
+  const Index output_width = config_.output_width();
+  Matrix rows = residual * VectorOf(norm.gain, width).asDiagonal();
+  rows.colwise() -= rows.rowwise().mean().eval();
+  const Matrix heads = nn::Product(nn::Of(rows), Rows(norm.weight, width, width, width));
+  const Matrix bias = nn::Product(nn::Of(rows), Rows(norm.bias, 1, width, width).Transposed());
+  Matrix against(residual.rows(), inner());
+  for (Index h = 0; h < config_.heads; ++h) {
+    against.middleCols(h * output_width, head_width) = heads.middleCols(h * head_width, head_width);
+    against.col(h * output_width + head_width) = bias.col(0) / H();
+  }
   return against;
 }
 
@@ -342,17 +393,17 @@ Array<float, 2> Readout::TokenContributions(const Captures& captures) const {
   const Index tokens = captures.pattern.dim(2);
   const ReadoutScale& scale = captures.scale;
   Matrix residual = Matrix::Zero(tokens + 2, width);
-  Matrix weighted(tokens, width);
+  Matrix weighted(tokens, inner());
   Vector out_bias_sum = Vector::Zero(width);
   for (Index l = 0; l < config_.layers; ++l) {
     const auto pattern = captures.pattern[l];
     const auto value = captures.value[l];
     for (Index i = 0; i < tokens; ++i) {
-      for (Index d = 0; d < width; ++d) {
-        weighted(i, d) = double{pattern(d / config_.head_width(), i)} * value(i, d);
+      for (Index k = 0; k < inner(); ++k) {
+        weighted(i, k) = double{pattern(k / config_.output_width(), i)} * value(i, k);
       }
     }
-    nn::AddProduct(nn::Of(weighted), Rows(out_weight(l), width, width, width).Transposed(),
+    nn::AddProduct(nn::Of(weighted), Rows(out_weight(l), width, inner(), inner()).Transposed(),
                    residual.data(), width);
     out_bias_sum += VectorOf(out_bias(l), width);
     residual.row(tokens + 1) += VectorOf(captures.parts.row(l + 1).data(), width).transpose();

@@ -80,7 +80,7 @@ class Readout {
   }
   FactorLayout factor() const {
     if (pool_ != nullptr) return {.values = embed_width_, .constants = 0};
-    return {.values = config_.head_width(), .constants = 3};
+    return {.values = config_.output_width(), .constants = 3};
   }
 
   // The pooled row [pooled_width()] to the unit embedding [E]. A number behind the D of the row is
@@ -125,7 +125,9 @@ class Readout {
   // pattern, value and parts of all layers.
   Array<float, 2> TokenContributions(const Captures& captures) const;
 
-  // W_O of a layer [D, H·K] as PyTorch's Linear has it, and b_O [D].
+  // W_O of a layer [D, H·K] as PyTorch's Linear has it, and b_O [D]. K is
+  // TowerConfig::output_width: of a LayerNorm behind the attention, W_O is behind its γ_a and its
+  // centring, b_O stands in the columns of the heads' 1/σ_a, and β_a in the place of b_O.
   const float* out_weight(Index layer) const { return At(out_weight_, layer); }
   const float* out_bias(Index layer) const { return At(out_bias_, layer); }
 
@@ -140,6 +142,9 @@ class Readout {
   Array<float, 2> PooledTokenContributions(const Captures& captures) const;
   // out [n, E] = rows [n, D] · diag(γ) P.
   void ProjectScaled(ArrayView<const float, 2> rows, float* out) const;
+  // residual [M, D] through a layer's W_O with the LayerNorm behind it, [M, H·K].
+  Matrix AgainstBehindNorm(const Matrix& residual, Index layer) const;
+  Index inner() const { return config_.heads * config_.output_width(); }  // H·K
   double J() const { return static_cast<double>(2 * config_.layers + 1); }
   double H() const { return static_cast<double>(config_.heads); }
 
@@ -152,6 +157,13 @@ class Readout {
   ArrayView<const float, 2> projection_;  // [D, E]; empty with an attention pool, which has its own
   const float* projection_bias_ = nullptr;
   std::vector<const float*> out_weight_, out_bias_;
+  // Of towers with a LayerNorm behind the attention: its γ_a, W_O and b_O as they were loaded, and
+  // what out_weight gives.
+  struct BehindNorm {
+    const float *gain, *weight, *bias;
+    std::vector<float> folded;
+  };
+  std::vector<BehindNorm> behind_norm_;  // [L] or empty
   std::shared_ptr<Scaled> scaled_;
 };
 

@@ -123,6 +123,7 @@ constexpr Row kTimmImage[] = {
     {"vision.patch.weight", "visual.trunk.patch_embed.proj.weight", "D,3,P,P", TensorUse::kPatches},
     {"vision.patch.bias", "visual.trunk.patch_embed.proj.bias", "D", TensorUse::kPatchBias},
     {"vision.class", "visual.trunk.cls_token", "1,1,D", TensorUse::kClassToken},
+    {"vision.registers", "visual.trunk.reg_token", "1,R,D", TensorUse::kRegisters},
     {"vision.position", "visual.trunk.pos_embed", "1,S,D", TensorUse::kPositions},
     {"vision.ln_pre.gain", "visual.trunk.norm_pre.weight", "D", TensorUse::kLnPre},
     {"vision.ln_pre.bias", "visual.trunk.norm_pre.bias", "D", TensorUse::kLnPre},
@@ -414,6 +415,8 @@ bool Uses(const ModelConfig& config, const TensorRow& row) {
       return config.positions != Positions::kNone;
     case TensorUse::kClassToken:
       return config.class_token;
+    case TensorUse::kRegisters:
+      return config.registers > 0;
     case TensorUse::kAttentionPool:
       return config.pool.kind == Pooling::kAttention;
     case TensorUse::kNoCocaPool:
@@ -484,7 +487,8 @@ std::vector<Index> ShapeOf(const TensorRow& row, const ModelConfig& config) {
       {'D', tower.width},          {'F', tower.mlp_width},          {'P', config.patch_size},
       {'C', config.stem.width},    {'S', config.placed().tokens()}, {'N', config.tokens()},
       {'T', config.text_places()}, {'W', config.pool_width()},      {'Q', config.pool.queries},
-      {'E', config.embed_width},   {'V', config.vocabulary_size},   {'G', config.pool.mlp_width}};
+      {'E', config.embed_width},   {'V', config.vocabulary_size},   {'G', config.pool.mlp_width},
+      {'R', config.registers}};
   std::vector<Index> shape;
   std::string_view letters = row.shape;
   while (!letters.empty()) {

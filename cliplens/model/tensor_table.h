@@ -33,6 +33,7 @@ enum class TensorUse {
   kMbConv,
   kPositions,
   kClassToken,
+  kRegisters,
   kAttentionPool,
   // CoCa's pool; with keys as wide as its queries and without.
   kNoCocaPool,
@@ -69,8 +70,9 @@ struct TensorRow {
   std::string in_file;
   // Axes in letters, with the row's own tower: "3D,D". D: width, F: MLP width, G: MLP width of the
   // pool, P: patch side, C: width of the stem, N: image tokens, S: those with a position, T: places
-  // of a text, V: vocabulary size, E: embedding width, W: width of the pool, Q: its queries. Empty:
-  // a single number. This is our shape; a transposed tensor has the other in the file.
+  // of a text, V: vocabulary size, E: embedding width, W: width of the pool, Q: its queries, R:
+  // registers. Empty: a single number. This is our shape; a transposed tensor has the other in the
+  // file.
   std::string shape;
   TensorUse use = TensorUse::kAlways;
   bool transposed = false;

@@ -43,6 +43,50 @@ constexpr TimmTower ViTamin(std::string_view name, Index image_size, Index layer
           .vitamin = true};
 }
 
+constexpr TimmTower WithRegisters(std::string_view name, Index image_size, Index layers,
+                                  Index width, Index heads, Index mlp_width,
+                                  bool layer_scale = true) {
+  return {.name = name,
+          .patch_size = 16,
+          .image_size = image_size,
+          .layers = layers,
+          .width = width,
+          .heads = heads,
+          .mlp_width = mlp_width,
+          .norm_epsilon = 1e-6,
+          .class_token = false,
+          .layer_scale = layer_scale,
+          .positions = Positions::kPatches,
+          .registers = 4,
+          .mean_norm = true};
+}
+
+constexpr TimmTower DinoWithRegisters(std::string_view name, Index layers, Index width,
+                                      Index heads) {
+  return {.name = name,
+          .patch_size = 14,
+          .image_size = 518,
+          .layers = layers,
+          .width = width,
+          .heads = heads,
+          .mlp_width = 4 * width,
+          .norm_epsilon = 1e-6,
+          .layer_scale = true,
+          .positions = Positions::kPatches,
+          .registers = 4};
+}
+
+constexpr TimmTower kEva02Enormous = {.name = "eva02_enormous_patch14_clip_224",
+                                      .patch_size = 14,
+                                      .image_size = 224,
+                                      .layers = 64,
+                                      .width = 1792,
+                                      .heads = 16,
+                                      .mlp_width = 15360,
+                                      .norm_epsilon = 1e-6,
+                                      .qkv = kNoKeyBias,
+                                      .post_norm = true};
+
 // Sizes as timm makes the towers; tests/parity compares the two.
 // clang-format off
 constexpr TimmTower kTowers[] = {
@@ -77,7 +121,20 @@ constexpr TimmTower kTowers[] = {
     {"eva02_base_patch16_clip_224", 16, 224, 12, 768, 12, 2048, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
     {"eva02_large_patch14_clip_224", 14, 224, 24, 1024, 16, 2730, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
     {"eva02_large_patch14_clip_336", 14, 336, 24, 1024, 16, 2730, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
+    kEva02Enormous,
     MobileClip("vit_base_mci_224"),
+    // name, side, layers, width, heads, MLP, LayerScale
+    WithRegisters("vit_little_patch16_reg4_gap_256", 256, 14, 320, 5, 1792),
+    WithRegisters("vit_medium_patch16_reg4_gap_256", 256, 12, 512, 8, 2048),
+    WithRegisters("vit_mediumd_patch16_reg4_gap_256", 256, 20, 512, 8, 2048),
+    WithRegisters("vit_mediumd_patch16_reg4_gap_384", 384, 20, 512, 8, 2048),
+    WithRegisters("vit_betwixt_patch16_reg4_gap_256", 256, 12, 640, 10, 2560),
+    WithRegisters("vit_betwixt_patch16_reg4_gap_384", 384, 12, 640, 10, 2560),
+    WithRegisters("vit_base_patch16_reg4_gap_256", 256, 12, 768, 12, 3072, false),
+    // name, layers, width, heads
+    DinoWithRegisters("vit_small_patch14_reg4_dinov2", 12, 384, 6),
+    DinoWithRegisters("vit_base_patch14_reg4_dinov2", 12, 768, 12),
+    DinoWithRegisters("vit_large_patch14_reg4_dinov2", 24, 1024, 16),
     // name, side, layers, width, heads, channels of the first convolution
     ViTamin("vitamin_small_224", 224, 14, 384, 6, 64),
     ViTamin("vitamin_base_224", 224, 14, 768, 12, 128),

@@ -32,6 +32,9 @@ struct TimmTower {
   StemConfig stem = {};
   Positions positions = Positions::kAllTokens;
   bool vitamin = false;  // gated MLPs, and the mean of the patches' rows is pooled
+  bool post_norm = false;
+  Index registers = 0;
+  bool mean_norm = false;  // the mean of the patches' rows is pooled, then a LayerNorm
 };
 
 std::span<const TimmTower> TimmTowers();

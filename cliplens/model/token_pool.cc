@@ -52,7 +52,7 @@ TokenPool::TokenPool(const ModelConfig& config, const TensorMap& tensors)
 
 CaptureRequest TokenPool::Needs(const CaptureRequest& request) const {
   CaptureRequest needs = request;
-  const LayerRange self = layout_.prefix > 0 ? request.z_self : LayerRange{};
+  const LayerRange self = layout_.has_class() ? request.z_self : LayerRange{};
   const LayerRange pattern = Both(request.pattern, self);
   needs.z = needs.z_self = needs.parts = needs.pattern = {};
   needs.last = true;
@@ -113,6 +113,7 @@ void TokenPool::Pool(Captures& rows, const CaptureRequest& request, Captures* ca
   pass_on(&Captures::part_rows, !request.part_rows.empty());
   pass_on(&Captures::norm1, !request.norm1.empty());
   pass_on(&Captures::norm2, !request.norm2.empty());
+  pass_on(&Captures::mlp_norm, !request.mlp_norm.empty());
   pass_on(&Captures::hidden, !request.hidden.empty());
   pass_on(&Captures::attention, !request.attention.empty());
   pass_on(&Captures::last, request.last);
@@ -210,11 +211,11 @@ void TokenPool::PoolPatterns(const Captures& rows, const Weights& w, const Captu
   captures.pattern = {};
   captures.z_self = {};
   if (!wanted.empty()) Give(captures.pattern, wanted, heads * count, tokens);
-  const bool prefix = layout_.prefix > 0;
-  if (prefix && !self.empty()) {
+  const bool has_class = layout_.has_class();
+  if (has_class && !self.empty()) {
     Give(captures.z_self, self, heads, attention_ ? embed_width_ : head_width);
   }
-  const LayerRange layers = Both(wanted, prefix ? self : LayerRange{});
+  const LayerRange layers = Both(wanted, has_class ? self : LayerRange{});
   const auto scale = 1.0f / std::sqrt(static_cast<float>(head_width));
   Array<float, 3> pattern({heads, count, tokens});
   for (Index l = layers.begin; l < layers.end; ++l) {
@@ -234,7 +235,7 @@ void TokenPool::PoolPatterns(const Captures& rows, const Weights& w, const Captu
     if (wanted.contains(l)) {
       std::ranges::copy(pattern.flat(), captures.pattern[l].data());
     }
-    if (!prefix || !self.contains(l)) continue;
+    if (!has_class || !self.contains(l)) continue;
     // What the class token gives: its value, weighted.
     const std::span<const float> value = rows.value[l].row(0);
     Array<float, 3> own({heads, count, head_width});

@@ -65,8 +65,9 @@ class Tower {
   enum class Matrix { kValue, kMlpIn, kMlpOut };
   Array<float, 2> Weight(Index layer, Matrix matrix) const;       // [out, in] as PyTorch's Linear
   std::span<const float> Bias(Index layer, Matrix matrix) const;  // [out]
-  // γ and β [D] of the block's two LayerNorms (0 and 1), and of the one over the heads' outputs
-  // (2), empty in towers without it.
+  // γ and β [D] of the block's two LayerNorms (0 and 1), in front of attention and MLP or behind
+  // them (TowerConfig::post_norm), and of the one over the heads' outputs (2), empty in towers
+  // without it.
   std::span<const float> NormGain(Index layer, int norm) const;
   std::span<const float> NormBias(Index layer, int norm) const;
 

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "cliplens/base/error.h"
 #include "cliplens/model/nn/attention.h"
 #include "cliplens/model/nn/kernels.h"
 #include "cliplens/model/rotary.h"
@@ -37,7 +38,7 @@ CaptureRequest WithinLayers(CaptureRequest request, Index layers) {
   for (LayerRange* range :
        {&request.z, &request.z_self, &request.parts, &request.pattern, &request.sub_norm,
         &request.value, &request.z_rows, &request.query_key, &request.part_rows, &request.norm1,
-        &request.norm2, &request.hidden, &request.attention}) {
+        &request.norm2, &request.mlp_norm, &request.hidden, &request.attention}) {
     *range = range->Of(layers);
   }
   return request;
@@ -45,18 +46,21 @@ CaptureRequest WithinLayers(CaptureRequest request, Index layers) {
 
 // Room for what a request names, and for nothing else.
 void Prepare(Captures& c, const CaptureRequest& request, const TowerConfig& config, Index tokens) {
-  Resize(c.z, request.z, config.heads, config.head_width());
-  Resize(c.z_self, request.z_self, config.heads, config.head_width());
+  Resize(c.z, request.z, config.heads, config.output_width());
+  Resize(c.z_self, request.z_self, config.heads, config.output_width());
   Resize<2>(c.parts, !request.parts.empty(), {request.parts.size() + 1, config.width});
   Resize(c.pattern, request.pattern, config.heads, tokens);
-  Resize(c.sub_norm, config.sub_norm ? request.sub_norm : LayerRange{}, 1, 2);
-  Resize(c.value, request.value, tokens, config.width);
+  const bool moments = config.sub_norm || config.post_norm;
+  Resize(c.sub_norm, moments ? request.sub_norm : LayerRange{}, 1, 2);
+  Resize(c.value, request.value, tokens, config.heads * config.output_width());
   Resize(c.z_rows, request.z_rows, tokens, config.width);
   Resize(c.query_key, request.query_key, tokens, 2 * config.width);
   Resize<3>(c.part_rows, !request.part_rows.empty(),
             {request.part_rows.size() + 1, tokens, config.width});
-  Resize(c.norm1, request.norm1, tokens, 2);
-  Resize(c.norm2, request.norm2, tokens, 2);
+  const bool in_front = !config.post_norm;
+  Resize(c.norm1, in_front ? request.norm1 : LayerRange{}, tokens, 2);
+  Resize(c.norm2, in_front ? request.norm2 : LayerRange{}, tokens, 2);
+  Resize(c.mlp_norm, in_front ? LayerRange{} : request.mlp_norm, tokens, 2);
   Resize(c.hidden, request.hidden, tokens, config.mlp_width);
   Resize(c.attention, request.attention, tokens, tokens);
   Resize<2>(c.last, request.last, {tokens, config.width});
@@ -124,6 +128,12 @@ class Tower::Pass {
       tokens_ += item.tokens;
       longest_ = std::max(longest_, item.tokens);
     }
+    if (config_.post_norm && !request_.z_rows.empty()) {
+      throw Error(
+          ErrorCode::kUnsupported,
+          "captures: heads' outputs at every token of a tower whose LayerNorms stand behind "
+          "attention; z has those of the pooled row");
+    }
     all_rows_ = !captures.empty() && request_.NeedsAllRows(config_.layers);
     // Few numbers of rows, so that few products are compiled: the rows that fill up are zeros.
     rows_ = packed_.independent ? (tokens_ + kRowPiece - 1) / kRowPiece * kRowPiece : tokens_;
@@ -184,14 +194,25 @@ class Tower::Pass {
   void RunLayer(Index l) {
     const Packed::Layer& layer = At(packed_.layers, l);
     const Block& block = At(tower_.blocks_, l);
-    Normalize(x_, rows_, block.ln1_gain, block.ln1_bias, scratch_.normed);
-    if (request_.norm1.contains(l)) CaptureNorms(l, &Captures::norm1);
+    if (config_.post_norm) {
+      StoreRow({x_, ToSize(rows_ * config_.width)}, scratch_.normed);
+    } else {
+      Normalize(x_, rows_, block.ln1_gain, block.ln1_bias, scratch_.normed);
+      if (request_.norm1.contains(l)) CaptureNorms(l, x_, &Captures::norm1);
+    }
     const QueryKey at = l + 1 < config_.layers ? ProjectAll(layer) : ProjectLast(layer);
     Attend(at);
+    if (config_.post_norm) {
+      CaptureAttention(l, at,
+                       AddNormed(layer.out, scratch_.attended, block.ln1_gain, block.ln1_bias));
+      StoreRow({x_, ToSize(left() * config_.width)}, scratch_.normed);
+      RunMlp(l, layer);
+      return;
+    }
     const std::vector<nn::RowMoments> sub_norms = NormalizeHeads(block);
     CaptureAttention(l, at, sub_norms);
     AddProjected(layer.out, scratch_.attended);
-    if (request_.norm2.contains(l)) CaptureNorms(l, &Captures::norm2);
+    if (request_.norm2.contains(l)) CaptureNorms(l, x_, &Captures::norm2);
     if (config_.gated_mlp == GatedMlp::kGeGlu) {
       float* plain = w_.plain.Grow(left() * config_.width);
       Normalize(x_, left(), block.ln2_gain, block.ln2_bias, plain);
@@ -240,6 +261,33 @@ class Tower::Pass {
                w_.team);
   }
 
+  // x += LayerNorm(weights · from), for the rows that are left. `capture` sees the LayerNorm's
+  // input, if it is there. Returns its moments of each item's pooled row.
+  std::vector<nn::RowMoments> AddNormed(const nn::Weights& weights, const T* from,
+                                        const float* gain, const float* bias,
+                                        const std::function<void(const float*)>& capture = {}) {
+    const Index width = config_.width;
+    float* added = w_.plain.Grow(left() * width);
+    Project(weights, left(), from, added);
+    if (capture) capture(added);
+    std::vector<nn::RowMoments> moments = PooledMoments(added);
+    Normalize(added, left(), gain, bias, added);
+    std::transform(x_, x_ + left() * width, added, x_, std::plus<>());
+    return moments;
+  }
+
+  // Of rows that stand as those of x do.
+  std::vector<nn::RowMoments> PooledMoments(const float* rows) const {
+    const Index width = config_.width;
+    std::vector<nn::RowMoments> moments;
+    moments.reserve(ToSize(count_));
+    for (Index g = 0; g < count_; ++g) {
+      moments.push_back(
+          nn::MomentsOf({rows + RowOf(g) * width, ToSize(width)}, config_.norm_epsilon));
+    }
+    return moments;
+  }
+
   QueryKey ProjectAll(const Packed::Layer& layer) {
     const Index width = config_.width;
     Project(layer.qkv, rows_, scratch_.normed, qkv_);
@@ -263,16 +311,12 @@ class Tower::Pass {
   // The LayerNorm over the heads' outputs, if there is one. Returns the moments of each item's
   // pooled row.
   std::vector<nn::RowMoments> NormalizeHeads(const Block& block) {
-    std::vector<nn::RowMoments> moments;
-    if (block.sub_gain == nullptr) return moments;
+    if (block.sub_gain == nullptr) return {};
     const Index width = config_.width;
     float* plain = w_.plain.Grow(left() * width);
     std::transform(scratch_.attended, scratch_.attended + left() * width, plain,
                    [](T v) { return AsFloat(v); });
-    for (Index g = 0; g < count_; ++g) {
-      moments.push_back(
-          nn::MomentsOf({plain + RowOf(g) * width, ToSize(width)}, config_.norm_epsilon));
-    }
+    std::vector<nn::RowMoments> moments = PooledMoments(plain);
     nn::LayerNorm({.rows = left(),
                    .width = width,
                    .x = plain,
@@ -333,13 +377,20 @@ class Tower::Pass {
     });
   }
 
-  // Numbers [n] of a value, from channel `first` on, as the heads' output takes them. Attention
-  // sums to 1, so what the LayerNorm over the heads' outputs does to the pooled row it does to a
-  // value.
-  void CopyValue(const float* from, Index first, Index l, const nn::RowMoments* norm,
+  // Divides a head's output by the σ of the LayerNorm behind the attention; 1/σ stands behind it.
+  static void DivideBySigma(const nn::RowMoments& norm, std::span<float> output) {
+    for (float& v : output.first(output.size() - 1)) v = static_cast<float>(v / norm.sigma);
+    output.back() = static_cast<float>(1.0 / norm.sigma);
+  }
+
+  // A head's value, of the heads' values `from`, as its output takes it. Attention sums to 1, so
+  // what a LayerNorm over or behind the heads' outputs does to the pooled row it does to a value.
+  void CopyValue(const float* from, Index h, Index l, const nn::RowMoments* norm,
                  std::span<float> to) const {
-    std::copy_n(from + first, to.size(), to.begin());
+    const Index first = h * config_.head_width();
+    std::copy_n(from + first, config_.head_width(), to.begin());
     if (norm == nullptr) return;
+    if (config_.post_norm) return DivideBySigma(*norm, to);
     const Block& block = At(tower_.blocks_, l);
     for (std::size_t i = 0; i < to.size(); ++i) {
       const std::size_t d = ToSize(first) + i;
@@ -365,8 +416,10 @@ class Tower::Pass {
         c.sub_norm[l](0, 0) = static_cast<float>(norm->mean);
         c.sub_norm[l](0, 1) = static_cast<float>(norm->sigma);
       }
-      if (request_.z.contains(l)) {
-        copy(scratch_.attended + RowOf(g) * width, width, c.z[l].data());
+      for (Index h = 0; request_.z.contains(l) && h < config_.heads; ++h) {
+        const std::span<float> z = c.z[l].row(h);
+        copy(scratch_.attended + RowOf(g) * width + h * head_width, head_width, z.data());
+        if (config_.post_norm) DivideBySigma(*norm, z);
       }
       if (request_.z_rows.contains(l)) {
         copy(scratch_.attended + begin * width, item.tokens * width, c.z_rows[l].data());
@@ -375,7 +428,7 @@ class Tower::Pass {
         const float* weights = alpha_ + (g * config_.heads + h) * longest_;
         if (request_.z_self.contains(l)) {
           const std::span<float> own = c.z_self[l].row(h);
-          CopyValue(value + item.pooled * at.key_stride, h * head_width, l, norm, own);
+          CopyValue(value + item.pooled * at.key_stride, h, l, norm, own);
           for (float& v : own) v *= weights[item.pooled];
         }
         if (request_.pattern.contains(l)) {
@@ -388,7 +441,12 @@ class Tower::Pass {
         std::copy_n(at.key + (begin + t) * at.key_stride, width, to + width);
       }
       for (Index t = 0; request_.value.contains(l) && t < item.tokens; ++t) {
-        CopyValue(value + t * at.key_stride, 0, l, norm, c.value[l].row(t));
+        const std::span<float> row = c.value[l].row(t);
+        const std::size_t output_width = row.size() / ToSize(config_.heads);
+        for (Index h = 0; h < config_.heads; ++h) {
+          CopyValue(value + t * at.key_stride, h, l, norm,
+                    row.subspan(ToSize(h) * output_width, output_width));
+        }
       }
       if (request_.attention.contains(l)) CaptureEveryQuery(g, at, c.attention[l]);
     }
@@ -429,12 +487,12 @@ class Tower::Pass {
     });
   }
 
-  // μ and σ of every row of x.
-  void CaptureNorms(Index l, PerLayer<3> Captures::*into) {
+  // μ and σ of every row; `rows` are as many as those of x.
+  void CaptureNorms(Index l, const float* rows, PerLayer<3> Captures::*into) {
     for (Index g = 0; g < Index(captures_.size()); ++g) {
       const auto norms = (At(captures_, g).*into)[l];
       w_.team.Run(At(items_, g).tokens, [&](Index i) {
-        const float* row = x_ + (At(begins_, g) + i) * config_.width;
+        const float* row = rows + (At(begins_, g) + i) * config_.width;
         const nn::RowMoments moments =
             nn::MomentsOf({row, ToSize(config_.width)}, config_.norm_epsilon);
         norms(i, 0) = static_cast<float>(moments.mean);
@@ -507,7 +565,15 @@ class Tower::Pass {
         std::ranges::copy(RowsOf(g), PartRows(g, l).begin());
       }
     }
-    AddProjected(layer.mlp_out, scratch_.hidden);
+    if (config_.post_norm) {
+      const Block& block = At(tower_.blocks_, l);
+      AddNormed(layer.mlp_out, scratch_.hidden, block.ln2_gain, block.ln2_bias,
+                [&](const float* rows) {
+                  if (request_.mlp_norm.contains(l)) CaptureNorms(l, rows, &Captures::mlp_norm);
+                });
+    } else {
+      AddProjected(layer.mlp_out, scratch_.hidden);
+    }
     for (Index g = 0; part_rows && g < Index(captures_.size()); ++g) {
       std::ranges::transform(RowsOf(g), PartRows(g, l), PartRows(g, l).begin(), std::minus<>());
     }

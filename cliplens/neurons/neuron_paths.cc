@@ -27,9 +27,10 @@ Matrix WrittenByChannel(const Vector& x, const Matrix& writes, Index heads) {
   return written;
 }
 
-// Columns [E·Q, H·K] of what directions pull back, as blocks of K rows for each channel.
-Matrix WritesOf(const Matrix& pulled_back, Index heads, Index pools) {
-  const Index width = pulled_back.cols() / heads;
+// Columns [E·Q, H·K'] of what directions pull back, as blocks of K rows for each channel: of a
+// head's K' numbers the first K (TowerConfig::output_width).
+Matrix WritesOf(const Matrix& pulled_back, Index heads, Index width, Index pools) {
+  const Index output_width = pulled_back.cols() / heads;
   const Index embed_width = pulled_back.rows() / pools;
   Matrix writes(heads * pools * width, embed_width);
   for (Index h = 0; h < heads; ++h) {
@@ -37,12 +38,17 @@ Matrix WritesOf(const Matrix& pulled_back, Index heads, Index pools) {
       for (Index k = 0; k < width; ++k) {
         const Index row = (h * pools + p) * width + k;
         for (Index e = 0; e < embed_width; ++e) {
-          writes(row, e) = pulled_back(e * pools + p, h * width + k);
+          writes(row, e) = pulled_back(e * pools + p, h * output_width + k);
         }
       }
     }
   }
   return writes;
+}
+
+// What a LayerNorm behind a matrix makes of its columns: γ ⊙ C x.
+Matrix BehindNorm(const Matrix& columns, std::span<const float> gain) {
+  return VectorOf(gain).asDiagonal() * (columns.rowwise() - columns.colwise().mean());
 }
 
 void CheckLayer(Index layer, Index layers) {
@@ -55,7 +61,8 @@ void CheckLayer(Index layer, Index layers) {
 
 CaptureRequest NeuronPaths::CapturesFor(LayerRange layers) {
   const LayerRange later = {layers.begin + 1, kAllLayers.end};
-  return {.pattern = later, .sub_norm = later, .norm1 = later, .hidden = layers};
+  return {
+      .pattern = later, .sub_norm = later, .norm1 = later, .mlp_norm = layers, .hidden = layers};
 }
 
 NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer, int threads)
@@ -74,7 +81,9 @@ NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer
   const ReadoutDirections against =
       readout.Against(ArrayView<const float, 2>(identity.data(), {embed_width, embed_width}),
                       threads, {layer + 1, config.layers});
-  const Array<float, 2> mlp_out = tower.Weight(layer, Tower::Matrix::kMlpOut);  // [D, F]
+  const Array<float, 2> stored = tower.Weight(layer, Tower::Matrix::kMlpOut);
+  Matrix mlp_out = AsEigen(stored.view()).cast<double>();  // [D, F]
+  if (config.post_norm) mlp_out = BehindNorm(mlp_out, tower.NormGain(layer, 1));
   values_.resize(ToSize(later));
   writes_.resize(ToSize(later));
   std::vector<Matrix> read(ToSize(later));    // diag(γ_a) W_V diag(γ_1) [H·K, D]
@@ -89,11 +98,15 @@ NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer
       weights = gain.asDiagonal() * weights;
       bias = bias.cwiseProduct(gain);
     }
-    At(read, at) = weights * VectorOf(tower.NormGain(l, 0)).asDiagonal();
-    At(biases, at) = weights * VectorOf(tower.NormBias(l, 0)) + bias;
-    At(values_, at) =
-        nn::Product(nn::Of(mlp_out.view()).Transposed(), nn::Of(At(read, at)).Transposed());
-    At(writes_, at) = WritesOf(At(against.heads, l), heads_, pools_);
+    if (config.post_norm) {  // values read rows that no LayerNorm stands in front of
+      At(read, at) = weights;
+      At(biases, at) = bias;
+    } else {
+      At(read, at) = weights * VectorOf(tower.NormGain(l, 0)).asDiagonal();
+      At(biases, at) = weights * VectorOf(tower.NormBias(l, 0)) + bias;
+    }
+    At(values_, at) = nn::Product(nn::Of(mlp_out).Transposed(), nn::Of(At(read, at)).Transposed());
+    At(writes_, at) = WritesOf(At(against.heads, l), heads_, config.head_width(), pools_);
   });
 
   const Index channels = this->channels();
@@ -101,8 +114,10 @@ NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer
   const double terms = 1.0 + 2.0 * static_cast<double>(config.layers);
   const Index a_layer = heads_ * pools_;
   const Index plain = 2 * channels + 2 * pools_ + 1;
-  shared_ = Matrix::Zero(plain + (config.sub_norm ? 2 * later : 0), embed_width);
-  const Vector out_bias = VectorOf(tower.Bias(layer, Tower::Matrix::kMlpOut)) / neurons;
+  const bool divided = config.sub_norm || config.post_norm;
+  shared_ = Matrix::Zero(plain + (divided ? 2 * later : 0), embed_width);
+  Vector out_bias = VectorOf(tower.Bias(layer, Tower::Matrix::kMlpOut)) / neurons;
+  if (config.post_norm) out_bias = BehindNorm(out_bias, tower.NormGain(layer, 1));
   for (Index at = 0; at < later; ++at) {
     const Index l = layer + 1 + at;
     // How many neurons' terms make up the input of layer l.
@@ -111,9 +126,25 @@ NeuronPaths::NeuronPaths(const Tower& tower, const Readout& readout, Index layer
     const Vector mean = Vector::Constant(width, -1.0 / share);
     shared_.middleRows(at * a_layer, a_layer) =
         WrittenByChannel(read_here * out_bias, At(writes_, at), heads_);
-    shared_.middleRows(channels + at * a_layer, a_layer) =
-        WrittenByChannel(read_here * mean, At(writes_, at), heads_);
     Matrix of_biases = WrittenByChannel(At(biases, at), At(writes_, at), heads_);
+    if (config.post_norm) {
+      // σ_a divides what stands before the LayerNorm behind the attention: b_V, b_O, and what
+      // values make of the neurons' shares of the β behind the MLP.
+      RowVector sum = of_biases.colwise().sum();
+      for (Index h = 0; h < heads_; ++h) {
+        for (Index e = 0; e < embed_width; ++e) {
+          sum[e] += At(against.heads, l)(e, (h + 1) * config.output_width() - 1);
+        }
+      }
+      const Vector added = VectorOf(tower.NormBias(layer, 1)) / neurons;
+      shared_.row(plain + at) =
+          sum / share +
+          WrittenByChannel(read_here * added, At(writes_, at), heads_).colwise().sum();
+      of_biases.setZero();
+    } else {
+      shared_.middleRows(channels + at * a_layer, a_layer) =
+          WrittenByChannel(read_here * mean, At(writes_, at), heads_);
+    }
     if (config.sub_norm) {
       // What stands before it is divided by its σ_a; what it adds is not.
       const Vector gain = VectorOf(tower.NormGain(l, 2));
@@ -213,14 +244,20 @@ Matrix NeuronPaths::Against(const Vector& direction) const {
   return scores;
 }
 
+ArrayView<const float, 2> NeuronPaths::NormsOf(const Captures& captures, Index at) const {
+  if (!captures.mlp_norm.empty()) return captures.mlp_norm[layer_];
+  return captures.norm1[layer_ + 1 + at];
+}
+
 Matrix NeuronPaths::Attention(const Captures& captures) const {
   const Index later = Index(values_.size());
   const LayerRange layers = {layer_ + 1, layer_ + 1 + later};
   const bool has_all =
       captures.pattern.layers.begin <= layers.begin && captures.pattern.layers.end == layers.end &&
-      captures.norm1.layers.begin <= layers.begin && captures.norm1.layers.end == layers.end &&
+      (captures.mlp_norm.layers.contains(layer_) ||
+       (captures.norm1.layers.begin <= layers.begin && captures.norm1.layers.end == layers.end)) &&
       captures.hidden.layers.contains(layer_) && captures.pattern.dim(1) == heads_ * pools_ &&
-      captures.hidden.dim(2) == neurons() && (!has_sub_norm() || !captures.sub_norm.empty());
+      captures.hidden.dim(2) == neurons() && (!divides() || !captures.sub_norm.empty());
   if (!has_all) {
     throw Error(ErrorCode::kInvalidArgument,
                 "neurons of layer {}: captures of other layers or sizes; ask the encoder for "
@@ -232,8 +269,8 @@ Matrix NeuronPaths::Attention(const Captures& captures) const {
   Matrix attention(channels(), tokens);
   for (Index at = 0; at < later; ++at) {
     const auto pattern = captures.pattern[layer_ + 1 + at];
-    const auto norms = captures.norm1[layer_ + 1 + at];
-    const double sigma = has_sub_norm() ? double{captures.sub_norm[layer_ + 1 + at](0, 1)} : 1.0;
+    const auto norms = NormsOf(captures, at);
+    const double sigma = divides() ? double{captures.sub_norm[layer_ + 1 + at](0, 1)} : 1.0;
     for (Index c = 0; c < heads_ * pools_; ++c) {
       // The sum that it has but for rounding, and that the constants count on.
       const double whole =
@@ -253,7 +290,7 @@ RowVector NeuronPaths::SharedOf(const Captures& captures, const Matrix& attentio
   const Index channels = this->channels();
   RowVector shared(shared_.rows());
   for (Index j = 0; j < channels; ++j) {
-    const auto norms = captures.norm1[layer_ + 1 + PlaceOf(j).at];
+    const auto norms = NormsOf(captures, PlaceOf(j).at);
     double sum = 0;
     double mean = 0;
     for (Index i = 0; i < attention.cols(); ++i) {
@@ -274,7 +311,7 @@ RowVector NeuronPaths::SharedOf(const Captures& captures, const Matrix& attentio
   const Index plain = 2 * channels + 2 * pools_ + 1;
   shared[plain - 1] = 1.0 / scale.norm;
   const auto later = Index(values_.size());
-  for (Index at = 0; has_sub_norm() && at < later; ++at) {
+  for (Index at = 0; divides() && at < later; ++at) {
     const auto moments = captures.sub_norm[layer_ + 1 + at];
     const double divided = 1.0 / (double{moments(0, 1)} * scale.sigma * scale.norm);
     shared[plain + at] = divided;

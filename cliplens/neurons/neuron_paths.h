@@ -26,6 +26,10 @@
 // each later layer. A neuron of a gated MLP writes its channel of what W_out is applied to, behind
 // the MLP's own LayerNorm.
 //
+// LayerNorms behind attention and MLP (TowerConfig::post_norm, EVA02-E) divide by the σ_m of the
+// MLP at each token and by the σ_a of each later attention: a_{j,i} = A_{j,i}/(σ_m,i σ_a), w_n and
+// W_O stand behind γ and the centring of theirs, and γ_1, μ_i and σ_i of LayerNorm 1 fall away.
+//
 // Behind an attention pool of Q heads (attention_pool.h) a head has Q channels, one for each way in
 // which its rows are weighed: A_j is then Σ_q w^p_q A_q, which sums to Σ_q w^p_q, and n alone
 // divides.
@@ -98,8 +102,8 @@ class NeuronPaths {
   const std::vector<Matrix>& values() const { return values_; }
   // W_O^T diag(γ_p) P of each later layer [H·Q·K, E], a block of K rows for each channel.
   const std::vector<Matrix>& writes() const { return writes_; }
-  // The directions of κ [2J+2Q+1, E]; with a LayerNorm over the heads' outputs two more for each
-  // later layer.
+  // The directions of κ [2J+2Q+1, E]; with a LayerNorm over or behind the heads' outputs two more
+  // for each later layer.
   const Matrix& shared() const { return shared_; }
 
  private:
@@ -110,8 +114,10 @@ class NeuronPaths {
   };
   Place PlaceOf(Index channel) const;
 
-  // Whether the heads' outputs have a LayerNorm.
-  bool has_sub_norm() const { return shared_.rows() > 2 * channels() + 2 * pools_ + 1; }
+  // Whether a LayerNorm over or behind the heads' outputs divides them.
+  bool divides() const { return shared_.rows() > 2 * channels() + 2 * pools_ + 1; }
+  // Of the LayerNorm in front of a later layer's values, or behind the MLP.
+  ArrayView<const float, 2> NormsOf(const Captures& captures, Index at) const;
 
   Index layer_, heads_, pools_;
   std::vector<Matrix> values_, writes_;

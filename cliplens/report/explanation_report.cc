@@ -47,12 +47,14 @@ double SumOf(std::span<const double> values) {
 // What part `j` brings through no patch.
 ScoreRest RestOfPart(const Explanation& e, Index j) {
   return {.pooled_token = At(e.class_token, j),
+          .registers = At(e.registers, j),
           .mlps = At(e.mlps, j),
           .pool_mlp = At(e.pool_mlp, j),
           .input = At(e.input, j)};
 }
 ScoreRest RestOfAll(const Explanation& e) {
   return {.pooled_token = SumOf(e.class_token),
+          .registers = SumOf(e.registers),
           .mlps = SumOf(e.mlps),
           .pool_mlp = SumOf(e.pool_mlp),
           .input = SumOf(e.input)};

@@ -180,6 +180,7 @@ void DrawScale(Canvas& canvas, Index x, Index y, Index width, double scale) {
 std::vector<RestPart> RestParts(const MappedPicture& picture, const ScoreRest& rest) {
   std::vector<RestPart> parts;
   if (picture.class_token) parts.push_back({"class token", "class_token", rest.pooled_token});
+  if (picture.registers) parts.push_back({"registers", "registers", rest.registers});
   parts.push_back({"MLPs", "mlps", rest.mlps});
   if (picture.pool_mlp) parts.push_back({"POOL.MLP", "pool_mlp", rest.pool_mlp});
   parts.push_back({"INPUT", "input", rest.input});

@@ -189,7 +189,12 @@ Json ThroughJson(const ScoreThrough& through) {
                                   {"score", tokens[w]}});
       }
     } else {
-      if (through.layout.prefix > 0) one["class_token"] = tokens.front();
+      if (through.layout.has_class()) one["class_token"] = tokens.front();
+      if (through.layout.registers > 0) {
+        const std::span<const double> in_front = tokens.first(ToSize(through.layout.prefix));
+        const auto of_registers = in_front.last(ToSize(through.layout.registers));
+        one["registers"] = std::accumulate(of_registers.begin(), of_registers.end(), 0.0);
+      }
       one["patches"] = std::vector<double>(tokens.begin() + through.layout.prefix, tokens.end());
     }
     if (const auto words = through.words.find(neuron); words != through.words.end()) {

@@ -25,8 +25,10 @@ struct Loaded {
     shape.Write(directory.path());
     Load(shape.side);
   }
-  enum class Eva { kModel };
-  explicit Loaded(Eva) { Load(WriteRandomEva(directory.path()).preprocess.image_size); }
+  // One of timm's towers.
+  explicit Loaded(const char* tower) {
+    Load(WriteRandomEva(directory.path(), 3, tower).preprocess.image_size);
+  }
 
   void Load(Index side) {
     model.emplace(ClipModel::Load(directory.path()));
@@ -96,22 +98,30 @@ TEST(NeuronPaths, EffectsAreTheirDefinition) {
   }
 }
 
-// EVA-02: a LayerNorm over the heads' outputs, gated MLPs with one of their own.
-TEST(NeuronPaths, EffectsThroughANormOfHeadsAreTheirDefinition) {
-  Loaded loaded(Loaded::Eva::kModel);
-  for (const Index layer : {0, 1}) {
-    const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
-    const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
-    ExpectEffectsAreTheirDefinition(paths, definition);
-    const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
-    EXPECT_LT(RelativeError(SumOfEffects(paths, c).transpose(), definition.WholeMlp(layer)), 1e-12);
+constexpr char kEva02[] = "eva02_base_patch16_clip_224";
+constexpr char kEva02Enormous[] = "eva02_enormous_patch14_clip_224";
+
+// EVA-02: a LayerNorm over the heads' outputs, gated MLPs with one of their own. EVA02-E:
+// LayerNorms behind attention and MLP. Registers change nothing.
+TEST(NeuronPaths, EffectsThroughNormsAreTheirDefinition) {
+  for (const char* tower : {kEva02, kEva02Enormous, "vit_small_patch14_reg4_dinov2"}) {
+    Loaded loaded(tower);
+    for (const Index layer : {0, 1}) {
+      const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
+      const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
+      ExpectEffectsAreTheirDefinition(paths, definition);
+      const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
+      EXPECT_LT(RelativeError(SumOfEffects(paths, c).transpose(), definition.WholeMlp(layer)),
+                1e-12)
+          << tower;
+    }
   }
 }
 
 // All terms of a head's input give what the pass says the head contributes: its output behind the
 // LayerNorm, written, centred and projected.
 TEST(NeuronPaths, TermsThroughANormOfHeadsAddUpToTheHead) {
-  Loaded loaded(Loaded::Eva::kModel);
+  Loaded loaded(kEva02);
   CaptureRequest request = NeuronPaths::CapturesFor({0, 2});
   request.z = request.part_rows = request.z_rows = kAllLayers;
   const NeuronDefinition definition = loaded.DefinitionOf(request);
@@ -148,6 +158,29 @@ TEST(NeuronPaths, TermsThroughANormOfHeadsAddUpToTheHead) {
          definition.Get(".projection.bias") / terms) /
         c.scale.norm;
     EXPECT_LT(RelativeError(through, wanted), 1e-5) << h;  // the pass is fp32
+  }
+}
+
+// The same of EVA02-E, whose outputs stand in front of a LayerNorm: through the first layer, whose
+// input is INPUT alone, against the factors that the decomposition makes.
+TEST(NeuronPaths, InputThroughANormBehindAttentionIsTheHead) {
+  Loaded loaded(kEva02Enormous);
+  CaptureRequest request = TokenCaptures();
+  request.part_rows = request.sub_norm = kAllLayers;
+  const NeuronDefinition definition = loaded.DefinitionOf(request);
+  const Captures& c = definition.captures();
+  const Readout& readout = loaded.model->image_readout();
+  const Array<float, 4> basis = readout.HeadMatrices(1);
+  std::vector<double> u(ToSize(readout.factor().width()));
+  for (Index h = 0; h < loaded.model->config().vision.heads; ++h) {
+    readout.factor().Fill(c.z[0].row(h), c.scale, u);
+    Vector found = Vector::Zero(readout.embed_width());
+    for (std::size_t i = 0; i < u.size(); ++i) {
+      found += u[i] * VectorOfRow(basis.view()[0][h].row(static_cast<Index>(i)));
+    }
+    const Vector wanted =
+        definition.Through(0, h, 1, [&](Index i) { return VectorOfRow(c.part_rows[0].row(i)); });
+    EXPECT_LT(RelativeError(found, wanted), 1e-5) << h;  // the pass is fp32
   }
 }
 

@@ -11,6 +11,7 @@ import shutil
 import numpy as np
 import open_clip
 import pytest
+import timm
 import torch
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
@@ -18,7 +19,7 @@ from safetensors.torch import save_file
 import other_tokenizers
 from test_embeddings import TEXTS, compare
 from test_image_towers import embedded, pixels_of
-from test_siglip import draw
+from models import draw_all
 from test_worldwide import embedded as texts_embedded
 
 # Architectures, and the layout of the tokenizer for those that have one of their own.
@@ -31,11 +32,24 @@ MODELS = {
     "MobileCLIP2-B": None,
     "ViTamin-S": None,
     "vit_medium_patch16_gap_256": None,
+    "EVA02-E-14 made small": None,
+    "ViT-S/14 with registers": None,
+    "ViT-M/16 with registers and a mean": None,
     # As ViT-SO400M-16-SigLIP-i18n-256.
     "ViT-B-16-SigLIP without a projection of texts": "SigLIP's spiece.model",
 }
 # Whose heads are compared with the definition.
-WITH_HEADS = ["EVA02-B-16", "MobileCLIP2-B", "ViTamin-S"]
+WITH_HEADS = ["EVA02-B-16", "MobileCLIP2-B", "ViTamin-S", "EVA02-E-14 made small", "ViT-S/14 with registers",
+              "ViT-M/16 with registers and a mean"]
+# Towers of timm's in other sizes than those of their names, or in place of a published configuration's.
+CHANGED = {
+    "EVA02-E-14 made small": ("EVA02-E-14", "eva02_enormous_patch14_clip_224", dict(
+        img_size=70, embed_dim=192, depth=6, num_heads=6, mlp_ratio=8.6)),
+    "ViT-S/14 with registers": ("EVA02-B-16", "vit_small_patch14_reg4_dinov2", dict(
+        img_size=126, depth=5, reg_tokens=3)),
+    "ViT-M/16 with registers and a mean": ("EVA02-B-16", "vit_medium_patch16_reg4_gap_256", dict(
+        img_size=128, depth=5)),
+}
 OTHER_SIZES = {"MobileCLIP2-B": 170, "ViTamin-S": 160}
 
 
@@ -46,15 +60,21 @@ def layouts(tmp_path_factory):
 
 def head_contributions(model, pixels: torch.Tensor) -> np.ndarray:
     """[L, H, E] of one picture by the definition in fp64, of a tower whose class token's row is pooled, or the
-    mean of all rows. A LayerNorm over the heads' outputs is part of what a head writes."""
+    mean of the patches' rows. A LayerNorm over the heads' outputs is part of what a head writes. One behind the
+    attention centres what each head writes, and its bias is a constant; LayerScale is folded into W_O."""
     visual = model.visual.double()
     trunk = visual.trunk
     mean_of_rows = trunk.global_pool == "avg"
     norm = trunk.fc_norm if mean_of_rows else trunk.norm
-    pooled = (lambda rows: rows[0].mean(0)) if mean_of_rows else (lambda rows: rows[0, 0])
-    written, last = [], []
+    first = getattr(trunk, "num_prefix_tokens", 0)
+    pooled = (lambda rows: rows[0, first:].mean(0)) if mean_of_rows else (lambda rows: rows[0, 0])
+    written, last, behind = [], [], []
     hooks = [block.attn.proj.register_forward_pre_hook(lambda _, x: written.append(pooled(x[0])))
              for block in trunk.blocks]
+    post_norm = type(trunk.blocks[0]).__name__ == "EvaBlockPostNorm"
+    if post_norm:
+        hooks += [block.norm1.register_forward_pre_hook(lambda _, x: behind.append(pooled(x[0])))
+                  for block in trunk.blocks]
     hooks.append(norm.register_forward_pre_hook(lambda _, x: last.append(x[0][0] if mean_of_rows else x[0][0, 0])))
     raw = visual(pixels[None].double())[0]
     for hook in hooks:
@@ -64,9 +84,15 @@ def head_contributions(model, pixels: torch.Tensor) -> np.ndarray:
     layers, heads = len(trunk.blocks), trunk.blocks[0].attn.num_heads
     parts = 2 * layers + 1
     rows = []
-    for block, z in zip(trunk.blocks, written):
-        out = block.attn.proj.weight.T.reshape(heads, -1, x.numel())
-        r = torch.einsum("hk,hkd->hd", z.reshape(heads, -1), out) + (block.attn.proj.bias - mean / parts) / heads
+    for layer, (block, z) in enumerate(zip(trunk.blocks, written)):
+        scale = getattr(getattr(block, "ls1", None), "gamma", torch.ones(x.numel(), dtype=torch.float64))
+        out = (scale[:, None] * block.attn.proj.weight).T.reshape(heads, -1, x.numel())
+        r = torch.einsum("hk,hkd->hd", z.reshape(heads, -1), out) + scale * block.attn.proj.bias / heads
+        if post_norm:
+            a, own = behind[layer], block.norm1
+            of_a = ((a - a.mean()) ** 2).mean().add(own.eps).sqrt()
+            r = (r - r.mean(1, keepdim=True)) / of_a * own.weight + own.bias / heads
+        r = r - mean / parts / heads
         row = (r * norm.weight / sigma + norm.bias / (parts * heads)) @ head.weight.T
         rows.append(row if head.bias is None else row + head.bias / (parts * heads))
     return (torch.stack(rows) / raw.norm()).numpy()
@@ -117,8 +143,14 @@ def head_contributions_to_the_mean(model, pixels: torch.Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
-    cfg = copy.deepcopy(open_clip.get_model_config(name.split()[0]))
+def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, monkeypatch, name):
+    published, tower, sizes = CHANGED.get(name, (name.split()[0], None, {}))
+    cfg = copy.deepcopy(open_clip.get_model_config(published))
+    if tower:
+        cfg["vision_cfg"] |= dict(timm_model_name=tower, timm_pool="avg" if "gap" in tower else "token",
+                                  image_size=sizes["img_size"])
+        create = timm.create_model
+        monkeypatch.setattr(timm, "create_model", lambda *args, **kwargs: create(*args, **kwargs, **sizes))
     if name.endswith("without a projection of texts"):
         cfg["text_cfg"] |= dict(proj_type="none", proj_bias=False)
     directory = tmp_path / "model"
@@ -141,7 +173,9 @@ def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, name):
     for key in ("hf_tokenizer_name", "tokenizer_kwargs"):
         made["text_cfg"].pop(key, None)
     reference = (CustomTextCLIP if custom else CLIP)(**made).eval()
-    draw(reference, 7)
+    draw_all(reference, 7)
+    if sizes:  # an addition to open_clip's format
+        cfg["vision_cfg"]["timm_model_kwargs"] = sizes
     state = {k: v.contiguous() for k, v in reference.state_dict().items() if "attn_mask" not in k}
     save_file(state, directory / "open_clip_model.safetensors")
     (directory / "open_clip_config.json").write_text(json.dumps(dict(

@@ -245,6 +245,8 @@ def bodies(server, picture):
 RARE = {"Failure", "Failure.code", "Failure.message", "Error.error.job", "Edited.accuracy_problem"}
 # Of models with an attention pool (test_towers.py).
 RARE |= {f"{schema}.pool_mlp" for schema in ("Explanation.rest", "Through", "Rest", "Word")}
+# Of models with registers.
+RARE |= {f"{schema}.registers" for schema in ("Explanation.rest", "Through.strongest", "Rest", "Word")}
 
 
 def test_every_route_answers_as_the_openapi_file_says(server, picture):
