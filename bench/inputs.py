@@ -13,15 +13,23 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "parity"))
-ARCHITECTURES = {"B/32": "ViT-B-32", "B/16": "ViT-B-16", "L/14": "ViT-L-14"}
+ARCHITECTURES = {"B/32": "ViT-B-32", "B/16": "ViT-B-16", "L/14": "ViT-L-14",
+                 "SigLIP-B/16": "ViT-B-16-SigLIP", "SigLIP-so400m/14-384": "ViT-SO400M-14-SigLIP-384"}
 JPEG_SIZE = (3000, 2000)
 
 
 def model_config(name: str) -> dict:
     import open_clip
     config = open_clip.get_model_config(ARCHITECTURES[name])
-    config["vision_cfg"].setdefault("head_width", 64)
-    return {key: config[key] for key in ("embed_dim", "vision_cfg", "text_cfg")}
+    if "timm_model_name" not in config["vision_cfg"]:
+        config["vision_cfg"].setdefault("head_width", 64)
+    kept = ("embed_dim", "custom_text", "init_logit_bias", "vision_cfg", "text_cfg")
+    return {key: config[key] for key in kept if key in config}
+
+
+def has_texts(name: str) -> bool:
+    """Whether its tokenizer is here: the others' files cannot be had without the hub."""
+    return "SigLIP" not in name
 
 
 def write_model(folder: pathlib.Path, config: dict) -> pathlib.Path:

@@ -81,14 +81,18 @@ def towers(section: dict) -> str:
                 head += ["tokens a text", "PyTorch, per token", "OpenVINO, per token"]
             head += ["GFLOP/s", "of the products' rate"]
             out += [f"**{title}**\n", table(head, rows)]
-    rows = [[c["model"], str(c["batch"]), str(c["threads"]),
-             per_second(c["batch"], c["seconds"]["image"]),
-             per_second(c["batch"], c["seconds"]["decompose"]),
-             spread(c["seconds"]["image"], c["seconds"]["decompose"])]
-            for c in cells if c["task"] == "decompose"]
-    if rows:
-        out += ["**The image pass with the factors of every head, fp32**\n",
-                table(["model", "batch", "threads", "plain", "with factors", "ratio"], rows)]
+    for task, title, column in (
+            ("decompose", "The image pass with the factors of every head, fp32", "with factors"),
+            ("maps", "The image pass with a text's score split over heads and tokens, fp32", "with maps")):
+        rows = [[c["model"], str(c["batch"]), str(c["threads"]),
+                 per_second(c["batch"], c["seconds"]["image"]),
+                 per_second(c["batch"], c["seconds"][task]),
+                 spread(c["seconds"][task], c["seconds"]["image"])]
+                for c in cells if c["task"] == task]
+        if rows:
+            out += [f"**{title}**\n",
+                    table(["model", "batch", "threads", "plain, a second", f"{column}, a second",
+                           "of the plain pass's time"], rows)]
     rates = [f"{r['flops_per_second'] / 1e9:.0f} GFLOP/s (width {r['width']}, {r['threads']} "
              f"threads, {r['precision']})" for r in section["matmul"]]
     out.append(f"Rate of the matrix product: {', '.join(rates)}.\n")

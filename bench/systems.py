@@ -25,7 +25,7 @@ import warnings
 import numpy as np
 import open_clip
 import torch
-from open_clip.model import CLIP
+from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import load_file
 
 LONG_PASS = 1.0  # seconds
@@ -34,7 +34,9 @@ LONG_PASS = 1.0  # seconds
 def load_clip(directory: str) -> CLIP:
     directory = pathlib.Path(directory)
     config = json.loads((directory / "open_clip_config.json").read_text())["model_cfg"]
-    model = CLIP(**config)
+    for key in ("hf_tokenizer_name", "tokenizer_kwargs"):
+        config["text_cfg"].pop(key, None)
+    model = (CustomTextCLIP if config.pop("custom_text", False) else CLIP)(**config)
     model.load_state_dict(load_file(directory / "open_clip_model.safetensors"))
     return model.eval().requires_grad_(False)
 

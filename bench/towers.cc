@@ -13,11 +13,13 @@
 //                                               → {"flops_per_second": 1.6e11}
 //
 // Tasks: "image" and "text", embeddings as `embed` computes them; "decompose", the same pass with
-// the factors of every head as `decompose` stores them; "contributions", the latter written out for
-// each head and token in full, [B, L, H, N, E], which is what the code of arXiv 2310.05916 forms.
-// A command that fails is answered by {"error": "..."}.
+// the factors of every head as `decompose` stores them; "maps", the pass and how all heads and
+// tokens make up the score of a text, as `heatmap` computes it; "contributions", the factors
+// written out for each head and token in full, [B, L, H, N, E], which is what the code of arXiv
+// 2310.05916 forms. A command that fails is answered by {"error": "..."}.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <functional>
 #include <iostream>
 #include <optional>
@@ -25,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include "cliplens/analysis/token_scores.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/parallel.h"
 #include "cliplens/decompose/decompose.h"
@@ -72,6 +75,19 @@ void EmbedImages(const ClipModel& model, const Pixels& pixels, Passes& passes,
 void EmbedTexts(const ClipModel& model, const std::vector<std::string>& texts, int threads,
                 Array<float, 2>& rows) {
   rows = model.EmbedTexts(texts, /*truncate=*/false, threads);
+}
+
+// Scores of one direction, split over heads and tokens.
+void MapImages(const ClipModel& model, const TokenWeights& weights, const Pixels& pixels,
+               Passes& passes, Array<float, 2>& rows) {
+  passes.ForImages(rows.dim(0), [&](Index begin, Index end, Workspace& workspace) {
+    std::vector<Captures> captures(ToSize(end - begin));
+    model.EmbedImages(Part(pixels, begin, end), rows.rows(begin, end), workspace, TokenCaptures(),
+                      captures);
+    for (const Captures& c : captures) {
+      ScoreTokens(weights, c, {.detail = TokenDetail::kHeads}, /*threads=*/1);
+    }
+  });
 }
 
 // What pictures are decomposed into.
@@ -212,6 +228,7 @@ class Worker {
     pass_ = nullptr;
     passes_.reset();
     decomposer_.reset();
+    weights_.reset();
     model_.reset();
     model_.emplace(LoadModel(directory, precision));
     loaded_ = {directory, precision};
@@ -252,6 +269,13 @@ class Worker {
     rows_ = Array<float, 2>({batch, config.embed_width});
     if (task == "image") {
       pass_ = [this] { EmbedImages(*model_, pixels_, *passes_, rows_); };
+      return {{"rows", batch}};
+    }
+    if (task == "maps") {
+      Array<float, 2> text({1, config.embed_width});
+      std::ranges::fill(text.flat(), 1.0f / std::sqrt(static_cast<float>(config.embed_width)));
+      weights_.emplace(model_->image_readout(), text, threads);
+      pass_ = [this] { MapImages(*model_, *weights_, pixels_, *passes_, rows_); };
       return {{"rows", batch}};
     }
     if (task != "decompose" && task != "contributions") {
@@ -329,6 +353,7 @@ class Worker {
   std::optional<ClipModel> model_;
   std::pair<std::string, std::string> loaded_;
   std::optional<Decomposer> decomposer_;
+  std::optional<TokenWeights> weights_;
   std::optional<Passes> passes_;
   Pixels pixels_;
   std::vector<std::string> texts_;

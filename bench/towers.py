@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Both towers of ViT-B/32, B/16 and L/14: this library beside PyTorch and OpenVINO, in one run.
+"""Both towers of ViT-B/32, B/16 and L/14, and the image towers of two SigLIPs: this library beside
+PyTorch and OpenVINO, in one run.
 
     python bench/towers.py --worker build/release/bin/cliplens_bench [--seconds 900] [--quick]
-        [--models B/32 B/16 L/14] [--tasks image text decompose] [--batches 1 16 64]
+        [--models B/32 B/16 L/14] [--tasks image text decompose maps] [--batches 1 16 64]
         [--threads 1 2] [--precisions fp32 bf16] [--json build/bench.json]
 
 Weights are random, scaled like trained ones (tests/parity/models.py); inputs are the same for all.
@@ -29,7 +30,7 @@ import numpy as np
 
 from common import (ROOT, THREADS, Busy, Worker, WorkerError, has_bf16, leave_nothing_when_ended,
                     ratio, save)
-from inputs import (ARCHITECTURES, model_config, real_texts, real_tokens, write_model,
+from inputs import (ARCHITECTURES, has_texts, model_config, real_texts, real_tokens, write_model,
                     write_pixels)
 
 # Unit rows of two systems: the least cosine that is allowed. In bf16 each system rounds at other
@@ -40,8 +41,12 @@ SYSTEMS = ("cliplens", "torch", "openvino")
 # For the plan alone; the matrix product's rate is measured first.
 REACHED = {"fp32": 0.8, "bf16": 0.6}
 BF16_GAIN = 1.6
-PREPARE_SECONDS = {"B/32": 3, "B/16": 3, "L/14": 9}
+PREPARE_SECONDS = {"B/32": 3, "B/16": 3, "L/14": 9, "SigLIP-B/16": 3, "SigLIP-so400m/14-384": 15}
 LONG_PASS = 1.0
+# Layers, width, width of the MLP, tokens, side of a patch.
+TIMM_SIZES = {"vit_base_patch16_siglip_224": (12, 768, 3072, 196, 16),
+              "vit_so400m_patch14_siglip_384": (27, 1152, 4304, 729, 14)}
+BESIDE_IMAGE = ("decompose", "maps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Tower:
     tokens: int
     embed: int
     patch_inputs: int = 0  # [3·P·P]; 0 in the text tower
+    pool: bool = False  # an attention pool reads the rows of all tokens
 
     def flops(self, tokens: int | None = None, pooled_only: bool = False) -> float:
         """Matrix products of one item. With `pooled_only` those that the embedding needs: the last
@@ -60,6 +66,8 @@ class Tower:
         block = 2 * n * (4 * d * d + 2 * d * f) + 4 * n * n * d
         last = 2 * n * 2 * d * d + 2 * (2 * d * d + 2 * d * f) + 4 * n * d if pooled_only else block
         patches = 2 * (n - 1) * self.patch_inputs * d
+        if self.pool:
+            last = block + 2 * n * 2 * d * d + 2 * (2 * d * d + 2 * d * f) + 4 * n * d
         return (self.layers - 1) * block + last + patches + 2 * d * self.embed
 
     def products(self) -> list[list[int]]:
@@ -70,7 +78,9 @@ class Tower:
 @dataclasses.dataclass(frozen=True)
 class Cell:
     model: str
-    task: str  # image, text, or decompose: the image pass with the factors, beside the one without
+    # image, text, or beside the image pass: decompose, the pass with the factors, and maps, the pass
+    # with a text's score split over heads and tokens
+    task: str
     batch: int
     threads: int
     precision: str
@@ -78,10 +88,14 @@ class Cell:
 
 def towers_of(config: dict) -> dict[str, Tower]:
     vision, text, embed = config["vision_cfg"], config["text_cfg"], config["embed_dim"]
-    grid = vision["image_size"] // vision["patch_size"]
-    image = Tower(vision["layers"], vision["width"], 4 * vision["width"], grid * grid + 1, embed,
-                  3 * vision["patch_size"] ** 2)
-    return dict(image=image, decompose=image,
+    if "timm_model_name" in vision:
+        sizes = TIMM_SIZES[vision["timm_model_name"]]
+        image = Tower(*sizes[:4], embed, 3 * sizes[4] ** 2, pool=True)
+    else:
+        grid = vision["image_size"] // vision["patch_size"]
+        image = Tower(vision["layers"], vision["width"], 4 * vision["width"], grid * grid + 1, embed,
+                      3 * vision["patch_size"] ** 2)
+    return dict(image=image, decompose=image, maps=image,
                 text=Tower(text["layers"], text["width"], 4 * text["width"],
                            text["context_length"], embed))
 
@@ -160,7 +174,7 @@ class Run:
     def expected_seconds(self, cell: Cell) -> float:
         one = self.flops(cell, padded=True) / self.expected_rate(cell)
         rounds, untimed, timed = self.turn(one)
-        if cell.task == "decompose":
+        if cell.task in BESIDE_IMAGE:
             return one * (1 + 2 * rounds * (untimed + timed))
         trials = 2 if one > LONG_PASS else 6  # two set-ups, warmed and tried twice where it is short
         passes = rounds * (untimed + timed)
@@ -173,12 +187,10 @@ class Run:
                                                      o.threads, o.precisions) if c[1] in o.tasks]
         # Models may share a text tower: B/32 and B/16 do.
         texts = {self.towers[m]["text"]: m for m in reversed(o.models)}
-        every = [c for c in every
-                 if c.task != "text" or texts[self.towers[c.model]["text"]] == c.model]
-        if "decompose" in o.tasks:
-            every += [Cell(m, "decompose", min(4 * max(o.threads), max(o.batches)), max(o.threads),
-                           "fp32")
-                      for m in o.models]
+        every = [c for c in every if c.task != "text" or (
+            has_texts(c.model) and texts[self.towers[c.model]["text"]] == c.model)]
+        every += [Cell(m, task, min(4 * max(o.threads), max(o.batches)), max(o.threads), "fp32")
+                  for m in o.models for task in BESIDE_IMAGE if task in o.tasks]
         # What a reader looks at first comes in first; the rest as far as the time goes.
         threads = max(o.threads)
 
@@ -259,10 +271,9 @@ class Run:
         self.cells.append(result)
         print(self.line(result), flush=True)
 
-    def run_decompose(self, cell: Cell, model: pathlib.Path):
-        """The image pass without and with the factors, of one worker, in alternating pairs."""
-        ours = self.workers["cliplens"]
-        seconds = {"image": [], "decompose": []}
+    def run_beside_image(self, cell: Cell, model: pathlib.Path):
+        """The image pass and the task, of one worker, in alternating pairs."""
+        seconds = {"image": [], cell.task: []}
         rows = {}
         self.prepare("cliplens", model, cell, "image")
         rounds, untimed, passes = self.turn(self.timed("cliplens", cell, 1))
@@ -273,11 +284,11 @@ class Run:
                     self.timed("cliplens", cell, untimed)
                 seconds[task].append(self.timed("cliplens", cell, passes))
                 rows.setdefault(task, self.rows("cliplens"))
-        if not np.array_equal(rows["image"], rows["decompose"]):
-            sys.exit(f"decompose gives other embeddings than embed ({cell})")
+        if not np.array_equal(rows["image"], rows[cell.task]):
+            sys.exit(f"{cell.task} gives other embeddings than embed ({cell})")
         self.cells.append(dataclasses.asdict(cell) | dict(seconds=seconds))
-        middle, least, most = ratio(seconds["image"], seconds["decompose"])
-        print(f"{cell.model} decompose / embed, batch {cell.batch}, {cell.threads} threads: "
+        middle, least, most = ratio(seconds[cell.task], seconds["image"])
+        print(f"{cell.model} {cell.task} / embed, batch {cell.batch}, {cell.threads} threads: "
               f"{middle:.3f} ({least:.3f} to {most:.3f})", flush=True)
 
     @staticmethod
@@ -307,8 +318,8 @@ class Run:
             mine.sort(key=lambda c: (self.options.precisions.index(c.precision), c.task))
             reference = {}
             for cell in mine:
-                if cell.task == "decompose":
-                    self.run_decompose(cell, model)
+                if cell.task in BESIDE_IMAGE:
+                    self.run_beside_image(cell, model)
                 else:
                     self.run_cell(cell, model, reference)
             for file in model.iterdir():
@@ -321,8 +332,8 @@ def main():
     parser.add_argument("--worker", type=pathlib.Path,
                         default=ROOT / "build/release/bin/cliplens_bench")
     parser.add_argument("--models", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES))
-    parser.add_argument("--tasks", nargs="+", choices=("image", "text", "decompose"),
-                        default=["image", "text", "decompose"])
+    parser.add_argument("--tasks", nargs="+", choices=("image", "text", *BESIDE_IMAGE),
+                        default=["image", "text", *BESIDE_IMAGE])
     parser.add_argument("--systems", nargs="*", choices=SYSTEMS[1:], default=list(SYSTEMS[1:]),
                         help="what to compare with")
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 16, 64])

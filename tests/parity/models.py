@@ -16,7 +16,7 @@ import pathlib
 import shutil
 
 import torch
-from open_clip.model import CLIP
+from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
 
 from random_weights import draw
@@ -69,14 +69,52 @@ def random_tensor(name: str, shape: tuple[int, ...], random: torch.Generator) ->
                 lambda: 0.3 + 1.5 * torch.rand(shape, generator=random), outlier_step=37)
 
 
+def draw_all(module: torch.nn.Module, seed: int) -> None:
+    """Weights with the scales of trained ones: gains that are not 1, peaked attention, channels that
+    stand out."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in module.named_parameters():
+            normal = torch.randn(value.shape, generator=random)
+            if name == "logit_scale":
+                value.fill_(2.1)
+            elif name == "logit_bias":
+                value.fill_(-9.3)
+            elif any(part in name for part in ("norm", ".ln_", ".bn.")) or name.startswith("ln_"):
+                value.copy_(0.3 * normal if name.endswith("bias") else 0.3 + 1.5 * torch.rand(
+                    value.shape, generator=random))
+            elif "pos" in name and "embed" in name:
+                value.copy_(0.15 * normal)
+                value[..., 5] += 3.0
+            elif value.ndim < 2:
+                value.copy_(0.2 * normal)
+            elif "probe" in name or "latent" in name or "token" in name:
+                value.copy_(0.7 * normal)
+            else:
+                scale = value[0].numel() ** -0.5
+                peaked = any(part in name for part in ("q_proj", "k_proj", "qkv", "in_proj", ".q.", ".kv."))
+                value.copy_(normal * scale * (1.5 if peaked else 0.8))
+        for name, value in module.named_buffers():  # of BatchNorms
+            if name.endswith("running_mean"):
+                value.copy_(0.3 * torch.randn(value.shape, generator=random))
+            elif name.endswith("running_var"):
+                value.copy_(0.3 + 1.5 * torch.rand(value.shape, generator=random))
+
+
 def write_model(directory: pathlib.Path, *, seed: int, dtype: torch.dtype, vocabulary: str | None,
                 model_cfg: dict, preprocess_cfg: dict) -> pathlib.Path:
     directory.mkdir(parents=True)
     arguments = copy.deepcopy(model_cfg)
-    arguments["text_cfg"].pop("hf_tokenizer_name", None)
-    random = torch.Generator().manual_seed(seed)
-    state = {name: random_tensor(name, tuple(value.shape), random).to(dtype).contiguous()
-             for name, value in CLIP(**arguments).state_dict().items()}
+    for key in ("hf_tokenizer_name", "tokenizer_kwargs"):
+        arguments["text_cfg"].pop(key, None)
+    if arguments.pop("custom_text", False):
+        model = CustomTextCLIP(**arguments)
+        draw_all(model, seed)
+        state = {name: value.to(dtype).contiguous() for name, value in model.state_dict().items()}
+    else:
+        random = torch.Generator().manual_seed(seed)
+        state = {name: random_tensor(name, tuple(value.shape), random).to(dtype).contiguous()
+                 for name, value in CLIP(**arguments).state_dict().items()}
     save_file(state, directory / "open_clip_model.safetensors", metadata={"format": "pt"})
     config = dict(model_cfg=model_cfg, preprocess_cfg=preprocess_cfg)
     (directory / "open_clip_config.json").write_text(json.dumps(config, indent=2))

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 import other_tokenizers
 from harness import ROOT
 from test_embeddings import TEXTS, compare
-from test_siglip import draw
+from models import draw_all
 
 sys.path.insert(0, str(ROOT / "tools"))
 import write_architectures  # noqa: E402
@@ -67,7 +67,7 @@ def test_weights_with_a_name(cliplens, measured, odd_folder, tmp_path):
     own = cfg["text_cfg"].pop("hf_tokenizer_name")
     cfg.pop("custom_text")
     reference = CustomTextCLIP(**cfg).eval()
-    draw(reference, 7)
+    draw_all(reference, 7)
     (tmp_path / "model").mkdir()
     path = tmp_path / "model/weights.safetensors"
     save_file({k: v.contiguous() for k, v in reference.state_dict().items() if "attn_mask" not in k}, path)

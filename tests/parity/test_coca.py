@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from test_embeddings import TEXTS, compare
 from test_image_towers import embedded, pixels_of
-from test_siglip import draw
+from models import draw_all
 
 # "equal": a pool as wide as the tower, whose weights have other names.
 MODELS = ["coca_ViT-B-32", "coca_ViT-L-14", "coca_base", "equal"]
@@ -48,7 +48,7 @@ def saved(tmp_path_factory):
             sizes = copy.deepcopy(cfg)
             sizes.pop("custom_text")
             model = CoCa(**sizes).eval()
-            draw(model, 11)
+            draw_all(model, 11)
             save_file({k: v.contiguous() for k, v in model.state_dict().items() if "attn_mask" not in k},
                       directory / "open_clip_model.safetensors")
             (directory / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=cfg)))

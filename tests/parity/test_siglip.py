@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from transformers import AutoTokenizer, SiglipConfig, SiglipModel, SiglipVisionModel
 
 import other_tokenizers
+from models import draw_all
 from test_embeddings import TEXTS, compare
 from test_image_towers import embedded, pixels_of
 from test_worldwide import embedded as texts_embedded
@@ -26,38 +27,6 @@ KINDS = ["SigLIP's spiece.model", "Gemma's tokenizer.json"]
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory):
     return other_tokenizers.write_all(tmp_path_factory.mktemp("siglip"))
-
-
-def draw(module: torch.nn.Module, seed: int) -> None:
-    """Weights with the scales of trained ones: gains that are not 1, peaked attention, channels that
-    stand out."""
-    random = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, value in module.named_parameters():
-            normal = torch.randn(value.shape, generator=random)
-            if name == "logit_scale":
-                value.fill_(2.1)
-            elif name == "logit_bias":
-                value.fill_(-9.3)
-            elif any(part in name for part in ("norm", ".ln_", ".bn.")) or name.startswith("ln_"):
-                value.copy_(0.3 * normal if name.endswith("bias") else 0.3 + 1.5 * torch.rand(
-                    value.shape, generator=random))
-            elif "pos" in name and "embed" in name:
-                value.copy_(0.15 * normal)
-                value[..., 5] += 3.0
-            elif value.ndim < 2:
-                value.copy_(0.2 * normal)
-            elif "probe" in name or "latent" in name or "token" in name:
-                value.copy_(0.7 * normal)
-            else:
-                scale = value[0].numel() ** -0.5
-                peaked = any(part in name for part in ("q_proj", "k_proj", "qkv", "in_proj", ".q.", ".kv."))
-                value.copy_(normal * scale * (1.5 if peaked else 0.8))
-        for name, value in module.named_buffers():  # of BatchNorms
-            if name.endswith("running_mean"):
-                value.copy_(0.3 * torch.randn(value.shape, generator=random))
-            elif name.endswith("running_var"):
-                value.copy_(0.3 + 1.5 * torch.rand(value.shape, generator=random))
 
 
 def small_siglip(vocabulary: int) -> SiglipConfig:
@@ -78,7 +47,7 @@ def saved(layouts, tmp_path_factory):
             directory = tmp_path_factory.mktemp("model") / "m"
             tokenizer = AutoTokenizer.from_pretrained(layouts[kind].path)
             model = SiglipModel(small_siglip(len(tokenizer) + 3)).eval()
-            draw(model, 5)
+            draw_all(model, 5)
             model.save_pretrained(directory)
             for file in layouts[kind].path.iterdir():
                 shutil.copy(file, directory)
