@@ -50,7 +50,11 @@ void AddModel(const StoreInfo& store, const Basis& basis, std::vector<std::strin
     if (!range.Has(n)) unlike.push_back(fmt::format("{} {}, not {}", what, n, RangeText(range)));
   };
   check("layers:", basis.layers(), kLayers);
-  check("width of a head:", basis.head_width(), kHeadWidth);
+  if (store.pools_class_token()) {
+    check("width of a head:", basis.head_width(), kHeadWidth);
+  } else {
+    unlike.emplace_back("its embedding is not made of the class token's row");
+  }
   check("width of the embedding:", basis.embed_width(), kEmbedWidth);
   check("pixels of a side:", ImageSize(store.model_config), kImageSize);
   if (!unlike.empty()) {
