@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
 import shutil
 import time
 
@@ -19,17 +20,18 @@ from bench.truth.cases import cases
 from bench.truth.stores import ROOT, Bench
 
 JUDGED = ("pictureworld", "pictureworld-2")            # all sections
-FURTHER = ("pictureworld-roles", "pictureworld-birds", "pictureworld-siglip")  # truth, fidelity of own answers, confidence
+# Truth, fidelity of own answers, confidence.
+FURTHER = ("pictureworld-roles", "pictureworld-birds", "pictureworld-siglip")
 SEEDS = (21, 22, 23)
 PICTURES = 1500
 CHANGED = 500  # pictures of the first seed whose counterparts are drawn
 
 
-def measure(bench):
+def measure(bench, also):
     bench.draw({f"pictures-{seed}": (seed, PICTURES) for seed in SEEDS}, SEEDS[0], CHANGED)
     results = {"pictures": PICTURES, "changed": CHANGED, "seeds": SEEDS, "runs": [], "cases": [],
                "total_effects": {}}
-    for model in JUDGED + FURTHER:
+    for model in JUDGED + FURTHER + also:
         for seed in SEEDS:
             results["cases"] += cases(bench, model, f"pictures-{seed}")
             run = {"model": model, "seed": seed, "judged": model in JUDGED,
@@ -54,6 +56,8 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/bin/cliplens")
     parser.add_argument("--workers", type=int, default=2, help="processes that draw pictures")
+    parser.add_argument("--models", type=pathlib.Path,
+                        help="a folder of trained models that are not shipped; they are measured as well")
     parser.add_argument("--keep", action="store_true", help="keep pictures and stores of a run")
     parser.add_argument("--update", action="store_true", help="write docs/truth.md and its figures")
     args = parser.parse_args()
@@ -62,7 +66,8 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    results = measure(Bench(args.program, folder, args.workers))
+    also = tuple(sorted(path.name for path in args.models.iterdir())) if args.models else ()
+    results = measure(Bench(args.program, folder, args.workers, args.models), also)
     results["seconds"] = time.perf_counter() - start
     (folder / "results.json").write_text(json.dumps(results) + "\n")
     page = report.page(results)
