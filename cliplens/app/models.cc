@@ -40,8 +40,9 @@ FoundModel FindModel(const ModelChoice& choice) {
 
 ClipModel LoadModel(const ModelChoice& choice) {
   const FoundModel found = FindModel(choice);
-  ClipModel model = ClipModel::Load(found.path, ParsePrecision(choice.precision),
-                                    found.architecture, choice.weights, choice.pictures());
+  ClipModel model =
+      ClipModel::Load(found.path, ParsePrecision(choice.precision), found.architecture,
+                      choice.weights, choice.pictures(), choice.with_text);
   if (!choice.text_rows.empty()) {
     model.UseTextRows(TextRows::Read({choice.text_rows.begin(), choice.text_rows.end()}));
   }

@@ -28,6 +28,7 @@ struct DecomposeArguments {
 };
 
 void Run(DecomposeArguments& options, const Common& common) {
+  options.model.with_text = false;
   const ClipModel model = LoadModel(options.model);
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, options.decompose.on_error);
   if (!options.part.empty()) options.decompose.part = ParseStorePart(options.part);

@@ -45,7 +45,8 @@ TextLines ReadTextsOrShipped(const std::string& texts) {
   return {std::move(pool.texts), std::move(pool.lines), pool.blank};
 }
 
-void Run(const EmbedArguments& options, const Common& common) {
+void Run(EmbedArguments& options, const Common& common) {
+  options.model.with_text = !options.texts.empty();
   const ClipModel model = LoadModel(options.model);
   const std::string rows_out = std::filesystem::path(options.out).replace_extension("rows.jsonl");
   OutputFiles files({options.out, rows_out});

@@ -36,9 +36,10 @@ struct CollectArguments {
 };
 
 void Run(CollectArguments& options, const Common& common) {
+  const bool text = !options.texts.empty();
+  options.model.with_text = text;
   const ClipModel model = LoadModel(options.model);
   CollectOptions& collect = options.collect;
-  const bool text = !options.texts.empty();
   collect.layers = ParseNeuronLayers(
       options.layers, (text ? model.text_tower() : model.image_tower()).config().layers);
   if (!options.part.empty()) collect.part = ParseStorePart(options.part);

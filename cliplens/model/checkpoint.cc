@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -215,7 +217,15 @@ void Apply(const PictureChoice& pictures, Checkpoint& checkpoint) {
   preprocess.backend = pictures.backend;
 }
 
-std::string Fingerprint(const Checkpoint& checkpoint) {
+// Begins with "text." if it is the text tower's.
+constexpr std::string_view kText = "text.";
+
+// Gives tensors by name to what is called with each, in the order of their names.
+using TensorsInOrder = std::function<void(
+    const std::function<void(const std::string& name, const Tensor& tensor)>& each)>;
+
+// `text`: those of the text tower that are not kept.
+std::string Fingerprint(const Checkpoint& checkpoint, const TensorsInOrder& text) {
   const ModelConfig& c = checkpoint.config;
   const auto tower = [](const TowerConfig& t) {
     return Json{t.layers, t.width, t.heads, t.mlp_width, t.norm_epsilon};
@@ -248,10 +258,14 @@ std::string Fingerprint(const Checkpoint& checkpoint) {
   if (c.reads_padding) sizes["reads_padding"] = true;
   Hasher hasher;
   hasher.Update(DumpJson(sizes));
-  for (const auto& [name, tensor] : checkpoint.tensors) {
+  const auto add = [&](const std::string& name, const Tensor& tensor) {
     hasher.Update(name);
     hasher.Update(AsBytes(tensor.values));
-  }
+  };
+  const auto place = checkpoint.tensors.lower_bound(std::string(kText));
+  for (auto at = checkpoint.tensors.begin(); at != place; ++at) add(at->first, at->second);
+  text(add);
+  for (auto at = place; at != checkpoint.tensors.end(); ++at) add(at->first, at->second);
   return hasher.Digest();
 }
 
@@ -334,14 +348,27 @@ ModelConfig LoadConfig(const fs::path& path, const std::string& architecture,
 }
 
 Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
-                          const std::string& weights, const PictureChoice& pictures) {
+                          const std::string& weights, const PictureChoice& pictures,
+                          bool with_text) {
   OpenedCheckpoint opened = OpenCheckpoint(path, architecture, weights, /*with_weights=*/true);
   Checkpoint& checkpoint = opened.checkpoint;
+  checkpoint.with_text = with_text;
   std::set<std::string, std::less<>> used;
+  // Gains are folded into the matrices before these are counted, so both must be there.
+  const bool pass_over_text = !with_text && !checkpoint.config.text.layer_scale;
+  std::map<std::string, std::pair<const TensorRow*, Index>> passed_over;
   for (const TensorRow& row : opened.family->rows) {
     if (!Uses(checkpoint.config, row)) continue;
     for (Index l = 0; l < LayersOf(row, checkpoint.config); ++l) {
-      checkpoint.tensors[WithLayer(row.name, l)] = ReadRow(opened, row, l, used);
+      const std::string name = WithLayer(row.name, l);
+      if (pass_over_text && name.starts_with(kText)) {
+        passed_over[name] = {&row, l};
+        for (const TensorInFile& tensor : TensorsInFile(row, l, checkpoint.config)) {
+          used.insert(opened.prefix + tensor.name);
+        }
+        continue;
+      }
+      checkpoint.tensors[name] = ReadRow(opened, row, l, used);
     }
   }
   CheckLeftOver(opened, used);
@@ -349,10 +376,18 @@ Checkpoint LoadCheckpoint(const fs::path& path, const std::string& architecture,
   FoldLayerScales(checkpoint);
   FoldBatchNorms(checkpoint.tensors, PathText(checkpoint.path));
   Apply(pictures, checkpoint);
-  checkpoint.fingerprint = Fingerprint(checkpoint);
+  checkpoint.fingerprint = Fingerprint(checkpoint, [&](const auto& each) {
+    for (const auto& [name, place] : passed_over) {
+      each(name, ReadRow(opened, *place.first, place.second, used));
+    }
+  });
+  if (!with_text) {
+    std::erase_if(checkpoint.tensors,
+                  [](const auto& tensor) { return tensor.first.starts_with(kText); });
+  }
   BalanceScales(checkpoint);
   // Read-outs have a projection, and the product with this one changes no bit.
-  if (checkpoint.config.has_text() && !checkpoint.config.text_projection) {
+  if (with_text && checkpoint.config.has_text() && !checkpoint.config.text_projection) {
     const Index width = checkpoint.config.embed_width;
     Tensor& projection = checkpoint.tensors["text.projection"];
     projection = {{width, width}, std::vector<float>(ToSize(width * width))};

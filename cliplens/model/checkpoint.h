@@ -44,6 +44,7 @@ struct Checkpoint {
   std::vector<std::filesystem::path> files;  // all that were read: configuration and weights
   ModelConfig config;
   TensorMap tensors;
+  bool with_text = true;  // the text tower's are among them, if the model has one
   // XXH3-128 over the sizes, the activation, ε and all tensors in fp32: the same weights give the
   // same fingerprint in any layout or file type. Preprocessing and tokenizer do not count.
   std::string fingerprint;
@@ -62,11 +63,13 @@ ModelConfig LoadConfig(const std::filesystem::path& path, const std::string& arc
 // `pictures`: of another size, position embeddings are resized (position_grid.h), and the picture's
 // resize in proportion; resized as torchvision does, if transformers would (a Hugging Face
 // directory).
+// Without `with_text` the text tower's tensors are read and checked, but not kept.
 // Throws Error that names the file and the tensor: kNotFound, kCorruptData (a shape that
 // contradicts the configuration, with both), kInvalidArgument (no architecture named, or one beside
 // a directory; a picture smaller than a patch or too large, torchvision's resize for a model of
 // open_clip's), kUnsupported (with the reason).
 Checkpoint LoadCheckpoint(const std::filesystem::path& path, const std::string& architecture = "",
-                          const std::string& weights = "", const PictureChoice& pictures = {});
+                          const std::string& weights = "", const PictureChoice& pictures = {},
+                          bool with_text = true);
 
 }  // namespace cliplens

@@ -48,8 +48,8 @@ struct ClipModel::LazyTokenizer {
 
 ClipModel ClipModel::Load(const std::filesystem::path& path, Precision precision,
                           const std::string& architecture, const std::string& weights,
-                          const PictureChoice& pictures) {
-  return ClipModel(LoadCheckpoint(path, architecture, weights, pictures), precision);
+                          const PictureChoice& pictures, bool with_text) {
+  return ClipModel(LoadCheckpoint(path, architecture, weights, pictures, with_text), precision);
 }
 
 ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
@@ -66,7 +66,7 @@ ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
                       config().pool.kind == Pooling::kNormedAverage),
       tokenizer_(std::make_shared<LazyTokenizer>()) {
   if (patch_.empty()) stem_.emplace(config(), tensors());
-  if (!config().has_text()) return;
+  if (!config().has_text() || !checkpoint_->with_text) return;
   text_.emplace(config().text, checkpoint_->tensors, "text", config().causal, precision);
   text_readout_.emplace(config().text, tensors(), "text", config().embed_width, /*tokens=*/0);
 }
@@ -74,6 +74,10 @@ ClipModel::ClipModel(Checkpoint checkpoint, Precision precision)
 namespace {
 
 [[noreturn]] void ThrowNoText(const ClipModel& model) {
+  if (model.config().has_text()) {
+    throw Error(ErrorCode::kInternal,
+                "{}: it was loaded for pictures alone, and texts are asked for", model.name());
+  }
   throw Error(ErrorCode::kUnsupported,
               "{}: {}, which is not evaluated; give rows of texts that were made elsewhere: "
               "--text-rows FILE.npy, with the texts in FILE.txt beside it",

@@ -40,11 +40,12 @@ struct LogitRule {
 
 class ClipModel : public ImageEncoder {
  public:
-  // See LoadCheckpoint. The tokenizer is read at its first use, so pictures need none.
+  // See LoadCheckpoint. The tokenizer is read at its first use, so pictures need none. Without
+  // `with_text` the model embeds pictures alone, and takes memory for the image tower alone.
   // Error(kUnsupported) for bfloat16 on a processor without it.
   static ClipModel Load(const std::filesystem::path& path, Precision precision = Precision::kF32,
                         const std::string& architecture = "", const std::string& weights = "",
-                        const PictureChoice& pictures = {});
+                        const PictureChoice& pictures = {}, bool with_text = true);
   explicit ClipModel(Checkpoint checkpoint, Precision precision = Precision::kF32);
 
   EncoderIdentity identity() const override;

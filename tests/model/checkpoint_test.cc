@@ -40,6 +40,27 @@ TEST(Checkpoint, FingerprintTellsWeightsApart) {
             LoadCheckpoint(directory.path() / "c").fingerprint);
 }
 
+TEST(Checkpoint, PicturesAloneHaveTheSameFingerprintAndNoTextTower) {
+  for (const bool layer_scale : {false, true}) {
+    const TemporaryDirectory directory;
+    const RandomModel shape{.layer_scale = layer_scale};
+    shape.Write(directory.path());
+    const Checkpoint whole = LoadCheckpoint(directory.path());
+    const Checkpoint pictures = LoadCheckpoint(directory.path(), "", "", {}, /*with_text=*/false);
+    EXPECT_EQ(pictures.fingerprint, whole.fingerprint);
+    for (const auto& [name, tensor] : whole.tensors) {
+      EXPECT_EQ(pictures.tensors.contains(name), !name.starts_with("text.")) << name;
+    }
+    const ClipModel model = ClipModel::Load(directory.path(), Precision::kF32, "", "", {}, false);
+    ExpectError(ErrorCode::kInternal, "loaded for pictures alone", [&] { model.text_tower(); });
+    // What is left out is checked all the same.
+    const std::string lost = "transformer.resblocks.1.mlp.c_fc.weight";
+    RandomModel{.layer_scale = layer_scale, .without = lost}.Write(directory.path());
+    ExpectError(ErrorCode::kCorruptData, lost + "' is missing",
+                [&] { LoadCheckpoint(directory.path(), "", "", {}, false); });
+  }
+}
+
 TEST(Checkpoint, WrongShapeNamesTensorAndBothShapes) {
   const TemporaryDirectory directory;
   RandomModel model;
@@ -140,7 +161,7 @@ TEST(OpenClipConfigTest, OtherModelsAreCalledByTheirNames) {
   const auto tower = [](const char* name) {
     return Json{{"vision_cfg", {{"timm_model_name", name}}}};
   };
-  refused(tower("eva02_enormous_patch14_clip_224"), "EVA's image tower");
+  refused(tower("eva02_huge_patch14_clip_224"), "EVA's image tower");
   refused(tower("fastvit_mci2"), "MobileCLIP's image tower");
   refused(tower("vitamin_huge_224"), "ViTamin's image tower");
   refused(tower("resnet50"), "its image tower is 'resnet50', of timm");
