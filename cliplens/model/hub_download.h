@@ -21,6 +21,7 @@
 
 #include "cliplens/base/index.h"
 #include "cliplens/io/http_client.h"
+#include "cliplens/model/hub_answer.h"
 #include "cliplens/model/hub_cache.h"
 
 namespace cliplens {
@@ -37,12 +38,6 @@ struct HubSettings {
 // and HF_HUB_DOWNLOAD_TIMEOUT in seconds, and HubCacheRoot(). Throws Error(kInvalidArgument) for a
 // value that is none.
 HubSettings HubSettingsHere();
-
-struct HubFile {
-  std::string name;  // in the repository
-  std::string etag;  // of its bytes: SHA-256, or what git gives
-  Index size = -1;   // in bytes; -1: the hub does not say
-};
 
 class HubDownload {
  public:
