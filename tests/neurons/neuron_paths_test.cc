@@ -6,6 +6,7 @@
 // and against other libraries they are in tests/parity/test_neurons.py.
 #include "cliplens/neurons/neuron_paths.h"
 
+#include <cmath>
 #include <optional>
 #include <random>
 
@@ -25,8 +26,12 @@ struct Loaded {
     shape.Write(directory.path());
     Load(shape.side);
   }
-  enum class Eva { kModel };
-  explicit Loaded(Eva) { Load(WriteRandomEva(directory.path()).preprocess.image_size); }
+  enum class Timm { kEva, kViTamin };
+  explicit Loaded(Timm tower) {
+    const ModelConfig config = tower == Timm::kEva ? WriteRandomEva(directory.path())
+                                                   : WriteRandomViTamin(directory.path());
+    Load(config.preprocess.image_size);
+  }
 
   void Load(Index side) {
     model.emplace(ClipModel::Load(directory.path()));
@@ -98,7 +103,7 @@ TEST(NeuronPaths, EffectsAreTheirDefinition) {
 
 // EVA-02: a LayerNorm over the heads' outputs, gated MLPs with one of their own.
 TEST(NeuronPaths, EffectsThroughANormOfHeadsAreTheirDefinition) {
-  Loaded loaded(Loaded::Eva::kModel);
+  Loaded loaded(Loaded::Timm::kEva);
   for (const Index layer : {0, 1}) {
     const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
     const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
@@ -108,10 +113,72 @@ TEST(NeuronPaths, EffectsThroughANormOfHeadsAreTheirDefinition) {
   }
 }
 
+// ViTamin: a stem of convolutions, gated MLPs, an average of all tokens is pooled.
+TEST(NeuronPaths, EffectsInATowerBehindConvolutionsAreTheirDefinition) {
+  Loaded loaded(Loaded::Timm::kViTamin);
+  for (const Index layer : {0, 1}) {
+    const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
+    EXPECT_EQ(paths.channels(), (2 - layer) * 3);
+    const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
+    ExpectEffectsAreTheirDefinition(paths, definition);
+    const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
+    EXPECT_LT(RelativeError(SumOfEffects(paths, c).transpose(), definition.WholeMlp(layer)), 1e-12);
+  }
+}
+
+double LogisticOf(double x) { return 1 / (1 + std::exp(-x)); }
+
+// What a neuron of a gated MLP is: its channel of f(gate) · value, computed in fp64 from the stream
+// before the MLP. EVA's f is SiLU, with a LayerNorm behind the product; ViTamin's is GELU, with a
+// second LayerNorm in front.
+TEST(NeuronPaths, ANeuronOfAGatedMlpIsItsGatedProduct) {
+  for (const Loaded::Timm tower : {Loaded::Timm::kEva, Loaded::Timm::kViTamin}) {
+    Loaded loaded(tower);
+    const TowerConfig& config = loaded.model->config().vision;
+    CaptureRequest request = TokenCaptures();
+    request.hidden = request.part_rows = request.z_rows = kAllLayers;
+    const NeuronDefinition definition = loaded.DefinitionOf(request);
+    const Captures& c = definition.captures();
+    const Index width = config.width;
+    const Index neurons = config.mlp_width;
+    const auto get = [&](Index l, const char* part) {
+      return definition.Get(definition.Block(l, part));
+    };
+    const auto norm = [&](const Vector& x, const Vector& gain, const Vector& bias) {
+      const double variance = (x.array() - x.mean()).square().mean();
+      const Vector centred = (x.array() - x.mean()) / std::sqrt(variance + config.norm_epsilon);
+      return Vector(gain.cwiseProduct(centred) + bias);
+    };
+    Matrix stream = AsEigen(c.part_rows[0]).cast<double>();
+    for (Index l = 0; l < config.layers; ++l) {
+      stream += AsEigen(c.z_rows[l]).cast<double>() *
+                definition.Get(definition.Block(l, "attn.out.weight"), width, width).transpose();
+      stream.rowwise() += get(l, "attn.out.bias").transpose();
+      const Matrix in = definition.Get(definition.Block(l, "mlp.in.weight"), 2 * neurons, width);
+      for (Index i = 0; i < stream.rows(); ++i) {
+        const bool eva = config.gated_mlp == GatedMlp::kSwiGlu;
+        Vector input = norm(stream.row(i).transpose(), get(l, "ln2.gain"), get(l, "ln2.bias"));
+        if (!eva) input = norm(input, get(l, "mlp.norm.gain"), get(l, "mlp.norm.bias"));
+        const Vector read = in * input + get(l, "mlp.in.bias");
+        Vector product(neurons);
+        for (Index n = 0; n < neurons; ++n) {
+          const double gate = read[n];
+          const double open = eva ? LogisticOf(gate) : 0.5 * std::erfc(-gate / std::sqrt(2.0));
+          product[n] = gate * open * read[neurons + n];
+        }
+        if (eva) product = norm(product, get(l, "mlp.norm.gain"), get(l, "mlp.norm.bias"));
+        EXPECT_LT(RelativeError(VectorOfRow(c.hidden[l].row(i)), product), 2e-5)
+            << "layer " << l << " token " << i;  // the pass is fp32
+      }
+      stream += AsEigen(c.part_rows[l + 1]).cast<double>();
+    }
+  }
+}
+
 // All terms of a head's input give what the pass says the head contributes: its output behind the
 // LayerNorm, written, centred and projected.
 TEST(NeuronPaths, TermsThroughANormOfHeadsAddUpToTheHead) {
-  Loaded loaded(Loaded::Eva::kModel);
+  Loaded loaded(Loaded::Timm::kEva);
   CaptureRequest request = NeuronPaths::CapturesFor({0, 2});
   request.z = request.part_rows = request.z_rows = kAllLayers;
   const NeuronDefinition definition = loaded.DefinitionOf(request);
