@@ -27,7 +27,7 @@ void AddPullOption(CLI::App* verb, ModelChoice& choice) {
       [verb, &choice] {
         choice.fetch = [quiet = verb->count("--quiet") > 0](const std::string& name) {
           const Common common{.quiet = quiet};
-          PullModel(name, {}, WorkOf(common));
+          PullModel(name, {.on_wait = PrintProblem}, WorkOf(common));
         };
       },
       "Fetch a model of the hub that is not in the cache, as 'cliplens pull' does");

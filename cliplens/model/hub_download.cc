@@ -209,7 +209,11 @@ fs::path HubDownload::Fetch(const HubFile& file, Index max_bytes,
       .max_bytes = max_bytes,
       .check = [&](const fs::path& part) { CheckBlob(part, file, what); },
       .refuse = [&](const HttpAnswer& answer) { ThrowRefused(answer, what); },
-      .progress = progress};
+      .progress = progress,
+      .on_wait =
+          [&] {
+            if (settings_.on_wait) settings_.on_wait(what);
+          }};
   FetchChecked(download);
   return download.file;
 }

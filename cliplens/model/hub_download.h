@@ -31,6 +31,8 @@ struct HubSettings {
   bool offline = false;
   std::filesystem::path cache = {};
   HttpOptions http = {};  // with the token, if there is one
+  // Is told of each file for which a run waits while another fetches it.
+  std::function<void(const std::string& file)> on_wait = {};
 };
 
 // Those of huggingface_hub's variables: HF_ENDPOINT, HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE, the

@@ -59,6 +59,7 @@ class Place:
                 if not k.startswith(("HF_", "HUGGING", "TRANSFORMERS")) and "_proxy" not in k.lower()}
         self.environment = kept | {
             "HF_ENDPOINT": hub.url, "HF_HOME": str(self.home), "HOME": str(folder),
+            "XDG_CACHE_HOME": str(folder / ".cache"),  # no rows of texts of others
             "HF_HUB_DOWNLOAD_TIMEOUT": "2", "CLIPLENS_SHARE": str(ROOT)}
 
     def command(self, *arguments):
@@ -453,6 +454,28 @@ def test_two_at_once(place, hub):
     assert len(of_weights(hub)) == 2
 
 
+def test_a_run_that_waits_for_another_says_so(place, hub):
+    """One line, of the first file that it waits for; the one that fetches says nothing."""
+    hub.fault(f"GET storage:/org/model/{WEIGHTS}", stall=3)
+    first = place.start("pull", "hf:org/model", env={"HF_HUB_DOWNLOAD_TIMEOUT": "60"})
+    part = place.blob(f"{SHA256}.incomplete")
+    end = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 0):
+        assert first.poll() is None and time.monotonic() < end, first.communicate()
+        time.sleep(0.01)
+    texts = place.folder / "texts.txt"
+    texts.write_text("red\n")
+    others = [place.start("pull", "hf:org/model", "--json"),
+              place.start("tokenize", "hf:org/model", "--texts", texts, "--pull")]
+    for other in others:
+        out, err = other.communicate(timeout=120)
+        assert other.returncode == 0, err
+        assert err == f"cliplens: hf:org/model: {WEIGHTS}: another run is fetching it; waiting for that\n"
+    assert first.communicate(timeout=120)[1] == "" and first.returncode == 0
+    assert_whole(place)
+    assert place.run("pull", "hf:org/model").stderr == ""
+
+
 def test_a_cache_that_may_not_be_written(place, hub):
     place.home.write_text("no folder")
     says(place.run("pull", "hf:org/model"), 3, str(place.home), "cannot make this directory")
@@ -650,7 +673,7 @@ def test_listings_that_lie(place, hub):
 
 
 @pytest.mark.parametrize("body, words", [
-    (b"<html>", "line 1"), (b"{}", '"sha" is missing'), (b'{"sha": "../../../x", "siblings": []}', "no commit"),
+    (b"<html>", "line 1, column 1: syntax error"), (b"{}", '"sha" is missing'), (b'{"sha": "../../../x", "siblings": []}', "no commit"),
     (b'{"sha": "' + b"a" * 40 + b'"}', '"siblings" is missing'),
     (b'{"sha": "' + b"a" * 40 + b'", "siblings": [1]}', "rfilename"),
     (b"[" * 100_000, "nested"), (b" " * 40_000_000, "more than"),
