@@ -638,6 +638,63 @@ def test_a_store_whose_model_is_gone_from_the_cache(place, hub):
     assert place.run(*span, "--pull").returncode == 0
 
 
+def test_the_second_model_of_a_verb_is_pulled_too(place, hub):
+    """`compare STORE2` and --beside: the error names the one command, and --pull does it."""
+    other = {path.name: path.read_bytes() for path in (ROOT / "models/pictureworld-2").iterdir()}
+    hub.add("org/other", other)
+    photo = ROOT / "world/sets/single"
+    for name in ("model", "other"):
+        done = place.run("decompose", f"hf:org/{name}", "--pull", "--images", photo, "--out", name)
+        assert done.returncode == 0, done.stderr
+    commit = hub.repositories["org/other"].commit
+    (place.folder / "texts.txt").write_text("red\na duck\n")
+    (place.folder / "properties.txt").write_text("red\tcolour\nblue\tcolour\na duck\tobject\na cat\tobject\n")
+    verbs = {
+        "--model2": ("compare", "model", "other", "--classes", ROOT / "world/texts/objects.txt"),
+        "--beside-model": ("report", "model", "--texts", "texts.txt", "--beside", "other", "--out", "r.html",
+                           "--properties", "properties.txt", "--count", "1", "--heads", "L5.H0"),
+        " --beside-model": ("label", "model", "--properties", "properties.txt", "--beside", "other"),
+    }
+    for option, verb in verbs.items():
+        shutil.rmtree(place.repository("org/other"))
+        says(place.run(*verb), 3, f"get it: cliplens pull hf:org/other@{commit}, or", f"with {option.strip()}\n")
+        done = place.run(*verb, "--pull")
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+    # Named where it moved to. (Rows of texts that are kept need no model.)
+    shutil.rmtree(place.repository("org/other"))
+    shutil.rmtree(place.folder / ".cache/cliplens")
+    named = (*verbs["--model2"], "--model2", "hf:org/other")
+    says(place.run(*named), 3, "get it: cliplens pull hf:org/other\n")
+    assert place.run(*named, "--pull").returncode == 0
+
+
+def test_verify_pulls_its_model(place, hub):
+    photo = ROOT / "world/sets/single"
+    assert place.run("decompose", "hf:org/model", "--pull", "--images", photo, "--out", "store").returncode == 0
+    shutil.rmtree(place.cache)
+    verify = ("verify", "store", "--model", "hf:org/model")
+    says(place.run(*verify), 3, "get it: cliplens pull hf:org/model\n")
+    done = place.run(*verify, "--pull")
+    assert done.returncode == 0 and "as it should be" in done.stdout, done.stderr
+    asked = len(hub.asked())
+    assert place.run("verify", "store").returncode == 0 and len(hub.asked()) == asked
+
+
+def test_serve_pulls_before_it_listens(place, hub):
+    """The model of a store, and one that is named for stores."""
+    photo = ROOT / "world/sets/single"
+    assert place.run("decompose", "hf:org/model", "--pull", "--images", photo, "--out", "store").returncode == 0
+    for named in ([], ["--model", "hf:org/model"]):
+        shutil.rmtree(place.cache)
+        server = place.start("serve", "store", *named, "--pull", "--port", "0", "--json")
+        try:
+            assert server.stdout.readline(), server.stderr.read()
+            assert list((place.repository() / "snapshots").glob(f"*/{WEIGHTS}"))
+        finally:
+            server.terminate()
+            server.communicate(timeout=60)
+
+
 # Hostile answers.
 
 
