@@ -344,6 +344,11 @@ def make_token_files():
         tokenizer_config_json=json.dumps({"tokenizer_class": "Siglip2Tokenizer", "padding_side": "right"})))
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##t", "ca", "猫", ","]
     put("token_files", "bert", parts(vocab_txt="\n".join(words)))
+    put("token_files", "older", parts(
+        vocab_txt="\n".join(words), tokenizer_config_json=json.dumps({"do_lower_case": False}),
+        special_tokens_map_json=json.dumps({"unk_token": {"content": "[UNK]"}, "sep_token": ",",
+                                            "additional_special_tokens": ["<y>"]}),
+        added_tokens_json=json.dumps({"<x>": 11, "<y>": 12})))
     put("token_files", "bert-json", parts(
         tokenizer_json=json.dumps({"added_tokens": [], "model": {
             "type": "WordPiece", "vocab": {t: i for i, t in enumerate(words)},
@@ -352,6 +357,29 @@ def make_token_files():
             "pre_tokenizer": {"type": "BertPreTokenizer"},
             "post_processor": {"type": "BertProcessing", "cls": ["[CLS]", 2], "sep": ["[SEP]", 3]}}),
         tokenizer_config_json=json.dumps({"pad_token": "[PAD]", "eos_token": "[SEP]"})))
+
+
+def make_hub():
+    commit = "a" * 40
+    put("hub", "listing", "--- listing\n" + json.dumps({"sha": commit, "siblings": [
+        {"rfilename": "config.json"}, {"rfilename": "../../x"}]}))
+
+    def head(name, status, **headers):
+        lines = [f"HTTP/1.1 {status}", *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items()), "", ""]
+        put("hub", name, "--- head\n" + "\r\n".join(lines))
+
+    head("small", "200 OK", ETag=f'"{"b" * 40}"', X_Repo_Commit=commit, Content_Length=5000)
+    head("large", "302 Found", X_Linked_ETag=f'"{"c" * 64}"', X_Linked_Size=5000, X_Repo_Commit=commit,
+         Location="https://cdn.example.org/x?signature=secret")
+    head("renamed", "307 Temporary Redirect", Location="/c/d/resolve/main/config.json", ETag='W/"x-1.y_z"')
+    head("astray", "301 Moved", Location="http://example.org:80/", ETag='""')
+    head("part", "206 Partial Content", Content_Range="bytes 1000-4999/5000", ETag='"e"')
+    head("wait", "429 Too Many Requests", Retry_After="Wed, 21 Oct 2026 07:28:00 GMT")
+    head("seconds", "503 Busy", Retry_After=120)
+    head("gated", "403 Forbidden", X_Error_Code="GatedRepo")
+    head("none", "404 Not Found", X_Error_Code="RevisionNotFound")
+    put("hub", "proxy", "--- head\nHTTP/1.1 200 Connection established\r\nETag: x\r\n\r\nHTTP/2 200\r\n"
+        'etag: "y"\r\nno colon\r\n: no name\r\n\r\n')
 
 
 def make_texts():

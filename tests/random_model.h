@@ -272,4 +272,29 @@ inline ModelConfig WriteRandomEva(const std::filesystem::path& directory, std::u
   return parsed;
 }
 
+// The same with timm's ViTamin: convolutions in front, gated MLPs with a LayerNorm of their own,
+// no class token, the average of all tokens is pooled. Its width goes with its convolutions.
+inline ModelConfig WriteRandomViTamin(const std::filesystem::path& directory,
+                                      std::uint64_t seed = 3) {
+  const Json config = {
+      {"model_cfg",
+       {{"embed_dim", 10},
+        {"custom_text", true},
+        {"vision_cfg",
+         {{"timm_model_name", "vitamin_small_224"},
+          {"timm_pool", ""},
+          {"timm_proj", "linear"},
+          {"image_size", 48},
+          {"timm_model_kwargs",
+           {{"img_size", 48}, {"depth", 3}, {"num_heads", 3}, {"mlp_ratio", 0.05}}}}},
+        {"text_cfg", {{"hf_model_name", "some/text-tower"}}}}}};
+  const ModelConfig parsed = ParseOpenClipConfig(config, "open_clip_config.json");
+  std::filesystem::create_directories(directory);
+  WriteFileAtomically(directory / "open_clip_config.json", DumpJson(config));
+  RandomModel::WriteTensors(
+      directory / "open_clip_model.safetensors",
+      RandomTensors(parsed, "visual.trunk.patch_embed.backbone.stem.conv1.weight", seed));
+  return parsed;
+}
+
 }  // namespace cliplens

@@ -61,8 +61,8 @@ ModelChoice ModelOf(const StoreInfo& info, const ModelChoice& choice) {
       const auto gone = [&](const std::string& next) {
         return Error(ErrorCode::kNotFound,
                      "{}: the model {} of this store is not there any more; {}say where it is with "
-                     "--model",
-                     named.model, info.model_name, next);
+                     "{}",
+                     named.model, info.model_name, next, choice.option);
       };
       if (hub.empty()) throw gone("");
       named.model = hub;
@@ -89,8 +89,9 @@ ClipModel LoadModelOf(const StoreInfo& info, const std::string& place, const Mod
   if (loaded.fingerprint() != info.fingerprint) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: made by model {} with fingerprint {}, {} has {}; name the same model with "
-                "--model or make the store again",
-                place, info.model_name, info.fingerprint, named.model, loaded.fingerprint());
+                "{} or make the store again",
+                place, info.model_name, info.fingerprint, named.model, loaded.fingerprint(),
+                choice.option);
   }
   return loaded;
 }

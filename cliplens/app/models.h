@@ -30,6 +30,7 @@ struct ModelChoice {
   std::vector<std::string> text_rows = {};  // .npy files of rows of texts made elsewhere
   // Fetches a model of the hub, by name, that is not in the cache. Empty: it is an error.
   std::function<void(const std::string& name)> fetch = {};
+  const char* option = "--model";  // that chooses it, for messages
 
   // Throws as ParseResizeBackend.
   PictureChoice pictures() const { return {image_size, ParseResizeBackend(resize_backend)}; }

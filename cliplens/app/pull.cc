@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -323,9 +324,17 @@ PulledModel Cached(const std::string& name, const Wanted& wanted) {
   return model;
 }
 
+// Says of the first file that is waited for what is going on.
+std::function<void(const std::string&)> SayOnce(const PullOptions& options) {
+  return [say = options.on_wait](const std::string& file) mutable {
+    if (!say) return;
+    std::exchange(say, {})(fmt::format("{}: another run is fetching it; waiting for that", file));
+  };
+}
+
 // Weights from their other address.
 PulledModel Original(const std::string& name, const PublishedWeights& row, HttpOptions http,
-                     const Work& work) {
+                     const PullOptions& options, const Work& work) {
   http.token.clear();
   const std::string url(row.url);
   const auto refuse = [&](const HttpAnswer& answer) {
@@ -362,7 +371,8 @@ PulledModel Original(const std::string& name, const PublishedWeights& row, HttpO
                                     Printable(name), UrlText(url), got, wanted);
                       },
                   .refuse = refuse,
-                  .progress = [&](Index have) { progress(have); }});
+                  .progress = [&](Index have) { progress(have); },
+                  .on_wait = [&] { SayOnce(options)(name); }});
     progress.Finish();
   }
   model.name = name;
@@ -374,6 +384,7 @@ PulledModel Original(const std::string& name, const PublishedWeights& row, HttpO
 
 PulledModel Fetched(const std::string& name, const Wanted& wanted, HubSettings settings,
                     const PullOptions& options, const Work& work) {
+  settings.on_wait = SayOnce(options);
   const HubDownload hub(wanted.hub, std::move(settings));
   const Layout layout = ChooseLayout(hub, wanted, name, options.any);
   Pull pull(hub, work);
@@ -440,7 +451,7 @@ PulledModel PullModel(const std::string& name, const PullOptions& options, const
     if (settings.offline && !fs::exists(ClipCacheFile(*wanted.published), ignored)) {
       ThrowOffline(name, ClipCacheFile(*wanted.published).parent_path());
     }
-    return Original(name, *wanted.published, settings.http, work);
+    return Original(name, *wanted.published, settings.http, options, work);
   }
   PulledModel model = settings.offline ? Cached(name, wanted)
                                        : Fetched(name, wanted, std::move(settings), options, work);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct PullOptions {
   // Weights of ARCH/TAG from their other address (OpenAI's, or a release of open_clip), into
   // ~/.cache/clip, where open_clip and OpenAI's package look without the hub.
   bool original = false;
+  // Is told once, by a line for people, where this run waits for another that fetches the same.
+  std::function<void(const std::string& line)> on_wait = {};
 };
 
 struct PulledFile {

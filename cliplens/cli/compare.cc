@@ -23,6 +23,8 @@ struct CompareArguments {
 
 void Run(CompareArguments& options, const Common& common) {
   ComparisonChoice& choice = options.choice;
+  choice.other_model.fetch = choice.model.fetch;
+  choice.other_model.option = "--model2";
   const bool of_flips = choice.image.empty();
   if (!options.maps.empty() && of_flips && choice.classes.classes.empty()) {
     throw Error(ErrorCode::kInvalidArgument,

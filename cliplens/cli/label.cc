@@ -26,9 +26,11 @@ void Run(const LabelArguments& options, const Common& common) {
   std::string comparison;
   if (!options.beside.empty()) {
     const Store second = Store::Open(options.beside);
+    const ModelChoice beside{.model = options.beside_model,
+                             .fetch = options.labelled.model.fetch,
+                             .option = "--beside-model"};
     const LabelReport second_report =
-        MakeLabels(second, LoadModelOf(second, {options.beside_model}), options.labelled.labelling,
-                   WorkOf(common));
+        MakeLabels(second, LoadModelOf(second, beside), options.labelled.labelling, WorkOf(common));
     json["beside"] = LabelSummaryJson(second_report);
     comparison = "\n" + LabelComparisonTable(report, second_report);
   }

@@ -20,19 +20,6 @@ constexpr char kWeightsHelp[] =
     "Of a checkpoint with several models, such as weights and their moving average: the one under "
     "this name (model_ema)";
 
-// --pull.
-void AddPullOption(CLI::App* verb, ModelChoice& choice) {
-  verb->add_flag_callback(
-      "--pull",
-      [verb, &choice] {
-        choice.fetch = [quiet = verb->count("--quiet") > 0](const std::string& name) {
-          const Common common{.quiet = quiet};
-          PullModel(name, {}, WorkOf(common));
-        };
-      },
-      "Fetch a model of the hub that is not in the cache, as 'cliplens pull' does");
-}
-
 void AddTextRows(CLI::App* verb, ModelChoice& choice) {
   verb->add_option(
           "--text-rows", choice.text_rows,
@@ -43,6 +30,18 @@ void AddTextRows(CLI::App* verb, ModelChoice& choice) {
 }
 
 }  // namespace
+
+CLI::Option* AddPullOption(CLI::App* verb, ModelChoice& choice) {
+  return verb->add_flag_callback(
+      "--pull",
+      [verb, &choice] {
+        choice.fetch = [quiet = verb->count("--quiet") > 0](const std::string& name) {
+          const Common common{.quiet = quiet};
+          PullModel(name, {.on_wait = PrintProblem}, WorkOf(common));
+        };
+      },
+      "Fetch a model of the hub that is not in the cache, as 'cliplens pull' does");
+}
 
 void AddModelArgument(CLI::App* verb, ModelChoice& choice) {
   verb->add_option("MODEL", choice.model,

@@ -12,7 +12,8 @@ struct PullArguments {
   PullOptions pull;
 };
 
-void Run(const PullArguments& options, const Common& common) {
+void Run(PullArguments& options, const Common& common) {
+  options.pull.on_wait = PrintProblem;
   const PulledModel model = PullModel(options.name, options.pull, WorkOf(common));
   if (common.json) return PrintJson(PullJson(model));
   Print(PullText(model));

@@ -33,6 +33,8 @@ struct ReportArguments {
 void Run(ReportArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   options.extras.model = options.model;
+  options.extras.beside_model.fetch = options.model.fetch;
+  options.extras.beside_model.option = "--beside-model";
   options.extras.neurons.texts = options.texts;
   options.extras.neurons.truncate = options.extras.classes.truncate;
   const std::vector<HeadId> heads = HeadsIn(store).Parse(options.extras.heads);

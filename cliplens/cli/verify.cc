@@ -64,10 +64,11 @@ void AddVerify(CLI::App& app, Common& common) {
       AddVerb<VerifyArguments>(app, common, "verify", "Check everything that a store promises",
                                "cliplens verify store --model pictureworld");
   AddStoreArgument(verb, options->store, "Store to check");
-  verb->add_option("--model", options->model.model,
-                   "Compare with the model that should have made it");
+  CLI::Option* model = verb->add_option("--model", options->model.model,
+                                        "Compare with the model that should have made it");
   verb->add_option("--arch", options->model.architecture, "Architecture of a checkpoint file");
   verb->add_option("--weights", options->model.weights, "Which of a checkpoint's models");
+  AddPullOption(verb, options->model)->needs(model);
 }
 
 }  // namespace cliplens::cli

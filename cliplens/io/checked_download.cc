@@ -26,7 +26,17 @@ void FetchChecked(const CheckedDownload& download) {
   const Descriptor lock(::open(download.lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (lock.get() < 0) ThrowFileError(download.lock, "cannot open", errno);
   // Where the file system knows no locks two runs may write the same, and the check tells.
-  while (::flock(lock.get(), LOCK_EX) != 0 && errno == EINTR) continue;
+  const auto locked = [&](int how) {
+    int result = 0;
+    do {
+      result = ::flock(lock.get(), how);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
+  };
+  if (!locked(LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+    if (download.on_wait) download.on_wait();
+    locked(LOCK_EX);
+  }
   std::error_code error;
   if (fs::exists(download.file, error)) return;
   fs::path part = download.file;

@@ -31,6 +31,7 @@ struct CheckedDownload {
   // Throws for an answer that brings no file.
   std::function<void(const HttpAnswer& answer)> refuse = {};
   std::function<void(Index bytes)> progress = {};  // is told the bytes that are there
+  std::function<void()> on_wait = {};              // is told that another run fetches it
 };
 
 // Makes a directory and those above it. Throws as AtomicFile.

@@ -9,10 +9,8 @@
 #include <ctime>
 #include <exception>
 #include <memory>
-#include <optional>
 #include <span>
 #include <thread>
-#include <tuple>
 #include <utility>
 
 #include <curl/curl.h>
@@ -21,9 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cliplens/base/ascii.h"
 #include "cliplens/base/error.h"
-#include "cliplens/base/parse_number.h"
 #include "cliplens/base/version.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/open_file.h"
@@ -50,58 +46,6 @@ void Setup() {
     throw Error(ErrorCode::kExhausted, "libcurl cannot start ({}); free memory and try again",
                 curl_easy_strerror(done));
   }
-}
-
-// A parsed address.
-class Address {
- public:
-  explicit Address(const std::string& url) : handle_(curl_url(), curl_url_cleanup) {
-    if (handle_ == nullptr ||
-        curl_url_set(handle_.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "{}: no address of the web; it is written https://HOST/PATH", UrlText(url));
-    }
-    const std::string scheme = Part(CURLUPART_SCHEME);
-    if (scheme != "http" && scheme != "https") {
-      throw Error(ErrorCode::kInvalidArgument, "{}: only http and https are fetched", UrlText(url));
-    }
-  }
-
-  std::string Part(CURLUPart part) const {
-    char* text = nullptr;
-    if (curl_url_get(handle_.get(), part, &text, CURLU_DEFAULT_PORT) != CURLUE_OK) return "";
-    const std::unique_ptr<char, void (*)(void*)> owned(text, curl_free);
-    return text;
-  }
-
-  bool secure() const { return Part(CURLUPART_SCHEME) == "https"; }
-
-  // "https://host:443"
-  std::string Origin() const {
-    return fmt::format("{}://{}:{}", Part(CURLUPART_SCHEME), LowerAscii(Part(CURLUPART_HOST)),
-                       Part(CURLUPART_PORT));
-  }
-
-  // What `location` means from here, or nothing where it is no address.
-  std::optional<std::string> Join(const std::string& location) const {
-    const std::unique_ptr<CURLU, void (*)(CURLU*)> joined(curl_url_dup(handle_.get()),
-                                                          curl_url_cleanup);
-    if (joined == nullptr ||
-        curl_url_set(joined.get(), CURLUPART_URL, location.c_str(), CURLU_URLENCODE) != CURLUE_OK) {
-      return std::nullopt;
-    }
-    char* text = nullptr;
-    if (curl_url_get(joined.get(), CURLUPART_URL, &text, 0) != CURLUE_OK) return std::nullopt;
-    const std::unique_ptr<char, void (*)(void*)> owned(text, curl_free);
-    return text;
-  }
-
- private:
-  std::unique_ptr<CURLU, void (*)(CURLU*)> handle_;
-};
-
-bool IsRedirect(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
 bool MayPass(int status) {
@@ -134,22 +78,7 @@ struct Exchange {
                   "{}: the answer's headers have more than {} bytes; ask its operator",
                   UrlText(answer.url), kMostHeaderBytes);
     }
-    if (line.starts_with("HTTP/")) {  // of a proxy, a "100 Continue", or the answer itself
-      answer.headers.clear();
-      answer.status = 0;
-      const std::size_t blank = line.find(' ');
-      if (blank != std::string_view::npos) {
-        answer.status = ParseNumber<int>(line.substr(blank + 1, 3)).value_or(0);
-      }
-      return;
-    }
-    const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos) return;
-    std::string_view value = line.substr(colon + 1);
-    const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
-    while (!value.empty() && blank(value.front())) value.remove_prefix(1);
-    while (!value.empty() && blank(value.back())) value.remove_suffix(1);
-    answer.headers.emplace(LowerAscii(line.substr(0, colon)), value);
+    TakeHttpHeader(line, answer);
   }
 };
 
@@ -175,7 +104,7 @@ std::size_t OnHeader(char* data, std::size_t size, std::size_t count, void* exch
 std::size_t OnBody(char* data, std::size_t size, std::size_t count, void* exchange) {
   return Guarded(exchange, size * count, [&](Exchange& state) {
     const BodyPart part(reinterpret_cast<const std::uint8_t*>(data), size * count);
-    state.enough = IsRedirect(state.answer.status) || !state.question->take ||
+    state.enough = IsHttpRedirect(state.answer.status) || !state.question->take ||
                    !state.question->take(state.answer, part);
     return !state.enough;
   });
@@ -256,33 +185,17 @@ class Client {
   // The same along redirects. `follow` is asked where one leads to another host; empty: yes.
   HttpOutcome AskAlong(const std::string& url, Question question,
                        const std::function<bool(const HttpAnswer&)>& follow) {
-    const std::string home = Address(url).Origin();
+    const std::string home = HttpOrigin(url);
     std::string at = url;
     const std::string token = question.token;
     for (int hop = 0; hop <= kMostRedirects; ++hop) {
-      const Address here(at);
-      question.token = here.Origin() == home ? token : "";
+      question.token = HttpOrigin(at) == home ? token : "";
       HttpOutcome outcome = Ask(at, question);
-      const std::string location = outcome.answer.Header("location");
-      if (outcome.code != CURLE_OK || !IsRedirect(outcome.answer.status) || location.empty()) {
-        return outcome;
-      }
-      const std::optional<std::string> next = here.Join(location);
-      if (!next) {
-        throw Error(ErrorCode::kCorruptData,
-                    "{}: leads to '{}', which is no address; ask its "
-                    "operator",
-                    UrlText(at), Printable(location, 80));
-      }
-      const Address there(*next);
-      if (here.secure() && !there.secure()) {
-        throw Error(ErrorCode::kCorruptData,
-                    "{}: leads from https to {}, which anybody could read and change; it is not "
-                    "followed, ask its operator",
-                    UrlText(at), UrlText(*next));
-      }
-      if (follow && there.Origin() != here.Origin() && !follow(outcome.answer)) return outcome;
-      at = *next;
+      if (outcome.code != CURLE_OK) return outcome;
+      std::string next = RedirectOf(outcome.answer);
+      if (next.empty()) return outcome;
+      if (follow && HttpOrigin(next) != HttpOrigin(at) && !follow(outcome.answer)) return outcome;
+      at = std::move(next);
     }
     throw Error(ErrorCode::kCorruptData,
                 "{}: leads on and on, after {} redirects to {}; ask its "
@@ -318,16 +231,6 @@ bool IsCut(CURLcode code) {
   }
 }
 
-// How long Retry-After asks to wait, in seconds; 0 where it says nothing that can be read.
-Index RetryAfter(const HttpAnswer& answer) {
-  const std::string value = answer.Header("retry-after");
-  if (const std::optional<Index> seconds = ParseNumber<Index>(value)) {
-    return std::max<Index>(*seconds, 0);
-  }
-  const std::time_t until = curl_getdate(value.c_str(), nullptr);
-  return until < 0 ? 0 : std::max<Index>(until - std::time(nullptr), 0);
-}
-
 // Counts attempts that bring nothing, and waits between them.
 class Attempts {
  public:
@@ -339,7 +242,7 @@ class Attempts {
     if (cut ? !IsCut(outcome.code) : !MayPass(outcome.answer.status)) return false;
     ++barren_;
     if (barren_ >= (NotReached(outcome.code) ? kConnectAttempts : options_.attempts)) return false;
-    const Index asked = cut ? 0 : RetryAfter(outcome.answer);
+    const Index asked = cut ? 0 : RetryAfter(outcome.answer, std::time(nullptr));
     if (asked > options_.most_pause_seconds) return false;
     const auto pause = std::chrono::milliseconds(Index{500} << std::min(barren_ - 1, 6));
     std::this_thread::sleep_for(
@@ -384,120 +287,53 @@ HttpAnswer AskUntilAnswered(const std::string& url, const HttpOptions& options,
   }
 }
 
-// "bytes 100-199/200": the first byte and the size of the whole, -1 where that is not said.
-std::optional<std::pair<Index, Index>> ParseContentRange(std::string_view text) {
-  constexpr std::string_view kUnit = "bytes ";
-  if (!text.starts_with(kUnit)) return std::nullopt;
-  text.remove_prefix(kUnit.size());
-  const std::size_t dash = text.find('-');
-  const std::size_t slash = text.find('/');
-  if (dash == std::string_view::npos || slash == std::string_view::npos || dash > slash) {
-    return std::nullopt;
-  }
-  const std::optional<Index> first = ParseNumber<Index>(text.substr(0, dash));
-  if (!first) return std::nullopt;
-  return std::pair(*first, ParseNumber<Index>(text.substr(slash + 1)).value_or(-1));
-}
-
 // A file that grows by the bodies of answers.
 class GrowingFile {
  public:
   GrowingFile(const std::filesystem::path& path, const std::string& url, Index size, Index most)
       : path_(path),
-        url_(url),
-        size_(size),
-        most_(size >= 0 ? size : most),
+        wanted_{.url = url, .size = size, .most = size >= 0 ? size : most},
         file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
     if (file_.get() < 0) ThrowFileError(path, "cannot create", errno);
     struct stat status;
     if (::fstat(file_.get(), &status) != 0) ThrowFileError(path, "cannot stat", errno);
-    have_ = status.st_size;
+    wanted_.have = status.st_size;
     // Without the size of the whole nobody can tell whether this is a part of it.
-    if (size_ < 0 || have_ > size_) Restart();
+    if (size < 0 || have() > size) Restart();
   }
 
   void Restart() {
     if (::ftruncate(file_.get(), 0) != 0) ThrowFileError(path_, "cannot write", errno);
-    have_ = 0;
+    wanted_.have = 0;
   }
 
   // Where the body of this answer begins. Throws where it is another part than that asked for.
   void Begin(const HttpAnswer& answer) {
-    Index first = 0;
-    Index whole = -1;
-    if (answer.status == 206) {
-      const auto range = ParseContentRange(answer.Header("content-range"));
-      if (!range || range->first != have_) {
-        throw Error(ErrorCode::kCorruptData,
-                    "{}: gives the part '{}' where bytes from {} on were asked for; ask its "
-                    "operator",
-                    UrlText(url_), Printable(answer.Header("content-range"), 80), have_);
-      }
-      std::tie(first, whole) = *range;
-    } else {
-      Restart();
-      whole = ParseNumber<Index>(answer.Header("content-length")).value_or(-1);
-    }
-    if (whole >= 0 && (size_ >= 0 ? whole != size_ : whole > most_)) ThrowSize(whole);
+    if (FirstByteOf(answer, wanted_) == 0) Restart();
   }
 
   void Append(BodyPart part) {
-    if (std::ssize(part) > most_ - have_) ThrowSize(have_ + std::ssize(part));
+    const Index after = have() + std::ssize(part);
+    if (after > wanted_.most) ThrowBodySize(wanted_, after, /*or_more=*/true);
     WriteAll(file_.get(), path_, part);
-    have_ += std::ssize(part);
+    wanted_.have = after;
   }
 
   void Finish() {
-    if (size_ >= 0 && have_ != size_) ThrowSize(have_);
+    if (wanted_.size >= 0 && !whole()) ThrowBodySize(wanted_, have(), /*or_more=*/false);
     if (::fsync(file_.get()) != 0) ThrowFileError(path_, "cannot write", errno);
   }
 
-  Index have() const { return have_; }
-  bool whole() const { return size_ >= 0 && have_ == size_; }
+  Index have() const { return wanted_.have; }
+  bool whole() const { return wanted_.size >= 0 && have() == wanted_.size; }
 
  private:
-  [[noreturn]] void ThrowSize(Index got) const {
-    throw Error(ErrorCode::kCorruptData, "{}: has {} bytes{}, {} {}; ask its operator",
-                UrlText(url_), got, got == have_ ? "" : " or more", most_,
-                size_ >= 0 ? "were announced" : "are taken at most");
-  }
-
   std::filesystem::path path_;
-  std::string url_;
-  Index size_;
-  Index most_;
+  WantedBody wanted_;
   Descriptor file_;
-  Index have_ = 0;
 };
 
 }  // namespace
-
-std::string HttpAnswer::Header(std::string_view name) const {
-  const auto found = headers.find(std::string(name));
-  return found == headers.end() ? "" : found->second;
-}
-
-std::string UrlText(std::string_view url) {
-  std::string text(url.substr(0, url.find_first_of("?#")));
-  const std::size_t scheme = text.find("://");
-  if (scheme != std::string::npos) {
-    const std::size_t host = scheme + 3;
-    const std::size_t end = std::min(text.find('/', host), text.size());
-    const std::size_t at = text.rfind('@', end);
-    if (at != std::string::npos && at >= host && at < end) text.erase(host, at + 1 - host);
-  }
-  return Printable(text);
-}
-
-std::string UrlPart(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.' || c == '~';
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
 
 HttpAnswer HttpGet(const std::string& url, const HttpOptions& options, Index max_bytes) {
   std::string body;

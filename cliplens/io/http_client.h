@@ -1,4 +1,4 @@
-// GET and HEAD over HTTP and HTTPS. The only file that uses libcurl.
+// GET and HEAD over HTTP and HTTPS. Only this file and http_answer use libcurl.
 //
 //   const HttpAnswer answer = HttpGet("https://huggingface.co/api/models/a/b", {}, 1 << 20);
 //   Print(answer.status, answer.Header("etag"), answer.body);
@@ -13,11 +13,10 @@
 
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <string>
-#include <string_view>
 
 #include "cliplens/base/index.h"
+#include "cliplens/io/http_answer.h"
 
 namespace cliplens {
 
@@ -28,21 +27,6 @@ struct HttpOptions {
   int attempts = 5;             // in a row that bring nothing
   int most_pause_seconds = 60;  // a longer Retry-After ends the attempts
 };
-
-struct HttpAnswer {
-  int status = 0;                              // of the last answer
-  std::string url;                             // that gave it
-  std::map<std::string, std::string> headers;  // of the last answer; names in lower case
-  std::string body;                            // of HttpGet
-
-  // A header, empty where there is none. `name` is in lower case.
-  std::string Header(std::string_view name) const;
-};
-
-// An address without its query, which may hold secrets, as messages quote it.
-std::string UrlText(std::string_view url);
-// The value of an address's part: letters, digits and "-_.~" as they are, all else as %XX.
-std::string UrlPart(std::string_view text);
 
 // The answer with at most `max_bytes` of body. Any status is an answer. Throws
 // Error(kInvalidArgument) for an address that is none, Error(kPrecondition) where no answer came,

@@ -12,6 +12,7 @@
 #include "cliplens/base/index.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/stand_in.h"
 
 namespace cliplens {
 namespace {
@@ -73,7 +74,8 @@ class Builder : public nlohmann::json_sax<Json> {
     Frame& frame = open_.back();
     if (!frame.keys.insert(key).second) {
       Throw(Reached() > 0 ? Reached() - 1 : 0,
-            fmt::format("the key \"{}\" stands twice in one object", Printable(key)));
+            fmt::format("the key \"{}\" stands twice in one object; remove one of them",
+                        Printable(key)));
     }
     frame.key = std::move(key);
     return true;
@@ -88,7 +90,8 @@ class Builder : public nlohmann::json_sax<Json> {
     const std::size_t begin =
         what.find(column == what.npos ? "] " : ": ", column == what.npos ? 0 : column);
     if (begin != what.npos) what.remove_prefix(begin + 2);
-    Throw(position > 0 ? position - 1 : 0, Printable(what, 240));
+    Throw(position > 0 ? position - 1 : 0,
+          Printable(what, 240) + "; check that it is whole, and JSON");
   }
 
  private:
@@ -116,7 +119,9 @@ class Builder : public nlohmann::json_sax<Json> {
   bool Open(Json value) {
     if (open_.size() == kMaxDepth) {
       Throw(Reached() > 0 ? Reached() - 1 : 0,
-            fmt::format("nested deeper than {} levels, the most that is read", kMaxDepth));
+            fmt::format("nested deeper than {} levels, the most that is read; check that it is the "
+                        "file that is meant",
+                        kMaxDepth));
     }
     open_.push_back({std::move(value), {}, {}});
     return true;
@@ -170,15 +175,18 @@ Json ParseJson(std::string_view text, const std::string& name, Index max_values)
 }
 
 Json ReadJsonFile(const std::filesystem::path& path, Index max_bytes) {
-  return ParseJson(ReadTextFile(path, max_bytes), PathText(path));
+  const std::string name = PathText(path);
+  const std::string text = ReadTextFile(path, max_bytes);
+  RefuseStandIn(text, name);
+  return ParseJson(text, name);
 }
 
 template <typename T>
 T JsonField(const Json& object, const char* key, const std::string& name) {
   if (!object.is_object()) {
     throw Error(ErrorCode::kCorruptData,
-                "{}: a JSON object with \"{}\" is wanted, this is of type {}", name, key,
-                object.type_name());
+                "{}: a JSON object with \"{}\" is wanted, this is of type {}; correct it", name,
+                key, object.type_name());
   }
   const auto found = object.find(key);
   if (found == object.end()) {
@@ -187,8 +195,8 @@ T JsonField(const Json& object, const char* key, const std::string& name) {
   }
   const Json& value = *found;
   const auto refuse = [&](const char* wanted) {
-    throw Error(ErrorCode::kCorruptData, "{}: \"{}\" must be {}, it is {}", name, key, wanted,
-                JsonExcerpt(value));
+    throw Error(ErrorCode::kCorruptData, "{}: \"{}\" must be {}, it is {}; correct it", name, key,
+                wanted, JsonExcerpt(value));
   };
   if constexpr (std::is_same_v<T, bool>) {
     if (!value.is_boolean()) refuse("true or false");
@@ -220,7 +228,7 @@ template Json JsonField<Json>(const Json&, const char*, const std::string&);
 Json JsonList(const Json& object, const char* key, const std::string& name) {
   Json list = JsonField<Json>(object, key, name);
   if (list.is_array()) return list;
-  throw Error(ErrorCode::kCorruptData, "{}: \"{}\" must be a list, it is {}", name, key,
+  throw Error(ErrorCode::kCorruptData, "{}: \"{}\" must be a list, it is {}; correct it", name, key,
               JsonExcerpt(list));
 }
 

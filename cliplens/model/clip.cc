@@ -122,9 +122,11 @@ const Tokenizer& ClipModel::tokenizer() const {
             : Tokenizer::Load(directory, config().context_length, config().tokenizer_name,
                               config().text_class ? TextTail::kClassRow : TextTail::kPadding);
     if (loaded.vocabulary_size() > config().vocabulary_size) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: the vocabulary has {} entries, the model {}; they do not belong together",
-                  checkpoint_->path.string(), loaded.vocabulary_size(), config().vocabulary_size);
+      throw Error(
+          ErrorCode::kCorruptData,
+          "{}: the tokenizer's files have {} ids, the weights rows for {}; take both from the "
+          "same model",
+          checkpoint_->path.string(), loaded.vocabulary_size(), config().vocabulary_size);
     }
     tokenizer_->tokenizer.emplace(std::move(loaded));
   });

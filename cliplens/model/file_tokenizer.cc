@@ -55,6 +55,16 @@ UnigramVocabulary PiecesOf(const SentencePieceModel& model) {
   return vocabulary;
 }
 
+// Throws where there is no tokenizer.json and no other file from which a class is read.
+void NeedFile(const std::filesystem::path& directory, const char* file, const char* what) {
+  if (Exists(directory / file)) return;
+  throw Error(
+      ErrorCode::kNotFound,
+      "{}: no tokenizer.json and no {}, one of which the tokenizer of {} is read from; copy "
+      "the files of the model's tokenizer there",
+      PathText(directory), file, what);
+}
+
 // The byte that a token "<0x41>" stands for.
 std::optional<char> ByteOfToken(std::string_view token) {
   if (token.size() != 6 || !token.starts_with("<0x") || !token.ends_with('>')) return std::nullopt;
@@ -86,6 +96,8 @@ struct FileTokenizer::Impl {
   void AddTokens(const std::unordered_map<std::string, std::int32_t>& ids);
   void SetRule();
 
+  // The text of a token that the settings name, which must be there.
+  const std::string& RoleText(const char* role) const;
   std::optional<std::int32_t> RoleId(const char* role) const;
   std::int32_t RequiredRole(const char* role) const;
   std::string_view Spelling(std::int32_t id) const;
@@ -145,14 +157,18 @@ std::optional<std::int32_t> FileTokenizer::Impl::RoleId(const char* role) const 
   return id->second;
 }
 
-std::int32_t FileTokenizer::Impl::RequiredRole(const char* role) const {
-  const std::optional<std::int32_t> id = RoleId(role);
-  if (!id) {
+const std::string& FileTokenizer::Impl::RoleText(const char* role) const {
+  const auto found = settings.roles.find(role);
+  if (found == settings.roles.end() || !found->second || found->second->text.empty()) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: no token is named as '{}', which the model's texts need; name it there",
                 settings.config_name, role);
   }
-  return *id;
+  return found->second->text;
+}
+
+std::int32_t FileTokenizer::Impl::RequiredRole(const char* role) const {
+  return added_ids.at(RoleText(role));
 }
 
 const Json& FileTokenizer::Impl::ModelOfKind(const Json& file, const std::string& file_name,
@@ -207,9 +223,9 @@ void FileTokenizer::Impl::LoadUnigram(const std::optional<Json>& file) {
     vocabulary = ReadUnigramModel(json, model_name);
     steps.AddNormalizer(FindPrecompiled(*file), model_name);
   } else {
-    const std::filesystem::path path =
-        directory / (t5 ? "spiece.model" : "sentencepiece.bpe.model");
-    const SentencePieceModel pieces = ReadSentencePieceModel(path);
+    const char* model_file = t5 ? "spiece.model" : "sentencepiece.bpe.model";
+    NeedFile(directory, model_file, t5 ? "T5" : "XLM-RoBERTa");
+    const SentencePieceModel pieces = ReadSentencePieceModel(directory / model_file);
     model_name = pieces.name;
     vocabulary = PiecesOf(pieces);
     for (const UnigramPiece& piece : pieces.pieces) {
@@ -224,10 +240,7 @@ void FileTokenizer::Impl::LoadUnigram(const std::optional<Json>& file) {
       }
     } else {
       // fairseq's four tokens in place of sentencepiece's three.
-      const auto text_of = [&](const char* role) {
-        const auto& token = settings.roles.at(role);
-        return UnigramPiece{.text = token ? token->text : ""};
-      };
+      const auto text_of = [&](const char* role) { return UnigramPiece{.text = RoleText(role)}; };
       vocabulary.pieces.erase(
           vocabulary.pieces.begin(),
           vocabulary.pieces.begin() + std::min<std::ptrdiff_t>(3, std::ssize(vocabulary.pieces)));
@@ -282,15 +295,18 @@ void FileTokenizer::Impl::LoadBert(const std::optional<Json>& file) {
     const Json& json = ModelOfKind(*file, name, ModelKind::kWordPieces, "WordPiece");
     vocabulary.ids = ReadWordPieceModel(json, name).ids;
   } else {
+    NeedFile(directory, "vocab.txt", "BERT");
     name = PathText(directory / "vocab.txt");
     vocabulary = ReadVocabText(directory / "vocab.txt");
   }
-  const auto& unknown = settings.roles.at("unk_token");
-  const auto found = vocabulary.ids.find(unknown ? unknown->text : "");
+  const std::string& unknown = RoleText("unk_token");
+  const auto found = vocabulary.ids.find(unknown);
   if (found == vocabulary.ids.end()) {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: the unknown token \"{}\" is none of the vocabulary's; fetch the file again",
-                name, unknown ? Printable(unknown->text) : "");
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{}: the unknown token \"{}\" is none of the vocabulary's; fetch the file again, or "
+        "name another as 'unk_token' in {}",
+        name, Printable(unknown), settings.config_name);
   }
   vocabulary.unknown = found->second;
   const bool lower = settings.Flag("do_lower_case", true);
@@ -338,6 +354,12 @@ void FileTokenizer::Impl::LoadFileAlone(const Json& file) {
 }
 
 void FileTokenizer::Impl::LoadSiglip() {
+  if (!Exists(directory / "spiece.model")) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: spiece.model is missing, from which the tokenizer of SigLIP is read; copy it "
+                "from the model's tokenizer",
+                PathText(directory));
+  }
   const SentencePieceModel pieces = ReadSentencePieceModel(directory / "spiece.model");
   name = pieces.name;
   std::unordered_map<std::string, std::int32_t> ids;

@@ -23,11 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Index kMostListing = Index{32} << 20;
-constexpr Index kMostListingValues = Index{1} << 20;
 constexpr Index kMostTokenBytes = 4'096;
-// The largest weights of open_clip take 10 GB.
-constexpr Index kMostFileBytes = Index{1} << 40;
-
 std::string Variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -73,22 +69,6 @@ std::string ReadToken() {
                 where);
   }
   return token;
-}
-
-// What stands in quotation marks of an ETag.
-std::string EtagOf(std::string_view header) {
-  if (header.starts_with("W/")) header.remove_prefix(2);
-  if (header.starts_with('"')) header.remove_prefix(1);
-  if (header.ends_with('"')) header.remove_suffix(1);
-  return std::string(header);
-}
-
-bool IsBlobName(std::string_view etag) {
-  return !etag.empty() && etag.size() <= 128 && etag.front() != '.' &&
-         std::ranges::all_of(etag, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                  c == '-' || c == '_' || c == '.';
-         });
 }
 
 bool IsHexadecimal(std::string_view text, std::size_t digits) {
@@ -157,16 +137,9 @@ HubDownload::HubDownload(HubName name, HubSettings settings)
                                       name_.repository, UrlPart(name_.revision));
   const HttpAnswer answer = HttpGet(url, settings_.http, kMostListing);
   if (answer.status != 200) ThrowRefused(answer, HubNameText(name_));
-  const std::string where = UrlText(url);
-  const Json listing = ParseJson(answer.body, where, kMostListingValues);
-  commit_ = JsonField<std::string>(listing, "sha", where);
-  if (!IsHubCommit(commit_)) {
-    throw Error(ErrorCode::kCorruptData, "{}: 'sha' is '{}', which is no commit; is this a hub?",
-                where, Printable(commit_, 60));
-  }
-  for (const Json& file : JsonList(listing, "siblings", where)) {
-    files_.insert(JsonField<std::string>(file, "rfilename", where));
-  }
+  HubListing listing = ParseHubListing(answer.body, UrlText(url));
+  commit_ = std::move(listing.commit);
+  files_ = std::move(listing.files);
 }
 
 fs::path HubDownload::snapshot() const { return folder_ / "snapshots" / commit_; }
@@ -179,42 +152,11 @@ bool HubDownload::IsLinked(const std::string& file) const {
 fs::path HubDownload::Blob(const HubFile& file) const { return folder_ / "blobs" / file.etag; }
 
 void HubDownload::ThrowRefused(const HttpAnswer& answer, const std::string& what) const {
-  const std::string reason = answer.Header("x-error-code");
-  const std::string page = UrlText(settings_.endpoint + "/" + name_.repository);
-  const bool token = !settings_.http.token.empty();
-  const std::string give =
-      token ? "give another token, this one may not read it or has expired: HF_TOKEN=hf_..."
-            : "give a token: HF_TOKEN=hf_..., or the file " + PathText(HubHome() / "token");
-  switch (answer.status) {
-    case 401:
-    case 403:
-      if (reason == "GatedRepo") {
-        throw Error(ErrorCode::kPrecondition, "{}: is gated ({}): accept its terms at {} and {}",
-                    what, answer.status, page, give);
-      }
-      throw Error(ErrorCode::kPrecondition,
-                  "{}: the hub does not show it ({}): it is private, or there is no such "
-                  "repository; check the name, or {}",
-                  what, answer.status, give);
-    case 404:
-      if (reason == "RevisionNotFound") {
-        throw Error(ErrorCode::kNotFound, "{}: has no revision '{}'; its revisions are at {}", what,
-                    name_.revision, page);
-      }
-      throw Error(ErrorCode::kNotFound, "{}: there is no such model at {} (404); check the name",
-                  what, page);
-    case 429: {
-      const std::string wait = answer.Header("retry-after");
-      throw Error(ErrorCode::kExhausted,
-                  "{}: the hub refuses further requests (429{}); run again later{}", what,
-                  wait.empty() ? "" : ", Retry-After " + Printable(wait, 40),
-                  token ? "" : ", or " + give);
-    }
-    default:
-      throw Error(ErrorCode::kPrecondition,
-                  "{}: the hub answers with status {} ({}); run again later, what has come is kept",
-                  what, answer.status, UrlText(answer.url));
-  }
+  ThrowHubRefusal(answer, what,
+                  {.page = UrlText(settings_.endpoint + "/" + name_.repository),
+                   .revision = name_.revision,
+                   .token_file = PathText(HubHome() / "token"),
+                   .has_token = !settings_.http.token.empty()});
 }
 
 HubFile HubDownload::Describe(const std::string& file) const {
@@ -227,26 +169,7 @@ HubFile HubDownload::Describe(const std::string& file) const {
   });
   const bool redirect = answer.status >= 300 && answer.status < 400;
   if (answer.status != 200 && !redirect) ThrowRefused(answer, what);
-  HubFile out{.name = file, .etag = EtagOf(answer.Header("x-linked-etag"))};
-  if (out.etag.empty()) out.etag = EtagOf(answer.Header("etag"));
-  if (!IsBlobName(out.etag)) {
-    throw Error(ErrorCode::kCorruptData,
-                "{}: the hub names its bytes '{}', which is no ETag; is {} a hub?", what,
-                Printable(out.etag, 80), UrlText(settings_.endpoint));
-  }
-  const std::string commit = answer.Header("x-repo-commit");
-  if (!commit.empty() && commit != commit_) {
-    throw Error(ErrorCode::kCorruptData, "{}: is of commit {}, {} was asked for; run again", what,
-                Printable(commit, 60), commit_);
-  }
-  std::string size = answer.Header("x-linked-size");
-  if (size.empty() && !redirect) size = answer.Header("content-length");
-  out.size = ParseNumber<Index>(size).value_or(-1);
-  if (out.size > kMostFileBytes) {
-    throw Error(ErrorCode::kExhausted, "{}: has {} bytes, at most {} are fetched", what, out.size,
-                kMostFileBytes);
-  }
-  return out;
+  return ParseHubFile(answer, file, what, commit_);
 }
 
 Index HubDownload::Missing(const HubFile& file) const {
@@ -286,7 +209,11 @@ fs::path HubDownload::Fetch(const HubFile& file, Index max_bytes,
       .max_bytes = max_bytes,
       .check = [&](const fs::path& part) { CheckBlob(part, file, what); },
       .refuse = [&](const HttpAnswer& answer) { ThrowRefused(answer, what); },
-      .progress = progress};
+      .progress = progress,
+      .on_wait =
+          [&] {
+            if (settings_.on_wait) settings_.on_wait(what);
+          }};
   FetchChecked(download);
   return download.file;
 }

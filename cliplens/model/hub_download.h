@@ -21,6 +21,7 @@
 
 #include "cliplens/base/index.h"
 #include "cliplens/io/http_client.h"
+#include "cliplens/model/hub_answer.h"
 #include "cliplens/model/hub_cache.h"
 
 namespace cliplens {
@@ -30,6 +31,8 @@ struct HubSettings {
   bool offline = false;
   std::filesystem::path cache = {};
   HttpOptions http = {};  // with the token, if there is one
+  // Is told of each file for which a run waits while another fetches it.
+  std::function<void(const std::string& file)> on_wait = {};
 };
 
 // Those of huggingface_hub's variables: HF_ENDPOINT, HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE, the
@@ -37,12 +40,6 @@ struct HubSettings {
 // and HF_HUB_DOWNLOAD_TIMEOUT in seconds, and HubCacheRoot(). Throws Error(kInvalidArgument) for a
 // value that is none.
 HubSettings HubSettingsHere();
-
-struct HubFile {
-  std::string name;  // in the repository
-  std::string etag;  // of its bytes: SHA-256, or what git gives
-  Index size = -1;   // in bytes; -1: the hub does not say
-};
 
 class HubDownload {
  public:

@@ -11,6 +11,7 @@
 #include "cliplens/io/byte_cursor.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/stand_in.h"
 
 namespace cliplens {
 namespace {
@@ -65,7 +66,8 @@ UnigramPiece ReadPiece(std::span<const std::uint8_t> message, std::size_t id,
     if (field.number == 3) kind = field.value;
   });
   if (kind < 1 || kind > 6) {
-    throw Error(ErrorCode::kCorruptData, "{}: piece {} is of the unknown kind {}", name, id, kind);
+    throw Error(ErrorCode::kCorruptData,
+                "{}: piece {} is of the unknown kind {}; fetch the file again", name, id, kind);
   }
   piece.kind = static_cast<PieceKind>(kind);
   if (FindInvalidUtf8(piece.text) != std::string_view::npos) {
@@ -118,6 +120,7 @@ SentencePieceModel ParseSentencePieceModel(std::string_view bytes, const std::st
   const std::span message(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   ForFields(message, name, [&](const ProtoField& part) {
     if (part.number == 1) model.pieces.push_back(ReadPiece(part.bytes, model.pieces.size(), name));
+    model.has_settings = model.has_settings || part.number == 2 || part.number == 3;
     if (part.number == 2) {  // trainer_spec
       ForFields(part.bytes, name, [&](const ProtoField& field) {
         if (field.number == 3) type = field.value;
@@ -145,7 +148,16 @@ SentencePieceModel ParseSentencePieceModel(std::string_view bytes, const std::st
 
 SentencePieceModel ReadSentencePieceModel(const std::filesystem::path& path) {
   const std::string name = PathText(path);
-  return ParseSentencePieceModel(ReadTextFile(path, kMaxSentencePieceBytes), name);
+  const std::string content = ReadTextFile(path, kMaxSentencePieceBytes);
+  RefuseStandIn(content, name);
+  SentencePieceModel model = ParseSentencePieceModel(content, name);
+  if (!model.has_settings) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: ends behind piece {}, without the settings that follow the pieces; it was cut "
+                "off, fetch the file again",
+                name, std::ssize(model.pieces) - 1);
+  }
+  return model;
 }
 
 SentencePiece::SentencePiece(const SentencePieceModel& model)

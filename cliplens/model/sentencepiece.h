@@ -28,7 +28,8 @@ struct SentencePieceModel {
   std::string name;  // of the file, for messages
   std::vector<UnigramPiece> pieces;
   bool is_unigram = true;
-  std::int32_t unknown = 0;  // id, as the trainer was told
+  bool has_settings = false;  // behind the pieces; a file that was cut off has none
+  std::int32_t unknown = 0;   // id, as the trainer was told
   bool byte_fallback = false;
   // How texts are normalized.
   std::string character_map;  // CharacterMap

@@ -18,8 +18,8 @@ constexpr std::int64_t kMostExtraIds = 10'000;
 std::string ClassName(const TokenizerSettings& settings, const std::string& wanted) {
   std::string name = wanted;
   const auto found = settings.config.find("tokenizer_class");
-  if (name.empty() && found != settings.config.end() && found->is_string()) {
-    name = found->get<std::string>();
+  if (name.empty() && found != settings.config.end() && !found->is_null()) {
+    name = JsonField<std::string>(settings.config, "tokenizer_class", settings.config_name);
   }
   if (name.ends_with("TokenizerFast") && name != "PreTrainedTokenizerFast") {
     name.resize(name.size() - std::string_view("Fast").size());
@@ -53,7 +53,7 @@ TokenizerClass FindTokenizerClass(const std::filesystem::path& directory,
   if (!name.empty()) {
     throw Error(ErrorCode::kUnsupported,
                 "{}: 'tokenizer_class' is \"{}\"; only the tokenizers of T5, XLM-RoBERTa, Gemma, "
-                "SigLIP, BERT and PreTrainedTokenizerFast are supported",
+                "SigLIP, BERT and PreTrainedTokenizerFast are supported; name the one that it is",
                 settings.config_name, Printable(name));
   }
   if (HasFile(directory, "tokenizer.json")) return TokenizerClass::kFile;

@@ -11,6 +11,7 @@
 #include "cliplens/io/file.h"
 #include "cliplens/io/plain_text.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/stand_in.h"
 
 namespace cliplens {
 namespace {
@@ -157,6 +158,7 @@ WordPieceVocabulary ReadVocabText(const std::filesystem::path& path) {
   const std::string name = PathText(path);
   const std::string content = ReadTextFile(path, kMaxVocabularyBytes);
   const std::string_view text = PlainText(content, name);
+  RefuseStandIn(text, name);
   WordPieceVocabulary vocabulary;
   std::int32_t id = 0;
   for (std::size_t at = 0; at < text.size(); ++id) {
@@ -171,7 +173,8 @@ WordPieceVocabulary ReadVocabText(const std::filesystem::path& path) {
 std::vector<TokenText> ReadAddedTokens(const Json& file, const std::string& name) {
   const Json& list = MemberOf(file, "added_tokens");
   if (!list.is_null() && !list.is_array()) {
-    throw Error(ErrorCode::kCorruptData, "{}: 'added_tokens' must be an array", name);
+    throw Error(ErrorCode::kCorruptData,
+                "{}: 'added_tokens' must be an array; fetch the file again", name);
   }
   std::map<std::int64_t, TokenText> by_id;
   for (const Json& token : list) {

@@ -12,6 +12,10 @@
 namespace cliplens {
 namespace {
 
+constexpr std::int64_t kMostTokenIds = std::int64_t{1} << 24;
+
+bool IsTokenId(std::int64_t id) { return id >= 0 && id < kMostTokenIds; }
+
 // The tokens of an array, appended.
 void ReadTokens(const Json& array, const std::string& name, std::vector<TokenText>& tokens) {
   if (array.is_null()) return;
@@ -57,8 +61,8 @@ Index ReadMaxLength(const Json& config, const std::string& name) {
     if (found == config.end() || found->is_null()) continue;
     if (!found->is_number() || !(found->get<double>() >= 2)) {
       throw Error(ErrorCode::kCorruptData,
-                  "{}: '{}' is {}, a number of tokens from 2 on was expected", name, key,
-                  Printable(DumpJson(*found), 40));
+                  "{}: '{}' is {}, a number of tokens from 2 on was expected; correct it", name,
+                  key, Printable(DumpJson(*found), 40));
     }
     // Files say 10^30 for "no limit".
     const double length = found->get<double>();
@@ -70,16 +74,18 @@ Index ReadMaxLength(const Json& config, const std::string& name) {
 // "added_tokens_decoder" of tokenizer_config.json.
 void ReadDecoder(const Json& decoder, const std::string& name, TokenizerSettings& settings) {
   if (!decoder.is_object()) {
-    throw Error(ErrorCode::kCorruptData, "{}: 'added_tokens_decoder' must be an object", name);
+    throw Error(ErrorCode::kCorruptData,
+                "{}: 'added_tokens_decoder' must be an object; fetch the file again", name);
   }
   for (const auto& [key, value] : decoder.items()) {
-    const std::optional<std::int64_t> id = ParseNumber<std::int64_t>(key);
-    if (!id) {
+    const std::int64_t id = ParseNumber<std::int64_t>(key).value_or(-1);
+    if (!IsTokenId(id)) {
       throw Error(ErrorCode::kCorruptData,
-                  "{}: 'added_tokens_decoder' has a token for '{}', which is no id", name,
-                  Printable(key));
+                  "{}: 'added_tokens_decoder' has a token for '{}', which is no id from 0 to {}; "
+                  "fetch the file again",
+                  name, Printable(key, 40), kMostTokenIds - 1);
     }
-    settings.added.insert_or_assign(*id, ReadTokenText(value, false, name));
+    settings.added.insert_or_assign(id, ReadTokenText(value, false, name));
   }
 }
 
@@ -94,10 +100,11 @@ void ReadOlderFiles(const std::filesystem::path& directory, TokenizerSettings& s
           ReadObjectIfThere(directory, "added_tokens.json", kMaxVocabularyBytes)) {
     const std::string name = PathText(directory / "added_tokens.json");
     for (const auto& [text, id] : added->items()) {
-      if (!id.is_number_integer()) {
+      if (!id.is_number_integer() || !IsTokenId(id.get<std::int64_t>())) {
         throw Error(ErrorCode::kCorruptData,
-                    "{}: the id of \"{}\" is {}, a whole number was expected", name,
-                    Printable(text), Printable(DumpJson(id), 40));
+                    "{}: the id of \"{}\" is {}, a whole number from 0 to {} was expected; fetch "
+                    "the file again",
+                    name, Printable(text), Printable(DumpJson(id), 40), kMostTokenIds - 1);
       }
       const bool special =
           std::any_of(
@@ -126,8 +133,8 @@ TokenText ReadTokenText(const Json& value, bool special, const std::string& name
     if (found == value.end() || found->is_null()) return fallback;
     if (!found->is_boolean()) {
       throw Error(ErrorCode::kCorruptData,
-                  "{}: '{}' of the token \"{}\" is {}, true or false was expected", name, key,
-                  Printable(token.text), Printable(DumpJson(*found), 40));
+                  "{}: '{}' of the token \"{}\" is {}, true or false was expected; correct it",
+                  name, key, Printable(token.text), Printable(DumpJson(*found), 40));
     }
     return found->get<bool>();
   };
@@ -147,8 +154,8 @@ bool TokenizerSettings::Flag(const char* key, bool fallback) const {
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return fallback;
   if (!found->is_boolean()) {
-    throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, true or false was expected", config_name,
-                key, Printable(DumpJson(*found), 40));
+    throw Error(ErrorCode::kCorruptData, "{}: '{}' is {}, true or false was expected; correct it",
+                config_name, key, Printable(DumpJson(*found), 40));
   }
   return found->get<bool>();
 }
@@ -159,7 +166,8 @@ std::optional<Json> ReadObjectIfThere(const std::filesystem::path& directory, co
   const std::filesystem::path path = directory / file;
   Json json = ReadJsonFile(path, max_bytes);
   if (!json.is_object()) {
-    throw Error(ErrorCode::kCorruptData, "{}: an object was expected", PathText(path));
+    throw Error(ErrorCode::kCorruptData, "{}: an object was expected; fetch the file again",
+                PathText(path));
   }
   return json;
 }
@@ -185,11 +193,19 @@ TokenizerSettings ReadTokenizerSettings(const std::filesystem::path& directory,
     if (tokenizer) {
       const Json added = JsonField<Json>(*tokenizer, "added_tokens", tokenizer_name);
       if (!added.is_array()) {
-        throw Error(ErrorCode::kCorruptData, "{}: 'added_tokens' must be an array", tokenizer_name);
+        throw Error(ErrorCode::kCorruptData,
+                    "{}: 'added_tokens' must be an array; fetch the file again", tokenizer_name);
       }
       for (const Json& token : added) {
-        settings.added.insert_or_assign(JsonField<std::int64_t>(token, "id", tokenizer_name),
-                                        ReadTokenText(token, false, tokenizer_name));
+        TokenText text = ReadTokenText(token, false, tokenizer_name);
+        const auto id = JsonField<std::int64_t>(token, "id", tokenizer_name);
+        if (!IsTokenId(id)) {
+          throw Error(ErrorCode::kCorruptData,
+                      "{}: the id of the added token \"{}\" is {}, from 0 to {} was expected; "
+                      "fetch the file again",
+                      tokenizer_name, Printable(text.text), id, kMostTokenIds - 1);
+        }
+        settings.added.insert_or_assign(id, std::move(text));
       }
     }
   }

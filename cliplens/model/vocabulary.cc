@@ -10,6 +10,7 @@
 #include "cliplens/io/file.h"
 #include "cliplens/io/json.h"
 #include "cliplens/io/printable.h"
+#include "cliplens/io/stand_in.h"
 #include "cliplens/model/text/unicode.h"
 
 namespace cliplens {
@@ -65,7 +66,8 @@ void CheckMerges(const Vocabulary& vocabulary, const std::string& merges_name) {
 // Adds the members of a JSON object {token: id}.
 void ReadIds(const Json& object, const std::string& name, Vocabulary& vocabulary) {
   if (!object.is_object() || object.empty()) {
-    throw Error(ErrorCode::kCorruptData, "{}: the vocabulary must be an object of tokens and ids",
+    throw Error(ErrorCode::kCorruptData,
+                "{}: the vocabulary must be an object of tokens and ids; fetch the file again",
                 name);
   }
   std::unordered_map<std::int64_t, const std::string*> token_of;
@@ -75,14 +77,17 @@ void ReadIds(const Json& object, const std::string& name, Vocabulary& vocabulary
     const bool whole = value.is_number_integer();
     const std::int64_t id = whole ? value.get<std::int64_t>() : -1;
     if (!whole || id < 0 || id > kMaxId) {
-      throw Error(ErrorCode::kCorruptData,
-                  "{}: the id of \"{}\" is {}, it must be a whole number from 0 to {}", name,
-                  Printable(token), Printable(DumpJson(value), 40), kMaxId);
+      throw Error(
+          ErrorCode::kCorruptData,
+          "{}: the id of \"{}\" is {}, it must be a whole number from 0 to {}; fetch the file "
+          "again",
+          name, Printable(token), Printable(DumpJson(value), 40), kMaxId);
     }
     const auto [place, added] = vocabulary.ids.emplace(token, static_cast<std::int32_t>(id));
     const auto [other, fresh] = token_of.emplace(id, &place->first);
     if (!added || !fresh) {
-      throw Error(ErrorCode::kCorruptData, "{}: \"{}\" and \"{}\" have the same id, {}", name,
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: \"{}\" and \"{}\" have the same id, {}; fetch the file again", name,
                   Printable(*other->second), Printable(token), id);
     }
   }
@@ -125,8 +130,10 @@ void FindSpecials(const std::filesystem::path& directory, Vocabulary& vocabulary
   vocabulary.end =
       FindSpecial(directory, "eos_token", {"<|endoftext|>", "<end_of_text>"}, vocabulary);
   if (vocabulary.start == vocabulary.end) {
-    throw Error(ErrorCode::kCorruptData, "{}: start and end of a text are both \"{}\"",
-                vocabulary.name, Printable(vocabulary.start));
+    throw Error(
+        ErrorCode::kCorruptData,
+        "{}: start and end of a text are both \"{}\"; name two tokens in tokenizer_config.json",
+        vocabulary.name, Printable(vocabulary.start));
   }
 }
 
@@ -156,8 +163,9 @@ std::pair<std::string, std::string> ReadMerge(const Json& merge, std::size_t ind
     }
   }
   throw Error(ErrorCode::kCorruptData,
-              "{}: merge {} must be two tokens, as \"a b\" or [\"a\", \"b\"]; it is {}", name,
-              index + 1, Printable(DumpJson(merge), 80));
+              "{}: merge {} must be two tokens, as \"a b\" or [\"a\", \"b\"], it is {}; fetch the "
+              "file again",
+              name, index + 1, Printable(DumpJson(merge), 80));
 }
 
 // Members of tokenizer.json's model that would change the ids.
@@ -191,7 +199,8 @@ Vocabulary ReadModel(const Json& model, const Json& ids, const std::string& name
   ReadIds(ids, name, vocabulary);
   const auto found = model.find("merges");
   if (found == model.end() || !found->is_array()) {
-    throw Error(ErrorCode::kCorruptData, "{}: \"merges\" must be an array", name);
+    throw Error(ErrorCode::kCorruptData, "{}: \"merges\" must be an array; fetch the file again",
+                name);
   }
   const Json& merges = *found;
   vocabulary.merges.reserve(merges.size());
@@ -212,7 +221,8 @@ void FindUnknown(const Json& model, Vocabulary& vocabulary) {
 Json CheckedModel(const Json& tokenizer, const std::string& name) {
   Json model = JsonField<Json>(tokenizer, "model", name);
   if (!model.is_object()) {
-    throw Error(ErrorCode::kCorruptData, "{}: \"model\" must be an object", name);
+    throw Error(ErrorCode::kCorruptData, "{}: \"model\" must be an object; fetch the file again",
+                name);
   }
   CheckModel(model, name);
   return model;
@@ -231,9 +241,11 @@ Vocabulary ReadTokenizerJson(const std::filesystem::path& path) {
       if (known == ids.end()) {
         ids[content] = id;
       } else if (*known != id) {
-        throw Error(ErrorCode::kCorruptData,
-                    "{}: \"{}\" has the id {} in the vocabulary and {} in added_tokens", name,
-                    Printable(content), Printable(DumpJson(*known), 40), id);
+        throw Error(
+            ErrorCode::kCorruptData,
+            "{}: \"{}\" has the id {} in the vocabulary and {} in added_tokens; fetch the file "
+            "again",
+            name, Printable(content), Printable(DumpJson(*known), 40), id);
       }
     }
   }
@@ -293,6 +305,7 @@ std::string ReadMergesText(const std::filesystem::path& path) {
   if (text.empty()) {
     throw Error(ErrorCode::kCorruptData, "{}: the file is empty; fetch it again", PathText(path));
   }
+  RefuseStandIn(text, PathText(path));
   return text;
 }
 
@@ -317,7 +330,8 @@ Merges ParseMerges(std::string_view text, const std::string& name) {
       throw Error(ErrorCode::kCorruptData, "{}: line {} is empty; remove it", name, empty_line);
     }
     if (right.empty() || !TakeWord(line).empty()) {
-      throw Error(ErrorCode::kCorruptData, "{}: line {} must be two tokens, it is \"{}\"", name,
+      throw Error(ErrorCode::kCorruptData,
+                  "{}: line {} must be two tokens, it is \"{}\"; fetch the file again", name,
                   line_number, Printable(whole, 80));
     }
     merges.emplace_back(left, right);

@@ -101,13 +101,17 @@ class Page {
     const StoreInfo& store = input_.store;
     const ModelConfig& model = input_.model;
     const Index heads = model.vision.layers * model.vision.heads;
+    std::string parts = fmt::format("{}, {}", Counted(heads, "attention head"),
+                                    Counted(model.vision.layers, "MLP"));
+    if (const ComponentShare* pool = ShareOfPoolMlp(input_.shares)) {
+      Put(parts, ", POOL.MLP (the MLP behind the pool, {} of the variance)", Percent(pool->share));
+    }
     Put(out_,
         "<header class=\"top\">\n<div class=\"opening\">\n<div>\n"
         "<p class=\"eyebrow\">cliplens report</p>\n<h1>{}</h1>\n"
-        "<p class=\"deck\">What {}, {} and the input write into the image embedding, measured on "
-        "{} and put into words with {}.</p>\n",
-        Name(store.model_name), Counted(heads, "attention head"),
-        Counted(model.vision.layers, "MLP"), Counted(store.images, "picture"),
+        "<p class=\"deck\">What {} and the input write into the image embedding, measured on {} "
+        "and put into words with {}.</p>\n",
+        Name(store.model_name), parts, Counted(store.images, "picture"),
         Counted(static_cast<Index>(input_.pool.texts.size()), "text"));
     out_ += "</div>\n";
     PutLargestHeads();

@@ -28,6 +28,14 @@ std::optional<LoadedLabels> LabelsFor(const std::vector<std::string>& files,
   return std::nullopt;
 }
 
+// The model of a store, fetched now if it may be: answers wait for no network.
+ModelChoice ModelThere(const StoreInfo& info, const ModelChoice& choice) {
+  ModelChoice model = choice.fetch ? ModelOf(info, choice) : choice;
+  if (choice.fetch) FindModel(model);
+  model.fetch = {};
+  return model;
+}
+
 SourceOptions OpenStore(const std::string& path, const SourcesChoice& choice,
                         const OnBlankLines& on_blank) {
   SourceOptions source;
@@ -36,10 +44,7 @@ SourceOptions OpenStore(const std::string& path, const SourcesChoice& choice,
   source.pool = ReadTextPool(TextsPath(choice.texts, "general"), on_blank);
   source.properties = ReadTextPool(TextsPath(choice.properties, "properties"), on_blank);
   source.labels = LabelsFor(choice.labels, HeadsIn(*source.store));
-  ModelChoice model =
-      choice.model.fetch ? ModelOf(source.store->info(), choice.model) : choice.model;
-  model.fetch = {};  // answers wait for no network
-  source.model = LazyModel(*source.store, model);
+  source.model = LazyModel(*source.store, ModelThere(source.store->info(), choice.model));
   return source;
 }
 
@@ -82,7 +87,7 @@ void AddNeurons(const NeuronSource& neurons, const SourcesChoice& choice,
   if (of_model.empty()) {
     SourceOptions& own = sources.emplace_back();
     own.name = neurons.path;
-    own.model = LazyModel(info, neurons.path, choice.model);
+    own.model = LazyModel(info, neurons.path, ModelThere(info, choice.model));
     of_model.push_back(&own);
   }
   for (SourceOptions* const source : of_model) {

@@ -6,8 +6,10 @@
 // and against other libraries they are in tests/parity/test_neurons.py.
 #include "cliplens/neurons/neuron_paths.h"
 
+#include <cmath>
 #include <optional>
 #include <random>
+#include <string_view>
 
 #include "tests/expect_error.h"
 #include "tests/neuron_definition.h"
@@ -20,14 +22,22 @@
 namespace cliplens {
 namespace {
 
+constexpr std::string_view kEva02 = "eva02_base_patch16_clip_224";
+constexpr std::string_view kEva02Enormous = "eva02_enormous_patch14_clip_224";
+constexpr std::string_view kRegisters = "vit_small_patch14_reg4_dinov2";
+constexpr std::string_view kViTamin = "vitamin_small_224";
+
 struct Loaded {
   explicit Loaded(const RandomModel& shape) {
     shape.Write(directory.path());
     Load(shape.side);
   }
   // One of timm's towers.
-  explicit Loaded(const char* tower) {
-    Load(WriteRandomEva(directory.path(), 3, tower).preprocess.image_size);
+  explicit Loaded(std::string_view tower) {
+    const ModelConfig config = tower == kViTamin
+                                   ? WriteRandomViTamin(directory.path())
+                                   : WriteRandomEva(directory.path(), 3, std::string(tower));
+    Load(config.preprocess.image_size);
   }
 
   void Load(Index side) {
@@ -98,13 +108,10 @@ TEST(NeuronPaths, EffectsAreTheirDefinition) {
   }
 }
 
-constexpr char kEva02[] = "eva02_base_patch16_clip_224";
-constexpr char kEva02Enormous[] = "eva02_enormous_patch14_clip_224";
-
 // EVA-02: a LayerNorm over the heads' outputs, gated MLPs with one of their own. EVA02-E:
 // LayerNorms behind attention and MLP. Registers change nothing.
 TEST(NeuronPaths, EffectsThroughNormsAreTheirDefinition) {
-  for (const char* tower : {kEva02, kEva02Enormous, "vit_small_patch14_reg4_dinov2"}) {
+  for (const std::string_view tower : {kEva02, kEva02Enormous, kRegisters}) {
     Loaded loaded(tower);
     for (const Index layer : {0, 1}) {
       const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
@@ -114,6 +121,68 @@ TEST(NeuronPaths, EffectsThroughNormsAreTheirDefinition) {
       EXPECT_LT(RelativeError(SumOfEffects(paths, c).transpose(), definition.WholeMlp(layer)),
                 1e-12)
           << tower;
+    }
+  }
+}
+
+// ViTamin: a stem of convolutions, gated MLPs, an average of all tokens is pooled.
+TEST(NeuronPaths, EffectsInATowerBehindConvolutionsAreTheirDefinition) {
+  Loaded loaded(kViTamin);
+  for (const Index layer : {0, 1}) {
+    const NeuronPaths paths(loaded.model->image_tower(), loaded.model->image_readout(), layer, 1);
+    EXPECT_EQ(paths.channels(), (2 - layer) * 3);
+    const NeuronDefinition definition = loaded.DefinitionOf(paths.captures());
+    ExpectEffectsAreTheirDefinition(paths, definition);
+    const NeuronCoefficients c = paths.CoefficientsOf(definition.captures());
+    EXPECT_LT(RelativeError(SumOfEffects(paths, c).transpose(), definition.WholeMlp(layer)), 1e-12);
+  }
+}
+
+double LogisticOf(double x) { return 1 / (1 + std::exp(-x)); }
+
+// What a neuron of a gated MLP is: its channel of f(gate) · value, computed in fp64 from the stream
+// before the MLP. EVA's f is SiLU, with a LayerNorm behind the product; ViTamin's is GELU, with a
+// second LayerNorm in front.
+TEST(NeuronPaths, ANeuronOfAGatedMlpIsItsGatedProduct) {
+  for (const std::string_view tower : {kEva02, kViTamin}) {
+    Loaded loaded(tower);
+    const TowerConfig& config = loaded.model->config().vision;
+    CaptureRequest request = TokenCaptures();
+    request.hidden = request.part_rows = request.z_rows = kAllLayers;
+    const NeuronDefinition definition = loaded.DefinitionOf(request);
+    const Captures& c = definition.captures();
+    const Index width = config.width;
+    const Index neurons = config.mlp_width;
+    const auto get = [&](Index l, const char* part) {
+      return definition.Get(definition.Block(l, part));
+    };
+    const auto norm = [&](const Vector& x, const Vector& gain, const Vector& bias) {
+      const double variance = (x.array() - x.mean()).square().mean();
+      const Vector centred = (x.array() - x.mean()) / std::sqrt(variance + config.norm_epsilon);
+      return Vector(gain.cwiseProduct(centred) + bias);
+    };
+    Matrix stream = AsEigen(c.part_rows[0]).cast<double>();
+    for (Index l = 0; l < config.layers; ++l) {
+      stream += AsEigen(c.z_rows[l]).cast<double>() *
+                definition.Get(definition.Block(l, "attn.out.weight"), width, width).transpose();
+      stream.rowwise() += get(l, "attn.out.bias").transpose();
+      const Matrix in = definition.Get(definition.Block(l, "mlp.in.weight"), 2 * neurons, width);
+      for (Index i = 0; i < stream.rows(); ++i) {
+        const bool eva = config.gated_mlp == GatedMlp::kSwiGlu;
+        Vector input = norm(stream.row(i).transpose(), get(l, "ln2.gain"), get(l, "ln2.bias"));
+        if (!eva) input = norm(input, get(l, "mlp.norm.gain"), get(l, "mlp.norm.bias"));
+        const Vector read = in * input + get(l, "mlp.in.bias");
+        Vector product(neurons);
+        for (Index n = 0; n < neurons; ++n) {
+          const double gate = read[n];
+          const double open = eva ? LogisticOf(gate) : 0.5 * std::erfc(-gate / std::sqrt(2.0));
+          product[n] = gate * open * read[neurons + n];
+        }
+        if (eva) product = norm(product, get(l, "mlp.norm.gain"), get(l, "mlp.norm.bias"));
+        EXPECT_LT(RelativeError(VectorOfRow(c.hidden[l].row(i)), product), 2e-5)
+            << "layer " << l << " token " << i;  // the pass is fp32
+      }
+      stream += AsEigen(c.part_rows[l + 1]).cast<double>();
     }
   }
 }

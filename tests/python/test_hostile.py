@@ -618,6 +618,243 @@ def test_names_of_models(name, tmp_path):
     assert "\x1b" not in err
 
 
+# --- tokenizers of other kinds --------------------------------------------------------------------
+
+TOKENIZERS = ROOT / "tests/data/tokenizers"
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 798330\n"
+WEB_PAGE = b"<!DOCTYPE html>\n<html><head><title>404</title></head></html>\n"
+
+
+def speaking(kind, folder):
+    """A model whose texts are read by the tokenizer of tests/data/tokenizers/KIND."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if kind == "siglip":
+        shutil.copytree(ROOT / "models/pictureworld-siglip", folder)
+        return folder
+    shutil.copytree(TOKENIZERS / kind, folder)
+    config = json.loads((MODEL / CONFIG).read_text())
+    config["model_cfg"]["text_cfg"]["pool_type"] = "last"
+    (folder / CONFIG).write_text(json.dumps(config))
+    (folder / WEIGHTS).symlink_to(MODEL / WEIGHTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tongues(tmp_path_factory):
+    """A function that gives such a model, made once a kind. Who spoils a file of it restores it."""
+    folder = tmp_path_factory.mktemp("tongues")
+    (folder / "texts.txt").write_text("a duck\nA Cat on the sea\n")
+    return functools.cache(lambda kind: speaking(kind, folder / kind))
+
+
+def with_file(model, name, content, check):
+    """Calls check(run on this model) with other content in a file, which is restored."""
+    path = model / name
+    before = path.read_bytes() if path.exists() else None
+    if before is not None:
+        path.unlink()
+    try:
+        content = content(before) if getattr(content, "of_content", False) else content
+        path.write_bytes(content) if isinstance(content, bytes) else content(path)
+        check()
+    finally:
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        if before is not None:
+            path.write_bytes(before)
+
+
+def told(model, name, content, status, words="", where=None):
+    """tokenize refuses, says this of the file, and what to do next."""
+    def check():
+        err = refused("tokenize", model, "--texts", model.parent / "texts.txt", status=status,
+                      words=words, peak=150)
+        assert (str(model / name) if where is None else where) in err, err
+        assert "; " in err and "internal" not in err, err
+
+    with_file(model, name, content, check)
+
+
+# What lies in the place of any file of a tokenizer.
+NO_TOKENIZERS = {
+    "pipe": (os.mkfifo, INVALID, "is a pipe"),
+    "folder": (lambda path: path.mkdir(), INVALID, "is a directory"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), INVALID, "is a device"),
+    "loop": (lambda path: path.symlink_to(path.name), INVALID, "symbolic links"),
+    "empty": (b"", CORRUPT, ""),
+    "zeros": (bytes(4096), CORRUPT, ""),
+    "not UTF-8": (b'{"\xff\xfe\xff": 1}\n', CORRUPT, ""),
+    "pointer": (LFS_POINTER, CORRUPT, "is a Git LFS pointer, not the file; run `git lfs pull`"),
+    "page": (WEB_PAGE, CORRUPT, "is a web page (HTML), not the file; fetch the file"),
+    "text": (b"no tokenizer at all\n" * 9, CORRUPT, ""),
+    "list": (b"[1, 2, 3]\n", CORRUPT, ""),
+    "nested": (b"[" * 100_000, CORRUPT, ""),
+    "nested objects": (b'{"a":' * 5000 + b"1" + b"}" * 5000, CORRUPT, ""),
+    "endless": (lambda path: (path.touch(), os.truncate(path, 140 << 20)), EXHAUSTED, "at most"),
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [
+    ("siglip", "spiece.model"), ("siglip", "tokenizer_config.json"), ("xlm", "sentencepiece.bpe.model"),
+    ("bert", "vocab.txt"), ("siglip2", "tokenizer.json"), ("steps", "tokenizer.json")])
+def test_a_file_of_a_tokenizer_that_is_none(kind, name, tongues):
+    model = tongues(kind)
+    assert run("tokenize", model, "--texts", model.parent / "texts.txt").status == 0
+    # Under the sanitizers every third, of each file others.
+    some = slice(len(kind) % 3, None, 3) if SANITIZED else slice(None)
+    for content, status, words in list(NO_TOKENIZERS.values())[some]:
+        told(model, name, content, status, words)
+
+
+@pytest.mark.parametrize(("kind", "name", "words"), [
+    ("siglip", "spiece.model", "spiece.model is missing"),
+    ("xlm", "sentencepiece.bpe.model", "no tokenizer.json and no sentencepiece.bpe.model"),
+    ("t5", "spiece.model", "no tokenizer.json and no spiece.model"),
+    ("bert", "vocab.txt", "no tokenizer.json and no vocab.txt"),
+    ("siglip2", "tokenizer.json", "tokenizer.json is missing")])
+def test_a_file_of_a_tokenizer_that_is_missing(kind, name, words, tongues):
+    told(tongues(kind), name, lambda path: None, MISSING, words, where=str(tongues(kind)))
+    told(tongues(kind), name, lambda path: path.symlink_to("nothing"), MISSING, words,
+         where=str(tongues(kind)))
+
+
+def piece(text, score=0.0, kind=1):
+    return forge.proto(1, forge.proto(1, text) + b"\x15" + struct.pack("<f", score) + b"\x18" +
+                       bytes([kind]))
+
+
+def test_sentencepiece_models_that_lie(tongues):
+    whole = (TOKENIZERS / "siglip/spiece.model").read_bytes()
+    for kind, name in (("siglip", "spiece.model"), ("xlm", "sentencepiece.bpe.model")):
+        model = tongues(kind)
+        for content, words in (
+                (b"\x0a" + b"\xff" * 8 + b"\x7f", "more bytes are wanted, it has 0"),
+                (b"\x0a\xff\xff\xff\xff\x07abc", "2147483647 more bytes are wanted, it has 3"),
+                (b"\xff" * 64, "more than 64 bits"), (b"\x0a\0" * 200_000, "it was cut off"),
+                (piece(b"<unk>", kind=2) + piece(b"a", float("nan")) * 9 + forge.proto(2, b""),
+                 "a score that is no number"),
+                (piece(b"\xff\xff") + forge.proto(2, b""), "is not UTF-8"),
+                (piece(b"a", kind=9) + forge.proto(2, b""), "the unknown kind 9"),
+                (piece(b"<unk>", kind=2) + piece(b"a") * 9, "ends behind piece 9")):
+            told(model, name, content, CORRUPT, words)
+        # Wherever it ends: a file without the settings behind its pieces was cut off.
+        for size in range(len(whole) // 60, len(whole) * 9 // 10, len(whole) // 5):
+            told(model, name, whole[:size], CORRUPT, "fetch the file again")
+
+
+def changed_json(path, value):
+    def change(content):
+        return json.dumps(changed(json.loads(content), path, value)).encode()
+
+    change.of_content = True
+    return change
+
+
+def with_member(**members):
+    def change(content):
+        return json.dumps({**json.loads(content), **members}).encode()
+
+    change.of_content = True
+    return change
+
+
+# What is not there, not a number, or beyond all vocabularies. The bound of the weights' rows is
+# told of the model's directory, since any of the tokenizer's files may have brought the id.
+WRONG_IDS = [-1, 1 << 24, 1 << 40, 1 << 70, "x", None, [], 1.5]
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "status", "words"), [
+    *[("siglip2", ("model", "vocab", "a"), value, CORRUPT, "it must be a whole number") for value in WRONG_IDS],
+    *[("bert-saved", ("model", "vocab", "a"), value, CORRUPT, "an id from 0 to") for value in WRONG_IDS],
+    *[("steps", ("added_tokens", 0, "id"), value, CORRUPT, "id") for value in WRONG_IDS],
+    *[("bert-saved", ("added_tokens", 0, "id"), value, CORRUPT, "id") for value in WRONG_IDS[:3]],
+    ("siglip2", ("model", "vocab", "zzz"), 5, CORRUPT, "have the same id, 5"),
+    ("siglip2", ("model", "vocab"), 7, CORRUPT, "an object of tokens and ids"),
+    ("steps", ("model", "vocab"), {}, CORRUPT, "a list of pieces and scores"),
+    ("bert-saved", ("model", "vocab"), [], CORRUPT, "an object of tokens and ids"),
+    ("siglip2", ("model",), 7, CORRUPT, '"model" must be an object'),
+    ("steps", ("model",), None, CORRUPT, '"model" must be an object'),
+    ("steps", ("model", "type"), "WordLevel", UNSUPPORTED, "only Unigram, BPE and WordPiece"),
+    ("steps", ("added_tokens",), 7, CORRUPT, "'added_tokens' must be an array"),
+    ("siglip2", ("added_tokens",), [7], CORRUPT, "7 is no token"),
+    ("steps", ("normalizer",), 7, CORRUPT, "of type number"),
+    ("steps", ("post_processor",), [], CORRUPT, "of type array")])
+def test_a_tokenizer_json_that_lies(kind, path, value, status, words, tongues):
+    told(tongues(kind), "tokenizer.json", changed_json(path, value), status, words)
+
+
+def test_ids_beyond_the_weights(tongues):
+    for kind, path in (("siglip2", ("model", "vocab", "zzz")), ("bert-saved", ("model", "vocab", "zzz"))):
+        model = tongues(kind)
+        told(model, "tokenizer.json", changed_json(path, 99_999), CORRUPT,
+             "have 100000 ids, the weights rows for 2304; take both from the same model",
+             where=str(model))
+    many = {str(5000 + i): {"content": f"<new {i}>"} for i in range(3000)}
+    model = tongues("siglip")
+    told(model, "tokenizer_config.json", with_member(added_tokens_decoder=many), CORRUPT,
+         "ids, the weights rows for 1087", where=str(model))
+
+
+def test_a_vocab_txt_that_lies(tongues):
+    model = tongues("bert")
+    for content, words in ((b"[PAD]\n[CLS]\n[SEP]\n[MASK]\na\n", 'the unknown token "[UNK]"'),
+                           (b"\n\n\n", 'the unknown token "[UNK]"'),
+                           (b"[UNK]\n[CLS]\n[SEP]\na\0b\n", "line 4: has a zero byte"),
+                           (b"[UNK]\n[CLS]\n\xff\xff\n", "line 3"),
+                           (b"a" * (20 << 20), 'the unknown token "[UNK]"')):
+        told(model, "vocab.txt", content, CORRUPT, words)
+    lines = b"".join(b"x%d\n" % i for i in range(3000))
+    told(model, "vocab.txt", b"[UNK]\n[CLS]\n[SEP]\n[PAD]\n[MASK]\n" + lines, CORRUPT, "take both from the same",
+         where=str(model))
+
+
+@pytest.mark.parametrize(("kind", "members", "status", "words"), [
+    ("bert", {"tokenizer_class": "EvilTokenizer"}, UNSUPPORTED, "EvilTokenizer"),
+    ("bert", {"tokenizer_class": 7}, CORRUPT, '"tokenizer_class" must be a string'),
+    ("bert", {"unk_token": "<none>"}, CORRUPT, "'unk_token' in"),
+    ("bert", {"unk_token": None}, CORRUPT, "no token is named as 'unk_token'"),
+    ("xlm", {"unk_token": None}, CORRUPT, "no token is named as 'unk_token'"),
+    ("xlm", {"eos_token": ""}, CORRUPT, "no token is named as 'eos_token'"),
+    ("xlm", {"bos_token": 7}, CORRUPT, "7 is no token"),
+    ("siglip", {"pad_token": None}, CORRUPT, "no token is named as 'pad_token'"),
+    ("siglip", {"do_lower_case": 7}, CORRUPT, "true or false was expected"),
+    ("siglip", {"model_max_length": -1}, CORRUPT, "a number of tokens from 2 on"),
+    ("siglip", {"added_tokens_decoder": 7}, CORRUPT, "must be an object"),
+    ("siglip", {"added_tokens_decoder": {"x": {"content": "<a>"}}}, CORRUPT, "'x', which is no id"),
+    ("siglip", {"added_tokens_decoder": {"-5": {"content": "<a>"}}}, CORRUPT, "'-5', which is no id"),
+    ("siglip", {"added_tokens_decoder": {"99999999": {"content": "<a>"}}}, CORRUPT, "which is no id")])
+def test_settings_of_a_tokenizer_that_lie(kind, members, status, words, tongues):
+    told(tongues(kind), "tokenizer_config.json", with_member(**members), status, words)
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("special_tokens_map.json", b"[]", "an object was expected"),
+    ("special_tokens_map.json", b'{"unk_token": 7}', "7 is no token"),
+    ("special_tokens_map.json", WEB_PAGE, "is a web page"), ("added_tokens.json", LFS_POINTER, "git lfs pull"),
+    ("added_tokens.json", b'{"<a>": -1}', "a whole number from 0 to"),
+    ("added_tokens.json", b'{"<a>": 99999999999}', "a whole number from 0 to"),
+    ("added_tokens.json", b'{"<a>": "x"}', "a whole number from 0 to")])
+def test_older_files_of_a_tokenizer_that_lie(name, content, words, tongues):
+    told(tongues("xlm"), name, content, CORRUPT, words)
+
+
+def test_other_verbs_meet_such_a_tokenizer(tongues, tmp_path):
+    model = tongues("siglip")
+    picture = tmp_path / "x.png"
+    picture.write_bytes(png(1, 1, 8, 2, zlib.compress(b"\0abc")))
+    texts = model.parent / "texts.txt"
+
+    def check():
+        words = {"status": CORRUPT, "words": "spiece.model: is a Git LFS pointer"}
+        refused("embed", model, "--texts", texts, "--out", tmp_path / "x.npy", **words)
+        refused("classify", model, "--images", picture, "--classes", texts, **words)
+        refused("heatmap", model, "--image", picture, "--text", "a duck", "--out", tmp_path / "m.png", **words)
+        assert not (tmp_path / "x.npy").exists() and not (tmp_path / "m.png").exists()
+        # Pictures need no tokenizer.
+        assert run("embed", model, "--images", picture, "--out", tmp_path / "y.npy").status == 0
+
+    with_file(model, "spiece.model", LFS_POINTER, check)
+
+
 # --- PyTorch files ------------------------------------------------------------------------------
 
 

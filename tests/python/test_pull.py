@@ -59,6 +59,7 @@ class Place:
                 if not k.startswith(("HF_", "HUGGING", "TRANSFORMERS")) and "_proxy" not in k.lower()}
         self.environment = kept | {
             "HF_ENDPOINT": hub.url, "HF_HOME": str(self.home), "HOME": str(folder),
+            "XDG_CACHE_HOME": str(folder / ".cache"),  # no rows of texts of others
             "HF_HUB_DOWNLOAD_TIMEOUT": "2", "CLIPLENS_SHARE": str(ROOT)}
 
     def command(self, *arguments):
@@ -453,6 +454,28 @@ def test_two_at_once(place, hub):
     assert len(of_weights(hub)) == 2
 
 
+def test_a_run_that_waits_for_another_says_so(place, hub):
+    """One line, of the first file that it waits for; the one that fetches says nothing."""
+    hub.fault(f"GET storage:/org/model/{WEIGHTS}", stall=3)
+    first = place.start("pull", "hf:org/model", env={"HF_HUB_DOWNLOAD_TIMEOUT": "60"})
+    part = place.blob(f"{SHA256}.incomplete")
+    end = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 0):
+        assert first.poll() is None and time.monotonic() < end, first.communicate()
+        time.sleep(0.01)
+    texts = place.folder / "texts.txt"
+    texts.write_text("red\n")
+    others = [place.start("pull", "hf:org/model", "--json"),
+              place.start("tokenize", "hf:org/model", "--texts", texts, "--pull")]
+    for other in others:
+        out, err = other.communicate(timeout=120)
+        assert other.returncode == 0, err
+        assert err == f"cliplens: hf:org/model: {WEIGHTS}: another run is fetching it; waiting for that\n"
+    assert first.communicate(timeout=120)[1] == "" and first.returncode == 0
+    assert_whole(place)
+    assert place.run("pull", "hf:org/model").stderr == ""
+
+
 def test_a_cache_that_may_not_be_written(place, hub):
     place.home.write_text("no folder")
     says(place.run("pull", "hf:org/model"), 3, str(place.home), "cannot make this directory")
@@ -615,6 +638,63 @@ def test_a_store_whose_model_is_gone_from_the_cache(place, hub):
     assert place.run(*span, "--pull").returncode == 0
 
 
+def test_the_second_model_of_a_verb_is_pulled_too(place, hub):
+    """`compare STORE2` and --beside: the error names the one command, and --pull does it."""
+    other = {path.name: path.read_bytes() for path in (ROOT / "models/pictureworld-2").iterdir()}
+    hub.add("org/other", other)
+    photo = ROOT / "world/sets/single"
+    for name in ("model", "other"):
+        done = place.run("decompose", f"hf:org/{name}", "--pull", "--images", photo, "--out", name)
+        assert done.returncode == 0, done.stderr
+    commit = hub.repositories["org/other"].commit
+    (place.folder / "texts.txt").write_text("red\na duck\n")
+    (place.folder / "properties.txt").write_text("red\tcolour\nblue\tcolour\na duck\tobject\na cat\tobject\n")
+    verbs = {
+        "--model2": ("compare", "model", "other", "--classes", ROOT / "world/texts/objects.txt"),
+        "--beside-model": ("report", "model", "--texts", "texts.txt", "--beside", "other", "--out", "r.html",
+                           "--properties", "properties.txt", "--count", "1", "--heads", "L5.H0"),
+        " --beside-model": ("label", "model", "--properties", "properties.txt", "--beside", "other"),
+    }
+    for option, verb in verbs.items():
+        shutil.rmtree(place.repository("org/other"))
+        says(place.run(*verb), 3, f"get it: cliplens pull hf:org/other@{commit}, or", f"with {option.strip()}\n")
+        done = place.run(*verb, "--pull")
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+    # Named where it moved to. (Rows of texts that are kept need no model.)
+    shutil.rmtree(place.repository("org/other"))
+    shutil.rmtree(place.folder / ".cache/cliplens")
+    named = (*verbs["--model2"], "--model2", "hf:org/other")
+    says(place.run(*named), 3, "get it: cliplens pull hf:org/other\n")
+    assert place.run(*named, "--pull").returncode == 0
+
+
+def test_verify_pulls_its_model(place, hub):
+    photo = ROOT / "world/sets/single"
+    assert place.run("decompose", "hf:org/model", "--pull", "--images", photo, "--out", "store").returncode == 0
+    shutil.rmtree(place.cache)
+    verify = ("verify", "store", "--model", "hf:org/model")
+    says(place.run(*verify), 3, "get it: cliplens pull hf:org/model\n")
+    done = place.run(*verify, "--pull")
+    assert done.returncode == 0 and "as it should be" in done.stdout, done.stderr
+    asked = len(hub.asked())
+    assert place.run("verify", "store").returncode == 0 and len(hub.asked()) == asked
+
+
+def test_serve_pulls_before_it_listens(place, hub):
+    """The model of a store, and one that is named for stores."""
+    photo = ROOT / "world/sets/single"
+    assert place.run("decompose", "hf:org/model", "--pull", "--images", photo, "--out", "store").returncode == 0
+    for named in ([], ["--model", "hf:org/model"]):
+        shutil.rmtree(place.cache)
+        server = place.start("serve", "store", *named, "--pull", "--port", "0", "--json")
+        try:
+            assert server.stdout.readline(), server.stderr.read()
+            assert list((place.repository() / "snapshots").glob(f"*/{WEIGHTS}"))
+        finally:
+            server.terminate()
+            server.communicate(timeout=60)
+
+
 # Hostile answers.
 
 
@@ -650,7 +730,7 @@ def test_listings_that_lie(place, hub):
 
 
 @pytest.mark.parametrize("body, words", [
-    (b"<html>", "line 1"), (b"{}", '"sha" is missing'), (b'{"sha": "../../../x", "siblings": []}', "no commit"),
+    (b"<html>", "line 1, column 1: syntax error"), (b"{}", '"sha" is missing'), (b'{"sha": "../../../x", "siblings": []}', "no commit"),
     (b'{"sha": "' + b"a" * 40 + b'"}', '"siblings" is missing'),
     (b'{"sha": "' + b"a" * 40 + b'", "siblings": [1]}', "rfilename"),
     (b"[" * 100_000, "nested"), (b" " * 40_000_000, "more than"),

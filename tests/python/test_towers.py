@@ -328,6 +328,11 @@ def test_the_share_of_the_pools_mlp_is_said(made, tmp_path):
     if made.siglip:
         assert shares["POOL.MLP"] == pytest.approx(made.decomposed["pool_mlp_share"], abs=1e-12)
         assert "POOL.MLP, the MLP behind the model" in page
+    # The first lines name all that is summed, with the share that the first table gives.
+    deck = re.search(r'<p class="deck">(.*?)</p>', page)[1]
+    assert "attention heads, 3 MLPs" in deck and "and the input write" in deck
+    of_pool = re.findall(r"POOL.MLP \(the MLP behind the pool, ([0-9.−-]+).% of the variance\)", deck)
+    assert of_pool == ([re.search(r'title="POOL.MLP: ([0-9.−-]+) ', page)[1]] if made.siglip else [])
 
 
 def test_the_sum_is_the_embedding(made, tmp_path):
