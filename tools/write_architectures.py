@@ -34,11 +34,11 @@ def preprocessing(name: str) -> dict:
     return found[0] if found and all(cfg == found[0] for cfg in found) else {}
 
 
-def answers(program: pathlib.Path) -> dict[str, dict]:
-    """What the program says of each of open_clip's names."""
+def answers(program: pathlib.Path, names=None, **asked) -> dict[str, dict]:
+    """What the program says of names, of all of open_clip's if none are given."""
     rows = [dict(name=name, config=dict(model_cfg=open_clip.get_model_config(name),
-                                        preprocess_cfg=preprocessing(name)))
-            for name in open_clip.list_models()]
+                                        preprocess_cfg=preprocessing(name)), **asked)
+            for name in names or open_clip.list_models()]
     run = subprocess.run([program], input="".join(json.dumps(row) + "\n" for row in rows), text=True,
                          capture_output=True, check=True)
     lines = [json.loads(line) for line in run.stdout.splitlines()]

@@ -11,7 +11,8 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from open_clip.model import CustomTextCLIP
+from open_clip.coca_model import CoCa
+from open_clip.model import CLIP, CustomTextCLIP
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -20,14 +21,20 @@ from harness import ROOT
 from test_embeddings import TEXTS, compare
 from models import draw_all
 
+NO_WEIGHTS = ("attn_mask", "num_batches_tracked", "relative_position_index", "k_bias")
 sys.path.insert(0, str(ROOT / "tools"))
 import write_architectures  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def found(cliplens) -> dict[str, dict]:
-    program = pathlib.Path(cliplens.path).resolve().with_name("architecture_table")
-    assert program.is_file(), f"{program}: build it with the tests (cmake --build ... --target architecture_table)"
+def program(cliplens) -> pathlib.Path:
+    path = pathlib.Path(cliplens.path).resolve().with_name("architecture_table")
+    assert path.is_file(), f"{path}: build it with the tests (cmake --build ... --target architecture_table)"
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(program) -> dict[str, dict]:
     return write_architectures.answers(program)
 
 
@@ -49,6 +56,28 @@ def test_all_names_are_open_clips(cliplens, found, tmp_path):
     message = cliplens.run("info", path, "--arch", "ViT-Z").stderr
     known = re.search("known are openai, (.*), and a JSON file", message)[1].split(", ")
     assert known == [name for name in sorted(found) if found[name]["by_name"] is None]
+
+
+def test_files_have_the_tensors_of_open_clips_models(program, found):
+    """Names and shapes of all tensors, of one architecture for each of timm's towers and each other shape."""
+    one = {}
+    for name, answer in found.items():
+        cfg = open_clip.get_model_config(name)
+        if answer["texts"] == "here":
+            vision = cfg["vision_cfg"]
+            one.setdefault(vision.get("timm_model_name", str(sorted(vision)) + str("multimodal_cfg" in cfg)), name)
+    for name, answer in write_architectures.answers(program, one.values(), tensors=True).items():
+        cfg = open_clip.get_model_config(name)
+        custom = cfg.pop("custom_text", False)
+        for key in ("hf_tokenizer_name", "tokenizer_kwargs"):
+            cfg["text_cfg"].pop(key, None)
+        with torch.device("meta"):
+            made = (CoCa if "multimodal_cfg" in cfg else CustomTextCLIP if custom else CLIP)(**cfg)
+        wanted = {key: list(value.shape) for key, value in made.state_dict().items()
+                  if not key.startswith("text_decoder.") and key.split(".")[-1] not in NO_WEIGHTS}
+        assert any(layout == wanted for layout in answer["tensors"]), (
+            name, min((set(map(str, layout.items())) ^ set(map(str, wanted.items()))
+                       for layout in answer["tensors"]), key=len))
 
 
 def test_page_lists_them(found):

@@ -1,6 +1,6 @@
 """open_clip's models with an image tower of timm's or with a text tower apart (custom_text): random weights,
-each by its published configuration, with a small vocabulary. timm's towers have the layers of their names,
-the others few."""
+each by its published configuration, with a small vocabulary and few layers: tests/parity/test_architectures.py
+holds the sizes of all names against timm."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ MODELS = {
 WITH_HEADS = ["EVA02-B-16", "MobileCLIP2-B", "ViTamin-S", "EVA02-E-14 made small", "ViT-S/14 with registers",
               "ViT-M/16 with registers and a mean"]
 # Towers of timm's in other sizes than those of their names, or in place of a published configuration's.
-CHANGED = {
+CHANGED = {name: (name.split()[0], None, dict(depth=4)) for name in (
+    "EVA02-B-16", "MobileCLIP2-B", "vit_medium_patch16_gap_256",
+    "ViT-B-16-SigLIP without a projection of texts")} | {
     "EVA02-E-14 made small": ("EVA02-E-14", "eva02_enormous_patch14_clip_224", dict(
         img_size=70, embed_dim=192, depth=6, num_heads=6, mlp_ratio=8.6)),
     "ViT-S/14 with registers": ("EVA02-B-16", "vit_small_patch14_reg4_dinov2", dict(
@@ -149,6 +151,7 @@ def test_embeddings(cliplens, measured, layouts, odd_folder, tmp_path, monkeypat
     if tower:
         cfg["vision_cfg"] |= dict(timm_model_name=tower, timm_pool="avg" if "gap" in tower else "token",
                                   image_size=sizes["img_size"])
+    if sizes:
         create = timm.create_model
         monkeypatch.setattr(timm, "create_model", lambda *args, **kwargs: create(*args, **kwargs, **sizes))
     if name.endswith("without a projection of texts"):
