@@ -174,6 +174,7 @@ HeadMatch MatchHeads(const Store& a, const Store& b, const MatchOptions& options
     throw Error(ErrorCode::kInvalidArgument, "heads are matched on {} pictures; {} at least",
                 options.most_images, kFewestForCka);
   }
+  CheckSameLevel(a, b);
   HeadMatch match;
   match.heads_a = HeadsOf(a);
   match.heads_b = HeadsOf(b);

@@ -30,6 +30,7 @@ struct MappedPicture {
   bool class_token = true;
   bool pools_class_token = true;  // the embedding is made of its row alone
   bool pool_mlp = false;
+  Level level = Level::kBlocks;  // that of the pool has no other MLPs and no INPUT
 };
 MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
                               const std::string& path);

@@ -180,9 +180,10 @@ void DrawScale(Canvas& canvas, Index x, Index y, Index width, double scale) {
 std::vector<RestPart> RestParts(const MappedPicture& picture, const ScoreRest& rest) {
   std::vector<RestPart> parts;
   if (picture.class_token) parts.push_back({"class token", "class_token", rest.pooled_token});
-  parts.push_back({"MLPs", "mlps", rest.mlps});
+  const bool blocks = picture.level == Level::kBlocks;
+  if (blocks) parts.push_back({"MLPs", "mlps", rest.mlps});
   if (picture.pool_mlp) parts.push_back({"POOL.MLP", "pool_mlp", rest.pool_mlp});
-  parts.push_back({"INPUT", "input", rest.input});
+  if (blocks) parts.push_back({"INPUT", "input", rest.input});
   return parts;
 }
 
