@@ -22,6 +22,8 @@ namespace cliplens::cli {
 // --pull.
 void AddModelArgument(CLI::App* verb, ModelChoice& choice);
 void AddModelOption(CLI::App* verb, ModelChoice& choice);
+// --level blocks|pool.
+void AddLevelOption(CLI::App* verb, ModelChoice& choice);
 // --precision fp32|bf16|auto.
 void AddPrecisionOption(CLI::App* verb, ModelChoice& choice);
 
