@@ -55,6 +55,7 @@ void WriteRandomPool(PoolKind kind, const std::filesystem::path& directory) {
     vision = {{"timm_model_name", "vit_pe_core_base_patch16_224"},
               {"timm_pool", "map"},
               {"timm_proj", "linear"},
+              {"timm_proj_bias", true},
               {"image_size", 12},
               {"timm_model_kwargs",
                {{"img_size", 12},
