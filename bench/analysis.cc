@@ -188,7 +188,7 @@ class Generator {
 };
 
 std::vector<HeadId> AllHeads(const Sizes& sizes) {
-  return ParseHeads("all", static_cast<int>(sizes.layers), static_cast<int>(sizes.heads));
+  return ParseHeads("all", Components(sizes.layers, sizes.heads));
 }
 
 Json TextSpanBench(Index images, Index count_texts, Index count, int threads,

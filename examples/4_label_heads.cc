@@ -17,8 +17,7 @@ int main(int argc, char** argv) {
     const TextPool pool = ReadTextPool(argv[3]);
     const PropertyTable table = PropertiesOf(pool);
     const Array<float, 2> texts = model.EmbedTexts(pool.texts, /*truncate=*/true, /*threads=*/0);
-    const std::vector<HeadId> heads = ParseHeads("last-2", static_cast<int>(store.basis().layers()),
-                                                 static_cast<int>(store.basis().num_heads()));
+    const std::vector<HeadId> heads = ParseHeads("last-2", store.basis().components());
     for (const HeadLabel& head : LabelHeads(store, heads, table, texts, {})) {
       fmt::print("{}: {} (confidence {:.2f}, coverage {:.2f})\n", HeadName(head.id),
                  head.label < 0 ? "none" : At(table.names, head.label), head.confidence,

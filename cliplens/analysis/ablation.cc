@@ -63,7 +63,7 @@ class Chunk {
     }
     for (Index j = 0; j < block.mlp.dim(0); ++j) {
       components.push_back(rows(block.mlp, j));
-      (j > layers ? pool_mlp : mlps) += components.back();
+      (scores_.components().IsPoolMlp(j) ? pool_mlp : mlps) += components.back();
     }
     Matrix sum = mlps;
     for (const Matrix& layer : attention) sum += layer;
@@ -98,7 +98,7 @@ class Chunk {
  private:
   Matrix Head(const FactorBlock& block, ArrayView<const float, 2> ln, Index begin, Index l,
               Index h) const {
-    const HeadId id{static_cast<int>(l), static_cast<int>(h)};
+    const HeadId id = scores_.components().HeadAt(l * scores_.components().heads_a_layer() + h);
     return scores_.Head(id, block.Factors(id, begin, begin + ln.dim(0)));
   }
 
@@ -125,8 +125,8 @@ class Chunk {
 };
 
 void CheckMeans(const Basis& basis, const Statistics& means) {
-  if (means.layers() != basis.layers() || means.heads() != basis.num_heads() ||
-      means.factor_width() != basis.factor_width() || means.embed_width() != basis.embed_width()) {
+  if (means.components() != basis.components() || means.factor_width() != basis.factor_width() ||
+      means.embed_width() != basis.embed_width()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "ablation: means of {} x {} heads and an embedding of {} for a store of {} x {} "
                 "and {}; means must be of the same model",
@@ -177,6 +177,8 @@ AblationResult Ablate(const Store& store, const Statistics& means,
     const std::string_view name = kRowNames[i];
     if (name.ends_with("cls_attn") && !store.info().has_class_token()) continue;
     if (name.ends_with("pool_mlp") && !basis.components().has_pool_mlp()) continue;
+    // At the level of the pool there are no other MLPs.
+    if (name.starts_with("mlps") && basis.components().level() == Level::kPool) continue;
     result.rows.push_back(row(std::string(name), layout.row(i)));
   }
   for (Index k = 0; k <= layers; ++k) {

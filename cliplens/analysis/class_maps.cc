@@ -209,7 +209,7 @@ CaptureRequest ClassMaps::captures() const {
     case MapMethod::kDecomposition:
       return TokenCaptures();
     case MapMethod::kRawAttention: {
-      const Index layers = model_.config().vision.layers;
+      const Index layers = model_.image_readout().config().layers;
       return {.pattern = {layers - 1, layers}};
     }
     case MapMethod::kRollout:

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "cliplens/base/error.h"
 #include "cliplens/decompose/statistics.h"
 
 namespace cliplens {
@@ -32,6 +33,15 @@ CommonPictures CommonPicturesOf(const Store& a, const Store& b) {
     common.b.push_back(other->second);
   }
   return common;
+}
+
+void CheckSameLevel(const Store& a, const Store& b) {
+  if (a.info().level == b.info().level) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              "{} is at the level of the {}, {} at that of the {}; make both with the same "
+              "'cliplens decompose --level'",
+              a.directory().string(), NameOf(a.info().level), b.directory().string(),
+              NameOf(b.info().level));
 }
 
 std::vector<Index> EveryNth(const std::vector<Index>& all, Index most) {

@@ -1,4 +1,4 @@
-// The pictures that two stores have in common.
+// The pictures that two stores have in common, and whether their heads are of one level.
 //
 //   const Store other = Store::Open("after/");
 //   const CommonPictures common = CommonPicturesOf(store, other);
@@ -20,6 +20,8 @@ struct CommonPictures {
   Index size() const { return std::ssize(paths); }
 };
 CommonPictures CommonPicturesOf(const Store& a, const Store& b);
+// Throws Error(kInvalidArgument) where one has heads of the blocks and the other those of the pool.
+void CheckSameLevel(const Store& a, const Store& b);
 
 // Every n-th, so that at most `most` are left.
 std::vector<Index> EveryNth(const std::vector<Index>& all, Index most);

@@ -254,6 +254,7 @@ StoreChange CompareStatistics(const Store& a, const Store& b, const ChangeOption
 void CheckSameShape(const Store& a, const Store& b) {
   const Basis& of_a = a.basis();
   const Basis& of_b = b.basis();
+  CheckSameLevel(a, b);
   if (of_a.layers() == of_b.layers() && of_a.num_heads() == of_b.num_heads()) return;
   throw Error(
       ErrorCode::kInvalidArgument,

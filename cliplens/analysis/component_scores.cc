@@ -62,16 +62,17 @@ MeanScores::MeanScores(const Statistics& statistics, const Basis& basis,
   for (Index l = 0; l < statistics.layers(); ++l) {
     layers.push_back(Vector::Zero(classes));
     for (Index h = 0; h < num_heads; ++h) {
-      const HeadId id{static_cast<int>(l), static_cast<int>(h)};
+      const Index number = l * num_heads + h;
       components.push_back(
-          scores.Head(id, At(total.heads, statistics.components().NumberOf(id)).mean));
+          scores.Head(statistics.components().HeadAt(number), At(total.heads, number).mean));
       layers.back() += components.back();
     }
     cls_sum += scores.Row(At(total.cls_attn, l).mean);
   }
   for (std::size_t j = 0; j < total.mlps.size(); ++j) {
     components.push_back(scores.Row(total.mlps[j].mean));
-    (static_cast<Index>(j) > statistics.layers() ? pool_mlp : mlp_sum) += components.back();
+    const bool of_pool = statistics.components().IsPoolMlp(static_cast<Index>(j));
+    (of_pool ? pool_mlp : mlp_sum) += components.back();
   }
 }
 

@@ -23,6 +23,7 @@ class ComponentScores {
   ComponentScores(const Basis& basis, ArrayView<const float, 2> directions, int threads);
 
   Index directions() const { return rows_.rows(); }
+  const Components& components() const { return components_; }
   // B w of one head for all directions [K+3, C].
   const Matrix& OfHead(HeadId id) const { return At(heads_, components_.NumberOf(id)); }
   // Scores [n, C] of factors u [n, K+3] of one head.

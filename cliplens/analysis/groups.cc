@@ -206,7 +206,7 @@ std::vector<Edit> RandomEdits(const Edit& edit, const Basis& basis, const Statis
         const std::size_t left = heads.size() - i;
         std::swap(heads[i], heads[i + ToSize(engine() % left)]);
         EditComponent c = *components[i];
-        c.target = {layer, Kind::kHead, heads[i]};
+        c.target = {layer, Kind::kHead, heads[i], basis.components().level()};
         random.components.push_back(std::move(c));
       }
     }

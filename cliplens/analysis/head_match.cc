@@ -21,10 +21,7 @@ namespace {
 constexpr Index kRows = 16;        // of the Gram matrices at a time
 constexpr Index kHeadsATask = 96;  // of a in one product
 
-std::vector<HeadId> HeadsOf(const Store& store) {
-  return ParseHeads("all", static_cast<int>(store.basis().layers()),
-                    static_cast<int>(store.basis().num_heads()));
-}
+std::vector<HeadId> HeadsOf(const Store& store) { return store.basis().components().AllHeads(); }
 
 // One store's heads, without rows where there is no variance.
 struct Coordinates {
@@ -177,6 +174,7 @@ HeadMatch MatchHeads(const Store& a, const Store& b, const MatchOptions& options
     throw Error(ErrorCode::kInvalidArgument, "heads are matched on {} pictures; {} at least",
                 options.most_images, kFewestForCka);
   }
+  CheckSameLevel(a, b);
   HeadMatch match;
   match.heads_a = HeadsOf(a);
   match.heads_b = HeadsOf(b);

@@ -21,7 +21,6 @@ LiveEdit::LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int
     : store_(store), threads_(threads), ln_(store.ReadLn()) {
   const Basis& basis = store.basis();
   const Index layers = basis.layers();
-  const Index heads = basis.num_heads();
   if (classifier.size() > 0 && classifier.dim(1) != basis.embed_width()) {
     throw Error(ErrorCode::kInvalidArgument, "{}: a classifier of {} numbers for embeddings of {}",
                 store.directory().string(), classifier.dim(1), basis.embed_width());
@@ -35,19 +34,15 @@ LiveEdit::LiveEdit(const Store& store, ArrayView<const float, 2> classifier, int
   constant_ = Vector::Zero(basis.embed_width());
   if (store.statistics().images() > 0) {
     const ContributionMeans contributions(basis, store.statistics());
-    const auto add = [&](int layer, Kind kind, Index head) {
-      const Vector mean = contributions.Of({layer, kind, static_cast<int>(head)});
+    const auto add = [&](const ComponentId& id) {
+      const Vector mean = contributions.Of(id);
       std::vector<float> row;  // as an edit's file holds it
       for (const double v : mean) row.push_back(static_cast<float>(v));
       means_.push_back(std::move(row));
     };
-    for (int l = 0; l < layers; ++l) {
-      for (Index h = 0; h < heads; ++h) add(l, Kind::kHead, h);
-    }
-    add(0, Kind::kInput, 0);
-    for (int l = 0; l < layers; ++l) add(l, Kind::kMlp, 0);
-    if (basis.pool_mlp()) add(static_cast<int>(layers), Kind::kPoolMlp, 0);
-    for (int l = 0; l < layers; ++l) add(l, Kind::kLayer, 0);
+    const Components all = basis.components();
+    for (Index i = 0; i < all.size(); ++i) add(all.at(i));
+    for (int l = 0; l < layers; ++l) add({l, Kind::kLayer, 0, all.level()});
   }
   if (classifier.size() == 0) return;
   classifier_ = AsEigen(classifier).cast<double>();
@@ -72,7 +67,8 @@ void LiveEdit::Apply(std::span<const ComponentId> targets, bool mean, double sca
   Vector constant = Vector::Zero(basis.embed_width());
   for (const ComponentId& t : targets) {
     const bool pool = t.kind == Kind::kPoolMlp && basis.pool_mlp() && t.layer == layers;
-    if (t.layer < 0 || (t.layer >= layers && !pool) || t.head < 0 || t.head >= heads) {
+    if (t.layer < 0 || (t.layer >= layers && !pool) || t.head < 0 || t.head >= heads ||
+        t.level != basis.components().level()) {
       throw Error(ErrorCode::kInvalidArgument, "{}: the model has {} layers x {} heads", NameOf(t),
                   layers, heads);
     }
@@ -89,7 +85,7 @@ void LiveEdit::Apply(std::span<const ComponentId> targets, bool mean, double sca
     const std::vector<float>& row = means_[t.kind == Kind::kLayer ? of_layer : ToSize(begin)];
     for (std::size_t e = 0; e < row.size(); ++e) constant[static_cast<Index>(e)] += row[e];
   }
-  const ComponentId any = {};
+  const ComponentId any = basis.components().at(0);
   if (!mean) {
     (void)MakeScaleEdit(store_.info(), basis, scale,
                         targets.empty() ? std::span(&any, 1) : targets);

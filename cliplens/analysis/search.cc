@@ -137,7 +137,7 @@ SearchVectors::SearchVectors(const Store& store, SearchSpace space)
   side_by_side_ = space_.definition == Definition::kSumOfScores || space_.heads.size() == 1;
   std::vector<Vector> means;
   for (const HeadId id : space_.heads) {
-    if (id.layer < 0 || id.layer >= basis.layers() || id.head < 0 || id.head >= basis.num_heads()) {
+    if (!basis.components().Has(id)) {
       throw Error(ErrorCode::kInvalidArgument, "search: no head {} in a store of {} x {} heads",
                   HeadName(id), basis.layers(), basis.num_heads());
     }

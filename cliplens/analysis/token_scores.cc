@@ -40,7 +40,7 @@ std::vector<HeadId> ChosenHeads(std::span<const HeadId> heads, const Components&
   const Index layers = components.layers();
   const Index num_heads = components.heads_a_layer();
   for (const HeadId id : chosen) {
-    if (id.layer < 0 || id.layer >= layers || id.head < 0 || id.head >= num_heads) {
+    if (!components.Has(id)) {
       throw Error(ErrorCode::kInvalidArgument,
                   "scores of tokens: head {} of a model with {} layers of {} heads", HeadName(id),
                   layers, num_heads);
@@ -208,8 +208,8 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
   }
   ParallelFor(threads, components.layers(), [&](Index l, int) {
     for (Index h = 0; options.rest && h < components.heads_a_layer(); ++h) {
-      const HeadId id{static_cast<int>(l), static_cast<int>(h)};
-      scorer.FillHead(id, scores.by_head.row(components.NumberOf(id)));
+      const Index number = l * components.heads_a_layer() + h;
+      scorer.FillHead(components.HeadAt(number), scores.by_head.row(number));
     }
     for (Index k = 0; k < chosen; ++k) {
       const HeadId id = At(scores.chosen, k);
@@ -236,12 +236,16 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
 ScoreRest RestOf(const TokenScores& scores, Index m) {
   ScoreRest rest;
   if (scores.pooled != kNoPooledToken) rest.pooled_token = scores.tokens(m, scores.pooled);
-  for (Index i = 1; i <= scores.registers; ++i)
+  for (Index i = 1; i <= scores.registers; ++i) {
     rest.registers += scores.tokens(m, scores.pooled + i);
-  rest.input = scores.mlps(0, m);
-  const Index layers = scores.components.layers();
-  for (Index j = 1; j <= layers; ++j) rest.mlps += scores.mlps(j, m);
-  if (scores.components.has_pool_mlp()) rest.pool_mlp = scores.mlps(layers + 1, m);
+  }
+  for (Index j = 0; j < scores.mlps.dim(0); ++j) {
+    const ComponentId id = scores.components.at(scores.components.NumberOfResidual(j));
+    double& part = id.kind == ComponentId::Kind::kInput ? rest.input
+                   : id.kind == ComponentId::Kind::kMlp ? rest.mlps
+                                                        : rest.pool_mlp;
+    part += scores.mlps(j, m);
+  }
   for (Index i = 0; i < scores.by_head.dim(0); ++i) {
     if (!std::ranges::binary_search(scores.chosen, scores.components.HeadAt(i)))
       rest.other_heads += scores.by_head(i, m);

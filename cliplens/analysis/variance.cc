@@ -23,12 +23,15 @@ std::vector<ComponentShare> ComponentShares(const Statistics& statistics, const 
     ComponentShare& c = shares[at];
     c.component = NameOf(components.at(i));
     if (components.IsHead(i)) {
-      c.layer = components.HeadAt(i).layer;
-      c.head = components.HeadAt(i).head;
-      c.variance = total.heads[at].Variance(basis.at({c.layer, c.head}));
+      const HeadId id = components.HeadAt(i);
+      c.layer = id.layer;
+      c.head = id.head;
+      c.level = id.level;
+      c.variance = total.heads[at].Variance(basis.at(id));
     } else {
       const Index mlp = components.ResidualAt(i);
-      c.layer = static_cast<int>(mlp) - 1;
+      const ComponentId id = components.at(i);
+      c.layer = id.kind == ComponentId::Kind::kInput ? -1 : id.layer;
       const TraceMoments& m = At(total.mlps, mlp);
       c.variance = m.trace / m.count;
     }
@@ -61,7 +64,7 @@ const ComponentShare* ShareOfPoolMlp(const std::vector<ComponentShare>& shares) 
 
 const ComponentShare& ShareOfHead(const std::vector<ComponentShare>& shares, HeadId head) {
   for (const ComponentShare& share : shares) {
-    if (share.layer == head.layer && share.head == head.head) return share;
+    if (share.head >= 0 && share.head_id() == head) return share;
   }
   throw Error(ErrorCode::kInvalidArgument, "head {} has no share", HeadName(head));
 }

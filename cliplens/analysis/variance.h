@@ -15,7 +15,7 @@
 namespace cliplens {
 
 struct ComponentShare {
-  std::string component;  // "L11.H3", "L11.MLP", "INPUT"
+  std::string component;  // "L11.H3", "L11.MLP", "INPUT", "POOL.H3"
   int layer = -1;         // -1: INPUT; the number of layers: POOL.MLP
   int head = -1;          // -1: an MLP or INPUT
   // Σ ⟨c − mean c, e − mean e⟩ / Σ |e − mean e|²: what the component adds to the embedding's
@@ -23,6 +23,9 @@ struct ComponentShare {
   double share = 0;
   double spread = 0;    // standard error of the share over the slices of the images
   double variance = 0;  // trace of the component's own covariance
+  Level level = Level::kBlocks;
+
+  HeadId head_id() const { return {layer, head, level}; }  // of a head
 };
 
 // By the numbers of Components. Throws Error(kPrecondition) on fewer than two images.

@@ -32,6 +32,7 @@ Edit Without(const std::vector<ComponentId>& components, const Components& sizes
   edit.layers = sizes.layers();
   edit.heads = sizes.heads_a_layer();
   edit.pool_mlp = sizes.has_pool_mlp();
+  edit.level = sizes.level();
   edit.embed_width = width;
   for (const ComponentId& id : components) {
     edit.components.push_back({.target = id, .mean = false, .scale = 0, .constant = {}});

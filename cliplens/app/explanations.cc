@@ -143,6 +143,7 @@ ExplanationReport ExplainPicture(const ClipModel& model, const TokenPass& pass,
   report.layers = all.layers;
   report.heads = all.heads;
   report.pool_mlp = all.pool_mlp;
+  report.level = all.level;
   report.grid = model.config().grid();
   report.explanation = Explain(model, pass, named.statement, threads);
   if (choice.through && choice.through_text) {

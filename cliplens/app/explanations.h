@@ -47,13 +47,14 @@ struct ExplanationReport {
   std::string against_kind;  // "text", "runner-up", "class", "mean"; empty without
   int layers = 0, heads = 0;
   bool pool_mlp = false;
+  Level level = Level::kBlocks;
   Index grid = 0;
   Explanation explanation;
   std::map<HeadId, std::string> labels;  // of heads that have one
   std::optional<ScoreThrough> through;
   Index top = 8;  // components listed on each side, and neurons
 
-  Components components() const { return {layers, heads, pool_mlp}; }
+  Components components() const { return {layers, heads, pool_mlp, level}; }
 };
 
 // What is scored: a text, or a class.

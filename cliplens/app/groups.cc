@@ -57,7 +57,11 @@ std::vector<GroupVariant> VariantsOf(const Store& store, const std::optional<Edi
   const Basis& basis = store.basis();
   const Statistics& other = means.statistics();
   std::vector<GroupVariant> variants = {{"base", {}}};
-  const Edit rest = RecipeEdit(nullptr, store.info(), basis, other);
+  // The recipe is one for blocks.
+  std::optional<Edit> rest;
+  if (basis.components().level() == Level::kBlocks) {
+    rest = RecipeEdit(nullptr, store.info(), basis, other);
+  }
   if (edit) {
     const Edit again = WithMeans(*edit, basis, other);
     report.edit = choice.edit;
@@ -70,11 +74,11 @@ std::vector<GroupVariant> VariantsOf(const Store& store, const std::optional<Edi
     for (const Edit& draw : RandomEdits(*edit, basis, other, choice.random, choice.seed)) {
       variants.push_back({fmt::format("random-{}", ++report.draws), draw});
     }
-    variants.push_back({"recipe", RecipeEdit(&*edit, store.info(), basis, other)});
-  } else {
-    report.other_distance = DistanceOfMeans(rest, basis, store.statistics());
+    if (rest) variants.push_back({"recipe", RecipeEdit(&*edit, store.info(), basis, other)});
+  } else if (rest) {
+    report.other_distance = DistanceOfMeans(*rest, basis, store.statistics());
   }
-  variants.push_back({"recipe-rest", rest});
+  if (rest) variants.push_back({"recipe-rest", *rest});
   return variants;
 }
 

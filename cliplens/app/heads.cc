@@ -6,15 +6,21 @@
 
 namespace cliplens {
 
+namespace {
+
+ModelHeads HeadsOf(const std::string& fingerprint, const Components& all) {
+  return {fingerprint, static_cast<int>(all.layers()), static_cast<int>(all.heads_a_layer()),
+          all.has_pool_mlp(), all.level()};
+}
+
+}  // namespace
+
 ModelHeads HeadsIn(const Store& store) {
-  return {store.info().fingerprint, static_cast<int>(store.basis().layers()),
-          static_cast<int>(store.basis().num_heads()), store.basis().pool_mlp()};
+  return HeadsOf(store.info().fingerprint, store.basis().components());
 }
 
 ModelHeads HeadsIn(const ClipModel& model) {
-  const TowerConfig& vision = model.config().vision;
-  return {model.fingerprint(), static_cast<int>(vision.layers), static_cast<int>(vision.heads),
-          model.image_readout().components().has_pool_mlp()};
+  return HeadsOf(model.fingerprint(), model.image_readout().components());
 }
 
 std::string HeadChoice::Text() const {

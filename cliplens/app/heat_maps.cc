@@ -21,7 +21,8 @@ MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
           .class_token = model.config().class_token,
           .pools_class_token = model.config().pool.kind == Pooling::kToken,
           .registers = model.config().registers > 0,
-          .pool_mlp = model.image_readout().components().has_pool_mlp()};
+          .pool_mlp = model.image_readout().components().has_pool_mlp(),
+          .level = model.image_readout().components().level()};
 }
 
 std::vector<HeatMapPanel> PanelsOf(const ClipModel& model, const TokenPass& pass,

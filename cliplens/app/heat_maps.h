@@ -31,6 +31,7 @@ struct MappedPicture {
   bool pools_class_token = true;  // the embedding is made of its row alone
   bool registers = false;
   bool pool_mlp = false;
+  Level level = Level::kBlocks;  // that of the pool has no other MLPs and no INPUT
 };
 MappedPicture MappedPictureOf(const ClipModel& model, const Image& picture,
                               const std::string& path);

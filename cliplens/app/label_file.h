@@ -22,10 +22,11 @@ struct ModelHeads {
   int layers = 0;
   int heads = 0;  // of a layer
   bool pool_mlp = false;
+  Level level = Level::kBlocks;
 
-  Components components() const { return {layers, heads, pool_mlp}; }
+  Components components() const { return {layers, heads, pool_mlp, level}; }
   std::vector<HeadId> Parse(const std::string& names) const {
-    return ParseHeads(names, layers, heads);
+    return ParseHeads(names, components());
   }
   // The head of this name in the file `place`. Throws Error(kCorruptData) for other names.
   HeadId HeadNamed(const std::string& name, const std::string& place) const;

@@ -9,7 +9,7 @@ MatchedStore Named(const MatchSide& side) {
   MatchedStore named{.info = side.store->info(), .shares = {}, .labels = side.labels};
   for (const ComponentShare& share :
        ComponentShares(side.store->statistics(), side.store->basis())) {
-    if (share.head >= 0) named.shares[{share.layer, share.head}] = share.share;
+    if (share.head >= 0) named.shares[share.head_id()] = share.share;
   }
   return named;
 }

@@ -43,6 +43,7 @@ ClipModel LoadModel(const ModelChoice& choice) {
   ClipModel model =
       ClipModel::Load(found.path, ParsePrecision(choice.precision), found.architecture,
                       choice.weights, choice.pictures(), choice.with_text);
+  model.UseLevel(choice.level);
   if (!choice.text_rows.empty()) {
     model.UseTextRows(TextRows::Read({choice.text_rows.begin(), choice.text_rows.end()}));
   }
@@ -75,7 +76,8 @@ ModelChoice ModelOf(const StoreInfo& info, const ModelChoice& choice) {
       }
     }
   }
-  // The pictures of a store are read as they were when it was made.
+  // The pictures of a store are read and split as they were when it was made.
+  named.level = info.level;
   if (named.image_size == 0) named.image_size = info.model_pictures.image_size;
   if (named.resize_backend == NameOf(ResizeBackend::kPillow)) {
     named.resize_backend = NameOf(info.model_pictures.backend);

@@ -25,6 +25,7 @@ struct ModelChoice {
                                    // names
   std::string precision = "fp32";  // fp32, bf16, or auto: bf16 where the processor has it
   bool with_text = true;           // false: pictures alone are embedded, in less memory
+  Level level = Level::kBlocks;    // at which pictures are split
   Index image_size = 0;            // pixels of a side that the model is to read; 0: its own
   std::string resize_backend = "pillow";    // or "torchvision": as transformers resizes
   std::vector<std::string> text_rows = {};  // .npy files of rows of texts made elsewhere

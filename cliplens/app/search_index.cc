@@ -117,8 +117,7 @@ SearchIndex ReadSearchIndex(const fs::path& path, const Store& store) {
   SearchSpace space;
   for (const Json& head : JsonList(json, "heads", place)) {
     const auto name = head.is_string() ? head.get<std::string>() : JsonExcerpt(head);
-    const std::vector<HeadId> parsed = ParseHeads(name, static_cast<int>(store.basis().layers()),
-                                                  static_cast<int>(store.basis().num_heads()));
+    const std::vector<HeadId> parsed = ParseHeads(name, store.basis().components());
     space.heads.insert(space.heads.end(), parsed.begin(), parsed.end());
   }
   for (const Json& weight : JsonList(json, "weights", place)) {

@@ -38,6 +38,7 @@ void AddClassify(CLI::App& app, Common& common) {
       "cliplens classify pictureworld --images world/sets/test --classes world/texts/objects.txt "
       "--templates world/texts/objects.templates.txt -k 1");
   AddModelArgument(verb, options->model);
+  AddLevelOption(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddImagesOption(verb, options->images);
   AddClassOptions(verb, options->classify.classes);

@@ -73,6 +73,7 @@ void AddDecompose(CLI::App& app, Common& common) {
       "Write pictures' embeddings as exact sums of contributions: a store",
       "cliplens decompose pictureworld --images photos/ --out store");
   AddModelArgument(verb, options->model);
+  AddLevelOption(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddImagesOption(verb, options->images);
   verb->add_option("--out", options->decompose.out, "Store directory to make")->required();

@@ -42,6 +42,7 @@ void AddDescribe(CLI::App& app, Common& common) {
       "world/texts/phrases.txt");
   DescriptionChoice& choice = options->choice;
   AddModelArgument(verb, options->model);
+  AddLevelOption(verb, options->model);
   AddPrecisionOption(verb, options->model);
   auto* source = AddOneOf(verb, "pictures");
   source->add_option("--image", choice.pictures.images.images, "One picture");

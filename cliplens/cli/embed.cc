@@ -96,6 +96,7 @@ void AddEmbed(CLI::App& app, Common& common) {
       AddVerb<EmbedArguments>(app, common, "embed", "Unit embeddings of pictures or texts, [B, E]",
                               "cliplens embed pictureworld --images photos/ --out photos.npy");
   AddModelArgument(verb, options->model);
+  AddLevelOption(verb, options->model);
   AddPrecisionOption(verb, options->model);
   auto* source = AddOneOf(verb, "source");
   AddImagesOption(verb, options->images, source);

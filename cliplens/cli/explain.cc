@@ -85,6 +85,7 @@ void AddExplain(CLI::App& app, Common& common) {
       app, common, "explain", "What each component, patch and word brings to one score",
       "cliplens explain pictureworld --image cat.png --text 'a picture of a cat' --out why.png");
   AddModelArgument(verb, options->model);
+  AddLevelOption(verb, options->model);
   AddPrecisionOption(verb, options->model);
   verb->add_option("--image", options->image, "The picture")->required();
   AddExifOption(verb, options->exif_orientation);

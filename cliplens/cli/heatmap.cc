@@ -107,6 +107,7 @@ void AddHeatmap(CLI::App& app, Common& common) {
       "cliplens heatmap pictureworld --image cat.png --text 'a cat' --text 'a dog' "
       "--out map.png");
   AddModelArgument(verb, options->model);
+  AddLevelOption(verb, options->model);
   AddPrecisionOption(verb, options->model);
   verb->add_option("--image", options->image, "The picture")->required();
   AddExifOption(verb, options->exif_orientation);

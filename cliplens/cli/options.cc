@@ -70,6 +70,15 @@ void AddModelOption(CLI::App* verb, ModelChoice& choice) {
   AddPullOption(verb, choice);
 }
 
+void AddLevelOption(CLI::App* verb, ModelChoice& choice) {
+  verb->add_option_function<std::string>(
+          "--level", [&choice](const std::string& level) { choice.level = ParseLevel(level); },
+          "Whose heads the embedding is the sum of: those of all blocks, or of the attention pool "
+          "behind them (SigLIP, PE-Core, CoCa), named POOL.H0 and on")
+      ->check(CLI::IsMember({"blocks", "pool"}))
+      ->default_str("blocks");
+}
+
 void AddPrecisionOption(CLI::App* verb, ModelChoice& choice) {
   verb->add_option("--precision", choice.precision,
                    "Products in fp32 or bf16; auto: bf16 where the processor has it")
@@ -94,7 +103,9 @@ void AddTextsOption(CLI::App* verb, std::string& texts) {
 }
 
 CLI::Option* AddHeadsOption(CLI::App* verb, std::string& heads) {
-  return verb->add_option("--heads", heads, "L11.H3, L9-L11, last-4, all; commas between")
+  return verb
+      ->add_option("--heads", heads,
+                   "L11.H3, L9-L11, last-4, all; POOL.H3 at the level of the pool; commas between")
       ->capture_default_str();
 }
 
@@ -164,7 +175,8 @@ void AddHeadChoice(CLI::App* verb, HeadChoice& choice) {
 void AddSpaceChoice(CLI::App* verb, SpaceChoice& choice) {
   AddHeadChoice(verb, choice.heads);
   verb->get_option("--heads")->description(
-      "L11.H3, L9-L11, last-4, all; commas between; embedding: the whole of it");
+      "L11.H3, L9-L11, last-4, all; POOL.H3 at the level of the pool; commas between; embedding: "
+      "the whole of it");
   verb->get_option("--property")
       ->description(
           "The heads of which --labels says that this property explains more than chance does, by "

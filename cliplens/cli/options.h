@@ -24,6 +24,8 @@ void AddModelArgument(CLI::App* verb, ModelChoice& choice);
 void AddModelOption(CLI::App* verb, ModelChoice& choice);
 // --pull alone. A second model of a verb is fetched by the same option: copy `fetch`.
 CLI::Option* AddPullOption(CLI::App* verb, ModelChoice& choice);
+// --level blocks|pool.
+void AddLevelOption(CLI::App* verb, ModelChoice& choice);
 // --precision fp32|bf16|auto.
 void AddPrecisionOption(CLI::App* verb, ModelChoice& choice);
 

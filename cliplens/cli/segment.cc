@@ -134,6 +134,7 @@ void AddSegment(CLI::App& app, Common& common) {
       "cliplens segment pictureworld --image duck.png --classes "
       "world/texts/objects.txt --out mask.png");
   AddModelArgument(verb, options->model);
+  AddLevelOption(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddMapOptions(verb, options->maps, options->cut);
   verb->add_option("--image", options->image, "The picture")->required();
@@ -163,6 +164,7 @@ void AddEvaluateSegmentation(CLI::App& app, Common& common) {
       "cliplens evaluate segmentation pictureworld --images world/sets/single --classes "
       "world/texts/objects.txt --templates world/texts/objects.templates.txt");
   AddModelArgument(verb, options->model);
+  AddLevelOption(verb, options->model);
   AddPrecisionOption(verb, options->model);
   AddImagesOption(verb, options->images);
   AddClassOptions(verb, options->segmentation.classes);

@@ -31,6 +31,7 @@ void Run(const VerifyArguments& options, Common& common) {
       const StoreInfo info =
           ReadManifest(options.store, neurons ? StoreKind::kNeurons : StoreKind::kFactors).info;
       choice.precision = info.precision;
+      choice.level = info.level;
       choice.image_size = info.model_pictures.image_size;
       choice.resize_backend = NameOf(info.model_pictures.backend);
     } catch (const Error&) {

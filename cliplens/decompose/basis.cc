@@ -28,19 +28,23 @@ Basis IdentityBasis(const FactorSizes& sizes) {
 }
 
 Basis MakeBasis(const Readout& readout, int threads) {
-  if (readout.factor().constants > 0) return {.heads = readout.HeadMatrices(threads)};
   const Components components = readout.components();
-  return IdentityBasis({.layers = components.layers(),
-                        .heads = components.heads_a_layer(),
-                        .factor = readout.factor(),
-                        .embed_width = readout.embed_width(),
-                        .pool_mlp = components.has_pool_mlp()});
+  const FactorSizes sizes = {.layers = components.layers(),
+                             .heads = components.heads_a_layer(),
+                             .factor = readout.factor(),
+                             .embed_width = readout.embed_width(),
+                             .pool_mlp = components.has_pool_mlp(),
+                             .level = components.level()};
+  if (sizes.factor.constants == 0) return IdentityBasis(sizes);
+  return {.heads = readout.HeadMatrices(threads), .own = sizes};
 }
 
 namespace {
 
 // Of an identity: layers, heads, E, and whether there is a POOL.MLP.
 constexpr char kIdentity[] = "contributions";
+// Of the level of the pool: 1 with a POOL.MLP, otherwise 0.
+constexpr char kPoolOfBasis[] = "pool";
 constexpr double kMostSize = 16'384;
 
 }  // namespace
@@ -54,11 +58,15 @@ void WriteBasis(const std::filesystem::path& path, const Basis& basis) {
     WriteSafetensors(path, {&tensor, 1});
     return;
   }
-  const TensorToWrite tensor{"heads",
-                             DataType::kF32,
-                             {basis.heads.shape().begin(), basis.heads.shape().end()},
-                             AsBytes(basis.heads.flat())};
-  WriteSafetensors(path, {&tensor, 1});
+  const std::int32_t pool = basis.pool_mlp() ? 1 : 0;
+  const TensorToWrite tensors[] = {
+      {"heads",
+       DataType::kF32,
+       {basis.heads.shape().begin(), basis.heads.shape().end()},
+       AsBytes(basis.heads.flat())},
+      {kPoolOfBasis, DataType::kI32, {1}, AsBytes(std::span(&pool, 1))}};
+  const std::size_t count = basis.components().level() == Level::kPool ? 2 : 1;
+  WriteSafetensors(path, std::span(tensors).first(count));
 }
 
 Basis ReadBasis(const std::filesystem::path& path, Index constants) {
@@ -92,6 +100,18 @@ Basis ReadBasis(const std::filesystem::path& path, Index constants) {
   Basis basis;
   basis.heads = Array<float, 4>({entry.shape[0], entry.shape[1], entry.shape[2], entry.shape[3]},
                                 file.ReadAsFloat(entry));
+  if (!file.tensors().contains(kPoolOfBasis)) return basis;
+  const TensorEntry& pool = file.at(kPoolOfBasis);
+  const std::vector<double> has_mlp =
+      pool.shape == std::vector<Index>{1} ? file.ReadNumbers(pool) : std::vector<double>{-1};
+  if (entry.shape[0] != 1 || (has_mlp[0] != 0 && has_mlp[0] != 1)) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: tensor '{}' is {} of {} layers; 0 or 1 and one layer were expected; decompose "
+                "again",
+                path.string(), kPoolOfBasis, has_mlp[0], entry.shape[0]);
+  }
+  basis.own.pool_mlp = has_mlp[0] == 1;
+  basis.own.level = Level::kPool;
   return basis;
 }
 

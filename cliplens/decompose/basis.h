@@ -30,15 +30,16 @@ struct FactorSizes {
   FactorLayout factor;
   Index embed_width = 0;  // E
   bool pool_mlp = false;  // Components::has_pool_mlp
+  Level level = Level::kBlocks;
 
-  Components components() const { return {layers, heads, pool_mlp}; }
+  Components components() const { return {layers, heads, pool_mlp, level}; }
 };
 
 struct Basis {
   Array<float, 4> heads;  // [L, H, K+3, E]: the matrices B; empty where factors are contributions
   // Where factors are contributions (an attention pool), B is the identity [E, E] of all heads.
   Array<float, 2> identity = {};
-  FactorSizes own = {};  // then; of `heads` otherwise
+  FactorSizes own = {};  // then; of `heads` otherwise, but for `pool_mlp` and `level`
 
   bool is_identity() const { return !identity.empty(); }
   Index layers() const { return is_identity() ? own.layers : heads.dim(0); }
@@ -51,7 +52,9 @@ struct Basis {
   }
   Index head_width() const { return layout().values; }
   bool pool_mlp() const { return own.pool_mlp; }
-  FactorSizes sizes() const { return {layers(), num_heads(), layout(), embed_width(), pool_mlp()}; }
+  FactorSizes sizes() const {
+    return {layers(), num_heads(), layout(), embed_width(), pool_mlp(), own.level};
+  }
   Components components() const { return sizes().components(); }
   ArrayView<const float, 2> at(HeadId id) const {
     return is_identity() ? identity.view() : heads.view()[id.layer][id.head];

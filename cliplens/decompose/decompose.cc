@@ -268,6 +268,7 @@ DecomposeResult Decompose(const ImageEncoder& encoder, const ImageSet& set,
                           const DecomposeOptions& options) {
   StoreInfo info = DescribeRun(encoder, set, options.shard_images, options.part);
   info.factor_constants = encoder.image_readout().factor().constants;
+  info.level = encoder.image_readout().components().level();
   info.type = options.type;
   info.stats_only = options.stats_only;
   info.slices = options.slices;

@@ -22,6 +22,7 @@ Edit EditOf(const StoreInfo& store, const Basis& basis) {
   edit.heads = basis.num_heads();
   edit.embed_width = basis.embed_width();
   edit.pool_mlp = basis.pool_mlp();
+  edit.level = basis.components().level();
   return edit;
 }
 
@@ -66,9 +67,13 @@ void Edit::CheckLeavesSomething() const {
 }
 
 void Edit::CheckSizes(const Components& other, Index embedding) const {
-  if (layers == other.layers() && heads == other.heads_a_layer() && embed_width == embedding &&
-      pool_mlp == other.has_pool_mlp()) {
-    return;
+  if (sizes() == other && embed_width == embedding) return;
+  if (level != other.level()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "an edit at the level of the {} for heads of the {}; make the edit from a store of "
+                "that level, or name the edit's with --level {}",
+                level == Level::kPool ? "pool" : "blocks",
+                other.level() == Level::kPool ? "pool" : "blocks", NameOf(level));
   }
   throw Error(ErrorCode::kInvalidArgument,
               "an edit of {} x {} heads and an embedding of {} for a model of {} x {} and {}",
@@ -82,7 +87,7 @@ Index ContributionMeans::images() const { return static_cast<Index>(total_.embed
 
 Vector ContributionMeans::Of(const ComponentId& target) const {
   const auto head = [&](Index h) -> Vector {
-    const HeadId id{target.layer, static_cast<int>(h)};
+    const HeadId id{target.layer, static_cast<int>(h), target.level};
     const Vector& mean = At(total_.heads, basis_.components().NumberOf(id)).mean;
     if (basis_.is_identity()) return mean;
     return AsEigen(basis_.at(id)).cast<double>().transpose() * mean;
@@ -106,7 +111,7 @@ Vector ContributionMeans::Of(const ComponentId& target) const {
 double ContributionMeans::VarianceOf(const ComponentId& target) const {
   const auto of_trace = [](const TraceMoments& m) { return m.count > 0 ? m.trace / m.count : 0; };
   const auto head = [&](Index h) {
-    const HeadId id{target.layer, static_cast<int>(h)};
+    const HeadId id{target.layer, static_cast<int>(h), target.level};
     const Moments& m = At(total_.heads, basis_.components().NumberOf(id));
     if (m.count <= 0) return 0.0;
     if (m.trace) return *m.trace / m.count;

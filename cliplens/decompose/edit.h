@@ -39,14 +39,15 @@ struct Edit {
   std::string model_name;
   std::string fingerprint;
   Index layers = 0, heads = 0, embed_width = 0;
-  bool pool_mlp = false;   // Components::has_pool_mlp
+  bool pool_mlp = false;  // Components::has_pool_mlp
+  Level level = Level::kBlocks;
   std::string means;       // the store that the means are of; empty where nothing is replaced
   Index means_images = 0;  // its pictures
   std::string note;        // how the edit was chosen, for people; may be empty
   std::vector<EditComponent> components;  // sorted by target
 
   std::string Names() const;  // "L5.H3, L5.H4"
-  Components sizes() const { return {layers, heads, pool_mlp}; }
+  Components sizes() const { return {layers, heads, pool_mlp, level}; }
   Vector Constant() const;  // Σ k [E]
   // Throws Error(kInvalidArgument) where every component is scaled by 0: nothing is left, and
   // nothing has no direction.

@@ -38,6 +38,14 @@ std::string BoundedText(const Json& object, const char* key, const std::string& 
   return text;
 }
 
+Level LevelIn(const std::string& level, const std::string& name) {
+  for (const Level known : {Level::kBlocks, Level::kPool}) {
+    if (level == NameOf(known)) return known;
+  }
+  throw Error(ErrorCode::kCorruptData, "{}: 'level' is '{}'; blocks and pool are known", name,
+              Printable(level));
+}
+
 EditComponent ParseComponent(const Json& json, const Edit& edit, const std::string& name) {
   const std::string text = BoundedText(json, "component", name);
   const std::optional<ComponentId> target = ComponentNamed(text, edit.sizes());
@@ -108,6 +116,7 @@ std::string EditText(const Edit& edit) {
                  {"heads", edit.heads},
                  {"embed_width", edit.embed_width}}}};
   if (edit.pool_mlp) json["model"]["pool_mlp"] = true;
+  if (edit.level != Level::kBlocks) json["model"]["level"] = NameOf(edit.level);
   PutEditMembers(json, edit, [](Json& entry, const EditComponent& c) {
     // As few digits as give the float back.
     Json& mean = entry["mean"] = Json::array();
@@ -141,6 +150,7 @@ Edit ParseEdit(std::string text, const std::string& name) {
   edit.heads = Number(model, "heads", 1, kMaxSize, name);
   edit.embed_width = Number(model, "embed_width", 1, kMaxSize, name);
   if (model.contains("pool_mlp")) edit.pool_mlp = JsonField<bool>(model, "pool_mlp", name);
+  if (model.contains("level")) edit.level = LevelIn(BoundedText(model, "level", name), name);
   if (json.contains("means")) {
     const Json means = JsonField<Json>(json, "means", name);
     edit.means = BoundedText(means, "store", name);

@@ -6,17 +6,25 @@
 
 namespace cliplens {
 
-FactorBlock MakeBlock(const FactorSizes& sizes, Index images) {
+namespace {
+
+FactorBlock ZeroBlock(const FactorSizes& sizes, Index residual, Index images) {
   const Index layers = sizes.layers;
   const Index embed_width = sizes.embed_width;
   FactorBlock block;
   block.constants = sizes.factor.constants;
   block.head_z = Array<float, 4>({layers, sizes.heads, images, sizes.factor.values});
   block.ln = Array<float, 2>({images, 3});
-  block.mlp = Array<float, 3>({sizes.components().num_residual(), images, embed_width});
+  block.mlp = Array<float, 3>({residual, images, embed_width});
   block.cls_attn = Array<float, 3>({layers, images, embed_width});
   block.embedding = Array<float, 2>({images, embed_width});
   return block;
+}
+
+}  // namespace
+
+FactorBlock MakeBlock(const FactorSizes& sizes, Index images) {
+  return ZeroBlock(sizes, sizes.components().num_residual(), images);
 }
 
 void RoundToHalf(FactorBlock& block, Index b) {
@@ -52,12 +60,11 @@ bool IsFinite(const FactorBlock& block, Index b) {
 }
 
 FactorBlock SelectRows(const FactorBlock& block, std::span<const Index> kept) {
-  FactorBlock out = MakeBlock({.layers = block.head_z.dim(0),
+  FactorBlock out = ZeroBlock({.layers = block.head_z.dim(0),
                                .heads = block.head_z.dim(1),
                                .factor = block.layout(),
-                               .embed_width = block.embedding.dim(1),
-                               .pool_mlp = block.mlp.dim(0) > block.head_z.dim(0) + 1},
-                              static_cast<Index>(kept.size()));
+                               .embed_width = block.embedding.dim(1)},
+                              block.mlp.dim(0), static_cast<Index>(kept.size()));
   const auto copy = [&](ArrayView<const float, 2> from, ArrayView<float, 2> to) {
     for (std::size_t i = 0; i < kept.size(); ++i) {
       std::ranges::copy(from.row(kept[i]), to.row(static_cast<Index>(i)).data());

@@ -253,6 +253,7 @@ Json RunJson(const StoreInfo& info) {
               {"data", data},
               {"part", info.part ? PartJson(*info.part) : Json()}};
   if (info.neurons) run["neurons"] = NeuronsJson(*info.neurons);
+  if (info.level != Level::kBlocks) run["level"] = NameOf(info.level);
   return run;
 }
 
@@ -311,6 +312,7 @@ std::string ManifestText(const Manifest& manifest) {
   if (info.factor_constants != FactorLayout{}.constants) {
     json["factor_constants"] = info.factor_constants;
   }
+  if (info.level != Level::kBlocks) json["level"] = NameOf(info.level);
   if (info.part) json["part"] = PartJson(*info.part);
   json["data"] = Json::array();
   for (const DataSource& source : info.data) json["data"].push_back(DataJson(source));
@@ -420,6 +422,15 @@ void ParseRun(const Json& json, const std::string& name, StoreInfo& info) {
       throw Error(ErrorCode::kUnsupported, "{}: 'factor_constants' is {}; 0 and 3 are known", name,
                   info.factor_constants);
     }
+  }
+  if (json.contains("level")) {
+    const std::string level = Text(json, "level", name);
+    if (level != NameOf(Level::kPool)) {
+      throw Error(ErrorCode::kUnsupported,
+                  "{}: 'level' is '{}'; pool is known, and the blocks' where it is absent", name,
+                  Printable(level));
+    }
+    info.level = Level::kPool;
   }
   const Json certificate = JsonField<Json>(json, "certificate", name);
   info.certificate = {JsonField<double>(certificate, "max", name),

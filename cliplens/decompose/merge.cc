@@ -41,6 +41,7 @@ void CheckSameKind(const Input& first, const Input& other) {
   check(a.slices, b.slices, "numbers of slices");
   check(std::string(NameOf(a.type)), std::string(NameOf(b.type)), "storage types");
   check(a.precision, b.precision, "precisions");
+  check(std::string(NameOf(a.level)), std::string(NameOf(b.level)), "levels");
   check(a.factor_constants, b.factor_constants, "constants of factors");
   if (a.stats_only != b.stats_only) Refuse(first, other, "one has statistics only");
   const std::string run =

@@ -53,10 +53,10 @@ Store Store::Open(const fs::path& directory) {
   CheckHash(directory / kStatisticsFile, manifest.statistics_checksum);
   StatisticsSums sums = store.ReadSums();
   const Basis& b = store.basis_;
-  if (sums.layers() != b.layers() || sums.heads() != b.num_heads() ||
+  if (sums.components() != b.components() || info.level != b.components().level() ||
       sums.factor_width() != b.factor_width() || sums.embed_width() != b.embed_width() ||
-      sums.components().size() != b.components().size() || sums.has_traces() != b.is_identity() ||
-      sums.images() != info.images || sums.slices() != info.slices) {
+      sums.has_traces() != b.is_identity() || sums.images() != info.images ||
+      sums.slices() != info.slices) {
     throw Error(ErrorCode::kCorruptData,
                 "{}: {} and {} do not belong together or to its {} pictures; decompose again",
                 (directory / kManifestFile).string(), kBasisFile, kStatisticsFile, info.images);

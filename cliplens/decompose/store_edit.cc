@@ -17,7 +17,7 @@ StoreEdit::StoreEdit(const Basis& basis, const Edit& edit)
   for (const EditComponent& c : edit.components) {
     const ComponentId& t = c.target;
     const auto add = [&](Index h) {
-      heads_.push_back({t.layer, static_cast<int>(h)});
+      heads_.push_back({t.layer, static_cast<int>(h), t.level});
       changes_.emplace_back(-c.weight() * AsEigen(basis.at(heads_.back())).cast<double>());
     };
     if (t.kind == Kind::kHead) add(t.head);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cliplens/base/array.h"
+#include "cliplens/base/component.h"
 #include "cliplens/dataset/image_set.h"
 #include "cliplens/dataset/on_error.h"
 #include "cliplens/decompose/statistics.h"
@@ -84,6 +85,7 @@ struct StoreInfo {
   std::string precision = "fp32";
   StoreType type = StoreType::kF32;
   Index factor_constants = FactorLayout{}.constants;  // FactorLayout::constants
+  Level level = Level::kBlocks;  // whose heads it holds: the blocks' or the pool's
   bool stats_only = false;
   Index images = 0;
   Index slices = kDefaultSlices;

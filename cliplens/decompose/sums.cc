@@ -60,6 +60,7 @@ StatisticsSums::StatisticsSums(const FactorSizes& sizes, Index slices)
       factor_width_(sizes.factor.width()),
       embed_width_(sizes.embed_width),
       pool_mlp_(sizes.pool_mlp),
+      level_(sizes.level),
       traces_(sizes.factor.constants == 0),
       counts_(ToSize(slices)) {
   for (std::size_t t = 0; t < kTensors; ++t) {
@@ -202,7 +203,9 @@ StatisticsSums StatisticsSums::FromTensors(const SafetensorsView& file, const st
   sums.embed_width_ = embedding[1];
   // Which form each has is seen from its shape, which is checked below.
   const std::vector<Index>& mlps = file.at(kNames[kMlpSum]).shape;
-  sums.pool_mlp_ = mlps.size() == 4 && mlps[1] == sums.layers_ + 2;
+  if (mlps.size() == 4 && mlps[1] < 2) sums.level_ = Level::kPool;  // no INPUT
+  sums.pool_mlp_ =
+      mlps.size() == 4 && mlps[1] == (sums.level_ == Level::kPool ? 1 : sums.layers_ + 2);
   const std::vector<Index>& squares = file.at(kNames[kHeadSquare]).shape;
   sums.traces_ = squares.size() == 5 && squares[3] == 1 && sums.factor_width_ == sums.embed_width_;
   sums.counts_.resize(ToSize(heads[0]));

@@ -43,7 +43,7 @@ class StatisticsSums {
     // [S, L, H, T(K+3)]: u u^T. Where factors are contributions [S, L, H, 1]: |c|², since a matrix
     // [E, E] for each head would be larger than the model.
     kHeadSquare,
-    kMlpSum,              // [S, L+1, E]: c of INPUT and the MLPs, and of POOL.MLP
+    kMlpSum,              // [S, L+1, E]: c of the residual parts of Components
     kMlpSquare,           // [S, L+1]: |c|²
     kClsAttnSum,          // [S, L, E]: the class token's attention to itself
     kClsAttnSquare,       // [S, L]
@@ -68,7 +68,7 @@ class StatisticsSums {
   Index images() const;
   Index layers() const { return layers_; }
   Index heads() const { return heads_; }
-  Components components() const { return {layers_, heads_, pool_mlp_}; }
+  Components components() const { return {layers_, heads_, pool_mlp_, level_}; }
   // Whether heads have the trace of their second moment alone (kHeadSquare).
   bool has_traces() const { return traces_; }
   Index factor_width() const { return factor_width_; }
@@ -97,6 +97,7 @@ class StatisticsSums {
 
   Index layers_ = 0, heads_ = 0, factor_width_ = 0, embed_width_ = 0;
   bool pool_mlp_ = false;
+  Level level_ = Level::kBlocks;
   bool traces_ = false;
   std::vector<std::int64_t> counts_;  // [S]
   std::array<std::vector<Fixed>, kTensors> values_;

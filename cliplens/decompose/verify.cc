@@ -31,6 +31,10 @@ class Verifier {
       CheckHash(directory_ / kBasisFile, manifest_.basis_checksum);
       Basis read = ReadBasis(directory_ / kBasisFile, manifest_.info.factor_constants);
       if (!AllFinite(read.heads.flat())) checks_.Fail(kBasisFile, "a number of it is not finite");
+      if (read.components().level() != manifest_.info.level) {
+        checks_.Fail(kBasisFile, "is at the level '{}', the manifest says '{}'",
+                     NameOf(read.components().level()), NameOf(manifest_.info.level));
+      }
       basis = std::move(read);
     });
     std::optional<StatisticsSums> sums;
@@ -57,8 +61,7 @@ class Verifier {
   }
 
   bool Fit(const Basis& basis, const StatisticsSums& sums) const {
-    return sums.layers() == basis.layers() && sums.heads() == basis.num_heads() &&
-           sums.factor_width() == basis.factor_width() &&
+    return sums.components() == basis.components() && sums.factor_width() == basis.factor_width() &&
            sums.embed_width() == basis.embed_width() && sums.slices() == manifest_.info.slices;
   }
 

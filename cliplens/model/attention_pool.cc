@@ -37,7 +37,7 @@ Vector Linear(const float* weight, const float* bias, Index out, const Vector& x
 }
 
 // LN(x).
-Vector Normed(const Vector& x, double epsilon, const Vector& gain, const Vector& bias) {
+Vector LayerNormed(const Vector& x, double epsilon, const Vector& gain, const Vector& bias) {
   const double mean = x.mean();
   const double sigma = std::sqrt((x.array() - mean).square().mean() + epsilon);
   return (x.array() - mean) / sigma * gain.array() + bias.array();
@@ -104,8 +104,8 @@ AttentionPool::AttentionPool(const ModelConfig& config, const TensorMap& tensors
   const Index head_width = pool_width_ / heads_;
   Vector probe = VectorAt(get("pool.probe"), pool_width_);
   if (norm_behind_) {
-    probe = Normed(probe, epsilon_, VectorAt(get("pool.probe_ln.gain"), pool_width_),
-                   VectorAt(get("pool.probe_ln.bias"), pool_width_));
+    probe = LayerNormed(probe, epsilon_, VectorAt(get("pool.probe_ln.gain"), pool_width_),
+                        VectorAt(get("pool.probe_ln.bias"), pool_width_));
   }
   const Vector query = Linear(query_weight, in_bias, pool_width_, probe);
   query_ = Matrix::Zero(heads_, width_);
@@ -139,63 +139,104 @@ Vector AttentionPool::Projected(const Vector& x) const {
 
 Vector AttentionPool::Out(const Vector& y) const { return RowTimes(y, nn::Of(out_matrix_)); }
 
-AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
+AttentionPool::Normed AttentionPool::NormedRows(ArrayView<const float, 2> rows) const {
   const Index tokens = rows.dim(0);
   const Vector gain = VectorAt(gain_, width_);
   const Vector bias = VectorAt(bias_, width_);
-  Matrix normed(tokens, width_);
-  std::vector<nn::RowMoments> moments;
-  moments.reserve(ToSize(tokens));
+  Normed normed{Matrix(tokens, width_), Vector(tokens), Vector(tokens)};
   for (Index q = 0; q < tokens; ++q) {
-    moments.push_back(nn::MomentsOf(rows.row(q), epsilon_));
+    const nn::RowMoments moments = nn::MomentsOf(rows.row(q), epsilon_);
+    normed.mean[q] = moments.mean;
+    normed.sigma[q] = moments.sigma;
     const auto row = VectorAt(rows.row(q).data(), width_);
-    normed.row(q) =
-        ((row.array() - moments.back().mean) / moments.back().sigma * gain.array() + bias.array())
-            .transpose();
+    normed.rows.row(q) =
+        ((row.array() - moments.mean) / moments.sigma * gain.array() + bias.array()).transpose();
   }
-  Matrix a = nn::Product(nn::Of(query_), nn::Of(normed).Transposed());  // [Q, N]
-  Pooled pooled;
-  pooled.weights = Array<float, 2>({heads_, tokens});
+  return normed;
+}
+
+AttentionPool::Heads AttentionPool::RunHeads(ArrayView<const float, 2> rows) const {
+  return RunHeads(NormedRows(rows).rows);
+}
+
+AttentionPool::Heads AttentionPool::RunHeads(const Matrix& normed) const {
+  Heads heads;
+  Matrix& a = heads.weights;
+  a = nn::Product(nn::Of(query_), nn::Of(normed).Transposed());  // [Q, N]
   for (Index p = 0; p < heads_; ++p) {
     a.row(p) = (a.row(p).array() - a.row(p).maxCoeff()).exp();
     a.row(p) /= a.row(p).sum();
+  }
+  const Matrix attended = nn::Product(nn::Of(a), nn::Of(normed));  // [Q, D]
+  const Index head_width = pool_width_ / heads_;
+  heads.z = Vector(pool_width_);
+  for (Index p = 0; p < heads_; ++p) {
+    const Index first = p * head_width;
+    heads.z.segment(first, head_width) = Linear(value_ + first * width_, value_bias_ + first,
+                                                head_width, attended.row(p).transpose());
+  }
+  heads.row = Linear(out_, out_bias_, pool_width_, heads.z);
+  heads.mlp = Vector::Zero(pool_width_);
+  if (!has_mlp()) return heads;
+  const Vector row =
+      LayerNormed(heads.row, epsilon_, VectorAt(ln_gain_, width_), VectorAt(ln_bias_, width_));
+  const Vector hidden = Linear(mlp_in_, mlp_in_bias_, mlp_width_, row).unaryExpr([&](double v) {
+    return Activate(activation_, v);
+  });
+  heads.mlp = Linear(mlp_out_, mlp_out_bias_, width_, hidden);
+  heads.row += heads.mlp;
+  return heads;
+}
+
+Array<float, 2> AttentionPool::Values(ArrayView<const float, 2> rows) const {
+  const Index tokens = rows.dim(0);
+  Array<float, 2> normed({tokens, width_});
+  AsEigen(normed.view()) = NormedRows(rows).rows.cast<float>();
+  Array<float, 2> values({tokens, pool_width_});
+  nn::Gemm({.m = tokens,
+            .n = pool_width_,
+            .k = width_,
+            .a = normed.data(),
+            .a_stride = width_,
+            .b = value_,
+            .b_stride = width_,
+            .transpose_b = true,
+            .c = values.data(),
+            .c_stride = pool_width_});
+  for (Index q = 0; q < tokens; ++q) {
+    for (Index i = 0; i < pool_width_; ++i) values(q, i) += value_bias_[i];
+  }
+  return values;
+}
+
+AttentionPool::Pooled AttentionPool::Run(ArrayView<const float, 2> rows) const {
+  const Index tokens = rows.dim(0);
+  const Normed normed = NormedRows(rows);
+  const Heads heads = RunHeads(normed.rows);
+  Pooled pooled;
+  pooled.weights = Array<float, 2>({heads_, tokens});
+  for (Index p = 0; p < heads_; ++p) {
     double weight = 0;
     double mean = 0;
     for (Index q = 0; q < tokens; ++q) {
-      const nn::RowMoments& m = At(moments, q);
-      pooled.weights(p, q) = static_cast<float>(a(p, q) / m.sigma);
+      pooled.weights(p, q) = static_cast<float>(heads.weights(p, q) / normed.sigma[q]);
       weight += double{pooled.weights(p, q)};
-      mean += double{pooled.weights(p, q)} * m.mean;
+      mean += double{pooled.weights(p, q)} * normed.mean[q];
     }
     pooled.weight.push_back(weight);
     pooled.weighted_mean.push_back(mean);
   }
-  const Matrix attended = nn::Product(nn::Of(a), nn::Of(normed));  // [Q, D]
-  const Index head_width = pool_width_ / heads_;
-  Vector y(pool_width_);
-  for (Index p = 0; p < heads_; ++p) {
-    const Index first = p * head_width;
-    y.segment(first, head_width) = Linear(value_ + first * width_, value_bias_ + first, head_width,
-                                          attended.row(p).transpose());
-  }
-  Vector o = Linear(out_, out_bias_, pool_width_, y);
+  Vector o = heads.row;
   if (norm_behind_) {
     pooled.scale = 1 / std::sqrt((o.array() - o.mean()).square().mean() + epsilon_);
-    o = Normed(o, epsilon_, VectorAt(ln_gain_, pool_width_), VectorAt(ln_bias_, pool_width_));
+    o = LayerNormed(o, epsilon_, VectorAt(ln_gain_, pool_width_), VectorAt(ln_bias_, pool_width_));
     for (float& w : pooled.weights.flat()) w = static_cast<float>(w * pooled.scale);
     for (double& w : pooled.weight) w *= pooled.scale;
     for (double& w : pooled.weighted_mean) w *= pooled.scale;
   }
   pooled.embedding = Projected(o);
   if (projection_bias_ != nullptr) pooled.embedding += VectorAt(projection_bias_, embed_width_);
-  pooled.mlp = Vector::Zero(embed_width_);
-  if (!has_mlp()) return pooled;
-  const Vector row = Normed(o, epsilon_, VectorAt(ln_gain_, width_), VectorAt(ln_bias_, width_));
-  const Vector hidden = Linear(mlp_in_, mlp_in_bias_, mlp_width_, row).unaryExpr([&](double v) {
-    return Activate(activation_, v);
-  });
-  pooled.mlp = Projected(Linear(mlp_out_, mlp_out_bias_, width_, hidden));
-  pooled.embedding += pooled.mlp;
+  pooled.mlp = has_mlp() ? Projected(heads.mlp) : Vector::Zero(embed_width_);
   return pooled;
 }
 

@@ -52,6 +52,18 @@ class AttentionPool {
   // Rows [N, D] behind the last block. In fp64.
   Pooled Run(ArrayView<const float, 2> rows) const;
 
+  // The pool's own heads, as captures keep those of a block (pool_level.h). z^p = Σ_q a^p_q v^p_q
+  // is what W_O is applied to, with the values v^p_q = LN(x_q) W_V^p + b_V^p.
+  struct Heads {
+    Matrix weights;  // [Q, N] a
+    Vector z;        // [C] z^p, the heads side by side
+    Vector mlp;      // [C] MLP(LN(o)), zeros without an MLP
+    Vector row;      // [C] o and that: what a LayerNorm and P may follow
+  };
+  Heads RunHeads(ArrayView<const float, 2> rows) const;
+  // v [N, C] of rows [N, D].
+  Array<float, 2> Values(ArrayView<const float, 2> rows) const;
+
   // Σ_p (ρ^p ⊙ γ) W_V^p W_O^p for rows ρ [n·Q, D], [n, E] in fp64.
   Matrix Project(const Matrix& rows) const;
   // Directions t [M, E] pulled back: (W_V^p W_O^p t) ⊙ γ, [M·Q, D].
@@ -81,6 +93,13 @@ class AttentionPool {
     Vector ones;                          // [C]: of a row of ones
   };
   const Through& through() const;
+  // Rows behind the final LayerNorm, and what it took off and divided by.
+  struct Normed {
+    Matrix rows;         // [N, D]
+    Vector mean, sigma;  // [N]
+  };
+  Normed NormedRows(ArrayView<const float, 2> rows) const;
+  Heads RunHeads(const Matrix& normed) const;
   // Blocks y [C] of Q heads through W_O, the projection too; the same with a weight for each head.
   Vector Out(const Vector& y) const;
   Vector Weighted(Vector y, std::span<const double> weights) const;

@@ -72,6 +72,7 @@ struct CaptureRequest {
            attention.contains(last_layer) || query_key.contains(last_layer) ||
            part_rows.contains(last_layer);
   }
+  bool operator==(const CaptureRequest&) const = default;
 };
 
 // The captures that factors are made of.

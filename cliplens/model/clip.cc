@@ -91,6 +91,27 @@ const Readout& ClipModel::text_readout() const {
   return *text_readout_;
 }
 
+void ClipModel::UseLevel(Level level) {
+  level_.reset();
+  if (level == Level::kBlocks) return;
+  if (!pool_ || pool_->attention() == nullptr) {
+    throw Error(
+        ErrorCode::kUnsupported,
+        "{}: has no attention pool, so there is no level of it; leave --level pool out, or name "
+        "a model that has one (SigLIP, PE-Core, CoCa)",
+        name());
+  }
+  level_ = std::make_unique<const PoolLevel>(config(), tensors(), *pool_->attention());
+}
+
+const Tower& ClipModel::image_tower() const {
+  if (!level_) return vision_;
+  throw Error(ErrorCode::kUnsupported,
+              "{}: at the level of the pool the blocks have no part of the sum; leave --level pool "
+              "out, or give a store of the blocks",
+              name());
+}
+
 const Tower& ClipModel::text_tower() const {
   if (!text_) ThrowNoText(*this);
   return *text_;
@@ -263,11 +284,15 @@ void ClipModel::Encode(std::span<const Array<float, 3>> pixels, const CaptureReq
   }
   w.rows_of.resize(ToSize(count));
   const EncodeOutput all{{w.pooled_rows.Grow(count * width), {count, width}}, w.rows_of};
-  vision_.Run(items, pool_->Needs(request), all, w);
+  if (level_) level_->CheckRequest(request);
+  vision_.Run(items, level_ ? CaptureRequest{.last = true} : pool_->Needs(request), all, w);
   for (Index g = 0; g < count; ++g) {
-    pool_->Pool(At(w.rows_of, g), request,
-                output.captures.empty() ? nullptr : &At(output.captures, g), output.pooled.row(g),
-                w.team);
+    Captures* captures = output.captures.empty() ? nullptr : &At(output.captures, g);
+    if (level_) {
+      level_->Pool(At(w.rows_of, g).last, request, captures, output.pooled.row(g));
+    } else {
+      pool_->Pool(At(w.rows_of, g), request, captures, output.pooled.row(g), w.team);
+    }
   }
 }
 

@@ -24,6 +24,7 @@
 #include "cliplens/model/checkpoint.h"
 #include "cliplens/model/conv_stem.h"
 #include "cliplens/model/encoder.h"
+#include "cliplens/model/pool_level.h"
 #include "cliplens/model/text_rows.h"
 #include "cliplens/model/token_pool.h"
 #include "cliplens/model/tokenizer.h"
@@ -65,11 +66,18 @@ class ClipModel : public ImageEncoder {
   double logit_scale() const;  // exp of the stored logarithm; 100 where there is none
   LogitRule logits() const;    // that, and the bias if there is one
 
-  const Readout& image_readout() const override { return vision_readout_; }
+  // From now on pictures are split at this level (pool_level.h). Throws Error(kUnsupported) for the
+  // pool's where the model has no attention pool.
+  void UseLevel(Level level);
+
+  const Readout& image_readout() const override {
+    return level_ ? level_->readout() : vision_readout_;
+  }
   // Throw Error(kUnsupported) for a model whose text tower is not evaluated.
   const Readout& text_readout() const;
   // The towers, for analyses that need a layer's weights (Tower::Weight, NormGain).
-  const Tower& image_tower() const { return vision_; }
+  // Throws Error(kUnsupported) at the level of the pool, where the blocks have no part.
+  const Tower& image_tower() const;
   const Tower& text_tower() const;
 
   // From now on texts have these rows, and the text tower is not asked. Throws
@@ -121,6 +129,7 @@ class ClipModel : public ImageEncoder {
   std::unique_ptr<const TokenPool> pool_;  // of models that pool the rows of all tokens
   std::optional<Tower> text_;              // where it is evaluated
   Readout vision_readout_;
+  std::unique_ptr<const PoolLevel> level_;  // that of the pool, if it is in use
   std::optional<Readout> text_readout_;
   std::shared_ptr<const TextRows> text_rows_;
   struct LazyTokenizer;

@@ -64,12 +64,14 @@ void FactorLayout::Fill(std::span<const float> z, const ReadoutScale& scale,
 }
 
 Readout::Readout(const TowerConfig& config, const TensorMap& tensors, std::string prefix,
-                 Index embed_width, Index tokens, const AttentionPool* pool, bool given_sigma)
+                 Index embed_width, Index tokens, const AttentionPool* pool, bool given_sigma,
+                 std::optional<PoolTerms> at_pool)
     : config_(config),
       embed_width_(embed_width),
       tokens_(tokens),
       pool_(pool),
       given_sigma_(given_sigma),
+      at_pool_(at_pool),
       scaled_(std::make_shared<Scaled>()) {
   const auto tensor = [&](const std::string& name) { return ValuesOf(tensors, prefix + name); };
   gain_ = tensor(".ln_post.gain");
@@ -115,7 +117,7 @@ ReadoutScale Readout::Embed(std::span<const float> pooled, std::span<float> embe
   }
   // The moments in fp64: they are factors of the decomposition.
   const std::span<const float> row = pooled.first(ToSize(config_.width));
-  auto [mean, sigma] = nn::MomentsOf(row, config_.norm_epsilon);
+  auto [mean, sigma] = is_plain() ? nn::RowMoments{0, 1} : nn::MomentsOf(row, config_.norm_epsilon);
   if (given_sigma_) sigma = pooled.back();
   std::vector<float> normed(row.size());
   for (std::size_t i = 0; i < row.size(); ++i) {
@@ -187,7 +189,7 @@ Array<float, 4> Readout::HeadMatrices(int threads) const {
                                   1};
       b.topRows(head_width) = nn::Product(w.Transposed(), nn::Of(scaled_projection)).cast<float>();
       b.row(head_width) = (p_out / H()).cast<float>();
-      b.row(head_width + 1) = (-p_gain / (J() * H())).cast<float>();
+      if (!is_plain()) b.row(head_width + 1) = (-p_gain / (J() * H())).cast<float>();
       b.row(head_width + 2) = (p_bias / (J() * H())).cast<float>();
     }
   });
@@ -230,11 +232,12 @@ void Readout::PartContributions(ArrayView<const float, 2> parts, const ReadoutSc
   const Scaled& s = scaled();
   ProjectScaled(parts, out.data());
   const double factor = 1.0 / (scale.sigma * scale.norm);
+  const double terms = at_pool_ ? 0.0 : 1.0;  // of the J
   for (Index j = 0; j < parts.dim(0); ++j) {
     const std::span<float> row = out.row(j);
     for (std::size_t e = 0; e < row.size(); ++e) {
-      row[e] = static_cast<float>((row[e] - scale.mean / J() * s.p_gain[e]) * factor +
-                                  s.p_bias[e] / J() / scale.norm);
+      row[e] = static_cast<float>((row[e] - terms * scale.mean / J() * s.p_gain[e]) * factor +
+                                  terms * s.p_bias[e] / J() / scale.norm);
     }
   }
 }
@@ -251,7 +254,7 @@ Readout::Share Readout::ShareOf(const ComponentId& id, double weight) const {
     case ComponentId::Kind::kPoolMlp:
       return {0, 0};
   }
-  return {weight / J(), 0};
+  return {weight * PartShare(), 0};
 }
 
 void Readout::SumContribution(std::span<const float> r, double share, const ReadoutScale& scale,
@@ -323,16 +326,19 @@ Matrix Readout::AgainstBehindNorm(const Matrix& residual, Index layer) const {
   return against;
 }
 
-double Readout::PartConstant(const ReadoutDirections& directions, Index m,
-                             const ReadoutScale& scale) const {
-  if (pool_ == nullptr) {
-    return (scale.sigma * directions.bias(m) - scale.mean * directions.gain(m)) / J();
-  }
+double Readout::Constant(const ReadoutDirections& directions, Index m,
+                         const ReadoutScale& scale) const {
+  if (pool_ == nullptr) return scale.sigma * directions.bias(m) - scale.mean * directions.gain(m);
   double sum = directions.bias(m) + scale.pool_scale * directions.pool_bias(m);
   for (Index p = 0; p < pools(); ++p) {
     sum -= At(scale.weighted_mean, p) * directions.gain(m * pools() + p);
   }
-  return sum / J();
+  return sum;
+}
+
+double Readout::PartConstant(const ReadoutDirections& directions, Index m,
+                             const ReadoutScale& scale) const {
+  return at_pool_ ? 0.0 : Constant(directions, m, scale) / J();
 }
 
 double Readout::HeadConstant(const ReadoutDirections& directions, Index layer, Index m,
@@ -344,7 +350,7 @@ double Readout::HeadConstant(const ReadoutDirections& directions, Index layer, I
   } else {
     for (Index p = 0; p < pools(); ++p) own += At(scale.weight, p) * out_bias(m * pools() + p);
   }
-  return (own + PartConstant(directions, m, scale)) / H();
+  return (own + Constant(directions, m, scale) / J()) / H();
 }
 
 Array<float, 2> Readout::PooledTokenContributions(const Captures& captures) const {
@@ -406,15 +412,20 @@ Array<float, 2> Readout::TokenContributions(const Captures& captures) const {
     nn::AddProduct(nn::Of(weighted), Rows(out_weight(l), width, inner(), inner()).Transposed(),
                    residual.data(), width);
     out_bias_sum += VectorOf(out_bias(l), width);
-    residual.row(tokens + 1) += VectorOf(captures.parts.row(l + 1).data(), width).transpose();
   }
-  residual.row(tokens) += VectorOf(captures.parts.row(0).data(), width).transpose();
+  for (Index j = 0; j < captures.parts.dim(0); ++j) {
+    const ComponentId id = components().at(components().NumberOfResidual(j));
+    const Index row = id.kind == ComponentId::Kind::kInput ? tokens : tokens + 1;
+    residual.row(row) += VectorOf(captures.parts.row(j).data(), width).transpose();
+  }
   const Vector gain = VectorOf(gain_, width);
   const Vector bias = VectorOf(bias_, width);
   // How many of the J components a row stands for: μ and β are shared over these.
   const auto layers = static_cast<double>(config_.layers);
   const auto parts_of = [&](Index i) {
-    return i < tokens ? layers / static_cast<double>(tokens) : (i == tokens ? 1.0 : layers);
+    if (i < tokens) return layers / static_cast<double>(tokens);
+    if (at_pool_) return 0.0;
+    return i == tokens ? 1.0 : layers;
   };
   for (Index i = 0; i < tokens + 2; ++i) {
     const double parts = parts_of(i);

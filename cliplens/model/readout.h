@@ -15,10 +15,12 @@
 //
 // Behind an attention pool (attention_pool.h) the row is the embedding itself, and captures hold
 // contributions: a factor has no constants. What the pool's MLP adds is the last residual part.
+// At the level of such a pool (pool_level.h) the one layer is the pool's own heads, and J is 1.
 #pragma once
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -55,18 +57,25 @@ struct ReadoutDirections {
   std::vector<Matrix> out_bias;  // [L] of [M·Q, 1]: of b_O; likewise
 };
 
+// Of a read-out at the level of an attention pool.
+struct PoolTerms {
+  bool mlp = false;   // there is a POOL.MLP, which has no share of the constants
+  bool norm = false;  // a LayerNorm follows; otherwise μ is 0 and σ is 1
+};
+
 // Immutable and shared by all threads. Refers to the tensors that it was made of.
 class Readout {
  public:
   // `prefix` is "vision" or "text"; `tokens` is N where it is the same for all items, else 0.
   // `pool`, which must outlive this, is the attention pool, if there is one. With `given_sigma`
-  // pooled rows say their σ (TokenPool).
+  // pooled rows say their σ (TokenPool). With `at_pool` it is at the level of an attention pool.
   Readout(const TowerConfig& config, const TensorMap& tensors, std::string prefix,
           Index embed_width, Index tokens, const AttentionPool* pool = nullptr,
-          bool given_sigma = false);
+          bool given_sigma = false, std::optional<PoolTerms> at_pool = {});
 
   const TowerConfig& config() const { return config_; }
   Components components() const {
+    if (at_pool_) return {config_.layers, config_.heads, at_pool_->mlp, Level::kPool};
     return {config_.layers, config_.heads, pool_ != nullptr && pool_->has_mlp()};
   }
   Index embed_width() const { return embed_width_; }
@@ -145,13 +154,21 @@ class Readout {
   // residual [M, D] through a layer's W_O with the LayerNorm behind it, [M, H·K].
   Matrix AgainstBehindNorm(const Matrix& residual, Index layer) const;
   Index inner() const { return config_.heads * config_.output_width(); }  // H·K
-  double J() const { return static_cast<double>(2 * config_.layers + 1); }
+  // Whether nothing is taken off the pooled row and it is divided by nothing.
+  bool is_plain() const { return at_pool_ && !at_pool_->norm; }
+  // The terms that share μ and β.
+  double J() const { return at_pool_ ? 1.0 : static_cast<double>(2 * config_.layers + 1); }
+  // INPUT's and an MLP's share of them.
+  double PartShare() const { return at_pool_ ? 0.0 : 1.0 / J(); }
+  // What μ and β add to ⟨c, t⟩ · σ n, all of it.
+  double Constant(const ReadoutDirections& directions, Index m, const ReadoutScale& scale) const;
   double H() const { return static_cast<double>(config_.heads); }
 
   TowerConfig config_;
   Index embed_width_, tokens_;
   const AttentionPool* pool_;
   bool given_sigma_;
+  std::optional<PoolTerms> at_pool_;
   const float* gain_;
   const float* bias_;
   ArrayView<const float, 2> projection_;  // [D, E]; empty with an attention pool, which has its own

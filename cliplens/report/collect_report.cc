@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cliplens/base/error.h"
+#include "cliplens/model/pool_level.h"
 #include "cliplens/report/html_report.h"
 
 namespace cliplens {
@@ -15,17 +16,17 @@ void Check(const Store& store, const ModelConfig& model, const TextPool& pool,
     throw Error(ErrorCode::kInvalidArgument, "report: {} text embeddings for the {} texts of {}",
                 texts.dim(0), pool.texts.size(), pool.name);
   }
-  if (model.vision.layers != basis.layers() || model.vision.heads != basis.num_heads() ||
-      model.embed_width != basis.embed_width()) {
+  const Components terms = TermsOf(model, store.info().level);
+  if (terms != basis.components() || model.embed_width != basis.embed_width()) {
     throw Error(
         ErrorCode::kInvalidArgument,
         "report: the store was made with {} x {} heads and an embedding of {}, the model has "
         "{} x {} and {}; give the model that {} was made with",
-        basis.layers(), basis.num_heads(), basis.embed_width(), model.vision.layers,
-        model.vision.heads, model.embed_width, store.directory().string());
+        basis.layers(), basis.num_heads(), basis.embed_width(), terms.layers(),
+        terms.heads_a_layer(), model.embed_width, store.directory().string());
   }
   for (const HeadId id : heads) {
-    if (id.layer < 0 || id.layer >= basis.layers() || id.head < 0 || id.head >= basis.num_heads()) {
+    if (!terms.Has(id)) {
       throw Error(ErrorCode::kInvalidArgument, "report: head {} is not in a store of {} x {} heads",
                   HeadName(id), basis.layers(), basis.num_heads());
     }

@@ -28,9 +28,8 @@ std::string ComponentText(const ExplanationReport& report, Index number) {
 }
 
 std::string LabelOf(const ExplanationReport& report, Index number) {
-  if (number >= Index{report.layers} * report.heads) return {};
-  const auto found = report.labels.find(
-      {static_cast<int>(number / report.heads), static_cast<int>(number % report.heads)});
+  if (!report.components().IsHead(number)) return {};
+  const auto found = report.labels.find(report.components().HeadAt(number));
   return found == report.labels.end() ? std::string() : found->second;
 }
 

@@ -181,8 +181,9 @@ std::string GroupTable(const GroupReport& report) {
   if (!report.edit_names.empty()) {
     out += fmt::format("edit: {}; means of {}\n", report.edit_names, Means(report.edit_means));
   }
-  out += fmt::format("random heads and early heads, MLPs and INPUT: means of {}\n",
-                     Means(report.setting.means));
+  const bool blocks = report.setting.store.level == Level::kBlocks;
+  out += fmt::format("random heads{}: means of {}\n",
+                     blocks ? " and early heads, MLPs and INPUT" : "", Means(report.setting.means));
   if (report.setting.foreign > 0) {
     out += fmt::format("{} pictures have a label that is no class of {} and are not counted\n",
                        report.setting.foreign, report.setting.classes_name);

@@ -181,9 +181,10 @@ std::vector<RestPart> RestParts(const MappedPicture& picture, const ScoreRest& r
   std::vector<RestPart> parts;
   if (picture.class_token) parts.push_back({"class token", "class_token", rest.pooled_token});
   if (picture.registers) parts.push_back({"registers", "registers", rest.registers});
-  parts.push_back({"MLPs", "mlps", rest.mlps});
+  const bool blocks = picture.level == Level::kBlocks;
+  if (blocks) parts.push_back({"MLPs", "mlps", rest.mlps});
   if (picture.pool_mlp) parts.push_back({"POOL.MLP", "pool_mlp", rest.pool_mlp});
-  parts.push_back({"INPUT", "input", rest.input});
+  if (blocks) parts.push_back({"INPUT", "input", rest.input});
   return parts;
 }
 

@@ -113,8 +113,9 @@ void PutCard(std::string& out, const ReportInput& input, const RankedHeads::Rank
              Index heads, const PagePictures& pictures) {
   const ReportHead& head = *ranked.head;
   const std::string name = HeadName(head.id);
-  const TowerConfig& tower = input.model.vision;
-  const Index last_layer_first = (tower.layers - 1 - head.id.layer) * tower.heads + head.id.head;
+  const Components terms = TermsOf(input.model, input.store.level);
+  const Index last_layer_first =
+      (terms.layers() - 1 - head.id.layer) * terms.heads_a_layer() + head.id.head;
   Put(out,
       "<article class=\"head\" id=\"{0}\" aria-labelledby=\"{0}-h\" data-place=\"{1}\" "
       "data-explained=\"{2}\">\n<div class=\"title\"><h3 id=\"{0}-h\">{0}</h3>\n"

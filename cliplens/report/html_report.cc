@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cliplens/base/version.h"
+#include "cliplens/model/pool_level.h"
 #include "cliplens/report/assets.h"
 #include "cliplens/report/comparison_section.h"
 #include "cliplens/report/html_heads.h"
@@ -51,7 +52,7 @@ class Page {
     PutTitle();
     out_ += "<main>\n";
     PutCertificate();
-    out_ += SharesSection(input_.shares, input_.model.vision, listed_);
+    out_ += SharesSection(input_.shares, TermsOf(input_.model, input_.store.level), listed_);
     PutExtras();
     out_ += GlanceSection(input_, ranked_, pictures_);
     out_ += CardsSection(input_, ranked_, pictures_);
@@ -97,21 +98,31 @@ class Page {
     return text;
   }
 
+  // Who writes: "36 attention heads, 6 MLPs and the input".
+  std::string Writers() const {
+    const Components terms = TermsOf(input_.model, input_.store.level);
+    const std::string heads = Counted(terms.num_heads(), "attention head");
+    std::string pool_mlp;
+    if (const ComponentShare* pool = ShareOfPoolMlp(input_.shares)) {
+      pool_mlp = fmt::format("POOL.MLP (the MLP behind the pool, {} of the variance)",
+                             Percent(pool->share));
+    }
+    if (terms.level() == Level::kPool) {
+      return heads + " of the pool" + (pool_mlp.empty() ? "" : " and " + pool_mlp);
+    }
+    return fmt::format("{}, {}{} and the input", heads, Counted(terms.layers(), "MLP"),
+                       pool_mlp.empty() ? "" : ", " + pool_mlp);
+  }
+
   void PutTitle() {
     const StoreInfo& store = input_.store;
     const ModelConfig& model = input_.model;
-    const Index heads = model.vision.layers * model.vision.heads;
-    std::string parts = fmt::format("{}, {}", Counted(heads, "attention head"),
-                                    Counted(model.vision.layers, "MLP"));
-    if (const ComponentShare* pool = ShareOfPoolMlp(input_.shares)) {
-      Put(parts, ", POOL.MLP (the MLP behind the pool, {} of the variance)", Percent(pool->share));
-    }
     Put(out_,
         "<header class=\"top\">\n<div class=\"opening\">\n<div>\n"
         "<p class=\"eyebrow\">cliplens report</p>\n<h1>{}</h1>\n"
-        "<p class=\"deck\">What {} and the input write into the image embedding, measured on {} "
-        "and put into words with {}.</p>\n",
-        Name(store.model_name), parts, Counted(store.images, "picture"),
+        "<p class=\"deck\">What {} write into the image embedding, measured on "
+        "{} and put into words with {}.</p>\n",
+        Name(store.model_name), Writers(), Counted(store.images, "picture"),
         Counted(static_cast<Index>(input_.pool.texts.size()), "text"));
     out_ += "</div>\n";
     PutLargestHeads();
@@ -121,6 +132,9 @@ class Page {
         fmt::format("ViT, {} layers \u00d7 {} heads, patch {}, image {} \u00d7 {}, E = {}",
                     model.vision.layers, model.vision.heads, model.patch_size,
                     model.preprocess.image_size, model.preprocess.image_size, model.embed_width));
+    if (store.level == Level::kPool) {
+      PutFact("Level", "the attention pool; the layers before it are not split");
+    }
     PutFact("Fingerprint", "<code>" + EscapeHtml(store.fingerprint) + "</code>");
     PutFact("Precision", fmt::format("{}{}", EscapeHtml(store.precision),
                                      store.stats_only                ? ", statistics only"
@@ -224,10 +238,18 @@ class Page {
     out_ +=
         "<section id=\"method\" class=\"method\" aria-labelledby=\"method-h\">\n"
         "<h2 id=\"method-h\">How to read this page</h2>\n"
-        "<h3>Contributions</h3>\n<p>A vision transformer adds up what its parts write. Its image "
-        "embedding e is therefore a sum of contributions c, one for each attention head, each MLP "
-        "and the input, with the last layer norm\u2019s scale taken from the picture\u2019s own "
-        "forward pass and constants shared evenly (<cite>Interpreting CLIP\u2019s Image "
+        "<h3>Contributions</h3>\n<p>";
+    out_ += input_.store.level == Level::kPool
+                ? "An attention pool makes the image embedding e of the rows behind the last "
+                  "layer. It adds up what its heads write, and so e is a sum of contributions c, "
+                  "one for each head of the pool and one for the MLP behind it if there is one, "
+                  "with constants shared evenly. The layers before the pool are not split "
+                : "A vision transformer adds up what its parts write. Its image embedding e is "
+                  "therefore a sum of contributions c, one for each attention head, each MLP and "
+                  "the input, with the last layer norm\u2019s scale taken from the picture\u2019s "
+                  "own forward pass and constants shared evenly ";
+    out_ +=
+        "(<cite>Interpreting CLIP\u2019s Image "
         "Representation via Text-Based Decomposition</cite>, ICLR 2024, arXiv 2310.05916).</p>\n"
         "<h3>Share of the variance</h3>\n<p>A component\u2019s share is \u03a3\u2009\u27e8c \u2212 "
         "mean c, e \u2212 mean e\u27e9 / \u03a3\u2009\u2016e \u2212 mean e\u2016\u00b2 over the "

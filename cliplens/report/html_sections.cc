@@ -50,8 +50,10 @@ void PutGrid(std::string& out, const LabelReport& report, const std::vector<int>
              const std::set<HeadId>& listed) {
   std::map<HeadId, const HeadLabel*> label_of;
   int layers = 0, heads = 0;
+  Level level = Level::kBlocks;
   for (const HeadLabel& head : report.labels) {
     label_of[head.id] = &head;
+    level = head.id.level;
     layers = std::max(layers, head.id.layer + 1);
     heads = std::max(heads, head.id.head + 1);
   }
@@ -63,9 +65,9 @@ void PutGrid(std::string& out, const LabelReport& report, const std::vector<int>
   for (int h = 0; h < heads; ++h) Put(out, "<th scope=\"col\">H{}</th>", h);
   out += "</tr></thead>\n<tbody>\n";
   for (int l = layers - 1; l >= 0; --l) {
-    Put(out, "<tr><th scope=\"row\">L{}</th>", l);
+    Put(out, "<tr><th scope=\"row\">{}</th>", NameOf({l, ComponentId::Kind::kLayer, 0, level}));
     for (int h = 0; h < heads; ++h) {
-      const auto found = label_of.find({l, h});
+      const auto found = label_of.find({l, h, level});
       if (found == label_of.end()) {
         out += "<td class=\"void\"></td>";
         continue;

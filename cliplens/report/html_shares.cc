@@ -30,7 +30,7 @@ class ShareMap {
       : shares_(shares), listed_(listed) {
     for (const ComponentShare& share : shares) {
       if (share.head >= 0) {
-        share_of_[{share.layer, share.head}] = &share;
+        share_of_[share.head_id()] = &share;
         heads_total_ += share.share;
       } else if (&share == ShareOfPoolMlp(shares)) {
         pool_share_ = &share;
@@ -45,9 +45,10 @@ class ShareMap {
     }
   }
 
-  std::string Render(const TowerConfig& tower) {
-    const int layers = static_cast<int>(tower.layers);
-    const int heads = static_cast<int>(tower.heads);
+  std::string Render(const Components& terms) {
+    const Index layers = terms.layers();
+    const Index heads = terms.heads_a_layer();
+    blocks_ = terms.level() == Level::kBlocks;
     const double input_share = input_share_ ? input_share_->share : 0;
     const double pool_share = pool_share_ ? pool_share_->share : 0;
     Put(out_,
@@ -62,18 +63,18 @@ class ShareMap {
     if (pool_share_) {
       Put(out_,
           "<p>POOL.MLP, the MLP behind the model\u2019s pool, brings {} of it. It is a function of "
-          "all the others together, so what it brings is not split over heads and layers.</p>\n",
-          Percent(pool_share));
+          "all the others together, so what it brings is not split over {}.</p>\n",
+          Percent(pool_share), blocks_ ? "heads and layers" : "heads");
     }
     PutStack(input_share);
     Put(out_,
-        "<p class=\"muted\" id=\"map-note\">Share of the variance, per cent. The picture enters at "
-        "the bottom; the last layer is on top.{}</p>\n"
+        "<p class=\"muted\" id=\"map-note\">Share of the variance, per cent.{}{}</p>\n"
         "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"shares-h\">\n"
         "<table class=\"map{}\" aria-labelledby=\"map-note\">\n<thead><tr><th scope=\"col\"><span "
         "class=\"hide\">Layer</span></th>",
+        blocks_ ? " The picture enters at the bottom; the last layer is on top." : "",
         listed_.empty() ? "" : " A head\u2019s cell leads to its texts.", heads > 8 ? " wide" : "");
-    for (int h = 0; h < heads; ++h) Put(out_, "<th scope=\"col\">H{}</th>", h);
+    for (Index h = 0; h < heads; ++h) Put(out_, "<th scope=\"col\">H{}</th>", h);
     out_ +=
         "<th scope=\"col\" class=\"apart\">MLP</th><th scope=\"col\" class=\"sum\">all "
         "heads</th></tr></thead>\n<tbody>\n";
@@ -84,18 +85,21 @@ class ShareMap {
       out_ += "<td class=\"void\"></td></tr>\n";
     };
     if (pool_share_) put_alone("POOL.MLP", pool_share_);
-    for (int l = layers - 1; l >= 0; --l) {
-      Put(out_, "<tr><th scope=\"row\">L{}</th>", l);
+    for (Index l = layers - 1; l >= 0; --l) {
+      const int layer = static_cast<int>(l);
+      Put(out_, "<tr><th scope=\"row\">{}</th>",
+          NameOf({layer, ComponentId::Kind::kLayer, 0, terms.level()}));
       double sum = 0;
-      for (int h = 0; h < heads; ++h) {
-        const ComponentShare* share = Find(share_of_, HeadId{l, h});
-        PutCell(share, listed_.contains({l, h}));
+      for (Index h = 0; h < heads; ++h) {
+        const HeadId id = terms.HeadAt(l * heads + h);
+        const ComponentShare* share = Find(share_of_, id);
+        PutCell(share, listed_.contains(id));
         if (share) sum += share->share;
       }
-      PutCell(Find(mlp_of_, l), false);
+      PutCell(Find(mlp_of_, layer), false);
       Put(out_, "<td class=\"sum\">{}</td></tr>\n", FormatFixed(100 * sum, 1));
     }
-    put_alone("INPUT", input_share_);
+    if (blocks_) put_alone("INPUT", input_share_);
     out_ += "</tbody></table>\n</div>\n";
     PutLegend();
     out_ += "</section>\n";
@@ -161,7 +165,10 @@ class ShareMap {
   // Attention heads, MLPs and input as parts of one bar; negative parts lie left of zero.
   void PutStack(double input_share) {
     std::vector<std::pair<const char*, double>> parts = {
-        {"Attention heads", heads_total_}, {"MLPs", mlps_total_}, {"Input", input_share}};
+        {blocks_ ? "Attention heads" : "Heads of the pool", heads_total_},
+        {"MLPs", mlps_total_},
+        {"Input", input_share}};
+    if (!blocks_) parts.resize(1);
     if (pool_share_) parts.emplace_back("POOL.MLP", pool_share_->share);
     double low = 0, high = 0;
     for (const auto& [name, share] : parts) (share < 0 ? low : high) += share;
@@ -214,6 +221,7 @@ class ShareMap {
 
   const std::vector<ComponentShare>& shares_;
   const std::set<HeadId>& listed_;
+  bool blocks_ = true;  // of the level of the blocks
   std::string out_;
   std::map<HeadId, const ComponentShare*> share_of_;
   std::map<int, const ComponentShare*> mlp_of_;
@@ -223,9 +231,9 @@ class ShareMap {
 
 }  // namespace
 
-std::string SharesSection(const std::vector<ComponentShare>& shares, const TowerConfig& tower,
+std::string SharesSection(const std::vector<ComponentShare>& shares, const Components& terms,
                           const std::set<HeadId>& listed) {
-  return ShareMap(shares, listed).Render(tower);
+  return ShareMap(shares, listed).Render(terms);
 }
 
 }  // namespace cliplens

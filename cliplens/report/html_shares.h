@@ -2,7 +2,7 @@
 // of layers x heads.
 //
 //   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());
-//   Print(SharesSection(shares, model.config().vision, /*listed=*/{}));
+//   Print(SharesSection(shares, store.basis().components(), /*listed=*/{}));
 #pragma once
 
 #include <set>
@@ -11,13 +11,12 @@
 
 #include "cliplens/analysis/variance.h"
 #include "cliplens/base/component.h"
-#include "cliplens/model/config.h"
 
 namespace cliplens {
 
-// `shares` as ComponentShares gives them. `listed`: heads with a card on the page, to which cells
-// link.
-std::string SharesSection(const std::vector<ComponentShare>& shares, const TowerConfig& tower,
+// `shares` of `terms` as ComponentShares gives them. `listed`: heads with a card on the page, to
+// which cells link.
+std::string SharesSection(const std::vector<ComponentShare>& shares, const Components& terms,
                           const std::set<HeadId>& listed);
 
 }  // namespace cliplens

@@ -50,9 +50,8 @@ void PutComponents(std::string& out, const ExplanationReport& report,
       const double score = At(e.components, number);
       std::string name = NameOf(report.components().at(number));
       std::string label;
-      if (number < Index{report.layers} * report.heads) {
-        const HeadId id{static_cast<int>(number / report.heads),
-                        static_cast<int>(number % report.heads)};
+      if (report.components().IsHead(number)) {
+        const HeadId id = report.components().HeadAt(number);
         name = html::LinkIf(listed.contains(id), name);
         if (const auto found = report.labels.find(id); found != report.labels.end()) {
           label = Name(found->second);

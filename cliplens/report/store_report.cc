@@ -11,6 +11,7 @@ Json DecomposeJson(const ClipModel& model, const DecomposeResult& result, const 
                {"model", model.name()},
                {"fingerprint", model.fingerprint()},
                {"precision", NameOf(model.precision())},
+               {"level", NameOf(model.image_readout().components().level())},
                {"images", result.images},
                {"shards", result.shards},
                {"resumed_shards", result.resumed_ranges},

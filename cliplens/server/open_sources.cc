@@ -40,6 +40,12 @@ SourceOptions OpenStore(const std::string& path, const SourcesChoice& choice,
                         const OnBlankLines& on_blank) {
   SourceOptions source;
   source.store.emplace(Store::Open(path));
+  if (source.store->info().level != Level::kBlocks) {
+    throw Error(ErrorCode::kUnsupported,
+                "{}: is at the level of the pool, which the explorer does not show; make a page of "
+                "it with: cliplens report {} --out report.html",
+                path, path);
+  }
   source.pictures = OpenImagesOf(*source.store, choice.images);
   source.pool = ReadTextPool(TextsPath(choice.texts, "general"), on_blank);
   source.properties = ReadTextPool(TextsPath(choice.properties, "properties"), on_blank);

@@ -8,7 +8,7 @@ namespace {
 
 std::string Names(std::string_view text) {
   std::string names;
-  for (HeadId id : ParseHeads(text, 12, 2)) names += HeadName(id) + " ";
+  for (HeadId id : ParseHeads(text, Components(12, 2))) names += HeadName(id) + " ";
   return names;
 }
 
@@ -17,7 +17,7 @@ TEST(ParseHeads, ReadsHeadsLayersRangesAndAll) {
   EXPECT_EQ(Names("L3"), "L3.H0 L3.H1 ");
   EXPECT_EQ(Names("L2-L3"), "L2.H0 L2.H1 L3.H0 L3.H1 ");
   EXPECT_EQ(Names("last-1"), "L11.H0 L11.H1 ");
-  EXPECT_EQ(ParseHeads("all", 12, 2).size(), 24u);
+  EXPECT_EQ(ParseHeads("all", Components(12, 2)).size(), 24u);
 }
 
 TEST(ParseHeads, SortsAndListsEachHeadOnce) {
@@ -29,7 +29,7 @@ TEST(ParseHeads, QuotesWhatItCannotUse) {
        {"L12.H0", "L0.H2", "L12", "L3-L12", "L5-L3", "last-13", "last-0", "last-x", "", "L", "L1.",
         "L1.H", "H3", "L1.H0,", "l1.h0", "L1.H-1", "L99999999999"}) {
     ExpectError(ErrorCode::kInvalidArgument, std::string("heads '"),
-                [&] { ParseHeads(bad, 12, 2); });
+                [&] { ParseHeads(bad, Components(12, 2)); });
   }
 }
 
@@ -60,6 +60,43 @@ TEST(Components, OneNameForEach) {
   for (const char* other : {"L01", "L0.H00", "L3", "L0.H2", "L0.mlp", "input", "", "L", "L0."}) {
     EXPECT_EQ(ComponentNamed(other, components), std::nullopt) << other;
   }
+}
+
+// The pool's heads have names of their own, so that nobody takes them for a block's.
+TEST(Components, OfThePool) {
+  const Components components(1, 3, /*pool_mlp=*/true, Level::kPool);
+  std::string names;
+  for (Index i = 0; i < components.size(); ++i) {
+    const ComponentId id = components.at(i);
+    EXPECT_EQ(components.NumbersOf(id).begin, i);
+    EXPECT_EQ(ComponentNamed(NameOf(id), components), id);
+    names += NameOf(id) + " ";
+  }
+  EXPECT_EQ(names, "POOL.H0 POOL.H1 POOL.H2 POOL.MLP ");
+  EXPECT_EQ(components.num_residual(), 1);
+  EXPECT_EQ(Components(1, 3, /*pool_mlp=*/false, Level::kPool).num_residual(), 0);
+  const auto parsed = [&](std::string_view text) {
+    std::string all;
+    for (const HeadId& id : ParseHeads(text, components)) all += HeadName(id) + " ";
+    return all;
+  };
+  for (const char* all : {"all", "POOL", "last-1", "POOL.H2,POOL.H1,POOL.H0"}) {
+    EXPECT_EQ(parsed(all), "POOL.H0 POOL.H1 POOL.H2 ") << all;
+  }
+  for (const char* bad : {"L0.H0", "L0", "L0-L0", "POOL.H3", "POOL.MLP", "pool", "last-2", "POOL.",
+                          "", "POOL-POOL", "POOL0.H0"}) {
+    ExpectError(ErrorCode::kInvalidArgument, "POOL.H0-POOL.H2", [&] { parsed(bad); });
+  }
+  for (const char* other : {"L0", "L0.H0", "INPUT", "L0.MLP", "POOL.H03", "POOL.H3", "POOL."}) {
+    EXPECT_EQ(ComponentNamed(other, components), std::nullopt) << other;
+  }
+  // At the level of the blocks there are none of them.
+  const Components blocks(3, 2, /*pool_mlp=*/true);
+  EXPECT_EQ(ComponentNamed("POOL.H0", blocks), std::nullopt);
+  ExpectError(ErrorCode::kInvalidArgument, "heads 'POOL.H0'",
+              [&] { ParseHeads("POOL.H0", blocks); });
+  EXPECT_EQ(NameOf(ParseComponents("POOL.H1,POOL,POOL.MLP", components).front()), "POOL");
+  EXPECT_NE(components, Components(1, 3, /*pool_mlp=*/true));
 }
 
 TEST(ParseComponents, KeepsLayersWholeAndNamesNoHeadOfThemTwice) {

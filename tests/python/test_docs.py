@@ -353,6 +353,8 @@ RUNS = [
     "explain pictureworld --image photos/single-000000.png --text 'a duck' --through text:L1",
     "decompose siglip --images photos --out siglip.store --resize-backend torchvision",
     "span siglip.store --texts gaps.txt --count 2 --heads L2",
+    "decompose siglip --images photos --level pool --out pool.store",
+    "heatmap siglip --level pool --image photos/single-000000.png --text duck",
     "heatmap siglip --image photos/single-000000.png --text duck",
     "explain siglip --image photos/single-000000.png --text duck --through L1",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
@@ -518,7 +520,7 @@ def test_json_md_and_openapi_describe_the_same_fields(name, heading, begins):
 def test_every_field_of_the_manifest_is_documented(written, workplace):
     documented = tables_of(ROOT / "docs/store.md")["manifest.json"]
     real = {}
-    for store in ("whole", "half", "split", "ragged.store", "siglip.store"):
+    for store in ("whole", "half", "split", "ragged.store", "siglip.store", "pool.store"):
         real |= fields_of(json.loads((workplace / store / "manifest.json").read_text()))
     # The model's configuration is described once, with `info`.
     real = {field: kind for field, kind in real.items() if not field.startswith("model.config.")}
