@@ -190,11 +190,13 @@ TokenScores ScoreTokens(const TokenWeights& weights, const Captures& captures,
   scores.registers = options.registers;
   const Index count = scorer.M();
   const Index tokens = captures.pattern.dim(2);
-  if (options.pooled < kNoPooledToken || options.registers < 0 ||
-      options.pooled >= tokens - options.registers) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "scores of tokens: pooled token {} and {} registers of {} tokens", options.pooled,
-                options.registers, tokens);
+  if (options.pooled < kNoPooledToken || options.pooled >= tokens) {
+    throw Error(ErrorCode::kInvalidArgument, "scores of tokens: pooled token {} of {}",
+                options.pooled, tokens);
+  }
+  if (options.registers < 0 || options.registers >= tokens - options.pooled) {
+    throw Error(ErrorCode::kInvalidArgument, "scores of tokens: {} registers behind token {} of {}",
+                options.registers, options.pooled, tokens);
   }
 
   // Layers are summed apart and in order, so that threads decide no bit.

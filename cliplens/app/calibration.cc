@@ -53,7 +53,7 @@ void AddModel(const StoreInfo& store, const Basis& basis, std::vector<std::strin
   if (store.pools_class_token()) {
     check("width of a head:", basis.head_width(), kHeadWidth);
   } else {
-    unlike.emplace_back("its embedding is not made of the class token's row");
+    unlike.emplace_back("it pools the rows of all tokens");
   }
   check("width of the embedding:", basis.embed_width(), kEmbedWidth);
   check("pixels of a side:", ImageSize(store.model_config), kImageSize);

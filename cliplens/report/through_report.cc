@@ -75,6 +75,9 @@ std::string StrongestTokens(const ScoreThrough& through, Index row, Index grid) 
     } else if (token >= through.layout.prefix) {
       const Index patch = token - through.layout.prefix;
       place = fmt::format("{}, {}", patch / grid + 1, patch % grid + 1);
+    } else if (const Index first = through.layout.prefix - through.layout.registers;
+               token >= first) {
+      place = fmt::format("register {}", token - first + 1);
     }
     out +=
         fmt::format("{}{} at {}", out.empty() ? "" : "; ", NeuronNumber(At(tokens, token)), place);

@@ -36,7 +36,7 @@ TEST(Calibration, AConfigurationOfAnyFormIsRead) {
 
 TEST(Calibration, AModelThatPoolsAllRowsIsUnlikeThoseOfTheFit) {
   const Json pooled = {{"vision", {{"image_size", 80}, {"pooling", "attention"}}}};
-  EXPECT_NE(FirstReason(pooled).find("not made of the class token's row"), std::string::npos);
+  EXPECT_NE(FirstReason(pooled).find("it pools the rows of all tokens"), std::string::npos);
   EXPECT_EQ(FirstReason(pooled).find("width of a head"), std::string::npos);
 }
 

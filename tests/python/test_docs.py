@@ -29,7 +29,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from test_towers import write_siglip
+from test_towers import write_registers, write_siglip
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("CLIPLENS_PROGRAM", str(ROOT / "build/release/bin/cliplens"))
@@ -357,6 +357,8 @@ RUNS = [
     "heatmap siglip --level pool --image photos/single-000000.png --text duck",
     "heatmap siglip --image photos/single-000000.png --text duck",
     "explain siglip --image photos/single-000000.png --text duck --through L1",
+    "heatmap registers --image photos/single-000000.png --text duck",
+    "explain registers --image photos/single-000000.png --text duck --through L1",
     "search whole --text dots --heads L4-L5 -k 3 --index L4-L5.faiss",
     "search whole --item 3 -k 3",
     "search whole --item 3 --property object --labels labels.json -k 3",
@@ -403,6 +405,8 @@ def workplace(tmp_path_factory):
     make_workplace(folder)
     (folder / "siglip").mkdir()
     write_siglip(folder / "siglip")  # with a POOL.MLP, and without a class token
+    (folder / "registers").mkdir()
+    write_registers(folder / "registers")
     return folder
 
 

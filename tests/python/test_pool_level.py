@@ -65,7 +65,7 @@ def test_the_sum_is_the_embedding(made, tmp_path):
     assert list(shares) == [*NAMES, "POOL.MLP"]
     assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
     page = (tmp_path / "r.html").read_text()
-    assert "attention heads of the pool and the MLP behind it" in page and 'id="POOL.H0"' in page
+    assert "attention heads of the pool and POOL.MLP (the MLP behind the pool, " in page and 'id="POOL.H0"' in page
     assert ">INPUT<" not in page and ">L0<" not in page
 
 

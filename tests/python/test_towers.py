@@ -170,6 +170,36 @@ def write_eva(folder):
                       mlp_ratio=MLP / WIDTH)))))
 
 
+def write_registers(folder):
+    """The same with three registers between the class token and the patches, LayerScale and plain MLPs."""
+    vocabulary = copy_vocabulary(folder)
+    random = np.random.default_rng(11)
+    trunk = "visual.trunk."
+    shapes = {trunk + "cls_token": (1, 1, WIDTH), trunk + "reg_token": (1, 3, WIDTH),
+              trunk + "pos_embed": (1, GRID * GRID, WIDTH),
+              trunk + "patch_embed.proj.weight": (WIDTH, 3, PATCH, PATCH),
+              trunk + "patch_embed.proj.bias": (WIDTH,),
+              **both({trunk + "norm": (WIDTH,), trunk + "head": (WIDTH, WIDTH)})}
+    for layer in range(LAYERS):
+        block = f"{trunk}blocks.{layer}."
+        shapes |= both({block + "norm1": (WIDTH,), block + "norm2": (WIDTH,), block + "attn.qkv": (3 * WIDTH, WIDTH),
+                        block + "attn.proj": (WIDTH, WIDTH), block + "mlp.fc1": (MLP, WIDTH),
+                        block + "mlp.fc2": (WIDTH, MLP)})
+        shapes |= {block + "ls1.gamma": (WIDTH,), block + "ls2.gamma": (WIDTH,)}
+    tensors = {name: drawn(name, shape, random)
+               for name, shape in (shapes | clip_text_shapes(vocabulary, "text.")).items()}
+    tensors["logit_scale"] = np.array(3.7)
+    snapshot.write_safetensors(folder / "open_clip_model.safetensors", tensors, "F32")
+    (folder / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=dict(
+        embed_dim=WIDTH, custom_text=True,
+        vision_cfg=dict(image_size=SIDE, timm_model_name="vit_small_patch14_reg4_dinov2", timm_pool="token",
+                        timm_proj=None, timm_model_kwargs=dict(
+                            img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=LAYERS, num_heads=HEADS,
+                            mlp_ratio=MLP / WIDTH, reg_tokens=3)),
+        text_cfg=dict(context_length=CONTEXT, vocab_size=vocabulary, width=WIDTH, heads=HEADS, layers=2,
+                      mlp_ratio=MLP / WIDTH)))))
+
+
 def write_clipa(folder):
     """open_clip's directory of a tower that averages its patches, with CLIP's texts."""
     vocabulary = copy_vocabulary(folder)

@@ -35,6 +35,7 @@ ExplanationReport Report() {
   e.patch_part =
       Array<double, 2>({3, 4}, {0.01, 0.02, 0.03, 0.04, 0.05, -0.5, 0.1, 0.1, 0, 0, 0, 0});
   e.class_token = {0.001, 0.001, 0.001};
+  e.registers = {0, 0, 0};
   e.mlps = {0.1, 0.2, 0.05};
   e.pool_mlp = {0, 0, 0};
   e.input = {-0.02, -0.02, 0.076};
@@ -87,6 +88,7 @@ TEST(ExplanationReport, SheetsOfAnyNumberOfWords) {
   e.parts.assign(60, {"word", TextPartKind::kWord, false});
   e.patch_part = Array<double, 2>({60, 4}, 0.1);
   e.class_token.assign(60, 0);
+  e.registers.assign(60, 0);
   e.mlps.assign(60, 0);
   e.pool_mlp.assign(60, 0);
   e.input.assign(60, 0);
