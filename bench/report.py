@@ -49,10 +49,10 @@ def circumstances(section: dict) -> str:
     return f"`{section['command']}`\n\n{text}\n"
 
 
-def towers(section: dict) -> str:
-    out = ["### Towers\n", circumstances(section)]
+def towers(section: dict, title: str = "Towers") -> str:
+    out = [f"### {title}\n", circumstances(section)]
     cells = section["cells"]
-    for task, title in (("image", "Image tower, pictures a second"),
+    for task, heading in (("image", "Image tower, pictures a second"),
                         ("text", "Text tower, texts a second")):
         rows = []
         for c in cells:
@@ -80,19 +80,18 @@ def towers(section: dict) -> str:
             if task == "text":
                 head += ["tokens a text", "PyTorch, per token", "OpenVINO, per token"]
             head += ["GFLOP/s", "of the products' rate"]
-            out += [f"**{title}**\n", table(head, rows)]
-    for task, title, column in (
+            out += [f"**{heading}**\n", table(head, rows)]
+    for task, heading, column in (
             ("decompose", "The image pass with the factors of every head, fp32", "with factors"),
             ("maps", "The image pass with a text's score split over heads and tokens, fp32", "with maps")):
         rows = [[c["model"], str(c["batch"]), str(c["threads"]),
                  per_second(c["batch"], c["seconds"]["image"]),
                  per_second(c["batch"], c["seconds"][task]),
-                 spread(c["seconds"][task], c["seconds"]["image"])]
+                 spread(c["seconds"]["image"], c["seconds"][task])]
                 for c in cells if c["task"] == task]
         if rows:
-            out += [f"**{title}**\n",
-                    table(["model", "batch", "threads", "plain, a second", f"{column}, a second",
-                           "of the plain pass's time"], rows)]
+            out += [f"**{heading}**\n",
+                    table(["model", "batch", "threads", "plain", column, "ratio"], rows)]
     rates = [f"{r['flops_per_second'] / 1e9:.0f} GFLOP/s (width {r['width']}, {r['threads']} "
              f"threads, {r['precision']})" for r in section["matmul"]]
     out.append(f"Rate of the matrix product: {', '.join(rates)}.\n")
@@ -101,6 +100,10 @@ def towers(section: dict) -> str:
                           f"{c['threads']}" for c in section["left_out"])
         out.append(f"Left out for want of time: {names}.\n")
     return "\n".join(out)
+
+
+def siglip(section: dict) -> str:
+    return towers(section, "Towers of SigLIP")
 
 
 def reference(section: dict) -> str:
@@ -194,7 +197,7 @@ def main():
     if len(files) != 1:
         sys.exit(__doc__)
     results = json.loads(pathlib.Path(files[0]).read_text())
-    parts = dict(towers=towers, reference=reference, decompose=decompose, analysis=analysis)
+    parts = dict(towers=towers, siglip=siglip, reference=reference, decompose=decompose, analysis=analysis)
     text = "\n".join(make(results[name]) for name, make in parts.items() if name in results)
     if not update:
         print(text)

@@ -331,7 +331,8 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worker", type=pathlib.Path,
                         default=ROOT / "build/release/bin/cliplens_bench")
-    parser.add_argument("--models", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES))
+    parser.add_argument("--models", nargs="+", choices=ARCHITECTURES, default=["B/32", "B/16", "L/14"])
+    parser.add_argument("--section", default="towers", help="of the file of results")
     parser.add_argument("--tasks", nargs="+", choices=("image", "text", *BESIDE_IMAGE),
                         default=["image", "text", *BESIDE_IMAGE])
     parser.add_argument("--systems", nargs="*", choices=SYSTEMS[1:], default=list(SYSTEMS[1:]),
@@ -362,7 +363,7 @@ def main():
               f"{cell['precision']} batch {cell['batch']} threads {cell['threads']}")
     print(f"{len(run.cells)} cells in {time.perf_counter() - start:.0f} s; other programs took "
           f"{100 * others:.0f} % of the machine")
-    save(options.json, "towers",
+    save(options.json, options.section,
          dict(cells=run.cells, left_out=run.left_out, quick=options.quick, others=others,
               matmul=[dict(width=w, threads=t, precision=p, flops_per_second=r)
                       for (w, t, p), r in run.rates.items()]))

@@ -95,6 +95,9 @@ def every_section():
         towers=results(others=0)["towers"] | dict(cells=results(others=0)["towers"]["cells"] + [
             dict(model="B/16", batch=8, threads=2, precision="fp32", task="decompose",
                  seconds=dict(image=[1.0], decompose=[1.0]))]),
+        siglip=results(others=0)["towers"] | dict(cells=results(others=0)["towers"]["cells"] + [
+            dict(model="SigLIP-B/16", batch=8, threads=2, precision="fp32", task=task,
+                 seconds={"image": [1.0], task: [1.0]}) for task in ("decompose", "maps")]),
         reference=about | dict(
             model="B/16", batch=1, threads=2, difference=0.0,
             seconds={task: [1.0] for task in ("paper", "contributions", "decompose",
@@ -143,11 +146,12 @@ def test_the_shipped_page_is_what_the_scripts_write():
     assert "\n|" not in before + after, "a table that no script writes"
     sections = every_section()
     written = {}
-    for name in ("towers", "reference", "decompose", "analysis"):
+    for name in ("towers", "siglip", "reference", "decompose", "analysis"):
         written |= tables_of(getattr(report, name)(sections[name]))
     shown = tables_of(figures)
-    assert len(shown) == 7
-    models = {"| B/0 fp0", "| B/0 bf0", "| L/0 fp0", "| L/0 bf0", "| B/0", "| L/0"}
+    assert len(shown) == 10
+    models = {"| B/0 fp0", "| B/0 bf0", "| L/0 fp0", "| L/0 bf0", "| B/0", "| L/0", "| SigLIP-B/0",
+              "| SigLIP-B/0 fp0", "| SigLIP-so0m/0-0", "| SigLIP-so0m/0-0 fp0"}
     for heading, rows in shown.items():
         assert heading in written, heading
         names = models if heading.split(": ")[1].startswith("| model") else set(written[heading])
