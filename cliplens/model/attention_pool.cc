@@ -1,8 +1,10 @@
 #include "cliplens/model/attention_pool.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 #include <string>
 
 #include <fmt/format.h>
@@ -31,9 +33,24 @@ Vector RowTimes(const Vector& x, const nn::Operand<T>& matrix) {
   return nn::Product(nn::Of(row), matrix).row(0).transpose();
 }
 
-// weight [out, in] times x, plus bias.
+// weight [out, in] times x, plus bias. Each weight is read once, so nothing is packed as products
+// of matrices do; sums in lanes, which compilers turn into vectors.
 Vector Linear(const float* weight, const float* bias, Index out, const Vector& x) {
-  return RowTimes(x, MatrixAt(weight, out, x.size()).Transposed()) + VectorAt(bias, out);
+  constexpr Index kLanes = 8;
+  const Index in = x.size();
+  Vector y(out);
+  for (Index o = 0; o < out; ++o) {
+    const float* row = weight + o * in;
+    std::array<double, kLanes> lanes = {};
+    Index i = 0;
+    for (; i + kLanes <= in; i += kLanes) {
+      for (Index k = 0; k < kLanes; ++k) lanes[ToSize(k)] += double{row[i + k]} * x[i + k];
+    }
+    double sum = std::accumulate(lanes.begin(), lanes.end(), double{bias[o]});
+    for (; i < in; ++i) sum += double{row[i]} * x[i];
+    y[o] = sum;
+  }
+  return y;
 }
 
 // LN(x).
@@ -300,17 +317,22 @@ const AttentionPool::Through& AttentionPool::through() const {
   return *through_;
 }
 
-void AttentionPool::HeadSums(Index layer, ArrayView<const float, 3> z,
-                             ArrayView<float, 2> out) const {
-  const Array<float, 2>& matrix = At(through().layers, layer);
+void AttentionPool::HeadSums(Index layer, ArrayView<const float, 3> z, const Pooled& pooled,
+                             double bias_share, ArrayView<float, 2> out) const {
+  const Through& through = this->through();
+  const Array<float, 2>& matrix = At(through.layers, layer);
   const Index count = z.dim(0);
   const Index depth = z.dim(2);
   const Index head_width = pool_width_ / heads_;
-  std::vector<float> y(ToSize(count * pool_width_), 0.0f);
+  std::vector<float> y(ToSize(count * pool_width_));
   for (Index h = 0; h < count; ++h) {
     for (Index p = 0; p < heads_; ++p) {
       const std::span<const float> from = z[h].row(p);
       float* to = y.data() + h * pool_width_ + p * head_width;
+      const double weight = bias_share * At(pooled.weight, p);
+      for (Index i = 0; i < head_width; ++i) {
+        to[i] = static_cast<float>(weight * through.out_bias(layer, p * head_width + i));
+      }
       for (Index k = 0; k < depth; ++k) {
         const float* row = matrix.row(h * depth + k).data() + p * head_width;
         for (Index i = 0; i < head_width; ++i) to[i] += At(from, k) * row[i];
@@ -343,10 +365,6 @@ Vector AttentionPool::Weighted(Vector y, std::span<const double> weights) const 
   const Index head_width = pool_width_ / heads_;
   for (Index p = 0; p < heads_; ++p) y.segment(p * head_width, head_width) *= At(weights, p);
   return Out(y);
-}
-
-Vector AttentionPool::OutBias(Index layer, const Pooled& pooled) const {
-  return Weighted(through().out_bias.row(layer).transpose(), pooled.weight);
 }
 
 Vector AttentionPool::Constants(const Pooled& pooled) const {

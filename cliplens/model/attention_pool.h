@@ -73,14 +73,13 @@ class AttentionPool {
   const Vector& scaled_constant() const { return scaled_constant_; }
   const Vector& constant() const { return constant_; }
 
-  // What heads contribute. `z` [H, Q, K]: Σ_q w^p_q z_q of each head of a layer; `out_weight` [D,
-  // H·K] is that layer's W_O. Writes the sums [H, E] without constants and without the length.
-  void HeadSums(Index layer, ArrayView<const float, 3> z, ArrayView<float, 2> out) const;
+  // What heads contribute. `z` [H, Q, K]: Σ_q w^p_q z_q of each head of a layer. Writes the sums
+  // [H, E] with `bias_share` of the layer's b_O each, without the other constants and the length.
+  void HeadSums(Index layer, ArrayView<const float, 3> z, const Pooled& pooled, double bias_share,
+                ArrayView<float, 2> out) const;
   // The same for residual parts ρ [n, Q, D].
   void PartSums(ArrayView<const float, 3> rows, ArrayView<float, 2> out) const;
-  // The parts of the constants, for weights Σ_q w and Σ_q w μ_q: what a layer's b_O adds, and what
-  // μ and the rest add together: [E] each.
-  Vector OutBias(Index layer, const Pooled& pooled) const;
+  // What μ and the constants that belong to no layer add together, [E].
   Vector Constants(const Pooled& pooled) const;
 
  private:

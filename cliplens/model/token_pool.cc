@@ -151,9 +151,9 @@ void TokenPool::PutHeads(Index layer, ArrayView<const float, 3> z, const Weights
     std::ranges::copy(z.flat(), out.data());
     return;
   }
-  attention_->HeadSums(layer, z, out);
-  Finish(out, attention_->OutBias(layer, *w.pool) + w.constants,
-         share / static_cast<double>(tower_.heads), w.norm);
+  const double of_each = share / static_cast<double>(tower_.heads);
+  attention_->HeadSums(layer, z, *w.pool, of_each, out);
+  Finish(out, w.constants, of_each, w.norm);
 }
 
 void TokenPool::PoolHeads(const Captures& rows, const Weights& w, const CaptureRequest& request,
