@@ -118,7 +118,10 @@ def decomposed(model, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
     by_token = torch.stack([pooled(w.permute(0, 2, 1, 3)) + (pooled(b.expand(tokens, width)) + shared)
                             / (heads * tokens) for w, b in zip(written, biases)])
     mlps = torch.stack([pooled(part) + shared for part in parts] + [mlp])
-    return dict(heads=by_token / n, mlps=mlps / n, embedding=(o + mlp) / n)
+    # At the level of the pool: what its own heads write.
+    taken = (normed @ w_in[2 * width:].T + b_in[2 * width:]).reshape(tokens, heads, k)
+    pool_heads = torch.einsum("pq,qpk,pke->pe", pool, taken, o_weight) + head.attention.out_proj.bias / heads
+    return dict(heads=by_token / n, mlps=mlps / n, embedding=(o + mlp) / n, pool_heads=pool_heads / n)
 
 
 def test_the_sum_by_its_definition(cliplens, measured, saved, odd_folder, tmp_path):
@@ -153,3 +156,21 @@ def test_image_tower_alone(cliplens, measured, saved, odd_folder, tmp_path):
     with torch.no_grad():
         rows = alone(pixels_of(cliplens, directory, odd_folder, tmp_path, SIDE)).pooler_output
     compare(measured, "image embeddings, SiglipVisionModel", got, F.normalize(rows, dim=-1).double().numpy())
+
+
+def test_the_level_of_the_pool_by_its_definition(cliplens, measured, saved, odd_folder, tmp_path):
+    directory, model, _ = saved(KINDS[0])
+    made = cliplens.json("decompose", directory, "--level", "pool", "--images", odd_folder, "--out", tmp_path / "store")
+    measured.at_most("certificate, SiglipModel at the level of the pool", made["certificate"]["max"], 1e-5)
+    cliplens("export", tmp_path / "store", "--format", "npy", "--out", tmp_path / "arrays")
+    heads, mlps = (np.load(tmp_path / "arrays" / f"{name}.npy") for name in ("attn", "mlp"))
+    pixels = pixels_of(cliplens, directory, odd_folder, tmp_path, SIDE)
+    worst = dict(heads=0.0, mlp=0.0)
+    with torch.no_grad():
+        for i, picture in enumerate(pixels[:4]):
+            wanted = decomposed(model, picture)
+            for name, got, array in (("heads", heads, wanted["pool_heads"]), ("mlp", mlps, wanted["mlps"][-1])):
+                worst[name] = max(worst[name], float(np.abs(got[i, 0] - array.numpy()).max()))
+    model.float()
+    for name, value in worst.items():
+        measured.at_most(f"{name} at the level of the pool, SiglipModel, from the definition", value, 1e-5)
