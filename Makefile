@@ -145,7 +145,7 @@ bench: all setup-test $(BENCH_ENV)/ready
 	cmake --build $(BUILD) -j $(JOBS) --target cliplens_bench
 	$(BENCH_ENV)/bin/python bench/towers.py --worker $(BUILD)/bin/cliplens_bench
 	$(BENCH_ENV)/bin/python bench/towers.py --worker $(BUILD)/bin/cliplens_bench --section siglip \
-	  --models SigLIP-B/16 SigLIP-so400m/14-384 --batches 1 16 --precisions fp32
+	  --models SigLIP-B/16 SigLIP-so400m/14-384 --batches 1 2 --threads 2 --precisions fp32
 	$(BENCH_ENV)/bin/python bench/reference.py --worker $(BUILD)/bin/cliplens_bench
 	$(BENCH_ENV)/bin/python bench/decompose.py --program $(BUILD)/bin/cliplens
 	$(BENCH_ENV)/bin/python bench/report.py build/bench.json > build/bench.md
