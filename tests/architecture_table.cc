@@ -5,8 +5,8 @@
 // Reads an object a line, {"name": ..., "config": ...}, the configuration as open_clip has it, and
 // prints one for each: {"texts": "here", "rows" or null (refused), "equal": whether the name and
 // the configuration say the same, "by_name", "by_config": why not, or null}. With "tensors": true
-// also the "tensors" {name: shape} that a file of the configuration has, in each of the layouts with
-// open_clip's names.
+// also the "tensors" {name: shape} that a file of the configuration has, in each of the layouts
+// with open_clip's names.
 #include <exception>
 #include <iostream>
 #include <optional>
