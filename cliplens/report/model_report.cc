@@ -96,7 +96,7 @@ std::string InfoTable(const ModelInfo& info) {
   std::string out = fmt::format(
       "{}\n  layout         {}\n  files          {}\n  fingerprint    {}\n  image tower    {} "
       "layers x {} heads of {}, width {}, MLP {}, {}\n"
-      "  picture        {} x {}, patches of {}, {} tokens\n"
+      "  picture        {} x {}, patches of {}, {} tokens{}\n"
       "  pooled         {}\n"
       "  text tower     {}{}\n"
       "  embedding      {}\n  the sum        {}\n  logit scale    {:.2f}{}{}\n"
@@ -104,9 +104,10 @@ std::string InfoTable(const ModelInfo& info) {
       info.name, info.layout, fmt::join(info.files, "\n                 "), info.fingerprint,
       c.vision.layers, c.vision.heads, c.vision.head_width(), c.vision.width, c.vision.mlp_width,
       ActivationText(c.vision), c.preprocess.image_size, c.preprocess.image_size, c.patch_size,
-      c.tokens(), PoolText(c), TextTowerText(c),
-      c.text_decoder ? "\n  not read       the text decoder" : "", c.embed_width, SumText(c),
-      info.logit_scale, c.logit_scale ? "" : " (the checkpoint has none)",
+      c.tokens(), c.registers > 0 ? fmt::format(", {} of them registers", c.registers) : "",
+      PoolText(c), TextTowerText(c), c.text_decoder ? "\n  not read       the text decoder" : "",
+      c.embed_width, SumText(c), info.logit_scale,
+      c.logit_scale ? "" : " (the checkpoint has none)",
       info.logit_bias ? fmt::format(", bias {:.2f}", *info.logit_bias) : "", info.parameters,
       info.vision_parameters, info.text_parameters);
   if (c.pool.kind == Pooling::kAttention) {
