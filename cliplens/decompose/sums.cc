@@ -224,7 +224,8 @@ StatisticsSums StatisticsSums::FromTensors(const SafetensorsView& file, const st
     shape.push_back(2);
     const std::span<const std::uint8_t> bytes = checked(kNames[t], DataType::kI64, shape);
     sums.values_[t].resize(bytes.size() / sizeof(Fixed));
-    std::memcpy(sums.values_[t].data(), bytes.data(), bytes.size());
+    // At the level of a pool without an MLP there are no residual parts.
+    if (!bytes.empty()) std::memcpy(sums.values_[t].data(), bytes.data(), bytes.size());
   }
   std::memcpy(&sums.certificate_max_, checked(kCertificateMax, DataType::kF64, {1}).data(),
               sizeof(double));
