@@ -72,8 +72,7 @@ void Edit::CheckSizes(const Components& other, Index embedding) const {
     throw Error(ErrorCode::kInvalidArgument,
                 "an edit at the level of the {} for heads of the {}; make the edit from a store of "
                 "that level, or name the edit's with --level {}",
-                level == Level::kPool ? "pool" : "blocks",
-                other.level() == Level::kPool ? "pool" : "blocks", NameOf(level));
+                NameOf(level), NameOf(other.level()), NameOf(level));
   }
   throw Error(ErrorCode::kInvalidArgument,
               "an edit of {} x {} heads and an embedding of {} for a model of {} x {} and {}",

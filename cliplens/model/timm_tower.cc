@@ -13,67 +13,34 @@ constexpr QkvLayout kNoKeyBias = QkvLayout::kWholeWithoutKeyBias;
 constexpr QkvLayout kNoBias = QkvLayout::kWholeWithoutBias;
 constexpr QkvLayout kApart = QkvLayout::kApartWithoutKeyBias;
 
-constexpr TimmTower MobileClip(std::string_view name) {
-  return {.name = name,
-          .patch_size = 16,
-          .image_size = 224,
-          .layers = 12,
-          .width = 768,
-          .heads = 12,
-          .mlp_width = 3072,
-          .norm_epsilon = 1e-6,
-          .stem = {StemKind::kConvolutions, 192},
-          .positions = Positions::kPatches};
+constexpr TimmTower MobileClip(TimmTower tower) {
+  tower.stem = {StemKind::kConvolutions, 192};
+  tower.positions = Positions::kPatches;
+  return tower;
 }
 
-constexpr TimmTower ViTamin(std::string_view name, Index image_size, Index layers, Index width,
-                            Index heads, Index stem_width,
+constexpr TimmTower ViTamin(TimmTower tower, Index stem_width,
                             Positions positions = Positions::kAllTokens) {
-  return {.name = name,
-          .patch_size = 16,
-          .image_size = image_size,
-          .layers = layers,
-          .width = width,
-          .heads = heads,
-          .mlp_width = 2 * width,
-          .norm_epsilon = 1e-6,
-          .class_token = false,
-          .stem = {StemKind::kMbConv, stem_width},
-          .positions = positions,
-          .vitamin = true};
+  tower.class_token = false;
+  tower.stem = {StemKind::kMbConv, stem_width};
+  tower.positions = positions;
+  tower.vitamin = true;
+  return tower;
 }
 
-constexpr TimmTower WithRegisters(std::string_view name, Index image_size, Index layers,
-                                  Index width, Index heads, Index mlp_width,
-                                  bool layer_scale = true) {
-  return {.name = name,
-          .patch_size = 16,
-          .image_size = image_size,
-          .layers = layers,
-          .width = width,
-          .heads = heads,
-          .mlp_width = mlp_width,
-          .norm_epsilon = 1e-6,
-          .class_token = false,
-          .layer_scale = layer_scale,
-          .positions = Positions::kPatches,
-          .registers = 4,
-          .mean_norm = true};
+constexpr TimmTower WithRegisters(TimmTower tower, bool layer_scale = true) {
+  tower.layer_scale = layer_scale;
+  tower.positions = Positions::kPatches;
+  tower.registers = 4;
+  return tower;
 }
 
-constexpr TimmTower DinoWithRegisters(std::string_view name, Index layers, Index width,
-                                      Index heads) {
-  return {.name = name,
-          .patch_size = 14,
-          .image_size = 518,
-          .layers = layers,
-          .width = width,
-          .heads = heads,
-          .mlp_width = 4 * width,
-          .norm_epsilon = 1e-6,
-          .layer_scale = true,
-          .positions = Positions::kPatches,
-          .registers = 4};
+// Without a class token: the mean of the patches' rows is pooled.
+constexpr TimmTower MeanWithRegisters(const TimmTower& sizes, bool layer_scale = true) {
+  TimmTower tower = WithRegisters(sizes, layer_scale);
+  tower.class_token = false;
+  tower.mean_norm = true;
+  return tower;
 }
 
 constexpr TimmTower kEva02Enormous = {.name = "eva02_enormous_patch14_clip_224",
@@ -122,33 +89,31 @@ constexpr TimmTower kTowers[] = {
     {"eva02_large_patch14_clip_224", 14, 224, 24, 1024, 16, 2730, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
     {"eva02_large_patch14_clip_336", 14, 336, 24, 1024, 16, 2730, 1e-6, kExact, true, false, 0, 0, kApart, 16, 0, false, true},
     kEva02Enormous,
-    MobileClip("vit_base_mci_224"),
-    // name, side, layers, width, heads, MLP, LayerScale
-    WithRegisters("vit_little_patch16_reg4_gap_256", 256, 14, 320, 5, 1792),
-    WithRegisters("vit_medium_patch16_reg4_gap_256", 256, 12, 512, 8, 2048),
-    WithRegisters("vit_mediumd_patch16_reg4_gap_256", 256, 20, 512, 8, 2048),
-    WithRegisters("vit_mediumd_patch16_reg4_gap_384", 384, 20, 512, 8, 2048),
-    WithRegisters("vit_betwixt_patch16_reg4_gap_256", 256, 12, 640, 10, 2560),
-    WithRegisters("vit_betwixt_patch16_reg4_gap_384", 384, 12, 640, 10, 2560),
-    WithRegisters("vit_base_patch16_reg4_gap_256", 256, 12, 768, 12, 3072, false),
-    // name, layers, width, heads
-    DinoWithRegisters("vit_small_patch14_reg4_dinov2", 12, 384, 6),
-    DinoWithRegisters("vit_base_patch14_reg4_dinov2", 12, 768, 12),
-    DinoWithRegisters("vit_large_patch14_reg4_dinov2", 24, 1024, 16),
-    // name, side, layers, width, heads, channels of the first convolution
-    ViTamin("vitamin_small_224", 224, 14, 384, 6, 64),
-    ViTamin("vitamin_base_224", 224, 14, 768, 12, 128),
-    ViTamin("vitamin_large_224", 224, 31, 1024, 16, 160),
-    ViTamin("vitamin_large_256", 256, 31, 1024, 16, 160),
-    ViTamin("vitamin_large_336", 336, 31, 1024, 16, 160),
-    ViTamin("vitamin_large_384", 384, 31, 1024, 16, 160),
-    ViTamin("vitamin_large2_224", 224, 31, 1024, 16, 160),
-    ViTamin("vitamin_large2_256", 256, 31, 1024, 16, 160),
-    ViTamin("vitamin_large2_336", 336, 31, 1024, 16, 160),
-    ViTamin("vitamin_large2_384", 384, 31, 1024, 16, 160),
-    ViTamin("vitamin_xlarge_256", 256, 32, 1152, 16, 192, Positions::kNone),
-    ViTamin("vitamin_xlarge_336", 336, 32, 1152, 16, 192, Positions::kNone),
-    ViTamin("vitamin_xlarge_384", 384, 32, 1152, 16, 192, Positions::kNone),
+    MobileClip({"vit_base_mci_224", 16, 224, 12, 768, 12, 3072, 1e-6}),
+    MeanWithRegisters({"vit_little_patch16_reg4_gap_256", 16, 256, 14, 320, 5, 1792, 1e-6}),
+    MeanWithRegisters({"vit_medium_patch16_reg4_gap_256", 16, 256, 12, 512, 8, 2048, 1e-6}),
+    MeanWithRegisters({"vit_mediumd_patch16_reg4_gap_256", 16, 256, 20, 512, 8, 2048, 1e-6}),
+    MeanWithRegisters({"vit_mediumd_patch16_reg4_gap_384", 16, 384, 20, 512, 8, 2048, 1e-6}),
+    MeanWithRegisters({"vit_betwixt_patch16_reg4_gap_256", 16, 256, 12, 640, 10, 2560, 1e-6}),
+    MeanWithRegisters({"vit_betwixt_patch16_reg4_gap_384", 16, 384, 12, 640, 10, 2560, 1e-6}),
+    MeanWithRegisters({"vit_base_patch16_reg4_gap_256", 16, 256, 12, 768, 12, 3072, 1e-6}, false),
+    WithRegisters({"vit_small_patch14_reg4_dinov2", 14, 518, 12, 384, 6, 1536, 1e-6}),
+    WithRegisters({"vit_base_patch14_reg4_dinov2", 14, 518, 12, 768, 12, 3072, 1e-6}),
+    WithRegisters({"vit_large_patch14_reg4_dinov2", 14, 518, 24, 1024, 16, 4096, 1e-6}),
+    // sizes, channels of the first convolution
+    ViTamin({"vitamin_small_224", 16, 224, 14, 384, 6, 768, 1e-6}, 64),
+    ViTamin({"vitamin_base_224", 16, 224, 14, 768, 12, 1536, 1e-6}, 128),
+    ViTamin({"vitamin_large_224", 16, 224, 31, 1024, 16, 2048, 1e-6}, 160),
+    ViTamin({"vitamin_large_256", 16, 256, 31, 1024, 16, 2048, 1e-6}, 160),
+    ViTamin({"vitamin_large_336", 16, 336, 31, 1024, 16, 2048, 1e-6}, 160),
+    ViTamin({"vitamin_large_384", 16, 384, 31, 1024, 16, 2048, 1e-6}, 160),
+    ViTamin({"vitamin_large2_224", 16, 224, 31, 1024, 16, 2048, 1e-6}, 160),
+    ViTamin({"vitamin_large2_256", 16, 256, 31, 1024, 16, 2048, 1e-6}, 160),
+    ViTamin({"vitamin_large2_336", 16, 336, 31, 1024, 16, 2048, 1e-6}, 160),
+    ViTamin({"vitamin_large2_384", 16, 384, 31, 1024, 16, 2048, 1e-6}, 160),
+    ViTamin({"vitamin_xlarge_256", 16, 256, 32, 1152, 16, 2304, 1e-6}, 192, Positions::kNone),
+    ViTamin({"vitamin_xlarge_336", 16, 336, 32, 1152, 16, 2304, 1e-6}, 192, Positions::kNone),
+    ViTamin({"vitamin_xlarge_384", 16, 384, 32, 1152, 16, 2304, 1e-6}, 192, Positions::kNone),
 };
 // clang-format on
 
