@@ -4,9 +4,8 @@
 #include <numeric>
 
 #include "tests/expect_error.h"
+#include "tests/model_with_pictures.h"
 #include "tests/random_model.h"
-#include "tests/random_pictures.h"
-#include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
 #include "cliplens/analysis/heat_map.h"
@@ -30,47 +29,15 @@ namespace {
 constexpr Index kPictures = 9;
 
 // A model with an attention pool, pictures, and their store.
-class AttentionPoolTest : public testing::Test {
+class AttentionPoolTest : public ModelWithPictures {
  protected:
-  AttentionPoolTest() {
-    WriteRandomSiglip(directory_.path() / "model");
-    WriteRandomPictures(directory_.path() / "pictures", kPictures, 20);
-    model_.emplace(ClipModel::Load(directory_.path() / "model"));
-    set_ = OpenImageSet(directory_.path() / "pictures");
-  }
-
-  std::filesystem::path path(const char* name) const { return directory_.path() / name; }
-
-  DecomposeResult MakeStore(bool stats_only = false) {
-    DecomposeOptions options;
-    options.out = path("store");
-    options.stats_only = stats_only;
-    options.slices = 3;
-    options.shard_images = 4;
-    options.threads = 2;
-    return Decompose(*model_, *set_, options);
-  }
-
-  struct Pass {
-    Array<float, 2> embedding;
-    Captures captures;
-  };
-  Pass PassOfPicture(Index i, const CaptureRequest& request) {
-    Pass pass{.embedding = Array<float, 2>({1, model_->config().embed_width}), .captures = {}};
-    Workspace workspace(2);
-    const Array<float, 3> pixels =
-        Preprocess(DecodePicture(*set_, i, set_->path(i)), model_->config().preprocess);
-    model_->EmbedImages({&pixels, 1}, pass.embedding, workspace, request, {&pass.captures, 1});
-    return pass;
-  }
-
-  TemporaryDirectory directory_;
-  std::optional<ClipModel> model_;
-  std::unique_ptr<ImageSet> set_;
+  AttentionPoolTest()
+      : ModelWithPictures([](const std::filesystem::path& model) { WriteRandomSiglip(model); },
+                          kPictures) {}
 };
 
 TEST_F(AttentionPoolTest, ContributionsAddUpWithThePoolsMlp) {
-  EXPECT_LT(MakeStore().certificate.max, 2e-6);
+  EXPECT_LT(MakeStore("store").certificate.max, 2e-6);
   for (const Problem& problem : VerifyStore(path("store"), {})) ADD_FAILURE() << problem.message;
   const Store store = Store::Open(path("store"));
   EXPECT_EQ(NameOf(store.basis().components().at(store.basis().components().size() - 1)),
@@ -116,7 +83,7 @@ TEST_F(AttentionPoolTest, TokensAddUpToHeadsAndScores) {
 }
 
 TEST_F(AttentionPoolTest, EditsOfPassesAreThoseOfTheStore) {
-  MakeStore();
+  MakeStore("store");
   const Store store = Store::Open(path("store"));
   const Components components = store.basis().components();
   for (const char* names : {"L1.H0,L2,INPUT", "POOL.MLP,L0.MLP"}) {
@@ -141,7 +108,7 @@ TEST_F(AttentionPoolTest, EditsOfPassesAreThoseOfTheStore) {
 
 // Statistics have the trace of each head alone; what TextSpan needs is read from the factors.
 TEST_F(AttentionPoolTest, MomentsOfHeadsComeFromTheFactors) {
-  MakeStore();
+  MakeStore("store");
   const Store store = Store::Open(path("store"));
   const HeadId head{2, 1};
   const Moments moments = store.statistics().HeadMoments(head);
@@ -161,7 +128,7 @@ TEST_F(AttentionPoolTest, MomentsOfHeadsComeFromTheFactors) {
 }
 
 TEST_F(AttentionPoolTest, StatisticsAloneSayWhatTheyLack) {
-  MakeStore(/*stats_only=*/true);
+  MakeStore("store", /*stats_only=*/true);
   const Store store = Store::Open(path("store"));
   EXPECT_EQ(store.statistics().images(), kPictures);
   ExpectError(ErrorCode::kPrecondition, "decompose without --stats-only", [&] {
@@ -170,7 +137,7 @@ TEST_F(AttentionPoolTest, StatisticsAloneSayWhatTheyLack) {
 }
 
 TEST_F(AttentionPoolTest, ExportHasThePoolsMlpLast) {
-  MakeStore();
+  MakeStore("store");
   const Store store = Store::Open(path("store"));
   ExportNpy(store, path("arrays"));
   const NpyArray mlp = ReadNpy(path("arrays") / "mlp.npy");

@@ -5,9 +5,8 @@
 #include <numeric>
 
 #include "tests/expect_error.h"
+#include "tests/model_with_pictures.h"
 #include "tests/random_model.h"
-#include "tests/random_pictures.h"
-#include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
 #include "cliplens/analysis/ablation.h"
@@ -201,39 +200,15 @@ class PoolDefiner {
   const TensorMap& tensors_;
 };
 
-class PoolLevelTest : public testing::TestWithParam<PoolKind> {
+class PoolLevelTest : public ModelWithPictures, public testing::WithParamInterface<PoolKind> {
  protected:
-  PoolLevelTest() {
-    WriteRandomPool(GetParam(), directory_.path() / "model");
-    WriteRandomPictures(directory_.path() / "pictures", kShots, 20);
-    model_.emplace(ClipModel::Load(directory_.path() / "model"));
-    set_ = OpenImageSet(directory_.path() / "pictures");
-  }
+  PoolLevelTest()
+      : ModelWithPictures(
+            [](const std::filesystem::path& model) { WriteRandomPool(GetParam(), model); },
+            kShots) {}
 
   bool has_mlp() const { return model_->config().pool.mlp_width > 0; }
-  std::filesystem::path path(const char* name) const { return directory_.path() / name; }
 
-  DecomposeResult MakeStore(const char* name) {
-    DecomposeOptions options;
-    options.out = path(name);
-    options.slices = 3;
-    options.shard_images = 4;
-    options.threads = 2;
-    return Decompose(*model_, *set_, options);
-  }
-
-  struct Pass {
-    Array<float, 2> embedding;
-    Captures captures;
-  };
-  Pass PassOfPicture(Index i, const CaptureRequest& request) {
-    Pass pass{.embedding = Array<float, 2>({1, model_->config().embed_width}), .captures = {}};
-    Workspace workspace(2);
-    const Array<float, 3> pixels =
-        Preprocess(DecodePicture(*set_, i, set_->path(i)), model_->config().preprocess);
-    model_->EmbedImages({&pixels, 1}, pass.embedding, workspace, request, {&pass.captures, 1});
-    return pass;
-  }
   // The ordinary embedding of a picture, and the definition on its rows.
   std::pair<Array<float, 2>, PoolDefinition> Defined(Index i) {
     model_->UseLevel(Level::kBlocks);
@@ -241,10 +216,6 @@ class PoolLevelTest : public testing::TestWithParam<PoolKind> {
     model_->UseLevel(Level::kPool);
     return {std::move(pass.embedding), PoolDefiner(*model_).Of(pass.captures.last)};
   }
-
-  TemporaryDirectory directory_;
-  std::optional<ClipModel> model_;
-  std::unique_ptr<ImageSet> set_;
 };
 
 TEST_P(PoolLevelTest, ContributionsAreThoseOfTheDefinition) {

@@ -135,69 +135,50 @@ def copy_vocabulary(folder):
     return len(json.loads((folder / "vocab.json").read_text()))
 
 
-def eva_shapes():
+def write_timm(folder, tower, seed, shapes, of_block, **sizes):
+    """open_clip's directory with one of timm's image towers, made small, and CLIP's texts. `shapes` under
+    "visual.trunk.", `of_block` under that of a block: what the tower has beside the patch embedding, the class
+    token, its two LayerNorms and the classifier."""
+    vocabulary = copy_vocabulary(folder)
+    random = np.random.default_rng(seed)
     trunk = "visual.trunk."
-    shapes = {trunk + "cls_token": (1, 1, WIDTH), trunk + "pos_embed": (1, GRID * GRID + 1, WIDTH),
+    shapes = {trunk + "cls_token": (1, 1, WIDTH), **{trunk + name: shape for name, shape in shapes.items()},
               trunk + "patch_embed.proj.weight": (WIDTH, 3, PATCH, PATCH),
               trunk + "patch_embed.proj.bias": (WIDTH,),
               **both({trunk + "norm": (WIDTH,), trunk + "head": (WIDTH, WIDTH)})}
     for layer in range(LAYERS):
         block = f"{trunk}blocks.{layer}."
-        shapes |= both({block + "norm1": (WIDTH,), block + "norm2": (WIDTH,), block + "attn.norm": (WIDTH,),
-                        block + "attn.q_proj": (WIDTH, WIDTH), block + "attn.k_proj": (WIDTH, WIDTH),
-                        block + "attn.v_proj": (WIDTH, WIDTH), block + "attn.proj": (WIDTH, WIDTH),
-                        block + "mlp.fc1_g": (MLP, WIDTH), block + "mlp.fc1_x": (MLP, WIDTH),
-                        block + "mlp.norm": (MLP,), block + "mlp.fc2": (WIDTH, MLP)})
-        del shapes[block + "attn.k_proj.bias"]
-    return shapes
-
-
-def write_eva(folder):
-    """open_clip's directory with timm's EVA-02 as the image tower, and CLIP's texts."""
-    vocabulary = copy_vocabulary(folder)
-    random = np.random.default_rng(7)
-    tensors = {name: drawn(name, shape, random)
-               for name, shape in (eva_shapes() | clip_text_shapes(vocabulary, "text.")).items()}
-    tensors["logit_scale"] = np.array(3.7)
-    snapshot.write_safetensors(folder / "open_clip_model.safetensors", tensors, "F32")
-    (folder / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=dict(
-        embed_dim=WIDTH, custom_text=True,
-        vision_cfg=dict(image_size=SIDE, timm_model_name="eva02_base_patch16_clip_224", timm_pool="token",
-                        timm_proj=None, timm_model_kwargs=dict(
-                            img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=LAYERS, num_heads=HEADS,
-                            mlp_ratio=MLP / WIDTH)),
-        text_cfg=dict(context_length=CONTEXT, vocab_size=vocabulary, width=WIDTH, heads=HEADS, layers=2,
-                      mlp_ratio=MLP / WIDTH)))))
-
-
-def write_registers(folder):
-    """The same with three registers between the class token and the patches, LayerScale and plain MLPs."""
-    vocabulary = copy_vocabulary(folder)
-    random = np.random.default_rng(11)
-    trunk = "visual.trunk."
-    shapes = {trunk + "cls_token": (1, 1, WIDTH), trunk + "reg_token": (1, 3, WIDTH),
-              trunk + "pos_embed": (1, GRID * GRID, WIDTH),
-              trunk + "patch_embed.proj.weight": (WIDTH, 3, PATCH, PATCH),
-              trunk + "patch_embed.proj.bias": (WIDTH,),
-              **both({trunk + "norm": (WIDTH,), trunk + "head": (WIDTH, WIDTH)})}
-    for layer in range(LAYERS):
-        block = f"{trunk}blocks.{layer}."
-        shapes |= both({block + "norm1": (WIDTH,), block + "norm2": (WIDTH,), block + "attn.qkv": (3 * WIDTH, WIDTH),
-                        block + "attn.proj": (WIDTH, WIDTH), block + "mlp.fc1": (MLP, WIDTH),
-                        block + "mlp.fc2": (WIDTH, MLP)})
-        shapes |= {block + "ls1.gamma": (WIDTH,), block + "ls2.gamma": (WIDTH,)}
+        shapes |= both({block + "norm1": (WIDTH,), block + "norm2": (WIDTH,), block + "attn.proj": (WIDTH, WIDTH)})
+        shapes |= {block + name: shape for name, shape in of_block.items()}
     tensors = {name: drawn(name, shape, random)
                for name, shape in (shapes | clip_text_shapes(vocabulary, "text.")).items()}
     tensors["logit_scale"] = np.array(3.7)
     snapshot.write_safetensors(folder / "open_clip_model.safetensors", tensors, "F32")
     (folder / "open_clip_config.json").write_text(json.dumps(dict(model_cfg=dict(
         embed_dim=WIDTH, custom_text=True,
-        vision_cfg=dict(image_size=SIDE, timm_model_name="vit_small_patch14_reg4_dinov2", timm_pool="token",
-                        timm_proj=None, timm_model_kwargs=dict(
-                            img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=LAYERS, num_heads=HEADS,
-                            mlp_ratio=MLP / WIDTH, reg_tokens=3)),
+        vision_cfg=dict(image_size=SIDE, timm_model_name=tower, timm_pool="token", timm_proj=None,
+                        timm_model_kwargs=dict(img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=LAYERS,
+                                               num_heads=HEADS, mlp_ratio=MLP / WIDTH, **sizes)),
         text_cfg=dict(context_length=CONTEXT, vocab_size=vocabulary, width=WIDTH, heads=HEADS, layers=2,
                       mlp_ratio=MLP / WIDTH)))))
+
+
+def write_eva(folder):
+    """EVA-02: keys without a bias, a LayerNorm over the heads' outputs, gated MLPs with one of their own."""
+    square = (WIDTH, WIDTH)
+    of_block = both({"attn.norm": (WIDTH,), "attn.q_proj": square, "attn.k_proj": square, "attn.v_proj": square,
+                     "mlp.fc1_g": (MLP, WIDTH), "mlp.fc1_x": (MLP, WIDTH), "mlp.norm": (MLP,),
+                     "mlp.fc2": (WIDTH, MLP)})
+    del of_block["attn.k_proj.bias"]
+    write_timm(folder, "eva02_base_patch16_clip_224", 7, {"pos_embed": (1, GRID * GRID + 1, WIDTH)}, of_block)
+
+
+def write_registers(folder):
+    """Three registers between the class token and the patches, LayerScale and plain MLPs."""
+    of_block = both({"attn.qkv": (3 * WIDTH, WIDTH), "mlp.fc1": (MLP, WIDTH), "mlp.fc2": (WIDTH, MLP)})
+    write_timm(folder, "vit_small_patch14_reg4_dinov2", 11,
+               {"reg_token": (1, 3, WIDTH), "pos_embed": (1, GRID * GRID, WIDTH)},
+               of_block | {"ls1.gamma": (WIDTH,), "ls2.gamma": (WIDTH,)}, reg_tokens=3)
 
 
 def write_clipa(folder):
