@@ -30,6 +30,7 @@ FUZZ := build/fuzz
 FUZZ_SECONDS ?= 60
 PYTHON_ENV := build/python
 PARITY_ENV := build/parity-env
+LINT_ENV := build/lint-env
 BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
   'bench/*.cc' 'examples/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
@@ -70,6 +71,11 @@ $(PYTHON_ENV)/ready: tools/requirements-test.txt
 $(PARITY_ENV)/ready: tools/requirements-parity.txt
 	python3 -m venv $(PARITY_ENV)
 	$(PARITY_ENV)/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+
+$(LINT_ENV)/ready: tools/requirements-lint.txt
+	python3 -m venv $(LINT_ENV)
+	$(LINT_ENV)/bin/pip install -q --disable-pip-version-check -r $<
 	touch $@
 
 environments: $(PYTHON_ENV)/ready $(PARITY_ENV)/ready
@@ -122,12 +128,12 @@ fuzz: setup-fuzz
 	cmake --build $(FUZZ) -j $(JOBS) --target fuzzers
 	python3 fuzz/run.py $(FUZZ) --seconds $(FUZZ_SECONDS)
 
-lint: setup-test
+lint: setup-test $(LINT_ENV)/ready
 	clang-format --dry-run -Werror $(SOURCES)
 	python3 tools/check_includes.py
 	cmake -S . -B $(TIDY) -G Ninja -DCLIPLENS_BUILD_TESTS=OFF -DCMAKE_UNITY_BUILD=ON \
 	  -DCMAKE_UNITY_BUILD_BATCH_SIZE=24
-	tools/tidy.sh $(TIDY) $(JOBS)
+	tools/tidy.sh $(TIDY) $(JOBS) $(CURDIR)/$(LINT_ENV)/bin/clang-tidy
 
 docs:
 	@tools/setup.sh docs

@@ -9,7 +9,7 @@ libopenjp2-7-dev libgif-dev liblcms2-dev libzip-dev zlib1g-dev libsnappy-dev lib
 libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
 libutf8proc-dev libcurl4-openssl-dev libssl-dev libfaiss-dev libfreetype-dev fonts-dejavu-core libboost-dev
 python3-pip"
-test="$build libgtest-dev clang-format clang-tidy libomp-14-dev python3-venv nodejs npm ca-certificates"
+test="$build libgtest-dev clang-format python3-venv nodejs npm ca-certificates"
 web="$build nodejs npm ca-certificates chromium"
 docs="doxygen"
 fuzz="$build clang-14 libclang-rt-14-dev libomp-14-dev llvm-14"
@@ -39,7 +39,7 @@ for package in $packages; do
   case $package in
     nodejs) command -v node >/dev/null 2>&1 && continue ;;
     npm) command -v npm >/dev/null 2>&1 && continue ;;
-    cmake | clang-format | clang-tidy) command -v "$package" >/dev/null 2>&1 && continue ;;
+    cmake | clang-format) command -v "$package" >/dev/null 2>&1 && continue ;;
     ninja-build) command -v ninja >/dev/null 2>&1 && continue ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
     python3-venv) python3 -c 'import ensurepip' >/dev/null 2>&1 && continue ;;

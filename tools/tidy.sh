@@ -1,5 +1,5 @@
 #!/bin/sh
-# clang-tidy over the library and the program: tools/tidy.sh BUILD_DIRECTORY JOBS
+# clang-tidy over the library and the program: tools/tidy.sh BUILD_DIRECTORY JOBS [CLANG_TIDY]
 #
 # BUILD_DIRECTORY was configured with CMAKE_UNITY_BUILD: headers are read, and the checks run over
 # them, once for many sources. The analyzer takes sources that another includes for headers, and
@@ -20,7 +20,8 @@ for entry in reversed(json.load(open(f"{build}/compile_commands.json"))):
     if entry["file"].startswith((f"{build}/cliplens/", f"{root}/cliplens/")):
         print(entry["file"])
 EOF
-  # The build's commands are GCC's; warnings that clang does not know are passed over.
-  xargs -P "$2" -n 1 clang-tidy --quiet -p "$build" --header-filter="^$PWD/cliplens/" \
-    --checks=-bugprone-suspicious-include --extra-arg=-Wno-unknown-warning-option \
+  # The build's commands are GCC's; warnings that clang does not know are passed over. omp.h is GCC's.
+  xargs -P "$2" -n 1 "${3:-clang-tidy}" --quiet -p "$build" --header-filter="^$PWD/cliplens/" \
+    --extra-arg=-Wno-unknown-warning-option \
+    --extra-arg=-idirafter"$(g++ -print-file-name=include)" \
     --extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclang --extra-arg=max-nodes=20000

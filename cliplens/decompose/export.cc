@@ -39,6 +39,7 @@ void ExportNpy(const Store& store, const std::filesystem::path& directory, const
     NpyWriter embedding(out.path() / "embedding.npy", {images, width});
     std::vector<Matrix> bases;
     const Index bases_needed = basis.is_identity() ? 0 : layers * heads;
+    bases.reserve(ToSize(bases_needed));
     for (Index i = 0; i < bases_needed; ++i) {
       bases.push_back(AsEigen(basis.at(basis.components().HeadAt(i))).cast<double>());
     }

@@ -241,7 +241,7 @@ std::vector<Item> StoreWriter::ReadItems(const ShardInfo& shard) const {
 }
 
 std::optional<fs::path> StoreWriter::Checkpoint() const {
-  const fs::path file = path() / checkpoint_file_;
+  fs::path file = path() / checkpoint_file_;
   try {
     if (checkpoint_file_.empty() || HashFile(file) != checkpoint_checksum_) return std::nullopt;
     return file;

@@ -90,7 +90,7 @@ int OrientationOfXmp(std::string_view xmp) {
   for (std::size_t at = xmp.find(kName); at != std::string_view::npos;
        at = xmp.find(kName, at + kName.size())) {
     const std::string_view rest = xmp.substr(at + kName.size());
-    const std::size_t skip = rest.starts_with("=\"") ? 2 : rest.starts_with(">") ? 1 : 0;
+    const std::size_t skip = rest.starts_with("=\"") ? 2 : rest.starts_with('>') ? 1 : 0;
     if (skip == 0 || rest.size() <= skip || rest[skip] < '0' || rest[skip] > '9') continue;
     return ValidOrientation(static_cast<std::uint32_t>(rest[skip] - '0'));
   }

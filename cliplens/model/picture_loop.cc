@@ -13,11 +13,8 @@ constexpr std::size_t kMostName = 1024;  // bytes of a path in a message
 }  // namespace
 
 PictureLoop::PictureLoop(const ImageEncoder& encoder, const ImageSet& set,
-                         PictureLoopOptions options)
-    : encoder_(encoder),
-      set_(set),
-      options_(std::move(options)),
-      passes_(encoder, options_.threads) {}
+                         const PictureLoopOptions& options)
+    : encoder_(encoder), set_(set), options_(options), passes_(encoder, options_.threads) {}
 
 void PictureLoop::Run(Index begin, Index end, PictureErrors& errors, ProgressCount& progress,
                       const Use& use) {

@@ -55,7 +55,7 @@ struct PictureRange {
 class PictureLoop {
  public:
   // Encoder and set must outlive this.
-  PictureLoop(const ImageEncoder& encoder, const ImageSet& set, PictureLoopOptions options);
+  PictureLoop(const ImageEncoder& encoder, const ImageSet& set, const PictureLoopOptions& options);
 
   using Use = std::function<void(const PictureBatch& batch)>;
   // Calls `use` for the batches of pictures [begin, end), from several threads at once. `errors`

@@ -32,7 +32,7 @@ NeuronId ParseNeuron(std::string_view text, Index layers, Index neurons) {
   if (!layer || !neuron) {
     throw Error(ErrorCode::kInvalidArgument,
                 "no neuron '{}'; a layer and a number are wanted, as L9.N2914 (a whole layer: L9)",
-                Printable(std::string(text)));
+                Printable(text));
   }
   if (*layer < 0 || *layer >= layers || *neuron < 0 || *neuron >= neurons) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -51,7 +51,7 @@ LayerRange ParseNeuronLayers(std::string_view text, Index layers) {
   const auto refuse = [&] {
     throw Error(ErrorCode::kInvalidArgument,
                 "no layers '{}'; give one as 9, several as 8-10, last-3, or all",
-                Printable(std::string(text)));
+                Printable(text));
   };
   std::optional<Index> first;
   std::optional<Index> last;

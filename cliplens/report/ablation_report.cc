@@ -105,7 +105,7 @@ std::string AblationTable(const AccuracySetting& setting, const AblationResult& 
   out += FewPicturesLine(result.images, kEnoughForLosses,
                          "bounds of small losses are too narrow, and of no width where no answer "
                          "changes");
-  out += "\n";
+  out += '\n';
   const bool own = setting.store.pools_class_token();
   const auto named = [own](const std::string& name) -> std::string {
     if (name == "mlps") return "MLPs and INPUT replaced";

@@ -235,7 +235,7 @@ std::string NeuronCueTable(const NeuronCue& cue, const std::optional<CueScores>&
     out += fmt::format("{} word{} too like '{}' left out\n", cue.left_out,
                        cue.left_out == 1 ? "" : "s", cue.towards);
   }
-  out += "\n";
+  out += '\n';
   Table words({{"score", Align::kRight}, {"word"}});
   for (const NeuronCueWord& word : cue.words) {
     words.AddRow({FormatNumber(word.score, 4), At(cue.pool.texts, word.text)});

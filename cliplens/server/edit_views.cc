@@ -1,6 +1,7 @@
 // Edits: what they do to accuracy, groups, a ranking and a picture's scores; their files.
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 
 #include "cliplens/analysis/groups.h"
 #include "cliplens/base/error.h"
@@ -240,8 +241,7 @@ Json OpenedEditOf(Source& source, const std::string& file) {
     mode = own;
     wanted.targets.push_back(component.target);
   }
-  wanted.mean = mode->first;
-  wanted.scale = mode->second;
+  std::tie(wanted.mean, wanted.scale) = mode.value_or(std::pair{false, 1.0});
   // The page replaces by the means of its own store.
   const bool other_means =
       wanted.mean && edit.means_images > 0 &&
