@@ -24,10 +24,12 @@ endif()
 # cliplens_library(NAME DEPENDS ... EXTERNAL ... INTERNAL ... [PROGRAM_ONLY]): one static library for
 # the folder cliplens/NAME. DEPENDS are folders above it in the design's list; EXTERNAL are libraries
 # that its headers name, INTERNAL those that only its sources name. Unless PROGRAM_ONLY is given, the
-# library and its headers are installed, and programs elsewhere link it as cliplens::NAME.
+# library and its headers are installed, and programs elsewhere link it as cliplens::NAME. A main.cc
+# is left to the program.
 function(cliplens_library name)
   cmake_parse_arguments(ARG "PROGRAM_ONLY" "" "DEPENDS;EXTERNAL;INTERNAL" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
   add_library(cliplens_${name} STATIC ${sources})
   add_library(cliplens::${name} ALIAS cliplens_${name})
   target_include_directories(cliplens_${name} PUBLIC

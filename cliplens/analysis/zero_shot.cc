@@ -20,7 +20,7 @@ constexpr double kLeastMean = 1e-5;  // of unit rows: a shorter one is their rou
 
 }  // namespace
 
-Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::string> names,
+Array<float, 2> MakeClassifier(const RowModel& model, std::span<const std::string> names,
                                std::span<const std::string> templates, bool truncate, int threads,
                                const ProgressSink& progress) {
   if (names.empty() || templates.empty()) {
@@ -84,7 +84,7 @@ Classifier CachedClassifier(const RowModel& model, const ClassFile& classes,
   Array<float, 2> rows =
       CachedRows({"classes", model.fingerprint, model.precision, texts}, std::ssize(classes.names),
                  options, [&] {
-                   return MakeClassifier(model.load(), classes.names, templates, options.truncate,
+                   return MakeClassifier(model, classes.names, templates, options.truncate,
                                          options.threads, options.progress);
                  });
   return {classes.name, classes.names, std::move(templates), std::move(rows), options.truncate};

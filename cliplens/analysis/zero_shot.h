@@ -28,7 +28,7 @@ namespace cliplens {
 
 // Classifier weights [C, E] by the protocol of OpenAI's CLIP: a class's row is the mean of the unit
 // rows of its filled templates, made unit again.
-Array<float, 2> MakeClassifier(const ClipModel& model, std::span<const std::string> names,
+Array<float, 2> MakeClassifier(const RowModel& model, std::span<const std::string> names,
                                std::span<const std::string> templates, bool truncate, int threads,
                                const ProgressSink& progress = {});
 

@@ -92,8 +92,7 @@ SuggestedEdit SuggestEdit(const Store& store, const LazyModel& model, const Sugg
     labels = MatchLabels(store.ReadItems(), classes.file, options.classes.label, place);
   }
   if (texts) {
-    const Array<float, 2> rows =
-        model.Get().EmbedTexts(texts->texts, classes.truncate, work.threads);
+    const Array<float, 2> rows = model.EmbedTexts(texts->texts, classes.truncate, work.threads);
     cue = AnswersTo(store, rows, texts->group, std::ssize(texts->groups));
   }
   report.store = store.info();
@@ -102,10 +101,11 @@ SuggestedEdit SuggestEdit(const Store& store, const LazyModel& model, const Sugg
   report.own_answers = texts.has_value();
   report.within_classes = options.within_classes;
   report.means = means.name();
-  report.result = FindCue(store, EmbedClasses(model.Get(), classes, work).rows, cue, labels.classes,
-                          {.most_images = options.most_images,
-                           .threads = work.threads,
-                           .progress = work.Stage("pictures")});
+  report.result =
+      FindCue(store, EmbedClasses(model.ForRows(), classes, work).rows, cue, labels.classes,
+              {.most_images = options.most_images,
+               .threads = work.threads,
+               .progress = work.Stage("pictures")});
   if (!report.result.chosen_heads().empty()) suggested.edit = EditOfHeads(store, means, report);
   return suggested;
 }

@@ -1,14 +1,15 @@
 #include "cliplens/app/models.h"
 
 #include <filesystem>
+#include <map>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "cliplens/app/shipped.h"
 #include "cliplens/base/error.h"
+#include "cliplens/model/checkpoint.h"
 #include "cliplens/model/hub_cache.h"
 
 namespace cliplens {
@@ -19,7 +20,62 @@ bool IsThere(const std::string& path) {
   return std::filesystem::exists(path, ignored);
 }
 
+constexpr std::string_view kLoaded = "loaded:";
+
+// The models that have names.
+struct NamedModels {
+  std::mutex mutex;
+  std::map<std::string, LoadedModel> by_name;
+  Index last = 0;
+};
+NamedModels& Named() {
+  static NamedModels named;
+  return named;
+}
+
+LoadedModel FindNamed(const ModelChoice& choice) {
+  NamedModels& named = Named();
+  const std::scoped_lock lock(named.mutex);
+  const auto found = named.by_name.find(choice.model);
+  if (found == named.by_name.end()) {
+    throw Error(ErrorCode::kNotFound, "{}: no model of this name is loaded any more", choice.model);
+  }
+  const ClipModel& model = *found->second;
+  const auto refuse = [&](const char* what) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "{} ({}): was loaded with {}; load it as it is wanted now", choice.model,
+                 model.name(), what);
+  };
+  const PictureChoice pictures = choice.pictures();
+  const PictureChoice loaded = model.identity().pictures;
+  if (model.image_readout().components().level() != choice.level) throw refuse("another level");
+  if (pictures.image_size != 0 && pictures.image_size != model.config().preprocess.image_size) {
+    throw refuse("another size of pictures");
+  }
+  if (pictures.backend != ResizeBackend::kPillow && pictures.backend != loaded.backend) {
+    throw refuse("another resize backend");
+  }
+  if (!choice.architecture.empty() && choice.architecture != model.architecture()) {
+    throw refuse("another architecture");
+  }
+  if (!choice.text_rows.empty() && model.text_rows() == nullptr) throw refuse("no rows of texts");
+  return found->second;
+}
+
 }  // namespace
+
+NamedModel::NamedModel(LoadedModel model) : model_(std::move(model)) {
+  NamedModels& named = Named();
+  const std::scoped_lock lock(named.mutex);
+  name_ = fmt::format("{}{}", kLoaded, ++named.last);
+  named.by_name[name_] = model_;
+}
+
+NamedModel::~NamedModel() {
+  NamedModels& named = Named();
+  const std::scoped_lock lock(named.mutex);
+  named.by_name.erase(name_);
+}
 
 FoundModel FindModel(const ModelChoice& choice) {
   FoundModel found;
@@ -38,7 +94,14 @@ FoundModel FindModel(const ModelChoice& choice) {
   return found;
 }
 
-ClipModel LoadModel(const ModelChoice& choice) {
+PreprocessConfig PreprocessOf(const ModelChoice& choice) {
+  if (choice.model.starts_with(kLoaded)) return FindNamed(choice)->config().preprocess;
+  const FoundModel found = FindModel(choice);
+  return LoadConfig(found.path, found.architecture, choice.weights, choice.pictures()).preprocess;
+}
+
+LoadedModel LoadModel(const ModelChoice& choice) {
+  if (choice.model.starts_with(kLoaded)) return FindNamed(choice);
   const FoundModel found = FindModel(choice);
   ClipModel model =
       ClipModel::Load(found.path, ParsePrecision(choice.precision), found.architecture,
@@ -47,7 +110,7 @@ ClipModel LoadModel(const ModelChoice& choice) {
   if (!choice.text_rows.empty()) {
     model.UseTextRows(TextRows::Read({choice.text_rows.begin(), choice.text_rows.end()}));
   }
-  return model;
+  return std::make_shared<const ClipModel>(std::move(model));
 }
 
 ModelChoice ModelOf(const StoreInfo& info, const ModelChoice& choice) {
@@ -85,38 +148,69 @@ ModelChoice ModelOf(const StoreInfo& info, const ModelChoice& choice) {
   return named;
 }
 
-ClipModel LoadModelOf(const StoreInfo& info, const std::string& place, const ModelChoice& choice) {
+LoadedModel LoadModelOf(const StoreInfo& info, const std::string& place,
+                        const ModelChoice& choice) {
   const ModelChoice named = ModelOf(info, choice);
-  ClipModel loaded = LoadModel(named);
-  if (loaded.fingerprint() != info.fingerprint) {
+  LoadedModel loaded = LoadModel(named);
+  if (loaded->fingerprint() != info.fingerprint) {
     throw Error(ErrorCode::kInvalidArgument,
                 "{}: made by model {} with fingerprint {}, {} has {}; name the same model with "
                 "{} or make the store again",
-                place, info.model_name, info.fingerprint, named.model, loaded.fingerprint(),
+                place, info.model_name, info.fingerprint, named.model, loaded->fingerprint(),
                 choice.option);
   }
   return loaded;
 }
 
-ClipModel LoadModelOf(const Store& store, const ModelChoice& choice) {
+LoadedModel LoadModelOf(const Store& store, const ModelChoice& choice) {
   return LoadModelOf(store.info(), store.directory().string(), choice);
+}
+
+namespace {
+
+struct Encoders {
+  std::mutex mutex;
+  std::map<std::string, TextEncoder> by_fingerprint;
+};
+Encoders& InUse() {
+  static Encoders encoders;
+  return encoders;
+}
+
+}  // namespace
+
+TextEncoderInUse::TextEncoderInUse(std::string fingerprint, TextEncoder encoder)
+    : fingerprint_(std::move(fingerprint)) {
+  Encoders& encoders = InUse();
+  const std::scoped_lock lock(encoders.mutex);
+  if (!encoders.by_fingerprint.emplace(fingerprint_, std::move(encoder)).second) {
+    throw Error(ErrorCode::kPrecondition, "fingerprint {}: has an encoder of texts already",
+                fingerprint_);
+  }
+}
+
+TextEncoderInUse::~TextEncoderInUse() {
+  Encoders& encoders = InUse();
+  const std::scoped_lock lock(encoders.mutex);
+  encoders.by_fingerprint.erase(fingerprint_);
 }
 
 struct LazyModel::State {
   std::string fingerprint;  // empty: not known before the model is loaded
   Precision precision = Precision::kF32;
-  std::function<ClipModel()> load;
+  std::function<LoadedModel()> load;
   std::mutex mutex;
-  std::optional<ClipModel> model;
+  LoadedModel model;
 
   const ClipModel& Get() {
     const std::scoped_lock lock(mutex);
-    if (!model) model.emplace(load());
+    if (!model) model = load();
     return *model;
   }
 };
 
-LazyModel::LazyModel(std::string fingerprint, Precision precision, std::function<ClipModel()> load)
+LazyModel::LazyModel(std::string fingerprint, Precision precision,
+                     std::function<LoadedModel()> load)
     : state_(std::make_shared<State>()) {
   state_->fingerprint = std::move(fingerprint);
   state_->precision = precision;
@@ -137,9 +231,24 @@ LazyModel::LazyModel(const StoreInfo& info, const std::string& place, const Mode
 const ClipModel& LazyModel::Get() const { return state_->Get(); }
 
 RowModel LazyModel::ForRows() const {
-  if (state_->fingerprint.empty()) return Get();
-  return {state_->fingerprint, state_->precision,
-          [state = state_]() -> const ClipModel& { return state->Get(); }};
+  if (state_->fingerprint.empty()) {
+    RowModel rows = Get();
+    rows.load = [state = state_]() -> const ClipModel& { return state->Get(); };
+    return rows;
+  }
+  RowModel rows(state_->fingerprint, state_->precision,
+                [state = state_]() -> const ClipModel& { return state->Get(); });
+  Encoders& encoders = InUse();
+  const std::scoped_lock lock(encoders.mutex);
+  const auto found = encoders.by_fingerprint.find(state_->fingerprint);
+  if (found != encoders.by_fingerprint.end()) rows.encoder = found->second;
+  return rows;
+}
+
+LazyModel ModelForRows(const Store& store, const ModelChoice& choice) {
+  LazyModel model(store, choice);
+  if (!choice.model.empty()) model.Get();
+  return model;
 }
 
 }  // namespace cliplens

@@ -1,6 +1,6 @@
 // Models by the names that people give them, and the model of a store.
 //
-//   const ClipModel loaded = LoadModel({.model = "pictureworld", .precision = "bf16"});
+//   const LoadedModel model = LoadModel({.model = "pictureworld", .precision = "bf16"});
 //   const LazyModel of_store(store, {});  // what the manifest names, loaded when it is needed
 //   of_store.Get().EmbedTexts(pool.texts, /*truncate=*/false, threads);
 #pragma once
@@ -40,8 +40,31 @@ struct ModelChoice {
 // The files of a model, and the architecture that they need. Throws as ModelPath and FindPulled.
 FoundModel FindModel(const ModelChoice& choice);
 
+// How the model reads pictures; its weights are not loaded. Throws as FindModel and LoadConfig.
+PreprocessConfig PreprocessOf(const ModelChoice& choice);
+
+using LoadedModel = std::shared_ptr<const ClipModel>;
+
 // Throws as FindModel, ParsePrecision and ClipModel::Load.
-ClipModel LoadModel(const ModelChoice& choice);
+LoadedModel LoadModel(const ModelChoice& choice);
+
+// A model in memory under a name, "loaded:1": LoadModel gives it for that name while this lives, so
+// that several verbs share one. Throws Error(kInvalidArgument) where a choice of it asks for
+// something else than what was loaded, Error(kNotFound) once this is gone.
+class NamedModel {
+ public:
+  explicit NamedModel(LoadedModel model);
+  ~NamedModel();
+  NamedModel(const NamedModel&) = delete;
+  NamedModel& operator=(const NamedModel&) = delete;
+
+  const std::string& name() const { return name_; }
+  const ClipModel& model() const { return *model_; }
+
+ private:
+  LoadedModel model_;
+  std::string name_;
+};
 
 // The model that LoadModelOf loads, by name, with its files there: fetched if the choice says how.
 ModelChoice ModelOf(const StoreInfo& info, const ModelChoice& choice);
@@ -49,9 +72,22 @@ ModelChoice ModelOf(const StoreInfo& info, const ModelChoice& choice);
 // The model that made a store: the one chosen, else what the manifest names. Throws as LoadModel,
 // Error(kNotFound) when what the manifest names is gone, and Error(kInvalidArgument) when the
 // fingerprint is another than the store's.
-ClipModel LoadModelOf(const Store& store, const ModelChoice& choice);
+LoadedModel LoadModelOf(const Store& store, const ModelChoice& choice);
 // The same of a store of any kind; `place` is its directory.
-ClipModel LoadModelOf(const StoreInfo& info, const std::string& place, const ModelChoice& choice);
+LoadedModel LoadModelOf(const StoreInfo& info, const std::string& place, const ModelChoice& choice);
+
+// While it lives, texts for stores of models with this fingerprint get their rows from `encoder`.
+// Throws Error(kPrecondition) where the fingerprint has one.
+class TextEncoderInUse {
+ public:
+  TextEncoderInUse(std::string fingerprint, TextEncoder encoder);
+  ~TextEncoderInUse();
+  TextEncoderInUse(const TextEncoderInUse&) = delete;
+  TextEncoderInUse& operator=(const TextEncoderInUse&) = delete;
+
+ private:
+  std::string fingerprint_;
+};
 
 // A model that is loaded at its first use. Copies share it. May be called by several threads at
 // once; one loads while the others wait, and a load that throws is tried again at the next call.
@@ -64,16 +100,24 @@ class LazyModel {
   LazyModel(const Store& store, const ModelChoice& choice);
   LazyModel(const StoreInfo& info, const std::string& place, const ModelChoice& choice);
   // What `load` gives.
-  LazyModel(std::string fingerprint, Precision precision, std::function<ClipModel()> load);
+  LazyModel(std::string fingerprint, Precision precision, std::function<LoadedModel()> load);
 
   // Throws as the function that loads it.
   const ClipModel& Get() const;
   // For CachedTexts and CachedClassifier. The model of a store is not loaded for it.
   RowModel ForRows() const;
+  // ForRows().EmbedTexts.
+  Array<float, 2> EmbedTexts(std::span<const std::string> texts, bool truncate, int threads) const {
+    return ForRows().EmbedTexts(texts, truncate, threads);
+  }
 
  private:
   struct State;
   std::shared_ptr<State> state_;
 };
+
+// The model of a store, of which rows of texts alone are wanted: one that is chosen is loaded at
+// once, and checked; the store's own where rows are not in the cache. Throws as LoadModelOf.
+LazyModel ModelForRows(const Store& store, const ModelChoice& choice);
 
 }  // namespace cliplens

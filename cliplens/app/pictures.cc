@@ -8,6 +8,7 @@
 #include "cliplens/base/error.h"
 #include "cliplens/base/index.h"
 #include "cliplens/dataset/labels.h"
+#include "cliplens/dataset/memory_set.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/file_name.h"
 
@@ -28,6 +29,7 @@ class JoinedSets : public ImageSet {
   Item item(Index i) const override { return SetOf(i).item(i); }
   std::string path(Index i) const override { return SetOf(i).path(i); }
   std::vector<std::uint8_t> Read(Index i) const override { return SetOf(i).Read(i); }
+  std::optional<Image> Pixels(Index i) const override { return SetOf(i).Pixels(i); }
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     return SetOf(i).ReadMask(i);
   }
@@ -56,6 +58,7 @@ class PartOfSet : public ImageSet {
   Item item(Index i) const override { return set_->item(At(kept_, i)); }
   std::string path(Index i) const override { return set_->path(At(kept_, i)); }
   std::vector<std::uint8_t> Read(Index i) const override { return set_->Read(At(kept_, i)); }
+  std::optional<Image> Pixels(Index i) const override { return set_->Pixels(At(kept_, i)); }
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     return set_->ReadMask(At(kept_, i));
   }
@@ -160,6 +163,11 @@ bool TurnsUpright(const StoreInfo& store) {
 }
 
 Image ReadPicture(const std::string& path, const PreprocessConfig& preprocess, bool upright) {
+  if (IsMemoryRoot(path)) {
+    const std::unique_ptr<ImageSet> set = OpenNamedSet(path);
+    set->set_exif_orientation(upright);
+    return DecodePicture(*set, 0, path, {.check_size = SizeCheckFor(preprocess)});
+  }
   return DecodeImage(ReadFile(path, Index{1} << 30, FileKind::kRegularOrPipe), path,
                      {.exif_orientation = upright, .check_size = SizeCheckFor(preprocess)});
 }

@@ -2,7 +2,7 @@
 // are there.
 //
 //   const PulledModel pulled = PullModel("ViT-B-32/openai", {}, work);
-//   const ClipModel model = LoadModel({.model = "ViT-B-32/openai"});
+//   const LoadedModel model = LoadModel({.model = "ViT-B-32/openai"});
 #pragma once
 
 #include <filesystem>

@@ -29,7 +29,7 @@ class Queries {
   std::vector<float> VectorOf(const SearchQuery& query, const SearchVectors& vectors) {
     if (query.kind == SearchQuery::Kind::kItem) return vectors.OfItem(query.item);
     if (query.kind == SearchQuery::Kind::kText) {
-      return vectors.OfText(model_.Get().EmbedTexts({&query.text, 1}, truncate_, threads_).row(0));
+      return vectors.OfText(model_.EmbedTexts({&query.text, 1}, truncate_, threads_).row(0));
     }
     const TokenPass& pass = PassOfFile(query.text);
     return vectors.OfPicture(pass.captures, pass.embedding.row(0));

@@ -20,7 +20,8 @@ struct ClassifyArguments {
 };
 
 void Run(const ClassifyArguments& options, const Common& common) {
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const ChosenEdit edit(options.edit, model);
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, options.classify.on_error);
   const ClassifyReport report =

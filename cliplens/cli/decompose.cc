@@ -29,7 +29,8 @@ struct DecomposeArguments {
 
 void Run(DecomposeArguments& options, const Common& common) {
   options.model.with_text = false;
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, options.decompose.on_error);
   if (!options.part.empty()) options.decompose.part = ParseStorePart(options.part);
   options.decompose.type = options.type == "fp16" ? StoreType::kF16 : StoreType::kF32;

@@ -22,7 +22,8 @@ void WarnOf(const DescribedPictures& pictures) {
 
 void Run(const DescribeArguments& options, const Common& common) {
   OutputFiles files({options.out});
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const Description description = Describe(model, options.choice, WorkOf(common));
   const Json json = DescriptionJson(description);
   files.Write(options.out, DumpJson(json) + "\n");

@@ -47,7 +47,8 @@ TextLines ReadTextsOrShipped(const std::string& texts) {
 
 void Run(EmbedArguments& options, const Common& common) {
   options.model.with_text = !options.texts.empty();
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const std::string rows_out = std::filesystem::path(options.out).replace_extension("rows.jsonl");
   OutputFiles files({options.out, rows_out});
   const ChosenEdit edit(options.edit, model);

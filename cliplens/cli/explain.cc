@@ -49,7 +49,8 @@ void Run(const ExplainArguments& options, const Common& common) {
     throw Error(ErrorCode::kInvalidArgument, "give --text with a word in it, or --classes");
   }
   OutputFiles files({options.out});
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const Image picture =
       ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
   WarnOfOriented(OrientedIn(picture));

@@ -73,7 +73,8 @@ void Run(const HeatmapArguments& options, const Common& common) {
   }
   const std::optional<double> scale = ParseScale(options.scale);
   OutputFiles files({options.out, options.npy});
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const Image picture =
       ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
   WarnOfOriented(OrientedIn(picture));

@@ -11,7 +11,8 @@ namespace cliplens::cli {
 namespace {
 
 void Run(const ModelChoice& choice, const Common& common) {
-  const ClipModel model = LoadModel(choice);
+  const LoadedModel loaded = LoadModel(choice);
+  const ClipModel& model = *loaded;
   const ModelInfo info = DescribeModel(model, common.threads);
   if (common.json) return PrintJson(InfoJson(info));
   Print(InfoTable(info));

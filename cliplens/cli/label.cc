@@ -20,8 +20,9 @@ struct LabelArguments {
 void Run(const LabelArguments& options, const Common& common) {
   const Store store = Store::Open(options.labelled.store);
   OutputFiles files({options.out, options.csv});
-  const LabelReport report = MakeLabels(store, LoadModelOf(store, options.labelled.model),
-                                        options.labelled.labelling, WorkOf(common));
+  const LabelReport report =
+      MakeLabels(store, ModelForRows(store, options.labelled.model).ForRows(),
+                 options.labelled.labelling, WorkOf(common));
   Json json = LabelJson(report, store.ReadItems());
   std::string comparison;
   if (!options.beside.empty()) {
@@ -29,8 +30,8 @@ void Run(const LabelArguments& options, const Common& common) {
     const ModelChoice beside{.model = options.beside_model,
                              .fetch = options.labelled.model.fetch,
                              .option = "--beside-model"};
-    const LabelReport second_report =
-        MakeLabels(second, LoadModelOf(second, beside), options.labelled.labelling, WorkOf(common));
+    const LabelReport second_report = MakeLabels(second, ModelForRows(second, beside).ForRows(),
+                                                 options.labelled.labelling, WorkOf(common));
     json["beside"] = LabelSummaryJson(second_report);
     comparison = "\n" + LabelComparisonTable(report, second_report);
   }

@@ -38,7 +38,8 @@ struct CollectArguments {
 void Run(CollectArguments& options, const Common& common) {
   const bool text = !options.texts.empty();
   options.model.with_text = text;
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   CollectOptions& collect = options.collect;
   collect.layers = ParseNeuronLayers(
       options.layers, (text ? model.text_tower() : model.image_tower()).config().layers);
@@ -333,7 +334,8 @@ struct DiscoverArguments {
 void Run(DiscoverArguments& options, const Common& common) {
   OutputFiles files({options.out});
   const NeuronStore store = NeuronStore::Open(options.store);
-  const ClipModel model = LoadModelOf(store.info(), options.store, options.model);
+  const LoadedModel loaded = LoadModelOf(store.info(), options.store, options.model);
+  const ClipModel& model = *loaded;
   options.discovery.words.scale = ScaleNamed(options.scale);
   const Image picture =
       ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
@@ -377,7 +379,8 @@ struct CueArguments {
 void Run(CueArguments& options, const Common& common) {
   OutputFiles files({options.out});
   const NeuronStore store = NeuronStore::Open(options.store);
-  const ClipModel model = LoadModelOf(store.info(), options.store, options.model);
+  const LoadedModel loaded = LoadModelOf(store.info(), options.store, options.model);
+  const ClipModel& model = *loaded;
   options.cue.words.scale = ScaleNamed(options.scale);
   const NeuronCue cue = FindCue(store, model, options.cue, WorkOf(common));
   std::optional<CueScores> scored;
@@ -434,7 +437,8 @@ struct NeuronWeightsArguments {
 
 void Run(NeuronWeightsArguments& options, const Common& common) {
   OutputFiles files({options.out, options.csv, options.png});
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   options.weights.scale = ScaleNamed(options.scale);
   options.weights.text = options.tower == "text";
   const NeuronWeightsReport report = DescribeNeuronWeights(model, options.weights, WorkOf(common));

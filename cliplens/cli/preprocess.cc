@@ -10,7 +10,6 @@
 #include "cliplens/io/image.h"
 #include "cliplens/io/npy.h"
 #include "cliplens/io/output_files.h"
-#include "cliplens/model/checkpoint.h"
 #include "cliplens/report/model_report.h"
 
 namespace cliplens::cli {
@@ -24,10 +23,7 @@ struct PreprocessArguments {
 };
 
 void Run(const PreprocessArguments& options, const Common& common) {
-  const FoundModel model = FindModel(options.model);
-  const PreprocessConfig config =
-      LoadConfig(model.path, model.architecture, options.model.weights, options.model.pictures())
-          .preprocess;
+  const PreprocessConfig config = PreprocessOf(options.model);
   RefuseExisting(options.out);
   const Image image = ReadPicture(options.image, config, options.exif_orientation);
   WarnOfOriented(OrientedIn(image));

@@ -40,7 +40,8 @@ void Run(ReportArguments& options, const Common& common) {
   const std::vector<HeadId> heads = HeadsIn(store).Parse(options.extras.heads);
   RefuseExisting(options.out);
   const TextPool pool = ReadTextPool(TextsPath(options.texts), WarnOfBlankLines);
-  const ClipModel model = LoadModelOf(store, options.model);
+  const LoadedModel loaded = LoadModelOf(store, options.model);
+  const ClipModel& model = *loaded;
   const std::unique_ptr<ImageSet> images = OpenImagesOf(store, options.images);
   const Work work = WorkOf(common);
   const Array<float, 2> texts = RowsOfPool(model, pool, options.extras.classes.truncate, work);

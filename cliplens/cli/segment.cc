@@ -39,7 +39,8 @@ void Run(const SegmentOptions& options, const Common& common) {
     throw Error(ErrorCode::kInvalidArgument, "name what to look for with --text or --classes");
   }
   OutputFiles files({options.out, options.npy});
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const Image image =
       ReadPicture(options.image, model.config().preprocess, options.exif_orientation);
   WarnOfOriented(OrientedIn(image));
@@ -84,7 +85,8 @@ void Run(EvaluateOptions& options, const Common& common) {
   SegmentationOptions& segmentation = options.segmentation.options;
   if (options.ignore >= 0) segmentation.ignore = options.ignore;
   segmentation.keep_maps = !options.maps.empty();
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const std::unique_ptr<ImageSet> set = OpenImages(options.images, segmentation.on_error);
   const SegmentationReport report =
       SegmentPictures(model, *set, options.segmentation, WorkOf(common));

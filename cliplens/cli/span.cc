@@ -34,8 +34,8 @@ void Run(const SpanArguments& options, const Common& common) {
   const std::vector<HeadId> heads = HeadsIn(store).Parse(options.heads);
   OutputFiles files({options.out});
   const TextPool pool = ReadTextPool(TextsPath(options.texts), WarnOfBlankLines);
-  const ClipModel model = LoadModelOf(store, options.model);
-  const Array<float, 2> texts = RowsOfPool(model, pool, options.truncate, WorkOf(common));
+  const LazyModel model = ModelForRows(store, options.model);
+  const Array<float, 2> texts = RowsOfPool(model.ForRows(), pool, options.truncate, WorkOf(common));
   const std::vector<TextSpanResult> spans = TextSpanOfHeads(
       store.statistics(), store.basis(), heads, texts, options.span, common.threads);
   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());
@@ -56,7 +56,7 @@ void Run(const SpanArguments& options, const Common& common) {
     return;
   }
   std::string out = PoolMlpLine(shares);
-  if (!out.empty()) out += "\n";
+  if (!out.empty()) out += '\n';
   for (const Json& head : result["heads"]) {
     const auto rank = head["rank"].get<Index>();
     out += fmt::format("{}  {:.1f} % of the embedding's variance, rank {}",
@@ -65,7 +65,7 @@ void Run(const SpanArguments& options, const Common& common) {
     if (options.span.rank > rank) {
       out += fmt::format(" ({} asked for, the head has no more)", options.span.rank);
     }
-    out += "\n";
+    out += '\n';
     std::vector<TableColumn> columns = {{"share", Align::kRight}, {"sum", Align::kRight}};
     if (few) columns.push_back({"held out", Align::kRight});
     columns.push_back({"text"});

@@ -16,7 +16,8 @@ struct TokenizeArguments {
 };
 
 void Run(const TokenizeArguments& options, const Common& common) {
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const TextLines texts = ReadTextLines(options.texts, WarnOfBlankLines);
   const std::vector<Tokens> tokens =
       model.TokenizeTexts(texts.texts, options.truncate, common.threads);

@@ -47,6 +47,13 @@ void RefuseEmptyOutputs(const CLI::App& verb) {
 
 namespace {
 
+// Of this thread; empty functions otherwise.
+const Streams*& InUse() {
+  static const Streams own;
+  thread_local const Streams* in_use = &own;
+  return in_use;
+}
+
 // What cannot be said on standard error changes nothing of what was done, so nothing comes of it.
 void Say(const std::string& text) {
   (void)std::fwrite(text.data(), 1, text.size(), stderr);
@@ -83,7 +90,13 @@ std::string ProgressLine(const std::string& what, Index done, Index total, doubl
 
 }  // namespace
 
+StreamsInUse::StreamsInUse(Streams streams)
+    : streams_(std::move(streams)), before_(std::exchange(InUse(), &streams_)) {}
+
+StreamsInUse::~StreamsInUse() { InUse() = before_; }
+
 ProgressSink Progress(const Common& common, std::string what) {
+  if (InUse()->progress) return InUse()->progress(what);
   if (common.quiet || isatty(STDERR_FILENO) == 0) return {};
   using Clock = std::chrono::steady_clock;
   struct State {
@@ -125,7 +138,7 @@ namespace {
 
 // Lines for standard error that wait for a result.
 std::vector<std::string>& Waiting() {
-  static std::vector<std::string> lines;
+  thread_local std::vector<std::string> lines;
   return lines;
 }
 
@@ -135,6 +148,7 @@ void SayWithResult(std::string line) { Waiting().push_back(std::move(line)); }
 
 void Write(std::string_view text) {
   for (const std::string& line : std::exchange(Waiting(), {})) PrintProblem(line);
+  if (InUse()->out) return InUse()->out(text);
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
     return;
   }
@@ -165,6 +179,7 @@ void Print(const std::string& text) {
 
 void PrintProblem(std::string_view text) {
   constexpr std::size_t kMaxBytes = 8'192;
+  if (InUse()->problem) return InUse()->problem(Printable(text, kMaxBytes));
   Say(fmt::format("cliplens: {}\n", Printable(text, kMaxBytes)));
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -56,6 +57,26 @@ ProgressSink Progress(const Common& common, std::string what);
 
 // The threads, a progress bar for each stage, and WarnOfBlankLines.
 Work WorkOf(const Common& common);
+
+// Where what verbs say goes, and how far they are. A function that is empty stands for the
+// process's own stream, and for a bar on its terminal.
+struct Streams {
+  std::function<void(std::string_view text)> out = {};      // results
+  std::function<void(std::string_view line)> problem = {};  // lines of warning, without their end
+  std::function<ProgressSink(const std::string& what)> progress = {};
+};
+// While it lives, verbs that this thread runs use these.
+class StreamsInUse {
+ public:
+  explicit StreamsInUse(Streams streams);
+  ~StreamsInUse();
+  StreamsInUse(const StreamsInUse&) = delete;
+  StreamsInUse& operator=(const StreamsInUse&) = delete;
+
+ private:
+  Streams streams_;
+  const Streams* before_;
+};
 
 // Called before any file is opened: streams that are closed stay so.
 void OpenStandardStreams();

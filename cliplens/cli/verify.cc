@@ -1,8 +1,6 @@
 // cliplens verify STORE
 #include "cliplens/decompose/verify.h"
 
-#include <optional>
-
 #include <fmt/format.h>
 
 #include "cliplens/app/models.h"
@@ -23,7 +21,7 @@ struct VerifyArguments {
 
 void Run(const VerifyArguments& options, Common& common) {
   const bool neurons = KindOf(options.store) == StoreKind::kNeurons;
-  std::optional<ClipModel> model;
+  LoadedModel model;
   if (!options.model.model.empty()) {
     ModelChoice choice = options.model;
     try {
@@ -37,11 +35,10 @@ void Run(const VerifyArguments& options, Common& common) {
     } catch (const Error&) {
       // said below, with whatever else is wrong
     }
-    model.emplace(LoadModel(choice));
+    model = LoadModel(choice);
   }
-  const VerifyOptions verify{.model = model ? &*model : nullptr,
-                             .threads = common.threads,
-                             .progress = Progress(common, "verify")};
+  const VerifyOptions verify{
+      .model = model.get(), .threads = common.threads, .progress = Progress(common, "verify")};
   const std::vector<Problem> problems =
       neurons ? VerifyNeuronStore(options.store, verify) : VerifyStore(options.store, verify);
   if (!problems.empty()) common.exit_status = InfoOf(problems.front().code).exit_status;

@@ -18,7 +18,8 @@ struct WeightsArguments {
 
 void Run(const WeightsArguments& options, const Common& common) {
   OutputFiles files({options.out, options.csv});
-  const ClipModel model = LoadModel(options.model);
+  const LoadedModel loaded = LoadModel(options.model);
+  const ClipModel& model = *loaded;
   const WeightWords report = DescribeWeights(model, options.words, WorkOf(common));
   const Json json = WeightJson(report);
   files.Write(options.out, DumpJson(json) + "\n");

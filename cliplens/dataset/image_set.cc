@@ -8,6 +8,7 @@
 #include "cliplens/base/ascii.h"
 #include "cliplens/base/error.h"
 #include "cliplens/dataset/image_set_kinds.h"
+#include "cliplens/dataset/memory_set.h"
 #include "cliplens/dataset/picture_files.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/file_name.h"
@@ -99,11 +100,16 @@ std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path,
 
 Image DecodePicture(const ImageSet& set, Index i, const std::string& name, DecodeOptions options) {
   options.exif_orientation = set.exif_orientation(i);
+  if (std::optional<Image> image = set.Pixels(i)) {
+    if (options.check_size) options.check_size(image->width, image->height);
+    return std::move(*image);
+  }
   return DecodeImage(set.Read(i), name, options);
 }
 
 std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path,
                                        const ImageSetOptions& options) {
+  if (IsMemoryRoot(path)) return OpenNamedSet(path.native());
   std::error_code code;
   const std::filesystem::file_status status = std::filesystem::status(path, code);
   // Only what is known to be missing is said to be; a path that is too long, or without permission,

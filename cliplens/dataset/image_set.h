@@ -93,12 +93,15 @@ class ImageSet {
   // The bytes of the picture's file. Sets that store raw pixels give them as a
   // PNG. Thread-safe.
   virtual std::vector<std::uint8_t> Read(Index i) const = 0;
+  // The picture itself, of sets that hold pixels in memory (memory_set.h); nothing of those that
+  // hold files. Thread-safe.
+  virtual std::optional<Image> Pixels(Index) const { return std::nullopt; }
   // The object mask [height, width] as the bytes of a picture, or nothing if the set has none. 0 is
   // the background, every other value an object.
   virtual std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const = 0;
   // The value of mask pixels that are not counted, if the set has such a value.
   virtual std::optional<int> mask_ignore() const { return std::nullopt; }
-  // For the manifest: "picture", "folder", "webdataset", "table", "waterbirds", "cub", "celeba",
+  // For the manifest: "picture", "memory", "folder", "webdataset", "table", "waterbirds", "cub", "celeba",
   // "imagenet", "cifar-10", "cifar-100", "pascal" or "imagenet-segmentation", and the root as the
   // user gave it.
   virtual std::string kind() const = 0;

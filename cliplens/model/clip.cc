@@ -75,8 +75,9 @@ namespace {
 
 [[noreturn]] void ThrowNoText(const ClipModel& model) {
   if (model.config().has_text()) {
-    throw Error(ErrorCode::kInternal,
-                "{}: it was loaded for pictures alone, and texts are asked for", model.name());
+    throw Error(ErrorCode::kPrecondition,
+                "{}: was loaded for pictures alone, and texts are asked for; load it whole",
+                model.name());
   }
   throw Error(ErrorCode::kUnsupported,
               "{}: {}, which is not evaluated; give rows of texts that were made elsewhere: "

@@ -83,12 +83,23 @@ RowModel::RowModel(const ClipModel& loaded)
       precision(loaded.precision()),
       load([&loaded]() -> const ClipModel& { return loaded; }) {}
 
+Array<float, 2> RowModel::EmbedTexts(std::span<const std::string> texts, bool truncate, int threads,
+                                     const ProgressSink& progress) const {
+  if (!encoder) return load().EmbedTexts(texts, truncate, threads, progress);
+  Array<float, 2> rows = encoder(texts, truncate);
+  if (rows.dim(0) != std::ssize(texts)) {
+    throw Error(ErrorCode::kInvalidArgument, "the encoder of texts gave {} rows of {} texts",
+                rows.dim(0), texts.size());
+  }
+  for (Index i = 0; i < rows.dim(0); ++i) CheckEmbedding(rows.row(i), texts[ToSize(i)]);
+  return rows;
+}
+
 Array<float, 2> CachedTexts(const RowModel& model, std::span<const std::string> texts,
                             const CachedTextsOptions& options) {
   return CachedRows(
-      {"texts", model.fingerprint, model.precision, texts}, std::ssize(texts), options, [&] {
-        return model.load().EmbedTexts(texts, options.truncate, options.threads, options.progress);
-      });
+      {"texts", model.fingerprint, model.precision, texts}, std::ssize(texts), options,
+      [&] { return model.EmbedTexts(texts, options.truncate, options.threads, options.progress); });
 }
 
 Array<float, 2> CachedRows(const CacheKey& key, Index count, const CachedTextsOptions& options,

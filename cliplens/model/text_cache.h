@@ -28,6 +28,10 @@ struct CachedTextsOptions {
   std::filesystem::path directory = CacheDirectory();  // empty: nothing is kept
 };
 
+// Unit rows [M, E] of texts by code outside, such as the text tower of a model that runs elsewhere.
+using TextEncoder =
+    std::function<Array<float, 2>(std::span<const std::string> texts, bool truncate)>;
+
 // The model of the rows. It is loaded only if rows must be computed.
 struct RowModel {
   // A loaded model, which must outlive this.
@@ -41,6 +45,12 @@ struct RowModel {
   std::string fingerprint;
   Precision precision;
   std::function<const ClipModel&()> load;
+  TextEncoder encoder = {};  // in place of the model's own tower
+
+  // Throws as `load` and ClipModel::EmbedTexts, or as `encoder`; Error(kInvalidArgument) for rows
+  // of the encoder that are not those of the texts.
+  Array<float, 2> EmbedTexts(std::span<const std::string> texts, bool truncate, int threads,
+                             const ProgressSink& progress = {}) const;
 };
 
 // Unit rows [M, E] as ClipModel::EmbedTexts gives them. The model is loaded only if the cache has

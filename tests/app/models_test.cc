@@ -71,7 +71,7 @@ TEST_F(ModelsTest, IsLoadedOnceForAllCopies) {
   int loads = 0;
   const LazyModel model("f", Precision::kF32, [&] {
     if (++loads == 1) throw Error(ErrorCode::kNotFound, "not yet");
-    return ClipModel::Load(directory_.path() / "model");
+    return std::make_shared<const ClipModel>(ClipModel::Load(directory_.path() / "model"));
   });
   const LazyModel copy = model;
   EXPECT_EQ(loads, 0);

@@ -70,7 +70,7 @@ TEST(Explorer, WaitsForTheWorkOnItsSources) {
   sources[0].classes =
       ClassTexts{.file = {.name = "classes", .names = {"a"}, .labels = {"a"}}, .templates = {"{}"}};
   sources[0].pictures = std::make_unique<WatchedSet>(gone);
-  const auto load = [&]() -> ClipModel {
+  const auto load = [&]() -> LoadedModel {
     loading = true;
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     source_was_there = !gone;

@@ -1,0 +1,81 @@
+#include "cliplens/dataset/memory_set.h"
+
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "cliplens/base/error.h"
+#include "cliplens/io/printable.h"
+
+namespace cliplens {
+namespace {
+
+struct NamedSets {
+  std::mutex mutex;
+  std::map<std::string, std::shared_ptr<const ImageSet>> by_root;
+};
+NamedSets& Named() {
+  static NamedSets named;
+  return named;
+}
+
+// Shares a set, with an orientation of its own.
+class SharedSet : public ImageSet {
+ public:
+  explicit SharedSet(std::shared_ptr<const ImageSet> set) : set_(std::move(set)) {}
+
+  Index size() const override { return set_->size(); }
+  Item item(Index i) const override { return set_->item(i); }
+  std::string path(Index i) const override { return set_->path(i); }
+  std::vector<std::uint8_t> Read(Index i) const override { return set_->Read(i); }
+  std::optional<Image> Pixels(Index i) const override { return set_->Pixels(i); }
+  std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
+    return set_->ReadMask(i);
+  }
+  std::string kind() const override { return set_->kind(); }
+  std::string root() const override { return set_->root(); }
+
+ private:
+  std::shared_ptr<const ImageSet> set_;
+};
+
+}  // namespace
+
+bool IsMemoryRoot(const std::filesystem::path& path) {
+  return path.native().starts_with(kMemoryRoot);
+}
+
+NamedImageSet::NamedImageSet(std::shared_ptr<const ImageSet> set)
+    : set_(std::move(set)), root_(set_->root()) {
+  if (!IsMemoryRoot(root_)) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: the root of a set in memory begins with '{}'",
+                Printable(root_), kMemoryRoot);
+  }
+  NamedSets& named = Named();
+  const std::scoped_lock lock(named.mutex);
+  if (!named.by_root.emplace(root_, set_).second) {
+    throw Error(ErrorCode::kPrecondition,
+                "{}: another set of pictures in memory has this name; give this one its own",
+                Printable(root_));
+  }
+}
+
+NamedImageSet::~NamedImageSet() {
+  NamedSets& named = Named();
+  const std::scoped_lock lock(named.mutex);
+  named.by_root.erase(root_);
+}
+
+std::unique_ptr<ImageSet> OpenNamedSet(const std::string& root) {
+  NamedSets& named = Named();
+  const std::scoped_lock lock(named.mutex);
+  const auto found = named.by_root.find(root);
+  if (found == named.by_root.end()) {
+    throw Error(ErrorCode::kNotFound,
+                "{}: these pictures were in memory and are gone; give them again, or as files",
+                Printable(root));
+  }
+  return std::make_unique<SharedSet>(found->second);
+}
+
+}  // namespace cliplens
