@@ -8,6 +8,8 @@
 #   make fuzz      hostile files: each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint      formatting, clang-tidy, direction of the includes
 #   make docs      API pages from the headers: build/docs/html/index.html
+#   make wheel     the Python package as a wheel, with its libraries: build/wheels
+#   make package   build the wheel, try it in an empty environment, run the tests of the Python package
 #   make bench     speed beside PyTorch and OpenVINO, peak memory (about 25 minutes)
 #   make bench-birds  edits of the biased model (a minute on two cores)
 #   make truth     labels of heads against what is known of pictures (four minutes on two cores)
@@ -31,6 +33,9 @@ FUZZ_SECONDS ?= 60
 PYTHON_ENV := build/python
 PARITY_ENV := build/parity-env
 LINT_ENV := build/lint-env
+PACKAGE_ENV := build/package-env
+WHEEL_BUILD := build/wheel
+WHEELS := build/wheels
 BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
   'bench/*.cc' 'examples/*.cc' 'fuzz/*.cc' 'fuzz/*.h')
@@ -38,7 +43,11 @@ SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'test
 .PHONY: all demo test parity explorer sanitize fuzz lint format docs bench bench-analysis bench-birds \
         bench-retrieval bench-segmentation bench-explorer truth world train install clean setup-build \
         setup-test setup-fuzz environments build-tests build-sanitized run-tests run-sanitized \
-        run-parity run-explorer
+        run-parity run-explorer wheel run-package package
+
+# The wheel's build takes from ccache, where that is there, what another tree has compiled.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
 
 # Targets run one after the other; what they call takes JOBS at a time.
 .NOTPARALLEL:
@@ -78,7 +87,12 @@ $(LINT_ENV)/ready: tools/requirements-lint.txt
 	$(LINT_ENV)/bin/pip install -q --disable-pip-version-check -r $<
 	touch $@
 
-environments: $(PYTHON_ENV)/ready $(PARITY_ENV)/ready
+$(PACKAGE_ENV)/ready: tools/requirements-package.txt
+	python3 -m venv $(PACKAGE_ENV)
+	$(PACKAGE_ENV)/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+
+environments: $(PYTHON_ENV)/ready $(PARITY_ENV)/ready $(PACKAGE_ENV)/ready
 
 # What builds and what runs stand apart, so that continuous integration can run several beside each
 # other in trees that nothing writes to.
@@ -111,6 +125,18 @@ run-explorer:
 explorer: all
 	@tools/setup.sh web
 	$(MAKE) run-explorer
+
+wheel: setup-test $(PACKAGE_ENV)/ready
+	tools/make_wheel.sh $(CURDIR)/$(PACKAGE_ENV)/bin/python $(CURDIR)/$(WHEELS) -Cbuild-dir=$(WHEEL_BUILD) \
+	  -Ccmake.define.CLIPLENS_WARNINGS_AS_ERRORS=ON \
+	  -Ccmake.define.CMAKE_UNITY_BUILD_BATCH_SIZE=$(SOURCES_AT_ONCE)
+
+run-package:
+	tools/check_wheel.sh $(WHEELS)/*.whl $(WHEEL_BUILD)
+	$(PACKAGE_ENV)/bin/pip install -q --disable-pip-version-check --no-deps --force-reinstall $(WHEELS)/*.whl
+	cd tests/package && $(CURDIR)/$(PACKAGE_ENV)/bin/python -m pytest -q -p no:cacheprovider .
+
+package: wheel run-package
 
 build-sanitized: setup-test
 	cmake --preset asan-ubsan-gcc -B $(SANITIZED) $(UNITS) -DCLIPLENS_BUILD_TESTS=ON \

@@ -14,7 +14,8 @@ import re
 import sys
 from pathlib import Path
 
-FOLDERS = ["base", "io", "dataset", "model", "decompose", "neurons", "analysis", "app", "report", "server", "cli"]
+FOLDERS = ["base", "io", "dataset", "model", "decompose", "neurons", "analysis", "app", "report", "server", "cli",
+           "python"]
 
 # Prefix of an external header -> the folder under cliplens/ that may include it.
 EXTERNAL = {
@@ -49,6 +50,7 @@ EXTERNAL = {
     "ft2build.h": "report",
     "boost/": "server",
     "CLI/": "cli",
+    "nanobind/": "python",
 }
 EVERYWHERE = ("fmt/",)
 

@@ -9,7 +9,7 @@ libopenjp2-7-dev libgif-dev liblcms2-dev libzip-dev zlib1g-dev libsnappy-dev lib
 libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
 libutf8proc-dev libcurl4-openssl-dev libssl-dev libfaiss-dev libfreetype-dev fonts-dejavu-core libboost-dev
 python3-pip"
-test="$build libgtest-dev clang-format python3-venv nodejs npm ca-certificates"
+test="$build libgtest-dev clang-format ccache python3-venv nodejs npm ca-certificates"
 web="$build nodejs npm ca-certificates chromium"
 docs="doxygen"
 fuzz="$build clang-14 libclang-rt-14-dev libomp-14-dev llvm-14"

@@ -1,0 +1,515 @@
+// cliplens._core: what the Python package is made of. python/cliplens/ gives it its names, types
+// and documents.
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "cliplens/analysis/zero_shot.h"
+#include "cliplens/app/models.h"
+#include "cliplens/app/shipped.h"
+#include "cliplens/base/error.h"
+#include "cliplens/base/version.h"
+#include "cliplens/cli/command_line.h"
+#include "cliplens/decompose/factor_sink.h"
+#include "cliplens/decompose/store.h"
+#include "cliplens/io/file_name.h"
+#include "cliplens/model/preprocess.h"
+#include "cliplens/model/text_cache.h"
+#include "cliplens/python/picture_set.h"
+#include "cliplens/python/verb_table.h"
+#include "cliplens/python/work.h"
+
+namespace cliplens::python {
+namespace nb = nanobind;
+namespace {
+
+template <std::size_t R>
+using FloatArray = nb::ndarray<nb::numpy, float, nb::ndim<R>, nb::c_contig>;
+using FloatInput = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+
+// The array itself, not a copy.
+template <std::size_t R>
+FloatArray<R> ToNumpy(Array<float, R> array) {
+  auto* kept = new Array<float, R>(std::move(array));
+  const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<Array<float, R>*>(p); });
+  std::array<std::size_t, R> shape;
+  for (std::size_t axis = 0; axis < R; ++axis) shape[axis] = ToSize(kept->dim(axis));
+  return FloatArray<R>(kept->data(), R, shape.data(), owner);
+}
+
+template <std::size_t R>
+Array<float, R> FromNumpy(const FloatInput& input, const Shape<R>& shape, const char* name) {
+  bool same = input.ndim() == R;
+  for (std::size_t axis = 0; same && axis < R; ++axis)
+    same = ToSize(shape[axis]) == input.shape(axis);
+  if (!same) {
+    std::string wanted, given;
+    for (const Index n : shape) wanted += (wanted.empty() ? "" : ", ") + std::to_string(n);
+    for (std::size_t a = 0; a < input.ndim(); ++a) {
+      given += (given.empty() ? "" : ", ") + std::to_string(input.shape(a));
+    }
+    throw Error(ErrorCode::kInvalidArgument, "{}: float32 [{}] is wanted, [{}] was given", name,
+                wanted, given);
+  }
+  Array<float, R> array(shape);
+  std::copy_n(input.data(), input.size(), array.data());
+  return array;
+}
+
+// Text that may not be UTF-8, as Python writes names of files: surrogateescape.
+nb::str TextOf(const std::string& bytes) {
+  return nb::steal<nb::str>(
+      PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "surrogateescape"));
+}
+
+using Bytes = std::vector<nb::bytes>;
+
+std::vector<std::string> StringsOf(const Bytes& bytes) {
+  std::vector<std::string> strings;
+  strings.reserve(bytes.size());
+  for (const nb::bytes& b : bytes) strings.emplace_back(b.c_str(), b.size());
+  return strings;
+}
+
+struct VerbResult {
+  int status = 0;
+  std::string out;
+  std::vector<std::string> problems;
+};
+
+VerbResult RunVerb(const std::vector<std::string>& arguments, const nb::object& on_progress) {
+  return RunUnlocked(on_progress, [&](const ProgressFor& progress) {
+    VerbResult result;
+    const cli::StreamsInUse streams(
+        {.out = [&](std::string_view text) { result.out += text; },
+         .problem = [&](std::string_view line) { result.problems.emplace_back(line); },
+         .progress = progress});
+    result.status = cli::CommandLine().Run(arguments);
+    return result;
+  });
+}
+
+// A set of pictures in memory, under its name as long as this lives.
+struct Pictures {
+  Pictures(std::string root, const Bytes& names,
+           const std::vector<std::optional<std::string>>& labels,
+           const std::vector<std::string>& attributes, const Bytes& files,
+           const std::vector<bool>& samples, nb::object read)
+      : named(MakePictureSet(std::move(root), Sources(names, labels, attributes, files, samples),
+                             std::move(read))) {}
+
+  static std::vector<PictureSource> Sources(const Bytes& names,
+                                            const std::vector<std::optional<std::string>>& labels,
+                                            const std::vector<std::string>& attributes,
+                                            const Bytes& files, const std::vector<bool>& samples) {
+    const std::vector<std::string> paths = StringsOf(names), read = StringsOf(files);
+    std::vector<PictureSource> sources;
+    sources.reserve(paths.size());
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      PictureSource source{.item = {.path = NameText(paths[i]), .label = labels.at(i)},
+                           .file = read.at(i),
+                           .samples = samples.at(i)};
+      if (!attributes.at(i).empty()) source.item.attributes = ParseJson(attributes[i], paths[i]);
+      sources.push_back(std::move(source));
+    }
+    return sources;
+  }
+
+  NamedImageSet named;
+};
+
+class Model {
+ public:
+  Model(const nb::bytes& model, std::string architecture, std::string weights,
+        std::string precision, std::string level, Index image_size, std::string resize_backend,
+        std::vector<std::string> text_rows, bool pictures_alone, const nb::object& fetch)
+      : named_(Load({.model = std::string(model.c_str(), model.size()),
+                     .architecture = std::move(architecture),
+                     .weights = std::move(weights),
+                     .precision = std::move(precision),
+                     .with_text = !pictures_alone,
+                     .level = ParseLevel(level),
+                     .image_size = image_size,
+                     .resize_backend = std::move(resize_backend),
+                     .text_rows = std::move(text_rows),
+                     .option = "model"},
+                    fetch)) {}
+
+  const std::string& handle() const { return named_.name(); }
+  const ClipModel& clip() const { return named_.model(); }
+
+  FloatArray<2> EmbedPictures(const Pictures& pictures, int threads,
+                              const nb::object& on_progress) const {
+    return ToNumpy(RunUnlocked(on_progress, [&](const ProgressFor& progress) {
+      return EmbedImages(clip(), pictures.named.set(), threads, progress("embed"));
+    }));
+  }
+
+  FloatArray<2> EmbedTexts(const std::vector<std::string>& texts, bool truncate, int threads,
+                           const nb::object& on_progress) const {
+    return ToNumpy(RunUnlocked(on_progress, [&](const ProgressFor& progress) {
+      return clip().EmbedTexts(texts, truncate, threads, progress("embed"));
+    }));
+  }
+
+  // [3, S, S] of picture i.
+  FloatArray<3> PreprocessPicture(const Pictures& pictures, Index i) const {
+    return ToNumpy(RunUnlocked(nb::none(), [&](const ProgressFor&) {
+      const PreprocessConfig& config = clip().config().preprocess;
+      const ImageSet& set = pictures.named.set();
+      return Preprocess(DecodePicture(set, i, set.path(i), {.check_size = SizeCheckFor(config)}),
+                        config);
+    }));
+  }
+
+  std::vector<std::vector<std::int32_t>> TokenIds(const std::vector<std::string>& texts,
+                                                  bool truncate) const {
+    const nb::gil_scoped_release unlocked;
+    std::vector<std::vector<std::int32_t>> ids;
+    for (Tokens& tokens : clip().TokenizeTexts(texts, truncate, 1)) {
+      ids.push_back(std::move(tokens.ids));
+    }
+    return ids;
+  }
+
+ private:
+  static LoadedModel Load(ModelChoice choice, const nb::object& fetch) {
+    if (!fetch.is_none()) {
+      choice.fetch = [&fetch](const std::string& name) {
+        const nb::gil_scoped_acquire locked;
+        fetch(name);
+      };
+    }
+    return RunUnlocked(nb::none(), [&](const ProgressFor&) { return LoadModel(choice); });
+  }
+
+  NamedModel named_;
+};
+
+class OpenStore {
+ public:
+  explicit OpenStore(const nb::bytes& directory)
+      : store_(Store::Open(std::string(directory.c_str(), directory.size()))) {}
+
+  const Store& store() const { return store_; }
+
+  // One item a line, as in the store.
+  nb::str Items() const {
+    Json items = Json::array();
+    for (const Item& item : store_.ReadItems()) {
+      Json json = {{"path", item.path}, {"attributes", item.attributes}};
+      if (item.label) json["label"] = *item.label;
+      items.push_back(std::move(json));
+    }
+    return TextOf(DumpJson(items));
+  }
+
+  FloatArray<2> Embeddings() const {
+    return ToNumpy(
+        RunUnlocked(nb::none(), [&](const ProgressFor&) { return store_.ReadEmbeddings(); }));
+  }
+
+  // [images, E] of one component: a head, all heads of a layer, INPUT or an MLP.
+  FloatArray<2> Contributions(const std::string& name) const {
+    return ToNumpy(RunUnlocked(nb::none(), [&](const ProgressFor&) {
+      const Components components = store_.basis().components();
+      const std::vector<ComponentId> ids = ParseComponents(name, components);
+      const Index images = store_.info().images;
+      const Index width = store_.basis().embed_width();
+      Matrix sum = Matrix::Zero(images, width);
+      for (const ComponentId& id : ids) {
+        const Components::Range range = components.NumbersOf(id);
+        for (Index number = range.begin; number < range.end; ++number) Add(number, components, sum);
+      }
+      Array<float, 2> rows({images, width});
+      for (Index i = 0; i < images; ++i) {
+        for (Index e = 0; e < width; ++e) rows.row(i)[ToSize(e)] = static_cast<float>(sum(i, e));
+      }
+      return rows;
+    }));
+  }
+
+ private:
+  void Add(Index number, const Components& components, Matrix& sum) const {
+    if (components.IsHead(number)) {
+      const HeadId id = components.HeadAt(number);
+      sum += store_.ReadFactors(id) * AsEigen(store_.basis().at(id)).cast<double>();
+      return;
+    }
+    Index first = 0;
+    for (Index s = 0; s < store_.num_shards(); ++s) {
+      const Array<float, 2> rows = store_.ReadMlp(components.ResidualAt(number), s);
+      sum.middleRows(first, rows.dim(0)) += AsEigen(rows.view()).cast<double>();
+      first += rows.dim(0);
+    }
+  }
+
+  Store store_;
+};
+
+// Writes factors that were made elsewhere, range by range.
+class FactorWriter {
+ public:
+  // `info` and `items` as JSON; `basis` [L, H, K+3, E], or none with `sizes` L, H, E and whether
+  // there is a POOL.MLP, where factors are contributions.
+  FactorWriter(const nb::bytes& directory, const std::optional<FloatInput>& basis,
+               std::tuple<Index, Index, Index, bool> sizes, const std::string& info,
+               const std::string& items, int threads)
+      : threads_(threads) {
+    Basis made;
+    if (basis) {
+      if (basis->ndim() != 4) {
+        throw Error(ErrorCode::kInvalidArgument, "basis: float32 [L, H, K+3, E] is wanted");
+      }
+      Shape<4> shape;
+      for (std::size_t a = 0; a < 4; ++a) shape[a] = static_cast<Index>(basis->shape(a));
+      made.heads = FromNumpy<4>(*basis, shape, "basis");
+    } else {
+      const auto [layers, heads, width, pool_mlp] = sizes;
+      made = IdentityBasis({.layers = layers,
+                            .heads = heads,
+                            .factor = {.values = width, .constants = 0},
+                            .embed_width = width,
+                            .pool_mlp = pool_mlp});
+    }
+    const Json given = ParseJson(info, "info");
+    StoreInfo run;
+    run.model_name = given.at("name").get<std::string>();
+    run.model_path = given.at("path").get<std::string>();
+    run.fingerprint = given.at("fingerprint").get<std::string>();
+    run.precision = given.at("precision").get<std::string>();
+    run.model_config = given.at("config");
+    run.factor_constants = basis ? FactorLayout{}.constants : 0;
+    std::vector<PictureSource> sources;
+    for (const Json& item : ParseJson(items, "items")) {
+      PictureSource source;
+      source.item.path = item.at("path").get<std::string>();
+      if (item.contains("label")) source.item.label = item.at("label").get<std::string>();
+      if (item.contains("attributes")) source.item.attributes = item.at("attributes");
+      items_.push_back(source.item);
+      sources.push_back(std::move(source));
+    }
+    const auto set =
+        MakePictureSet(given.at("root").get<std::string>(), std::move(sources), nb::none());
+    run.data = {DescribeSet(*set, kShardImages)};
+    sink_.emplace(std::string(directory.c_str(), directory.size()), std::move(made), std::move(run),
+                  PartialDirectory::Mode::kNew, "remove it");
+  }
+
+  // The pictures of the next range.
+  Index next_images() const {
+    const Index range = sink_->first_range() + ranges_;
+    return range < sink_->end_range() ? sink_->ImagesOf(range) : 0;
+  }
+
+  void Add(const FloatInput& head_z, const FloatInput& ln, const FloatInput& mlp,
+           const FloatInput& cls_attn, const FloatInput& embedding) {
+    const FactorSizes sizes = sink_->basis().sizes();
+    const Index images = next_images();
+    FactorRange range{.range = sink_->first_range() + ranges_, .block = MakeBlock(sizes, images)};
+    FactorBlock& block = range.block;
+    block.head_z = FromNumpy<4>(head_z, block.head_z.shape(), "head_z");
+    block.ln = FromNumpy<2>(ln, block.ln.shape(), "ln");
+    block.mlp = FromNumpy<3>(mlp, block.mlp.shape(), "mlp");
+    block.cls_attn = FromNumpy<3>(cls_attn, block.cls_attn.shape(), "cls_attn");
+    block.embedding = FromNumpy<2>(embedding, block.embedding.shape(), "embedding");
+    range.items.assign(items_.begin() + done_, items_.begin() + done_ + images);
+    for (Index b = 0; b < images; ++b) {
+      if (!IsFinite(block, b)) {
+        throw Error(ErrorCode::kInvalidArgument, "{}: its factors have a number that is not finite",
+                    At(range.items, b).path);
+      }
+    }
+    const nb::gil_scoped_release unlocked;
+    sink_->Add(std::move(range), threads_);
+    done_ += images;
+    ++ranges_;
+  }
+
+  // The largest certificate.
+  double Finish() {
+    if (next_images() > 0) {
+      throw Error(ErrorCode::kPrecondition, "{} of {} pictures were added; add the rest", done_,
+                  items_.size());
+    }
+    const nb::gil_scoped_release unlocked;
+    return sink_->Finish().certificate.max;
+  }
+
+  void Drop() { sink_->Drop(); }
+  void Close() { sink_.reset(); }
+
+ private:
+  int threads_;
+  std::vector<Item> items_;
+  std::optional<FactorSink> sink_;
+  Index done_ = 0, ranges_ = 0;
+};
+
+// Texts for stores of models with this fingerprint get their rows from `embed(texts, truncate)`,
+// float32 [M, E], while it lives.
+class Encoder {
+ public:
+  Encoder(std::string fingerprint, nb::object embed)
+      : embed_(std::move(embed)),
+        in_use_(std::move(fingerprint), [this](std::span<const std::string> texts, bool truncate) {
+          return Rows(texts, truncate);
+        }) {}
+
+ private:
+  Array<float, 2> Rows(std::span<const std::string> texts, bool truncate) const {
+    const nb::gil_scoped_acquire locked;
+    try {
+      const std::vector<std::string> list(texts.begin(), texts.end());
+      const auto rows = nb::cast<FloatInput>(embed_(list, truncate));
+      if (rows.ndim() != 2) {
+        throw Error(ErrorCode::kInvalidArgument, "texts: their rows are float32 [M, E]");
+      }
+      return FromNumpy<2>(
+          rows, {static_cast<Index>(rows.shape(0)), static_cast<Index>(rows.shape(1))}, "texts");
+    } catch (nb::python_error& error) {
+      const std::string what = nb::cast<std::string>(nb::str(error.value()));
+      throw Error(ErrorCode::kInvalidArgument, "texts: cannot be embedded: {}: {}",
+                  nb::cast<std::string>(error.type().attr("__name__")), what);
+    } catch (const nb::cast_error&) {
+      throw Error(ErrorCode::kInvalidArgument, "texts: their rows are float32 [M, E]");
+    }
+  }
+
+  nb::object embed_;
+  TextEncoderInUse in_use_;
+};
+
+void TranslateError(const std::exception_ptr& thrown, void*) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    const nb::object type =
+        nb::module_::import_("cliplens.errors").attr("of_code")(InfoOf(error.code()).name);
+    PyErr_SetString(type.ptr(), error.what());
+  }
+}
+
+}  // namespace
+
+NB_MODULE(_core, module) {
+  nb::register_exception_translator(TranslateError);
+  module.def("version", [] { return std::string(kVersion); });
+
+  module.def(
+      "run",
+      [](const Bytes& arguments, const nb::object& on_progress)
+          -> nb::typed<nb::tuple, int, nb::str, std::vector<std::string>> {
+        const VerbResult result = RunVerb(StringsOf(arguments), on_progress);
+        return nb::make_tuple(result.status, TextOf(result.out), result.problems);
+      },
+      nb::arg("arguments"), nb::arg("on_progress").none() = nb::none());
+  module.def("verb_table", &VerbTable);
+  nb::class_<Encoder>(module, "Encoder")
+      .def(nb::init<std::string, nb::object>(), nb::arg("fingerprint"), nb::arg("embed"));
+
+  nb::class_<Pictures>(module, "Pictures")
+      .def(nb::init<std::string, const Bytes&, const std::vector<std::optional<std::string>>&,
+                    const std::vector<std::string>&, const Bytes&, const std::vector<bool>&,
+                    nb::object>(),
+           nb::arg("root"), nb::arg("names"), nb::arg("labels"), nb::arg("attributes"),
+           nb::arg("files"), nb::arg("samples"), nb::arg("read").none())
+      .def_prop_ro("root", [](const Pictures& p) { return p.named.path(); })
+      .def("__len__", [](const Pictures& p) { return p.named.set().size(); });
+
+  nb::class_<Model>(module, "Model")
+      .def(nb::init<const nb::bytes&, std::string, std::string, std::string, std::string, Index,
+                    std::string, std::vector<std::string>, bool, const nb::object&>(),
+           nb::arg("model"), nb::arg("architecture"), nb::arg("weights"), nb::arg("precision"),
+           nb::arg("level"), nb::arg("image_size"), nb::arg("resize_backend"), nb::arg("text_rows"),
+           nb::arg("pictures_alone"), nb::arg("fetch").none())
+      .def_prop_ro("handle", &Model::handle)
+      .def_prop_ro("name", [](const Model& m) { return m.clip().name(); })
+      .def_prop_ro("path", [](const Model& m) { return TextOf(m.clip().path().native()); })
+      .def_prop_ro("fingerprint", [](const Model& m) { return m.clip().fingerprint(); })
+      .def_prop_ro("precision", [](const Model& m) { return NameOf(m.clip().precision()); })
+      .def_prop_ro(
+          "level",
+          [](const Model& m) { return NameOf(m.clip().image_readout().components().level()); })
+      .def_prop_ro("embed_width", [](const Model& m) { return m.clip().config().embed_width; })
+      .def_prop_ro("image_size",
+                   [](const Model& m) { return m.clip().config().preprocess.image_size; })
+      .def_prop_ro("layers",
+                   [](const Model& m) { return m.clip().image_readout().components().layers(); })
+      .def_prop_ro(
+          "heads",
+          [](const Model& m) { return m.clip().image_readout().components().heads_a_layer(); })
+      .def_prop_ro("components",
+                   [](const Model& m) {
+                     const Components all = m.clip().image_readout().components();
+                     std::vector<std::string> names;
+                     for (Index i = 0; i < all.size(); ++i) names.push_back(NameOf(all.at(i)));
+                     return names;
+                   })
+      .def_prop_ro("logit_scale", [](const Model& m) { return m.clip().logits().scale; })
+      .def_prop_ro("logit_bias", [](const Model& m) { return m.clip().logits().bias; })
+      .def("embed_pictures", &Model::EmbedPictures, nb::arg("pictures"), nb::arg("threads"),
+           nb::arg("on_progress").none())
+      .def("embed_texts", &Model::EmbedTexts, nb::arg("texts"), nb::arg("truncate"),
+           nb::arg("threads"), nb::arg("on_progress").none())
+      .def("preprocess", &Model::PreprocessPicture, nb::arg("pictures"), nb::arg("index"))
+      .def("token_ids", &Model::TokenIds, nb::arg("texts"), nb::arg("truncate"));
+
+  nb::class_<OpenStore>(module, "Store")
+      .def(nb::init<const nb::bytes&>(), nb::arg("directory"))
+      .def_prop_ro("images", [](const OpenStore& s) { return s.store().info().images; })
+      .def_prop_ro("model_name", [](const OpenStore& s) { return s.store().info().model_name; })
+      .def_prop_ro("fingerprint", [](const OpenStore& s) { return s.store().info().fingerprint; })
+      .def_prop_ro("precision", [](const OpenStore& s) { return s.store().info().precision; })
+      .def_prop_ro("level", [](const OpenStore& s) { return NameOf(s.store().info().level); })
+      .def_prop_ro("stats_only", [](const OpenStore& s) { return s.store().info().stats_only; })
+      .def_prop_ro("certificate",
+                   [](const OpenStore& s) { return s.store().info().certificate.max; })
+      .def_prop_ro("layers", [](const OpenStore& s) { return s.store().basis().layers(); })
+      .def_prop_ro("heads", [](const OpenStore& s) { return s.store().basis().num_heads(); })
+      .def_prop_ro("embed_width",
+                   [](const OpenStore& s) { return s.store().basis().embed_width(); })
+      .def_prop_ro("components",
+                   [](const OpenStore& s) {
+                     const Components all = s.store().basis().components();
+                     std::vector<std::string> names;
+                     for (Index i = 0; i < all.size(); ++i) names.push_back(NameOf(all.at(i)));
+                     return names;
+                   })
+      .def_prop_ro("shards",
+                   [](const OpenStore& s) {
+                     std::vector<std::string> files;
+                     for (Index i = 0; i < s.store().num_shards(); ++i) {
+                       files.push_back(s.store().shard(i).file);
+                     }
+                     return files;
+                   })
+      .def("items", &OpenStore::Items)
+      .def("embeddings", &OpenStore::Embeddings)
+      .def("contributions", &OpenStore::Contributions, nb::arg("component"));
+
+  nb::class_<FactorWriter>(module, "FactorWriter")
+      .def(nb::init<const nb::bytes&, const std::optional<FloatInput>&,
+                    std::tuple<Index, Index, Index, bool>, const std::string&, const std::string&,
+                    int>(),
+           nb::arg("directory"), nb::arg("basis").none(), nb::arg("sizes"), nb::arg("info"),
+           nb::arg("items"), nb::arg("threads"))
+      .def_prop_ro("next_images", &FactorWriter::next_images)
+      .def("add", &FactorWriter::Add, nb::arg("head_z"), nb::arg("ln"), nb::arg("mlp"),
+           nb::arg("cls_attn"), nb::arg("embedding"))
+      .def("finish", &FactorWriter::Finish)
+      .def("drop", &FactorWriter::Drop)
+      .def("close", &FactorWriter::Close);
+}
+
+}  // namespace cliplens::python

@@ -1,0 +1,131 @@
+"""Stores of factors that were made elsewhere, such as by ``cliplens.torch.Recorder``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+from ._run import check_process, encoded
+from ._store import Item, Store
+from .errors import InvalidArgument, Precondition
+
+__all__ = ["StoreWriter"]
+
+_FIELDS = ("head_z", "ln", "mlp", "cls_attn", "embedding")
+# The axis of the pictures in each.
+_AXIS = {"head_z": 2, "ln": 0, "mlp": 1, "cls_attn": 1, "embedding": 0}
+
+
+def _float32(value: Any) -> npt.NDArray[np.float32]:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().float()
+    return np.ascontiguousarray(np.asarray(value), dtype=np.float32)
+
+
+def _model_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest says of a model (docs/store.md, ``model.config``), of what a recorder says."""
+    sizes = ("layers", "heads", "width", "head_width", "image_size", "class_token")
+    vision = {name: config[name] for name in sizes if config.get(name) is not None}
+    if config.get("patch") is not None:
+        vision["patch_size"] = config["patch"]
+    return {"embed_width": config["embed_width"],
+            "vision": {**vision, "pooling": str(config.get("pool", "token")).replace(" ", "_")}}
+
+
+class StoreWriter:
+    """Writes a store picture by picture, in the order of ``items``::
+
+        with cl.StoreWriter("store", recorder, items) as writer:
+            for pixels in loader:
+                with recorder, torch.inference_mode():
+                    model.encode_image(pixels)
+                writer.add(recorder.factors())
+
+    recorder: has ``basis()`` and ``config`` (``cliplens.torch.Recorder``). items: all pictures, as paths or as
+    ``Item``. root: the folder of the pictures; without it they are pictures in memory. The store's bytes depend
+    on the factors and on these arguments alone. It appears when the context ends; after an exception nothing is
+    left.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], recorder: Any, items: Sequence[str | Item], *,
+                 root: str | os.PathLike[str] | None = None, precision: str = "fp32", threads: int = 0) -> None:
+        check_process()
+        self._directory = os.fspath(directory)
+        self._recorder = recorder
+        rows: list[Mapping[str, Any]] = []
+        for item in items:
+            entry = item if isinstance(item, Item) else Item(os.fspath(item))
+            row: dict[str, Any] = {"path": entry.path, "attributes": dict(entry.attributes)}
+            if entry.label is not None:
+                row["label"] = entry.label
+            rows.append(row)
+        config = dict(recorder.config)
+        basis = recorder.basis()
+        heads = getattr(basis, "heads", basis)
+        info = {"name": config["name"], "path": str(config.get("path", "")), "fingerprint": config["fingerprint"],
+                "precision": precision, "config": config.get("model_config") or _model_config(config),
+                "root": "memory:pictures" if root is None else os.fspath(root)}
+        sizes = (config["layers"], config["heads"], config["embed_width"], bool(config.get("pool_mlp", False)))
+        self._writer: _core.FactorWriter | None = _core.FactorWriter(
+            encoded(self._directory), None if heads is None else _float32(heads), sizes, json.dumps(info),
+            json.dumps(rows), threads)
+        self._kept: list[dict[str, npt.NDArray[np.float32]]] = []
+        self._images = 0
+
+    def add(self, factors: Any) -> None:
+        """Adds the factors of the next pictures: an object or a mapping with ``head_z`` [L, H, B, K], ``ln``
+        [B, 3] (μ, σ, n), ``mlp`` [L+1, B, E], ``cls_attn`` [L, B, E] and ``embedding`` [B, E].
+
+        Raises InvalidArgument for other shapes, numbers that are not finite, or more pictures than items.
+        """
+        check_process()
+        take = factors.__getitem__ if isinstance(factors, Mapping) else lambda name: getattr(factors, name)
+        block = {name: _float32(take(name)) for name in _FIELDS}
+        images = block["embedding"].shape[0]
+        for name, array in block.items():
+            if array.ndim <= _AXIS[name] or array.shape[_AXIS[name]] != images:
+                raise InvalidArgument(f"{name}: has the shape {array.shape}, which is not of {images} pictures")
+        self._kept.append(block)
+        self._images += images
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._writer is None:
+            raise Precondition(f"{self._directory}: this store is complete")
+        while 0 < (wanted := self._writer.next_images) <= self._images:
+            whole = {name: np.concatenate([b[name] for b in self._kept], axis=_AXIS[name]) for name in _FIELDS}
+            cut = {name: np.split(array, [wanted], axis=_AXIS[name]) for name, array in whole.items()}
+            self._writer.add(*(np.ascontiguousarray(cut[name][0]) for name in _FIELDS))
+            self._images -= wanted
+            self._kept = [{name: cut[name][1] for name in _FIELDS}] if self._images else []
+        if self._images and self._writer.next_images == 0:
+            raise InvalidArgument(f"{self._directory}: {self._images} more pictures than items")
+
+    def finish(self) -> Store:
+        """Completes the store and opens it, with the recorder's ``embed_texts`` for texts. Raises Precondition
+        where pictures are missing."""
+        if self._writer is not None:
+            self._writer.finish()
+            self._writer.close()
+            self._writer = None
+        return Store(self._directory, texts=getattr(self._recorder, "embed_texts", None))
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            if self._writer is not None:
+                self._writer.finish()
+                self._writer.close()
+                self._writer = None
+        elif self._writer is not None:
+            self._writer.drop()
+            self._writer.close()
+            self._writer = None
