@@ -1,0 +1,375 @@
+"""Records factors from a model that runs in PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import texts as text_towers
+from .attention import HeadReader, first_tensor, output_tensor
+from .errors import RecorderError
+from .families import Layout, layout_of, tower_of, unwrapped
+from .readout import Arrays, Pass, PoolReadout, RowReadout, readout_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Basis:
+    """What makes contributions of factors; what a store's basis.safetensors holds.
+
+    heads:          [L, H, K+3, E] float32, the matrices B of c = u^T B, computed in float64; None behind an attention
+                    pool, where factors are contributions
+    contributions:  (L, H, E, 1 with a POOL.MLP else 0) behind an attention pool; None otherwise
+    """
+
+    heads: torch.Tensor | None
+    contributions: tuple[int, int, int, int] | None
+
+    @property
+    def constants(self) -> int:
+        """Numbers of a factor behind the head's own: 3 for 1, μ and σ; 0 where it is the contribution."""
+        return 3 if self.heads is not None else 0
+
+    def cpu(self) -> Basis:
+        return Basis(None if self.heads is None else self.heads.cpu(), self.contributions)
+
+    def numpy(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The one tensor of a store's basis.safetensors by its name: `heads` float32, or `contributions` int32 [4]."""
+        if self.heads is not None:
+            return dict(heads=self.heads.cpu().numpy())
+        return dict(contributions=np.array(self.contributions, np.int32))
+
+
+@dataclasses.dataclass(frozen=True)
+class Factors:
+    """B pictures in factored form: the tensors of a store's shard, float32 on the model's device.
+
+    head_z:     [L, H, B, K] what each head reads, summed over tokens; behind an attention pool each head's contribution
+                [L, H, B, E], divided by n
+    ln:         [B, 3] μ and σ of the pooled row, n the embedding's length; (0, 1, n) behind an attention pool
+    mlp:        [L+1, B, E] contributions of INPUT and of the MLPs of layers 0 to L−1; with a pool that has an MLP
+                [L+2, B, E], POOL.MLP last
+    cls_attn:   [L, B, E] the class token's attention to itself (where rows are pooled, theirs to it), summed over heads
+                and contained in the heads' contributions; zeros without a class token
+    embedding:  [B, E] the unit embedding that the model gave
+    """
+
+    head_z: torch.Tensor
+    ln: torch.Tensor
+    mlp: torch.Tensor
+    cls_attn: torch.Tensor
+    embedding: torch.Tensor
+
+    def __len__(self) -> int:
+        """B"""
+        return int(self.embedding.shape[0])
+
+    def to(self, device: torch.device | str) -> Factors:
+        return Factors(*(getattr(self, f.name).to(device) for f in dataclasses.fields(self)))
+
+    def cpu(self) -> Factors:
+        return self.to("cpu")
+
+    def numpy(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The arrays by the names that they have in a store's shard."""
+        return {f.name: getattr(self, f.name).detach().cpu().numpy() for f in dataclasses.fields(self)}
+
+    def contributions(self, basis: Basis) -> torch.Tensor:
+        """What each head adds to the unit embedding [L, H, B, E]: u^T B with u = [z, 1, μ, σ]/(σ n)
+        (arXiv 2310.05916, section 3; docs/decomposition.md)."""
+        if basis.heads is None:
+            return self.head_z
+        mean, sigma, n = self.ln.T[:, :, None]
+        constants = torch.cat([torch.ones_like(mean), mean, sigma], 1)
+        u = torch.cat([self.head_z, constants.expand(*self.head_z.shape[:2], -1, -1)], 3) / (sigma * n)
+        return torch.matmul(u, basis.heads)
+
+    def total(self, basis: Basis) -> torch.Tensor:
+        """The sum of all contributions [B, E], in float64 where the device has it."""
+        wide = torch.float32 if self.embedding.device.type == "mps" else torch.float64
+        sums = self.contributions(basis).to(wide).sum((0, 1))
+        return sums + self.mlp.to(wide).sum(0)
+
+
+class Recorder:
+    """Records the decomposition of image embeddings while a model runs ("Interpreting CLIP's Image Representation via
+    Text-Based Decomposition", arXiv 2310.05916, section 3).
+
+        rec = Recorder(model)
+        with rec, torch.inference_mode():
+            for pixels in batches:
+                model.encode_image(pixels)
+        block = rec.factors()          # of all batches, in their order
+        rec.certificate()              # |sum of contributions − embedding| / |embedding| of each
+
+    model:   open_clip's CLIP, CustomTextCLIP and CoCa; transformers' CLIPModel, CLIPVisionModelWithProjection,
+             SiglipModel, Siglip2Model (pictures without padding), MetaClip2Model and their image towers; timm's
+             VisionTransformer and Eva. On any device and in any type; factors are float32.
+    layout:  a table of module names for another tower: the fields of `families.Layout`
+    name:    what the model is called in `config`; else its class
+
+    Hooks are there within `with` alone. The model's own pass is not changed: fused attention stays on, and what the
+    heads' sums need of the pattern is computed beside it. Forward passes within one `with`, and of several, add up;
+    `factors()` gives them all and forgets them. Each is B·(L·H·K + 2·L·E) numbers that stay on the device until then.
+
+    A compiled model runs uncompiled within `with` (torch.compiler.set_stance): a graph that was compiled without hooks
+    would leave them out, and one compiled with them would keep them. Weights are read once, at the first pass or
+    `basis()`: after they change, make a new Recorder.
+
+    Raises RecorderError, a ValueError that names the missing module and the next step, for a model whose blocks it
+    does not know. Not for use by several threads at once.
+    """
+
+    def __init__(self, model: nn.Module, layout: Mapping[str, Any] | Layout | None = None, name: str | None = None):
+        if not isinstance(unwrapped(model), nn.Module):
+            raise RecorderError(f"Recorder: {type(model).__name__} is no torch.nn.Module; give the model itself")
+        self.model: nn.Module = unwrapped(model)
+        if layout is None:
+            self.layout = layout_of(self.model)
+        else:
+            self.layout = layout if isinstance(layout, Layout) else Layout.of(layout)
+        self.tower = tower_of(self.model, self.layout)
+        self.name = name or type(self.model).__name__
+        self._readers = [HeadReader(block, self.tower.needs_all_rows, self.layout.class_token)
+                         for block in self.tower.blocks]
+        self._stack: contextlib.ExitStack | None = None
+        self._recorded: list[Arrays] = []
+        self._last: Factors | None = None
+        self._start_pass()
+
+    # What has been recorded.
+
+    def factors(self) -> Factors:
+        """The factors of all pictures since the last call, in the order of the passes, which are forgotten here.
+
+        RecorderError if there is none.
+        """
+        self._last = self._joined()
+        self._recorded.clear()
+        return self._last
+
+    def _joined(self) -> Factors:
+        if not self._recorded:
+            raise RecorderError("nothing is recorded: run the model's image tower within `with recorder:` first, up to "
+                                f"its embedding ({self.layout.output or 'the output of the model'})")
+        axis = dict(head_z=2, ln=0, mlp=1, cls_attn=1, embedding=0)
+        with torch.no_grad():
+            return Factors(**{part: torch.cat([getattr(block, part) for block in self._recorded], at)
+                              for part, at in axis.items()})
+
+    def certificate(self, factors: Factors | None = None) -> torch.Tensor:
+        """|Σ c − e| / |e| of each picture [B], float64 (float32 on Apple's GPUs): how far the contributions are from
+        adding up to the embedding that the model gave. Of `factors`, else of what is recorded and not yet taken, else
+        of what `factors()` gave last. About 1e-6 in float32; in half precision it shows the model's own rounding."""
+        if factors is None:
+            factors = self._joined() if self._recorded or self._last is None else self._last
+        with torch.no_grad():
+            total = factors.total(self.basis())
+            embedding = factors.embedding.to(total.dtype)
+            return (total - embedding).norm(dim=1) / embedding.norm(dim=1)
+
+    # What does not depend on pictures.
+
+    @functools.cached_property
+    def _readout(self) -> RowReadout | PoolReadout:
+        # Not as tensors of inference mode, which would stay unusable elsewhere.
+        with torch.inference_mode(False), torch.no_grad(), _full_precision(self.device):
+            return readout_of(self.tower)
+
+    def basis(self) -> Basis:
+        """The heads' matrices B, computed in float64 at the first call and kept; see `Basis`."""
+        readout = self._readout
+        if isinstance(readout, RowReadout):
+            return Basis(readout.heads, None)
+        return Basis(None, (len(self.tower.blocks), self.tower.heads, readout.embed_width, int(readout.has_mlp)))
+
+    @property
+    def device(self) -> torch.device:
+        """Of the tower's weights."""
+        return self.tower.final_norm.weight.device
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits: BLAKE2b of 16 bytes over names, shapes and values of the model's state dict. Values as
+        float32, so that the same weights in another type that holds them have the same; integers as int64."""
+        digest = hashlib.blake2b(digest_size=16)
+        state = {key.replace("_orig_mod.", ""): value for key, value in self.model.state_dict().items()}
+        for key in sorted(state):
+            value = state[key].detach()
+            value = value.to("cpu", torch.float32 if value.is_floating_point() else torch.int64).contiguous()
+            digest.update(f"{key}\0{tuple(value.shape)}\0".encode())
+            digest.update(value.numpy().reshape(-1).view(np.uint8).data)
+        return digest.hexdigest()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The tower in plain numbers, strings and booleans: what a store's manifest says of a model.
+
+        layers L, heads H, head_width K, width D, embed_width E, factor_values (the last axis of head_z) and
+        factor_constants; image_size and patch in pixels of a side, None where the model does not say; prefix_tokens,
+        class_token; pool ("token", "average", "normed average", "attention"), pool_heads, pool_mlp; family, name,
+        fingerprint.
+        """
+        readout, tower, layout = self._readout, self.tower, self.layout
+        pool = readout if isinstance(readout, PoolReadout) else None
+        return dict(
+            name=self.name, family=layout.family, layers=len(tower.blocks), heads=tower.heads,
+            head_width=tower.blocks[0].head_width, width=tower.width, embed_width=readout.embed_width,
+            factor_values=readout.values, factor_constants=readout.constants, image_size=layout.image_size,
+            patch=layout.patch, prefix_tokens=layout.prefix_tokens, class_token=layout.class_token, pool=layout.pool,
+            pool_heads=pool.weights.heads if pool else None, pool_mlp=bool(pool and pool.has_mlp),
+            fingerprint=self.fingerprint)
+
+    def embed_texts(self, texts: Sequence[str], tokenizer: Callable[..., Any] | None = None,
+                    batch: int = 64) -> torch.Tensor:
+        """Unit rows [M, E], float32 on the model's device, of the model's own text tower.
+
+        tokenizer: of open_clip (`open_clip.get_tokenizer(name)`), or any callable of a list of texts that gives ids
+                   [M, T]; of transformers, for its models and for open_clip's. open_clip's CLIP tokenizer without one,
+                   if the model has its vocabulary.
+        RecorderError for a model without a text tower, or without a tokenizer where one is needed.
+        """
+        return text_towers.embed(self.model, texts, tokenizer, batch, self.device)
+
+    # Within `with`.
+
+    def __enter__(self) -> Recorder:
+        if self._stack is not None:
+            raise RecorderError("this recorder is recording already; leave its `with` first, or make a second Recorder")
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_uncompiled())
+            for handle in self._hooks():
+                stack.callback(handle.remove)
+            self._start_pass()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        stack, self._stack = self._stack, None
+        self._start_pass()
+        if stack is not None:
+            stack.close()
+
+    def _start_pass(self) -> None:
+        self._parts: list[torch.Tensor] = []
+        self._behind: list[torch.Tensor] = []
+        self._final: torch.Tensor | None = None
+        self._pool_out: torch.Tensor | None = None
+        self._pool_mlp: torch.Tensor | None = None
+        self._tokens = 0
+        for reader in self._readers:
+            reader.clear()
+
+    def _kept(self, rows: torch.Tensor) -> torch.Tensor:
+        """Of rows [B, N, D], or [B, D] already, what is needed: row 0 as a copy, or all as they are."""
+        if self.tower.needs_all_rows:
+            return rows
+        return (rows[:, 0] if rows.dim() == 3 else rows).to(torch.float32, copy=True)
+
+    def _hooks(self) -> Iterator[Any]:
+        """Registers all hooks; those of one pass run in the order of the model's modules."""
+        tower = self.tower
+
+        def before(module: nn.Module, see: Callable[[torch.Tensor, dict[str, Any]], None]) -> Any:
+            def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                x = first_tensor(args, kwargs)
+                with torch.no_grad(), _full_precision(x.device):
+                    see(x, kwargs)
+            return module.register_forward_pre_hook(hook, with_kwargs=True)
+
+        def after(module: nn.Module, see: Callable[[torch.Tensor], None]) -> Any:
+            def hook(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
+                x = output_tensor(output)
+                with torch.no_grad(), _full_precision(x.device):
+                    see(x)
+            return module.register_forward_hook(hook)
+
+        def begin(x: torch.Tensor, _: dict[str, Any]) -> None:
+            self._start_pass()
+            if x.dim() != 3:
+                raise RecorderError(f"{self.layout.blocks}.0 reads {tuple(x.shape)}; rows [B, N, D] are needed")
+            self._tokens = x.shape[1]
+            self._parts.append(self._kept(x))
+
+        yield before(tower.blocks[0].module, begin)
+        for block, reader in zip(tower.blocks, self._readers):
+            yield before(block.attention, lambda x, kwargs, r=reader: r.see_input(x, kwargs.get("rope")))
+            if block.query_norm is not None and block.key_norm is not None:
+                yield after(block.query_norm, reader.see_query)
+                yield after(block.key_norm, reader.see_key)
+            if block.head_norm is not None:
+                yield before(block.head_norm, lambda x, _, r=reader: r.see_head_norm(x))
+            if not block.is_fused:
+                yield before(block.out, lambda x, _, r=reader: r.see_out(x))
+            if block.behind_norm is not None:
+                yield before(block.behind_norm, lambda x, _: self._behind.append(x[:, 0].float()))
+            yield after(block.mlp, lambda x: self._parts.append(self._kept(x)))
+        yield before(tower.final_norm, lambda x, _: setattr(self, "_final", self._kept(x)))
+        if isinstance(self._readout, PoolReadout):
+            yield from self._pool_hooks(self._readout, before, after)
+        yield after(tower.output, self._end_pass)
+
+    def _pool_hooks(self, readout: PoolReadout, before: Callable[..., Any], after: Callable[..., Any]) -> Iterator[Any]:
+        tower = self.tower
+        assert tower.pool is not None
+        if readout.has_mlp:
+            yield after(readout.weights.mlp, lambda x: setattr(self, "_pool_mlp", x.flatten(1, -2)[:, 0] if x.dim() == 2
+                                                               else x[:, 0]))
+        if tower.pool_behind_norm is not None:
+            yield before(tower.pool_behind_norm, lambda x, _: setattr(
+                self, "_pool_out", (x[:, 0] if x.dim() == 3 else x).float()))
+        yield before(tower.pool, lambda _, kwargs: _check_mask(kwargs))
+
+    def _end_pass(self, embedding: torch.Tensor) -> None:
+        heads = [reader.heads() for reader in self._readers]
+        seen = [h for h in heads if h is not None]
+        layers = len(self.tower.blocks)
+        if len(self._parts) != layers + 1 or len(seen) != layers or self._final is None:
+            raise RecorderError(
+                f"{self.name}: hooks saw {len(seen)} of {layers} attentions, {len(self._parts)} of {layers + 1} rows "
+                f"of INPUT and MLPs{'' if self._final is not None else ', and no final LayerNorm'}; the pass went round "
+                f"the modules of the layout ({self.layout.family}): name those it goes through in layout=")
+        if embedding.dim() != 2 or embedding.shape[1] != self._readout.embed_width:
+            raise RecorderError(f"{self.layout.output or 'the model'} gave {tuple(embedding.shape)} where the "
+                                f"projection gives embeddings [B, {self._readout.embed_width}]; name what gives the "
+                                "embedding in layout={'output': ...}")
+        self._recorded.append(self._readout.arrays(Pass(
+            parts=self._parts, heads=seen, final=self._final, embedding=embedding, tokens=self._tokens,
+            behind=self._behind, pool_out=self._pool_out, pool_mlp=self._pool_mlp)))
+        self._start_pass()
+
+
+def _check_mask(kwargs: dict[str, Any]) -> None:
+    mask = kwargs.get("attention_mask")
+    if isinstance(mask, torch.Tensor) and not bool((mask > 0).all()):
+        raise RecorderError("pictures are padded (pixel_attention_mask has zeros); record those that fill all patches")
+
+
+@contextlib.contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Without autocast, which would turn our float32 products into halves."""
+    if not torch.is_autocast_enabled(device.type):
+        yield
+        return
+    with torch.autocast(device.type, enabled=False):
+        yield
+
+
+@contextlib.contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Compiled models run as they were written."""
+    stance = getattr(torch.compiler, "set_stance", None)
+    if stance is None:  # before PyTorch 2.6
+        yield
+        return
+    with stance("force_eager"):
+        yield
