@@ -159,7 +159,8 @@ CASES = {
         d, "EVA02-B-16", "vit_small_patch14_reg4_dinov2", img_size=98, depth=3, reg_tokens=3),
     "EVA-02": lambda d: timm_tower(d, "EVA02-B-16", img_size=96, depth=3),
     "EVA-02 with norms behind": lambda d: timm_tower(
-        d, "EVA02-E-14", "eva02_enormous_patch14_clip_224", img_size=70, embed_dim=192, depth=3, num_heads=6, mlp_ratio=8.6),
+        d, "EVA02-E-14", "eva02_enormous_patch14_clip_224", img_size=70, embed_dim=192, depth=3, num_heads=6,
+        mlp_ratio=8.6),
     "PE-Core": lambda d: timm_tower(d, "PE-Core-T-16-384", img_size=96, depth=3),
     "timm SigLIP": lambda d: timm_tower(d, "ViT-B-16-SigLIP", img_size=96, depth=3),
     "timm ViT with a mean": lambda d: timm_tower(
@@ -238,7 +239,8 @@ def arrays_of(recorder: Recorder, factors: Factors) -> dict[str, np.ndarray]:
 def compare_arrays(measured, what, got, wanted, limit=CONTRIBUTIONS):
     for array in ARRAYS:
         assert got[array].shape == wanted[array].shape, array
-        measured.at_most(f"recorder, {what}, {array}, from the program", np.abs(got[array] - wanted[array]).max(), limit)
+        measured.at_most(f"recorder, {what}, {array}, from the program",
+                         np.abs(got[array] - wanted[array]).max(), limit)
 
 
 def relative(got, wanted) -> float:
@@ -271,3 +273,314 @@ def test_a_family(measured, cases, stored, name):
     with torch.inference_mode():
         plain = embed(case.model, program.pixels)
     assert np.abs(F.normalize(plain.float(), dim=-1).numpy() - own["embedding"]).max() < 1e-6
+
+
+def compare_factors(measured, what, got: Factors, wanted: Factors, limit: float) -> None:
+    worst = max(relative(a, b) for a, b in zip(got.numpy().values(), wanted.numpy().values()))
+    measured.at_most(f"recorder, {what}, largest difference relative to the tensor's largest number", worst, limit)
+
+
+@pytest.mark.parametrize("name", ["EVA-02", "timm SigLIP", "PE-Core"])
+def test_a_tower_of_timms_alone(measured, cases, stored, name):
+    trunk, pixels = cases(name).model.visual.trunk, stored(name).pixels
+    recorder, factors = recorded(trunk, pixels)
+    _, wanted = recorded(cases(name).model, pixels)
+    compare_factors(measured, f"{name}, timm's tower alone", factors, wanted, 1e-6)
+    assert recorder.config["family"] == "timm" and recorder.config["name"] == type(trunk).__name__
+    with pytest.raises(RecorderError, match="no text tower"):
+        recorder.embed_texts(["a cat"])
+
+
+def siglip2_of(model: SiglipModel) -> Siglip2Model:
+    """transformers' class for any resolution, with the weights of one of fixed resolution: patches come as rows."""
+    vision = model.config.vision_config
+    config = Siglip2Config(text_config=model.config.text_config.to_dict(), vision_config=tower_config(
+        patch_size=vision.patch_size, num_patches=(vision.image_size // vision.patch_size) ** 2))
+    other = Siglip2Model(config).eval()
+    state = model.state_dict()
+    patch = "vision_model.embeddings.patch_embedding.weight"
+    state[patch] = state[patch].permute(0, 2, 3, 1).flatten(1)
+    missing, unexpected = other.load_state_dict(state, strict=False)
+    assert not missing and not unexpected, (missing, unexpected)
+    return other
+
+
+def as_patches(pixels: torch.Tensor, patch: int) -> dict[str, torch.Tensor]:
+    grid = pixels.shape[-1] // patch
+    rows = pixels[..., :grid * patch, :grid * patch].unflatten(2, (grid, patch)).unflatten(4, (grid, patch))
+    rows = rows.permute(0, 2, 4, 3, 5, 1).reshape(len(pixels), grid * grid, -1)
+    return dict(pixel_values=rows, spatial_shapes=torch.tensor([[grid, grid]] * len(pixels)),
+                pixel_attention_mask=torch.ones(len(pixels), grid * grid, dtype=torch.int32))
+
+
+def test_siglip2(measured, cases, stored):
+    case, program = cases("SiglipModel"), stored("SiglipModel")
+    model = siglip2_of(case.model)
+    inputs = as_patches(program.pixels, 15)
+    recorder, factors = recorded(model, None, lambda m, _: m.get_image_features(**inputs))
+    compare_arrays(measured, "Siglip2Model", arrays_of(recorder, factors), program.arrays)
+    measured.at_most("recorder, Siglip2Model, certificate", recorder.certificate().max(), CERTIFICATE)
+    assert recorder.config["image_size"] == 90  # whole patches
+    inputs["pixel_attention_mask"][1, -6:] = 0
+    with pytest.raises(RecorderError, match="padded"), recorder:
+        model.get_image_features(**inputs)
+
+
+def test_passes_add_up(cases, stored):
+    case, pixels = cases("open_clip ViT"), stored("open_clip ViT").pixels
+    recorder, whole = recorded(case.model, pixels)
+    with recorder, torch.inference_mode():
+        case.embed(pixels[:2])
+        case.embed(pixels[2:3])
+    with torch.no_grad():
+        case.embed(pixels)  # not recorded
+    with recorder:
+        case.embed(pixels[3:])  # with gradients
+        assert len(recorder.certificate()) == 5  # does not take them
+    parts = recorder.factors()
+    assert len(parts) == 5
+    for got, wanted in zip(parts.numpy().values(), whole.numpy().values()):
+        assert np.abs(got - wanted).max() < 1e-5 * np.abs(wanted).max()
+        assert got.dtype == np.float32
+    assert not parts.embedding.requires_grad and not parts.embedding.is_inference()
+    assert torch.equal(recorder.certificate(), recorder.certificate(parts))
+    with pytest.raises(RecorderError, match="nothing is recorded"):
+        recorder.factors()
+
+
+@pytest.mark.parametrize("name", ["open_clip ViT", "CoCa", "EVA-02", "SiglipModel"])
+def test_the_model_is_left_as_it_was(cases, stored, name):
+    """Its answer to the bit, and no hook, also after an error of the caller or of the pass."""
+    case, pixels = cases(name), stored(name).pixels[:2]
+    with torch.inference_mode():
+        plain = case.embed(pixels)
+        with Recorder(case.model) as recorder:
+            assert torch.equal(case.embed(pixels), plain)
+    assert hooks_of(case.model) == 0
+    with pytest.raises(KeyError), recorder:
+        assert hooks_of(case.model) > 0
+        raise KeyError
+    assert hooks_of(case.model) == 0
+    with pytest.raises(RuntimeError), recorder:
+        case.embed(pixels[:, :1])  # one channel
+    assert hooks_of(case.model) == 0
+    assert len(recorder.factors()) == 2
+    with recorder:
+        with pytest.raises(RecorderError, match="recording already"):
+            recorder.__enter__()
+        case.embed(pixels)
+        with Recorder(case.model) as second:
+            case.embed(pixels)
+    assert hooks_of(case.model) == 0
+    assert len(recorder.factors()) == 4 and len(second.factors()) == 2
+
+
+def test_an_interrupted_pass_leaves_nothing(cases, stored):
+    case, pixels = cases("open_clip ViT"), stored("open_clip ViT").pixels
+    recorder, _ = recorded(case.model, pixels)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    handle = case.model.visual.transformer.resblocks[2].register_forward_hook(stop)
+    with recorder, torch.inference_mode():
+        with pytest.raises(KeyboardInterrupt):
+            case.embed(pixels[:3])
+        handle.remove()
+        case.embed(pixels[:2])
+    assert len(recorder.factors()) == 2
+
+
+def compiled_visual(model, backend):
+    """A copy of open_clip's model whose image tower is compiled."""
+    model = copy.deepcopy(model)
+    model.visual = torch.compile(model.visual, backend=backend)
+    return model
+
+
+def test_compiled(measured, cases, stored, backend="aot_eager"):
+    """Compiled before the recorder, or first run within it: the same factors, and the compiled code runs again
+    afterwards, without hooks. Whether hooks are called does not depend on the backend."""
+    case, pixels = cases("open_clip ViT"), stored("open_clip ViT").pixels
+    _, wanted = recorded(case.model, pixels)
+    torch._dynamo.reset()
+    model = compiled_visual(case.model, backend)
+    with torch.inference_mode():
+        before = embed(model, pixels)
+    recorder, factors = recorded(model, pixels)
+    compare_factors(measured, "compiled before", factors, wanted, 1e-5)
+    torch._dynamo.reset()
+    recorder, factors = recorded(compiled_visual(case.model, backend), pixels)
+    compare_factors(measured, "compiled, first run within", factors, wanted, 1e-5)
+    count = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    with torch.inference_mode():
+        assert (embed(model, pixels) - before).abs().max() < 1e-5
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > count  # compiled now
+    assert hooks_of(model) == 0
+    with pytest.raises(RecorderError, match="nothing is recorded"):
+        recorder.factors()
+
+
+def test_compiled_as_a_whole(measured, cases, stored):
+    trunk, pixels = copy.deepcopy(cases("timm SigLIP").model.visual.trunk), stored("timm SigLIP").pixels
+    _, wanted = recorded(trunk, pixels)
+    whole = torch.compile(trunk, backend="aot_eager")
+    with torch.inference_mode():
+        whole(pixels)
+    recorder, factors = recorded(whole, pixels)
+    compare_factors(measured, "torch.compile(model)", factors, wanted, 1e-5)
+    trunk.compile(backend="aot_eager")
+    _, factors = recorded(trunk, pixels)
+    compare_factors(measured, "model.compile()", factors, wanted, 1e-5)
+    assert recorder.fingerprint == Recorder(trunk).fingerprint
+
+
+@pytest.mark.parametrize("name", ["open_clip ViT", "CLIPModel", "EVA-02", "PE-Core", "SiglipModel"])
+def test_halves(measured, cases, stored, name):
+    """Autocast and models in bfloat16: float32 factors of what the model computed, which rounds at 2^-9."""
+    case, pixels = cases(name), stored(name).pixels
+    recorder, wanted = recorded(case.model, pixels)
+
+    def by_autocast(model, pixels):
+        with torch.autocast("cpu", torch.bfloat16):
+            return embed(model, pixels)
+
+    half = copy.deepcopy(case.model).to(torch.bfloat16)
+    for what, (own, got) in {
+            "autocast": recorded(case.model, pixels, by_autocast),
+            "bfloat16": recorded(half, pixels.to(torch.bfloat16))}.items():
+        assert all(array.dtype == np.float32 for array in got.numpy().values())
+        cosine = F.cosine_similarity(got.embedding, wanted.embedding).min()
+        measured.at_least(f"recorder, {name} by {what}, cosine of embeddings to float32", cosine, 0.9999)
+        heads, exact = got.contributions(own.basis()), wanted.contributions(recorder.basis())
+        measured.at_most(f"recorder, {name} by {what}, contributions to those in float32, relative",
+                         (heads - exact).norm() / exact.norm(), 0.02)
+        measured.at_most(f"recorder, {name} by {what}, certificate", own.certificate(got).max(), 0.02)
+
+
+def test_a_layout_of_ones_own(measured, cases, stored):
+    """Names given by hand: the same as the table's; what is missing is named."""
+    case, pixels = cases("CLIPModel"), stored("CLIPModel").pixels
+    _, wanted = recorded(case.model, pixels)
+    table = dict(blocks="vision_model.encoder.layers", attention="self_attn", qkv=["q_proj", "k_proj", "v_proj"],
+                 out="out_proj", mlp="mlp", final_norm="vision_model.post_layernorm",
+                 projection="visual_projection", output="visual_projection")
+    recorder, factors = recorded(case.model, pixels, layout=table, name="mine")
+    compare_factors(measured, "layout by hand", factors, wanted, 1e-7)
+    assert recorder.config["name"] == "mine" and recorder.config["family"] == "own layout"
+    for change, message in [
+            (dict(mlp="feed_forward"), r"feed_forward, what is added .*layout="),
+            (dict(blocks="vision_model.blocks"), r"vision_model.blocks, the list of blocks"),
+            (dict(qkv=["qkv"]), r"no qkv, queries"),
+            (dict(qkv=[]), r"not nn.MultiheadAttention"),
+            (dict(norm="x"), r"no field norm; the fields are blocks"),
+            (dict(pool="max"), r"pool is 'max'"),
+            (dict(projection=["visual_projection", "visual_projection"]), r"reads 96 numbers where 80 come")]:
+        with pytest.raises(RecorderError, match=message):
+            Recorder(case.model, layout=table | change).basis()
+    with pytest.raises(RecorderError, match="final_norm missing"):
+        Recorder(case.model, layout=dict(blocks="x"))
+    wrong = Recorder(case.model, layout=table | dict(output="vision_model.post_layernorm"))
+    with pytest.raises(RecorderError, match="name what gives the embedding"), wrong:
+        case.embed(pixels)
+    assert hooks_of(case.model) == 0
+
+
+class ByTheBook(torch.nn.Module):
+    """A tower of somebody's own, whose blocks have other names."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = torch.nn.Linear(48, 32)
+        self.first = torch.nn.Parameter(torch.randn(1, 1, 32))
+        self.steps = torch.nn.ModuleList()
+        for _ in range(3):
+            self.steps.append(torch.nn.ModuleDict(dict(
+                before=torch.nn.LayerNorm(32), look=torch.nn.MultiheadAttention(32, 4, batch_first=True),
+                middle=torch.nn.LayerNorm(32),
+                think=torch.nn.Sequential(torch.nn.Linear(32, 64), torch.nn.GELU(), torch.nn.Linear(64, 32)))))
+        self.last, self.out = torch.nn.LayerNorm(32), torch.nn.Linear(32, 20)
+
+    def forward(self, rows):
+        x = torch.cat([self.first.expand(len(rows), -1, -1), self.stem(rows)], 1)
+        for step in self.steps:
+            y = step["before"](x)
+            x = x + step["look"](y, y, y, need_weights=False)[0]
+            x = x + step["think"](step["middle"](x))
+        return self.out(self.last(x[:, 0]))
+
+
+def test_a_tower_of_ones_own(measured):
+    torch.manual_seed(1)
+    model = ByTheBook().eval()
+    rows = torch.randn(4, 9, 48)
+    with pytest.raises(RecorderError, match="ByTheBook.*layout="):
+        Recorder(model)
+    layout = dict(blocks="steps", attention="look", mlp="think", final_norm="last", projection="out", output="out")
+    # Nothing calls a ModuleDict, so the input to block 0 is seen elsewhere.
+    with pytest.raises(RecorderError, match="hooks saw 3 of 3 attentions, 3 of 4 rows"), Recorder(model, layout):
+        model(rows)
+    recorder, factors = recorded(model, rows, layout=layout | dict(input="steps.0.before"))
+    measured.at_most("recorder, a tower of one's own, certificate", recorder.certificate().max(), CERTIFICATE)
+    with torch.no_grad():
+        assert (factors.embedding - F.normalize(model(rows), dim=-1)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: open_clip.create_model("RN50", load_weights=False), "ModifiedResNet.*convolutions"),
+    (lambda: timm.create_model("vit_base_patch16_224", depth=2, embed_dim=48, num_heads=3,
+                               block_fn=timm.models.vision_transformer.ParallelScalingBlock),
+     "blocks.0 is a ParallelScalingBlock; known are Block"),
+    (lambda: timm.create_model("resnet18"), "ResNet.*convolutions"),
+    (lambda: "ViT-B-16", "str is no torch.nn.Module")])
+def test_what_cannot_be_recorded(make, message):
+    with pytest.raises(RecorderError, match=message) as error:
+        Recorder(make())
+    assert isinstance(error.value, ValueError)
+
+
+def test_configuration(cases, stored, cliplens):
+    recorder = Recorder(cases("EVA-02").model, name="eva")
+    config = recorder.config
+    fingerprint = config.pop("fingerprint")
+    assert config == dict(
+        name="eva", family="timm", layers=3, heads=12, head_width=64, width=768, embed_width=512, factor_values=64,
+        factor_constants=3, image_size=96, patch=16, prefix_tokens=1, class_token=True, pool="token", pool_heads=None,
+        pool_mlp=False)
+    assert len(fingerprint) == 32 and int(fingerprint, 16) >= 0
+    json.dumps(config)
+    pool = Recorder(cases("PE-Core").model).config
+    assert (pool["pool"], pool["pool_heads"], pool["pool_mlp"], pool["factor_constants"]) == ("attention", 8, True, 0)
+    changed = copy.deepcopy(cases("EVA-02").model)
+    assert Recorder(changed).fingerprint == fingerprint
+    with torch.no_grad():
+        changed.visual.trunk.blocks[1].mlp.fc2.bias[7] += 1e-3
+    assert Recorder(changed).fingerprint != fingerprint
+
+
+def test_texts(cliplens, measured, cases, tmp_path):
+    """open_clip's own tokenizer, and transformers' for its model, as the program embeds them."""
+    case = cases("open_clip ViT")
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS) + "\n")
+    cliplens("embed", case.directory, "--texts", tmp_path / "texts.txt", "--truncate", "--out", tmp_path / "t.npy")
+    recorder = Recorder(case.model)
+    for tokenizer in (None, open_clip.get_tokenizer("ViT-B-16")):
+        rows = recorder.embed_texts(TEXTS, tokenizer, batch=5)
+        assert rows.dtype == torch.float32
+        measured.at_most("recorder, embed_texts, open_clip, from the program",
+                         np.abs(rows.numpy() - np.load(tmp_path / "t.npy")).max(), 2e-5)
+    layout = other_tokenizers.write_all(tmp_path / "tokenizers")["SigLIP's spiece.model"]
+    tokenizer = AutoTokenizer.from_pretrained(layout.path)
+    text = tower_config(num_hidden_layers=2, vocab_size=len(tokenizer) + 3, max_position_embeddings=40,
+                        projection_size=96)
+    model = SiglipModel(SiglipConfig(text_config=text, vision_config=tower_config(image_size=32, patch_size=16)))
+    directory = tmp_path / "siglip"
+    hugging_face_case(directory, model, 32, image_processor_type="SiglipImageProcessor", size=dict(height=32, width=32))
+    for file in layout.path.iterdir():
+        shutil.copy(file, directory)
+    cliplens("embed", directory, "--texts", tmp_path / "texts.txt", "--truncate", "--out", tmp_path / "s.npy")
+    rows = Recorder(model).embed_texts(TEXTS, tokenizer)
+    measured.at_most("recorder, embed_texts, SiglipModel, from the program",
+                     np.abs(rows.numpy() - np.load(tmp_path / "s.npy")).max(), 2e-5)
+    with pytest.raises(RecorderError, match="give the tokenizer"):
+        Recorder(model).embed_texts(TEXTS)

@@ -11,6 +11,7 @@ for it they are computed again, by scaled_dot_product_attention.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from typing import Any
 
 import torch
@@ -51,11 +52,36 @@ def turned(block: Block, rows: torch.Tensor, rope: Any) -> torch.Tensor:
     """Queries or keys [B, H, N, K] with their rotary positions, as timm's attention turns them."""
     if rope is None:
         return rows
-    from timm.layers import apply_rot_embed_cat
+    layers: Any = importlib.import_module("timm.layers")  # there, as the attention is timm's
     attention: Any = block.attention
     prefix = attention.num_prefix_tokens
     half = bool(getattr(attention, "rotate_half", False))
-    return torch.cat([rows[:, :, :prefix], apply_rot_embed_cat(rows[:, :, prefix:], rope, half=half)], dim=2)
+    return torch.cat([rows[:, :, :prefix], layers.apply_rot_embed_cat(rows[:, :, prefix:], rope, half=half)], dim=2)
+
+
+class Held:
+    """Memory for what a pass keeps, the same in every pass.
+
+    What is held while a model runs would otherwise come from fresh pages each time, or break up the memory that the
+    model's own tensors come from again and again; either costs the model more than these copies.
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[tuple[str, int], torch.Tensor] = {}
+
+    def keep(self, values: torch.Tensor, name: str, layer: int = 0, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """A copy of values, which holds until the next of this name and layer."""
+        dtype = dtype or values.dtype
+        held = self._slots.get((name, layer))
+        if held is None or held.shape != values.shape or held.dtype != dtype or held.device != values.device:
+            with torch.inference_mode(False):  # such memory could not be used again elsewhere
+                held = torch.empty(values.shape, dtype=dtype, device=values.device)
+            self._slots[name, layer] = held
+        return held.copy_(values)
+
+    def rows(self, rows: torch.Tensor, name: str, layer: int = 0) -> torch.Tensor:
+        """All rows of a layer. A GPU's allocator keeps its pages, so there they stay where they are."""
+        return self.keep(rows, name, layer) if rows.device.type == "cpu" else rows
 
 
 class HeadReader:
@@ -65,8 +91,10 @@ class HeadReader:
     `see_head_norm`, then `see_out`; `heads` ends it and forgets everything.
     """
 
-    def __init__(self, block: Block, all_rows: bool, class_token: bool):
+    def __init__(self, block: Block, layer: int, held: Held, all_rows: bool, class_token: bool):
         self.block = block
+        self.layer = layer
+        self.held = held
         self.all_rows = all_rows
         self.class_token = class_token
         self.clear()
@@ -89,7 +117,7 @@ class HeadReader:
         self.clear()
         self._input, self._rope = x, rope
         if self.block.is_fused:
-            self._heads = self._rows_again(x) if self.all_rows else self._class_row(x)
+            self._end(self._rows_again(x) if self.all_rows else self._class_row(x))
 
     def see_query(self, q: torch.Tensor) -> None:
         self._query = q
@@ -103,17 +131,25 @@ class HeadReader:
 
     def see_out(self, z: torch.Tensor) -> None:
         """`z` [B, N, H·K]: what the Linear behind the heads reads."""
-        heads = self.block.heads
         if self.all_rows:
-            self._heads = Heads(z)
+            heads = Heads(self.held.rows(z, "z", self.layer))
             if self.class_token:
-                self._heads.class_weight, self._heads.class_value = self._taken_from_class()
-            return
-        row = z[:, 0].to(torch.float32, copy=True).reshape(z.shape[0], heads, -1)
-        self._heads = Heads(row)
-        if self.class_token:
-            self._heads.class_weight = self._own_weight_of_row()
-            self._heads.own = self._heads.class_weight[..., None] * self._class_value()
+                heads.class_weight, heads.class_value = self._taken_from_class()
+        else:
+            heads = Heads(z[:, 0].float().reshape(z.shape[0], self.block.heads, -1))
+            if self.class_token:
+                heads.class_weight = self._own_weight_of_row()
+                heads.own = heads.class_weight[..., None] * self._class_value()
+        self._end(heads)
+
+    def _end(self, heads: Heads) -> None:
+        """Keeps the heads alone: the rows that they were made of must not be held until the pass ends."""
+        self.clear()
+        if not self.all_rows:
+            for part, value in vars(heads).items():
+                if value is not None:
+                    setattr(heads, part, self.held.keep(value, part, self.layer))
+        self._heads = heads
 
     def heads(self) -> Heads | None:
         heads = self._heads
@@ -183,7 +219,7 @@ class HeadReader:
         p = self.block.projections()
         x = self._input
         query, key = (F.linear(x, w.to(x.dtype), None if b is None else b.to(x.dtype))
-                      .unflatten(-1, (self.block.heads, -1)).transpose(1, 2)
+                      .reshape(*x.shape[:2], self.block.heads, -1).transpose(1, 2)
                       for w, b in ((p.query, p.query_bias), (p.key, p.key_bias)))
         return query, key
 
@@ -203,7 +239,7 @@ class HeadReader:
         p = self.block.projections()
         query, key = self._queries_and_keys()
         value = F.linear(x, p.value.to(x.dtype), None if p.value_bias is None else p.value_bias.to(x.dtype))
-        value = value.unflatten(-1, (self.block.heads, -1)).transpose(1, 2)
+        value = value.reshape(*x.shape[:2], self.block.heads, -1).transpose(1, 2)
         out = F.scaled_dot_product_attention(query, key, value, scale=self.block.attention_scale)
         heads = Heads(out.transpose(1, 2).flatten(2))
         if self.class_token:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -34,6 +34,7 @@ class Layout:
 
     blocks: str  # the list of blocks
     final_norm: str  # the LayerNorm in front of the projection, or in front of an attention pool
+    input: str = ""  # the module whose first input is INPUT, if blocks are no modules that are called
     output: str = ""  # the module that gives the embedding [B, E]; "" is the model itself
     projection: tuple[str, ...] = ()  # Linear modules, or parameters [D, E], one after the other
     attention: str = "attn"  # in a block: reads rows [B, N, D]
@@ -128,7 +129,7 @@ def _open_clip(model: nn.Module) -> Layout:
                             f"{type(find(block, 'attn')).__name__}; only nn.MultiheadAttention is known here")
     if not getattr(find(model, "visual.transformer"), "batch_first", True):
         raise RecorderError("visual.transformer has rows first (batch_first=False); make the model with batch_first")
-    common = dict(
+    common: dict[str, Any] = dict(
         blocks="visual.transformer.resblocks", output="visual", projection=("visual.proj",), out="out_proj",
         mlp="ls_2", attention_scale="ls_1.gamma" if is_there(find(block, "ls_1")) else "",
         family="open_clip", image_size=side(visual.image_size), patch=side(visual.patch_size))
@@ -218,7 +219,7 @@ def _transformers(model: nn.Module) -> Layout:
     at = "vision_model." if find(model, "vision_model.encoder.layers") is not None else ""
     tower = find(model, at.rstrip("."))
     config = tower.config
-    common = dict(blocks=at + "encoder.layers", final_norm=at + "post_layernorm", attention="self_attn",
+    common: dict[str, Any] = dict(blocks=at + "encoder.layers", final_norm=at + "post_layernorm", attention="self_attn",
                   qkv=("q_proj", "k_proj", "v_proj"), out="out_proj", mlp="mlp", family="transformers",
                   image_size=side(getattr(config, "image_size", None)), patch=side(getattr(config, "patch_size", None)))
     if find(tower, "head") is not None:
@@ -248,8 +249,8 @@ def layout_of(model: nn.Module) -> Layout:
     if any(find(tower, name) is not None for name in ("layer1", "layer4", "stages")):
         hint = " (a network of convolutions has no heads to decompose)"
     names = ", ".join(name for name, _ in _FAMILIES)
-    raise RecorderError(f"{type(model).__name__}: its image tower, a {type(tower).__name__}, has none of {names}{hint}; "
-                        "if it has blocks of attention and MLP, name them: Recorder(model, layout={'blocks': ..., "
+    raise RecorderError(f"{type(model).__name__}: its image tower, a {type(tower).__name__}, has none of {names}{hint}"
+                        "; if it has blocks of attention and MLP, name them: Recorder(model, layout={'blocks': ..., "
                         "'final_norm': ..., ...})")
 
 
@@ -265,23 +266,20 @@ class Projections:
     value_bias: torch.Tensor | None
 
 
-def projections_of(attention: nn.Module, names: tuple[str, ...]) -> Projections:
+def projections_of(attention: Any, names: tuple[str, ...]) -> Projections:
     """Of an attention whose Linear modules have these names (Layout.qkv)."""
     if not names:
-        if getattr(attention, "in_proj_weight", None) is not None:
-            weights = attention.in_proj_weight.chunk(3)  # type: ignore[union-attr, operator]
-        else:
-            weights = (attention.q_proj_weight, attention.k_proj_weight, attention.v_proj_weight)
+        weights = (attention.q_proj_weight, attention.k_proj_weight, attention.v_proj_weight)
+        if attention.in_proj_weight is not None:
+            weights = attention.in_proj_weight.chunk(3)
         bias = attention.in_proj_bias
-        biases = bias.chunk(3) if bias is not None else (None,) * 3  # type: ignore[union-attr, operator]
-        return Projections(*weights, *biases)  # type: ignore[arg-type]
+        return Projections(*weights, *(bias.chunk(3) if bias is not None else (None,) * 3))
     if len(names) == 1:
         joint = find(attention, names[0])
-        bias = joint.bias
-        if bias is None and getattr(attention, "q_bias", None) is not None:
+        if joint.bias is not None:
+            own = joint.bias.chunk(3)
+        else:  # EVA has them apart
             own = [getattr(attention, f"{letter}_bias", None) for letter in "qkv"]
-        else:
-            own = list(bias.chunk(3)) if bias is not None else [None] * 3
         return Projections(*joint.weight.chunk(3), *own)
     parts = [find(attention, name) for name in names]
     return Projections(*(part.weight for part in parts), *(part.bias for part in parts))
@@ -328,6 +326,7 @@ class Tower:
 
     layout: Layout
     blocks: tuple[Block, ...]
+    input: nn.Module
     final_norm: nn.LayerNorm
     projection: tuple[nn.Module | torch.Tensor, ...]
     output: nn.Module
@@ -353,7 +352,7 @@ def _norm(root: nn.Module, name: str, what: str, where: str = "") -> nn.LayerNor
         raise RecorderError(f"{name}{where} is a {type(norm).__name__} without weight and eps; a LayerNorm is needed")
     if "rms" in type(norm).__name__.lower():
         raise RecorderError(f"{name}{where} is a {type(norm).__name__}; only LayerNorm is known")
-    return norm  # type: ignore[no-any-return]
+    return cast(nn.LayerNorm, norm)
 
 
 def _block(blocks: Any, index: int, layout: Layout) -> Block:
@@ -373,7 +372,8 @@ def _block(blocks: Any, index: int, layout: Layout) -> Block:
         module=block, attention=attention, qkv=layout.qkv, heads=heads, out=out,
         scale=need(block, layout.attention_scale, "LayerScale", where) if layout.attention_scale else None,
         mlp=need(block, layout.mlp, "what is added after the attention", where),
-        head_norm=_norm(attention, layout.head_norm, "the LayerNorm over the heads", where) if layout.head_norm else None,
+        head_norm=_norm(attention, layout.head_norm, "the LayerNorm over the heads", where)
+        if layout.head_norm else None,
         behind_norm=_norm(block, layout.behind_norm, "the LayerNorm behind the attention", where)
         if layout.behind_norm else None,
         query_norm=need(attention, layout.query_norm, "the queries", where) if layout.query_norm else None,
@@ -399,6 +399,7 @@ def tower_of(model: nn.Module, layout: Layout) -> Tower:
         projection.append(part)
     return Tower(
         layout=layout, blocks=tuple(_block(blocks, i, layout) for i in range(len(blocks))),
+        input=need(model, layout.input or layout.blocks + ".0", "what reads the input to block 0"),
         final_norm=_norm(model, layout.final_norm, "the final LayerNorm"), projection=tuple(projection),
         output=need(model, layout.output, "what gives the embedding"),
         pool=need(model, layout.pool_module, "the attention pool") if layout.pool == ATTENTION else None,

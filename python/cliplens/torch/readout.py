@@ -102,8 +102,15 @@ def out_matrices(tower: Tower, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
     return weight, vector(norm.bias, weight, weight.shape[1])
 
 
-def lengths(embedding: torch.Tensor) -> torch.Tensor:
-    return embedding.norm(dim=-1, keepdim=True)
+def lengths(rows: torch.Tensor) -> torch.Tensor:
+    """Of rows [B, E], [B, 1]."""
+    return rows.square().sum(-1, keepdim=True).sqrt()
+
+
+def taken_from_class(seen: Pass) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Of each layer, what all rows' attention gives to row 0 [B, H, N], and that row's value [B, H, K]."""
+    return [(heads.class_weight, heads.class_value) for heads in seen.heads
+            if heads.class_weight is not None and heads.class_value is not None]
 
 
 class RowReadout:
@@ -151,7 +158,8 @@ class RowReadout:
             mean, sigma = moments(seen.final, tower.final_norm.eps)
             parts = torch.stack(seen.parts)
             z = torch.stack([heads.z for heads in seen.heads])
-            own = torch.stack([h.own for h in seen.heads if h.own is not None]) if seen.heads[0].own is not None else None
+            owns = [heads.own for heads in seen.heads if heads.own is not None]
+            own = torch.stack(owns) if owns else None
             if seen.behind:
                 z, own = self._behind(seen, z, own)
         factor = 1 / (sigma * n)  # [B, 1]
@@ -195,11 +203,11 @@ class RowReadout:
 
         # The LayerNorm behind a mean reads the pooled row.
         row = pooled(final) if final.dim() == 3 else final
-        z = torch.stack([pooled(heads.z).unflatten(1, (tower.heads, -1)) for heads in seen.heads])
+        z = torch.stack([pooled(heads.z).reshape(len(row), tower.heads, -1) for heads in seen.heads])
         own = None
-        if seen.heads[0].class_weight is not None:
-            own = torch.stack([torch.einsum("bn,bhn->bh", weights, heads.class_weight)[..., None] * heads.class_value
-                               for heads in seen.heads])
+        if tower.layout.class_token:
+            own = torch.stack([torch.einsum("bn,bhn->bh", weights, weight)[..., None] * value
+                               for weight, value in taken_from_class(seen)])
         return row, sigma, torch.stack([pooled(part) for part in seen.parts]), z, own
 
 
@@ -337,7 +345,7 @@ class PoolReadout:
         shared = shared / self.terms  # [B, E]
 
         z = torch.stack([torch.bmm(weights, h.z.float()) for h in seen.heads])  # [L, B, Q, H·K]
-        head_z = self._heads(z.unflatten(3, (heads, -1)), weight, shared, n, 1.0)
+        head_z = self._heads(z.reshape(*z.shape[:3], heads, -1), weight, shared, n, 1.0)
         rho = torch.stack([torch.bmm(weights, part.float()) for part in seen.parts])  # [L+1, B, Q, D]
         y = torch.matmul(rho.transpose(1, 2), self.value)  # [L+1, Q, B, C/Q]
         mlp = (torch.matmul(y.transpose(1, 2).flatten(2), self.out) + shared) / n
@@ -345,10 +353,9 @@ class PoolReadout:
             assert seen.pool_mlp is not None
             mlp = torch.cat([mlp, (seen.pool_mlp.float() @ self.projection / n)[None]])
         cls_attn = mlp.new_zeros(layers, *embedding.shape)
-        if seen.heads[0].class_weight is not None:
-            own = torch.stack([torch.matmul(h.class_weight, weights.transpose(1, 2))[..., None]
-                               * h.class_value[:, :, None]  # type: ignore[index]
-                               for h in seen.heads])  # [L, B, H, Q, K]
+        if tower.layout.class_token:
+            own = torch.stack([torch.matmul(weight_of_class, weights.transpose(1, 2))[..., None] * value[:, :, None]
+                               for weight_of_class, value in taken_from_class(seen)])  # [L, B, H, Q, K]
             cls_attn = self._heads(own.transpose(2, 3), weight, shared, n, 1 / seen.tokens).sum(1)
         ln = torch.cat([torch.zeros_like(n), torch.ones_like(n), n], 1)
         return Arrays(head_z, ln, mlp, cls_attn, embedding / n)

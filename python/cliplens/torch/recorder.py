@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any
 
@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from . import texts as text_towers
-from .attention import HeadReader, first_tensor, output_tensor
+from .attention import HeadReader, Held, first_tensor, output_tensor
 from .errors import RecorderError
 from .families import Layout, layout_of, tower_of, unwrapped
-from .readout import Arrays, Pass, PoolReadout, RowReadout, readout_of
+from .readout import Arrays, Pass, PoolReadout, RowReadout, lengths, readout_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,11 +138,14 @@ class Recorder:
             self.layout = layout if isinstance(layout, Layout) else Layout.of(layout)
         self.tower = tower_of(self.model, self.layout)
         self.name = name or type(self.model).__name__
-        self._readers = [HeadReader(block, self.tower.needs_all_rows, self.layout.class_token)
-                         for block in self.tower.blocks]
+        self._held = Held()
+        self._readers = [HeadReader(block, layer, self._held, self.tower.needs_all_rows, self.layout.class_token)
+                         for layer, block in enumerate(self.tower.blocks)]
         self._stack: contextlib.ExitStack | None = None
         self._recorded: list[Arrays] = []
         self._last: Factors | None = None
+        self._parts: list[torch.Tensor] = []  # L+1 of the pass under way
+        self._behind_rows: list[torch.Tensor] = []  # L
         self._start_pass()
 
     # What has been recorded.
@@ -174,11 +177,11 @@ class Recorder:
         with torch.no_grad():
             total = factors.total(self.basis())
             embedding = factors.embedding.to(total.dtype)
-            return (total - embedding).norm(dim=1) / embedding.norm(dim=1)
+            return (lengths(total - embedding) / lengths(embedding))[:, 0]
 
     # What does not depend on pictures.
 
-    @functools.cached_property
+    @cached_property
     def _readout(self) -> RowReadout | PoolReadout:
         # Not as tensors of inference mode, which would stay unusable elsewhere.
         with torch.inference_mode(False), torch.no_grad(), _full_precision(self.device):
@@ -196,7 +199,7 @@ class Recorder:
         """Of the tower's weights."""
         return self.tower.final_norm.weight.device
 
-    @functools.cached_property
+    @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits: BLAKE2b of 16 bytes over names, shapes and values of the model's state dict. Values as
         float32, so that the same weights in another type that holds them have the same; integers as int64."""
@@ -260,8 +263,8 @@ class Recorder:
             stack.close()
 
     def _start_pass(self) -> None:
-        self._parts: list[torch.Tensor] = []
-        self._behind: list[torch.Tensor] = []
+        self._parts.clear()
+        self._behind_rows.clear()
         self._final: torch.Tensor | None = None
         self._pool_out: torch.Tensor | None = None
         self._pool_mlp: torch.Tensor | None = None
@@ -269,21 +272,22 @@ class Recorder:
         for reader in self._readers:
             reader.clear()
 
-    def _kept(self, rows: torch.Tensor) -> torch.Tensor:
-        """Of rows [B, N, D], or [B, D] already, what is needed: row 0 as a copy, or all as they are."""
+    def _kept(self, rows: torch.Tensor, name: str, layer: int = 0) -> torch.Tensor:
+        """Of rows [B, N, D], or [B, D] already, what is needed: all, or row 0 in float32."""
         if self.tower.needs_all_rows:
-            return rows
-        return (rows[:, 0] if rows.dim() == 3 else rows).to(torch.float32, copy=True)
+            return self._held.rows(rows, name, layer)
+        return self._held.keep(rows[:, 0] if rows.dim() == 3 else rows, name, layer, torch.float32)
 
     def _hooks(self) -> Iterator[Any]:
         """Registers all hooks; those of one pass run in the order of the model's modules."""
         tower = self.tower
 
         def before(module: nn.Module, see: Callable[[torch.Tensor, dict[str, Any]], None]) -> Any:
+            # `see` gets the first tensor, and all inputs by keyword or by their place, "0", "1", ...
             def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
                 x = first_tensor(args, kwargs)
                 with torch.no_grad(), _full_precision(x.device):
-                    see(x, kwargs)
+                    see(x, {str(place): value for place, value in enumerate(args)} | kwargs)
             return module.register_forward_pre_hook(hook, with_kwargs=True)
 
         def after(module: nn.Module, see: Callable[[torch.Tensor], None]) -> Any:
@@ -296,38 +300,46 @@ class Recorder:
         def begin(x: torch.Tensor, _: dict[str, Any]) -> None:
             self._start_pass()
             if x.dim() != 3:
-                raise RecorderError(f"{self.layout.blocks}.0 reads {tuple(x.shape)}; rows [B, N, D] are needed")
+                where = self.layout.input or self.layout.blocks + ".0"
+                raise RecorderError(f"{where} reads {tuple(x.shape)}; rows [B, N, D] are needed")
             self._tokens = x.shape[1]
-            self._parts.append(self._kept(x))
+            self._parts.append(self._kept(x, "input"))
 
-        yield before(tower.blocks[0].module, begin)
-        for block, reader in zip(tower.blocks, self._readers):
-            yield before(block.attention, lambda x, kwargs, r=reader: r.see_input(x, kwargs.get("rope")))
+        yield before(tower.input, begin)
+        for layer, (block, reader) in enumerate(zip(tower.blocks, self._readers)):
+            yield before(block.attention, partial(_see_input, reader))
             if block.query_norm is not None and block.key_norm is not None:
                 yield after(block.query_norm, reader.see_query)
                 yield after(block.key_norm, reader.see_key)
             if block.head_norm is not None:
-                yield before(block.head_norm, lambda x, _, r=reader: r.see_head_norm(x))
+                yield before(block.head_norm, _alone(reader.see_head_norm))
             if not block.is_fused:
-                yield before(block.out, lambda x, _, r=reader: r.see_out(x))
+                yield before(block.out, _alone(reader.see_out))
             if block.behind_norm is not None:
-                yield before(block.behind_norm, lambda x, _: self._behind.append(x[:, 0].float()))
-            yield after(block.mlp, lambda x: self._parts.append(self._kept(x)))
-        yield before(tower.final_norm, lambda x, _: setattr(self, "_final", self._kept(x)))
-        if isinstance(self._readout, PoolReadout):
-            yield from self._pool_hooks(self._readout, before, after)
+                yield before(block.behind_norm, _alone(partial(self._see_rows, self._behind_rows, "behind", layer)))
+            yield after(block.mlp, partial(self._see_rows, self._parts, "mlp", layer))
+        yield before(tower.final_norm, _alone(self._see_final))
+        if tower.pool is not None:
+            yield before(tower.pool, _check_mask)
+        readout = self._readout
+        if isinstance(readout, PoolReadout) and readout.has_mlp and readout.weights.mlp is not None:
+            yield after(readout.weights.mlp, self._see_pool_mlp)
+        if tower.pool_behind_norm is not None:
+            yield before(tower.pool_behind_norm, _alone(self._see_pool_out))
         yield after(tower.output, self._end_pass)
 
-    def _pool_hooks(self, readout: PoolReadout, before: Callable[..., Any], after: Callable[..., Any]) -> Iterator[Any]:
-        tower = self.tower
-        assert tower.pool is not None
-        if readout.has_mlp:
-            yield after(readout.weights.mlp, lambda x: setattr(self, "_pool_mlp", x.flatten(1, -2)[:, 0] if x.dim() == 2
-                                                               else x[:, 0]))
-        if tower.pool_behind_norm is not None:
-            yield before(tower.pool_behind_norm, lambda x, _: setattr(
-                self, "_pool_out", (x[:, 0] if x.dim() == 3 else x).float()))
-        yield before(tower.pool, lambda _, kwargs: _check_mask(kwargs))
+    def _see_rows(self, rows: list[torch.Tensor], name: str, layer: int, x: torch.Tensor) -> None:
+        rows.append(self._kept(x, name, layer))
+
+    def _see_final(self, x: torch.Tensor) -> None:
+        # All rows stay as they are: they are the last of the pass.
+        self._final = x if self.tower.needs_all_rows else self._kept(x, "final")
+
+    def _see_pool_mlp(self, x: torch.Tensor) -> None:
+        self._pool_mlp = x[:, 0] if x.dim() == 3 else x
+
+    def _see_pool_out(self, x: torch.Tensor) -> None:
+        self._pool_out = (x[:, 0] if x.dim() == 3 else x).float()
 
     def _end_pass(self, embedding: torch.Tensor) -> None:
         heads = [reader.heads() for reader in self._readers]
@@ -336,21 +348,33 @@ class Recorder:
         if len(self._parts) != layers + 1 or len(seen) != layers or self._final is None:
             raise RecorderError(
                 f"{self.name}: hooks saw {len(seen)} of {layers} attentions, {len(self._parts)} of {layers + 1} rows "
-                f"of INPUT and MLPs{'' if self._final is not None else ', and no final LayerNorm'}; the pass went round "
-                f"the modules of the layout ({self.layout.family}): name those it goes through in layout=")
+                f"of INPUT and MLPs and {'the' if self._final is not None else 'no'} final LayerNorm; the pass goes "
+                f"round modules of the layout ({self.layout.family}): name those that it goes through in layout=")
         if embedding.dim() != 2 or embedding.shape[1] != self._readout.embed_width:
             raise RecorderError(f"{self.layout.output or 'the model'} gave {tuple(embedding.shape)} where the "
                                 f"projection gives embeddings [B, {self._readout.embed_width}]; name what gives the "
                                 "embedding in layout={'output': ...}")
         self._recorded.append(self._readout.arrays(Pass(
             parts=self._parts, heads=seen, final=self._final, embedding=embedding, tokens=self._tokens,
-            behind=self._behind, pool_out=self._pool_out, pool_mlp=self._pool_mlp)))
+            behind=self._behind_rows, pool_out=self._pool_out, pool_mlp=self._pool_mlp)))
         self._start_pass()
 
 
-def _check_mask(kwargs: dict[str, Any]) -> None:
-    mask = kwargs.get("attention_mask")
-    if isinstance(mask, torch.Tensor) and not bool((mask > 0).all()):
+def _see_input(reader: HeadReader, x: torch.Tensor, given: dict[str, Any]) -> None:
+    reader.see_input(x, given.get("rope"))
+
+
+def _alone(see: Callable[[torch.Tensor], None]) -> Callable[[torch.Tensor, dict[str, Any]], None]:
+    """A reader of a module's first input alone."""
+    return lambda x, _: see(x)
+
+
+def _check_mask(_: torch.Tensor, given: dict[str, Any]) -> None:
+    """Of an attention pool: rows that are left out would need weights of their own."""
+    mask = given.get("attention_mask", given.get("1"))
+    if not isinstance(mask, torch.Tensor):
+        return
+    if not bool((mask == 0).all() if mask.is_floating_point() else mask.bool().all()):
         raise RecorderError("pictures are padded (pixel_attention_mask has zeros); record those that fill all patches")
 
 

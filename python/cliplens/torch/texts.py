@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ def _ids(model: Any, tokenizer: Callable[..., Any], texts: list[str]) -> dict[st
     made = tokenizer(texts, padding="max_length", truncation=True, max_length=int(context), return_tensors="pt")
     # SigLIP's towers attend to padding.
     siglip = "siglip" in type(model).__name__.lower()
-    return {key: made[key] for key in ("input_ids", "attention_mask") if key in made and not (siglip and key != "input_ids")}
+    return {key: made[key] for key in ("input_ids",) + (() if siglip else ("attention_mask",)) if key in made}
 
 
 def _default(model: Any) -> Callable[..., Any]:
@@ -33,8 +34,9 @@ def _default(model: Any) -> Callable[..., Any]:
     if not hasattr(model, "encode_text") or vocabulary != CLIP_VOCABULARY:
         raise RecorderError(f"embed_texts: give the tokenizer of this {type(model).__name__}, such as "
                             "open_clip.get_tokenizer(NAME) or transformers.AutoTokenizer.from_pretrained(NAME)")
-    from open_clip.tokenizer import SimpleTokenizer
-    return SimpleTokenizer(context_length=int(getattr(model, "context_length", find(model, "text.context_length", 77))))
+    context = getattr(model, "context_length", find(model, "text.context_length", 77))
+    tokenizers: Any = importlib.import_module("open_clip.tokenizer")
+    return cast(Callable[..., Any], tokenizers.SimpleTokenizer(context_length=int(context)))
 
 
 def embed(model: nn.Module, texts: Sequence[str], tokenizer: Callable[..., Any] | None, batch: int,
@@ -46,7 +48,7 @@ def embed(model: nn.Module, texts: Sequence[str], tokenizer: Callable[..., Any] 
         raise RecorderError(f"embed_texts: batch is {batch}; at least one text is taken at a time")
     tower: Any = model
     encode = getattr(tower, "encode_text", None)
-    features = getattr(tower, "get_text_features", None)
+    features: Any = getattr(tower, "get_text_features", None)
     if encode is None and features is None:
         raise RecorderError(f"{type(model).__name__} has no text tower (encode_text or get_text_features)")
     tokenizer = tokenizer or _default(tower)
@@ -54,7 +56,7 @@ def embed(model: nn.Module, texts: Sequence[str], tokenizer: Callable[..., Any] 
     with torch.no_grad():
         for start in range(0, len(texts), batch):
             inputs = {k: v.to(device) for k, v in _ids(tower, tokenizer, list(texts[start:start + batch])).items()}
-            made = encode(inputs["input_ids"]) if encode is not None else features(**inputs)  # type: ignore[misc]
+            made = encode(inputs["input_ids"]) if encode is not None else features(**inputs)
             made = getattr(made, "pooler_output", made)
             rows.append(nn.functional.normalize(made.float(), dim=-1))
     if not rows:
