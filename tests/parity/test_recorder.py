@@ -558,6 +558,41 @@ def test_configuration(cases, stored, cliplens):
     assert Recorder(changed).fingerprint != fingerprint
 
 
+def test_weights_that_change(measured, cases, stored):
+    """A Recorder follows its model: another type, other weights."""
+    model, pixels = copy.deepcopy(cases("timm SigLIP").model), stored("timm SigLIP").pixels
+    recorder, before = recorded(model, pixels)
+    fingerprint = recorder.fingerprint
+    with torch.no_grad():
+        for value in model.visual.trunk.attn_pool.parameters():
+            value *= 1.25
+        model.visual.trunk.blocks[1].attn.proj.weight *= 0.5
+    with recorder, torch.inference_mode():
+        embed(model, pixels)
+    after = recorder.factors()
+    assert (after.head_z - before.head_z).abs().max() > 1e-3 and recorder.fingerprint != fingerprint
+    measured.at_most("recorder, changed weights, certificate", recorder.certificate(after).max(), CERTIFICATE)
+    model.double()
+    with recorder, torch.inference_mode():
+        embed(model, pixels.double())
+    measured.at_most("recorder, a model in float64, certificate", recorder.certificate().max(), CERTIFICATE)
+    compare_factors(measured, "a model in float64", recorder.factors(), after, 1e-5)
+
+
+def test_adapters_are_refused(cases):
+    class Adapter(torch.nn.Module):
+        def __init__(self, base_layer):
+            super().__init__()
+            self.base_layer = base_layer
+            self.weight, self.bias = base_layer.weight, base_layer.bias
+
+    model = copy.deepcopy(cases("CLIPModel").model)
+    attention = model.vision_model.encoder.layers[1].self_attn
+    attention.v_proj = Adapter(attention.v_proj)
+    with pytest.raises(RecorderError, match=r"layers.1.self_attn.v_proj is a Adapter.*merge"):
+        Recorder(model)
+
+
 def test_texts(cliplens, measured, cases, tmp_path):
     """open_clip's own tokenizer, and transformers' for its model, as the program embeds them."""
     case = cases("open_clip ViT")
@@ -584,3 +619,24 @@ def test_texts(cliplens, measured, cases, tmp_path):
                      np.abs(rows.numpy() - np.load(tmp_path / "s.npy")).max(), 2e-5)
     with pytest.raises(RecorderError, match="give the tokenizer"):
         Recorder(model).embed_texts(TEXTS)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_products_of_halves(measured, monkeypatch, dtype):
+    """What a GPU computes of rows in half precision: both parts of the float32 side count. Without a GPU the product
+    itself is that of float64."""
+    from cliplens.torch import attention
+    monkeypatch.setattr(attention, "half_product", lambda a, b: (a.double() @ b.double()).float())
+
+    class OfGpu(torch.Tensor):
+        device = torch.device("cuda")
+
+    random = torch.Generator().manual_seed(4)
+    rows = torch.randn(3, 50, 64, generator=random).to(dtype)
+    columns, weights = torch.randn(3, 64, 5, generator=random), torch.rand(3, 5, 50, generator=random)
+    for got, wanted in (
+            (attention.wide_product(rows.as_subclass(OfGpu), columns), rows.double() @ columns.double()),
+            (attention.narrow_product(weights, rows.as_subclass(OfGpu)), weights.double() @ rows.double())):
+        assert got.dtype == torch.float32 and got.shape == wanted.shape
+        measured.at_most(f"recorder, products of {dtype} rows, relative",
+                         float((got - wanted).norm()) / float(wanted.norm()), 2**-16)

@@ -59,6 +59,42 @@ def turned(block: Block, rows: torch.Tensor, rope: Any) -> torch.Tensor:
     return torch.cat([rows[:, :, :prefix], layers.apply_rot_embed_cat(rows[:, :, prefix:], rope, half=half)], dim=2)
 
 
+def _halves(narrow: torch.Tensor, dtype: torch.dtype, axis: int) -> torch.Tensor:
+    """float32 as a sum of two tensors of a shorter type, side by side: 2^-17 of each number is lost in bfloat16."""
+    high = narrow.to(dtype)
+    return torch.cat([high, (narrow - high.float()).to(dtype)], axis)
+
+
+def half_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor | None:
+    """A product of halves with sums and result in float32, or None where PyTorch has none (before 2.8)."""
+    try:
+        return torch.bmm(left, right, out_dtype=torch.float32)
+    except (TypeError, RuntimeError):
+        return None
+
+
+def wide_product(wide: torch.Tensor, narrow: torch.Tensor) -> torch.Tensor:
+    """Rows [B, N, D] as the model has them times a few columns [B, D, H] in float32: [B, N, H] in float32.
+
+    On a GPU rows in half precision are read as they are, since making them float32 would take longer than the product;
+    the columns are halves in two parts, so that nothing of theirs is lost.
+    """
+    if wide.dtype != torch.float32 and wide.device.type == "cuda":
+        product = half_product(wide, _halves(narrow, wide.dtype, 2))
+        if product is not None:
+            return product[..., :narrow.shape[2]] + product[..., narrow.shape[2]:]
+    return torch.bmm(wide.float(), narrow)
+
+
+def narrow_product(narrow: torch.Tensor, wide: torch.Tensor) -> torch.Tensor:
+    """A few rows of weights [B, H, N] in float32 times rows [B, N, D]: [B, H, D] in float32, as `wide_product`."""
+    if wide.dtype != torch.float32 and wide.device.type == "cuda":
+        product = half_product(_halves(narrow, wide.dtype, 1), wide)
+        if product is not None:
+            return product[:, :narrow.shape[1]] + product[:, narrow.shape[1]:]
+    return torch.bmm(narrow, wide.float())
+
+
 class Held:
     """Memory for what a pass keeps, the same in every pass.
 
@@ -160,36 +196,36 @@ class HeadReader:
         """Of row 0 [B, N, H] before the softmax, but for a constant of each head."""
         p = self.block.projections()
         heads = self.block.heads
-        query = row_projection(x[:, 0], p.query, p.query_bias, heads) * self.block.attention_scale
+        query = row_projection(x[:, 0].float(), p.query, p.query_bias, heads) * self.block.attention_scale
         pulled = torch.matmul(query.transpose(0, 1), by_head(p.key, heads))  # [H, B, D]
-        return torch.bmm(x, pulled.permute(1, 2, 0))
+        return wide_product(x, pulled.permute(1, 2, 0))
 
     def _class_row(self, x: torch.Tensor) -> Heads:
-        x = x.float()
         p = self.block.projections()
         heads = self.block.heads
         pattern = self._row_logits(x).softmax(1)  # [B, N, H]
-        read = torch.bmm(pattern.transpose(1, 2), x)  # [B, H, D]
+        read = narrow_product(pattern.transpose(1, 2), x)  # [B, H, D]
         value = by_head(p.value, heads)
         z = torch.matmul(read.transpose(0, 1), value.transpose(1, 2)).transpose(0, 1)
         if p.value_bias is not None:
             z = z + by_head(p.value_bias, heads)
         own = None
         if self.class_token:
-            own = pattern[:, 0, :, None] * row_projection(x[:, 0], p.value, p.value_bias, heads)
+            own = pattern[:, 0, :, None] * row_projection(x[:, 0].float(), p.value, p.value_bias, heads)
         return Heads(z, own, class_weight=pattern[:, 0])
 
     def _own_weight_of_row(self) -> torch.Tensor:
         """[B, H]"""
         assert self._input is not None
         if not self.has_turned_keys:
-            return self._row_logits(self._input.float()).softmax(1)[:, 0]
+            return self._row_logits(self._input).softmax(1)[:, 0]
         assert self._query is not None and self._key is not None
-        key = turned(self.block, self._key, self._rope).float()
+        key = turned(self.block, self._key, self._rope)
         query = self._query[:, :, :1] if self._prefix_is_not_turned() else turned(
             self.block, self._query, self._rope)[:, :, :1]
-        logits = torch.matmul(key, query.float().transpose(2, 3) * self.block.attention_scale)  # [B, H, N, 1]
-        return logits.softmax(2)[:, :, 0, 0]
+        query = query.float().transpose(2, 3) * self.block.attention_scale
+        logits = wide_product(key.flatten(0, 1), query.flatten(0, 1))  # [B·H, N, 1]
+        return logits.softmax(1)[:, 0, 0].reshape(query.shape[:2])
 
     def _prefix_is_not_turned(self) -> bool:
         return self._rope is None or getattr(self.block.attention, "num_prefix_tokens", 0) > 0

@@ -12,7 +12,7 @@ D is the tower's width, E the embedding's, H the heads of a layer, K the numbers
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -333,6 +333,17 @@ class Tower:
     pool: nn.Module | None
     pool_behind_norm: nn.LayerNorm | None
 
+    def weights(self) -> Iterator[torch.Tensor]:
+        """What the read-out's matrices are made of."""
+        modules: list[Any] = [self.final_norm, self.pool, self.pool_behind_norm, *self.projection]
+        for block in self.blocks:
+            modules += [block.out, block.behind_norm, block.scale]
+        for module in modules:
+            if isinstance(module, torch.Tensor):
+                yield module
+            elif module is not None:
+                yield from module.parameters()
+
     @property
     def heads(self) -> int:
         return self.blocks[0].heads
@@ -355,13 +366,26 @@ def _norm(root: nn.Module, name: str, what: str, where: str = "") -> nn.LayerNor
     return cast(nn.LayerNorm, norm)
 
 
+def _plain(module: Any, name: str) -> Any:
+    """A module whose product is that of its weight: no adapter beside it, nothing packed."""
+    weight = getattr(module, "weight", None)
+    if hasattr(module, "base_layer") or hasattr(module, "parametrizations"):
+        raise RecorderError(f"{name} is a {type(module).__name__} around another Linear; merge the adapter into the "
+                            "weights first (merge_and_unload in PEFT)")
+    if not isinstance(weight, torch.Tensor) or not weight.is_floating_point() or weight.dim() != 2:
+        raise RecorderError(f"{name} is a {type(module).__name__} without a plain weight; quantized models are not "
+                            "known, give the model in a floating-point type")
+    return module
+
+
 def _block(blocks: Any, index: int, layout: Layout) -> Block:
     block = unwrapped(blocks[index])
     where = f" ({layout.blocks}.{index})"
     attention = need(block, layout.attention, "the attention", where)
-    out = need(attention, layout.out, "the Linear behind the heads", f" ({layout.blocks}.{index}.{layout.attention})")
+    at = f"{layout.blocks}.{index}.{layout.attention}"
+    out = _plain(need(attention, layout.out, "the Linear behind the heads", f" ({at})"), f"{at}.{layout.out}")
     for name in layout.qkv:
-        need(attention, name, "queries, keys and values", f" ({layout.blocks}.{index}.{layout.attention})")
+        _plain(need(attention, name, "queries, keys and values", f" ({at})"), f"{at}.{name}")
     heads = getattr(attention, "num_heads", getattr(attention, "heads", None))
     if not isinstance(heads, int):
         raise RecorderError(f"{type(attention).__name__}{where} does not say its number of heads in num_heads")
@@ -394,9 +418,7 @@ def tower_of(model: nn.Module, layout: Layout) -> Tower:
     projection = []
     for name in layout.projection:
         part = need(model, name, "the projection to the embedding")
-        if not isinstance(part, torch.Tensor) and not hasattr(part, "weight"):
-            raise RecorderError(f"{name} is a {type(part).__name__}; a Linear or a parameter [D, E] is needed")
-        projection.append(part)
+        projection.append(part if isinstance(part, torch.Tensor) else _plain(part, name))
     return Tower(
         layout=layout, blocks=tuple(_block(blocks, i, layout) for i in range(len(blocks))),
         input=need(model, layout.input or layout.blocks + ".0", "what reads the input to block 0"),

@@ -21,7 +21,7 @@ import dataclasses
 import torch
 from torch import nn
 
-from .attention import Heads, moments
+from .attention import Heads, moments, narrow_product
 from .errors import RecorderError
 from .families import ATTENTION, NORMED_AVERAGE, Tower, find, projections_of
 
@@ -199,7 +199,7 @@ class RowReadout:
             weights = weights / total
 
         def pooled(rows: torch.Tensor) -> torch.Tensor:
-            return torch.bmm(weights[:, None], rows.float())[:, 0]
+            return narrow_product(weights[:, None], rows)[:, 0]
 
         # The LayerNorm behind a mean reads the pooled row.
         row = pooled(final) if final.dim() == 3 else final
@@ -344,9 +344,9 @@ class PoolReadout:
         shared = self.constant + fixed - (weighted_mean * self.ones).flatten(1) @ self.out
         shared = shared / self.terms  # [B, E]
 
-        z = torch.stack([torch.bmm(weights, h.z.float()) for h in seen.heads])  # [L, B, Q, H·K]
+        z = torch.stack([narrow_product(weights, h.z) for h in seen.heads])  # [L, B, Q, H·K]
         head_z = self._heads(z.reshape(*z.shape[:3], heads, -1), weight, shared, n, 1.0)
-        rho = torch.stack([torch.bmm(weights, part.float()) for part in seen.parts])  # [L+1, B, Q, D]
+        rho = torch.stack([narrow_product(weights, part) for part in seen.parts])  # [L+1, B, Q, D]
         y = torch.matmul(rho.transpose(1, 2), self.value)  # [L+1, Q, B, C/Q]
         mlp = (torch.matmul(y.transpose(1, 2).flatten(2), self.out) + shared) / n
         if self.has_mlp:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -120,9 +120,10 @@ class Recorder:
     heads' sums need of the pattern is computed beside it. Forward passes within one `with`, and of several, add up;
     `factors()` gives them all and forgets them. Each is B·(L·H·K + 2·L·E) numbers that stay on the device until then.
 
-    A compiled model runs uncompiled within `with` (torch.compiler.set_stance): a graph that was compiled without hooks
-    would leave them out, and one compiled with them would keep them. Weights are read once, at the first pass or
-    `basis()`: after they change, make a new Recorder.
+    A compiled model, as anything compiled, runs uncompiled within `with` (torch.compiler.set_stance): a graph that was
+    compiled without hooks would leave them out, and one compiled with them would keep them. In float32 on a GPU
+    products are as exact as PyTorch is told (torch.set_float32_matmul_precision); the certificate shows it. `basis()`
+    is of the weights as they are: take factors before weights change.
 
     Raises RecorderError, a ValueError that names the missing module and the next step, for a model whose blocks it
     does not know. Not for use by several threads at once.
@@ -138,6 +139,8 @@ class Recorder:
             self.layout = layout if isinstance(layout, Layout) else Layout.of(layout)
         self.tower = tower_of(self.model, self.layout)
         self.name = name or type(self.model).__name__
+        self._made: tuple[Any, RowReadout | PoolReadout] | None = None
+        self._digest: tuple[Any, str] | None = None
         self._held = Held()
         self._readers = [HeadReader(block, layer, self._held, self.tower.needs_all_rows, self.layout.class_token)
                          for layer, block in enumerate(self.tower.blocks)]
@@ -181,14 +184,18 @@ class Recorder:
 
     # What does not depend on pictures.
 
-    @cached_property
+    @property
     def _readout(self) -> RowReadout | PoolReadout:
-        # Not as tensors of inference mode, which would stay unusable elsewhere.
-        with torch.inference_mode(False), torch.no_grad(), _full_precision(self.device):
-            return readout_of(self.tower)
+        """The matrices, made anew where the weights have changed or moved."""
+        state = _state_of(self.tower.weights())
+        if self._made is None or self._made[0] != state:
+            # Not as tensors of inference mode, which would stay unusable elsewhere.
+            with torch.inference_mode(False), torch.no_grad(), _full_precision(self.device):
+                self._made = state, readout_of(self.tower)
+        return self._made[1]
 
     def basis(self) -> Basis:
-        """The heads' matrices B, computed in float64 at the first call and kept; see `Basis`."""
+        """The heads' matrices B, computed in float64 and kept while the weights stay as they are; see `Basis`."""
         readout = self._readout
         if isinstance(readout, RowReadout):
             return Basis(readout.heads, None)
@@ -199,10 +206,13 @@ class Recorder:
         """Of the tower's weights."""
         return self.tower.final_norm.weight.device
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits: BLAKE2b of 16 bytes over names, shapes and values of the model's state dict. Values as
         float32, so that the same weights in another type that holds them have the same; integers as int64."""
+        weights = list(self.model.state_dict().values())
+        if self._digest is not None and self._digest[0] == _state_of(weights):
+            return self._digest[1]
         digest = hashlib.blake2b(digest_size=16)
         state = {key.replace("_orig_mod.", ""): value for key, value in self.model.state_dict().items()}
         for key in sorted(state):
@@ -210,7 +220,8 @@ class Recorder:
             value = value.to("cpu", torch.float32 if value.is_floating_point() else torch.int64).contiguous()
             digest.update(f"{key}\0{tuple(value.shape)}\0".encode())
             digest.update(value.numpy().reshape(-1).view(np.uint8).data)
-        return digest.hexdigest()
+        self._digest = _state_of(weights), digest.hexdigest()
+        return self._digest[1]
 
     @property
     def config(self) -> dict[str, Any]:
@@ -321,7 +332,7 @@ class Recorder:
         yield before(tower.final_norm, _alone(self._see_final))
         if tower.pool is not None:
             yield before(tower.pool, _check_mask)
-        readout = self._readout
+        self._reading = readout = self._readout
         if isinstance(readout, PoolReadout) and readout.has_mlp and readout.weights.mlp is not None:
             yield after(readout.weights.mlp, self._see_pool_mlp)
         if tower.pool_behind_norm is not None:
@@ -350,14 +361,19 @@ class Recorder:
                 f"{self.name}: hooks saw {len(seen)} of {layers} attentions, {len(self._parts)} of {layers + 1} rows "
                 f"of INPUT and MLPs and {'the' if self._final is not None else 'no'} final LayerNorm; the pass goes "
                 f"round modules of the layout ({self.layout.family}): name those that it goes through in layout=")
-        if embedding.dim() != 2 or embedding.shape[1] != self._readout.embed_width:
+        if embedding.dim() != 2 or embedding.shape[1] != self._reading.embed_width:
             raise RecorderError(f"{self.layout.output or 'the model'} gave {tuple(embedding.shape)} where the "
-                                f"projection gives embeddings [B, {self._readout.embed_width}]; name what gives the "
+                                f"projection gives embeddings [B, {self._reading.embed_width}]; name what gives the "
                                 "embedding in layout={'output': ...}")
-        self._recorded.append(self._readout.arrays(Pass(
+        self._recorded.append(self._reading.arrays(Pass(
             parts=self._parts, heads=seen, final=self._final, embedding=embedding, tokens=self._tokens,
             behind=self._behind_rows, pool_out=self._pool_out, pool_mlp=self._pool_mlp)))
         self._start_pass()
+
+
+def _state_of(weights: Iterable[torch.Tensor]) -> tuple[Any, ...]:
+    """What changes when a weight changes or moves."""
+    return tuple((w.data_ptr(), None if w.is_inference() else w._version, w.dtype, w.device) for w in weights)
 
 
 def _see_input(reader: HeadReader, x: torch.Tensor, given: dict[str, Any]) -> None:
