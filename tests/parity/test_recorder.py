@@ -166,6 +166,8 @@ CASES = {
     "timm ViT with a mean": lambda d: timm_tower(
         d, "EVA02-B-16", "vit_medium_patch16_reg4_gap_256", "avg", img_size=96, depth=3),
     "CLIPA": lambda d: open_clip_vit(d, no_ln_pre=True, pool_type="avg", final_ln_after_pool=True),
+    "timm ViT with a mean of normed rows": lambda d: timm_tower(d, "vit_medium_patch16_gap_256", depth=3),
+    "ViTamin-S": lambda d: timm_tower(d, "ViTamin-S"),
     "CoCa": coca,
     "CLIPModel": clip_of_transformers,
     "CLIPVisionModelWithProjection": vision_of_transformers,
@@ -604,6 +606,11 @@ def test_texts(cliplens, measured, cases, tmp_path):
         assert rows.dtype == torch.float32
         measured.at_most("recorder, embed_texts, open_clip, from the program",
                          np.abs(rows.numpy() - np.load(tmp_path / "t.npy")).max(), 2e-5)
+    case = cases("CoCa")
+    with torch.no_grad():
+        wanted = case.model.encode_text(open_clip.tokenizer.SimpleTokenizer(
+            context_length=case.model.text.context_length)(TEXTS), normalize=True)
+    assert (Recorder(case.model).embed_texts(TEXTS) - wanted).abs().max() < 1e-5
     layout = other_tokenizers.write_all(tmp_path / "tokenizers")["SigLIP's spiece.model"]
     tokenizer = AutoTokenizer.from_pretrained(layout.path)
     text = tower_config(num_hidden_layers=2, vocab_size=len(tokenizer) + 3, max_position_embeddings=40,

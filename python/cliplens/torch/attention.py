@@ -140,7 +140,6 @@ class HeadReader:
         self._rope: Any = None
         self._query: torch.Tensor | None = None
         self._key: torch.Tensor | None = None
-        self._own_weight: torch.Tensor | None = None  # [B, H] of row 0
         self._norm: tuple[torch.Tensor, torch.Tensor] | None = None  # of the LayerNorm over the heads
         self._heads: Heads | None = None
 

@@ -87,16 +87,24 @@ class Factors:
         (arXiv 2310.05916, section 3; docs/decomposition.md)."""
         if basis.heads is None:
             return self.head_z
+        return torch.stack([torch.matmul(self._u(layer), matrix) for layer, matrix in enumerate(basis.heads)])
+
+    def _u(self, layer: int) -> torch.Tensor:
+        """The factors u of a layer's heads [H, B, K+3]."""
         mean, sigma, n = self.ln.T[:, :, None]
         constants = torch.cat([torch.ones_like(mean), mean, sigma], 1)
-        u = torch.cat([self.head_z, constants.expand(*self.head_z.shape[:2], -1, -1)], 3) / (sigma * n)
-        return torch.matmul(u, basis.heads)
+        z = self.head_z[layer]
+        return torch.cat([z, constants.expand(len(z), -1, -1)], 2).div(sigma * n)
 
     def total(self, basis: Basis) -> torch.Tensor:
         """The sum of all contributions [B, E], in float64 where the device has it."""
         wide = torch.float32 if self.embedding.device.type == "mps" else torch.float64
-        sums = self.contributions(basis).to(wide).sum((0, 1))
-        return sums + self.mlp.to(wide).sum(0)
+        sums = self.mlp.sum(0, dtype=wide)
+        if basis.heads is None:
+            return sums + self.head_z.sum((0, 1), dtype=wide)
+        for layer, matrix in enumerate(basis.heads):  # a layer's matrices one below the other
+            sums += self._u(layer).to(wide).transpose(0, 1).flatten(1) @ matrix.to(wide).flatten(0, 1)
+        return sums
 
 
 class Recorder:
@@ -119,6 +127,7 @@ class Recorder:
     Hooks are there within `with` alone. The model's own pass is not changed: fused attention stays on, and what the
     heads' sums need of the pattern is computed beside it. Forward passes within one `with`, and of several, add up;
     `factors()` gives them all and forgets them. Each is B·(L·H·K + 2·L·E) numbers that stay on the device until then.
+    An error ends the pass under way; passes that came to their embedding before it stay recorded.
 
     A compiled model, as anything compiled, runs uncompiled within `with` (torch.compiler.set_stance): a graph that was
     compiled without hooks would leave them out, and one compiled with them would keep them. In float32 on a GPU

@@ -15,6 +15,15 @@ from .families import find
 CLIP_VOCABULARY = 49408
 
 
+def _context(model: Any) -> int:
+    """Tokens of a text. CoCa's own context_length is its decoder's."""
+    for name in ("text.context_length", "context_length", "config.text_config.max_position_embeddings"):
+        found = find(model, name)
+        if isinstance(found, int):
+            return found
+    return 77
+
+
 def _ids(model: Any, tokenizer: Callable[..., Any], texts: list[str]) -> dict[str, torch.Tensor]:
     """What the text tower reads of texts."""
     if not hasattr(tokenizer, "pad"):
@@ -22,8 +31,7 @@ def _ids(model: Any, tokenizer: Callable[..., Any], texts: list[str]) -> dict[st
         if not isinstance(ids, torch.Tensor):
             ids = ids["input_ids"] if hasattr(ids, "__getitem__") and "input_ids" in ids else torch.as_tensor(ids)
         return dict(input_ids=torch.as_tensor(ids))
-    context = find(model, "context_length", find(model, "config.text_config.max_position_embeddings", 77))
-    made = tokenizer(texts, padding="max_length", truncation=True, max_length=int(context), return_tensors="pt")
+    made = tokenizer(texts, padding="max_length", truncation=True, max_length=_context(model), return_tensors="pt")
     # SigLIP's towers attend to padding.
     siglip = "siglip" in type(model).__name__.lower()
     return {key: made[key] for key in ("input_ids",) + (() if siglip else ("attention_mask",)) if key in made}
@@ -34,9 +42,8 @@ def _default(model: Any) -> Callable[..., Any]:
     if not hasattr(model, "encode_text") or vocabulary != CLIP_VOCABULARY:
         raise RecorderError(f"embed_texts: give the tokenizer of this {type(model).__name__}, such as "
                             "open_clip.get_tokenizer(NAME) or transformers.AutoTokenizer.from_pretrained(NAME)")
-    context = getattr(model, "context_length", find(model, "text.context_length", 77))
     tokenizers: Any = importlib.import_module("open_clip.tokenizer")
-    return cast(Callable[..., Any], tokenizers.SimpleTokenizer(context_length=int(context)))
+    return cast(Callable[..., Any], tokenizers.SimpleTokenizer(context_length=_context(model)))
 
 
 def embed(model: nn.Module, texts: Sequence[str], tokenizer: Callable[..., Any] | None, batch: int,
