@@ -108,6 +108,7 @@ test: build-tests run-tests
 
 # One thread for numpy and waiting threads that sleep: the matrices are small.
 run-parity: $(PARITY_ENV)/ready
+	$(PARITY_ENV)/bin/pip install -q --disable-pip-version-check --no-deps --force-reinstall $(WHEELS)/*.whl
 	OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(PARITY_ENV)/bin/python -m pytest -q \
 	  -p no:cacheprovider tests/parity world/tests/test_train.py world/tests/test_device.py \
 	  --cliplens=$(CURDIR)/$(BUILD)/bin/cliplens --write=docs/parity.md
@@ -115,7 +116,7 @@ run-parity: $(PARITY_ENV)/ready
 parity: setup-test
 	cmake -S . -B $(BUILD) -G Ninja $(UNITS) -DCLIPLENS_BUILD_TESTS=ON
 	cmake --build $(BUILD) -j $(JOBS) --target cliplens text_tokens architecture_table
-	$(MAKE) run-parity
+	$(MAKE) wheel run-parity
 
 run-explorer:
 	web/check.sh

@@ -2,7 +2,7 @@
 """What the recorder costs: a model's forward pass beside the same pass within cliplens.torch.Recorder and factors(), in
 one process on this machine's CPU.
 
-    PYTHONPATH=python python bench/recorder.py [--models B/16 L/14 SigLIP-B/16] [--batch 8] [--rounds 5]
+    python bench/recorder.py [--models B/16 L/14 SigLIP-B/16] [--batch 8] [--rounds 5]
         [--threads 1] [--json build/recorder.json]
 
 Weights are random: the time does not depend on them. The two take turns, round by round, the first of a round
@@ -26,10 +26,7 @@ import open_clip
 import torch
 import transformers
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "python"))
-
-from cliplens.torch import Recorder  # noqa: E402
+from cliplens.torch import Recorder
 
 CERTIFICATE = 1e-5
 

@@ -12,7 +12,8 @@ rm -rf "$out"
 mkdir -p "$out"
 raw=$(mktemp -d)
 trap 'rm -rf "$raw"' EXIT
-"$python" -m pip wheel -q . --disable-pip-version-check --no-deps --no-build-isolation -w "$raw" "$@"
+# The compiler by the name that CMake gives it elsewhere, so that ccache knows its work.
+CXX="${CXX:-c++}" "$python" -m pip wheel -q . --disable-pip-version-check --no-deps --no-build-isolation -w "$raw" "$@"
 PATH="$(dirname "$python"):$PATH" "$python" -m auditwheel -v repair --strip -w "$out" "$raw"/*.whl >"$raw/log" 2>&1 ||
   { cat "$raw/log"; exit 1; }
 for wheel in "$out"/*.whl; do

@@ -21,11 +21,8 @@ from typing import Any
 import torch
 import transformers
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "python"))
-
-from cliplens.torch import Factors, Recorder  # noqa: E402
-from cliplens.torch.attention import half_product  # noqa: E402
+from cliplens.torch import Factors, Recorder
+from cliplens.torch.attention import half_product
 
 # Of fp32 with TF32 off; of bf16 the model itself rounds at 2^-9 in each block.
 LIMITS = {"fp32": dict(certificate=1e-5, contributions=1e-4), "bf16": dict(certificate=0.03, contributions=0.05)}
@@ -178,7 +175,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=420, help="no model is begun after so many")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build"))
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.exit("no CUDA device; to try the script: --device cpu --small")

@@ -102,7 +102,7 @@ SuggestedEdit SuggestEdit(const Store& store, const LazyModel& model, const Sugg
   report.within_classes = options.within_classes;
   report.means = means.name();
   report.result =
-      FindCue(store, EmbedClasses(model.ForRows(), classes, work).rows, cue, labels.classes,
+      FindCue(store, EmbedClasses(model.LoadedRows(), classes, work).rows, cue, labels.classes,
               {.most_images = options.most_images,
                .threads = work.threads,
                .progress = work.Stage("pictures")});

@@ -109,7 +109,7 @@ LabelTruthReport LabelsAgainstTruth(const Store& store, const LazyModel& model,
   const std::vector<Index> pictures = PicturesWith(items, choice.only, store.directory().string());
   LabelTruthReport report;
   report.factors = KnownFactors(items, choice.factors, pictures);
-  report.labels = MakeLabels(store, model.ForRows(), options, work);
+  report.labels = MakeLabels(store, model.LoadedRows(), options, work);
   CheckAreProperties(report.factors, report.labels);
   std::vector<HeadId> heads;
   for (const HeadLabel& label : report.labels.labels) heads.push_back(label.id);

@@ -245,10 +245,10 @@ RowModel LazyModel::ForRows() const {
   return rows;
 }
 
-LazyModel ModelForRows(const Store& store, const ModelChoice& choice) {
-  LazyModel model(store, choice);
-  if (!choice.model.empty()) model.Get();
-  return model;
+RowModel LazyModel::LoadedRows() const {
+  RowModel rows = ForRows();
+  if (!rows.encoder) Get();
+  return rows;
 }
 
 }  // namespace cliplens

@@ -106,6 +106,8 @@ class LazyModel {
   const ClipModel& Get() const;
   // For CachedTexts and CachedClassifier. The model of a store is not loaded for it.
   RowModel ForRows() const;
+  // The same, but the model is loaded now, unless its texts have an encoder outside. Throws as Get.
+  RowModel LoadedRows() const;
   // ForRows().EmbedTexts.
   Array<float, 2> EmbedTexts(std::span<const std::string> texts, bool truncate, int threads) const {
     return ForRows().EmbedTexts(texts, truncate, threads);
@@ -115,9 +117,5 @@ class LazyModel {
   struct State;
   std::shared_ptr<State> state_;
 };
-
-// The model of a store, of which rows of texts alone are wanted: one that is chosen is loaded at
-// once, and checked; the store's own where rows are not in the cache. Throws as LoadModelOf.
-LazyModel ModelForRows(const Store& store, const ModelChoice& choice);
 
 }  // namespace cliplens

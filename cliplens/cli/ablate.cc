@@ -29,8 +29,8 @@ void Run(const AblateArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   OutputFiles files({options.out, options.csv, options.svg});
   const MeansChoice means(store, options.means);
-  const LazyModel model = ModelForRows(store, options.model);
-  AccuracyInput input = OpenAccuracy(store, model.ForRows(), options.classes, WorkOf(common));
+  const RowModel model = LazyModel(store, options.model).LoadedRows();
+  AccuracyInput input = OpenAccuracy(store, model, options.classes, WorkOf(common));
   input.setting.means = options.means;
   AblationOptions ablation;
   ablation.threads = common.threads;

@@ -21,8 +21,8 @@ struct EvaluateGroupsArguments {
 void Run(const EvaluateGroupsArguments& options, const Common& common) {
   const Store store = Store::Open(options.store);
   OutputFiles files({options.out, options.csv});
-  const LazyModel model = ModelForRows(store, options.model);
-  const GroupReport report = MakeGroups(store, model.ForRows(), options.groups, WorkOf(common));
+  const RowModel model = LazyModel(store, options.model).LoadedRows();
+  const GroupReport report = MakeGroups(store, model, options.groups, WorkOf(common));
   for (const std::string& warning : GroupWarnings(report)) {
     if (common.json) PrintProblem("warning: " + warning);
   }

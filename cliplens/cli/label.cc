@@ -21,7 +21,7 @@ void Run(const LabelArguments& options, const Common& common) {
   const Store store = Store::Open(options.labelled.store);
   OutputFiles files({options.out, options.csv});
   const LabelReport report =
-      MakeLabels(store, ModelForRows(store, options.labelled.model).ForRows(),
+      MakeLabels(store, LazyModel(store, options.labelled.model).LoadedRows(),
                  options.labelled.labelling, WorkOf(common));
   Json json = LabelJson(report, store.ReadItems());
   std::string comparison;
@@ -30,7 +30,7 @@ void Run(const LabelArguments& options, const Common& common) {
     const ModelChoice beside{.model = options.beside_model,
                              .fetch = options.labelled.model.fetch,
                              .option = "--beside-model"};
-    const LabelReport second_report = MakeLabels(second, ModelForRows(second, beside).ForRows(),
+    const LabelReport second_report = MakeLabels(second, LazyModel(second, beside).LoadedRows(),
                                                  options.labelled.labelling, WorkOf(common));
     json["beside"] = LabelSummaryJson(second_report);
     comparison = "\n" + LabelComparisonTable(report, second_report);

@@ -34,8 +34,8 @@ void Run(const SpanArguments& options, const Common& common) {
   const std::vector<HeadId> heads = HeadsIn(store).Parse(options.heads);
   OutputFiles files({options.out});
   const TextPool pool = ReadTextPool(TextsPath(options.texts), WarnOfBlankLines);
-  const LazyModel model = ModelForRows(store, options.model);
-  const Array<float, 2> texts = RowsOfPool(model.ForRows(), pool, options.truncate, WorkOf(common));
+  const RowModel model = LazyModel(store, options.model).LoadedRows();
+  const Array<float, 2> texts = RowsOfPool(model, pool, options.truncate, WorkOf(common));
   const std::vector<TextSpanResult> spans = TextSpanOfHeads(
       store.statistics(), store.basis(), heads, texts, options.span, common.threads);
   const std::vector<ComponentShare> shares = ComponentShares(store.statistics(), store.basis());

@@ -1,4 +1,4 @@
-"""The verbs of the command line as calls. Written by tools/write_python_verbs.py."""
+"""The verbs of the command line as calls. Written by tools/write_python_api.py."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,16 +48,19 @@ class StoreWriter:
                 writer.add(recorder.factors())
 
     recorder: has ``basis()`` and ``config`` (``cliplens.torch.Recorder``). items: all pictures, as paths or as
-    ``Item``. root: the folder of the pictures; without it they are pictures in memory. The store's bytes depend
-    on the factors and on these arguments alone. It appears when the context ends; after an exception nothing is
+    ``Item``. root: the folder of the pictures; without it they are pictures in memory. texts: a function of a list
+    of texts that gives unit rows [M, E], for the store that ``finish`` opens (default: ``recorder.embed_texts``).
+    precision: of the products that made the factors. The store's bytes depend on the factors and on these
+    arguments alone. It appears when the context ends; after an exception nothing is
     left.
     """
 
     def __init__(self, directory: str | os.PathLike[str], recorder: Any, items: Sequence[str | Item], *,
-                 root: str | os.PathLike[str] | None = None, precision: str = "fp32", threads: int = 0) -> None:
+                 root: str | os.PathLike[str] | None = None, texts: Callable[[list[str]], Any] | None = None,
+                 precision: str = "fp32", threads: int = 0) -> None:
         check_process()
         self._directory = os.fspath(directory)
-        self._recorder = recorder
+        self._texts = texts if texts is not None else getattr(recorder, "embed_texts", None)
         rows: list[Mapping[str, Any]] = []
         for item in items:
             entry = item if isinstance(item, Item) else Item(os.fspath(item))
@@ -108,13 +111,13 @@ class StoreWriter:
             raise InvalidArgument(f"{self._directory}: {self._images} more pictures than items")
 
     def finish(self) -> Store:
-        """Completes the store and opens it, with the recorder's ``embed_texts`` for texts. Raises Precondition
+        """Completes the store and opens it. Raises Precondition
         where pictures are missing."""
         if self._writer is not None:
             self._writer.finish()
             self._writer.close()
             self._writer = None
-        return Store(self._directory, texts=getattr(self._recorder, "embed_texts", None))
+        return Store(self._directory, texts=self._texts)
 
     def __enter__(self) -> StoreWriter:
         return self

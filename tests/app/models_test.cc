@@ -81,5 +81,49 @@ TEST_F(ModelsTest, IsLoadedOnceForAllCopies) {
   EXPECT_EQ(loads, 2);
 }
 
+TEST_F(ModelsTest, ALoadedModelHasANameAsLongAsItLives) {
+  RandomModel{}.Write(directory_.path() / "model");
+  const LoadedModel model = LoadModel({.model = (directory_.path() / "model").string()});
+  std::string name;
+  {
+    const NamedModel named(model);
+    name = named.name();
+    EXPECT_EQ(LoadModel({.model = name}), model);
+    EXPECT_EQ(PreprocessOf({.model = name}), model->config().preprocess);
+    ExpectError(ErrorCode::kInvalidArgument, "another level",
+                [&] { LoadModel({.model = name, .level = Level::kPool}); });
+    ExpectError(ErrorCode::kInvalidArgument, "another size", [&] {
+      LoadModel({.model = name, .image_size = model->config().preprocess.image_size + 1});
+    });
+    EXPECT_NE(NamedModel(model).name(), name);
+    EXPECT_EQ(LoadModel({.model = name}), model);
+  }
+  ExpectError(ErrorCode::kNotFound, name, [&] { LoadModel({.model = name}); });
+}
+
+TEST_F(ModelsTest, TextsOfAStoreMayHaveAnEncoderOutside) {
+  const PlantedStore planted{.images = 20};
+  const Store store = planted.Write(directory_.path() / "store");
+  Index rows = 1;
+  {
+    const TextEncoderInUse encoder(store.info().fingerprint,
+                                   [&](std::span<const std::string>, bool) {
+                                     Array<float, 2> made({rows, 3});
+                                     for (Index i = 0; i < rows; ++i) made.row(i)[0] = 1;
+                                     return made;
+                                   });
+    const LazyModel lazy(store, {});  // whose model is not there
+    const std::vector<std::string> texts = {"a duck"};
+    EXPECT_EQ(lazy.EmbedTexts(texts, false, 1).row(0)[0], 1);
+    rows = 2;
+    ExpectError(ErrorCode::kInvalidArgument, "2 rows of 1 texts",
+                [&] { lazy.EmbedTexts(texts, false, 1); });
+    ExpectError(ErrorCode::kPrecondition, "has an encoder",
+                [&] { const TextEncoderInUse second(store.info().fingerprint, {}); });
+  }
+  ExpectError(ErrorCode::kNotFound, "is not there any more",
+              [&] { LazyModel(store, {}).EmbedTexts({}, false, 1); });
+}
+
 }  // namespace
 }  // namespace cliplens

@@ -16,6 +16,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from cliplens.torch import Factors, Recorder, RecorderError
 from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.numpy import load_file
@@ -25,14 +26,10 @@ from transformers import (AutoTokenizer, CLIPConfig, CLIPModel, CLIPVisionModelW
 
 import models
 import other_tokenizers
-from harness import ROOT
 from models import draw_all
 from test_embeddings import TEXTS
 from test_image_towers import pixels_of
 
-sys.path.insert(0, str(ROOT / "python"))
-
-from cliplens.torch import Factors, Recorder, RecorderError  # noqa: E402
 
 CONTRIBUTIONS = 1e-5
 CERTIFICATE = 1e-5
@@ -626,6 +623,47 @@ def test_texts(cliplens, measured, cases, tmp_path):
                      np.abs(rows.numpy() - np.load(tmp_path / "s.npy")).max(), 2e-5)
     with pytest.raises(RecorderError, match="give the tokenizer"):
         Recorder(model).embed_texts(TEXTS)
+
+
+@pytest.mark.parametrize("name", ["open_clip ViT", "EVA-02", "PE-Core", "SiglipModel"])
+def test_a_store(cliplens, measured, cases, stored, few, tmp_path, monkeypatch, name):
+    """A recorded model becomes a store, which verbs read as the program's own; texts are the model's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    import cliplens as cl
+
+    case, program = cases(name), stored(name)
+    recorder, factors = recorded(case.model, program.pixels, name="recorded")
+    texts = ["a duck", "a car", "a tree", "a house", "a cup"]
+    rows = torch.nn.functional.normalize(torch.randn(5, recorder.config["embed_width"],
+                                                     generator=torch.Generator().manual_seed(1)), dim=-1)
+    asked = []
+
+    def embed_texts(wanted):
+        asked.append(wanted)
+        return rows[[texts.index(text) for text in wanted]]
+
+    names = sorted(path.name for path in few.iterdir())
+    with cl.StoreWriter(tmp_path / "store", recorder, names, root=few, texts=embed_texts) as writer:
+        writer.add(factors)
+    store = writer.finish()
+    assert store.verify().whole and len(store) == 5 and store.model_name == "recorded"
+    assert [item.path for item in store.items] == names
+    limit = max(CERTIFICATE, 2 * float(recorder.certificate(factors).max()))
+    measured.at_most(f"recorder, {name}, the store's certificate", store.certificate, limit)
+    head = store.contributions("L1.H1")
+    measured.at_most(f"recorder, {name}, the store's contributions, from the program",
+                     np.abs(head - program.arrays["attn"][:, 1, 1]).max(), CONTRIBUTIONS)
+    span = store.span(texts, heads="L1.H1", count=2)
+    # The first text is the one along which the head varies most (arXiv 2310.05916, algorithm 1).
+    spread = ((head - head.mean(0)).astype(float) @ rows.double().numpy().T).var(0)
+    assert span.heads[0].texts[0].text == texts[int(spread.argmax())]
+    assert asked == [texts]
+    store.span(texts, heads="L1.H0", count=1)
+    assert len(asked) == 1  # rows are kept
+    assert store.search(text="a duck", heads="L1.H1", count=2).results
+    store.close()
+    with pytest.raises(cl.NotFound, match="recorded"):
+        cl.Store(tmp_path / "store").span(["another text"], count=1)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

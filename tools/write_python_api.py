@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes python/cliplens/_verbs.py: a call for every verb of the command line, with its options.
+"""Writes what the Python package says of its module: a call for every verb of the command line, with its
+options (_verbs.py), and the module's types (_core.pyi).
 
-    python tools/write_python_verbs.py [--check]      needs the package, `pip install .`
+    python tools/write_python_api.py [--check]      needs the package and nanobind, `make package`
 
 The verbs and options are those that the program itself declares, so no option can be missing. With
---check nothing is written; the exit status says whether the file is as it would be.
+--check nothing is written; the exit status says whether the files are as they would be.
 """
 
 import argparse
@@ -12,14 +13,17 @@ import importlib.machinery
 import importlib.util
 import json
 import keyword
+import os
 import pathlib
 import re
+import subprocess
 import sys
+import tempfile
 import textwrap
 
-PLACE = pathlib.Path(__file__).resolve().parent.parent / "python" / "cliplens" / "_verbs.py"
+PLACE = pathlib.Path(__file__).resolve().parent.parent / "python" / "cliplens"
 
-HEAD = '''"""The verbs of the command line as calls. Written by tools/write_python_verbs.py."""
+HEAD = '''"""The verbs of the command line as calls. Written by tools/write_python_api.py."""
 
 from __future__ import annotations
 
@@ -224,27 +228,49 @@ def written(verbs):
     return "".join(parts).rstrip() + "\n"
 
 
+def module_file():
+    folder = pathlib.Path(importlib.util.find_spec("cliplens").origin).parent
+    return next(folder.glob("_core*.so"))
+
+
 def program_table():
     """The module's table, without the package, which may lack the file that is to be written."""
-    folder = pathlib.Path(importlib.util.find_spec("cliplens").origin).parent
-    loader = importlib.machinery.ExtensionFileLoader("_core", str(next(folder.glob("_core*.so"))))
+    loader = importlib.machinery.ExtensionFileLoader("_core", str(module_file()))
     spec = importlib.util.spec_from_loader("_core", loader)
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
     return module.verb_table()
 
 
+def stub():
+    """The module's types. It is had by the name that its classes have, without the package's own code."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = pathlib.Path(folder) / "cliplens"
+        package.mkdir()
+        (package / "__init__.py").touch()
+        (package / "_core.abi3.so").symlink_to(module_file())
+        libraries = module_file().parent.parent / "cliplens.libs"  # of a wheel that carries them
+        if libraries.is_dir():
+            (pathlib.Path(folder) / "cliplens.libs").symlink_to(libraries)
+        out = pathlib.Path(folder) / "_core.pyi"
+        subprocess.run([sys.executable, "-m", "nanobind.stubgen", "-q", "-i", folder, "-m", "cliplens._core", "-o",
+                        out], check=True, cwd=folder, env={**os.environ, "PYTHONPATH": folder})
+        return out.read_text()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    text = written(json.loads(program_table()))
+    files = {"_verbs.py": written(json.loads(program_table())), "_core.pyi": stub()}
+    stale = [name for name, text in files.items()
+             if not (PLACE / name).is_file() or (PLACE / name).read_text() != text]
     if check:
-        same = PLACE.is_file() and PLACE.read_text() == text
-        if not same:
-            print(f"{PLACE.name}: is not what the program's verbs give; run tools/write_python_verbs.py")
-        return 0 if same else 1
-    PLACE.write_text(text)
+        for name in stale:
+            print(f"{name}: is not what the program gives; run tools/write_python_api.py")
+        return 1 if stale else 0
+    for name in stale:
+        (PLACE / name).write_text(files[name])
     return 0
 
 
