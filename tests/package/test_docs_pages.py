@@ -2,8 +2,8 @@
 
 Every ```python block of the tutorial, the cookbook and the pages on Python is run, those of one page in order in one
 namespace; a ```text block behind one is what it prints, with `...` for what changes. Every ```sh block is run by a shell
-in another copy of the same folder. A block whose first line is `# not run` needs a network. The folder has what the pages
-take for granted: photos/, texts.txt, classes.txt, templates.txt, properties.txt, birds/ with groups.csv.
+in another copy of the same folder. A block whose first line is `# not run` needs a network or does not end; the site leaves
+that line out. The folder has what the pages take for granted: photos/, texts.txt, classes.txt, templates.txt, properties.txt, birds/ with groups.csv.
 
     python -m pytest tests/package/test_docs_pages.py
     python tests/package/test_docs_pages.py --update [PAGE ...]      rewrites what the blocks print
