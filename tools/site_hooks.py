@@ -41,6 +41,7 @@ library](../library.md) says how to build a program on them.
 """
 LINK = re.compile(r"(?P<mark>!?)\[(?P<text>(?:[^][]|\[[^][]*\])*)\]\((?P<target>[^)\s]+)\)")
 NOT_RUN = re.compile(r"^( *```.*\n) *# not run\n", re.MULTILINE)
+PRINTED = re.compile(r"^( *)```text$", re.MULTILINE)
 FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -100,7 +101,7 @@ def on_page_markdown(markdown, page, config, files):
     paths = {file.src_uri for file in files}
     # Code is left as it is, but for what is said to the tests.
     parts = FENCE.split(markdown)
-    return "".join(NOT_RUN.sub(r"\1", part) if i % 2 else LINK.sub(lambda m: _led(m, source, name, paths), part)
+    return "".join(PRINTED.sub(r"\1``` { .text .printed }", NOT_RUN.sub(r"\1", part)) if i % 2 else LINK.sub(lambda m: _led(m, source, name, paths), part)
                    for i, part in enumerate(parts))
 
 

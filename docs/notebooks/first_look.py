@@ -59,7 +59,7 @@ last = [head for head in span.heads if head.head.startswith("L5")]
 
 # %%
 picture = "photos/duck/test-000091.png"
-model.heatmap(picture, ["a picture of a duck", "in the snow", "on the sea"])
+model.heatmap(picture, ["a picture of a duck", "by the pond", "in the snow"])
 
 # %%
 why = model.explain(picture, classes="classes.txt", templates="templates.txt")
