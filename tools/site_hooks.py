@@ -61,7 +61,10 @@ def _notebook(path):
 
 def on_files(files, config):
     for page, source in _sources().items():
-        files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+        content = (ROOT / source).read_text(encoding="utf-8")
+        if source == "README.md":  # whose title is that of the site
+            content = content.replace("# cliplens", "# On the command line", 1)
+        files.append(File.generated(config, page, content=content))
     for path in sorted((ROOT / "docs/notebooks").glob("*.py")):
         files.append(File.generated(config, f"notebooks/{path.stem}.md", content=_notebook(path)))
     for name, (title, members) in REFERENCE.items():
