@@ -9,25 +9,43 @@ import re
 import griffe
 
 
-def _sentences(text, names):
-    """[(name, what is said of it)], None where the paragraph describes no parameters."""
-    starts = list(re.finditer(rf"(?:(?<=^)|(?<=[.;] )|(?<=\n))(?:``)?({'|'.join(map(re.escape, names))})(?:``)?: +", text))
+# Sentences behind the last parameter that are about the whole call.
+BEHIND = re.compile(r" (?=(?:Raises|May be used|In a notebook) )")
+
+
+def _joined(text):
+    """Lines as one, also where a word was cut at its hyphen."""
+    return " ".join(re.sub(r"(?<=\w-)\n\s*(?=\w)", "", text).split())
+
+
+def _described(text, names):
+    """[(name, what is said of it)] and what stands behind; None where the paragraph describes no parameters."""
+    name = rf"(?:``)?({'|'.join(map(re.escape, names))})(?:``)?: +"
+    lines = text.split("\n")
+    # Generated docstrings have a line for each, and further lines of it are set in.
+    by_line = len(lines) > 1 and all(re.match(name, line) or line.startswith("    ") for line in lines)
+    starts = list(re.finditer(rf"^{name}" if by_line else rf"(?:^|(?<=[.] )|(?<=[.]\n)){name}", text, re.MULTILINE))
     if not starts or starts[0].start() != 0:
         return None
     ends = [s.start() for s in starts[1:]] + [len(text)]
-    return [(s[1], " ".join(text[s.end():end].split())) for s, end in zip(starts, ends, strict=True)]
+    said = [(s[1], _joined(text[s.end():end])) for s, end in zip(starts, ends, strict=True)]
+    last, behind = (*BEHIND.split(said[-1][1], maxsplit=1), "")[:2]
+    return [*said[:-1], (said[-1][0], last)], behind
 
 
 def markdown(text, names):
     parts = []
     for paragraph in re.split(r"\n\s*\n", text):
-        indented = paragraph.startswith("    ")
-        said = _sentences(paragraph.strip(), names) if names and not indented else None
-        if said is not None:
-            parts.append("\n".join(f"- `{name}`: {what}" for name, what in said))
+        described = None
+        if names and not paragraph.startswith("    "):
+            described = _described(paragraph.strip(), names)
+        if described is not None:
+            parts.append("\n".join(f"- `{name}`: {what}" for name, what in described[0]))
+            parts += [described[1]] if described[1] else []
         else:
             parts.append(re.sub(r"::$", ":", paragraph))
-    return "\n\n".join(parts)
+    # Pages of the reference lie two folders below those of docs/.
+    return re.sub(r"(?:``)?docs/(\w+)\.md(?:``)?", r"[docs/\1.md](../../\1.html)", "\n\n".join(parts))
 
 
 class DocstringLists(griffe.Extension):
