@@ -260,6 +260,29 @@ def test_commands_exist(page):
                     raise AssertionError(f"{page.name}:{block.line}: cliplens {verb} has no {option}")
 
 
+# Not in the table of docs/python.md: a tour for the shell, and what an edit's file says by itself.
+WITHOUT_CALL = {"demo", "edit show"}
+CALL = re.compile(r"\b(cl|model|store|neurons)\.([a-z_]\w*)")
+
+
+def test_the_table_of_calls_is_complete():
+    rows = [line.split("|")[1] for line in (DOCS / "python.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    verbs = set(re.findall(r"`([^`]+)`", " ".join(rows)))
+    groups = {verb for verb in options_of_verbs() if verb.startswith("neurons ") and verb.split()[1] in
+              {"ablate", "cue", "discover", "reconstruct", "show"}}  # "neurons words, show, ..."
+    assert not set(options_of_verbs()) - verbs - groups - WITHOUT_CALL
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_named_calls_exist(page):
+    import cliplens as cl
+
+    owners = {"cl": cl, "model": cl.Model, "store": cl.Store, "neurons": cl.NeuronStore}
+    spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page.read_text(encoding="utf-8"))
+    named = {call for span in spans for call in CALL.findall(span)} - {("model", "eval")}  # PyTorch's
+    assert not [call for call in named if not hasattr(owners[call[0]], call[1])]
+
+
 def update(pages):
     """Rewrites the text blocks as their pages' code prints them."""
     os.environ["MPLBACKEND"] = "Agg"
