@@ -123,6 +123,7 @@ def workplace(tmp_path, monkeypatch, request):
     make_workplace(tmp_path / "work", request.node.callspec.params.get("page"))
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return tmp_path / "work"
 
 
