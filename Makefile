@@ -7,7 +7,7 @@
 #   make sanitize  the tests under the address and undefined-behaviour sanitizers
 #   make fuzz      hostile files: each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint      formatting, clang-tidy, direction of the includes
-#   make docs      API pages from the headers: build/docs/html/index.html
+#   make docs      the documentation site: build/docs/site/index.html
 #   make wheel     the Python package as a wheel, with its libraries: build/wheels
 #   make package   build the wheel, try it in an empty environment, run the tests of the Python package
 #   make bench     speed beside PyTorch and OpenVINO, peak memory (about 25 minutes)
@@ -34,6 +34,7 @@ PYTHON_ENV := build/python
 PARITY_ENV := build/parity-env
 LINT_ENV := build/lint-env
 PACKAGE_ENV := build/package-env
+DOCS_ENV := build/docs-env
 WHEEL_BUILD := build/wheel
 WHEELS := build/wheels
 BENCH_ENV := build/bench-env
@@ -162,9 +163,15 @@ lint: setup-test $(LINT_ENV)/ready
 	  -DCMAKE_UNITY_BUILD_BATCH_SIZE=24
 	tools/tidy.sh $(TIDY) $(JOBS) $(CURDIR)/$(LINT_ENV)/bin/clang-tidy
 
-docs:
+$(DOCS_ENV)/ready: tools/requirements-docs.txt
 	@tools/setup.sh docs
+	python3 -m venv $(DOCS_ENV)
+	$(DOCS_ENV)/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+
+docs: $(DOCS_ENV)/ready
 	python3 tools/make_docs.py build/docs
+	$(DOCS_ENV)/bin/python tools/make_site.py
 
 format: setup-test
 	clang-format -i $(SOURCES)

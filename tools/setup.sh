@@ -11,7 +11,7 @@ libutf8proc-dev libcurl4-openssl-dev libssl-dev libfaiss-dev libfreetype-dev fon
 python3-pip"
 test="$build libgtest-dev clang-format ccache python3-venv nodejs npm ca-certificates"
 web="$build nodejs npm ca-certificates chromium"
-docs="doxygen"
+docs="doxygen python3-venv"
 fuzz="$build clang-14 libclang-rt-14-dev libomp-14-dev llvm-14"
 
 case "${1:-}" in
