@@ -113,6 +113,8 @@ run-parity: $(PARITY_ENV)/ready
 	OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(PARITY_ENV)/bin/python -m pytest -q \
 	  -p no:cacheprovider tests/parity world/tests/test_train.py world/tests/test_device.py \
 	  --cliplens=$(CURDIR)/$(BUILD)/bin/cliplens --write=docs/parity.md
+	cd tests/package && $(CURDIR)/$(PARITY_ENV)/bin/python -m pytest -q -p no:cacheprovider test_docs_pages.py \
+	  -k "recorder or training_loop"
 
 parity: setup-test
 	cmake -S . -B $(BUILD) -G Ninja $(UNITS) -DCLIPLENS_BUILD_TESTS=ON

@@ -8,7 +8,7 @@ both alone (.clang-format).
 import re
 from pathlib import Path
 
-FOLDERS = ["base", "io", "dataset", "model", "decompose", "analysis", "app", "report", "server"]
+FOLDERS = ["base", "io", "dataset", "model", "decompose", "neurons", "analysis", "app", "report", "server"]
 # Those of the library, which have API pages.
 LIBRARY = ["base", "io", "dataset", "model", "decompose", "neurons", "analysis", "app", "report"]
 

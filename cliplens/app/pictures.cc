@@ -29,7 +29,9 @@ class JoinedSets : public ImageSet {
   Item item(Index i) const override { return SetOf(i).item(i); }
   std::string path(Index i) const override { return SetOf(i).path(i); }
   std::vector<std::uint8_t> Read(Index i) const override { return SetOf(i).Read(i); }
-  std::optional<Image> Pixels(Index i) const override { return SetOf(i).Pixels(i); }
+  std::optional<Image> Pixels(Index i, const DecodeOptions& options) const override {
+    return SetOf(i).Pixels(i, options);
+  }
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     return SetOf(i).ReadMask(i);
   }
@@ -58,7 +60,9 @@ class PartOfSet : public ImageSet {
   Item item(Index i) const override { return set_->item(At(kept_, i)); }
   std::string path(Index i) const override { return set_->path(At(kept_, i)); }
   std::vector<std::uint8_t> Read(Index i) const override { return set_->Read(At(kept_, i)); }
-  std::optional<Image> Pixels(Index i) const override { return set_->Pixels(At(kept_, i)); }
+  std::optional<Image> Pixels(Index i, const DecodeOptions& options) const override {
+    return set_->Pixels(At(kept_, i), options);
+  }
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     return set_->ReadMask(At(kept_, i));
   }

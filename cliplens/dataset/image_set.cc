@@ -100,10 +100,7 @@ std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path,
 
 Image DecodePicture(const ImageSet& set, Index i, const std::string& name, DecodeOptions options) {
   options.exif_orientation = set.exif_orientation(i);
-  if (std::optional<Image> image = set.Pixels(i)) {
-    if (options.check_size) options.check_size(image->width, image->height);
-    return std::move(*image);
-  }
+  if (std::optional<Image> image = set.Pixels(i, options)) return std::move(*image);
   return DecodeImage(set.Read(i), name, options);
 }
 

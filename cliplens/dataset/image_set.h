@@ -94,16 +94,16 @@ class ImageSet {
   // PNG. Thread-safe.
   virtual std::vector<std::uint8_t> Read(Index i) const = 0;
   // The picture itself, of sets that hold pixels in memory (memory_set.h); nothing of those that
-  // hold files. Thread-safe.
-  virtual std::optional<Image> Pixels(Index) const { return std::nullopt; }
+  // hold files. `options` are for what must be decoded, and its size is checked. Thread-safe.
+  virtual std::optional<Image> Pixels(Index, const DecodeOptions&) const { return std::nullopt; }
   // The object mask [height, width] as the bytes of a picture, or nothing if the set has none. 0 is
   // the background, every other value an object.
   virtual std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const = 0;
   // The value of mask pixels that are not counted, if the set has such a value.
   virtual std::optional<int> mask_ignore() const { return std::nullopt; }
-  // For the manifest: "picture", "memory", "folder", "webdataset", "table", "waterbirds", "cub", "celeba",
-  // "imagenet", "cifar-10", "cifar-100", "pascal" or "imagenet-segmentation", and the root as the
-  // user gave it.
+  // For the manifest: "picture", "memory", "folder", "webdataset", "table", "waterbirds", "cub",
+  // "celeba", "imagenet", "cifar-10", "cifar-100", "pascal" or "imagenet-segmentation", and the
+  // root as the user gave it.
   virtual std::string kind() const = 0;
   virtual std::string root() const = 0;
   // What the set was opened with, as far as it has a meaning for its kind.

@@ -28,7 +28,9 @@ class SharedSet : public ImageSet {
   Item item(Index i) const override { return set_->item(i); }
   std::string path(Index i) const override { return set_->path(i); }
   std::vector<std::uint8_t> Read(Index i) const override { return set_->Read(i); }
-  std::optional<Image> Pixels(Index i) const override { return set_->Pixels(i); }
+  std::optional<Image> Pixels(Index i, const DecodeOptions& options) const override {
+    return set_->Pixels(i, options);
+  }
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     return set_->ReadMask(i);
   }

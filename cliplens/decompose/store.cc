@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "cliplens/base/error.h"
-#include "cliplens/decompose/factor_block.h"
 #include "cliplens/dataset/memory_set.h"
+#include "cliplens/decompose/factor_block.h"
 #include "cliplens/decompose/manifest.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/file_name.h"
@@ -19,8 +19,8 @@ namespace fs = std::filesystem;
 DataSource DescribeSet(const ImageSet& set, Index shard_images) {
   DataSource source;
   source.kind = set.kind();
-  source.root = NameText(IsMemoryRoot(set.root()) ? set.root()
-                                                  : fs::weakly_canonical(set.root()).native());
+  source.root =
+      NameText(IsMemoryRoot(set.root()) ? set.root() : fs::weakly_canonical(set.root()).native());
   source.split = set.split();
   source.path_column = set.path_column();
   source.allow_absolute = set.allow_absolute();

@@ -1,7 +1,7 @@
 // The files of a store of neurons: basis, shards, statistics (docs/neurons.md, "The store").
 //
 //   WriteNeuronBasis("basis.safetensors", paths);
-//   const std::vector<NeuronPaths> read = ReadNeuronBasis("basis.safetensors", {8, 11}, heads);
+//   const auto read = ReadNeuronBasis("basis.safetensors", {8, 11}, /*heads=*/12);
 #pragma once
 
 #include <filesystem>

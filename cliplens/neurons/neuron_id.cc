@@ -50,8 +50,7 @@ LayerRange ParseNeuronLayers(std::string_view text, Index layers) {
   if (text == "all") return {0, layers - 1};
   const auto refuse = [&] {
     throw Error(ErrorCode::kInvalidArgument,
-                "no layers '{}'; give one as 9, several as 8-10, last-3, or all",
-                Printable(text));
+                "no layers '{}'; give one as 9, several as 8-10, last-3, or all", Printable(text));
   };
   std::optional<Index> first;
   std::optional<Index> last;

@@ -5,7 +5,8 @@
 //   Captures captures;
 //   model.EmbedImages({&pixels, 1}, rows, workspace, paths.captures(), {&captures, 1});
 //   const NeuronCoefficients c = paths.CoefficientsOf(captures);
-//   const RowVector effect = c.alpha.row(2914) * paths.Directions(2914) + c.shared * paths.shared();
+//   RowVector effect = c.alpha.row(2914) * paths.Directions(2914);
+//   effect += c.shared * paths.shared();
 //
 // "Interpreting the Second-Order Effects of Neurons in CLIP" (arXiv 2406.04341), section 3, with
 // the constants as its code has them. A neuron n of layer l adds c_i w_n to token i. The values of

@@ -103,22 +103,20 @@ VerbResult RunVerb(const std::vector<std::string>& arguments, const nb::object& 
 struct Pictures {
   Pictures(std::string root, const Bytes& names,
            const std::vector<std::optional<std::string>>& labels,
-           const std::vector<std::string>& attributes, const Bytes& files,
-           const std::vector<bool>& samples, nb::object read)
-      : named(MakePictureSet(std::move(root), Sources(names, labels, attributes, files, samples),
+           const std::vector<std::string>& attributes, const Bytes& files, nb::object read)
+      : named(MakePictureSet(std::move(root), Sources(names, labels, attributes, files),
                              std::move(read))) {}
 
   static std::vector<PictureSource> Sources(const Bytes& names,
                                             const std::vector<std::optional<std::string>>& labels,
                                             const std::vector<std::string>& attributes,
-                                            const Bytes& files, const std::vector<bool>& samples) {
+                                            const Bytes& files) {
     const std::vector<std::string> paths = StringsOf(names), read = StringsOf(files);
     std::vector<PictureSource> sources;
     sources.reserve(paths.size());
     for (std::size_t i = 0; i < paths.size(); ++i) {
       PictureSource source{.item = {.path = NameText(paths[i]), .label = labels.at(i)},
-                           .file = read.at(i),
-                           .samples = samples.at(i)};
+                           .file = read.at(i)};
       if (!attributes.at(i).empty()) source.item.attributes = ParseJson(attributes[i], paths[i]);
       sources.push_back(std::move(source));
     }
@@ -420,10 +418,9 @@ NB_MODULE(_core, module) {
 
   nb::class_<Pictures>(module, "Pictures")
       .def(nb::init<std::string, const Bytes&, const std::vector<std::optional<std::string>>&,
-                    const std::vector<std::string>&, const Bytes&, const std::vector<bool>&,
-                    nb::object>(),
+                    const std::vector<std::string>&, const Bytes&, nb::object>(),
            nb::arg("root"), nb::arg("names"), nb::arg("labels"), nb::arg("attributes"),
-           nb::arg("files"), nb::arg("samples"), nb::arg("read").none())
+           nb::arg("files"), nb::arg("read").none())
       .def_prop_ro("root", [](const Pictures& p) { return p.named.path(); })
       .def("__len__", [](const Pictures& p) { return p.named.set().size(); });
 

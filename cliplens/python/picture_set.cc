@@ -32,32 +32,39 @@ class PictureSet : public ImageSet {
     if (!picture.file.empty()) {
       return ReadFile(picture.file, Index{1} << 30, FileKind::kRegularOrPipe);
     }
-    if (picture.samples) return EncodePng(TakeSamples(i));
-    return Take<std::vector<std::uint8_t>>(i, [&](const nb::object& given) {
-      const auto bytes = nb::cast<nb::bytes>(given);
-      const auto* data = static_cast<const std::uint8_t*>(bytes.data());
-      return std::vector<std::uint8_t>(data, data + bytes.size());
-    });
+    Given given = Take(i);
+    return given.image ? EncodePng(*given.image) : std::move(given.bytes);
   }
 
-  std::optional<Image> Pixels(Index i) const override {
-    if (!At(pictures_, i).samples) return std::nullopt;
-    return TakeSamples(i);
+  std::optional<Image> Pixels(Index i, const DecodeOptions& options) const override {
+    const PictureSource& picture = At(pictures_, i);
+    if (!picture.file.empty()) return std::nullopt;
+    Given given = Take(i);
+    if (!given.image) return DecodeImage(given.bytes, picture.item.path, options);
+    if (options.check_size) options.check_size(given.image->width, given.image->height);
+    return std::move(given.image);
   }
 
  private:
-  Image TakeSamples(Index i) const {
-    return Take<Image>(
-        i, [&](const nb::object& given) { return PictureOf(nb::cast<Samples>(given), path(i)); });
-  }
+  struct Given {
+    std::optional<Image> image;
+    std::vector<std::uint8_t> bytes;
+  };
 
-  // What `convert` makes of what Python gives for picture i, with Python's lock. Python's
-  // exceptions become an Error that names the picture.
-  template <typename Result, typename Convert>
-  Result Take(Index i, const Convert& convert) const {
+  // What Python gives for picture i. Its exceptions become an Error that names the picture.
+  Given Take(Index i) const {
     const nb::gil_scoped_acquire locked;
     try {
-      return convert(read_(i));
+      const nb::object picture = read_(i);
+      Given given;
+      if (nb::isinstance<nb::bytes>(picture)) {
+        const auto bytes = nb::cast<nb::bytes>(picture);
+        const auto* data = static_cast<const std::uint8_t*>(bytes.data());
+        given.bytes.assign(data, data + bytes.size());
+      } else {
+        given.image = PictureOf(nb::cast<Samples>(picture), path(i));
+      }
+      return given;
     } catch (nb::python_error& error) {
       const std::string what = nb::cast<std::string>(nb::str(error.value()));
       const std::string type = nb::cast<std::string>(error.type().attr("__name__"));

@@ -19,11 +19,10 @@ using Samples = nanobind::ndarray<const std::uint8_t, nanobind::c_contig, nanobi
 // A copy as a picture. Throws Error(kInvalidArgument) for another shape.
 Image PictureOf(const Samples& samples, const std::string& name);
 
-// One picture: a file that is read here, or what `read(i)` gives.
+// One picture: a file that is read here, or what `read(i)` gives, the bytes of a file or samples.
 struct PictureSource {
   Item item;
   std::string file = {};  // empty: read(i)
-  bool samples = false;   // of read(i): an array, otherwise the bytes of a file
 };
 
 // `root` begins with "memory:". `read` is called with Python's lock, by several threads.

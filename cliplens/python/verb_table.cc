@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, 3> kLeftOut = {"--json", "--quiet", "--he
 Json OptionJson(const CLI::Option& option) {
   Json names = Json::array();
   for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
+  for (const std::string& name : option.get_snames()) names.push_back("-" + name);
   if (option.get_positional()) names.push_back(option.get_name());
   return {{"names", std::move(names)},
           {"help", option.get_description()},

@@ -26,7 +26,7 @@ from ._model import Model, load  # noqa: E402
 from ._pictures import Pictures  # noqa: E402
 from ._store import Item, NeuronStore, Store  # noqa: E402
 from ._tables import Result, Table  # noqa: E402
-from ._verbs import merge, pull  # noqa: E402
+from ._verbs import edit_show, merge, pull  # noqa: E402
 from ._views import Explanation, HeatMap, Segmentation  # noqa: E402
 from ._writer import StoreWriter  # noqa: E402
 from .errors import (CorruptData, Error, Exhausted, Internal, InvalidArgument, LossWarning,  # noqa: E402
@@ -34,7 +34,21 @@ from .errors import (CorruptData, Error, Exhausted, Internal, InvalidArgument, L
 
 __version__ = _version()
 
+
+def shipped(path: str) -> _pathlib.Path:
+    """The path of something that ships with the package: ``"models/pictureworld"``, ``"world/sets/test"``,
+    ``"world/texts/objects.txt"``, ``"texts/general.txt"``.
+
+    Raises NotFound where there is no such thing.
+    """
+    found = _pathlib.Path(_os.environ.get("CLIPLENS_SHARE", _share)) / path
+    if not found.exists():
+        raise NotFound(f"{path}: does not ship with cliplens {__version__}; there are models, texts, world/sets "
+                       "and world/texts")
+    return found
+
+
 __all__ = ["CorruptData", "Error", "Exhausted", "Explanation", "Explorer", "HeatMap", "Internal",
            "InvalidArgument", "Item", "LossWarning", "Model", "NeuronStore", "NotFound", "Pictures",
            "Precondition", "Result", "Segmentation", "Store", "StoreWriter", "Table", "Unsupported",
-           "__version__", "datasets", "errors", "load", "merge", "pull", "serve"]
+           "__version__", "datasets", "edit_show", "errors", "load", "merge", "pull", "serve", "shipped"]

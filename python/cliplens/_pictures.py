@@ -80,18 +80,12 @@ def _read(value: Any, name: str) -> Any:
                           "a PIL image or an array uint8 [h, w, 3]")
 
 
-def _gives_samples(value: Any) -> bool:
-    return _pil_is_array(value) if _is_pil(value) else (
-        not _is_path(value) and not isinstance(value, (bytes, bytearray, memoryview, Mapping))
-        and _is_array(value))
-
-
 class Pictures:
     """A list of pictures with names, labels and attributes, for ``decompose``, ``embed_images`` and others.
 
     ``images``: a sequence of paths, bytes, PIL images or arrays uint8 [h, w, 3], or an array
-    [n, h, w, 3]. Elements of a list are looked at now; those of another sequence (a column of a data
-    set) when they are read, and must all be of the kind of the first.
+    [n, h, w, 3]. Elements of another sequence than a list (a column of a data set) are taken one by one, when
+    they are read.
 
     ``names`` (default: the paths, or 000000 and on), ``labels`` and ``attributes`` (dictionaries) have an
     entry for each picture. ``name`` (default: pictures) stands for the set in stores: their root is
@@ -107,7 +101,6 @@ class Pictures:
         self._images = images
         self._read: Callable[[int], Any] = images.__getitem__
         eager = isinstance(images, (list, tuple))
-        first = images[0]
         self.names = list(names) if names is not None else [
             _name_of(images[i] if eager else None, i) for i in range(count)]
         self.labels = list(labels) if labels is not None else [None] * count
@@ -117,7 +110,6 @@ class Pictures:
                 raise InvalidArgument(f"{what}: {len(entries)} for {count} pictures")
         self._attributes = [json.dumps(dict(a)) for a in extras] if extras else [""] * count
         self._files = [os.fspath(v) if _is_path(v) else "" for v in images] if eager else [""] * count
-        self._samples = [_gives_samples(v) for v in images] if eager else [_gives_samples(first)] * count
         self.name = name
 
     def __len__(self) -> int:
@@ -136,13 +128,10 @@ class Pictures:
         return _core.Pictures(root=f"memory:{name}", names=[_encoded(n) for n in self.names],
                               labels=[None if v is None else str(v) for v in self.labels],
                               attributes=self._attributes, files=[_encoded(os.fsdecode(f)) for f in self._files],
-                              samples=self._samples, read=self._take)
+                              read=self._take)
 
     def _take(self, i: int) -> Any:
-        got = _read(self._read(i), self.names[i])
-        if self._samples[i] != isinstance(got, np.ndarray):
-            raise InvalidArgument("is of another kind than the first picture; give a list of one kind")
-        return got
+        return _read(self._read(i), self.names[i])
 
 
 def _name_of(value: Any, i: int) -> str:

@@ -31,25 +31,28 @@ class _Column(Sequence[Any]):
 
 
 def huggingface(dataset: Any, image: str = "image", *, label: str | None = None,
-                attributes: Sequence[str] = (), name: str | None = None) -> Pictures:
+                attributes: Sequence[str] = (), names: str | Sequence[str] | None = None,
+                name: str | None = None) -> Pictures:
     """An image column of a ``datasets.Dataset``, read row by row.
 
     label: the column of labels, whose class names are used where it has them. attributes: further columns.
-    Raises InvalidArgument for a column that is not there.
+    names: the column of the pictures' names, or the names. Raises InvalidArgument for a column that is not there.
     """
     columns = list(dataset.column_names)
-    for column in [image, *([label] if label else []), *attributes]:
+    for column in [image, *([label] if label else []), *attributes, *([names] if isinstance(names, str) else [])]:
         if column not in columns:
             raise InvalidArgument(f"{column}: the data set has no such column; there are {', '.join(columns)}")
     labels: list[str | None] | None = None
     if label is not None:
         feature = dataset.features[label]
-        names = getattr(feature, "names", None)
-        labels = [names[v] if names is not None and v is not None and v >= 0 else (None if v is None else str(v))
+        classes = getattr(feature, "names", None)
+        labels = [classes[v] if classes is not None and v is not None and v >= 0 else (None if v is None else str(v))
                   for v in dataset[label]]
     extra = [dict(zip(attributes, row, strict=True)) for row in zip(*(dataset[a] for a in attributes), strict=True)] \
         if attributes else None
-    return Pictures(_Column(len(dataset), lambda i: dataset[i][image]), labels=labels, attributes=extra, name=name)
+    listed = [str(v) for v in dataset[names]] if isinstance(names, str) else names
+    return Pictures(_Column(len(dataset), lambda i: dataset[i][image]), names=listed, labels=labels,
+                    attributes=extra, name=name)
 
 
 def torch_dataset(dataset: Any, *, classes: Sequence[str] | None = None, name: str | None = None) -> Pictures:

@@ -18,9 +18,10 @@ class Colours : public ImageSet {
     item.path = std::to_string(i);
     return item;
   }
-  std::vector<std::uint8_t> Read(Index i) const override { return EncodePng(*Pixels(i)); }
-  std::optional<Image> Pixels(Index i) const override {
+  std::vector<std::uint8_t> Read(Index i) const override { return EncodePng(*Pixels(i, {})); }
+  std::optional<Image> Pixels(Index i, const DecodeOptions& options) const override {
     Image image = NewImage(PixelMode::kRgb, 4, 2);
+    if (options.check_size) options.check_size(image.width, image.height);
     for (auto& sample : image.pixels) sample = static_cast<std::uint8_t>(50 * i);
     return image;
   }

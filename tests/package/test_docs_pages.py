@@ -59,7 +59,7 @@ def name_of(page):
 def share():
     import cliplens
 
-    return pathlib.Path(cliplens.__file__).parent / "share/cliplens/world"
+    return cliplens.shipped("world")
 
 
 def members(set_name):
@@ -229,7 +229,7 @@ def options_of_verbs():
     """{verb: its options} of the program."""
     from cliplens import _core
 
-    return {verb["name"]: {"--help", "--json", "--quiet", "-k"} | {name for option in verb["options"] for name in option["names"]}
+    return {verb["name"]: {"--help", "--json", "--quiet"} | {name for option in verb["options"] for name in option["names"]}
             for verb in json.loads(_core.verb_table())}
 
 

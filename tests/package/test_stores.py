@@ -114,6 +114,12 @@ def test_hugging_face_datasets(cl, model, arrays):
     assert store.items[1] == cl.Item("000001", "dog", {"n": 6})
     assert np.array_equal(store.embeddings(), model.embed_images(arrays[:5]))
     assert np.array_equal(model.embed_images(made["image"]), store.embeddings())
+    named = cl.datasets.huggingface(made, names="n")
+    assert [i.path for i in model.decompose(named).items] == ["5", "6", "7", "8", "9"]
+    mixed = [PIL.Image.fromarray(arrays[0]), PIL.Image.fromarray(arrays[1]).convert("P"),
+             PIL.Image.fromarray(arrays[2]).convert("L")]
+    column = datasets.Dataset.from_dict({"image": mixed}, features=datasets.Features({"image": datasets.Image()}))
+    assert np.array_equal(model.embed_images(column["image"]), model.embed_images(mixed))
 
 
 def test_a_closed_store_says_so(cl, model, arrays):
@@ -291,6 +297,13 @@ def test_the_explorer_answers_and_ends(cl, store):
     assert process.poll() is not None
     with pytest.raises(cl.NotFound, match="no-such-store"):
         cl.serve("no-such-store")
+
+
+def test_what_ships_has_a_path(cl, model):
+    assert (cl.shipped("models/pictureworld") / "card.json").parent.is_dir()
+    assert len(model.embed_images(cl.shipped("world/sets/single"))) > 0
+    with pytest.raises(cl.NotFound, match="no-such"):
+        cl.shipped("no-such")
 
 
 def test_the_command_is_the_program(cl):
