@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that a target of the Makefile needs and that are missing, naming them
-# first. Usage: tools/setup.sh build|test|web|docs|fuzz
+# first. Usage: tools/setup.sh build|python|test|web|docs|fuzz
 set -eu
 
 build="build-essential cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev libhwy-dev libeigen3-dev
@@ -9,18 +9,20 @@ libopenjp2-7-dev libgif-dev liblcms2-dev libzip-dev zlib1g-dev libsnappy-dev lib
 libxxhash-dev nlohmann-json3-dev libcli11-dev libfmt-dev
 libutf8proc-dev libcurl4-openssl-dev libssl-dev libfaiss-dev libfreetype-dev fonts-dejavu-core libboost-dev
 python3-pip"
-test="$build libgtest-dev clang-format ccache python3-venv nodejs npm ca-certificates"
+python="$build python3-dev"
+test="$python libgtest-dev clang-format ccache python3-venv nodejs npm ca-certificates"
 web="$build nodejs npm ca-certificates chromium"
 docs="doxygen python3-venv"
 fuzz="$build clang-14 libclang-rt-14-dev libomp-14-dev llvm-14"
 
 case "${1:-}" in
   build) packages=$build ;;
+  python) packages=$python ;;
   test) packages=$test ;;
   web) packages=$web ;;
   docs) packages=$docs ;;
   fuzz) packages=$fuzz ;;
-  *) echo "usage: tools/setup.sh build|test|web|docs|fuzz" >&2; exit 2 ;;
+  *) echo "usage: tools/setup.sh build|python|test|web|docs|fuzz" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
@@ -42,6 +44,9 @@ for package in $packages; do
     cmake | clang-format) command -v "$package" >/dev/null 2>&1 && continue ;;
     ninja-build) command -v ninja >/dev/null 2>&1 && continue ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
+    python3-dev)
+      python3 -c 'import os, sysconfig; open(os.path.join(sysconfig.get_path("include"), "Python.h"))' \
+        2>/dev/null && continue ;;
     python3-venv) python3 -c 'import ensurepip' >/dev/null 2>&1 && continue ;;
   esac
   installed "$package" || missing="$missing $package"
