@@ -18,7 +18,9 @@
 #include "cliplens/io/image.h"
 
 // The HDF5 library does not give back all of its memory when it refuses a file.
-extern "C" const char* __lsan_default_suppressions() { return "leak:libhdf5"; }
+extern "C" [[gnu::visibility("default")]] const char* __lsan_default_suppressions() {
+  return "leak:libhdf5";
+}
 
 namespace cliplens {
 namespace {
