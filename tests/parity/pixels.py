@@ -2,10 +2,10 @@
 CLIPImageProcessorPil and, by --resize-backend torchvision, CLIPImageProcessor, each for models of its own
 kind: every float must be equal.
 
-    python tests/parity/pixels.py --cliplens build/bin/cliplens
+    python tests/parity/pixels.py [--cliplens build/release/bin/cliplens]
 
 Makes about 300 pictures of odd kinds (odd_pictures.py) and small model directories, one for each
-setting below; runs the program once for each picture and setting. Needs pillow, numpy, torch,
+setting below; runs the verb once for each picture and setting. Needs pillow, numpy, torch,
 torchvision, open_clip_torch and transformers. Exits with 1 on a difference.
 """
 
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import open_clip
@@ -108,7 +109,26 @@ class HuggingFace:
         return self.processor(image, return_tensors="np")["pixel_values"][0].astype(np.float32)
 
 
-def compare(cliplens: str, folder: pathlib.Path, seed: int, only: str = "",
+def by_program(path: str) -> Callable[..., tuple[int, str]]:
+    """Runs the program: its exit status, and what it said of an error."""
+    def run(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run([path, *arguments], capture_output=True, text=True)
+        return done.returncode, done.stderr.strip()
+    return run
+
+
+def by_package(*arguments: str) -> tuple[int, str]:
+    """The same by the installed package, which runs the program's code and starts no process."""
+    from cliplens import Error, _core
+
+    try:
+        _core.run([argument.encode() for argument in arguments])
+    except Error as error:
+        return 1, f"{error.code}: {error}"
+    return 0, ""
+
+
+def compare(run: Callable[..., tuple[int, str]], folder: pathlib.Path, seed: int, only: str = "",
             settings: dict | None = None) -> tuple[collections.Counter, collections.Counter]:
     """Every picture under every setting, in `folder`; prints what differs. Returns how many came
     out how, and of those that are equal how many of each format."""
@@ -137,29 +157,27 @@ def compare(cliplens: str, folder: pathlib.Path, seed: int, only: str = "",
                 counts["left out (reference would need gigabytes)"] += 1
                 continue
             out = folder / "x.npy"
-            command = [cliplens, "preprocess", str(directory), *options,
-                       "--image", str(picture), "--out", str(out)]
             out.unlink(missing_ok=True)
-            run = subprocess.run(command, capture_output=True, text=True)
+            status, said = run("preprocess", str(directory), *options, "--image", str(picture), "--out", str(out))
             try:
                 wanted = reference(Image.open(io.BytesIO(data)))
             except OSError as error:  # Pillow calls the file cut off or broken
-                if run.returncode != 0:
+                if status != 0:
                     counts["refused by both"] += 1
                 else:
                     counts["FAILED"] += 1
                     print(f"{label}: read, but Pillow: {error}")
                 continue
             except ValueError as error:  # a side that rounds to 0
-                if run.returncode == 0:
+                if status == 0:
                     counts["refused by the reference alone"] += 1
                 else:
                     counts["FAILED"] += 1
-                    print(f"{label}: {run.stderr.strip()}; reference: {error}")
+                    print(f"{label}: {said}; reference: {error}")
                 continue
-            if run.returncode != 0:
+            if status != 0:
                 counts["FAILED"] += 1
-                print(f"{label}: exit {run.returncode}: {run.stderr.strip()}")
+                print(f"{label}: exit {status}: {said}")
                 continue
             got = np.load(out)
             if got.dtype == np.float32 and got.shape == wanted.shape and np.array_equal(got, wanted):
@@ -177,7 +195,7 @@ def compare(cliplens: str, folder: pathlib.Path, seed: int, only: str = "",
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cliplens", required=True, help="the program; gets `preprocess MODEL ...`")
+    parser.add_argument("--cliplens", help="the program, in place of the installed package")
     parser.add_argument("--seed", type=int, default=20240)
     parser.add_argument("--only", default="", help="part of a picture's or a setting's name")
     parser.add_argument("--keep", help="folder to keep the pictures and models in")
@@ -189,7 +207,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(options.keep or scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        counts, kinds = compare(options.cliplens, folder, options.seed, options.only)
+        counts, kinds = compare(by_program(options.cliplens) if options.cliplens else by_package, folder, options.seed, options.only)
     print(dict(counts), "equal by format:", dict(kinds))
     return 1 if counts["DIFFERENT"] or counts["FAILED"] or not counts["equal"] else 0
 

@@ -13,10 +13,10 @@ from harness import PICTURE_SEED
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("rule", ["open_clip", "Hugging Face"])
-def test_every_float_is_equal(cliplens, measured, tmp_path, rule):
+def test_every_float_is_equal(measured, tmp_path, rule):
     warnings.filterwarnings("ignore")
     settings = pixels.SETTINGS if rule == "open_clip" else pixels.HUGGING_FACE
-    counts, kinds = pixels.compare(cliplens.path, tmp_path, PICTURE_SEED, settings=settings)
+    counts, kinds = pixels.compare(pixels.by_package, tmp_path, PICTURE_SEED, settings=settings)
     print(dict(counts), dict(kinds))
     measured.note(f"pixels, {rule}: pictures", counts["pictures"])
     measured.note(f"pixels, {rule}: tensors equal", counts["equal"])
