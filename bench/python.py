@@ -34,7 +34,7 @@ from cliplens._command import program
 LONG = """
 import sys, numpy as np, cliplens as cl
 class Many:
-    def __len__(self): return 10_000_000
+    def __len__(self): return 200_000
     def __getitem__(self, i):
         if i == 300: print("going", flush=True)
         return np.full((64, 64, 3), i % 256, np.uint8)
@@ -90,16 +90,17 @@ def beside_the_program(name: str, model: cl.Model, batch: np.ndarray, rounds: in
                 entry.size = out.tell()
                 out.seek(0)
                 tar.addfile(entry, out)
-        for _ in range(rounds):
+        for turn in range(rounds):
+            out = f"{folder}/r{turn}.npy"
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([program(), "embed", name, "--images", path, "--out", f"{folder}/r.npy"], check=True,
+            subprocess.run([program(), "embed", name, "--images", path, "--out", out], check=True,
                            stdout=subprocess.DEVNULL)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             outside = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             start = time.process_time()
             rows = model.embed_images(batch)
             ratios.append(outside / (time.process_time() - start))
-        assert np.array_equal(rows, np.load(f"{folder}/r.npy"))
+        assert np.array_equal(rows, np.load(out))
     return statistics.median(ratios)
 
 
