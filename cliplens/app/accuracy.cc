@@ -38,7 +38,8 @@ ReconstructionReport ReconstructPools(const Store& store, const LazyModel& model
   for (const std::string& path : choice.texts) {
     pools.push_back(ReadTextPool(TextsPath(path), work.on_blank));
   }
-  const AccuracyInput input = OpenAccuracy(store, model.LoadedRows(), choice.classes, work);
+  const RowModel rows = model.LoadedRows();
+  const AccuracyInput input = OpenAccuracy(store, rows, choice.classes, work);
   ReconstructionOptions options = choice.options;
   options.threads = work.threads;
   options.progress = work.Stage("pictures");
@@ -51,8 +52,7 @@ ReconstructionReport ReconstructPools(const Store& store, const LazyModel& model
   };
   for (const TextPool& pool : pools) {
     const bool first = report.pools.empty();
-    const Array<float, 2> texts =
-        RowsOfPool(model.LoadedRows(), pool, choice.classes.truncate, work);
+    const Array<float, 2> texts = RowsOfPool(rows, pool, choice.classes.truncate, work);
     add(pool.name, pool.blank, texts);
     for (Index seed = 1; first && seed <= choice.random; ++seed) {
       add(fmt::format("random-{}", seed), 0,

@@ -1,14 +1,16 @@
 #include "cliplens/app/models.h"
 
+#include <atomic>
 #include <filesystem>
-#include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "cliplens/app/shipped.h"
 #include "cliplens/base/error.h"
+#include "cliplens/base/registry.h"
 #include "cliplens/model/checkpoint.h"
 #include "cliplens/model/hub_cache.h"
 
@@ -22,25 +24,23 @@ bool IsThere(const std::string& path) {
 
 constexpr std::string_view kLoaded = "loaded:";
 
-// The models that have names.
-struct NamedModels {
-  std::mutex mutex;
-  std::map<std::string, LoadedModel> by_name;
-  Index last = 0;
-};
-NamedModels& Named() {
-  static NamedModels named;
+Registry<LoadedModel>& NamedModels() {
+  static Registry<LoadedModel> named;
   return named;
 }
 
+// By fingerprint.
+Registry<TextEncoder>& TextEncoders() {
+  static Registry<TextEncoder> encoders;
+  return encoders;
+}
+
 LoadedModel FindNamed(const ModelChoice& choice) {
-  NamedModels& named = Named();
-  const std::scoped_lock lock(named.mutex);
-  const auto found = named.by_name.find(choice.model);
-  if (found == named.by_name.end()) {
+  const std::optional<LoadedModel> found = NamedModels().Find(choice.model);
+  if (!found) {
     throw Error(ErrorCode::kNotFound, "{}: no model of this name is loaded any more", choice.model);
   }
-  const ClipModel& model = *found->second;
+  const ClipModel& model = **found;
   const auto refuse = [&](const char* what) {
     return Error(ErrorCode::kInvalidArgument,
                  "{} ({}): was loaded with {}; load it as it is wanted now", choice.model,
@@ -59,23 +59,18 @@ LoadedModel FindNamed(const ModelChoice& choice) {
     throw refuse("another architecture");
   }
   if (!choice.text_rows.empty() && model.text_rows() == nullptr) throw refuse("no rows of texts");
-  return found->second;
+  return *found;
 }
 
 }  // namespace
 
 NamedModel::NamedModel(LoadedModel model) : model_(std::move(model)) {
-  NamedModels& named = Named();
-  const std::scoped_lock lock(named.mutex);
-  name_ = fmt::format("{}{}", kLoaded, ++named.last);
-  named.by_name[name_] = model_;
+  static std::atomic<Index> last{0};
+  name_ = fmt::format("{}{}", kLoaded, ++last);
+  NamedModels().Add(name_, model_);
 }
 
-NamedModel::~NamedModel() {
-  NamedModels& named = Named();
-  const std::scoped_lock lock(named.mutex);
-  named.by_name.erase(name_);
-}
+NamedModel::~NamedModel() { NamedModels().Remove(name_); }
 
 FoundModel FindModel(const ModelChoice& choice) {
   FoundModel found;
@@ -166,34 +161,15 @@ LoadedModel LoadModelOf(const Store& store, const ModelChoice& choice) {
   return LoadModelOf(store.info(), store.directory().string(), choice);
 }
 
-namespace {
-
-struct Encoders {
-  std::mutex mutex;
-  std::map<std::string, TextEncoder> by_fingerprint;
-};
-Encoders& InUse() {
-  static Encoders encoders;
-  return encoders;
-}
-
-}  // namespace
-
 TextEncoderInUse::TextEncoderInUse(std::string fingerprint, TextEncoder encoder)
     : fingerprint_(std::move(fingerprint)) {
-  Encoders& encoders = InUse();
-  const std::scoped_lock lock(encoders.mutex);
-  if (!encoders.by_fingerprint.emplace(fingerprint_, std::move(encoder)).second) {
+  if (!TextEncoders().Add(fingerprint_, std::move(encoder))) {
     throw Error(ErrorCode::kPrecondition, "fingerprint {}: has an encoder of texts already",
                 fingerprint_);
   }
 }
 
-TextEncoderInUse::~TextEncoderInUse() {
-  Encoders& encoders = InUse();
-  const std::scoped_lock lock(encoders.mutex);
-  encoders.by_fingerprint.erase(fingerprint_);
-}
+TextEncoderInUse::~TextEncoderInUse() { TextEncoders().Remove(fingerprint_); }
 
 struct LazyModel::State {
   std::string fingerprint;  // empty: not known before the model is loaded
@@ -231,17 +207,14 @@ LazyModel::LazyModel(const StoreInfo& info, const std::string& place, const Mode
 const ClipModel& LazyModel::Get() const { return state_->Get(); }
 
 RowModel LazyModel::ForRows() const {
+  const auto load = [state = state_]() -> const ClipModel& { return state->Get(); };
   if (state_->fingerprint.empty()) {
     RowModel rows = Get();
-    rows.load = [state = state_]() -> const ClipModel& { return state->Get(); };
+    rows.load = load;
     return rows;
   }
-  RowModel rows(state_->fingerprint, state_->precision,
-                [state = state_]() -> const ClipModel& { return state->Get(); });
-  Encoders& encoders = InUse();
-  const std::scoped_lock lock(encoders.mutex);
-  const auto found = encoders.by_fingerprint.find(state_->fingerprint);
-  if (found != encoders.by_fingerprint.end()) rows.encoder = found->second;
+  RowModel rows(state_->fingerprint, state_->precision, load);
+  rows.encoder = TextEncoders().Find(state_->fingerprint).value_or(TextEncoder());
   return rows;
 }
 

@@ -1,21 +1,17 @@
 #include "cliplens/dataset/memory_set.h"
 
-#include <map>
-#include <mutex>
 #include <utility>
 
 #include "cliplens/base/error.h"
+#include "cliplens/base/registry.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
 namespace {
 
-struct NamedSets {
-  std::mutex mutex;
-  std::map<std::string, std::shared_ptr<const ImageSet>> by_root;
-};
-NamedSets& Named() {
-  static NamedSets named;
+// By root.
+Registry<std::shared_ptr<const ImageSet>>& NamedSets() {
+  static Registry<std::shared_ptr<const ImageSet>> named;
   return named;
 }
 
@@ -53,31 +49,23 @@ NamedImageSet::NamedImageSet(std::shared_ptr<const ImageSet> set)
     throw Error(ErrorCode::kInvalidArgument, "{}: the root of a set in memory begins with '{}'",
                 Printable(root_), kMemoryRoot);
   }
-  NamedSets& named = Named();
-  const std::scoped_lock lock(named.mutex);
-  if (!named.by_root.emplace(root_, set_).second) {
+  if (!NamedSets().Add(root_, set_)) {
     throw Error(ErrorCode::kPrecondition,
                 "{}: another set of pictures in memory has this name; give this one its own",
                 Printable(root_));
   }
 }
 
-NamedImageSet::~NamedImageSet() {
-  NamedSets& named = Named();
-  const std::scoped_lock lock(named.mutex);
-  named.by_root.erase(root_);
-}
+NamedImageSet::~NamedImageSet() { NamedSets().Remove(root_); }
 
 std::unique_ptr<ImageSet> OpenNamedSet(const std::string& root) {
-  NamedSets& named = Named();
-  const std::scoped_lock lock(named.mutex);
-  const auto found = named.by_root.find(root);
-  if (found == named.by_root.end()) {
+  const auto found = NamedSets().Find(root);
+  if (!found) {
     throw Error(ErrorCode::kNotFound,
                 "{}: these pictures were in memory and are gone; give them again, or as files",
                 Printable(root));
   }
-  return std::make_unique<SharedSet>(found->second);
+  return std::make_unique<SharedSet>(*found);
 }
 
 }  // namespace cliplens
