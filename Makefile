@@ -43,7 +43,7 @@ SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'test
 
 .PHONY: all demo test parity explorer sanitize fuzz lint format docs bench bench-analysis bench-birds \
         bench-retrieval bench-segmentation bench-explorer truth world train install clean setup-build \
-        setup-test setup-fuzz environments build-tests build-sanitized run-tests run-sanitized \
+        setup-test setup-fuzz setup-docs environments build-tests build-sanitized run-tests run-sanitized \
         run-parity run-explorer wheel run-package package
 
 # The wheel's build takes from ccache, where that is there, what another tree has compiled.
@@ -68,29 +68,23 @@ setup-test:
 setup-fuzz:
 	@tools/setup.sh fuzz
 
+setup-docs:
+	@tools/setup.sh docs
+
 demo: all
 	rm -rf demo
 	$(BUILD)/bin/cliplens demo --out demo
 
-# Python beside the program: the picture world and the tests of the command line.
+# Python beside the program, an environment for each use.
 $(PYTHON_ENV)/ready: tools/requirements-test.txt
-	python3 -m venv $(PYTHON_ENV)
-	$(PYTHON_ENV)/bin/pip install -q --disable-pip-version-check -r $<
-	touch $@
-
 $(PARITY_ENV)/ready: tools/requirements-parity.txt
-	python3 -m venv $(PARITY_ENV)
-	$(PARITY_ENV)/bin/pip install -q --disable-pip-version-check -r $<
-	touch $@
-
 $(LINT_ENV)/ready: tools/requirements-lint.txt
-	python3 -m venv $(LINT_ENV)
-	$(LINT_ENV)/bin/pip install -q --disable-pip-version-check -r $<
-	touch $@
-
 $(PACKAGE_ENV)/ready: tools/requirements-package.txt
-	python3 -m venv $(PACKAGE_ENV)
-	$(PACKAGE_ENV)/bin/pip install -q --disable-pip-version-check -r $<
+$(BENCH_ENV)/ready: tools/requirements-bench.txt
+$(DOCS_ENV)/ready: tools/requirements-docs.txt
+%/ready:
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check -r $<
 	touch $@
 
 environments: $(PYTHON_ENV)/ready $(PARITY_ENV)/ready $(PACKAGE_ENV)/ready
@@ -165,23 +159,12 @@ lint: setup-test $(LINT_ENV)/ready
 	  -DCMAKE_UNITY_BUILD_BATCH_SIZE=24
 	tools/tidy.sh $(TIDY) $(JOBS) $(CURDIR)/$(LINT_ENV)/bin/clang-tidy
 
-$(DOCS_ENV)/ready: tools/requirements-docs.txt
-	@tools/setup.sh docs
-	python3 -m venv $(DOCS_ENV)
-	$(DOCS_ENV)/bin/pip install -q --disable-pip-version-check -r $<
-	touch $@
-
-docs: $(DOCS_ENV)/ready
+docs: setup-docs $(DOCS_ENV)/ready
 	python3 tools/make_docs.py build/docs
 	$(DOCS_ENV)/bin/python tools/make_site.py
 
 format: setup-test
 	clang-format -i $(SOURCES)
-
-$(BENCH_ENV)/ready: tools/requirements-bench.txt
-	python3 -m venv $(BENCH_ENV)
-	$(BENCH_ENV)/bin/pip install -q --disable-pip-version-check -r $<
-	touch $@
 
 bench: all setup-test $(BENCH_ENV)/ready
 	cmake --build $(BUILD) -j $(JOBS) --target cliplens_bench
