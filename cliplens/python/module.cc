@@ -1,5 +1,6 @@
 // cliplens._core: what the Python package is made of. python/cliplens/ gives it its names, types
 // and documents.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,14 +10,12 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/app/models.h"
-#include "cliplens/app/shipped.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/version.h"
 #include "cliplens/cli/command_line.h"
@@ -24,7 +23,6 @@
 #include "cliplens/decompose/store.h"
 #include "cliplens/io/file_name.h"
 #include "cliplens/model/preprocess.h"
-#include "cliplens/model/text_cache.h"
 #include "cliplens/python/picture_set.h"
 #include "cliplens/python/verb_table.h"
 #include "cliplens/python/work.h"
@@ -72,17 +70,25 @@ nb::str TextOf(const std::string& bytes) {
       PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "surrogateescape"));
 }
 
+// And the way back: what Python encoded.
+std::string StringOf(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
+
 using Bytes = std::vector<nb::bytes>;
 
 std::vector<std::string> StringsOf(const Bytes& bytes) {
   std::vector<std::string> strings;
   strings.reserve(bytes.size());
-  for (const nb::bytes& b : bytes) strings.emplace_back(b.c_str(), b.size());
+  for (const nb::bytes& b : bytes) strings.push_back(StringOf(b));
   return strings;
 }
 
+std::vector<std::string> NamesOf(const Components& components) {
+  std::vector<std::string> names;
+  for (Index i = 0; i < components.size(); ++i) names.push_back(NameOf(components.at(i)));
+  return names;
+}
+
 struct VerbResult {
-  int status = 0;
   std::string out;
   std::vector<std::string> problems;
 };
@@ -94,7 +100,7 @@ VerbResult RunVerb(const std::vector<std::string>& arguments, const nb::object& 
         {.out = [&](std::string_view text) { result.out += text; },
          .problem = [&](std::string_view line) { result.problems.emplace_back(line); },
          .progress = progress});
-    result.status = cli::CommandLine().Run(arguments);
+    cli::CommandLine().Run(arguments);
     return result;
   });
 }
@@ -131,7 +137,7 @@ class Model {
   Model(const nb::bytes& model, std::string architecture, std::string weights,
         std::string precision, std::string level, Index image_size, std::string resize_backend,
         std::vector<std::string> text_rows, bool pictures_alone, const nb::object& fetch)
-      : named_(Load({.model = std::string(model.c_str(), model.size()),
+      : named_(Load({.model = StringOf(model),
                      .architecture = std::move(architecture),
                      .weights = std::move(weights),
                      .precision = std::move(precision),
@@ -145,6 +151,7 @@ class Model {
 
   const std::string& handle() const { return named_.name(); }
   const ClipModel& clip() const { return named_.model(); }
+  Components components() const { return clip().image_readout().components(); }
 
   FloatArray<2> EmbedPictures(const Pictures& pictures, int threads,
                               const nb::object& on_progress) const {
@@ -196,8 +203,7 @@ class Model {
 
 class OpenStore {
  public:
-  explicit OpenStore(const nb::bytes& directory)
-      : store_(Store::Open(std::string(directory.c_str(), directory.size()))) {}
+  explicit OpenStore(const nb::bytes& directory) : store_(Store::Open(StringOf(directory))) {}
 
   const Store& store() const { return store_; }
 
@@ -222,31 +228,36 @@ class OpenStore {
     return ToNumpy(RunUnlocked(nb::none(), [&](const ProgressFor&) {
       const Components components = store_.basis().components();
       const std::vector<ComponentId> ids = ParseComponents(name, components);
-      const Index images = store_.info().images;
-      const Index width = store_.basis().embed_width();
-      Matrix sum = Matrix::Zero(images, width);
+      Matrix sum = Matrix::Zero(store_.info().images, store_.basis().embed_width());
+      const Array<float, 2> ln = store_.ReadLn();
       for (const ComponentId& id : ids) {
         const Components::Range range = components.NumbersOf(id);
-        for (Index number = range.begin; number < range.end; ++number) Add(number, components, sum);
+        for (Index number = range.begin; number < range.end; ++number) {
+          if (components.IsHead(number)) {
+            AddHead(components.HeadAt(number), ln, sum);
+          } else {
+            AddPart(components.ResidualAt(number), sum);
+          }
+        }
       }
-      Array<float, 2> rows({images, width});
-      for (Index i = 0; i < images; ++i) {
-        for (Index e = 0; e < width; ++e) rows.row(i)[ToSize(e)] = static_cast<float>(sum(i, e));
-      }
+      Array<float, 2> rows({sum.rows(), sum.cols()});
+      std::transform(sum.data(), sum.data() + sum.size(), rows.data(),
+                     [](double value) { return static_cast<float>(value); });
       return rows;
     }));
   }
 
  private:
-  void Add(Index number, const Components& components, Matrix& sum) const {
-    if (components.IsHead(number)) {
-      const HeadId id = components.HeadAt(number);
-      sum += store_.ReadFactors(id) * AsEigen(store_.basis().at(id)).cast<double>();
-      return;
-    }
+  void AddHead(HeadId id, const Array<float, 2>& ln, Matrix& sum) const {
+    const Basis& basis = store_.basis();
+    sum +=
+        FactorsOf(basis.layout(), store_.ReadHead(id), ln) * AsEigen(basis.at(id)).cast<double>();
+  }
+
+  void AddPart(Index part, Matrix& sum) const {
     Index first = 0;
     for (Index s = 0; s < store_.num_shards(); ++s) {
-      const Array<float, 2> rows = store_.ReadMlp(components.ResidualAt(number), s);
+      const Array<float, 2> rows = store_.ReadMlp(part, s);
       sum.middleRows(first, rows.dim(0)) += AsEigen(rows.view()).cast<double>();
       first += rows.dim(0);
     }
@@ -294,13 +305,11 @@ class FactorWriter {
       source.item.path = item.at("path").get<std::string>();
       if (item.contains("label")) source.item.label = item.at("label").get<std::string>();
       if (item.contains("attributes")) source.item.attributes = item.at("attributes");
-      items_.push_back(source.item);
       sources.push_back(std::move(source));
     }
-    const auto set =
-        MakePictureSet(given.at("root").get<std::string>(), std::move(sources), nb::none());
-    run.data = {DescribeSet(*set, kShardImages)};
-    sink_.emplace(std::string(directory.c_str(), directory.size()), std::move(made), std::move(run),
+    set_ = MakePictureSet(given.at("root").get<std::string>(), std::move(sources), nb::none());
+    run.data = {DescribeSet(*set_, kShardImages)};
+    sink_.emplace(StringOf(directory), std::move(made), std::move(run),
                   PartialDirectory::Mode::kNew, "remove it");
   }
 
@@ -321,7 +330,7 @@ class FactorWriter {
     block.mlp = FromNumpy<3>(mlp, block.mlp.shape(), "mlp");
     block.cls_attn = FromNumpy<3>(cls_attn, block.cls_attn.shape(), "cls_attn");
     block.embedding = FromNumpy<2>(embedding, block.embedding.shape(), "embedding");
-    range.items.assign(items_.begin() + done_, items_.begin() + done_ + images);
+    for (Index i = done_; i < done_ + images; ++i) range.items.push_back(set_->item(i));
     for (Index b = 0; b < images; ++b) {
       if (!IsFinite(block, b)) {
         throw Error(ErrorCode::kInvalidArgument, "{}: its factors have a number that is not finite",
@@ -338,7 +347,7 @@ class FactorWriter {
   double Finish() {
     if (next_images() > 0) {
       throw Error(ErrorCode::kPrecondition, "{} of {} pictures were added; add the rest", done_,
-                  items_.size());
+                  set_->size());
     }
     const nb::gil_scoped_release unlocked;
     return sink_->Finish().certificate.max;
@@ -349,7 +358,7 @@ class FactorWriter {
 
  private:
   int threads_;
-  std::vector<Item> items_;
+  std::shared_ptr<const ImageSet> set_;  // of the items; it has no pictures
   std::optional<FactorSink> sink_;
   Index done_ = 0, ranges_ = 0;
 };
@@ -406,10 +415,10 @@ NB_MODULE(_core, module) {
 
   module.def(
       "run",
-      [](const Bytes& arguments, const nb::object& on_progress)
-          -> nb::typed<nb::tuple, int, nb::str, std::vector<std::string>> {
+      [](const Bytes& arguments,
+         const nb::object& on_progress) -> nb::typed<nb::tuple, nb::str, std::vector<std::string>> {
         const VerbResult result = RunVerb(StringsOf(arguments), on_progress);
-        return nb::make_tuple(result.status, TextOf(result.out), result.problems);
+        return nb::make_tuple(TextOf(result.out), result.problems);
       },
       nb::arg("arguments"), nb::arg("on_progress").none() = nb::none());
   module.def("verb_table", &VerbTable);
@@ -435,24 +444,13 @@ NB_MODULE(_core, module) {
       .def_prop_ro("path", [](const Model& m) { return TextOf(m.clip().path().native()); })
       .def_prop_ro("fingerprint", [](const Model& m) { return m.clip().fingerprint(); })
       .def_prop_ro("precision", [](const Model& m) { return NameOf(m.clip().precision()); })
-      .def_prop_ro(
-          "level",
-          [](const Model& m) { return NameOf(m.clip().image_readout().components().level()); })
+      .def_prop_ro("level", [](const Model& m) { return NameOf(m.components().level()); })
       .def_prop_ro("embed_width", [](const Model& m) { return m.clip().config().embed_width; })
       .def_prop_ro("image_size",
                    [](const Model& m) { return m.clip().config().preprocess.image_size; })
-      .def_prop_ro("layers",
-                   [](const Model& m) { return m.clip().image_readout().components().layers(); })
-      .def_prop_ro(
-          "heads",
-          [](const Model& m) { return m.clip().image_readout().components().heads_a_layer(); })
-      .def_prop_ro("components",
-                   [](const Model& m) {
-                     const Components all = m.clip().image_readout().components();
-                     std::vector<std::string> names;
-                     for (Index i = 0; i < all.size(); ++i) names.push_back(NameOf(all.at(i)));
-                     return names;
-                   })
+      .def_prop_ro("layers", [](const Model& m) { return m.components().layers(); })
+      .def_prop_ro("heads", [](const Model& m) { return m.components().heads_a_layer(); })
+      .def_prop_ro("components", [](const Model& m) { return NamesOf(m.components()); })
       .def_prop_ro("logit_scale", [](const Model& m) { return m.clip().logits().scale; })
       .def_prop_ro("logit_bias", [](const Model& m) { return m.clip().logits().bias; })
       .def("embed_pictures", &Model::EmbedPictures, nb::arg("pictures"), nb::arg("threads"),
@@ -477,12 +475,7 @@ NB_MODULE(_core, module) {
       .def_prop_ro("embed_width",
                    [](const OpenStore& s) { return s.store().basis().embed_width(); })
       .def_prop_ro("components",
-                   [](const OpenStore& s) {
-                     const Components all = s.store().basis().components();
-                     std::vector<std::string> names;
-                     for (Index i = 0; i < all.size(); ++i) names.push_back(NameOf(all.at(i)));
-                     return names;
-                   })
+                   [](const OpenStore& s) { return NamesOf(s.store().basis().components()); })
       .def_prop_ro("shards",
                    [](const OpenStore& s) {
                      std::vector<std::string> files;
