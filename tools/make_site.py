@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "build/docs/site"
 # What a browser fetches by itself when it shows a page.
-FETCHED = [re.compile(rf"<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^\"'>\s]+", re.IGNORECASE),
+FETCHED = [re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^\"'>\s]+", re.IGNORECASE),
            re.compile(r"url\([\"']?(?:https?:)?//[^)]+\)"), re.compile(r"@import\s+[\"'](?:https?:)?//[^\"']+")]
 
 

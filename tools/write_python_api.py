@@ -31,7 +31,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._run import REPEATED, WITH_LEVEL, WITH_MODEL, Progress
+from ._run import IMAGES, KEPT, LINES, REPEATED, WITH_LEVEL, WITH_MODEL, Progress
 from ._tables import Result
 from ._views import Drawn, Explanation, HeatMap, Segmentation
 
@@ -63,10 +63,10 @@ LEFT = {"serve", "demo"}
 # What the calls have by themselves: the model and how it was loaded.
 OF_MODEL = {"arch", "weights", "image-size", "resize-backend", "text-rows", "pull", "precision", "level"}
 LINES = {"texts", "classes", "templates", "properties", "cue-file"}
-IMAGES = {"image", "images"}
+IMAGES = {"image", "images", "minus"}
 TITLES = {"model": "model", "store": "store", "neurons": "store of neurons"}
 FILES = {"labels", "labels2", "edit", "span"}
-# Their file is kept with the result, which other calls take in its place (_run.KEPT).
+# Their file is kept with the result, which other calls take in its place.
 KEPT = {"label", "span", "edit make"}
 # Verbs that draw: the class of their result, which has what they would write to files.
 DRAWN = {"heatmap": "HeatMap", "explain": "Explanation", "segment": "Segmentation"}
@@ -206,11 +206,15 @@ def written(verbs):
                                  if o["many"] and not o["positional"]) for v in verbs}
     parts.append("REPEATED.update({\n" + "".join(
         f"    {k!r}: {v!r},\n".replace("'", '"') for k, v in repeated.items() if v) + "})\n\n\n")
-    for table, option in (("WITH_LEVEL", "--level"), ("WITH_MODEL", "--model")):
-        names = [v["name"] for v in verbs if any(option in o["names"] for o in v["options"])]
+    def having(option):
+        return [v["name"] for v in verbs if any(option in o["names"] for o in v["options"])]
+
+    tables = {"LINES": sorted(map(python_name, LINES)), "IMAGES": sorted(IMAGES), "KEPT": sorted(KEPT),
+              "WITH_LEVEL": having("--level"), "WITH_MODEL": having("--model")}
+    for table, names in tables.items():
         quoted = [json.dumps(n) for n in names]
-        parts[-1] = parts[-1].rstrip() + "\n" + "\n".join(
-            wrapped(f"{table}.update([", quoted, "])", "")) + "\n\n\n"
+        parts[-1] = parts[-1].rstrip() + "\n" + "\n".join(wrapped(f"{table}.update([", quoted, "])", ""))
+    parts.append("\n\n\n")
     for owner, title in (("model", "ModelVerbs"), ("store", "StoreVerbs"), ("neurons", "NeuronVerbs")):
         parts.append(f'class {title}:\n    """Verbs of a {TITLES[owner]}, as methods."""\n\n')
         parts.append("    def _run(self, verb: str, positionals: list[tuple[str, Any]], options: dict[str, Any],\n"

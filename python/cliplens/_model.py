@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._pictures import as_pictures
-from ._run import WITH_LEVEL, Files, Progress, check_process, encoded, run, shown
+from ._pictures import as_pictures, encoded
+from ._run import WITH_LEVEL, Files, Progress, check_process, run, shown
 from ._store import NeuronStore, Store
 from ._tables import Result
 from ._verbs import ModelVerbs
@@ -26,12 +25,7 @@ __all__ = ["Model", "load"]
 FloatArray = npt.NDArray[np.float32]
 
 
-@dataclasses.dataclass
-class _Made:
-    directory: str = ""
-    result: Result | None = None
-    folder: tempfile.TemporaryDirectory[str] | None = None
-    pictures: _core.Pictures | None = None
+Made = TypeVar("Made", Store, NeuronStore)
 
 
 class Model(ModelVerbs):
@@ -154,32 +148,28 @@ class Model(ModelVerbs):
 
     def _decompose(self, options: dict[str, Any], name: str | None,
                    progress: Progress | bool | None) -> Store:
-        made = self._store("decompose", options, name, progress)
-        return Store(made.directory, model=self, result=made.result, folder=made.folder, pictures=made.pictures)
+        return self._made("decompose", Store, options, name, progress)
 
     def _neurons_collect(self, options: dict[str, Any], name: str | None,
                          progress: Progress | bool | None) -> NeuronStore:
-        made = self._store("neurons collect", options, name, progress)
-        return NeuronStore(made.directory, model=self, result=made.result, folder=made.folder,
-                           pictures=made.pictures)
+        return self._made("neurons collect", NeuronStore, options, name, progress)
 
-    def _store(self, verb: str, options: dict[str, Any], name: str | None,
-               progress: Progress | bool | None) -> _Made:
-        options = dict(options)
-        made = _Made()
-        if options.get("out") is None:
-            made.folder = tempfile.TemporaryDirectory(prefix="cliplens-")
-            options["out"] = os.path.join(made.folder.name, "store")
-        images = options.get("images")
+    def _made(self, verb: str, kind: type[Made], options: dict[str, Any], name: str | None,
+              progress: Progress | bool | None) -> Made:
+        """The store that a verb makes. It keeps what it is of: its temporary folder, pictures in memory."""
+        folder = pictures = None
+        out, images = options["out"], options["images"]
+        if out is None:
+            folder = tempfile.TemporaryDirectory(prefix="cliplens-")
+            out = os.path.join(folder.name, "store")
         if images is not None and not isinstance(images, (str, os.PathLike)):
-            pictures = as_pictures(images)
+            given = as_pictures(images)
             if name is not None:
-                pictures.name = name
-            made.pictures = pictures._open()
-            options["images"] = made.pictures.root
-        made.directory = os.fspath(options["out"])
-        made.result = self._run(verb, [], options, progress)
-        return made
+                given.name = name
+            pictures = given._open()
+            images = pictures.root
+        result = self._run(verb, [], {**options, "images": images, "out": out}, progress)
+        return kind(out, model=self, result=result, folder=folder, pictures=pictures)
 
     def _drawn(self, verb: str, kind: type[Drawn], options: dict[str, Any],
                progress: Progress | bool | None) -> Drawn:

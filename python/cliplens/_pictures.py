@@ -21,8 +21,9 @@ __all__ = ["Pictures", "as_pictures"]
 _ARRAY_MODES = ("L", "LA", "RGB", "RGBA")
 
 
-def _encoded(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
+def encoded(text: str | os.PathLike[str]) -> bytes:
+    """Names of files that are not UTF-8 as their bytes."""
+    return os.fspath(text).encode("utf-8", "surrogateescape")
 
 
 def _is_pil(value: Any) -> bool:
@@ -125,9 +126,9 @@ class Pictures:
         raise AssertionError
 
     def _named(self, name: str) -> _core.Pictures:
-        return _core.Pictures(root=f"memory:{name}", names=[_encoded(n) for n in self.names],
+        return _core.Pictures(root=f"memory:{name}", names=[encoded(n) for n in self.names],
                               labels=[None if v is None else str(v) for v in self.labels],
-                              attributes=self._attributes, files=[_encoded(os.fsdecode(f)) for f in self._files],
+                              attributes=self._attributes, files=[encoded(os.fsdecode(f)) for f in self._files],
                               read=self._take)
 
     def _take(self, i: int) -> Any:

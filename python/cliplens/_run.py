@@ -13,22 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import _core
-from ._pictures import Pictures, as_pictures
+from ._pictures import as_pictures, encoded
 from ._tables import Result
 from .errors import InvalidArgument, LossWarning, Precondition
 
 Progress = Callable[[str, int, int], None]
 
-# Options whose file may be given as what would stand in it.
-_LINES = {"texts", "classes", "templates", "properties", "cue_file"}
-_IMAGES = {"image", "images", "minus"}
-
 _process = os.getpid()
-
-
-def encoded(text: str | os.PathLike[str]) -> bytes:
-    """Names of files that are not UTF-8 as their bytes."""
-    return os.fspath(text).encode("utf-8", "surrogateescape")
 
 
 def check_process() -> None:
@@ -118,13 +109,13 @@ class Files:
             return self._write(f"{option}.json", value.as_file())
         if hasattr(value, "_handle"):
             return str(value._handle)
-        if option in _IMAGES and not isinstance(value, (str, os.PathLike)):
+        if option in IMAGES and not isinstance(value, (str, os.PathLike)):
             opened = as_pictures(value)._open()
             self._kept.append(opened)
             return str(opened.root)
-        if option in _LINES and isinstance(value, Mapping):
+        if option in LINES and isinstance(value, Mapping):
             return self._write(f"{option}.txt", "".join(f"{_line(k)}\t{_line(v)}\n" for k, v in value.items()))
-        if option in _LINES and isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        if option in LINES and isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
             return self._write(f"{option}.txt", "".join(f"{_line(v)}\n" for v in value))
         if isinstance(value, (list, tuple)):
             return ",".join(str(v) for v in value)
@@ -162,14 +153,16 @@ def arguments(verb: str, positionals: Sequence[tuple[str, Any]], options: Mappin
     return words
 
 
-# Verbs whose file other verbs read: it is kept with the result. An edit that is suggested is written
-# when it is used, since there may be none.
-KEPT = {"label", "span", "edit make"}
-WRITTEN_LATER = {"edit suggest"}
-
-# Options that may be given several times, by verb, and the verbs that have --level and --model;
-# _verbs.py fills them in.
+# What is to be known of verbs and options; _verbs.py fills it in. Options that may be given several times, by verb;
+# options whose file may be given as the lines in it; options of pictures.
 REPEATED: dict[str, tuple[str, ...]] = {}
+LINES: set[str] = set()
+IMAGES: set[str] = set()
+# Verbs whose file other verbs read: it is kept with the result. An edit that is suggested is written when it is
+# used, since there may be none.
+KEPT: set[str] = set()
+WRITTEN_LATER = {"edit suggest"}
+# Verbs that have --level and --model.
 WITH_LEVEL: set[str] = set()
 WITH_MODEL: set[str] = set()
 
@@ -183,8 +176,7 @@ def _written(verb: str, positionals: Sequence[tuple[str, Any]], options: Mapping
 
 
 def run(verb: str, positionals: Sequence[tuple[str, Any]], options: Mapping[str, Any], *,
-        progress: Progress | bool | None = None, kind: type[Result] = Result,
-        files: Files | None = None) -> Result:
+        progress: Progress | bool | None = None, files: Files | None = None) -> Result:
     """Runs a verb with ``--json`` and gives its JSON. Warnings are ``LossWarning``; problems that a verb finds
     (``verify``) are in its result."""
     check_process()
@@ -194,7 +186,7 @@ def run(verb: str, positionals: Sequence[tuple[str, Any]], options: Mapping[str,
             kept = held.path("kept.json")
             options = {**options, "out": kept}
         words = arguments(verb, positionals, options, held)
-        _, text, problems = _core.run([encoded(word) for word in [*words, "--json"]], told)
+        text, problems = _core.run([encoded(word) for word in [*words, "--json"]], told)
         file: str | Callable[[], str] | None = None
         if kept is not None:
             file = pathlib.Path(kept).read_text(encoding="utf-8")
@@ -203,4 +195,4 @@ def run(verb: str, positionals: Sequence[tuple[str, Any]], options: Mapping[str,
                 return _written(verb, positionals, options)
     for problem in problems:
         warnings.warn(problem, LossWarning, stacklevel=4)
-    return kind(json.loads(text) if text.strip() else {}, text.rstrip("\n"), file)
+    return Result(json.loads(text) if text.strip() else {}, text.rstrip("\n"), file)

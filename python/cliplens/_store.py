@@ -9,14 +9,16 @@ import os
 import pathlib
 import struct
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._run import WITH_MODEL, Progress, check_process, encoded, run
+from ._pictures import encoded
+from ._run import WITH_MODEL, Progress, check_process, run
 from ._tables import Result
 from ._verbs import NeuronVerbs, StoreVerbs
 from .errors import CorruptData, Precondition
@@ -57,48 +59,55 @@ def _mapped(path: str) -> dict[str, npt.NDArray[Any]]:
     return tensors
 
 
-def _rows_by(embed: Callable[[list[str]], Any]) -> Callable[[list[str], bool], npt.NDArray[np.float32]]:
-    def rows(texts: list[str], truncate: bool) -> npt.NDArray[np.float32]:
-        given = embed(texts)
-        if hasattr(given, "detach"):
-            given = given.detach().cpu().float()
-        return np.ascontiguousarray(np.asarray(given), dtype=np.float32)
-
-    return rows
+def float32(value: Any) -> npt.NDArray[np.float32]:
+    """An array or a tensor on any device as float32 in memory, contiguous."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().float()
+    return np.ascontiguousarray(np.asarray(value), dtype=np.float32)
 
 
-class Store(StoreVerbs):
-    """A store that ``Model.decompose`` or ``cliplens decompose`` made (``docs/store.md``).
+class _Texts:
+    """The function that texts of one fingerprint's stores get their rows from. Stores of one model share it."""
 
-    model: the model that made it, if it is loaded or has moved; otherwise verbs that need it load what the
-    store names. texts: a function of a list of texts that gives unit rows [M, E], for stores of models that
-    run elsewhere: ``recorder.embed_texts``. May be used as a context; a closed store raises Precondition.
-    """
+    _of: ClassVar[weakref.WeakValueDictionary[str, _Texts]] = weakref.WeakValueDictionary()
+
+    def __init__(self, fingerprint: str, embed: Callable[[list[str]], Any]) -> None:
+        self._encoder = _core.Encoder(fingerprint, lambda texts, truncate: float32(embed(texts)))
+
+    @classmethod
+    def of(cls, fingerprint: str, embed: Callable[[list[str]], Any]) -> _Texts:
+        found = cls._of.get(fingerprint)
+        if found is None:
+            found = cls._of[fingerprint] = cls(fingerprint, embed)
+        return found
+
+
+Kept = TypeVar("Kept", bound="_Directory")
+
+
+class _Directory:
+    """What stores of both kinds are: a directory, the model that made it, and what lives as long."""
+
+    _positional: ClassVar[str]
 
     def __init__(self, directory: str | os.PathLike[str], *, model: Model | str | None = None,
                  result: Result | None = None,
                  folder: tempfile.TemporaryDirectory[str] | None = None,
-                 pictures: _core.Pictures | None = None,
-                 texts: Callable[[list[str]], Any] | None = None) -> None:
+                 pictures: _core.Pictures | None = None) -> None:
         check_process()
         self._directory = os.fspath(directory)
         self._model = model
         self._result = result
         self._folder = folder
         self._pictures = pictures
-        self._opened: _core.Store | None = _core.Store(encoded(self._directory))
-        self._encoder: _core.Encoder | None = None
-        if texts is not None:
-            self._encoder = _core.Encoder(self.fingerprint, _rows_by(texts))
+        self._open = True
 
-    @property
-    def _native(self) -> _core.Store:
+    def _check(self) -> None:
         check_process()
-        if self._opened is None:
+        if not self._open:
             raise Precondition(f"{self._directory}: this store was closed; open it again")
-        return self._opened
 
-    def __enter__(self) -> Store:
+    def __enter__(self: Kept) -> Kept:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,12 +115,60 @@ class Store(StoreVerbs):
 
     def close(self) -> None:
         """Lets go of its files; a temporary store is removed."""
-        self._opened = None
+        self._open = False
         self._pictures = None
-        self._encoder = None
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+    @property
+    def directory(self) -> pathlib.Path:
+        """Where it lies."""
+        return pathlib.Path(self._directory)
+
+    @property
+    def result(self) -> Result | None:
+        """What the verb said that made the store, when this object made it."""
+        return self._result
+
+    def _run(self, verb: str, positionals: list[tuple[str, Any]], options: dict[str, Any],
+             progress: Progress | bool | None) -> Result:
+        self._check()
+        if self._model is not None and verb in WITH_MODEL:
+            options = {"model": self._model, **options}
+        return run(verb, [(self._positional, self._directory), *positionals], options, progress=progress)
+
+
+class Store(_Directory, StoreVerbs):
+    """A store that ``Model.decompose`` or ``cliplens decompose`` made (``docs/store.md``).
+
+    model: the model that made it, if it is loaded or has moved; otherwise verbs that need it load what the
+    store names. texts: a function of a list of texts that gives unit rows [M, E], for stores of models that
+    run elsewhere: ``recorder.embed_texts``. May be used as a context; a closed store raises Precondition.
+    """
+
+    _positional = "STORE"
+
+    def __init__(self, directory: str | os.PathLike[str], *, model: Model | str | None = None,
+                 result: Result | None = None,
+                 folder: tempfile.TemporaryDirectory[str] | None = None,
+                 pictures: _core.Pictures | None = None,
+                 texts: Callable[[list[str]], Any] | None = None) -> None:
+        super().__init__(directory, model=model, result=result, folder=folder, pictures=pictures)
+        self._opened: _core.Store | None = _core.Store(encoded(self._directory))
+        self._texts = None if texts is None else _Texts.of(self.fingerprint, texts)
+
+    @property
+    def _native(self) -> _core.Store:
+        self._check()
+        assert self._opened is not None
+        return self._opened
+
+    def close(self) -> None:
+        """Lets go of its files; a temporary store is removed."""
+        self._opened = None
+        self._texts = None
+        super().close()
 
     def __len__(self) -> int:
         return self._native.images
@@ -126,16 +183,6 @@ class Store(StoreVerbs):
         return (f"<p><b>{html.escape(self._directory)}</b>: {core.images} pictures, "
                 f"{html.escape(core.model_name)}, {core.layers} layers of {core.heads} heads, "
                 f"largest certificate {core.certificate:.1e}</p>")
-
-    @property
-    def directory(self) -> pathlib.Path:
-        """Where it lies."""
-        return pathlib.Path(self._directory)
-
-    @property
-    def result(self) -> Result | None:
-        """What ``decompose`` said when this object made the store."""
-        return self._result
 
     @property
     def model_name(self) -> str:
@@ -187,42 +234,13 @@ class Store(StoreVerbs):
         check_process()
         return _mapped(os.path.join(self._directory, "basis.safetensors")).get("heads")
 
-    def _run(self, verb: str, positionals: list[tuple[str, Any]], options: dict[str, Any],
-             progress: Progress | bool | None) -> Result:
-        assert self._native is not None
-        if self._model is not None and verb in WITH_MODEL:
-            options = {"model": self._model, **options}
-        return run(verb, [("STORE", self._directory), *positionals], options, progress=progress)
 
+class NeuronStore(_Directory, NeuronVerbs):
+    """A store of neurons that ``Model.neurons_collect`` made (``docs/neurons.md``). May be used as a context; a
+    closed store raises Precondition.
+    """
 
-class NeuronStore(NeuronVerbs):
-    """A store of neurons that ``Model.neurons_collect`` made (``docs/neurons.md``)."""
-
-    def __init__(self, directory: str | os.PathLike[str], *, model: Model | str | None = None,
-                 result: Result | None = None,
-                 folder: tempfile.TemporaryDirectory[str] | None = None,
-                 pictures: _core.Pictures | None = None) -> None:
-        self._directory = os.fspath(directory)
-        self._model = model
-        self._result = result
-        self._folder = folder
-        self._pictures = pictures
-
-    @property
-    def directory(self) -> pathlib.Path:
-        """Where it lies."""
-        return pathlib.Path(self._directory)
-
-    @property
-    def result(self) -> Result | None:
-        """What ``neurons collect`` said when this object was made."""
-        return self._result
+    _positional = "NSTORE"
 
     def __repr__(self) -> str:
         return f"NeuronStore({self._directory!r})"
-
-    def _run(self, verb: str, positionals: list[tuple[str, Any]], options: dict[str, Any],
-             progress: Progress | bool | None) -> Result:
-        if self._model is not None and verb in WITH_MODEL:
-            options = {"model": self._model, **options}
-        return run(verb, [("NSTORE", self._directory), *positionals], options, progress=progress)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._run import REPEATED, WITH_LEVEL, WITH_MODEL, Progress
+from ._run import IMAGES, KEPT, LINES, REPEATED, WITH_LEVEL, WITH_MODEL, Progress
 from ._tables import Result
 from ._views import Drawn, Explanation, HeatMap, Segmentation
 
@@ -50,6 +50,9 @@ REPEATED.update({
     "report": ("text", "text_rows"),
     "export": ("text_rows",),
 })
+LINES.update(["classes", "cue_file", "properties", "templates", "texts"])
+IMAGES.update(["image", "images", "minus"])
+KEPT.update(["edit make", "label", "span"])
 WITH_LEVEL.update(["embed", "classify", "decompose", "segment", "describe", "evaluate segmentation",
                    "heatmap", "explain"])
 WITH_MODEL.update(["edit suggest", "compare", "span", "ablate", "reconstruct", "label",
@@ -280,7 +283,7 @@ class ModelVerbs:
     def describe(self, *, threads: int | None = None, split: Value | None = None,
                  path_column: Value | None = None, allow_absolute: bool = False,
                  exif_orientation: bool = False, only: Value | None = None, item: int | None = None,
-                 minus: Value | None = None, minus_only: Value | None = None,
+                 minus: Any | None = None, minus_only: Value | None = None,
                  means: Value | None = None, components: Value | None = None,
                  texts: Lines | None = None, count: int | None = None,
                  on_error: Value | None = None, out: Value | None = None, truncate: bool = False,

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._run import check_process, encoded
-from ._store import Item, Store
+from ._pictures import encoded
+from ._run import check_process
+from ._store import Item, Store, float32
 from .errors import InvalidArgument, Precondition
 
 __all__ = ["StoreWriter"]
@@ -20,12 +21,6 @@ __all__ = ["StoreWriter"]
 _FIELDS = ("head_z", "ln", "mlp", "cls_attn", "embedding")
 # The axis of the pictures in each.
 _AXIS = {"head_z": 2, "ln": 0, "mlp": 1, "cls_attn": 1, "embedding": 0}
-
-
-def _float32(value: Any) -> npt.NDArray[np.float32]:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().float()
-    return np.ascontiguousarray(np.asarray(value), dtype=np.float32)
 
 
 def _model_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,8 +46,7 @@ class StoreWriter:
     ``Item``. root: the folder of the pictures; without it they are pictures in memory. texts: a function of a list
     of texts that gives unit rows [M, E], for the store that ``finish`` opens (default: ``recorder.embed_texts``).
     precision: of the products that made the factors. The store's bytes depend on the factors and on these
-    arguments alone. It appears when the context ends; after an exception nothing is
-    left.
+    arguments alone. It appears when the context ends; after an exception nothing is left.
     """
 
     def __init__(self, directory: str | os.PathLike[str], recorder: Any, items: Sequence[str | Item], *,
@@ -76,7 +70,7 @@ class StoreWriter:
                 "root": "memory:pictures" if root is None else os.fspath(root)}
         sizes = (config["layers"], config["heads"], config["embed_width"], bool(config.get("pool_mlp", False)))
         self._writer: _core.FactorWriter | None = _core.FactorWriter(
-            encoded(self._directory), None if heads is None else _float32(heads), sizes, json.dumps(info),
+            encoded(self._directory), None if heads is None else float32(heads), sizes, json.dumps(info),
             json.dumps(rows), threads)
         self._kept: list[dict[str, npt.NDArray[np.float32]]] = []
         self._images = 0
@@ -89,7 +83,7 @@ class StoreWriter:
         """
         check_process()
         take = factors.__getitem__ if isinstance(factors, Mapping) else lambda name: getattr(factors, name)
-        block = {name: _float32(take(name)) for name in _FIELDS}
+        block = {name: float32(take(name)) for name in _FIELDS}
         images = block["embedding"].shape[0]
         for name, array in block.items():
             if array.ndim <= _AXIS[name] or array.shape[_AXIS[name]] != images:
@@ -111,24 +105,22 @@ class StoreWriter:
             raise InvalidArgument(f"{self._directory}: {self._images} more pictures than items")
 
     def finish(self) -> Store:
-        """Completes the store and opens it. Raises Precondition
-        where pictures are missing."""
-        if self._writer is not None:
-            self._writer.finish()
-            self._writer.close()
-            self._writer = None
+        """Completes the store and opens it. Raises Precondition where pictures are missing."""
+        self._end()
         return Store(self._directory, texts=self._texts)
+
+    def _end(self, drop: bool = False) -> None:
+        if self._writer is None:
+            return
+        if drop:
+            self._writer.drop()
+        else:
+            self._writer.finish()
+        self._writer.close()
+        self._writer = None
 
     def __enter__(self) -> StoreWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            if self._writer is not None:
-                self._writer.finish()
-                self._writer.close()
-                self._writer = None
-        elif self._writer is not None:
-            self._writer.drop()
-            self._writer.close()
-            self._writer = None
+        self._end(drop=kind is not None)

@@ -93,9 +93,8 @@ def frame(frame: Any, path: str = "path", *, label: str | None = None, attribute
         return [v.item() if hasattr(v, "item") else v for v in frame[column].to_list()] \
             if hasattr(frame[column], "to_list") else list(frame[column])
 
-    rows: list[Mapping[str, Any]] = [{} for _ in range(len(frame))]
-    rows = [dict(zip(wanted, row, strict=True)) for row in zip(*(values(c) for c in wanted), strict=True)] \
-        if wanted else rows
+    taken = {column: values(column) for column in wanted}
+    rows = [{column: taken[column][i] for column in wanted} for i in range(len(frame))]
     names = [str(v) for v in values(path)]
     return Pictures([os.path.join(root, n) for n in names], names=names,
                     labels=[None if v is None else str(v) for v in values(label)] if label else None,

@@ -170,6 +170,35 @@ def test_factors_from_elsewhere_become_the_same_store(cl, model, store, folder, 
     assert copy.span(["a duck", "a car"], count=1).heads == store.span(["a duck", "a car"], count=1).heads
 
 
+def test_stores_of_one_recorder_share_its_texts(cl, model, store, folder, tmp_path):
+    shard, = store.shards()
+    recorder = Recorded(store, model)
+    recorder.config["fingerprint"] = "5" * 32
+    rows = model.embed_texts(["a duck", "a car"])
+    both = []
+    for name in ("first", "second"):
+        writer = cl.StoreWriter(tmp_path / name, recorder, store.items, root=folder, texts=lambda texts: rows)
+        writer.add(shard)
+        both.append(writer.finish())
+    want = store.span(["a duck", "a car"], heads="L5.H1", count=1).heads
+    assert all(s.span(["a duck", "a car"], heads="L5.H1", count=1).heads == want for s in both)
+    both[0].close()
+    other = ["a tree", "a cup"]  # not in the cache yet
+    assert both[1].span(other, heads="L5.H1", count=1).heads[0].texts[0].text in other
+    both[1].close()
+    with pytest.raises(cl.NotFound):
+        cl.Store(tmp_path / "first").span(["a house"], count=1)
+
+
+def test_a_closed_store_of_neurons_says_so(cl, model, arrays):
+    with model.neurons_collect(images=arrays[:8], layers="last-1") as store:
+        place = store.directory
+        assert place.is_dir()
+    assert not place.exists()
+    with pytest.raises(cl.Precondition, match="closed"):
+        store.words(texts=["a duck"])
+
+
 def test_factors_that_are_wrong_leave_nothing(cl, model, store, tmp_path):
     shard, = store.shards()
     block = {k: np.array(v) for k, v in shard.items()}

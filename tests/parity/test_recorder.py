@@ -8,7 +8,6 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import sys
 
 import numpy as np
 import open_clip
