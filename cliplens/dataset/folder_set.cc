@@ -235,6 +235,15 @@ class FileSet : public ImageSet {
     return ReadFile(FileIn(folder_, Path(i)), kMaxPictureBytes, Kind());
   }
 
+  std::optional<PictureExtent> extent(Index i) const override {
+    std::filesystem::path file = FileIn(folder_, Path(i));
+    std::error_code ignored;
+    // What comes out of a command is read once, by the set.
+    const bool pipe = Kind() != FileKind::kRegular && std::filesystem::is_fifo(file, ignored);
+    if (pipe) return std::nullopt;
+    return PictureExtent{.file = std::move(file)};
+  }
+
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     CheckPictureIndex(i, size(), root());
     const auto found = masks_.find(i);

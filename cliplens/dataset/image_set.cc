@@ -10,6 +10,7 @@
 #include "cliplens/dataset/image_set_kinds.h"
 #include "cliplens/dataset/memory_set.h"
 #include "cliplens/dataset/picture_files.h"
+#include "cliplens/io/digest.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/file_name.h"
 #include "cliplens/io/printable.h"
@@ -98,6 +99,12 @@ std::unique_ptr<ImageSet> OpenFolder(const std::filesystem::path& path,
 
 }  // namespace
 
+std::string ImageSet::paths_checksum() const {
+  Hasher hasher;
+  for (Index i = 0; i < size(); ++i) hasher.Update(path(i) + "\n");
+  return hasher.Digest();
+}
+
 Image DecodePicture(const ImageSet& set, Index i, const std::string& name, DecodeOptions options) {
   options.exif_orientation = set.exif_orientation(i);
   if (std::optional<Image> image = set.Pixels(i, options)) return std::move(*image);
@@ -107,6 +114,7 @@ Image DecodePicture(const ImageSet& set, Index i, const std::string& name, Decod
 std::unique_ptr<ImageSet> OpenImageSet(const std::filesystem::path& path,
                                        const ImageSetOptions& options) {
   if (IsMemoryRoot(path)) return OpenNamedSet(path.native());
+  RefuseAddress(path);
   std::error_code code;
   const std::filesystem::file_status status = std::filesystem::status(path, code);
   // Only what is known to be missing is said to be; a path that is too long, or without permission,

@@ -80,6 +80,13 @@ struct LeftOut {
 // What is to be said of it, one line each: "3 other files were passed over: .gif 2, no ending 1".
 std::vector<std::string> LinesOf(const LeftOut& left_out);
 
+// Where a picture's file lies: a file, or a piece of one.
+struct PictureExtent {
+  std::filesystem::path file;
+  Index offset = 0;
+  std::optional<Index> size = {};  // nothing: to the end of the file
+};
+
 class ImageSet {
  public:
   virtual ~ImageSet() = default;
@@ -93,6 +100,10 @@ class ImageSet {
   // The bytes of the picture's file. Sets that store raw pixels give them as a
   // PNG. Thread-safe.
   virtual std::vector<std::uint8_t> Read(Index i) const = 0;
+  // Where Read finds these bytes; nothing where it makes them.
+  virtual std::optional<PictureExtent> extent(Index) const { return std::nullopt; }
+  // XXH3-128 of the paths, one a line.
+  virtual std::string paths_checksum() const;
   // The picture itself, of sets that hold pixels in memory (memory_set.h); nothing of those that
   // hold files. `options` are for what must be decoded, and its size is checked. Thread-safe.
   virtual std::optional<Image> Pixels(Index, const DecodeOptions&) const { return std::nullopt; }

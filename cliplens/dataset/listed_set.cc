@@ -50,6 +50,12 @@ class ListedSet : public ImageSet {
 
   std::vector<std::uint8_t> Read(Index i) const override { return ReadListed(path(i)); }
 
+  std::optional<PictureExtent> extent(Index i) const override {
+    const std::string listed = path(i);
+    if (listed.find('\\') != std::string::npos) return std::nullopt;  // see ReadListed
+    return PictureExtent{.file = FileIn(p_.folder, listed)};
+  }
+
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     CheckPictureIndex(i, size(), root());
     if (const auto mask = rows_.mask(i)) return ReadListed(*mask);

@@ -9,7 +9,7 @@
 namespace cliplens {
 namespace {
 
-// By root.
+// By name.
 Registry<std::shared_ptr<const ImageSet>>& NamedSets() {
   static Registry<std::shared_ptr<const ImageSet>> named;
   return named;
@@ -32,6 +32,11 @@ class SharedSet : public ImageSet {
   }
   std::string kind() const override { return set_->kind(); }
   std::string root() const override { return set_->root(); }
+  std::string paths_checksum() const override { return set_->paths_checksum(); }
+  std::string split() const override { return set_->split(); }
+  std::string path_column() const override { return set_->path_column(); }
+  bool allow_absolute() const override { return set_->allow_absolute(); }
+  LeftOut left_out() const override { return set_->left_out(); }
 
  private:
   std::shared_ptr<const ImageSet> set_;
@@ -43,27 +48,27 @@ bool IsMemoryRoot(const std::filesystem::path& path) {
   return path.native().starts_with(kMemoryRoot);
 }
 
-NamedImageSet::NamedImageSet(std::shared_ptr<const ImageSet> set)
-    : set_(std::move(set)), root_(set_->root()) {
-  if (!IsMemoryRoot(root_)) {
-    throw Error(ErrorCode::kInvalidArgument, "{}: the root of a set in memory begins with '{}'",
-                Printable(root_), kMemoryRoot);
+NamedImageSet::NamedImageSet(std::string name, std::shared_ptr<const ImageSet> set)
+    : set_(std::move(set)), name_(std::move(name)) {
+  if (!IsMemoryRoot(name_)) {
+    throw Error(ErrorCode::kInvalidArgument, "{}: the name of a set in memory begins with '{}'",
+                Printable(name_), kMemoryRoot);
   }
-  if (!NamedSets().Add(root_, set_)) {
+  if (!NamedSets().Add(name_, set_)) {
     throw Error(ErrorCode::kPrecondition,
                 "{}: another set of pictures in memory has this name; give this one its own",
-                Printable(root_));
+                Printable(name_));
   }
 }
 
-NamedImageSet::~NamedImageSet() { NamedSets().Remove(root_); }
+NamedImageSet::~NamedImageSet() { NamedSets().Remove(name_); }
 
-std::unique_ptr<ImageSet> OpenNamedSet(const std::string& root) {
-  const auto found = NamedSets().Find(root);
+std::unique_ptr<ImageSet> OpenNamedSet(const std::string& name) {
+  const auto found = NamedSets().Find(name);
   if (!found) {
     throw Error(ErrorCode::kNotFound,
                 "{}: these pictures were in memory and are gone; give them again, or as files",
-                Printable(root));
+                Printable(name));
   }
   return std::make_unique<SharedSet>(*found);
 }

@@ -114,6 +114,13 @@ class TarSet : public ImageSet {
 
   std::vector<std::uint8_t> Read(Index i) const override { return Bytes(EntryAt(i), kPicture); }
 
+  std::optional<PictureExtent> extent(Index i) const override {
+    const Entry& entry = EntryAt(i);
+    const Extent& picture = entry.parts[kPicture];
+    return PictureExtent{
+        .file = At(shards_, entry.shard).path, .offset = picture.offset, .size = picture.size};
+  }
+
   std::optional<std::vector<std::uint8_t>> ReadMask(Index i) const override {
     const Entry& entry = EntryAt(i);
     if (!Has(entry, kMask)) return std::nullopt;

@@ -36,6 +36,8 @@ std::string Text(const Json& object, const char* key, const std::string& name) {
   return JsonField<std::string>(object, key, name);
 }
 
+}  // namespace
+
 Json DataJson(const DataSource& source) {
   Json json = {{"kind", source.kind}, {"root", source.root}};
   if (!source.split.empty()) json["split"] = source.split;
@@ -89,6 +91,8 @@ DataSource ParseData(const Json& json, const std::string& name) {
   }
   return source;
 }
+
+namespace {
 
 Json NeuronsJson(const NeuronRun& run) {
   Json json = {{"first_layer", run.layers.begin}, {"end_layer", run.layers.end}, {"top", run.top}};
@@ -175,12 +179,29 @@ void CheckCertificate(double certificate, StoreType type, const std::string& ite
                               : "the model's contributions cancel out: check the weights");
 }
 
-std::string ItemLine(const Item& item) {
+Json ItemJson(const Item& item) {
   Json line = {{"path", item.path}};
   if (item.label) line["label"] = *item.label;
   if (!item.attributes.empty()) line["attributes"] = item.attributes;
   if (!item.problem.empty()) line["problem"] = item.problem;
-  return DumpJson(line) + "\n";
+  return line;
+}
+
+std::string ItemLine(const Item& item) { return DumpJson(ItemJson(item)) + "\n"; }
+
+Item ParseItem(const Json& line, const std::string& where) {
+  Item item;
+  item.path = JsonField<std::string>(line, "path", where);
+  if (line.contains("label")) item.label = JsonField<std::string>(line, "label", where);
+  if (line.contains("attributes")) {
+    item.attributes = line["attributes"];
+    if (!item.attributes.is_object()) {
+      throw Error(ErrorCode::kCorruptData, "{}: \"attributes\" must be an object, it is {}", where,
+                  JsonExcerpt(item.attributes));
+    }
+  }
+  if (line.contains("problem")) item.problem = JsonField<std::string>(line, "problem", where);
+  return item;
 }
 
 std::string HashFile(const fs::path& path) {
@@ -339,6 +360,7 @@ const char* CommandOf(StoreKind kind) {
 
 // The sealed JSON of a manifest of this version.
 Json ReadManifestJson(const fs::path& directory, StoreKind kind) {
+  RefuseAddress(directory);
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored)) {
     throw Error(ErrorCode::kNotFound,
@@ -566,19 +588,7 @@ std::vector<Item> ParseItems(std::string_view text, const std::string& name) {
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     const std::string where = fmt::format("{}: line {}", name, items.size() + 1);
-    const Json line = ParseJson(text.substr(begin, end - begin), where);
-    Item item;
-    item.path = JsonField<std::string>(line, "path", where);
-    if (line.contains("label")) item.label = JsonField<std::string>(line, "label", where);
-    if (line.contains("attributes")) {
-      item.attributes = line["attributes"];
-      if (!item.attributes.is_object()) {
-        throw Error(ErrorCode::kCorruptData, "{}: \"attributes\" must be an object, it is {}",
-                    where, JsonExcerpt(item.attributes));
-      }
-    }
-    if (line.contains("problem")) item.problem = JsonField<std::string>(line, "problem", where);
-    items.push_back(std::move(item));
+    items.push_back(ParseItem(ParseJson(text.substr(begin, end - begin), where), where));
     begin = end + 1;
   }
   return items;

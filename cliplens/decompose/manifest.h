@@ -61,8 +61,14 @@ ShardInfo ParseShard(const Json& json, Index index, const std::string& name);
 Json SkippedJson(const SkippedPicture& picture);
 SkippedPicture ParseSkipped(const Json& json, const std::string& name);
 
-// One line of an items file, with its end.
+// A set's entry of a manifest.
+Json DataJson(const DataSource& source);
+DataSource ParseData(const Json& json, const std::string& name);
+
+// One line of an items file, without and with its end.
+Json ItemJson(const Item& item);
 std::string ItemLine(const Item& item);
+Item ParseItem(const Json& line, const std::string& where);
 
 std::string HashFile(const std::filesystem::path& path);
 // Error(kCorruptData) naming the file and both checksums.

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "cliplens/base/error.h"
 #include "cliplens/decompose/factor_sink.h"
 #include "cliplens/decompose/manifest.h"
+#include "cliplens/decompose/sums.h"
+#include "cliplens/io/file.h"
 #include "cliplens/io/printable.h"
 
 namespace cliplens {
@@ -80,8 +83,11 @@ void SortParts(std::vector<Input>& parts) {
     }
   }
   std::string missing;
+  auto next = parts.begin();
   for (Index i = 0; i < part.parts; ++i) {
-    if (std::ranges::find(parts, i, number) == parts.end()) {
+    if (next != parts.end() && number(*next) == i) {
+      ++next;
+    } else {
       missing += fmt::format("{}{}", missing.empty() ? "" : ", ", i);
     }
   }
@@ -119,25 +125,36 @@ std::vector<Input> InOrder(std::vector<Input> inputs) {
   return ordered;
 }
 
-// A picture is to be counted once. Sets that are listed alike in the same place are the same; the
-// pictures of others are looked at one by one, which a store with statistics only cannot be.
+// A picture is to be counted once. Parts of one set have none in common. Sets that are listed alike
+// in the same place are the same; the pictures of others are looked at one by one, which a store
+// with statistics only cannot be.
 void CheckNoOverlap(const std::vector<Input>& inputs) {
-  std::map<std::string, std::vector<const Input*>> by_root;
+  struct Stores {
+    std::vector<const Input*> whole;
+    const Input* part = nullptr;  // the first of them
+  };
+  std::map<std::string, Stores> by_root;
+  const auto check = [](const Input& other, const Input& input, const DataSource& source) {
+    const bool same = std::ranges::any_of(other.manifest.info.data, [&](const DataSource& d) {
+      return d.root == source.root && d.set_checksum == source.set_checksum;
+    });
+    if (same || input.manifest.info.stats_only) {
+      Refuse(other, input,
+             fmt::format("both have pictures of {}; a picture must be counted once", source.root));
+    }
+  };
   for (const Input& input : inputs) {
     for (const DataSource& source : input.manifest.info.data) {
-      std::vector<const Input*>& others = by_root[source.root];
-      for (const Input* other : others) {
-        if (other == &input || (other->manifest.info.part && input.manifest.info.part)) continue;
-        const bool same = std::ranges::any_of(other->manifest.info.data, [&](const DataSource& d) {
-          return d.root == source.root && d.set_checksum == source.set_checksum;
-        });
-        if (same || input.manifest.info.stats_only) {
-          Refuse(
-              *other, input,
-              fmt::format("both have pictures of {}; a picture must be counted once", source.root));
-        }
+      Stores& others = by_root[source.root];
+      for (const Input* other : others.whole) {
+        if (other != &input) check(*other, input, source);
       }
-      others.push_back(&input);
+      if (!input.manifest.info.part) {
+        if (others.part != nullptr) check(*others.part, input, source);
+        others.whole.push_back(&input);
+      } else if (others.part == nullptr) {
+        others.part = &input;
+      }
     }
   }
   std::set<std::pair<std::string, std::string>> seen;
@@ -145,7 +162,8 @@ void CheckNoOverlap(const std::vector<Input>& inputs) {
     for (const ShardInfo& shard : input.manifest.shards) {
       const std::string& root = At(input.manifest.info.data, shard.source).root;
       // Only sets that more than one store is of can share a picture.
-      if (by_root[root].size() < 2) continue;
+      const Stores& stores = by_root[root];
+      if (std::ssize(stores.whole) + (stores.part != nullptr ? 1 : 0) < 2) continue;
       for (const Item& item :
            ReadItemsFile(input.directory / shard.items_file, shard.images, shard.items_checksum)) {
         if (!seen.emplace(root, item.path).second) {
@@ -201,6 +219,56 @@ MergePlan PlanMerge(std::span<const fs::path> paths, StoreKind kind) {
   CheckNoOverlap(plan.inputs);
   plan.info = DescribeMerged(plan.inputs);
   return plan;
+}
+
+void MergeStatistics(std::span<const fs::path> files, const fs::path& output) {
+  std::optional<StatisticsSums> sums;
+  for (const fs::path& file : files) {
+    StatisticsSums read = StatisticsSums::Read(file);
+    if (sums) {
+      sums->Merge(read);
+    } else {
+      sums = std::move(read);
+    }
+  }
+  if (!sums) throw Error(ErrorCode::kInvalidArgument, "no statistics to add up");
+  sums->Write(output);
+}
+
+AssembledStore AssembleStore(std::span<const fs::path> parts, const fs::path& statistics) {
+  MergePlan plan = PlanMerge(parts, StoreKind::kFactors);
+  const StatisticsSums sums = StatisticsSums::Read(statistics);
+  Manifest manifest;
+  manifest.basis_checksum = plan.inputs.front().manifest.basis_checksum;
+  manifest.statistics_checksum = HashFile(statistics);
+  manifest.info = std::move(plan.info);
+  StoreInfo& info = manifest.info;
+  info.images = 0;
+  AssembledStore assembled;
+  for (const Input& input : plan.inputs) {
+    info.images += input.manifest.info.images;
+    for (ShardInfo shard : input.manifest.shards) {
+      const Index number = std::ssize(manifest.shards);
+      shard.source += input.first_set;
+      shard.file = ShardFile(number);
+      shard.items_file = ItemsFile(number);
+      assembled.ranges.push_back(shard.range);
+      manifest.shards.push_back(std::move(shard));
+    }
+  }
+  if (sums.images() != info.images) {
+    throw Error(ErrorCode::kCorruptData,
+                "{}: is of {} pictures, the parts have {}; make them again", PathText(statistics),
+                sums.images(), info.images);
+  }
+  if (info.images == 0) {
+    throw Error(ErrorCode::kCorruptData, "{}: none of {} pictures can be read{}",
+                info.data.front().root, info.data.front().set_images,
+                info.skipped.empty() ? "" : "; the first: " + info.skipped.front().picture.message);
+  }
+  info.certificate = {sums.certificate_max(), sums.certificate_mean()};
+  assembled.manifest = ManifestText(manifest);
+  return assembled;
 }
 
 void MergeStores(std::span<const fs::path> paths, const fs::path& output) {

@@ -32,4 +32,18 @@ MergePlan PlanMerge(std::span<const std::filesystem::path> inputs, StoreKind kin
 void MergeStores(std::span<const std::filesystem::path> inputs,
                  const std::filesystem::path& output);
 
+// Adds up the statistics of other pictures in each file, into one file. Throws as
+// StatisticsSums::Read and Merge.
+void MergeStatistics(std::span<const std::filesystem::path> files,
+                     const std::filesystem::path& output);
+
+// The manifest of the store that MergeStores would make of all parts of one set, for files that lie
+// elsewhere. Of each part its manifest is read; `statistics` is the file of all pictures.
+struct AssembledStore {
+  std::string manifest;
+  std::vector<Index> ranges;  // [shards]: the part whose shard it is
+};
+AssembledStore AssembleStore(std::span<const std::filesystem::path> parts,
+                             const std::filesystem::path& statistics);
+
 }  // namespace cliplens

@@ -19,8 +19,9 @@ namespace fs = std::filesystem;
 DataSource DescribeSet(const ImageSet& set, Index shard_images) {
   DataSource source;
   source.kind = set.kind();
+  const std::string root = set.root();
   source.root =
-      NameText(IsMemoryRoot(set.root()) ? set.root() : fs::weakly_canonical(set.root()).native());
+      NameText(IsMemoryRoot(root) || IsAddress(root) ? root : fs::weakly_canonical(root).native());
   source.split = set.split();
   source.path_column = set.path_column();
   source.allow_absolute = set.allow_absolute();
@@ -28,9 +29,7 @@ DataSource DescribeSet(const ImageSet& set, Index shard_images) {
   source.exif_orientation = set.size() > 0 && set.exif_orientation(0);
   source.set_images = set.size();
   source.shard_images = shard_images;
-  Hasher hasher;
-  for (Index i = 0; i < set.size(); ++i) hasher.Update(set.path(i) + "\n");
-  source.set_checksum = hasher.Digest();
+  source.set_checksum = set.paths_checksum();
   return source;
 }
 
@@ -188,6 +187,44 @@ Array<float, 2> Store::ReadLn(Index s) const {
 Array<float, 2> Store::ReadEmbeddings(Index s) const {
   const Index width = basis_.embed_width();
   return {{shard(s).images, width}, ReadRows("embedding", width, s)};
+}
+
+Array<float, 2> Store::RowsOf(std::span<const Index> pictures, Index width,
+                              const std::function<std::vector<float>(Index shard)>& read) const {
+  NeedFactors(info_, directory_);
+  Array<float, 2> rows({std::ssize(pictures), width});
+  ForShardsWith(*this, pictures, [&](Index s, Index first, std::span<const Index> places) {
+    const Array<float, 2> all({shard(s).images, width}, read(s));
+    for (const Index place : places) {
+      std::ranges::copy(all.row(At(pictures, place) - first), rows.row(place).data());
+    }
+  });
+  return rows;
+}
+
+Array<float, 2> Store::ReadHead(HeadId id, std::span<const Index> pictures) const {
+  return RowsOf(pictures, basis_.head_width(), [&](Index s) { return ReadHeadOfShard(id, s); });
+}
+
+Array<float, 2> Store::ReadLn(std::span<const Index> pictures) const {
+  return RowsOf(pictures, 3, [&](Index s) { return ReadRows("ln", 3, s); });
+}
+
+Array<float, 2> Store::ReadEmbeddings(std::span<const Index> pictures) const {
+  const Index width = basis_.embed_width();
+  return RowsOf(pictures, width, [&](Index s) { return ReadRows("embedding", width, s); });
+}
+
+std::vector<Item> Store::ReadItems(std::span<const Index> pictures) const {
+  NeedFactors(info_, directory_);
+  std::vector<Item> items(pictures.size());
+  ForShardsWith(*this, pictures, [&](Index s, Index first, std::span<const Index> places) {
+    const std::vector<Item> all = ReadItems(s);
+    for (const Index place : places) {
+      items[ToSize(place)] = At(all, At(pictures, place) - first);
+    }
+  });
+  return items;
 }
 
 Array<float, 2> Store::ReadMlp(Index j, Index s) const {

@@ -54,6 +54,12 @@ class Store {
   Array<float, 2> ReadHead(HeadId id, Index shard) const;
   Array<float, 2> ReadLn(Index shard) const;
   Array<float, 2> ReadEmbeddings(Index shard) const;
+  // The same of the pictures with these numbers, in their order; only the shards that have any are
+  // read, one after the other.
+  Array<float, 2> ReadHead(HeadId id, std::span<const Index> pictures) const;
+  Array<float, 2> ReadLn(std::span<const Index> pictures) const;
+  Array<float, 2> ReadEmbeddings(std::span<const Index> pictures) const;
+  std::vector<Item> ReadItems(std::span<const Index> pictures) const;
   // Contributions [images, E] of INPUT (j = 0), of MLP j − 1 or of POOL.MLP (j = L + 1) of one
   // shard's images.
   Array<float, 2> ReadMlp(Index j, Index shard) const;
@@ -75,6 +81,8 @@ class Store {
   // [images, width]: `read` of every shard, one below the other.
   Array<float, 2> AllShards(Index width,
                             const std::function<std::vector<float>(Index shard)>& read) const;
+  Array<float, 2> RowsOf(std::span<const Index> pictures, Index width,
+                         const std::function<std::vector<float>(Index shard)>& read) const;
   std::vector<Moments> MomentsOf(HeadId id) const;  // by slice, from the factors
   std::vector<float> ReadHeadOfShard(HeadId id, Index shard) const;
   // Part `part` [images, width] of a tensor [..., images, width] whose other axes are `outer`.

@@ -62,7 +62,27 @@ Container ReadWhole(const std::filesystem::path& path, Index max_bytes, FileKind
 
 }  // namespace
 
+bool IsAddress(const std::filesystem::path& path) {
+  const std::string& text = path.native();
+  const std::size_t colon = text.find("://");
+  return colon != std::string::npos && colon > 1 &&
+         std::ranges::all_of(text.substr(0, colon), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+         });
+}
+
+void RefuseAddress(const std::filesystem::path& path) {
+  if (!IsAddress(path)) return;
+  const bool web = path.native().starts_with("http");
+  throw Error(ErrorCode::kUnsupported,
+              "{}: is an address, and the program reads and writes local files; {}", PathText(path),
+              web ? "download it first"
+                  : "copy what lies there first (python -m cliplens.ray copy FROM TO), or let "
+                    "cliplens.ray work on it");
+}
+
 void ThrowFileError(const std::filesystem::path& path, const char* action, int code) {
+  RefuseAddress(path);
   const std::string name = PathText(path);
   const std::string reason = std::generic_category().message(code);
   switch (code) {

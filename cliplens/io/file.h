@@ -26,6 +26,11 @@ requires(!std::is_array_v<Range> && std::is_arithmetic_v<std::ranges::range_valu
           std::ranges::size(values) * sizeof(*std::ranges::data(values))};
 }
 
+// Whether this is no path but an address, "s3://bucket/store".
+bool IsAddress(const std::filesystem::path& path);
+// Throws Error(kUnsupported) for an address: files are read where they lie.
+void RefuseAddress(const std::filesystem::path& path);
+
 // Throws the Error for a failed system call on `path`. `action` says what failed ("cannot open"),
 // `code` is its errno.
 [[noreturn]] void ThrowFileError(const std::filesystem::path& path, const char* action, int code);

@@ -45,6 +45,7 @@ fs::path PartialDirectory::PartialPath(const fs::path& directory) {
 PartialDirectory::PartialDirectory(const fs::path& directory, Mode mode,
                                    const std::string& next_step)
     : final_(WithoutSlash(directory)), partial_(PartialPath(directory)) {
+  RefuseAddress(directory);
   if (IsTaken(final_)) {
     throw Error(ErrorCode::kPrecondition,
                 "{}: exists already; name a new directory or remove this one", final_.string());

@@ -442,6 +442,7 @@ OpenedCheckpoint OpenCheckpoint(const fs::path& path, const std::string& archite
   c.path = path;
   c.architecture = architecture;
   c.weights = weights;
+  RefuseAddress(path);
   if (!fs::exists(path, ignored)) {
     throw Error(ErrorCode::kNotFound,
                 "{}: no such model; give a directory, a checkpoint file, the name of a shipped "

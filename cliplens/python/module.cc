@@ -10,16 +10,22 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "cliplens/analysis/zero_shot.h"
 #include "cliplens/app/models.h"
+#include "cliplens/app/pictures.h"
 #include "cliplens/base/error.h"
 #include "cliplens/base/version.h"
 #include "cliplens/cli/command_line.h"
+#include "cliplens/dataset/memory_set.h"
 #include "cliplens/decompose/factor_sink.h"
+#include "cliplens/decompose/manifest.h"
+#include "cliplens/decompose/merge.h"
+#include "cliplens/decompose/range_set.h"
 #include "cliplens/decompose/store.h"
 #include "cliplens/io/file_name.h"
 #include "cliplens/model/preprocess.h"
@@ -105,31 +111,91 @@ VerbResult RunVerb(const std::vector<std::string>& arguments, const nb::object& 
   });
 }
 
-// A set of pictures in memory, under its name as long as this lives.
+// A set of pictures in memory, under its name as long as this lives; without a name it is not
+// found.
 struct Pictures {
-  Pictures(std::string root, const Bytes& names,
+  Pictures(const std::string& name, const nb::bytes& root, const Bytes& names,
            const std::vector<std::optional<std::string>>& labels,
            const std::vector<std::string>& attributes, const Bytes& files, nb::object read)
-      : named(MakePictureSet(std::move(root), Sources(names, labels, attributes, files),
-                             std::move(read))) {}
+      : Pictures(name, std::make_shared<RangeSet>(InMemory(StringOf(root), std::ssize(names)), 0,
+                                                  Listed(names, labels, attributes, files),
+                                                  ReadOf(std::move(read)))) {}
 
-  static std::vector<PictureSource> Sources(const Bytes& names,
-                                            const std::vector<std::optional<std::string>>& labels,
-                                            const std::vector<std::string>& attributes,
-                                            const Bytes& files) {
-    const std::vector<std::string> paths = StringsOf(names), read = StringsOf(files);
-    std::vector<PictureSource> sources;
-    sources.reserve(paths.size());
-    for (std::size_t i = 0; i < paths.size(); ++i) {
-      PictureSource source{.item = {.path = NameText(paths[i]), .label = labels.at(i)},
-                           .file = read.at(i)};
-      if (!attributes.at(i).empty()) source.item.attributes = ParseJson(attributes[i], paths[i]);
-      sources.push_back(std::move(source));
-    }
-    return sources;
+  // A range of a set that another process listed (RangeLines).
+  Pictures(const std::string& name, const std::string& source, Index begin, const nb::bytes& lines,
+           nb::object read)
+      : Pictures(name, std::make_shared<RangeSet>(ParseData(ParseJson(source, "set"), "set"), begin,
+                                                  ParseRange(StringOf(lines), "range"),
+                                                  ReadOf(std::move(read)))) {}
+
+  // A set as the command line opens it.
+  Pictures(const nb::bytes& images, std::string split, std::string path_column, bool allow_absolute,
+           bool exif_orientation, bool skip_errors)
+      : Pictures("", OpenImages({.images = StringOf(images),
+                                 .split = std::move(split),
+                                 .path_column = std::move(path_column),
+                                 .allow_absolute = allow_absolute,
+                                 .exif_orientation = exif_orientation},
+                                skip_errors ? OnError::kSkip : OnError::kStop)) {}
+
+  Pictures(const std::string& name, std::shared_ptr<const ImageSet> given) : set(std::move(given)) {
+    if (!name.empty()) named.emplace(name, set);
   }
 
-  NamedImageSet named;
+  static DataSource InMemory(const std::string& root, Index images) {
+    DataSource source;
+    source.kind = "memory";
+    source.root = NameText(root);
+    source.set_images = images;
+    return source;
+  }
+
+  static std::vector<ListedPicture> Listed(const Bytes& names,
+                                           const std::vector<std::optional<std::string>>& labels,
+                                           const std::vector<std::string>& attributes,
+                                           const Bytes& files) {
+    const std::vector<std::string> paths = StringsOf(names), read = StringsOf(files);
+    std::vector<ListedPicture> pictures;
+    pictures.reserve(paths.size());
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      ListedPicture picture{.item = {.path = NameText(paths[i]), .label = labels.at(i)}};
+      if (!attributes.at(i).empty()) picture.item.attributes = ParseJson(attributes[i], paths[i]);
+      if (!read.at(i).empty()) picture.extent = {.file = read[i]};
+      pictures.push_back(std::move(picture));
+    }
+    return pictures;
+  }
+
+  // The set's entry of a manifest. It is said to lie at `root`, unless that is empty.
+  std::string Describe(Index shard_images, const nb::bytes& root) const {
+    const std::string place = StringOf(root);
+    const nb::gil_scoped_release unlocked;
+    DataSource source = DescribeSet(*set, shard_images);
+    if (!place.empty()) source.root = NameText(place);
+    return DumpJson(DataJson(source));
+  }
+
+  nb::bytes Lines(Index begin, Index end, const nb::bytes& folder) const {
+    const std::string front = StringOf(folder);
+    std::string lines;
+    {
+      const nb::gil_scoped_release unlocked;
+      lines = RangeLines(*set, begin, end, front);
+    }
+    return nb::bytes(lines.data(), lines.size());
+  }
+
+  nb::bytes Read(Index i) const {
+    std::vector<std::uint8_t> bytes;
+    {
+      const nb::gil_scoped_release unlocked;
+      bytes = set->Read(i);
+    }
+    return nb::bytes(bytes.data(), bytes.size());
+  }
+
+  std::shared_ptr<const ImageSet> set;
+  std::optional<NamedImageSet> named;
 };
 
 class Model {
@@ -156,7 +222,7 @@ class Model {
   FloatArray<2> EmbedPictures(const Pictures& pictures, int threads,
                               const nb::object& on_progress) const {
     return ToNumpy(RunUnlocked(on_progress, [&](const ProgressFor& progress) {
-      return EmbedImages(clip(), pictures.named.set(), threads, progress("embed"));
+      return EmbedImages(clip(), *pictures.set, threads, progress("embed"));
     }));
   }
 
@@ -171,7 +237,7 @@ class Model {
   FloatArray<3> PreprocessPicture(const Pictures& pictures, Index i) const {
     return ToNumpy(RunUnlocked(nb::none(), [&](const ProgressFor&) {
       const PreprocessConfig& config = clip().config().preprocess;
-      const ImageSet& set = pictures.named.set();
+      const ImageSet& set = *pictures.set;
       return Preprocess(DecodePicture(set, i, set.path(i), {.check_size = SizeCheckFor(config)}),
                         config);
     }));
@@ -269,12 +335,12 @@ class OpenStore {
 // Writes factors that were made elsewhere, range by range.
 class FactorWriter {
  public:
-  // `info` and `items` as JSON; `basis` [L, H, K+3, E], or none with `sizes` L, H, E and whether
-  // there is a POOL.MLP, where factors are contributions.
+  // `info` as JSON; `basis` [L, H, K+3, E], or none with `sizes` L, H, E and whether there is a
+  // POOL.MLP, where factors are contributions.
   FactorWriter(const nb::bytes& directory, const std::optional<FloatInput>& basis,
                std::tuple<Index, Index, Index, bool> sizes, const std::string& info,
-               const std::string& items, int threads)
-      : threads_(threads) {
+               const Pictures& pictures, int threads)
+      : threads_(threads), set_(pictures.set) {
     Basis made;
     if (basis) {
       if (basis->ndim() != 4) {
@@ -299,16 +365,13 @@ class FactorWriter {
     run.precision = given.at("precision").get<std::string>();
     run.model_config = given.at("config");
     run.factor_constants = basis ? FactorLayout{}.constants : 0;
-    std::vector<PictureSource> sources;
-    for (const Json& item : ParseJson(items, "items")) {
-      PictureSource source;
-      source.item.path = item.at("path").get<std::string>();
-      if (item.contains("label")) source.item.label = item.at("label").get<std::string>();
-      if (item.contains("attributes")) source.item.attributes = item.at("attributes");
-      sources.push_back(std::move(source));
+    shard_images_ = given.at("shard_images").get<Index>();
+    run.data = {DescribeSet(*set_, shard_images_)};
+    if (given.contains("part")) {
+      run.part = {given.at("part").at(0).get<Index>(), given.at("part").at(1).get<Index>()};
     }
-    set_ = MakePictureSet(given.at("root").get<std::string>(), std::move(sources), nb::none());
-    run.data = {DescribeSet(*set_, kShardImages)};
+    run.stats_only = given.value("stats_only", false);
+    run.slices = given.value("slices", kDefaultSlices);
     sink_.emplace(StringOf(directory), std::move(made), std::move(run),
                   PartialDirectory::Mode::kNew, "remove it");
   }
@@ -319,27 +382,38 @@ class FactorWriter {
     return range < sink_->end_range() ? sink_->ImagesOf(range) : 0;
   }
 
+  // `skipped`: numbers within the range of pictures that the factors are not of, and why.
   void Add(const FloatInput& head_z, const FloatInput& ln, const FloatInput& mlp,
-           const FloatInput& cls_attn, const FloatInput& embedding) {
-    const FactorSizes sizes = sink_->basis().sizes();
-    const Index images = next_images();
-    FactorRange range{.range = sink_->first_range() + ranges_, .block = MakeBlock(sizes, images)};
+           const FloatInput& cls_attn, const FloatInput& embedding,
+           const std::vector<std::pair<Index, std::string>>& skipped) {
+    const Index number = sink_->first_range() + ranges_;
+    const Index begin = number * shard_images_;
+    FactorRange range{.range = number};
+    auto next = skipped.begin();
+    for (Index i = 0; i < next_images(); ++i) {
+      Item item = set_->item(begin + i);
+      if (next != skipped.end() && next->first == i) {
+        range.skipped.push_back({begin + i, item.path, (next++)->second});
+      } else {
+        range.items.push_back(std::move(item));
+      }
+    }
     FactorBlock& block = range.block;
+    block = MakeBlock(sink_->basis().sizes(), std::ssize(range.items));
     block.head_z = FromNumpy<4>(head_z, block.head_z.shape(), "head_z");
     block.ln = FromNumpy<2>(ln, block.ln.shape(), "ln");
     block.mlp = FromNumpy<3>(mlp, block.mlp.shape(), "mlp");
     block.cls_attn = FromNumpy<3>(cls_attn, block.cls_attn.shape(), "cls_attn");
     block.embedding = FromNumpy<2>(embedding, block.embedding.shape(), "embedding");
-    for (Index i = done_; i < done_ + images; ++i) range.items.push_back(set_->item(i));
-    for (Index b = 0; b < images; ++b) {
+    for (Index b = 0; b < block.images(); ++b) {
       if (!IsFinite(block, b)) {
         throw Error(ErrorCode::kInvalidArgument, "{}: its factors have a number that is not finite",
                     At(range.items, b).path);
       }
     }
+    done_ += next_images();
     const nb::gil_scoped_release unlocked;
     sink_->Add(std::move(range), threads_);
-    done_ += images;
     ++ranges_;
   }
 
@@ -358,7 +432,8 @@ class FactorWriter {
 
  private:
   int threads_;
-  std::shared_ptr<const ImageSet> set_;  // of the items; it has no pictures
+  std::shared_ptr<const ImageSet> set_;  // of the items; its pictures are not read
+  Index shard_images_ = kShardImages;
   std::optional<FactorSink> sink_;
   Index done_ = 0, ranges_ = 0;
 };
@@ -422,16 +497,57 @@ NB_MODULE(_core, module) {
       },
       nb::arg("arguments"), nb::arg("on_progress").none() = nb::none());
   module.def("verb_table", &VerbTable);
+  module.def(
+      "merge_statistics",
+      [](const Bytes& files, const nb::bytes& out) {
+        const std::vector<std::string> paths = StringsOf(files);
+        const std::string to = StringOf(out);
+        const nb::gil_scoped_release unlocked;
+        MergeStatistics(std::vector<std::filesystem::path>(paths.begin(), paths.end()), to);
+      },
+      nb::arg("files"), nb::arg("out"));
+  module.def(
+      "checksum",
+      [](const nb::bytes& file) {
+        const std::string path = StringOf(file);
+        const nb::gil_scoped_release unlocked;
+        return HashFile(path);
+      },
+      nb::arg("file"));
+  module.def(
+      "assemble_store",
+      [](const Bytes& parts,
+         const nb::bytes& statistics) -> nb::typed<nb::tuple, nb::str, std::vector<Index>> {
+        const std::vector<std::string> paths = StringsOf(parts);
+        const AssembledStore store = AssembleStore(
+            std::vector<std::filesystem::path>(paths.begin(), paths.end()), StringOf(statistics));
+        return nb::make_tuple(store.manifest, store.ranges);
+      },
+      nb::arg("parts"), nb::arg("statistics"));
   nb::class_<Encoder>(module, "Encoder")
       .def(nb::init<std::string, nb::object>(), nb::arg("fingerprint"), nb::arg("embed"));
 
   nb::class_<Pictures>(module, "Pictures")
-      .def(nb::init<std::string, const Bytes&, const std::vector<std::optional<std::string>>&,
-                    const std::vector<std::string>&, const Bytes&, nb::object>(),
-           nb::arg("root"), nb::arg("names"), nb::arg("labels"), nb::arg("attributes"),
-           nb::arg("files"), nb::arg("read").none())
-      .def_prop_ro("root", [](const Pictures& p) { return p.named.path(); })
-      .def("__len__", [](const Pictures& p) { return p.named.set().size(); });
+      .def(nb::init<const std::string&, const nb::bytes&, const Bytes&,
+                    const std::vector<std::optional<std::string>>&, const std::vector<std::string>&,
+                    const Bytes&, nb::object>(),
+           nb::arg("name"), nb::arg("root"), nb::arg("names"), nb::arg("labels"),
+           nb::arg("attributes"), nb::arg("files"), nb::arg("read").none())
+      .def(nb::init<const std::string&, const std::string&, Index, const nb::bytes&, nb::object>(),
+           nb::arg("name"), nb::arg("source"), nb::arg("begin"), nb::arg("lines"),
+           nb::arg("read").none())
+      .def_prop_ro("name", [](const Pictures& p) { return p.named ? p.named->path() : ""; })
+      .def(nb::init<const nb::bytes&, std::string, std::string, bool, bool, bool>(),
+           nb::arg("images"), nb::arg("split"), nb::arg("path_column"), nb::arg("allow_absolute"),
+           nb::arg("exif_orientation"), nb::arg("skip_errors"))
+      .def("__len__", [](const Pictures& p) { return p.set->size(); })
+      .def_prop_ro("notes", [](const Pictures& p) { return LinesOf(p.set->left_out()); })
+      .def("describe", &Pictures::Describe, nb::arg("shard_images"),
+           nb::arg("root") = nb::bytes(""))
+      .def("lines", &Pictures::Lines, nb::arg("begin"), nb::arg("end"), nb::arg("folder"))
+      .def(
+          "path", [](const Pictures& p, Index i) { return p.set->path(i); }, nb::arg("index"))
+      .def("read", &Pictures::Read, nb::arg("index"));
 
   nb::class_<Model>(module, "Model")
       .def(nb::init<const nb::bytes&, std::string, std::string, std::string, std::string, Index,
@@ -490,13 +606,13 @@ NB_MODULE(_core, module) {
 
   nb::class_<FactorWriter>(module, "FactorWriter")
       .def(nb::init<const nb::bytes&, const std::optional<FloatInput>&,
-                    std::tuple<Index, Index, Index, bool>, const std::string&, const std::string&,
+                    std::tuple<Index, Index, Index, bool>, const std::string&, const Pictures&,
                     int>(),
            nb::arg("directory"), nb::arg("basis").none(), nb::arg("sizes"), nb::arg("info"),
-           nb::arg("items"), nb::arg("threads"))
+           nb::arg("pictures"), nb::arg("threads"))
       .def_prop_ro("next_images", &FactorWriter::next_images)
       .def("add", &FactorWriter::Add, nb::arg("head_z"), nb::arg("ln"), nb::arg("mlp"),
-           nb::arg("cls_attn"), nb::arg("embedding"))
+           nb::arg("cls_attn"), nb::arg("embedding"), nb::arg("skipped"))
       .def("finish", &FactorWriter::Finish)
       .def("drop", &FactorWriter::Drop)
       .def("close", &FactorWriter::Close);

@@ -167,7 +167,7 @@ class Model(ModelVerbs):
             if name is not None:
                 given.name = name
             pictures = given._open()
-            images = pictures.root
+            images = pictures.name
         result = self._run(verb, [], {**options, "images": images, "out": out}, progress)
         return kind(out, model=self, result=result, folder=folder, pictures=pictures)
 

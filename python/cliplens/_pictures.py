@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from .errors import InvalidArgument, Precondition
+from .errors import Error, InvalidArgument, Precondition
 
 __all__ = ["Pictures", "as_pictures"]
 
@@ -81,6 +81,16 @@ def _read(value: Any, name: str) -> Any:
                           "a PIL image or an array uint8 [h, w, 3]")
 
 
+def taken(read: Callable[[int], Any], i: int, name: str) -> Any:
+    """Picture i as bytes of a file or an array; whatever goes wrong names it."""
+    try:
+        return _read(read(i), name)
+    except Error:
+        raise
+    except Exception as error:
+        raise InvalidArgument(f"{name}: cannot be read: {type(error).__name__}: {error}") from error
+
+
 class Pictures:
     """A list of pictures with names, labels and attributes, for ``decompose``, ``embed_images`` and others.
 
@@ -126,13 +136,13 @@ class Pictures:
         raise AssertionError
 
     def _named(self, name: str) -> _core.Pictures:
-        return _core.Pictures(root=f"memory:{name}", names=[encoded(n) for n in self.names],
+        return _core.Pictures(f"memory:{name}", f"memory:{name}".encode(), names=[encoded(n) for n in self.names],
                               labels=[None if v is None else str(v) for v in self.labels],
                               attributes=self._attributes, files=[encoded(os.fsdecode(f)) for f in self._files],
                               read=self._take)
 
     def _take(self, i: int) -> Any:
-        return _read(self._read(i), self.names[i])
+        return taken(self._read, i, self.names[i])
 
 
 def _name_of(value: Any, i: int) -> str:

@@ -112,7 +112,7 @@ class Files:
         if option in IMAGES and not isinstance(value, (str, os.PathLike)):
             opened = as_pictures(value)._open()
             self._kept.append(opened)
-            return str(opened.root)
+            return str(opened.name)
         if option in LINES and isinstance(value, Mapping):
             return self._write(f"{option}.txt", "".join(f"{_line(k)}\t{_line(v)}\n" for k, v in value.items()))
         if option in LINES and isinstance(value, Sequence) and not isinstance(value, (str, bytes)):

@@ -18,6 +18,9 @@ from .errors import InvalidArgument, Precondition
 
 __all__ = ["StoreWriter"]
 
+# Pictures in a shard, as without --shard-images.
+SHARD_IMAGES = 1024
+
 _FIELDS = ("head_z", "ln", "mlp", "cls_attn", "embedding")
 # The axis of the pictures in each.
 _AXIS = {"head_z": 2, "ln": 0, "mlp": 1, "cls_attn": 1, "embedding": 0}
@@ -31,6 +34,54 @@ def _model_config(config: Mapping[str, Any]) -> dict[str, Any]:
         vision["patch_size"] = config["patch"]
     return {"embed_width": config["embed_width"],
             "vision": {**vision, "pooling": str(config.get("pool", "token")).replace(" ", "_")}}
+
+
+def factor_writer(directory: str, recorder: Any, pictures: _core.Pictures, info: Mapping[str, Any],
+                  threads: int) -> _core.FactorWriter:
+    """Writes the factors that a recorder gives. ``info`` has ``precision`` and ``shard_images``, and may have
+    ``part`` (i, n) and ``stats_only``."""
+    config = dict(recorder.config)
+    basis = recorder.basis()
+    heads = getattr(basis, "heads", basis)
+    described = {**info, "name": config["name"], "path": str(config.get("path", "")),
+                 "fingerprint": config["fingerprint"],
+                 "config": config.get("model_config") or _model_config(config)}
+    sizes = (config["layers"], config["heads"], config["embed_width"], bool(config.get("pool_mlp", False)))
+    return _core.FactorWriter(encoded(directory), None if heads is None else float32(heads), sizes,
+                              json.dumps(described), pictures, threads)
+
+
+def add_factors(writer: _core.FactorWriter, factors: Mapping[str, npt.NDArray[np.float32]],
+                skipped: Sequence[tuple[int, str]]) -> None:
+    """Adds the next shard: factors of its pictures but for those that could not be read, and why."""
+    writer.add(factors["head_z"], factors["ln"], factors["mlp"], factors["cls_attn"], factors["embedding"], skipped)
+
+
+def joined(blocks: Sequence[Mapping[str, npt.NDArray[np.float32]]]) -> dict[str, npt.NDArray[np.float32]]:
+    """The factors of several runs of pictures as those of one."""
+    return {name: np.concatenate([block[name] for block in blocks], axis=_AXIS[name]) for name in _FIELDS}
+
+
+def nothing(recorder: Any) -> dict[str, npt.NDArray[np.float32]]:
+    """The factors of no picture."""
+    config, basis = recorder.config, recorder.basis()
+    layers, heads, width = config["layers"], config["heads"], config["embed_width"]
+    values = width if basis is None else getattr(basis, "heads", basis).shape[2] - 3
+    parts = layers + (2 if config.get("pool_mlp") else 1)
+    return {"head_z": np.zeros((layers, heads, 0, values), np.float32), "ln": np.zeros((0, 3), np.float32),
+            "mlp": np.zeros((parts, 0, width), np.float32), "cls_attn": np.zeros((layers, 0, width), np.float32),
+            "embedding": np.zeros((0, width), np.float32)}
+
+
+def checked(factors: Any) -> dict[str, npt.NDArray[np.float32]]:
+    """Factors as arrays by name, all of the same pictures."""
+    take = factors.__getitem__ if isinstance(factors, Mapping) else lambda name: getattr(factors, name)
+    block = {name: float32(take(name)) for name in _FIELDS}
+    images = block["embedding"].shape[0]
+    for name, array in block.items():
+        if array.ndim <= _AXIS[name] or array.shape[_AXIS[name]] != images:
+            raise InvalidArgument(f"{name}: has the shape {array.shape}, which is not of {images} pictures")
+    return block
 
 
 class StoreWriter:
@@ -55,23 +106,13 @@ class StoreWriter:
         check_process()
         self._directory = os.fspath(directory)
         self._texts = texts if texts is not None else getattr(recorder, "embed_texts", None)
-        rows: list[Mapping[str, Any]] = []
-        for item in items:
-            entry = item if isinstance(item, Item) else Item(os.fspath(item))
-            row: dict[str, Any] = {"path": entry.path, "attributes": dict(entry.attributes)}
-            if entry.label is not None:
-                row["label"] = entry.label
-            rows.append(row)
-        config = dict(recorder.config)
-        basis = recorder.basis()
-        heads = getattr(basis, "heads", basis)
-        info = {"name": config["name"], "path": str(config.get("path", "")), "fingerprint": config["fingerprint"],
-                "precision": precision, "config": config.get("model_config") or _model_config(config),
-                "root": "memory:pictures" if root is None else os.fspath(root)}
-        sizes = (config["layers"], config["heads"], config["embed_width"], bool(config.get("pool_mlp", False)))
-        self._writer: _core.FactorWriter | None = _core.FactorWriter(
-            encoded(self._directory), None if heads is None else float32(heads), sizes, json.dumps(info),
-            json.dumps(rows), threads)
+        listed = [item if isinstance(item, Item) else Item(os.fspath(item)) for item in items]
+        place = encoded("memory:pictures" if root is None else os.fspath(root))
+        pictures = _core.Pictures("", place, [encoded(item.path) for item in listed], [item.label for item in listed],
+                                  [json.dumps(dict(item.attributes)) if item.attributes else "" for item in listed],
+                                  [b""] * len(listed), None)
+        self._writer: _core.FactorWriter | None = factor_writer(
+            self._directory, recorder, pictures, {"precision": precision, "shard_images": SHARD_IMAGES}, threads)
         self._kept: list[dict[str, npt.NDArray[np.float32]]] = []
         self._images = 0
 
@@ -82,23 +123,18 @@ class StoreWriter:
         Raises InvalidArgument for other shapes, numbers that are not finite, or more pictures than items.
         """
         check_process()
-        take = factors.__getitem__ if isinstance(factors, Mapping) else lambda name: getattr(factors, name)
-        block = {name: float32(take(name)) for name in _FIELDS}
-        images = block["embedding"].shape[0]
-        for name, array in block.items():
-            if array.ndim <= _AXIS[name] or array.shape[_AXIS[name]] != images:
-                raise InvalidArgument(f"{name}: has the shape {array.shape}, which is not of {images} pictures")
+        block = checked(factors)
         self._kept.append(block)
-        self._images += images
+        self._images += block["embedding"].shape[0]
         self._flush()
 
     def _flush(self) -> None:
         if self._writer is None:
             raise Precondition(f"{self._directory}: this store is complete")
         while 0 < (wanted := self._writer.next_images) <= self._images:
-            whole = {name: np.concatenate([b[name] for b in self._kept], axis=_AXIS[name]) for name in _FIELDS}
+            whole = joined(self._kept)
             cut = {name: np.split(array, [wanted], axis=_AXIS[name]) for name, array in whole.items()}
-            self._writer.add(*(np.ascontiguousarray(cut[name][0]) for name in _FIELDS))
+            add_factors(self._writer, {name: np.ascontiguousarray(cut[name][0]) for name in _FIELDS}, [])
             self._images -= wanted
             self._kept = [{name: cut[name][1] for name in _FIELDS}] if self._images else []
         if self._images and self._writer.next_images == 0:

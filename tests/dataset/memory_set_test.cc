@@ -35,21 +35,22 @@ class Colours : public ImageSet {
 
 TEST(NamedImageSet, IsOpenedByItsRootAsLongAsItLives) {
   {
-    const NamedImageSet named(std::make_shared<Colours>("memory:colours"));
+    const NamedImageSet named("memory:colours", std::make_shared<Colours>("memory:colours"));
     const auto set = OpenImageSet("memory:colours");
     EXPECT_EQ(set->size(), 3);
     EXPECT_EQ(set->root(), "memory:colours");
     EXPECT_EQ(DecodePicture(*set, 2, "2").pixels, std::vector<std::uint8_t>(24, 100));
     EXPECT_EQ(DecodeImage(set->Read(1), "1").pixels, std::vector<std::uint8_t>(24, 50));
-    ExpectError(ErrorCode::kPrecondition, "memory:colours",
-                [] { const NamedImageSet second(std::make_shared<Colours>("memory:colours")); });
+    ExpectError(ErrorCode::kPrecondition, "memory:colours", [] {
+      const NamedImageSet second("memory:colours", std::make_shared<Colours>("memory:colours"));
+    });
     EXPECT_EQ(OpenImageSet("memory:colours")->size(), 3);  // the first one's name is still its own
   }
   ExpectError(ErrorCode::kNotFound, "memory:colours", [] { OpenImageSet("memory:colours"); });
 }
 
 TEST(NamedImageSet, ChecksTheSizeBeforeThePictureIsUsed) {
-  const NamedImageSet named(std::make_shared<Colours>("memory:sizes"));
+  const NamedImageSet named("memory:sizes", std::make_shared<Colours>("memory:sizes"));
   Index seen = 0;
   DecodePicture(*OpenImageSet("memory:sizes"), 0, "0",
                 {.check_size = [&](Index width, Index height) { seen = width * height; }});
@@ -58,7 +59,7 @@ TEST(NamedImageSet, ChecksTheSizeBeforeThePictureIsUsed) {
 
 TEST(NamedImageSet, RefusesARootThatCouldBeAFile) {
   ExpectError(ErrorCode::kInvalidArgument, "colours",
-              [] { const NamedImageSet named(std::make_shared<Colours>("colours")); });
+              [] { const NamedImageSet named("colours", std::make_shared<Colours>("colours")); });
 }
 
 }  // namespace

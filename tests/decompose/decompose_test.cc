@@ -14,11 +14,14 @@
 #include "tests/temporary_directory.h"
 #include <gtest/gtest.h>
 
+#include "cliplens/analysis/search.h"
 #include "cliplens/analysis/text_span.h"
 #include "cliplens/analysis/variance.h"
 #include "cliplens/decompose/export.h"
 #include "cliplens/decompose/factor_block.h"
+#include "cliplens/decompose/manifest.h"
 #include "cliplens/decompose/merge.h"
+#include "cliplens/decompose/range_set.h"
 #include "cliplens/decompose/verify.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/npy.h"
@@ -299,6 +302,127 @@ class StopsAfter {
  private:
   Index images_;
 };
+
+// As workers of a cluster do it: a list of each part, a store of each, and a manifest over all
+// files.
+TEST_F(DecomposeTest, PartsOfAListedSetMakeTheStoreOfOneRun) {
+  WriteFileAtomically(path("pictures") / "a-broken.png", "\x89PNG\r\n\x1a\n nothing");
+  for (const char* kind : {"folder", "table"}) {
+    if (kind == std::string("table")) {
+      std::string lines = "path,size\n";
+      for (Index i = 0; i < set_->size(); ++i) lines += set_->path(i) + ",7\n";
+      WriteFileAtomically(path("pictures") / "list.csv", lines);
+    }
+    set_ = OpenImageSet(kind == std::string("table") ? path("pictures") / "list.csv"
+                                                     : path("pictures"));
+    DecomposeOptions whole = Small(fmt::format("whole-{}", kind));
+    whole.on_error = OnError::kSkip;
+    Decompose(*model_, *set_, whole);
+
+    const DataSource source = ParseData(DataJson(DescribeSet(*set_, 3)), "set");
+    constexpr Index kParts = 3;
+    std::vector<fs::path> parts, sums;
+    for (Index p = 0; p < kParts; ++p) {
+      const StorePart part = {p, kParts};
+      const Index begin = part.first(source.ranges()) * 3;
+      const Index end = std::min(part.end(source.ranges()) * 3, set_->size());
+      const RangeSet range(source, begin, ParseRange(RangeLines(*set_, begin, end, ""), "range"),
+                           {});
+      DecomposeOptions options = Small(fmt::format("part-{}-{}", kind, p));
+      options.on_error = OnError::kSkip;
+      options.part = part;
+      Decompose(*model_, range, options);
+      parts.push_back(options.out);
+      sums.push_back(options.out / kStatisticsFile);
+    }
+    const fs::path statistics = path(fmt::format("sums-{}", kind));
+    MergeStatistics(sums, statistics);
+    const AssembledStore store = AssembleStore(parts, statistics);
+    EXPECT_EQ(store.ranges, std::vector<Index>({0, 1, 2, 3, 4, 5, 6}));
+    const auto files = Files(whole.out);
+    EXPECT_TRUE(std::ranges::equal(AsBytes(store.manifest), files.at("manifest.json")));
+    EXPECT_EQ(ReadFile(statistics, 1 << 30), files.at("stats.safetensors"));
+    ExpectError(ErrorCode::kCorruptData, "is of 6 pictures, the parts have 20",
+                [&] { AssembleStore(parts, sums.front()); });
+  }
+}
+
+TEST_F(DecomposeTest, AListThatSaysWhyAPictureMustNotBeRead) {
+  const DataSource source = DescribeSet(*set_, 3);
+  std::vector<ListedPicture> listed = ParseRange(RangeLines(*set_, 0, 3, ""), "range");
+  listed = ParseRange(R"({"path":"a.png","broken":"a.png: ends its process"})"
+                      "\n",
+                      "range");
+  const RangeSet range(source, 4, listed, {});
+  EXPECT_EQ(range.path(4), "a.png");
+  EXPECT_EQ(range.size(), 20);
+  for (const auto& use : {std::function<void()>([&] { (void)range.Read(4); }),
+                          std::function<void()>([&] { (void)range.Pixels(4, {}); })}) {
+    ExpectError(ErrorCode::kCorruptData, "a.png: ends its process", use);
+  }
+  ExpectError(ErrorCode::kInternal, "picture 3 is outside of the range 4 to 5",
+              [&] { (void)range.path(3); });
+  ExpectError(ErrorCode::kInvalidArgument, "1 pictures from 20 on of a set of 20",
+              [&] { const RangeSet late(source, 20, listed, {}); });
+  ExpectError(ErrorCode::kCorruptData, "range: line 1: -1 bytes at 0", [&] {
+    (void)ParseRange(R"({"path":"a.png","file":"a","offset":0,"size":-1})", "range");
+  });
+}
+
+TEST_F(DecomposeTest, PicturesThatAProgramGives) {
+  DataSource source = DescribeSet(*set_, 3);
+  source.kind = "memory";
+  source.root = "memory:mine";
+  std::vector<ListedPicture> listed;
+  for (Index i = 0; i < set_->size(); ++i) listed.push_back({.item = set_->item(i)});
+  const RangeSet given(source, 0, listed, [&](Index i) {
+    if (i % 2 == 0) return GivenPicture{.bytes = set_->Read(i)};
+    return GivenPicture{.image = DecodeImage(set_->Read(i), "picture")};
+  });
+  DecomposeOptions options = Small("given");
+  Decompose(*model_, given, options);
+  Decompose(*model_, *set_, Small("files"));
+  const auto a = Files(path("given")), b = Files(path("files"));
+  EXPECT_EQ(a.at("stats.safetensors"), b.at("stats.safetensors"));
+  EXPECT_EQ(a.at("shard-00006.safetensors"), b.at("shard-00006.safetensors"));
+}
+
+TEST_F(DecomposeTest, RowsOfChosenPicturesAreThoseOfAll) {
+  Decompose(*model_, *set_, Small("store"));
+  const Store store = Store::Open(path("store"));
+  const std::vector<Index> some = {19, 0, 7, 8, 3};
+  const HeadId id = {1, 0};
+  const Array<float, 2> z = store.ReadHead(id), ln = store.ReadLn(), e = store.ReadEmbeddings();
+  const std::vector<Item> items = store.ReadItems();
+  const std::vector<Item> chosen = store.ReadItems(some);
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    const auto row = static_cast<Index>(i);
+    EXPECT_TRUE(std::ranges::equal(store.ReadHead(id, some).row(row), z.row(some[i])));
+    EXPECT_TRUE(std::ranges::equal(store.ReadLn(some).row(row), ln.row(some[i])));
+    EXPECT_TRUE(std::ranges::equal(store.ReadEmbeddings(some).row(row), e.row(some[i])));
+    EXPECT_EQ(chosen[i].path, At(items, some[i]).path);
+  }
+}
+
+TEST_F(DecomposeTest, TheBestOfAllPartsOfAStoreAreTheBest) {
+  Decompose(*model_, *set_, Small("store"));
+  const Store store = Store::Open(path("store"));
+  const SearchVectors vectors(store, {.heads = {{1, 0}}});
+  const SearchTerm term{&vectors, vectors.OfItem(5)};
+  const std::vector<ScoredItem> whole = Search(store, {&term, 1}, {.count = 9, .exclude = {5}});
+  std::vector<ScoredItem> parts;
+  for (Index p = 0; p < 3; ++p) {
+    const std::vector<ScoredItem> found =
+        Search(store, {&term, 1}, {.count = 9, .part = {p, 3}, .exclude = {5}});
+    parts.insert(parts.end(), found.begin(), found.end());
+  }
+  EXPECT_EQ(parts.size(), 19u);
+  std::ranges::stable_sort(parts, std::greater<>(), &ScoredItem::score);
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_EQ(parts[i].item, whole[i].item);
+    EXPECT_EQ(parts[i].score, whole[i].score);
+  }
+}
 
 TEST_F(DecomposeTest, AResumedRunGivesTheSameBytes) {
   for (const bool stats_only : {false, true}) {

@@ -349,7 +349,8 @@ def test_pictures_that_are_no_files(tmp_path):
     (folder / "folder.png").mkdir()
     (folder / "up").symlink_to("..")
     refused("embed", MODEL, "--images", folder, *out, status=MISSING, words="no pictures")
-    refused("embed", MODEL, "--images", "https://example.com/cat.png", *out, status=MISSING)
+    refused("embed", MODEL, "--images", "https://example.com/cat.png", *out, status=UNSUPPORTED,
+            words="is an address, and the program reads and writes local files; download it first")
 
 
 # --- tar shards ---------------------------------------------------------------------------------
