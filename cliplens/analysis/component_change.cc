@@ -77,7 +77,10 @@ void PutShareChange(const std::vector<double>& a, const std::vector<double>& b,
 class Side {
  public:
   Side(const Store& store, std::vector<Index> pictures, Index blocks)
-      : store_(store), pictures_(std::move(pictures)), blocks_(blocks), ln_(store.ReadLn()) {
+      : store_(store),
+        pictures_(std::move(pictures)),
+        blocks_(blocks),
+        ln_(store.ReadLn(pictures_)) {
     embedding_ = Gathered([&](Index s) { return store_.ReadEmbeddings(s); });
     variance_ = CovarianceByBlock(embedding_, embedding_, blocks_);
   }

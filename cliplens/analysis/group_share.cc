@@ -28,16 +28,8 @@ HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> l
 
 HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> ln,
                       std::span<const Index> pictures, const HeadCoordinates& coordinates) {
-  const Array<float, 2> all = store.ReadHead(id);
-  Array<float, 2> z({static_cast<Index>(pictures.size()), all.dim(1)});
-  Array<float, 2> some_ln({z.dim(0), 3});
-  for (Index b = 0; b < z.dim(0); ++b) {
-    const Index from = At(pictures, b);
-    std::ranges::copy(all.row(from), z.row(b).data());
-    std::ranges::copy(ln.row(from), some_ln.row(b).data());
-  }
   HeadRows rows;
-  rows.y = nn::Product(nn::Of(FactorsOf(store.basis().layout(), z, some_ln)),
+  rows.y = nn::Product(nn::Of(FactorsOf(store.basis().layout(), store.ReadHead(id, pictures), ln)),
                        nn::Of(coordinates.from_factor).Transposed());
   Center(rows);
   return rows;

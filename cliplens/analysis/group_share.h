@@ -1,6 +1,6 @@
 // How much of a head's variance lies between groups of pictures.
 //
-//   const HeadRows rows = ReadHeadRows(store, {5, 2}, store.ReadLn(), numbers);
+//   const HeadRows rows = ReadHeadRows(store, {5, 2}, store.ReadLn(numbers), numbers);
 //   const double share = ShareOf(rows, grouping);
 #pragma once
 
@@ -29,7 +29,7 @@ struct HeadRows {
   Matrix y;          // [B, r]
   double total = 0;  // Σ |y|²; 0 if it is rounding alone
 };
-// The rows of the pictures with these numbers. ln: [images, 3] as Store::ReadLn gives it.
+// The rows of the pictures with these numbers. ln: [pictures, 3] as Store::ReadLn gives it.
 HeadRows ReadHeadRows(const Store& store, HeadId id, ArrayView<const float, 2> ln,
                       std::span<const Index> pictures);
 // The same where the head's coordinates are needed too.

@@ -296,7 +296,7 @@ std::vector<HeadLabel> LabelHeads(const Store& store, const std::vector<HeadId>&
     throw Error(ErrorCode::kInvalidArgument, "labels: at most {} pictures", options.most_images);
   }
   const AskedPictures pictures = AskAll(store, table, texts, options);
-  const Array<float, 2> ln = store.ReadLn();
+  const Array<float, 2> ln = store.ReadLn(pictures.index);
   std::vector<HeadLabel> labels(heads.size());
   std::mutex mutex;
   Index done = 0;

@@ -33,7 +33,7 @@ struct Coordinates {
 Coordinates ReadCoordinates(const Store& store, const std::vector<HeadId>& heads,
                             const std::vector<Index>& pictures, int threads,
                             const std::function<void()>& done) {
-  const Array<float, 2> ln = store.ReadLn();
+  const Array<float, 2> ln = store.ReadLn(pictures);
   Coordinates out{.rows = std::vector<MatrixF>(heads.size()),
                   .offsets = std::vector<std::vector<double>>(heads.size())};
   ParallelFor(threads, static_cast<Index>(heads.size()), [&](Index i, int) {

@@ -133,17 +133,11 @@ Array<float, 2> ChoosePictures(const Store& store, const LabelOptions& options,
                                AskedPictures& pictures) {
   const Index images = store.info().images;
   const Index step = StrideFor(images, options.most_images);
-  const std::vector<Item> items = store.ReadItems();
-  const Array<float, 2> all = store.ReadEmbeddings();
-  for (Index b = 0; b < images; b += step) {
-    pictures.index.push_back(b);
-    pictures.slice.push_back(static_cast<std::int32_t>(SliceOf(At(items, b).path, kLabelSlices)));
+  for (Index b = 0; b < images; b += step) pictures.index.push_back(b);
+  for (const Item& item : store.ReadItems(pictures.index)) {
+    pictures.slice.push_back(static_cast<std::int32_t>(SliceOf(item.path, kLabelSlices)));
   }
-  Array<float, 2> embeddings({static_cast<Index>(pictures.index.size()), all.dim(1)});
-  for (std::size_t b = 0; b < pictures.index.size(); ++b) {
-    std::ranges::copy(all.row(pictures.index[b]), embeddings.row(static_cast<Index>(b)).data());
-  }
-  return embeddings;
+  return store.ReadEmbeddings(pictures.index);
 }
 
 void DrawSliceHalves(std::mt19937_64& engine, AskedPictures& pictures) {

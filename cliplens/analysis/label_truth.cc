@@ -51,11 +51,10 @@ std::vector<Factor> KnownFactors(std::span<const Item> items,
 std::vector<HeadTruth> TruthOfHeads(const Store& store, const std::vector<HeadId>& heads,
                                     const std::vector<Factor>& factors,
                                     std::span<const Index> pictures, int threads) {
-  const Array<float, 2> ln = store.ReadLn();
-  const std::vector<Item> items = store.ReadItems();
+  const Array<float, 2> ln = store.ReadLn(pictures);
   std::vector<std::int32_t> slice;
-  for (const Index picture : pictures) {
-    slice.push_back(static_cast<std::int32_t>(SliceOf(At(items, picture).path, kTruthSlices)));
+  for (const Item& item : store.ReadItems(pictures)) {
+    slice.push_back(static_cast<std::int32_t>(SliceOf(item.path, kTruthSlices)));
   }
   // The pictures on which a factor is known, and their groups and slices.
   struct Known {

@@ -263,15 +263,18 @@ std::vector<ScoredItem> Search(const Store& store, std::span<const SearchTerm> t
                   term.query.size(), term.vectors->width());
     }
   }
-  const Index images = store.info().images;
   std::vector<Index> first = {0};
   for (Index s = 0; s < store.num_shards(); ++s) {
     first.push_back(first.back() + store.shard(s).images);
   }
-  std::vector<double> scores(ToSize(first.back()), 0.0);
+  const Index first_shard = options.part.first(store.num_shards());
+  const Index shards = options.part.end(store.num_shards()) - first_shard;
+  const Index begin = At(first, first_shard);
+  std::vector<double> scores(ToSize(At(first, first_shard + shards) - begin), 0.0);
   std::mutex mutex;
   Index done = 0;
-  ParallelFor(options.threads, store.num_shards(), [&](Index s, int) {
+  ParallelFor(options.threads, shards, [&](Index i, int) {
+    const Index s = first_shard + i;
     for (const SearchTerm& term : terms) {
       const Array<float, 2> rows = term.vectors->OfShard(s);
       for (Index b = 0; b < rows.dim(0); ++b) {
@@ -280,21 +283,21 @@ std::vector<ScoredItem> Search(const Store& store, std::span<const SearchTerm> t
         for (std::size_t k = 0; k < row.size(); ++k) {
           dot += static_cast<double>(row[k]) * static_cast<double>(term.query[k]);
         }
-        At(scores, At(first, s) + b) += term.weight * dot;
+        At(scores, At(first, s) - begin + b) += term.weight * dot;
       }
     }
     if (options.progress) {
       const std::lock_guard lock(mutex);
-      options.progress(++done, store.num_shards());
+      options.progress(++done, shards);
     }
   });
   std::vector<bool> wanted(scores.size(), true);
   for (const Index item : options.exclude) {
-    if (item >= 0 && item < images) At(wanted, item) = false;
+    if (item >= begin && item < begin + std::ssize(scores)) At(wanted, item - begin) = false;
   }
   std::vector<ScoredItem> found;
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (wanted[i]) found.push_back({static_cast<Index>(i), scores[i]});
+    if (wanted[i]) found.push_back({begin + static_cast<Index>(i), scores[i]});
   }
   KeepBest(found, options.count);
   return found;

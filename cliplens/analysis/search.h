@@ -108,6 +108,7 @@ struct SearchTerm {
 
 struct SearchOptions {
   Index count = 10;
+  StorePart part = {};              // of the store's shards; the items keep their numbers
   std::vector<Index> exclude = {};  // items that are not wanted, such as the query itself
   int threads = 0;
   ProgressSink progress = {};  // shards

@@ -57,6 +57,23 @@ std::map<HeadId, std::string> NamesOfHeads(const LabelReport& report) {
   return names;
 }
 
+namespace {
+
+std::map<Index, std::string> PathsOfEvidence(const Store& store,
+                                             const std::vector<HeadLabel>& labels) {
+  std::map<Index, std::string> paths;
+  for (const HeadLabel& head : labels) {
+    for (const LabelEvidence& picture : head.pictures) paths.try_emplace(picture.index);
+  }
+  std::vector<Index> numbers;
+  for (const auto& [number, path] : paths) numbers.push_back(number);
+  const std::vector<Item> items = store.ReadItems(numbers);
+  for (std::size_t i = 0; i < items.size(); ++i) paths[numbers[i]] = items[i].path;
+  return paths;
+}
+
+}  // namespace
+
 LabelReport MakeLabels(const Store& store, const RowModel& model, LabelInput input,
                        const Work& work) {
   LabelReport report;
@@ -75,6 +92,7 @@ LabelReport MakeLabels(const Store& store, const RowModel& model, LabelInput inp
   input.options.threads = work.threads;
   input.options.progress = work.Stage("heads");
   report.labels = LabelHeads(store, input.heads, report.table, report.texts, input.options);
+  report.paths = PathsOfEvidence(store, report.labels);
   const Index step = StrideFor(store.info().images, input.options.most_images);
   report.uncalibrated = WhyUncalibrated(store.info(), store.basis(),
                                         (store.info().images + step - 1) / step, report.pool);

@@ -33,6 +33,7 @@ struct LabelReport {
   // Why the confidence is not calibrated here, each as a clause; none where it is.
   std::vector<std::string> uncalibrated;
   std::vector<HeadLabel> labels;
+  std::map<Index, std::string> paths;  // of the pictures that are evidence
   LabelScores scores;
   std::string scores_pool;  // of the texts that the scores were made with
 };

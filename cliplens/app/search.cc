@@ -50,6 +50,15 @@ class Queries {
   std::map<std::string, TokenPass> passes_;
 };
 
+void CheckPart(const StorePart& part, Index shards) {
+  if (part.index >= 0 && part.index < part.parts && part.parts <= std::max<Index>(shards, 1)) {
+    return;
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              "--shard {}/{}: parts of {} shards count from 0; ask for one of at most so many",
+              part.index, part.parts, shards);
+}
+
 SpaceChoice SpaceOfQuery(const SearchChoice& choice, const SearchQuery& query) {
   return query.in ? choice.space.In(*query.in) : choice.space;
 }
@@ -58,6 +67,10 @@ SpaceChoice SpaceOfQuery(const SearchChoice& choice, const SearchQuery& query) {
 void AskIndex(const Store& store, const LazyModel& model, const SearchChoice& choice,
               const SearchOptions& options, const Work& work, SearchReport& report) {
   const SearchQuery& query = choice.queries.front();
+  if (choice.part.parts > 1) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "an index is of the whole store; leave out --index or --shard");
+  }
   if (choice.queries.size() > 1 || query.unlike) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--index answers one query; several likenesses are searched in the store itself");
@@ -147,8 +160,11 @@ SearchReport FindPictures(const Store& store, const LazyModel& model, const Sear
     throw Error(ErrorCode::kInvalidArgument,
                 "nothing to search for: name a picture, an item or a text");
   }
-  SearchOptions options{
-      .count = choice.count, .threads = work.threads, .progress = work.Stage("shards")};
+  CheckPart(choice.part, store.num_shards());
+  SearchOptions options{.count = choice.count,
+                        .part = choice.part,
+                        .threads = work.threads,
+                        .progress = work.Stage("shards")};
   for (const SearchQuery& query : choice.queries) {
     if (query.kind == SearchQuery::Kind::kItem) options.exclude.push_back(query.item);
   }

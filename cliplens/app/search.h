@@ -51,6 +51,7 @@ struct SearchChoice {
   SpaceChoice space = {};
   bool space_is_chosen = false;  // else an index answers in its own space
   Index count = 10;
+  StorePart part = {};  // of the store's shards that is searched
   // A FAISS index that answers in place of the store, made where the file is not there.
   std::string index = {};
   bool truncate = false;  // texts longer than the context

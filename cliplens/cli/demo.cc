@@ -97,7 +97,7 @@ void Run(const std::string& out, const Common& common) {
   WriteFileAtomically(directory.path() / "span.json",
                       DumpJson(SpanJson(store.info(), pool, heads, spans, input.shares)) + "\n");
   WriteFileAtomically(directory.path() / "labels.json",
-                      DumpJson(LabelJson(*input.extras.labels, input.items)) + "\n");
+                      DumpJson(LabelJson(*input.extras.labels)) + "\n");
   directory.Commit();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -23,7 +23,7 @@ void Run(const LabelArguments& options, const Common& common) {
   const LabelReport report =
       MakeLabels(store, LazyModel(store, options.labelled.model).LoadedRows(),
                  options.labelled.labelling, WorkOf(common));
-  Json json = LabelJson(report, store.ReadItems());
+  Json json = LabelJson(report);
   std::string comparison;
   if (!options.beside.empty()) {
     const Store second = Store::Open(options.beside);

@@ -18,6 +18,7 @@ struct SearchArguments {
   std::vector<std::string> image, text, like, unlike, in;
   std::vector<Index> item;
   SearchChoice search;
+  std::string part;
   ModelChoice model;
 };
 
@@ -58,6 +59,7 @@ std::vector<SearchQuery> QueriesOf(const SearchArguments& options) {
 void Run(SearchArguments& options, const Common& common) {
   options.search.queries = QueriesOf(options);
   options.search.space_is_chosen = SpaceIsChosen(*options.verb);
+  if (!options.part.empty()) options.search.part = ParseStorePart(options.part);
   const Store store = Store::Open(options.store);
   const SearchReport report =
       FindPictures(store, LazyModel(store, options.model), options.search, WorkOf(common));
@@ -90,6 +92,10 @@ void AddSearch(CLI::App& app, Common& common) {
   AddNumber(verb, "-k,--count", options->search.count, 1, 1'000'000, "Pictures to find");
   verb->add_option("--index", options->search.index,
                    "FAISS index that answers; made when the file is not there");
+  verb->add_option(
+      "--shard", options->part,
+      "Search part i of n of the shards only (i/n, from 0/n); the best of all parts are "
+      "the best of the store");
   AddModelOption(verb, options->model);
   verb->add_flag("--truncate", options->search.truncate, "Cut texts longer than the context");
 }

@@ -50,7 +50,7 @@ Json FiguresJson(const LabelFigures& f) {
           {"texts", f.texts}};
 }
 
-Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vector<Item>& items) {
+Json HeadJson(const LabelReport& report, const HeadLabel& head) {
   Json json = {{"head", HeadName(head.id)},
                {"label", NameOrNull(report, head.label)},
                {"guess", NameOrNull(report, head.guess)},
@@ -80,7 +80,7 @@ Json HeadJson(const LabelReport& report, const HeadLabel& head, const std::vecto
   }
   for (const LabelEvidence& picture : head.pictures) {
     json["pictures"].push_back({{"item", picture.index},
-                                {"path", At(items, picture.index).path},
+                                {"path", report.paths.at(picture.index)},
                                 {"score", picture.share}});
   }
   return json;
@@ -123,7 +123,7 @@ Json SummaryOf(const Json& head, const LabelFile& file) {
 
 }  // namespace
 
-Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
+Json LabelJson(const LabelReport& report) {
   Json json = {{"format", "cliplens.label/3"},
                {"model", ModelJson(report.store)},
                {"data", DataJson(report.store)},
@@ -134,7 +134,7 @@ Json LabelJson(const LabelReport& report, const std::vector<Item>& items) {
                {"heads", Json::array()},
                {"properties", Json::array()}};
   for (const HeadLabel& head : report.labels) {
-    json["heads"].push_back(HeadJson(report, head, items));
+    json["heads"].push_back(HeadJson(report, head));
   }
   for (std::size_t p = 0; p < report.table.names.size(); ++p) {
     Json property = {

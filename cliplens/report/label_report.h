@@ -1,7 +1,7 @@
 // Labels of heads, and labels against known factors, as JSON (docs/json.md), CSV and tables.
 //
 //   const LabelReport report = MakeLabels(store, model, LabellingOptions(), {});
-//   Print(LabelTable(report), DumpJson(LabelJson(report, store.ReadItems())));
+//   Print(LabelTable(report), DumpJson(LabelJson(report)));
 #pragma once
 
 #include <string>
@@ -13,8 +13,8 @@
 
 namespace cliplens {
 
-// "cliplens.label/3". items: those of the store, which name the pictures.
-Json LabelJson(const LabelReport& report, const std::vector<Item>& items);
+// "cliplens.label/3".
+Json LabelJson(const LabelReport& report);
 // The model and the scores of its labels, for a model that is compared with another.
 Json LabelSummaryJson(const LabelReport& report);
 // The explorer's overview of "cliplens.label/3"; `file` is what ParseLabels read from it. Throws

@@ -250,8 +250,8 @@ std::string Source::StartLabels() {
                               .properties = *options_.properties,
                               .truncate = true},
                    {.threads = threads(), .progress = [&](const char*) { return progress; }});
-    auto labels = std::make_shared<LoadedLabels>(
-        LabelsFromJson(LabelJson(report, store().ReadItems()), "labels", model_heads_));
+    auto labels =
+        std::make_shared<LoadedLabels>(LabelsFromJson(LabelJson(report), "labels", model_heads_));
     labels->texts = Array<float, 2>(report.texts.shape());
     auto to = labels->texts.flat().begin();
     for (std::size_t p = 0; p < report.table.names.size(); ++p) {

@@ -876,8 +876,8 @@ class StoreVerbs:
                unlike: Value | None = None, in_: Value | None = None, heads: Value | None = None,
                property: Value | None = None, labels: Path | Result | None = None,
                definition: Value | None = None, measure: Value | None = None, raw: bool = False,
-               count: int | None = None, index: Value | None = None, truncate: bool = False,
-               progress: Progress | bool | None = None) -> Result:
+               count: int | None = None, index: Value | None = None, shard: Value | None = None,
+               truncate: bool = False, progress: Progress | bool | None = None) -> Result:
         """The pictures of a store that are most alike in some heads.
 
         The verb ``cliplens search``; its fields are in docs/json.md.
@@ -901,13 +901,15 @@ class StoreVerbs:
         raw: The same as ``measure`` raw.
         count: Pictures to find (default 10).
         index: FAISS index that answers; made when the file is not there.
+        shard: Search part i of n of the shards only (i/n, from 0/n); the best of all parts are
+            the best of the store.
         truncate: Cut texts longer than the context.
         """
         return self._run("search", [], {"threads": threads, "image": image, "item": item,
                                         "text": text, "like": like, "unlike": unlike, "in_": in_,
                                         "heads": heads, "property": property, "labels": labels,
                                         "definition": definition, "measure": measure, "raw": raw,
-                                        "count": count, "index": index,
+                                        "count": count, "index": index, "shard": shard,
                                         "truncate": truncate}, progress)
 
     def match(self, store2: Any, *, threads: int | None = None, labels: Path | Result | None = None,

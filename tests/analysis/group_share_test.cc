@@ -88,7 +88,7 @@ TEST(GroupShare, RowsOfAHeadKeepTheContributionsProducts) {
   const TemporaryDirectory directory;
   const Store store = PlantedStore{.images = 12}.Write(directory.path() / "store");
   const std::vector<Index> some = {1, 4, 5, 9};
-  const Array<float, 2> ln = store.ReadLn();
+  const Array<float, 2> ln = store.ReadLn(some);
   const HeadRows rows = ReadHeadRows(store, {0, 1}, ln, some);
   // Here contributions are z itself.
   const Array<float, 2> z = store.ReadHead({0, 1});

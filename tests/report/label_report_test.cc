@@ -54,10 +54,9 @@ LabelReport TwoHeads() {
 }
 
 TEST(LabelReport, JsonNamesWhatTheNumbersStandFor) {
-  const std::vector<Item> items = {{.path = "a.png", .label = std::nullopt},
-                                   {.path = "b.png", .label = std::nullopt},
-                                   {.path = "c.png", .label = std::nullopt}};
-  const Json json = LabelJson(TwoHeads(), items);
+  LabelReport report = TwoHeads();
+  report.paths = {{0, "a.png"}, {1, "b.png"}, {2, "c.png"}};
+  const Json json = LabelJson(report);
   EXPECT_EQ(json["format"], "cliplens.label/3");
   const Json& head = json["heads"][0];
   EXPECT_EQ(head["head"], "L1.H0");
