@@ -20,7 +20,8 @@ READMES = {"README.md": "overview.md", "CONTRIBUTING.md": "contributing.md", "cl
 # Sources that the reference of the Python package is made of.
 MODULES = {"_model.py": "models", "_verbs.py": "models", "_store.py": "stores", "_writer.py": "stores",
            "_tables.py": "results", "_views.py": "results", "_pictures.py": "pictures", "datasets.py": "pictures",
-           "errors.py": "rest", "_explorer.py": "rest", "torch/recorder.py": "torch", "torch/families.py": "torch"}
+           "errors.py": "rest", "_explorer.py": "rest", "torch/recorder.py": "torch", "torch/families.py": "torch",
+           "ray/_decompose.py": "ray", "ray/_answers.py": "ray", "ray/_work.py": "ray", "ray/_places.py": "ray"}
 PLACES = READMES | {f"python/cliplens/{module}": f"reference/python/{page}.md" for module, page in MODULES.items()}
 REFERENCE = {
     "models": ("Models", ["load", "Model"]),
@@ -33,6 +34,8 @@ REFERENCE = {
                                                 "LossWarning"]),
     "torch": ("cliplens.torch", ["torch.Recorder", "torch.Factors", "torch.Basis", "torch.Layout",
                                  "torch.RecorderError"]),
+    "ray": ("cliplens.ray", ["ray.decompose", "ray.Decomposed", "ray.Recorded", "ray.search", "ray.label", "ray.evaluate",
+                             "ray.copy"]),
 }
 CPP = """# C++ types and functions
 

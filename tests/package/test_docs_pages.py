@@ -28,12 +28,12 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *filter(pathlib.Path.is_file, (DOCS / f"{name}.md" for name in (
-    "index", "tutorial", "concepts", "faq", "python", "recorder"))), *sorted((DOCS / "cookbook").glob("*.md"))]
+    "index", "tutorial", "concepts", "faq", "python", "recorder", "cluster"))), *sorted((DOCS / "cookbook").glob("*.md"))]
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.py"))
 # What a page needs beside NumPy, pandas, Pillow and PyArrow.
 NEEDS = {"recorder.md": ["open_clip", "cliplens.torch"], "cookbook/training_loop.md": ["open_clip", "cliplens.torch"],
          "notebooks/recorder.py": ["open_clip", "cliplens.torch"], "cookbook/hugging_face.md": ["datasets"],
-         "cookbook/figure.md": ["matplotlib"], "notebooks/figure.py": ["matplotlib"]}
+         "cookbook/figure.md": ["matplotlib"], "cluster.md": ["ray"], "cookbook/cluster.md": ["ray"], "notebooks/figure.py": ["matplotlib"]}
 FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?|-?\d+e[-+]?\d+")
 OBJECTS = ("duck", "penguin", "horse", "sunflower", "cactus", "pizza", "bicycle", "guitar", "violin", "cake", "bed", "rainbow")
@@ -207,6 +207,8 @@ def test_python_of_a_page(page, workplace):
     if what := missing(page):
         pytest.skip(f"{what} is not installed")
     run_python(page, shown_as_printed(page))
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)

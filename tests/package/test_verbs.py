@@ -204,7 +204,8 @@ store.search(image="a.png", property="colour", labels=labels)
     assert done.returncode == 0, done.stdout
     package = pathlib.Path(__import__("cliplens").__file__).parent
     # cliplens.torch needs PyTorch's types.
-    modules = [f"cliplens.{path.stem}" for path in package.glob("*.py") if path.stem != "__init__"]
+    modules = [f"{place}.{path.stem}" for place, folder in (("cliplens", package), ("cliplens.ray", package / "ray"))
+               for path in folder.glob("*.py") if not path.stem.startswith("__")]
     done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir",
                            tmp_path / "cache", *(word for m in modules for word in ("-m", m))],
                           capture_output=True, text=True, check=False, cwd=tmp_path)
