@@ -12,13 +12,16 @@ import sys
 import tarfile
 import threading
 import time
+import warnings
 
 import numpy as np
+import PIL.Image
 import pytest
 from conftest import ROOT, draw, png
 
 # Ray takes the address of this machine for its own, not the one that others see. It is read when Ray is imported.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+os.environ["RAY_AUTH_MODE"] = "disabled"  # no token of this machine's user is read or written
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
@@ -289,6 +292,39 @@ def test_a_folder_and_its_labels(cl, cluster, model, folder, tmp_path, options):
     model.decompose(folder, tmp_path / "one", **options)
     cliplens.ray.decompose("pictureworld", folder, tmp_path / "ray", **options)
     assert files_of(tmp_path / "ray") == files_of(tmp_path / "one")
+
+
+def test_odd_folders(cl, cluster, small, tmp_path):
+    import cliplens.ray
+
+    names, splits, told = (tmp_path / name for name in ("names", "splits", "told"))
+    for folder in (names, told, *(splits / split / label for split in ("train", "val") for label in "xy")):
+        folder.mkdir(parents=True)
+        for i in range(5):
+            (folder / f"{i}.png").write_bytes(png(draw(i)))
+    (names / os.fsdecode(b"na\xffme.png")).write_bytes(png(draw(7)))
+    (names / "a\\x41b.png").write_bytes(png(draw(8)))
+    PIL.Image.fromarray(draw(9)).save(names / "turned.jpg", exif=exif_of(6))
+    rows = [{"file_name": f"{i}.png", "third": i / 3, "deep": {"a": [1, 1e22, None]}} for i in range(5)]
+    (told / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (told / "1.mask.png").write_bytes(png(draw(3)))
+    (told / ".hidden.png").write_bytes(png(draw(3)))
+    (told / "no_ending").write_bytes(png(draw(4)))
+    (told / "notes.txt").write_text("x")
+    model = cl.load(small)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cl.LossWarning)
+        for i, (images, options) in enumerate([(names, {}), (names, {"exif_orientation": True}), (splits, {"split": "val"}),
+                                               (told, {"on_error": "skip"}), (names / "turned.jpg", {})]):
+            model.decompose(images, tmp_path / f"one-{i}", shard_images=2, **options)
+            cliplens.ray.decompose(str(small), images, tmp_path / f"ray-{i}", shard_images=2, **options)
+            assert files_of(tmp_path / f"ray-{i}") == files_of(tmp_path / f"one-{i}"), (images, options)
+
+
+def exif_of(orientation):
+    exif = PIL.Image.Exif()
+    exif[0x112] = orientation
+    return exif
 
 
 def test_a_table_and_a_set_that_is_no_files(cl, cluster, model, folder, tmp_path):
