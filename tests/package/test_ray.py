@@ -438,6 +438,29 @@ def test_a_picture_that_ends_its_process(cl, cluster, by_value, tmp_path):
     assert manifest["images"] == 7
 
 
+def test_a_disk_that_fails_is_asked_again(cl, cluster, by_value, folder, tmp_path):
+    import cliplens.ray
+
+    def maker(failures):
+        class Failing(Counting):
+            def encode(self, images):
+                with open(tmp_path / f"asked-{failures}", "a+") as file:
+                    file.write("x")
+                    if file.tell() <= failures:
+                        raise OSError("the disk is away")
+                super().encode(images)
+
+        recorder = Failing()
+        return lambda: cliplens.ray.Recorded(recorder, recorder.encode, batch=100)
+
+    made = cliplens.ray.decompose(maker(2), folder, tmp_path / "store", workers=1)
+    assert made.images == 24
+    with pytest.raises(OSError, match="the disk is away"):
+        cliplens.ray.decompose(maker(9), folder, tmp_path / "none", workers=1)
+    with pytest.raises(cl.InvalidArgument, match="stored as fp32"):
+        cliplens.ray.decompose(maker(0), folder, tmp_path / "none", store_dtype="fp16")
+
+
 def test_a_ray_dataset(cl, cluster, model, arrays, tmp_path):
     import cliplens.ray
 

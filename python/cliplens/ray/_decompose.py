@@ -72,6 +72,7 @@ class _Pool:
     def __init__(self, job: bytes, least: int, most: int, options: Mapping[str, Any]) -> None:
         self._make = ray.remote(Worker).options(max_restarts=0, **options).remote
         self._job, self._least, self._most = job, least, most
+        self.gpus = options["num_gpus"]
         self.starting: dict[Any, Any] = {}  # what tells that it is there, to the worker
         self.idle: list[Any] = []
         self._busy: list[Any] = []
@@ -237,6 +238,8 @@ def decompose(model: Any, images: Any, out: str | os.PathLike[str], *, resume: b
         model = os.path.abspath(model)  # workers run elsewhere
     if on_error not in ("stop", "skip"):
         raise InvalidArgument(f"on_error: is {on_error!r}; stop or skip")
+    if callable(model) and store_dtype != "fp32":
+        raise InvalidArgument(f"store_dtype: {store_dtype}; factors of a model in PyTorch are stored as fp32")
     if shard_images < 1:
         raise InvalidArgument(f"shard_images: {shard_images}; one or more")
     final = Place(out, out_filesystem)
@@ -413,11 +416,19 @@ class _Run:
                     number, rows, worker = about
                     try:
                         said = answer(ray.get(ref))
+                    except exceptions.RayTaskError as error:
+                        # A disk or a bucket that failed is asked again.
+                        lost[number] += 1
+                        if not isinstance(error, OSError) or lost[number] >= LOSSES:
+                            raise
+                        self._pool.back(worker, lost=False)
+                        waiting.appendleft((number, rows))
+                        continue
                     except _LOST:
                         self._pool.back(worker, lost=True)
                         lost[number] += 1
                         if lost[number] % LOSSES == 0:
-                            flying[remote(find_killers)(self._packed, number, rows)] = ("killers", number, rows)
+                            flying[remote(find_killers, num_gpus=self._pool.gpus)(self._packed, number, rows)] = ("killers", number, rows)
                         else:
                             waiting.appendleft((number, rows))
                         continue

@@ -6,7 +6,6 @@ import dataclasses
 import io
 import itertools
 import json
-import os
 import pathlib
 import pickle
 import shutil
@@ -136,10 +135,6 @@ class Worker:
                 self._model = made
         return self._model
 
-    def process(self) -> int:
-        """The number of its process, on its machine."""
-        return os.getpid()
-
     def make(self, number: int, sums: bool, rows: Sequence[Any] | None = None) -> dict[str, Any]:
         """Makes a part: its shards, their items, its sums where they are wanted, and last its record."""
         job = self._job
@@ -239,7 +234,7 @@ class Worker:
 
         for i in numbers:
             try:
-                batch.append(_decoded(pictures, i))
+                batch.append(self._decoded(pictures, i))
             except Error as error:
                 if self._job.on_error != "skip":
                     raise
@@ -248,6 +243,19 @@ class Worker:
                 run()
         run()
         return joined(blocks) if blocks else nothing(model.recorder), skipped
+
+    def _decoded(self, pictures: _core.Pictures, i: int) -> Any:
+        """Picture i of a set as a PIL image."""
+        import PIL.Image
+        import PIL.ImageOps
+
+        content = pictures.read(i)
+        try:
+            with PIL.Image.open(io.BytesIO(content)) as image:
+                image.load()
+                return PIL.ImageOps.exif_transpose(image) if self._job.options.exif_orientation else image.copy()
+        except Exception as error:
+            raise CorruptData(f"{pictures.path(i)}: cannot be decoded: {error}") from error
 
     def _keep(self, number: int, out: pathlib.Path, sums: bool) -> None:
         base = self._job.base
@@ -268,22 +276,9 @@ class Worker:
         model = self._loaded()
         if isinstance(model, Recorded):
             with model.recorder:
-                model.encode([_decoded(pictures, begin + index)])
+                model.encode([self._decoded(pictures, begin + index)])
         else:
             model._core.preprocess(pictures, begin + index)
-
-
-def _decoded(pictures: _core.Pictures, i: int) -> Any:
-    """Picture i of a set as a PIL image."""
-    import PIL.Image
-
-    content = pictures.read(i)
-    try:
-        with PIL.Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return image.copy()
-    except Exception as error:
-        raise CorruptData(f"{pictures.path(i)}: cannot be decoded: {error}") from error
 
 
 def _with_killers(lines: bytes, killers: Mapping[str, str]) -> bytes:
