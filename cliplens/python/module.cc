@@ -29,7 +29,7 @@
 #include "cliplens/decompose/store.h"
 #include "cliplens/io/file_name.h"
 #include "cliplens/model/preprocess.h"
-#include "cliplens/python/picture_set.h"
+#include "cliplens/python/given_pictures.h"
 #include "cliplens/python/verb_table.h"
 #include "cliplens/python/work.h"
 

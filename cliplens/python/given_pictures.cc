@@ -1,4 +1,4 @@
-#include "cliplens/python/picture_set.h"
+#include "cliplens/python/given_pictures.h"
 
 #include <cstring>
 #include <utility>
