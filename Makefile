@@ -8,7 +8,8 @@
 #   make fuzz      hostile files: each fuzz target for FUZZ_SECONDS (default 60)
 #   make lint      formatting, clang-tidy, direction of the includes
 #   make docs      the documentation site: build/docs/site/index.html
-#   make wheel     the Python package as a wheel, with its libraries: build/wheels
+#   make wheel     the Python package as a source distribution, build/sdist, and from that as a wheel with
+#                  its libraries, build/wheels
 #   make package   build the wheel, try it in an empty environment, run the tests of the Python package
 #   make bench     speed beside PyTorch and OpenVINO, peak memory (about 25 minutes)
 #   make bench-birds  edits of the biased model (a minute on two cores)
@@ -35,7 +36,7 @@ PARITY_ENV := build/parity-env
 LINT_ENV := build/lint-env
 PACKAGE_ENV := build/package-env
 DOCS_ENV := build/docs-env
-WHEEL_BUILD := build/wheel
+SDIST := build/sdist
 WHEELS := build/wheels
 BENCH_ENV := build/bench-env
 SOURCES = $(shell git ls-files 'cliplens/*.cc' 'cliplens/*.h' 'tests/*.cc' 'tests/*.h' \
@@ -124,13 +125,19 @@ explorer: all
 	@tools/setup.sh web
 	$(MAKE) run-explorer
 
+# The wheel is made of the source distribution, so that what is missing there is missing here.
 wheel: setup-test $(PACKAGE_ENV)/ready
-	tools/make_wheel.sh $(CURDIR)/$(PACKAGE_ENV)/bin/python $(CURDIR)/$(WHEELS) -Cbuild-dir=$(WHEEL_BUILD) \
+	rm -rf $(SDIST)
+	$(PACKAGE_ENV)/bin/python -m build --sdist --no-isolation -o $(SDIST) . >/dev/null
+	mkdir $(SDIST)/tree
+	tar -xzf $(SDIST)/cliplens-*.tar.gz -C $(SDIST)/tree --strip-components=1
+	CCACHE_BASEDIR=$(CURDIR)/$(SDIST)/tree $(SDIST)/tree/tools/make_wheel.sh \
+	  $(CURDIR)/$(PACKAGE_ENV)/bin/python $(CURDIR)/$(WHEELS) -Cbuild-dir=build/wheel \
 	  -Ccmake.define.CLIPLENS_WARNINGS_AS_ERRORS=ON \
 	  -Ccmake.define.CMAKE_UNITY_BUILD_BATCH_SIZE=$(SOURCES_AT_ONCE)
 
 run-package:
-	tools/check_wheel.sh $(WHEELS)/*.whl $(WHEEL_BUILD)
+	tools/check_wheel.sh $(WHEELS)/*.whl $(SDIST)/tree
 	$(PACKAGE_ENV)/bin/pip install -q --disable-pip-version-check --no-deps --force-reinstall $(WHEELS)/*.whl
 	cd tests/package && $(CURDIR)/$(PACKAGE_ENV)/bin/python -m pytest -q -p no:cacheprovider .
 
