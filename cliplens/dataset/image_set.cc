@@ -10,7 +10,6 @@
 #include "cliplens/dataset/image_set_kinds.h"
 #include "cliplens/dataset/memory_set.h"
 #include "cliplens/dataset/picture_files.h"
-#include "cliplens/io/digest.h"
 #include "cliplens/io/file.h"
 #include "cliplens/io/file_name.h"
 #include "cliplens/io/printable.h"

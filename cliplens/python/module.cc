@@ -185,6 +185,15 @@ struct Pictures {
     return nb::bytes(lines.data(), lines.size());
   }
 
+  // Whether the pictures [begin, end) lie in files or pieces of files.
+  bool AreFiles(Index begin, Index end) const {
+    const nb::gil_scoped_release unlocked;
+    for (Index i = begin; i < end; ++i) {
+      if (!set->extent(i)) return false;
+    }
+    return true;
+  }
+
   nb::bytes Read(Index i) const {
     std::vector<std::uint8_t> bytes;
     {
@@ -507,6 +516,13 @@ NB_MODULE(_core, module) {
       },
       nb::arg("files"), nb::arg("out"));
   module.def(
+      "raw_name",
+      [](const std::string& text) {
+        const std::string name = RawName(text);
+        return nb::bytes(name.data(), name.size());
+      },
+      nb::arg("text"));
+  module.def(
       "checksum",
       [](const nb::bytes& file) {
         const std::string path = StringOf(file);
@@ -547,6 +563,7 @@ NB_MODULE(_core, module) {
       .def("lines", &Pictures::Lines, nb::arg("begin"), nb::arg("end"), nb::arg("folder"))
       .def(
           "path", [](const Pictures& p, Index i) { return p.set->path(i); }, nb::arg("index"))
+      .def("are_files", &Pictures::AreFiles, nb::arg("begin"), nb::arg("end"))
       .def("read", &Pictures::Read, nb::arg("index"));
 
   nb::class_<Model>(module, "Model")

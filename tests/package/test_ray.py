@@ -518,11 +518,14 @@ def test_pictures_and_stores_at_an_address(cl, cluster, server, bucket, small, f
     tar_of(shards / "0.tar", [(f"{long}/{p.stem}{e}", c) for p in names[:10]
                               for e, c in ((".png", p.read_bytes()), (".json", json.dumps({"at": p.stem}).encode()))])
     tar_of(shards / "1.tar", [(f"{p.stem}", p.read_bytes()) for p in names[10:]])
+    photos = tmp_path / "photos"
+    shutil.copytree(folder, photos)
+    (photos / "even" / "00.png").rename(photos / "even" / "a\\x 1b.png")  # no byte that is not UTF-8, though it looks so
     table = tmp_path / "table"
     shutil.copytree(folder, table)
     (table / "list.jsonl").write_text("".join(json.dumps({"path": str(p.relative_to(folder)), "n": i}) + "\n"
                                               for i, p in enumerate(names)))
-    for kind, images, place in (("folder", folder, "photos"), ("shards", shards, "shards"),
+    for kind, images, place in (("folder", photos, "photos"), ("shards", shards, "shards"),
                                 ("table", table, "table/list.jsonl")):
         upload(images, bucket, place.split("/")[0], server)
         local = images / "list.jsonl" if kind == "table" else images

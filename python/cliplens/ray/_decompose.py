@@ -16,10 +16,10 @@ from .._run import Progress, shown
 from .._store import Store
 from .._writer import SHARD_IMAGES
 from ..errors import Error, Exhausted, InvalidArgument, LossWarning, Precondition, Unsupported, of_code
-from ._lists import Listed, SetOptions
+from ._lists import WORK, Listed, SetOptions
 from ._places import Place
 from ._untyped import cloudpickle, exceptions, ray
-from ._work import (FAN, MANIFEST, WORK, Feeder, Job, Worker, add_sums, clean, find_killers, finish,
+from ._work import (FAN, MANIFEST, Feeder, Job, Worker, add_sums, clean, find_killers, finish,
                     list_images, list_rows, sums_name, whole_parts)
 
 # A worker that is lost takes its part with it; after so many times the part is looked at picture by picture.
@@ -187,19 +187,22 @@ class Decomposed:
         return Store(self.out)
 
 
+def _of_set(source: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the store, of a set's entry in a manifest."""
+    return {f"data.{key}": value for key, value in source.items() if key not in ("images", "passed_over", "unread")}
+
+
 def _what(job: Job, identity: Mapping[str, Any]) -> dict[str, Any]:
     """What a run is of: two runs with the same make the same store."""
-    source = {k: v for k, v in json.loads(job.listed.source).items() if k not in ("images", "passed_over", "unread")}
     return {**identity, "store_dtype": job.store_dtype, "stats_only": job.stats_only, "slices": job.slices,
-            **{f"data.{key}": value for key, value in source.items()}}
+            **_of_set(json.loads(job.listed.source))}
 
 
 def _of_manifest(manifest: Mapping[str, Any], slices: int | None) -> dict[str, Any]:
-    source = {k: v for k, v in manifest["data"][0].items() if k not in ("images", "passed_over", "unread")}
     return {"fingerprint": manifest["model"]["fingerprint"], "precision": manifest["precision"],
             "level": manifest.get("level", "blocks"), "store_dtype": manifest["store_dtype"],
             "stats_only": manifest["stats_only"], "slices": manifest["slices"] if slices is not None else None,
-            **{f"data.{key}": value for key, value in source.items()}}
+            **_of_set(manifest["data"][0])}
 
 
 def _compare(wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> None:

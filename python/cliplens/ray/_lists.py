@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -18,6 +17,7 @@ from .._pictures import encoded
 from ..errors import Error, Internal, NotFound
 from ._places import REQUESTS, Place
 
+WORK = "work"  # the folder of what is kept until the store is complete
 BLOCK = 512  # of a tar archive
 KEPT = 1 << 20  # bytes of a member that may say something of a picture
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".mat")
@@ -58,7 +58,7 @@ def part_begin(images: int, shard_images: int, parts: int, number: int) -> int:
 
 
 def list_name(number: int) -> str:
-    return f"work/list-{number:05d}.jsonl"
+    return f"{WORK}/list-{number:05d}.jsonl"
 
 
 def open_set(images: str, options: SetOptions) -> _core.Pictures:
@@ -85,17 +85,16 @@ def list_set(images: Place, options: SetOptions, base: Place, shard_images: int,
 def write_lists(pictures: _core.Pictures, base: Place, shard_images: int, parts_of: PartsOf, address: str,
                 front: str) -> Listed:
     """Writes the list of each part of a set. It was listed at ``front`` if it lies at an address."""
-    count, key = len(pictures), "below" if address else "file"
+    count = len(pictures)
     parts = parts_of(-(-count // shard_images))
 
     def write(number: int) -> bool:
         begin, end = (part_begin(count, shard_images, parts, n) for n in (number, number + 1))
-        lines = pictures.lines(begin, end, encoded(front))
-        base.write(list_name(number), lines)
-        return any(key not in json.loads(line) for line in lines.splitlines())
+        base.write(list_name(number), pictures.lines(begin, end, encoded(front)))
+        return pictures.are_files(begin, end)
 
     with ThreadPoolExecutor(1 if base.is_local else REQUESTS) as pool:
-        opened = any(list(pool.map(write, range(parts))))
+        opened = not all(list(pool.map(write, range(parts))))
     if opened and address:
         raise NotFound(f"{address}: its pictures are not files, and such a set is read on this machine alone; copy it "
                        "first (python -m cliplens.ray copy)")
@@ -238,7 +237,7 @@ class Reader:
     def _read(self, i: int) -> bytes:
         picture = self._pictures[i]
         try:
-            return self._place.read_piece(os.fsdecode(_raw(picture["below"])), picture.get("offset"), picture.get("size"))
+            return self._place.read_piece(os.fsdecode(_core.raw_name(picture["below"])), picture.get("offset"), picture.get("size"))
         except Error:
             raise
         except Exception as error:
@@ -246,21 +245,6 @@ class Reader:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _raw(text: str) -> bytes:
-    """The bytes of a name as lists have it: bytes that are not UTF-8 stand as ``\\xNN``."""
-    out = bytearray()
-    i = 0
-    while i < len(text):
-        if text[i] == "\\" and text[i + 1:i + 2] == "x" and len(text) >= i + 4:
-            with contextlib.suppress(ValueError):
-                out.append(int(text[i + 2:i + 4], 16))
-                i += 4
-                continue
-        out += text[i].encode()
-        i += 1
-    return bytes(out)
 
 
 def rows_of(dataset: Any, columns: list[str]) -> Iterator[dict[str, Any]]:

@@ -22,11 +22,10 @@ from .._model import Model, load
 from .._pictures import encoded, taken
 from .._writer import add_factors, checked, factor_writer, joined, nothing
 from ..errors import CorruptData, Error, Internal, InvalidArgument
-from ._lists import Listed, PartsOf, Reader, SetOptions, list_name, list_set, open_set, part_begin, rows_of, write_lists
+from ._lists import WORK, Listed, PartsOf, Reader, SetOptions, list_name, list_set, open_set, part_begin, rows_of, write_lists
 from ._places import Place
 from ._untyped import cloudpickle
 
-WORK = "work"
 STATISTICS, BASIS, MANIFEST = "stats.safetensors", "basis.safetensors", "manifest.json"
 # Files of sums that are added up to one; 16 of them, and 16 of those.
 FAN = 16
